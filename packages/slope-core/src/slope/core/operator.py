@@ -1,0 +1,225 @@
+"""Operators: one class each, which holds the operator's whole story.
+
+To write one, derive from :class:`Operator` (or from a family base in ``slope.ops``), give it a ``name``, and
+define ``expand``: the same thing in simpler operators. Every transform and every backend follows from that. A rule
+of its own (``infer``, ``jvp``, ``vjp`` with ``pullback``, ``transpose``, ``batch``) makes a transform better or faster.
+
+Which rule serves which transform:
+
+========== ======================================================
+jvp        ``jvp``, else ``expand``
+linearize  ``vjp`` (with ``pullback``), else ``jvp``, else ``expand``
+transpose  ``transpose``, else ``expand``
+vmap       ``batch``, else ``expand``
+types      ``infer``, else ``expand``
+lowering   the backend's rule, else ``expand``
+========== ======================================================
+
+A tangent or cotangent that is ``None`` is a symbolic zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar, NamedTuple
+
+from slope.core.tensor import Tensor, Tracer
+from slope.core.trace import bind
+from slope.core.types import Shape, TensorType
+from slope.dtypes import DType
+from slope.errors import ArgumentError, MissingRuleError, OperatorDefinitionError
+
+Tangent = Tensor | None
+
+
+class Linear:
+    """Stands in ``transpose`` for an operand that the operator is transposed with respect to.
+
+    Attributes:
+        type: the operand's type; its value is unknown.
+    """
+
+    __slots__ = ("type",)
+
+    def __init__(self, tensor_type: TensorType) -> None:
+        self.type = tensor_type
+
+    @property
+    def shape(self) -> Shape:
+        return self.type.shape
+
+    @property
+    def dtype(self) -> DType:
+        return self.type.dtype
+
+    @property
+    def ndim(self) -> int:
+        return self.type.ndim
+
+
+Operand = Tensor | Linear
+
+
+class Sample(NamedTuple):
+    """Inputs that exercise an operator: array arguments (as NumPy arrays) and parameters.
+
+    Attributes:
+        args: NumPy arrays.
+        params: keyword parameters.
+        differentiable: whether derivatives exist at these inputs.
+    """
+
+    args: tuple[Any, ...]
+    params: dict[str, Any] = {}  # noqa: RUF012  # never written to
+    differentiable: bool = True
+
+
+_RULES = ("infer", "jvp", "vjp", "pullback", "transpose", "batch", "expand", "samples")
+
+
+class Operator:
+    """The base of all operators. An operator is used through one instance, which is called like a function.
+
+    Class attributes:
+        name: what it is called, also in printed programs (``slope.NAME``).
+        multiple: whether it has several results; rules then return tuples of them.
+        differentiable: False for operators whose derivative is zero or meaningless (``floor``, ``argmax``, ``eq``).
+        elementwise: whether every result element depends on the operand elements at the same place alone.
+        effect: whether calling it matters even if its results are not used.
+        inline: whether programs hold its expansion instead of the call.
+    """
+
+    name: ClassVar[str] = ""
+    multiple: ClassVar[bool] = False
+    differentiable: ClassVar[bool] = True
+    elementwise: ClassVar[bool] = False
+    effect: ClassVar[bool] = False
+    inline: ClassVar[bool] = False
+
+    _own: ClassVar[frozenset[str]] = frozenset()
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        own = frozenset(rule for rule in _RULES if getattr(cls, rule) is not getattr(Operator, rule))
+        cls._own = own
+        if not cls.name:
+            return  # a family base
+        where = f"operator {cls.name!r} ({cls.__module__}.{cls.__qualname__})"
+        if "expand" not in own and "infer" not in own:
+            raise OperatorDefinitionError(f"{where} defines neither expand nor infer; define expand, or infer and lowerings.")
+        if ("vjp" in own) != ("pullback" in own):
+            missing = "pullback" if "vjp" in own else "vjp"
+            raise OperatorDefinitionError(f"{where} defines only one of vjp and pullback; write {missing}, too.")
+        if not cls.differentiable and own & {"jvp", "vjp", "transpose"}:
+            extra = ", ".join(sorted(own & {"jvp", "vjp", "transpose"}))
+            raise OperatorDefinitionError(f"{where} says differentiable = False but defines {extra}; drop one of the two.")
+        if "vjp" in own and "jvp" not in own and "expand" not in own:
+            raise OperatorDefinitionError(f"{where} defines vjp but neither jvp nor expand, which forward mode needs.")
+
+    @classmethod
+    def has(cls, rule: str) -> bool:
+        """Whether the class defines a rule (``"jvp"``, ``"batch"``...) itself or through its family."""
+        return rule in cls._own
+
+    def __call__(self, *args: Any, **params: Any) -> Any:
+        """Apply the operator under the current trace. Operands must be tensors of the right types: no broadcasting."""
+        for arg in args:
+            if not isinstance(arg, Tensor):
+                raise ArgumentError(
+                    f"operator {self.name!r} takes tensors, and got {type(arg).__name__} ({arg!r:.80}); "
+                    f"use the function slope.{self.name} or slope.tensor(...) to convert it."
+                )
+        results = bind(self, args, params)
+        return results if self.multiple else results[0]
+
+    def __repr__(self) -> str:
+        return f"<operator {self.name}>"
+
+    def __reduce__(self) -> Any:
+        return lookup, (self.name,)
+
+    # --- the rules
+
+    def infer(self, *types: TensorType, **params: Any) -> Any:
+        """The type of the result (a tuple of types for several). Refuses operands that do not fit.
+
+        Default: found by tracing ``expand``.
+        """
+        raise MissingRuleError(self._missing("type inference", "infer"))
+
+    def jvp(self, primals: Sequence[Any], tangents: Sequence[Tangent], **params: Any) -> Any:
+        """The result and its tangent, ``(out, tangent_out)``; tangents that are ``None`` are zero."""
+        raise MissingRuleError(self._missing("jvp", "jvp"))
+
+    def vjp(self, *primals: Any, **params: Any) -> Any:
+        """``(out, residuals)``: the result, and a tuple of the tensors that ``pullback`` needs."""
+        raise MissingRuleError(self._missing("vjp", "vjp"))
+
+    def pullback(self, residuals: tuple[Any, ...], cotangent: Any, **params: Any) -> Sequence[Tangent]:
+        """The cotangents of the operands, given ``vjp``'s residuals and the cotangent of the result."""
+        raise MissingRuleError(self._missing("vjp", "pullback"))
+
+    def transpose(self, cotangent: Any, *operands: Operand, **params: Any) -> Sequence[Tangent]:
+        """The cotangents of the operands that are :class:`Linear`; ``None`` at the others."""
+        raise MissingRuleError(self._missing("transposition", "transpose"))
+
+    def batch(self, size: Any, args: Sequence[Tensor], dims: Sequence[int | None], **params: Any) -> tuple[Any, Any]:
+        """``(out, dim)``: the operator applied along a batch dimension of length ``size``.
+
+        ``dims`` says where each operand holds that dimension (``None``: it has none), ``dim`` where the result does.
+        """
+        raise MissingRuleError(self._missing("vmap", "batch"))
+
+    def expand(self, *args: Any, **params: Any) -> Any:
+        """The same thing in simpler operators and functions."""
+        raise MissingRuleError(self._missing("expansion", "expand"))
+
+    def samples(self) -> Iterator[Sample]:
+        """Inputs that exercise the operator; tests and the conformance kit are made from them."""
+        return iter(())
+
+    def _missing(self, transform: str, rule: str) -> str:
+        return (
+            f"operator {self.name!r} cannot take part in {transform}: it defines neither {rule} nor expand. "
+            f"Write {type(self).__qualname__}.{rule}, or {type(self).__qualname__}.expand, which serves every transform."
+        )
+
+
+OPERATORS: dict[str, Operator] = {}
+
+
+def register(op: Operator, origin: str = "slope-core") -> Operator:
+    """Make an operator known by its name, as printed programs and lowerings need.
+
+    Raises:
+        OperatorDefinitionError: another operator of that name is there already.
+    """
+    known = OPERATORS.get(op.name)
+    if known is not None and known is not op:
+        raise OperatorDefinitionError(
+            f"two operators are called {op.name!r}: {type(known).__module__}.{type(known).__qualname__} and "
+            f"{type(op).__module__}.{type(op).__qualname__} (from {origin}); rename one."
+        )
+    OPERATORS[op.name] = op
+    return op
+
+
+def lookup(name: str) -> Operator:
+    """The operator of that name.
+
+    Raises:
+        ArgumentError: there is none.
+    """
+    if name not in OPERATORS:
+        raise ArgumentError(f"there is no operator {name!r}.")
+    return OPERATORS[name]
+
+
+def as_tuple(op: Operator, result: Any) -> tuple[Any, ...]:
+    """An operator rule's result as a tuple."""
+    return tuple(result) if op.multiple else (result,)
+
+
+def is_tracer(value: object) -> bool:
+    """Whether a value is a traced tensor."""
+    return isinstance(value, Tracer)

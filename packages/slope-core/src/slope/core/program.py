@@ -1,0 +1,319 @@
+"""Programs: typed lists of instructions over variables that are bound once.
+
+A program is what tracing makes, what transforms and passes turn into other programs, and what backends compile.
+Its operands are variables and literals (one number in every element, written inline); tensors that the traced
+function captured are its constants, hoisted to the front.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from slope.core.operator import Operator
+from slope.core.tensor import Splat, Tensor, Tracer
+from slope.core.trace import Trace, bind, current_trace, use_trace
+from slope.core.types import TensorType
+from slope.errors import ProgramError, Source, user_source
+
+
+class Var:
+    """A variable: bound once, compared by identity."""
+
+    __slots__ = ("type",)
+
+    def __init__(self, tensor_type: TensorType) -> None:
+        self.type = tensor_type
+
+    def __repr__(self) -> str:
+        return f"Var({self.type})"
+
+
+class Literal:
+    """A tensor of one repeated number, written inline."""
+
+    __slots__ = ("type", "value")
+
+    def __init__(self, value: bool | int | float, tensor_type: TensorType) -> None:
+        self.value = value
+        self.type = tensor_type
+
+    def key(self) -> tuple[Any, ...]:
+        """Equal for literals that mean the same (0.0 and -0.0 differ)."""
+        value = self.value
+        return (type(value), value.hex() if isinstance(value, float) else value, self.type)
+
+    def __repr__(self) -> str:
+        return f"Literal({self.value!r}, {self.type})"
+
+
+Atom = Var | Literal
+
+
+class Instr:
+    """One operator call: ``outputs = op(*inputs, **params)``.
+
+    Attributes:
+        source: the line of the user's code that it comes from, where known.
+    """
+
+    __slots__ = ("inputs", "op", "outputs", "params", "source")
+
+    def __init__(
+        self,
+        op: Operator,
+        inputs: tuple[Atom, ...],
+        params: dict[str, Any],
+        outputs: tuple[Var, ...],
+        source: Source | None = None,
+    ) -> None:
+        self.op = op
+        self.inputs = inputs
+        self.params = params
+        self.outputs = outputs
+        self.source = source
+
+    def __repr__(self) -> str:
+        return f"{self.outputs} = {self.op.name}{self.inputs} {self.params}"
+
+
+class Program:
+    """Inputs, constants, instructions, outputs. Not changed once made; transforms make new ones.
+
+    Attributes:
+        name: the name of the function that it was traced from.
+        inputs: its parameters.
+        constants: variables with the tensors that they stand for.
+        instrs: its instructions, in order.
+        outputs: variables and literals.
+        derived: what was made from it (its derivative, its batched form, executables), by key.
+    """
+
+    __slots__ = ("__weakref__", "constants", "derived", "inputs", "instrs", "name", "outputs")
+
+    def __init__(
+        self,
+        inputs: Iterable[Var],
+        constants: Iterable[tuple[Var, Tensor]],
+        instrs: Iterable[Instr],
+        outputs: Iterable[Atom],
+        name: str = "program",
+    ) -> None:
+        self.inputs = tuple(inputs)
+        self.constants = tuple(constants)
+        self.instrs = list(instrs)
+        self.outputs = tuple(outputs)
+        self.name = name
+        self.derived: dict[Any, Any] = {}
+
+    @property
+    def input_types(self) -> tuple[TensorType, ...]:
+        """The types of the inputs."""
+        return tuple(var.type for var in self.inputs)
+
+    @property
+    def output_types(self) -> tuple[TensorType, ...]:
+        """The types of the outputs."""
+        return tuple(atom.type for atom in self.outputs)
+
+    def count(self, *names: str) -> int:
+        """How many instructions there are (of these operators)."""
+        return sum(1 for instr in self.instrs if not names or instr.op.name in names)
+
+    def check(self) -> Program:
+        """Verify that every variable is bound once before its use and every type is as inferred.
+
+        Returns:
+            The program itself.
+
+        Raises:
+            ProgramError: it is not well formed; the message names the instruction.
+        """
+        bound: set[Var] = set()
+        for var in (*self.inputs, *(var for var, _ in self.constants)):
+            self._bind(bound, var, "an input or constant")
+        for number, instr in enumerate(self.instrs):
+            place = f"instruction {number} ({instr.op.name})"
+            for atom in instr.inputs:
+                if isinstance(atom, Var) and atom not in bound:
+                    raise ProgramError(f"program {self.name!r}: {place} uses a variable {atom.type} before it is bound.")
+            types = result_types(instr.op, [atom.type for atom in instr.inputs], instr.params)
+            stated = tuple(var.type for var in instr.outputs)
+            if types != stated:
+                raise ProgramError(f"program {self.name!r}: {place} is stated to give {stated} but gives {types}.")
+            for var in instr.outputs:
+                self._bind(bound, var, place)
+        for atom in self.outputs:
+            if isinstance(atom, Var) and atom not in bound:
+                raise ProgramError(f"program {self.name!r}: an output {atom.type} is never bound.")
+        return self
+
+    def _bind(self, bound: set[Var], var: Var, place: str) -> None:
+        if var in bound:
+            raise ProgramError(f"program {self.name!r}: {place} binds a variable {var.type} a second time.")
+        bound.add(var)
+
+    def cost(self) -> Any:
+        """Floating-point operations, bytes and peak live bytes, in all and by operator (:class:`slope.core.cost.Cost`)."""
+        from slope.core.cost import program_cost
+
+        return program_cost(self)
+
+    def __str__(self) -> str:
+        from slope.core.printer import program_text
+
+        return program_text(self)
+
+    def __repr__(self) -> str:
+        return f"<Program {self.name}: {len(self.inputs)} inputs, {len(self.instrs)} instructions>"
+
+
+# --- types of results
+
+
+_expanded_types: dict[Any, tuple[TensorType, ...]] = {}
+
+
+def result_types(op: Operator, types: Sequence[TensorType], params: dict[str, Any]) -> tuple[TensorType, ...]:
+    """The types of an operator's results, always as a tuple; from ``infer``, else by tracing ``expand``."""
+    if op.has("infer"):
+        result = op.infer(*types, **params)
+        return tuple(result) if op.multiple else (result,)
+    key = (op, *types, *sorted(params.items()))
+    found = _expanded_types.get(key)
+    if found is None:
+        program = trace_program(lambda *args: expand(op, args, params), types, name=op.name)
+        found = program.output_types
+        if len(_expanded_types) > 16384:
+            _expanded_types.clear()
+        _expanded_types[key] = found
+    return found
+
+
+def expand(op: Operator, args: Sequence[Tensor], params: dict[str, Any]) -> tuple[Tensor, ...]:
+    """Run an operator's ``expand`` under the current trace; the results as a tuple."""
+    result = op.expand(*args, **params)
+    return tuple(result) if op.multiple else (result,)
+
+
+# --- tracing
+
+
+class ProgramTracer(Tracer):
+    """A tensor that a program will compute."""
+
+    __slots__ = ("atom",)
+
+    def __init__(self, trace: ProgramTrace, atom: Atom) -> None:
+        super().__init__(trace, atom.type)
+        self.atom = atom
+
+
+class ProgramTrace(Trace):
+    """Records operator calls as instructions.
+
+    Args:
+        record_all: record every call (jit), or only those with an operand that depends on an input of this
+            program (the linear part of a linearization), while all others go to the parent trace.
+    """
+
+    name = "jit"
+
+    def __init__(
+        self, parent: Trace, function: str = "", source: Source | None = None, *, record_all: bool = True
+    ) -> None:
+        super().__init__(parent, function, source)
+        self.record_all = record_all
+        self.instr_source: Source | None = None  # set while an instruction is rewritten: what replaces it keeps its line
+        self.inputs: list[Var] = []
+        self.instrs: list[Instr] = []
+        self.constants: dict[int, tuple[Var, Tensor]] = {}
+
+    def new_input(self, tensor_type: TensorType) -> ProgramTracer:
+        """Add an input."""
+        var = Var(tensor_type)
+        self.inputs.append(var)
+        return ProgramTracer(self, var)
+
+    def atom(self, arg: Tensor, user: Operator | str) -> Atom:
+        """The variable or literal that stands for an operand; foreign tensors become constants."""
+        if isinstance(arg, Tracer):
+            if arg.trace is self:
+                assert isinstance(arg, ProgramTracer)
+                return arg.atom
+            self.check(arg, user)
+        elif isinstance(arg, Splat):
+            return Literal(arg.value, arg.type)
+        found = self.constants.get(id(arg))
+        if found is None:
+            found = self.constants[id(arg)] = (Var(arg.type), arg)
+        return found[0]
+
+    def process(self, op: Operator, args: Sequence[Tensor], params: dict[str, Any]) -> tuple[Tensor, ...]:
+        if not self.record_all:
+            if not any(isinstance(arg, ProgramTracer) and arg.trace is self for arg in args):
+                assert self.parent is not None
+                with use_trace(self.parent):
+                    return self.parent.process(op, args, params)
+        elif op.inline:
+            return expand(op, args, params)
+        inputs = tuple([self.atom(arg, op) for arg in args])
+        types = result_types(op, [atom.type for atom in inputs], params)
+        outputs = tuple([Var(each) for each in types])
+        source = self.instr_source or (user_source(2) if self.record_all else None)
+        self.instrs.append(Instr(op, inputs, params, outputs, source))
+        return tuple([ProgramTracer(self, var) for var in outputs])
+
+    def finish(self, outputs: Sequence[Tensor], name: str) -> Program:
+        """The program that computes these tensors."""
+        atoms = [self.atom(output, "the result of " + name) for output in outputs]
+        return Program(self.inputs, self.constants.values(), self.instrs, atoms, name)
+
+
+def trace_program(
+    function: Callable[..., Sequence[Tensor]],
+    types: Sequence[TensorType],
+    *,
+    name: str = "program",
+    source: Source | None = None,
+) -> Program:
+    """The program of a function from tensors to a sequence of tensors, traced on inputs of these types."""
+    trace = ProgramTrace(current_trace(), name, source)
+    try:
+        with use_trace(trace):
+            outputs = function(*[trace.new_input(each) for each in types])
+            return trace.finish(outputs, name)
+    finally:
+        trace.alive = False
+
+
+# --- evaluation
+
+
+def evaluate(program: Program, args: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """Run a program instruction by instruction under the current trace."""
+    return run_instrs(program, args, lambda instr, operands: bind(instr.op, operands, instr.params))
+
+
+def run_instrs(
+    program: Program,
+    args: Sequence[Tensor],
+    step: Callable[[Instr, list[Tensor]], Sequence[Tensor]],
+) -> tuple[Tensor, ...]:
+    """Run a program with one's own meaning of an instruction; the base of interpreters and passes."""
+    env: dict[Var, Tensor] = dict(zip(program.inputs, args, strict=True))
+    env.update(program.constants)
+
+    def read(atom: Atom) -> Tensor:
+        return env[atom] if isinstance(atom, Var) else Splat(atom.value, atom.type)
+
+    trace = current_trace()
+    keep_source = isinstance(trace, ProgramTrace)
+    before = trace.instr_source if isinstance(trace, ProgramTrace) else None
+    for instr in program.instrs:
+        if keep_source and before is None:
+            trace.instr_source = instr.source  # pyright: ignore[reportAttributeAccessIssue]  # a ProgramTrace, as tested above
+        env.update(zip(instr.outputs, step(instr, [read(atom) for atom in instr.inputs]), strict=True))
+    if keep_source:
+        trace.instr_source = before  # pyright: ignore[reportAttributeAccessIssue]  # as above
+    return tuple([read(atom) for atom in program.outputs])

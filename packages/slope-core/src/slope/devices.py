@@ -1,0 +1,50 @@
+"""Devices: where a tensor's elements live."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import NamedTuple
+
+from slope.errors import DeviceError
+
+_PATTERN = re.compile(r"([a-z]+)(?::(\d+))?")
+
+
+class Device(NamedTuple):
+    """A device: a kind such as ``cpu``, ``cuda`` or ``metal``, and a number. Prints as ``cpu:0``."""
+
+    kind: str
+    index: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.index}"
+
+    def __repr__(self) -> str:
+        return f"slope.device({str(self)!r})"
+
+
+CPU = Device("cpu", 0)
+
+
+def device(name: str | Device) -> Device:
+    """The device that a string names.
+
+    Args:
+        name: ``"cpu"``, ``"cpu:0"``, ``"cuda:1"``, ``"metal"``...; a missing number is 0.
+
+    Raises:
+        DeviceError: the string is not of that form. Whether the device exists shows when it is used.
+    """
+    if isinstance(name, Device):
+        return name
+    match = _PATTERN.fullmatch(name)
+    if match is None:
+        raise DeviceError(f"{name!r} names no device; write for instance 'cpu:0' or 'cuda:0'.")
+    return Device(match[1], int(match[2] or 0))
+
+
+def default_device() -> Device:
+    """The device of tensors that are made without ``device=``: ``DEFAULT_DEVICE``, else ``cpu:0``."""
+    name = os.environ.get("DEFAULT_DEVICE")
+    return device(name) if name else CPU

@@ -1,0 +1,172 @@
+"""The errors of slope, and the hiding of slope's own frames from their tracebacks.
+
+Every error that slope raises on purpose is a :class:`SlopeError` of a named kind. A kind that has a
+counterpart among Python's own exceptions derives from it too, so ``except ValueError`` keeps working.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from types import FrameType, TracebackType
+from typing import NamedTuple, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class SlopeError(Exception):
+    """The base of every error that slope raises on purpose."""
+
+
+class ShapeError(SlopeError, ValueError):
+    """Shapes that do not fit an operation, or a dimension that is out of range."""
+
+
+class DTypeError(SlopeError, TypeError):
+    """A dtype that an operation does not take."""
+
+
+class ArgumentError(SlopeError, TypeError):
+    """An argument of the wrong kind: no tensor, no pytree of tensors, an unknown name."""
+
+
+class DeviceError(SlopeError, ValueError):
+    """A device that is not there, or tensors on different devices."""
+
+
+class IndexingError(SlopeError, IndexError):
+    """An index that does not fit the tensor."""
+
+
+class EscapedTracerError(SlopeError):
+    """A traced value used outside the function whose tracing made it."""
+
+
+class ConcretizationError(SlopeError, TypeError):
+    """Python asked for the value of a traced tensor, which has none yet."""
+
+
+class GradientError(SlopeError, TypeError):
+    """A derivative that does not exist: of an integer, of a non-scalar."""
+
+
+class TreeError(SlopeError, ValueError):
+    """Pytrees whose structures do not match."""
+
+
+class ProgramError(SlopeError, ValueError):
+    """A program that is not well formed."""
+
+
+class MissingRuleError(SlopeError, NotImplementedError):
+    """An operator without the rule that a transform needs, and without ``expand``."""
+
+
+class OperatorDefinitionError(SlopeError, TypeError):
+    """An operator class whose rules are missing or contradict each other."""
+
+
+class UnsupportedOperatorError(SlopeError, NotImplementedError):
+    """An operator that a backend can neither lower nor expand."""
+
+
+class BackendError(SlopeError, RuntimeError):
+    """A backend that is not installed, not usable, or that failed."""
+
+
+class CompileError(BackendError):
+    """A backend's compiler refused a program."""
+
+
+class PluginError(SlopeError, RuntimeError):
+    """A plugin that is broken, that clashes with another, or that speaks another API version."""
+
+
+class RandomnessError(SlopeError, RuntimeError):
+    """A draw from the default generator where its meaning would be ambiguous."""
+
+
+class Source(NamedTuple):
+    """A line of the user's code."""
+
+    filename: str
+    line: int
+    function: str
+
+    def __str__(self) -> str:
+        return f"{self.filename}:{self.line} in {self.function}"
+
+
+_own_folders: set[str] = {os.path.dirname(os.path.abspath(__file__)) + os.sep}
+_is_own: dict[str, bool] = {}
+
+
+def hide_frames_of(filename: str) -> None:
+    """Count the package that ``filename`` stands in as slope's own: its frames are hidden, too.
+
+    Args:
+        filename: a package's ``__file__``.
+    """
+    _own_folders.add(os.path.dirname(os.path.abspath(filename)) + os.sep)
+    _is_own.clear()
+
+
+def _own(filename: str) -> bool:
+    own = _is_own.get(filename)
+    if own is None:
+        own = filename.startswith(tuple(_own_folders)) or filename.startswith("<slope")
+        _is_own[filename] = own
+    return own
+
+
+def user_source(skip: int = 1) -> Source | None:
+    """The innermost line of code on the stack that is not slope's own, if any.
+
+    Args:
+        skip: how many frames to leave out to begin with.
+    """
+    frame: FrameType | None = sys._getframe(skip)  # pyright: ignore[reportPrivateUsage]  # the documented cheap way to walk up
+    while frame is not None:
+        code = frame.f_code
+        if not _own(code.co_filename):
+            return Source(code.co_filename, frame.f_lineno, code.co_name)
+        frame = frame.f_back
+    return None
+
+
+def full_tracebacks() -> bool:
+    """Whether ``SLOPE_FULL_TRACEBACK`` asks for slope's own frames, too."""
+    return os.environ.get("SLOPE_FULL_TRACEBACK", "0") not in ("", "0")
+
+
+def _without_own_frames(traceback: TracebackType | None) -> TracebackType | None:
+    kept: list[TracebackType] = []
+    while traceback is not None:
+        if not _own(traceback.tb_frame.f_code.co_filename):
+            kept.append(traceback)
+        traceback = traceback.tb_next
+    chain: TracebackType | None = None
+    for entry in reversed(kept):
+        chain = TracebackType(chain, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
+    return chain
+
+
+def boundary(function: Callable[P, R]) -> Callable[P, R]:
+    """Wrap a public function: slope's own frames vanish from the traceback of a :class:`SlopeError`.
+
+    What remains are the caller's lines and this one frame. ``SLOPE_FULL_TRACEBACK=1`` keeps them all.
+    """
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except SlopeError as error:
+            if full_tracebacks():
+                raise
+            raise error.with_traceback(_without_own_frames(error.__traceback__))  # noqa: B904  # the same error, not a new one
+
+    return call

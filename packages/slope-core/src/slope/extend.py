@@ -1,0 +1,34 @@
+"""The one surface for those who extend slope: authors of operators, of backends and of packages of layers.
+
+Everything here is stable in the sense of :data:`API_VERSION`; nothing else below ``slope`` is.
+"""
+
+from __future__ import annotations
+
+from slope import ops as ops
+from slope.core.operator import Linear as Linear
+from slope.core.operator import Operator as Operator
+from slope.core.operator import Sample as Sample
+from slope.core.program import Atom as Atom
+from slope.core.program import Instr as Instr
+from slope.core.program import Literal as Literal
+from slope.core.program import Program as Program
+from slope.core.program import Var as Var
+from slope.core.program import trace_program as trace_program
+from slope.core.tensor import Splat as Splat
+from slope.core.tensor import Tensor as Tensor
+from slope.core.tensor import aligned_empty as aligned_empty
+from slope.core.tensor import splat_scalar as splat_scalar
+from slope.core.types import TensorType as TensorType
+from slope.devices import CPU as CPU
+from slope.devices import Device as Device
+from slope.dtypes import DType as DType
+from slope.errors import BackendError as BackendError
+from slope.errors import CompileError as CompileError
+from slope.errors import DeviceError as DeviceError
+from slope.errors import DTypeError as DTypeError
+from slope.errors import ShapeError as ShapeError
+from slope.errors import SlopeError as SlopeError
+from slope.errors import UnsupportedOperatorError as UnsupportedOperatorError
+from slope.plugins.backend import Backend as Backend
+from slope.plugins.backend import Executable as Executable

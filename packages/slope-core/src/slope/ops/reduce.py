@@ -1,0 +1,243 @@
+"""Reductions other than ``sum``: extrema, products, truth, positions; and cumulative sums."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from slope.core.operator import Operand, Operator, Sample, Tangent, register
+from slope.core.tensor import Tensor
+from slope.core.types import TensorType
+from slope.dtypes import bool_, int64
+from slope.errors import DTypeError, ShapeError
+from slope.ops._family import draws, flags, ints, require_dim, require_kind, splat_like
+from slope.ops.elementwise import div, mul
+from slope.ops.linear import LinearOperator, broadcast, cast, sum_
+from slope.ops.logic import eq, where
+
+
+class Reduction(Operator):
+    """The family base: the dimensions ``dim`` (ascending) vanish.
+
+    Class attributes:
+        kinds: the kinds of dtype it takes.
+        empty: whether an empty reduction has a value.
+    """
+
+    kinds: ClassVar[str] = "biuf"
+    empty: ClassVar[bool] = False
+
+    def infer(self, x: TensorType, *, dim: tuple[int, ...]) -> TensorType:
+        require_kind(self, x, self.kinds)
+        for each in dim:
+            require_dim(self, x, each)
+            if not self.empty and x.shape[each] == 0:
+                raise ShapeError(f"{self.name}: dimension {each} of {x} is empty, and {self.name} of nothing has no value.")
+        return x.with_shape(tuple(length for each, length in enumerate(x.shape) if each not in dim))
+
+    def batch(self, size: Any, args: Sequence[Tensor], dims: Sequence[int | None], *, dim: tuple[int, ...]) -> tuple[Any, Any]:
+        (at,) = dims
+        assert at is not None
+        moved = tuple(each if each < at else each + 1 for each in dim)
+        return self(args[0], dim=moved), at - sum(1 for each in moved if each < at)
+
+    def samples(self) -> Iterator[Sample]:
+        if "f" in self.kinds:
+            yield Sample((draws(2, 3, 4),), {"dim": (1,)})
+            yield Sample((draws(2, 3, 4),), {"dim": (0, 2)})
+            yield Sample((draws(3, 4),), {"dim": (0, 1)})
+        if "i" in self.kinds:
+            yield Sample((ints(3, 4),), {"dim": (0,)}, False)
+        if "b" in self.kinds:
+            yield Sample((flags(3, 4),), {"dim": (1,)}, False)
+
+
+def spread(x: Tensor, like: Tensor, dim: tuple[int, ...]) -> Tensor:
+    """A reduction's result repeated back along the reduced dimensions."""
+    return broadcast(x, shape=like.shape, dims=tuple(each for each in range(like.ndim) if each not in dim))
+
+
+class _Extreme(Reduction):
+    def jvp(self, primals: Sequence[Any], tangents: Sequence[Tangent], **params: Any) -> Any:
+        (x,), (tangent,) = primals, tangents
+        dim = params["dim"]
+        out = self(x, dim=dim)
+        if tangent is None:
+            return out, None
+        # Ties share the derivative evenly, as PyTorch's amax and amin do.
+        at_best = cast(eq(x, spread(out, x, dim)), dtype=x.dtype)
+        weight = div(at_best, spread(sum_(at_best, dim=dim), x, dim))
+        return out, sum_(mul(tangent, weight), dim=dim)
+
+    def samples(self) -> Iterator[Sample]:
+        yield from super().samples()
+        yield Sample((np.array([[1, np.nan], [2, 3]], np.float32),), {"dim": (1,)}, False)
+
+
+class Amax(_Extreme):
+    """The largest element; NaN if any is NaN. Ties share the derivative evenly.
+
+    Params:
+        dim: the dimensions to reduce, ascending; not empty ones.
+    """
+
+    name = "amax"
+
+
+class Amin(_Extreme):
+    """The smallest element; NaN if any is NaN. Ties share the derivative evenly.
+
+    Params:
+        dim: the dimensions to reduce, ascending; not empty ones.
+    """
+
+    name = "amin"
+
+
+class Prod(Reduction):
+    """The product; of nothing it is 1. Its derivative is right where factors are zero.
+
+    Params:
+        dim: the dimensions to reduce, ascending.
+    """
+
+    name = "prod"
+    kinds = "iuf"
+    empty = True
+
+    def jvp(self, primals: Sequence[Any], tangents: Sequence[Tangent], **params: Any) -> Any:
+        (x,), (tangent,) = primals, tangents
+        dim = params["dim"]
+        out = prod(x, dim=dim)
+        if tangent is None:
+            return out, None
+        return out, sum_(mul(tangent, _others(x, dim)), dim=dim)
+
+    def samples(self) -> Iterator[Sample]:
+        yield from super().samples()
+        yield Sample((np.array([[0, 2, 3], [0, 0, 4]], np.float32),), {"dim": (1,)})
+        yield Sample((draws(2, 0),), {"dim": (1,)})
+
+
+def _others(x: Tensor, dim: tuple[int, ...]) -> Tensor:
+    # The product of all elements but one's own: over the others that are not zero, unless there is a zero among them.
+    zero, one = splat_like(0, x), splat_like(1, x)
+    is_zero = eq(x, zero)
+    zeros = sum_(cast(is_zero, dtype=x.dtype), dim=dim)
+    safe = where(is_zero, one, x)
+    product = prod(safe, dim=dim)
+    count = spread(zeros, x, dim)
+    nonzero = div(spread(product, x, dim), safe)
+    alone = where(is_zero, nonzero, zero)
+    return where(eq(count, zero), nonzero, where(eq(count, one), alone, zero))
+
+
+class _Truth(Reduction):
+    kinds = "b"
+    differentiable = False
+    empty = True
+
+
+class Any_(_Truth):  # noqa: N801  # not to shadow typing.Any
+    """Whether any element is True; of nothing it is False.
+
+    Params:
+        dim: the dimensions to reduce, ascending.
+    """
+
+    name = "any"
+
+
+class All(_Truth):
+    """Whether all elements are True; of nothing it is True.
+
+    Params:
+        dim: the dimensions to reduce, ascending.
+    """
+
+    name = "all"
+
+
+class _Position(Operator):
+    differentiable = False
+
+    def infer(self, x: TensorType, *, dim: int) -> TensorType:
+        require_dim(self, x, dim)
+        if x.dtype is bool_:
+            raise DTypeError(f"{self.name} takes numbers, and got {x}.")
+        if x.shape[dim] == 0:
+            raise ShapeError(f"{self.name}: dimension {dim} of {x} is empty, and {self.name} of nothing has no value.")
+        return TensorType((*x.shape[:dim], *x.shape[dim + 1 :]), int64)
+
+    def batch(self, size: Any, args: Sequence[Tensor], dims: Sequence[int | None], *, dim: int) -> tuple[Any, Any]:
+        (at,) = dims
+        assert at is not None
+        moved = dim if dim < at else dim + 1
+        return self(args[0], dim=moved), at - (1 if moved < at else 0)
+
+    def samples(self) -> Iterator[Sample]:
+        yield Sample((draws(3, 4),), {"dim": 1}, False)
+        yield Sample((ints(3, 4, low=0, high=1),), {"dim": 0}, False)
+        yield Sample((np.array([[1, np.nan, 3, np.nan]], np.float32),), {"dim": 1}, False)
+
+
+class Argmax(_Position):
+    """The position (int64) of the largest element, the first of equal ones; of the first NaN if there is one.
+
+    Params:
+        dim: the dimension to reduce.
+    """
+
+    name = "argmax"
+
+
+class Argmin(_Position):
+    """The position (int64) of the smallest element, the first of equal ones; of the first NaN if there is one.
+
+    Params:
+        dim: the dimension to reduce.
+    """
+
+    name = "argmin"
+
+
+class Cumsum(LinearOperator):
+    """Running sums along a dimension, each including its own element.
+
+    Params:
+        dim: the dimension.
+        reverse: sum from the end.
+    """
+
+    name = "cumsum"
+
+    def infer(self, x: TensorType, *, dim: int, reverse: bool = False) -> TensorType:
+        require_kind(self, x, "iuf")
+        require_dim(self, x, dim)
+        return x
+
+    def transpose(self, cotangent: Any, x: Operand, *, dim: int, reverse: bool = False) -> Sequence[Tangent]:
+        return (cumsum(cotangent, dim=dim, reverse=not reverse),)
+
+    def batch(self, size: Any, args: Sequence[Tensor], dims: Sequence[int | None], **params: Any) -> tuple[Any, Any]:
+        (at,) = dims
+        assert at is not None
+        dim = params["dim"]
+        return cumsum(args[0], dim=dim if dim < at else dim + 1, reverse=params.get("reverse", False)), at
+
+    def samples(self) -> Iterator[Sample]:
+        yield Sample((draws(3, 4),), {"dim": 1, "reverse": False})
+        yield Sample((draws(3, 4),), {"dim": 0, "reverse": True})
+        yield Sample((ints(5),), {"dim": 0, "reverse": False}, False)
+
+
+amax = register(Amax())
+amin = register(Amin())
+prod = register(Prod())
+any_ = register(Any_())
+all_ = register(All())
+argmax = register(Argmax())
+argmin = register(Argmin())
+cumsum = register(Cumsum())

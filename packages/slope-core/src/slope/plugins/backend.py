@@ -1,0 +1,106 @@
+"""What a backend is: it lists devices, moves host arrays in and out, and compiles programs for a device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from slope.core.operator import Operator
+from slope.core.program import Program
+from slope.devices import CPU, Device
+from slope.dtypes import DType
+
+
+class Executable:
+    """A compiled program.
+
+    Attributes:
+        code: the backend's own text of it (Python source, an ONNX graph, StableHLO), for people.
+    """
+
+    code: str = ""
+
+    def __call__(self, handles: Sequence[Any]) -> Sequence[Any]:
+        """Run it. Threads may call at once.
+
+        Args:
+            handles: one for each program input, as ``from_host`` made them or as an executable of the same backend returned them.
+
+        Returns:
+            One fresh handle for each program output. A result may share memory with an input only where the input's handle
+            itself is returned; no input is ever written to.
+        """
+        raise NotImplementedError
+
+
+class Backend:
+    """The base of backends. A backend is made once in a process, when it is first selected.
+
+    Class attributes:
+        name: what ``SLOPE_BACKEND`` selects it by.
+        eager: how operators outside ``jit`` run on CPU tensors: ``"numpy"`` (by the numpy backend, for backends whose
+            compilation is slow) or ``"compile"`` (as one-operator programs of this backend).
+    """
+
+    name: ClassVar[str] = ""
+    eager: ClassVar[Literal["numpy", "compile"]] = "compile"
+
+    def __init__(self) -> None:
+        self.lowerings: dict[str, Callable[..., Any]] = {}
+
+    # --- devices and buffers
+
+    def devices(self) -> list[Device]:
+        """The devices that are there, the default one first."""
+        return [CPU]
+
+    def from_host(self, array: np.ndarray[Any, Any], device: Device) -> Any:
+        """A handle for a host array (C-contiguous or not, read-only or not).
+
+        On CPU it may share the array's memory, and then must keep it alive. slope never writes to the array afterwards.
+        """
+        raise NotImplementedError
+
+    def to_host(self, handle: Any) -> np.ndarray[Any, Any]:
+        """The elements of a handle as a host array. On CPU it may share memory, and then must keep it alive."""
+        raise NotImplementedError
+
+    def scalar(self, value: bool | int | float, dtype: DType, device: Device) -> Any:
+        """A handle for a Python number as a tensor of shape ()."""
+        return self.from_host(np.asarray(value, dtype.numpy), device)
+
+    # --- programs
+
+    def supports(self, op: Operator, dtype: DType) -> bool:
+        """Whether the operator can be compiled for operands (for ``iota``: a result) of this dtype. Declared in documentation and tests."""
+        return True
+
+    def lowers(self, op: Operator) -> bool:
+        """Whether there is a lowering rule; operators without one are expanded before ``compile`` sees them."""
+        return op.name in self.lowerings
+
+    def add_lowerings(self, rules: Mapping[str, Callable[..., Any]]) -> None:
+        """Add lowering rules by operator name, this backend's own and those of plugins. What a rule is, the backend says."""
+        self.lowerings.update(rules)
+
+    def compile(self, program: Program, device: Device, options: Mapping[str, Any]) -> Executable:
+        """Compile a program for a device.
+
+        Args:
+            program: has no constants (they were made inputs) and holds only operators that :meth:`lowers` accepts.
+                The same variable may be an output twice, and an input or a literal may be an output.
+            device: one of :meth:`devices`.
+            options: the backend's own options, from ``slope.jit(f, options=...)``.
+
+        Raises:
+            CompileError: the compiler refused the program; the text holds its diagnostics.
+        """
+        raise NotImplementedError
+
+    # --- information
+
+    def version(self) -> str:
+        """Versions of what the backend runs on, for ``python -m slope info``."""
+        return ""

@@ -1,0 +1,210 @@
+"""Pytrees: nested containers of leaves, flattened and rebuilt by optree.
+
+Tuples, lists, dicts, named tuples, ``None`` (no leaf) and every class given to :func:`register_node` are
+nodes; all else is a leaf. What a node keeps besides its children (its *static* part) is compared with
+its types: ``1``, ``1.0`` and ``True`` differ, so two modules that differ in one number never share a program.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, TypeVar
+
+import numpy as np
+import optree
+from optree import PyTreeSpec
+
+from slope.errors import ArgumentError, TreeError
+
+T = TypeVar("T")
+NAMESPACE: Final = "slope"
+
+_differentiable_rules: dict[type, Callable[[Any, int], Sequence[bool]]] = {}
+_mask_cache: dict[PyTreeSpec, tuple[bool, ...]] = {}
+
+
+def typed_key(value: Any) -> Any:
+    """A hashable stand-in for a static value, equal only for values of the same types.
+
+    Raises:
+        ArgumentError: the value can be neither hashed nor taken apart.
+    """
+    kind = type(value)
+    if kind is str or kind is bool or value is None or kind is int:
+        return (kind, value)
+    if kind is float:
+        return (kind, value.hex())
+    if kind in (tuple, list):
+        return (kind, tuple(map(typed_key, value)))
+    if kind is dict:
+        return (kind, tuple((typed_key(key), typed_key(item)) for key, item in value.items()))
+    if kind in (set, frozenset):
+        return (kind, frozenset(map(typed_key, value)))
+    if isinstance(value, np.ndarray):
+        return (kind, value.dtype.str, value.shape, value.tobytes())
+    try:
+        hash(value)
+    except TypeError:
+        raise ArgumentError(
+            f"a static value must be hashable, and this {kind.__name__} is not: {value!r}. Define __hash__ and "
+            f"__eq__, or make it a pytree with slope.register_node so that its tensors become leaves."
+        ) from None
+    return (kind, value)
+
+
+class Static:
+    """The static part of a node; equal when the values are equal and of the same types."""
+
+    __slots__ = ("_hash", "_key", "value")
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+        self._key = typed_key(value)
+        self._hash = hash(self._key)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (isinstance(other, Static) and self._hash == other._hash and self._key == other._key)
+
+    def __repr__(self) -> str:
+        return repr(self.value)
+
+
+def register_node(
+    cls: type[T],
+    flatten: Callable[[T], tuple[Iterable[Any], Any]],
+    unflatten: Callable[[Any, tuple[Any, ...]], T],
+    *,
+    differentiable: Callable[[Any, int], Sequence[bool]] | None = None,
+) -> type[T]:
+    """Make instances of ``cls`` nodes of pytrees.
+
+    Args:
+        cls: the class; its subclasses are not included.
+        flatten: takes an instance to ``(children, static)``; ``static`` must be hashable or made of containers
+            of hashable values.
+        unflatten: takes ``(static, children)`` back to an instance; children may be any objects, not only tensors.
+        differentiable: takes ``(static, number of children)`` to one bool for each child: whether its leaves
+            take part in ``grad``. Leaves that do not get ``None`` as their gradient. Default: all do.
+
+    Returns:
+        ``cls``.
+
+    Example:
+        >>> slope.register_node(Point, lambda p: ((p.x, p.y), None), lambda _, xy: Point(*xy))
+    """
+
+    def flatten_node(node: T) -> tuple[tuple[Any, ...], Static]:
+        children, static = flatten(node)
+        return tuple(children), static if isinstance(static, Static) else Static(static)
+
+    def unflatten_node(static: Static, children: tuple[Any, ...]) -> T:
+        return unflatten(static.value, children)
+
+    try:
+        optree.register_pytree_node(cls, flatten_node, unflatten_node, namespace=NAMESPACE)  # pyright: ignore[reportArgumentType]  # optree asks for a Collection type variable
+    except ValueError as error:
+        raise TreeError(f"{cls.__qualname__} is registered as a pytree node already.") from error
+    if differentiable is not None:
+        _differentiable_rules[cls] = differentiable
+    return cls
+
+
+def tree_flatten(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> tuple[list[Any], PyTreeSpec]:
+    """The leaves of a pytree, from left to right (dicts by sorted key), and its structure."""
+    return optree.tree_flatten(tree, is_leaf, namespace=NAMESPACE)
+
+
+def tree_unflatten(structure: PyTreeSpec, leaves: Iterable[Any]) -> Any:
+    """The pytree of this structure with these leaves.
+
+    Raises:
+        TreeError: the number of leaves is not the structure's.
+    """
+    try:
+        return optree.tree_unflatten(structure, leaves)
+    except ValueError as error:
+        raise TreeError(f"cannot rebuild a pytree of {structure.num_leaves} leaves: {error}.") from error
+
+
+def tree_leaves(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> list[Any]:
+    """The leaves of a pytree, from left to right."""
+    return optree.tree_leaves(tree, is_leaf, namespace=NAMESPACE)
+
+
+def tree_structure(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> PyTreeSpec:
+    """The structure of a pytree: all but its leaves."""
+    return optree.tree_structure(tree, is_leaf, namespace=NAMESPACE)
+
+
+def tree_map(
+    function: Callable[..., Any], tree: Any, *rest: Any, is_leaf: Callable[[Any], bool] | None = None
+) -> Any:
+    """Apply a function to the leaves of pytrees that stand at the same places.
+
+    Args:
+        function: takes one leaf of each tree.
+        tree: decides the structure.
+        rest: trees of which ``tree``'s structure is a prefix.
+        is_leaf: says which nodes of ``tree`` to take as leaves.
+
+    Raises:
+        TreeError: a tree of another structure.
+    """
+    leaves, structure = tree_flatten(tree, is_leaf)
+    columns = [leaves, *(flatten_up_to(structure, other) for other in rest)]
+    return optree.tree_unflatten(structure, [function(*row) for row in zip(*columns, strict=True)])
+
+
+def flatten_up_to(structure: PyTreeSpec, tree: Any, what: str = "a pytree") -> list[Any]:
+    """The subtrees of ``tree`` that stand where ``structure`` has leaves.
+
+    Raises:
+        TreeError: ``structure`` is no prefix of the tree.
+    """
+    try:
+        return structure.flatten_up_to(tree)
+    except (ValueError, TypeError) as error:
+        raise TreeError(f"{what} does not match the structure {structure}: {error}") from error
+
+
+def leaf_paths(tree: Any) -> list[str]:
+    """A name for each leaf, such as ``[0]['weight']``, for messages."""
+    paths, _, _ = optree.tree_flatten_with_path(tree, namespace=NAMESPACE)
+    return ["".join(f"[{entry!r}]" for entry in path) for path in paths]
+
+
+def differentiable_mask(tree: Any, structure: PyTreeSpec) -> tuple[bool, ...]:
+    """Which leaves of ``tree``, whose structure is ``structure``, take part in differentiation.
+
+    Only nodes whose ``register_node`` says otherwise (buffers, frozen parameters) hold leaves that do not.
+    """
+    if not _differentiable_rules:
+        return (True,) * structure.num_leaves
+    mask = _mask_cache.get(structure)
+    if mask is None:
+        mask = tuple(_mask(tree))
+        if len(_mask_cache) > 4096:
+            _mask_cache.clear()
+        _mask_cache[structure] = mask
+    return mask
+
+
+def _mask(tree: Any) -> list[bool]:
+    structure = tree_structure(tree)
+    if structure.num_leaves == 0:
+        return []
+    if optree.tree_is_leaf(tree, namespace=NAMESPACE):
+        return [True]
+    children, static, _, _ = optree.tree_flatten_one_level(tree, namespace=NAMESPACE)
+    rule = _differentiable_rules.get(type(tree))
+    flags: Sequence[bool] = [True] * len(children)
+    if rule is not None and isinstance(static, Static):
+        flags = rule(static.value, len(children))
+    mask: list[bool] = []
+    for child, flag in zip(children, flags, strict=True):
+        inner = _mask(child)
+        mask.extend(inner if flag else [False] * len(inner))
+    return mask

@@ -97,11 +97,14 @@ class Operator:
     inline: ClassVar[bool] = False
 
     _own: ClassVar[frozenset[str]] = frozenset()
+    _defaults: ClassVar[dict[str, Any]] = {}
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         own = frozenset(rule for rule in _RULES if getattr(cls, rule) is not getattr(Operator, rule))
         cls._own = own
+        signature = cls.infer if "infer" in own else cls.expand
+        cls._defaults = signature.__kwdefaults__ or {}
         if not cls.name:
             return  # a family base
         where = f"operator {cls.name!r} ({cls.__module__}.{cls.__qualname__})"
@@ -129,6 +132,8 @@ class Operator:
                     f"operator {self.name!r} takes tensors, and got {type(arg).__name__} ({arg!r:.80}); "
                     f"use the function slope.{self.name} or slope.tensor(...) to convert it."
                 )
+        if self._defaults:
+            params = {**self._defaults, **params}
         results = bind(self, args, params)
         return results if self.multiple else results[0]
 

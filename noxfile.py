@@ -14,6 +14,7 @@ import nox
 
 nox.needs_version = ">=2025.2.9"
 nox.options.sessions = ["lint", "tests"]
+nox.options.default_venv_backend = "virtualenv"  # pip and its settings, whether uv is there or not
 nox.options.error_on_missing_interpreters = False  # tests-all skips what is not there, in CI too
 
 ROOT = Path(__file__).parent
@@ -39,7 +40,7 @@ def install(session: nox.Session, *groups: str, editable: bool = False) -> None:
 def run_tests(session: nox.Session) -> None:
     """Install the wheels of the tree, as users get them, and run pytest on all backends."""
     install(session, "test", "example")
-    session.run("python", "-m", "pytest", *session.posargs)
+    session.run("python", "-m", "pytest", "--timeout=600", *session.posargs)  # seconds per test
 
 
 @nox.session

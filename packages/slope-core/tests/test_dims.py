@@ -10,6 +10,7 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -472,3 +473,20 @@ def test_parse_uses_the_given_dims() -> None:
 def test_refusals(make: Callable[[], object], message: str) -> None:
     with pytest.raises((ShapeError, TypeError), match=message):
         make()
+
+
+def test_bounds_of_tangled_expressions_stay_cheap() -> None:
+    w, expr = Dim("w"), b
+    for i in range(12):  # exponential without a shared, limited search: hours
+        expr = dim_max((expr + s * i) // 3, w)
+    assert expr >= w
+
+
+def test_threads_build_the_same_forms() -> None:
+    def build(_: int) -> Any:
+        n = Dim("n", min=2)
+        return key([dim_max((n * i + s) // 3, n) % 7 for i in range(30)]), n * 2 > n
+
+    with ThreadPoolExecutor(8) as pool:
+        first, *others = pool.map(build, range(32))
+    assert all(other == first for other in others)

@@ -24,7 +24,7 @@ from slope.ops import broadcast
 from slope.passes import optimize
 from slope.plugins.backend import Backend, Executable
 from slope.plugins.selection import backend as backend_named
-from slope.plugins.selection import current_backend, installed_backends
+from slope.plugins.selection import current_backend, installed
 
 logger = logging.getLogger("slope.jit")
 
@@ -272,7 +272,7 @@ def fold_scalars(op: Operator, scalars: Sequence[Any], types: Sequence[TensorTyp
 
     Computed by the numpy backend, which defines what operators mean.
     """
-    if "numpy" not in installed_backends() or op.multiple:
+    if "numpy" not in installed() or op.multiple:
         return None
     backend = backend_named("numpy")
     args = [Splat(value, each.with_shape(())) for value, each in zip(scalars, types, strict=True)]

@@ -29,10 +29,10 @@ def measure(length: int) -> Chain:
     seconds: list[float] = []
     with slope.use_backend("numpy"):
         started = time.perf_counter()
-        slope.trace(chain, x)
+        slope.jit(chain).trace(x)
         seconds.append(time.perf_counter() - started)
         started = time.perf_counter()
-        slope.trace(slope.grad(chain), x)
+        slope.jit(slope.grad(chain)).trace(x)
         seconds.append(time.perf_counter() - started)
         started = time.perf_counter()
         slope.jit(slope.grad(chain))(x).item()

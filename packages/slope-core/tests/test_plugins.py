@@ -407,7 +407,7 @@ def test_the_default_is_the_one_of_highest_priority(site: Site):
     site.add_backend("high", 30)
     site.add_backend("middle", 20)
     code = "print(s.installed(), s.current_backend().name, s.selected_by())"
-    assert site.run(code) == "['high', 'middle', 'low'] high default"
+    assert site.run(code) == "('high', 'middle', 'low') high default"
 
 
 def test_the_environment_variable_selects_by_name_or_alias_in_any_case(site: Site):
@@ -733,6 +733,6 @@ def test_a_backend_follows_plugins_that_come_and_go_in_process(site: Site):
     print(sorted(one.lowerings), s.installed(), s.backend("one") is one)
     """
     assert site.run(code).splitlines() == [
-        "['late', 'own'] ['one', 'two']",
-        "['own'] ['one'] True",
+        "['late', 'own'] ('one', 'two')",
+        "['own'] ('one',) True",
     ]

@@ -147,10 +147,9 @@ def _choose() -> Backend:
         return chosen
 
 
-def installed() -> list[str]:
+def installed() -> tuple[str, ...]:
     """The names of the installed backends, the preferred one first."""
-    specs = {c.spec.name: c.spec for claims in MANAGER.snapshot().backends.values() for c in claims}
-    return sorted(specs, key=lambda name: (-specs[name].priority, name))
+    return MANAGER.snapshot().preferred
 
 
 def _default() -> Backend:

@@ -59,8 +59,8 @@ class Call(Operator):
         results = iter(call(*known, *(each for each in cotangent if each is not None), program=made, options=options))
         return [next(results) if there else None for there in present]
 
-    def batch(self, size: Any, args: Sequence[Tensor], dims: Sequence[int | None], *, program: Program, options: Any) -> tuple[Any, Any]:
-        made, out_dims = batch_program(program, size, tuple(dims))
+    def batch(self, size: Any, args: Sequence[Tensor], in_dims: Sequence[int | None], *, program: Program, options: Any) -> tuple[Any, Any]:
+        made, out_dims = batch_program(program, size, tuple(in_dims))
         return call(*args, program=made, options=options), out_dims
 
 

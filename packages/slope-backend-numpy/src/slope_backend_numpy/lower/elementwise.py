@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from slope import dtypes
 
 if TYPE_CHECKING:
-    from slope_backend_numpy.codegen import Context, Value
+    from slope_backend_numpy.context import Context, Value
 
 Rule = Callable[..., Any]
 
@@ -62,7 +62,8 @@ def _power(context: Context, x: Value, exponent: int) -> Value:
     while exponent:
         odd, exponent = exponent & 1, exponent >> 1
         if odd:
-            # The last product may be written over both factors; before it, the square is still to be squared.
+            # The last product may be written over both factors; before it, the square is still to
+            # be squared.
             result = (
                 square
                 if result is None

@@ -9,11 +9,11 @@ from slope_backend_numpy.lower.elementwise import Rule
 from slope_backend_numpy.lower.linear import axes
 
 if TYPE_CHECKING:
-    from slope_backend_numpy.codegen import Context, Value
+    from slope_backend_numpy.context import Context, Value
 
 
 def reduction(function: str, *, accumulates: bool = False) -> Rule:
-    """The rule of a reduction by a ufunc; ``accumulates`` says that rounding errors add up, so that half precision is widened."""
+    """The rule of a reduction by a ufunc; if it ``accumulates``, half precision is widened."""
 
     def rule(context: Context, x: Value, *, dim: tuple[int, ...]) -> Value:
         if not dim:
@@ -27,9 +27,10 @@ def reduction(function: str, *, accumulates: bool = False) -> Rule:
 
 
 def position(method: str) -> Rule:
-    """The rule of argmax and argmin. NumPy's find the first NaN, too; bfloat16 goes through float32, which is exact."""
+    """The rule of argmax and argmin; NumPy's find the first NaN, too."""
 
     def rule(context: Context, x: Value, *, dim: int) -> Value:
+        # exact, and keeps the order
         wide = context.cast(x, dtypes.float32) if x.dtype is dtypes.bfloat16 else x
         return context.fresh(f"{context.full(wide)}.{method}({dim})")
 
@@ -45,7 +46,8 @@ def cumsum(context: Context, x: Value, *, dim: int, reverse: bool) -> Value:
         if reverse
         else ""
     )
-    code = f"np.add.accumulate({context.full(wide)}{turned}, axis={dim}, dtype={context.dtype_code(wide.dtype)}){turned}"
+    options = f"axis={dim}, dtype={context.dtype_code(wide.dtype)}"
+    code = f"np.add.accumulate({context.full(wide)}{turned}, {options}){turned}"
     return context.cast(context.fresh(code, context.type.with_dtype(wide.dtype)), x.dtype)
 
 

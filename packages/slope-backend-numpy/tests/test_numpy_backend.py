@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -123,7 +124,7 @@ def test_the_code_is_short_and_runs(compiled):
         "    t1 = np.add(x0, float32_0p1)  # float32[3]\n"
         "    return (t1,)\n"
     )
-    namespace = {"np": np}
+    namespace: dict[str, Any] = {"np": np}
     exec(executable.code, namespace)
     np.testing.assert_array_equal(namespace["program"](x)[0], executable([x])[0])
 

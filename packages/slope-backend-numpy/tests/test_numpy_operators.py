@@ -521,6 +521,40 @@ def test_sums_of_many_dtypes_and_dims(call):
             )
 
 
+@pytest.mark.parametrize("shape", [(40, 10), (5, 8, 4), (3, 100), (70, 2, 33), (100,)])
+def test_extrema_of_short_and_long_rows(call, shape):
+    x = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    x[x > 1.5] = np.nan
+    for dim in range(len(shape)):
+        np.testing.assert_array_equal(call(ops.amax, x, dim=(dim,))[0], np.max(x, axis=dim))
+        np.testing.assert_array_equal(call(ops.amin, x, dim=(dim,))[0], np.min(x, axis=dim))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
+def test_extrema_with_a_number(compiled, dtype):
+    x = np.random.default_rng(0).integers(-9, 9, (5, 80)).astype(dtype)
+    executable = compiled(
+        lambda a: (
+            ops.maximum(a, Splat(2, a.type)),
+            ops.minimum(Splat(-3, a.type), a),
+            ops.maximum(Splat(1, a.type), Splat(0, a.type)),
+        ),
+        x,
+    )
+    for result, wanted in zip(
+        executable([x]),
+        (np.where(x > 2, x, 2), np.where(x < -3, x, -3), np.ones((5, 80))),
+        strict=True,
+    ):
+        assert (result.dtype, result.shape) == (x.dtype, x.shape)
+        np.testing.assert_array_equal(result, wanted)
+
+
+def test_erf_of_many_elements(call):
+    x = np.linspace(-5, 5, 30000).reshape(100, 300).T
+    np.testing.assert_allclose(call(ops.erf, x)[0], elementwise(math.erf, x), rtol=6e-16)
+
+
 def test_dot_general_in_any_order_of_dimensions(call):
     rng = np.random.default_rng(0)
     for _ in range(150):

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from slope.extend import DType
     from slope_backend_numpy.context import Context, Value
 
-BRANCHLESS_FROM: Final = 4096  # elements, from which choosing by bits beats np.where
+BRANCHLESS_FROM: Final = 1024  # elements, from which choosing by bits beats np.where
 
 
 def where(context: Context, condition: Value, x: Value, y: Value) -> Value:

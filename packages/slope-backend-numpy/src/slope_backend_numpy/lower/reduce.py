@@ -11,6 +11,8 @@ from slope_backend_numpy.lower.linear import axes
 if TYPE_CHECKING:
     from slope_backend_numpy.context import Context, Value
 
+SHORT: Final = 32  # elements of a last dimension, up to which extrema over it are found columnwise
+
 
 def reduction(function: str, *, accumulates: bool = False) -> Rule:
     """The rule of a reduction by a ufunc; if it ``accumulates``, half precision is widened."""
@@ -22,6 +24,22 @@ def reduction(function: str, *, accumulates: bool = False) -> Rule:
         option = f", dtype={context.dtype_code(wide.dtype)}" if accumulates else ""
         code = f"{function}.reduce({context.full(wide)}, axis={axes(dim, x)}{option})"
         return context.cast(context.fresh(code, context.type.with_dtype(wide.dtype)), x.dtype)
+
+    return rule
+
+
+def extreme(function: str) -> Rule:
+    """The rule of amax and amin."""
+    general = reduction(function)
+
+    def rule(context: Context, x: Value, *, dim: tuple[int, ...]) -> Value:
+        shape = x.type.shape
+        if dim != (len(shape) - 1,) or not x.is_full or shape[-1] > SHORT or len(shape) < 2:
+            return general(context, x, dim=dim)
+        # NumPy pays for each short row; with rows and columns exchanged it runs along long ones.
+        matrix = x.code if len(shape) == 2 else f"{x.code}.reshape({(-1, shape[-1])})"
+        code = f"{function}.reduce({matrix}.T.copy(), axis=0)"
+        return context.fresh(code if len(shape) == 2 else f"{code}.reshape({context.type.shape})")
 
     return rule
 
@@ -52,8 +70,8 @@ def cumsum(context: Context, x: Value, *, dim: int, reverse: bool) -> Value:
 
 
 LOWERINGS: Final[dict[str, Rule]] = {
-    "amax": reduction("np.maximum"),
-    "amin": reduction("np.minimum"),
+    "amax": extreme("np.maximum"),
+    "amin": extreme("np.minimum"),
     "prod": reduction("np.multiply", accumulates=True),
     "any": reduction("np.logical_or"),
     "all": reduction("np.logical_and"),

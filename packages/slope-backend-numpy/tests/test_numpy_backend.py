@@ -140,6 +140,22 @@ def test_broadcasts_are_not_written_out(compiled):
     assert (result.shape, result.flags.writeable, result.strides) == ((4, 3), True, (12, 4))
 
 
+def test_equal_constants_are_kept_once(compiled):
+    x = np.ones((4, 3), np.float32)
+    executable = compiled(lambda a: (ops.sum_(a, dim=(0,)), ops.sum_(ops.neg(a), dim=(0,))), x)
+    assert executable.code.count("# ones") == 1
+
+
+def test_a_reshaped_broadcast_is_an_array_of_its_own(compiled):
+    y = np.arange(4.0)
+    executable = compiled(
+        lambda b: (ops.reshape(ops.broadcast(b, shape=(3, 4), dims=(1,)), shape=(3, 2, 2)),), y
+    )
+    (result,) = executable([y])
+    np.testing.assert_array_equal(result, np.tile(y.reshape(1, 2, 2), (3, 1, 1)))
+    assert not np.shares_memory(result, y)
+
+
 def test_threads_may_call_at_once(compiled):
     x = np.arange(10000, dtype=np.float64)
     executable = compiled(lambda a: (ops.sin(ops.add(ops.mul(a, a), a)),), x)

@@ -268,6 +268,7 @@ class Writer:
         self.lines: list[str] = []
         self.header: dict[str, str] = {}  # scalars, as source
         self.constants: dict[str, Any] = {}
+        self._known: dict[Any, str] = {}  # names of constants
         self._count = 0
 
     def name(self) -> str:
@@ -293,8 +294,14 @@ class Writer:
         return Value(name, tensor_type, (), number=plain)
 
     def constant(self, value: Any, hint: str) -> str:
-        name = f"{hint}{len(self.constants)}"
-        self.constants[name] = value
+        """A name for an object; equal arrays share one."""
+        key: Any = id(value)
+        if isinstance(value, np.ndarray):
+            key = (value.dtype, value.shape, value.tobytes())
+        name = self._known.get(key)
+        if name is None:
+            name = self._known[key] = f"{hint}{len(self.constants)}"
+            self.constants[name] = value
         return name
 
 

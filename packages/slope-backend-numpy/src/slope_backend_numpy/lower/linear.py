@@ -24,7 +24,9 @@ LONGEST_DOT: Final = 16384
 def reshape(context: Context, x: Value, *, shape: Dims) -> Value:
     if x.number is not None or (x.is_full and shape == x.shape):
         return context.same(x)
-    return context.view(x, f"{context.full(x)}.reshape({shape})", whole=x.is_full)
+    if not x.is_full:
+        return context.fresh(f"{context.full(x)}.copy().reshape({shape})")
+    return context.view(x, f"{x.code}.reshape({shape})", whole=True)
 
 
 def permute(context: Context, x: Value, *, dims: Dims) -> Value:

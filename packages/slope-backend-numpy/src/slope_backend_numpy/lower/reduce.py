@@ -56,8 +56,6 @@ def position(method: str) -> Rule:
 
 
 def cumsum(context: Context, x: Value, *, dim: int, reverse: bool) -> Value:
-    if x.type.ndim == 0:
-        return context.same(x)
     wide = context.cast(x, dtypes.accumulator(x.dtype))
     turned = (
         f"[{', '.join('::-1' if each == dim else ':' for each in range(x.type.ndim))}]"

@@ -183,9 +183,7 @@ class Jit:
         entry, leaves = self._entry(args, kwargs)
         if current_trace() is not EVAL:
             return self._bind(entry, leaves)
-        compiled = entry.compiled
-        if compiled is None or (self.options.backend is None and compiled.backend is not current_backend()):
-            compiled = self._compiled(entry, leaves)
+        compiled = entry.compiled or self._compiled(entry, leaves)
         handles = _handles(entry.in_kinds, leaves, compiled)
         if not entry.draws:
             return entry.results(compiled.run(handles), leaves)
@@ -203,6 +201,10 @@ class Jit:
         """
         entry, leaves = self._entry(args, kwargs)
         return Lowered(entry, self._compiled(entry, leaves))
+
+    def trace(self, *args: Any, **kwargs: Any) -> Program:
+        """The program for these arguments as it was traced, before all passes."""
+        return self._entry(args, kwargs)[0].program
 
     # --- finding or making the program
 

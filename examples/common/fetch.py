@@ -25,6 +25,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 import pooch
+from slope.errors import SlopeError
 from tqdm.auto import tqdm
 
 log = logging.getLogger("slope.examples")
@@ -36,7 +37,7 @@ NPM_SECONDS = 300.0
 Fetch = Callable[[str, Path], None]
 
 
-class DataError(RuntimeError):
+class DataError(SlopeError):
     """The data cannot be had or are damaged; the message says why and names the way out."""
 
 

@@ -160,6 +160,8 @@ class Node:
         if kind is None and known is not None:
             if value is None or isinstance(value, Node if known is CHILDREN else slope.Tensor):
                 return  # another value of the same kind: the plan holds
+            if self._number_leaves and type(value) in (int, float):
+                return
             if known is BUFFER and _classify(self, name, value) == PARAMETER:
                 kind = BUFFER
         self._forget(name)

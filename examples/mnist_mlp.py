@@ -10,12 +10,13 @@ import argparse
 import time
 
 import numpy as np
-import slope
 from common.batches import batches
 from common.data import mnist
 from common.figures import training_figure
-from slope import nn
 from tqdm.auto import tqdm
+
+import slope
+from slope import nn
 
 
 def loss_of(model: nn.Sequential, images: slope.Tensor, labels: slope.Tensor) -> slope.Tensor:
@@ -27,7 +28,7 @@ def loss_of(model: nn.Sequential, images: slope.Tensor, labels: slope.Tensor) ->
 def train_step(
     model: nn.Sequential, optimizer: nn.SGD, images: slope.Tensor, labels: slope.Tensor
 ) -> tuple[nn.Sequential, nn.SGD, slope.Tensor]:
-    """One step down the gradient: the new model, the new optimizer, and the loss before the step."""
+    """One step down the gradient: the new model, the new optimizer, and the old loss."""
     loss, gradients = slope.value_and_grad(loss_of)(model, images, labels)
     model, optimizer = optimizer(model, gradients)
     return model, optimizer, loss

@@ -25,8 +25,9 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 import pooch
-from slope.errors import SlopeError
 from tqdm.auto import tqdm
+
+from slope.errors import SlopeError
 
 log = logging.getLogger("slope.examples")
 

@@ -1,6 +1,7 @@
 """What the tests of slope-nn share."""
 
 import pytest
+
 import slope
 
 BACKENDS = ("numpy", "onnxruntime", "iree")

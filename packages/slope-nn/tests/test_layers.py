@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 import slope
 from slope import errors, nn
 
@@ -56,15 +57,22 @@ def test_linear_refuses_sizes(bad):
 X = np.linspace(-3, 3, 12, dtype=np.float32).reshape(3, 4)
 
 
-@pytest.mark.parametrize(("layer", "expected"), [
-    (nn.ReLU, np.maximum(X, 0)),
-    (nn.Tanh, np.tanh(X)),
-    (nn.Sigmoid, 1 / (1 + np.exp(-X))),
-    (nn.Identity, X),
-    (lambda: nn.GELU("tanh"), 0.5 * X * (1 + np.tanh(np.sqrt(2 / np.pi) * (X + 0.044715 * X**3)))),
-    (lambda: nn.Flatten(0), X.ravel()),
-    (lambda: nn.Fn(lambda x: x * 2), 2 * X),
-], ids=["relu", "tanh", "sigmoid", "identity", "gelu", "flatten", "fn"])
+@pytest.mark.parametrize(
+    ("layer", "expected"),
+    [
+        (nn.ReLU, np.maximum(X, 0)),
+        (nn.Tanh, np.tanh(X)),
+        (nn.Sigmoid, 1 / (1 + np.exp(-X))),
+        (nn.Identity, X),
+        (
+            lambda: nn.GELU("tanh"),
+            0.5 * X * (1 + np.tanh(np.sqrt(2 / np.pi) * (X + 0.044715 * X**3))),
+        ),
+        (lambda: nn.Flatten(0), X.ravel()),
+        (lambda: nn.Fn(lambda x: x * 2), 2 * X),
+    ],
+    ids=["relu", "tanh", "sigmoid", "identity", "gelu", "flatten", "fn"],
+)
 def test_layers_without_parameters(backend, layer, expected):
     np.testing.assert_allclose(layer()(slope.tensor(X)).numpy(), expected, rtol=1e-5, atol=1e-6)
 
@@ -74,7 +82,9 @@ def test_gelu():
     from math import erf
 
     expected = [x * 0.5 * (1 + erf(x / 2**0.5)) for x in X.ravel().tolist()]
-    np.testing.assert_allclose(nn.GELU()(slope.tensor(X)).numpy().ravel(), expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        nn.GELU()(slope.tensor(X)).numpy().ravel(), expected, rtol=1e-5, atol=1e-6
+    )
     with pytest.raises(errors.ArgumentError, match="'none' or 'tanh', not 'erf'"):
         nn.GELU("erf")
 

@@ -2,15 +2,20 @@
 
 import copy
 import pickle
-from collections import namedtuple
+from typing import NamedTuple
 
 import numpy as np
 import pytest
+
 import slope
 from slope import errors, nn
 
 pytestmark = pytest.mark.usefixtures("on_numpy")
-Pair = namedtuple("Pair", "first second")
+
+
+class Pair(NamedTuple):
+    first: object
+    second: object
 
 
 def zeros(*shape):
@@ -59,7 +64,10 @@ def structure(tree):
 
 def gradients_of(model):
     """What grad gives, by name, of a function that uses every tensor."""
-    total = lambda model: sum(leaf.sum() for leaf in slope.tree_flatten(model)[0])  # noqa: E731
+
+    def total(model):
+        return sum(leaf.sum() for leaf in slope.tree_flatten(model)[0])
+
     grads = slope.grad(total)(model)
     matched = structure(model).flatten_up_to(grads)
     return dict(zip(model.state_dict(), matched, strict=True))
@@ -100,31 +108,38 @@ def test_rebuilding_takes_any_leaves_and_calls_no_init(leaf):
         assert structure(other) == spec
 
 
-@pytest.mark.parametrize(("one", "other"), [(1, 1.0), (1, True), (1.0, 2.0), ([1], (1,)), ([1], [1.0])])
+@pytest.mark.parametrize(
+    ("one", "other"), [(1, 1.0), (1, True), (1.0, 2.0), ([1], (1,)), ([1], [1.0])]
+)
 def test_static_fields_are_compared_with_their_types(one, other):
     assert structure(Dense(2, 3, one)) == structure(Dense(2, 3, one))
     assert hash(structure(Dense(2, 3, one))) == hash(structure(Dense(2, 3, one)))
     assert structure(Dense(2, 3, one)) != structure(Dense(2, 3, other))
 
 
-@pytest.mark.parametrize("change", [
-    lambda m: setattr(m, "name", "other"),
-    lambda m: m.sizes.append(3),
-    lambda m: setattr(m, "nothing", zeros(1)),
-    lambda m: setattr(m, "new", 1),
-    lambda m: delattr(m, "pair"),
-    lambda m: m.layers.append(Dense(1, 1)),
-    lambda m: setattr(m.layers[1], "scale", 2.0),
-    lambda m: setattr(m, "first", zeros(1)),
-    lambda m: m.eval(),
-    lambda m: m.freeze(),
-])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda m: setattr(m, "name", "other"),
+        lambda m: m.sizes.append(3),
+        lambda m: setattr(m, "nothing", zeros(1)),
+        lambda m: setattr(m, "new", 1),
+        lambda m: delattr(m, "pair"),
+        lambda m: m.layers.append(Dense(1, 1)),
+        lambda m: setattr(m.layers[1], "scale", 2.0),
+        lambda m: setattr(m, "first", zeros(1)),
+        lambda m: m.eval(),
+        lambda m: m.freeze(),
+    ],
+)
 def test_a_change_of_fields_changes_the_structure(change):
     model = Everything()
     before = structure(model)
     change(model)
     assert structure(model) != before
-    assert structure(slope.tree_unflatten(structure(model), slope.tree_flatten(model)[0])) == structure(model)
+    assert structure(
+        slope.tree_unflatten(structure(model), slope.tree_flatten(model)[0])
+    ) == structure(model)
 
 
 def test_a_list_that_was_empty_may_get_modules_later():
@@ -158,7 +173,9 @@ def test_arrays_are_static_by_value():
 def test_a_container_of_tensors_and_other_things_is_refused():
     model = nn.Module()
     model.mixed = [zeros(1), 3]
-    with pytest.raises(errors.ArgumentError, match=r"Module\.mixed holds .* together with 3 \(int\)"):
+    with pytest.raises(
+        errors.ArgumentError, match=r"Module\.mixed holds .* together with 3 \(int\)"
+    ):
         slope.tree_flatten(model)
     model.mixed = [nn.Buffer(zeros(1))]
     with pytest.raises(errors.ArgumentError, match=r"declare a whole container as nn\.Buffer"):
@@ -197,17 +214,25 @@ def test_unfreezing_a_part_of_a_frozen_model():
     model.first.weight = zeros(2, 3) + 1.0  # a new value stays what the old one was
     model.layers[0].weight = zeros(4, 4) + 1.0
     found = gradients_of(model)
-    assert {name for name, gradient in found.items() if gradient is not None} == {"first.weight", "first.bias"}
+    assert {name for name, gradient in found.items() if gradient is not None} == {
+        "first.weight",
+        "first.bias",
+    }
     before = structure(Everything())
     assert structure(model.unfreeze()) == before
 
 
 def test_frozen_parameters_leave_no_gradient_work_in_the_program():
     model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
-    loss = lambda model, x: model(x).sum()  # noqa: E731
+
+    def loss(model, x):
+        return model(x).sum()
+
     grad = slope.jit(slope.grad(loss))
     x = slope.ones(5, 3)
-    assert grad.lower(model, x).program.count("dot_general") == 3  # x W1', d W2, d' h, d'' x: sum needs no second
+    assert (
+        grad.lower(model, x).program.count("dot_general") == 3
+    )  # x W1', d W2, d' h, d'' x: sum needs no second
     model[0].freeze()
     assert grad.lower(model, x).program.count("dot_general") == 2
     assert grad(model, x)[0].weight is None
@@ -283,7 +308,10 @@ def test_a_part_alone_holds_its_tensor():
 
 def test_gradients_of_both_uses_add_up():
     model = Tied()
-    f = lambda model: (model.embed.weight * 2.0 + model.head.weight * 3.0).sum()  # noqa: E731
+
+    def f(model):
+        return (model.embed.weight * 2.0 + model.head.weight * 3.0).sum()
+
     for grad in (slope.grad(f), slope.jit(slope.grad(f))):
         grads = grad(model)
         np.testing.assert_array_equal(grads.embed.weight.numpy(), np.full((5, 3), 5.0))
@@ -310,16 +338,22 @@ def test_ties_survive_copies_and_chains():
 
 def test_bad_ties():
     model = Tied()
-    with pytest.raises(errors.TreeError, match=r"nothing is at 'head\.wait': head \(Dense\) holds scale"):
+    with pytest.raises(
+        errors.TreeError, match=r"nothing is at 'head\.wait': head \(Dense\) holds scale"
+    ):
         model.tie("head.wait", "embed.weight")
     with pytest.raises(errors.TreeError, match="'head' is a Dense"):
         model.tie("head", "embed.weight")
     with pytest.raises(errors.TreeError, match="the same place"):
         model.tie("first", "second")
-    with pytest.raises(errors.ShapeError, match=r"float32\[5, 3\] and 'embed.bias' is float32\[5\]"):
+    with pytest.raises(
+        errors.ShapeError, match=r"float32\[5, 3\] and 'embed.bias' is float32\[5\]"
+    ):
         model.tie("head.weight", "embed.bias")
     model.head.weight = zeros(5, 3)
-    with pytest.raises(errors.TreeError, match=r"ties 'head\.weight' to 'embed\.weight', but another value"):
+    with pytest.raises(
+        errors.TreeError, match=r"ties 'head\.weight' to 'embed\.weight', but another value"
+    ):
         slope.tree_flatten(model)
     model.tie("head.weight", "embed.weight")
     del model.head
@@ -371,7 +405,7 @@ def test_loading_into_tied_tensors():
 
 def test_all_that_is_wrong_with_a_state_dict_is_listed_at_once():
     model = Dense(3, 2)
-    with pytest.raises(errors.TreeError) as caught:
+    with pytest.raises(errors.TreeError, match="load_state_dict of Dense") as caught:
         model.load_state_dict({"weight": zeros(2, 4), "wait": zeros(1)})
     text = str(caught.value)
     assert "missing: bias" in text

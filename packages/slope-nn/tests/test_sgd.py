@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
+
 import slope
 from slope import errors, nn
 
@@ -108,9 +109,12 @@ def test_none_gradients_frozen_parameters_and_buffers_stay():
     model.first.freeze()
     optimizer = nn.SGD(model, lr=0.1, momentum=0.9)
     assert repr(optimizer) == (
-        "SGD(lr=0.1, momentum=0.9, weight_decay=None, dampening=None, nesterov=False, steps=None; 2 of 5 tensors)"
+        "SGD(lr=0.1, momentum=0.9, weight_decay=None, dampening=None, nesterov=False, steps=None; "
+        "2 of 5 tensors)"
     )
-    f = lambda model: model.second(model.first(slope.ones(1, 2))).sum() + model.count.sum()  # noqa: E731
+    def f(model):
+        return model.second(model.first(slope.ones(1, 2))).sum() + model.count.sum()
+
     grads = slope.grad(f)(model)
     grads.second.bias = None
     new, _ = optimizer(model, grads)
@@ -119,7 +123,9 @@ def test_none_gradients_frozen_parameters_and_buffers_stay():
     assert new.second.bias is model.second.bias
     assert not np.array_equal(new.second.weight.numpy(), model.second.weight.numpy())
     model.first.unfreeze()
-    with pytest.raises(errors.TreeError, match=r"'first\.weight' has a gradient, but it was frozen"):
+    with pytest.raises(
+        errors.TreeError, match=r"'first\.weight' has a gradient, but it was frozen"
+    ):
         optimizer(model, slope.grad(f)(model))
 
 
@@ -151,12 +157,15 @@ MODEL = {"a": {"x": slope.ones(2)}, "b": slope.ones(3)} if hasattr(slope, "ones"
 
 
 @pytest.mark.usefixtures("on_numpy")
-@pytest.mark.parametrize(("grads", "told"), [
-    ({"a": {"y": slope.ones(2)}, "b": slope.ones(3)}, r"expected a\.x; found a\.y"),
-    ({"a": {"x": slope.ones(2)}}, "expected b"),
-    ([slope.ones(2), slope.ones(3)], "expected a.x, b; found 0, 1"),
-    (None, "found nothing"),
-])
+@pytest.mark.parametrize(
+    ("grads", "told"),
+    [
+        ({"a": {"y": slope.ones(2)}, "b": slope.ones(3)}, r"expected a\.x; found a\.y"),
+        ({"a": {"x": slope.ones(2)}}, "expected b"),
+        ([slope.ones(2), slope.ones(3)], "expected a.x, b; found 0, 1"),
+        (None, "found nothing"),
+    ],
+)
 def test_gradients_of_another_structure(grads, told):
     with pytest.raises(errors.TreeError, match=f"do not have the model's structure: .*{told}"):
         nn.SGD(MODEL, lr=0.1)(MODEL, grads)
@@ -172,7 +181,9 @@ def test_gradients_of_a_model_in_another_mode():
 
 @pytest.mark.usefixtures("on_numpy")
 def test_gradients_of_another_type():
-    with pytest.raises(errors.ShapeError, match=r"gradient of 'b' is float32\[4\], .* is float32\[3\]"):
+    with pytest.raises(
+        errors.ShapeError, match=r"gradient of 'b' is float32\[4\], .* is float32\[3\]"
+    ):
         nn.SGD(MODEL, lr=0.1)(MODEL, {"a": {"x": slope.ones(2)}, "b": slope.ones(4)})
     with pytest.raises(errors.ShapeError, match=r"gradient of 'b' is float64\[3\]"):
         nn.SGD(MODEL, lr=0.1)(MODEL, {"a": {"x": None}, "b": slope.ones(3, dtype=slope.float64)})
@@ -180,12 +191,16 @@ def test_gradients_of_another_type():
 
 @pytest.mark.usefixtures("on_numpy")
 def test_another_model():
-    with pytest.raises(errors.TreeError, match=r"made for another model: expected a\.x, b; found c"):
+    with pytest.raises(
+        errors.TreeError, match=r"made for another model: expected a\.x, b; found c"
+    ):
         nn.SGD(MODEL, lr=0.1)({"c": slope.ones(2)}, {"c": slope.ones(2)})
 
 
 @pytest.mark.usefixtures("on_numpy")
-@pytest.mark.parametrize("settings", [{"lr": -1.0}, {"lr": "fast"}, {"lr": 1, "momentum": float("nan")}, {"lr": True}])
+@pytest.mark.parametrize(
+    "settings", [{"lr": -1.0}, {"lr": "fast"}, {"lr": 1, "momentum": float("nan")}, {"lr": True}]
+)
 def test_hyperparameters_that_are_no_positive_numbers(settings):
     name = list(settings)[-1]
     with pytest.raises(errors.ArgumentError, match=f"{name} must be a number of at least 0"):
@@ -210,7 +225,9 @@ def test_other_refusals():
 def test_an_undeclared_shared_tensor_is_told_once():
     model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
     model[1].weight = model[0].weight
-    with pytest.warns(UserWarning, match=r"parameter '0\.weight' and the parameter '1\.weight'.*self\.tie\(") as told:
+    with pytest.warns(
+        UserWarning, match=r"parameter '0\.weight' and the parameter '1\.weight'.*self\.tie\("
+    ) as told:
         nn.SGD(model, lr=0.1)
     assert told[0].filename == __file__
     model.tie("1.weight", "0.weight")

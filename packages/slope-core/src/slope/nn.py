@@ -1,4 +1,4 @@
-"""Modules, layers and optimizers: what the distribution slope-nn exports, under the name ``slope.nn``."""
+"""Modules, layers and optimizers: what slope-nn exports, under the name ``slope.nn``."""
 
 from slope.errors import SlopeError
 
@@ -9,7 +9,7 @@ class NotInstalledError(SlopeError, ImportError):
 
 try:
     from slope_nn import *  # noqa: F403  # the facade shows exactly slope_nn.__all__
-    from slope_nn import __all__ as __all__
+    from slope_nn import __all__ as __all__  # noqa: PLC0414  # so that checkers see it re-exported
 except ModuleNotFoundError as error:
     if error.name != "slope_nn":
         raise

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Literal
 
 import slope
-
 from slope_nn._module import Module
 
 
@@ -34,7 +33,9 @@ class Sigmoid(Module):
 
 
 class GELU(Module):
-    """``x * Phi(x)``, Phi the standard normal distribution function (D. Hendrycks, K. Gimpel, arXiv:1606.08415).
+    """``x * Phi(x)``, Phi the standard normal distribution function.
+
+    Source: D. Hendrycks, K. Gimpel, "Gaussian error linear units", arXiv:1606.08415.
 
     Args:
         approximate: ``"none"``, or ``"tanh"`` for the approximation by tanh.

@@ -6,12 +6,11 @@ from collections.abc import Callable, Iterator
 from typing import Any, overload
 
 import slope
-
 from slope_nn._module import Module
 
 
 class Fn(Module):
-    """A function as a module; the function is static, and its tensors, if it holds any, are constants.
+    """A function as a module; it is static, and tensors that it holds are constants.
 
     Args:
         function: what to call.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import slope
-
 from slope_nn._module import Module
 
 
@@ -22,8 +21,8 @@ class Linear(Module):
         weight: shape (out_features, in_features).
         bias: shape (out_features,), or None.
 
-    Both start uniform in ``[-1 / sqrt(in_features), 1 / sqrt(in_features))``, as in PyTorch, with the same values on
-    every backend.
+    Both start uniform in ``[-1 / sqrt(in_features), 1 / sqrt(in_features))``, as in PyTorch, with
+    the same values on every backend.
 
     Example:
         >>> nn.Linear(3, 2)(slope.ones(4, 3)).shape
@@ -40,7 +39,9 @@ class Linear(Module):
     ) -> None:
         for name, count in (("in_features", in_features), ("out_features", out_features)):
             if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-                raise slope.errors.ArgumentError(f"Linear: {name} must be a positive int, not {count!r}.")
+                raise slope.errors.ArgumentError(
+                    f"Linear: {name} must be a positive int, not {count!r}."
+                )
         self.in_features = in_features
         self.out_features = out_features
         bound = 1 / math.sqrt(in_features)

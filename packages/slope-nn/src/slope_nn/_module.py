@@ -6,15 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
 import numpy as np
-import slope
 
+import slope
 from slope_nn._node import (
-    BUFFER,
-    CHILDREN,
-    FROZEN,
-    PARAMETER,
     Node,
-    Path,
     entries,
     plan_of,
     set_kinds,
@@ -22,17 +17,19 @@ from slope_nn._node import (
     walk,
     with_item,
 )
+from slope_nn._plan import BUFFER, CHILDREN, FROZEN, PARAMETER, Path
 
 
 class Module(Node):
-    """The base of models and layers. Subclasses assign fields in ``__init__`` and define ``__call__``.
+    """The base of models and layers: subclasses assign fields and define ``__call__``.
 
-    Fields that are tensors, modules, or containers of them (lists, tuples, dicts, nested) are its children, in
-    order of assignment: transforms see them. A tensor is a parameter unless assigned as :class:`Buffer`.
-    Every other field is static: part of the program, compared with its type, so a changed number compiles anew.
+    Fields that are tensors, modules, or containers of them (lists, tuples, dicts, nested) are its
+    children, in order of assignment: transforms see them. A tensor is a parameter unless assigned
+    as :class:`Buffer`. Every other field is static: part of the program, compared with its type, so
+    a changed number compiles anew.
 
-    ``grad`` with respect to a module gives a module of the same structure, with ``None`` at buffers, integer
-    tensors and frozen parameters.
+    ``grad`` with respect to a module gives a module of the same structure, with ``None`` at
+    buffers, integer tensors and frozen parameters.
 
     Example:
         >>> class Scale(nn.Module):
@@ -49,7 +46,7 @@ class Module(Node):
     # --- looking inside
 
     def named_parameters(self) -> Iterator[tuple[str, slope.Tensor]]:
-        """Dotted names and tensors of all parameters, frozen ones included; a tied one counts once."""
+        """Dotted names and tensors of all parameters, also of frozen ones; tied ones count once."""
         return ((".".join(path), leaf) for path, kind, leaf in walk(self) if kind is not BUFFER)
 
     def parameters(self) -> list[slope.Tensor]:
@@ -88,7 +85,7 @@ class Module(Node):
     # --- modes
 
     def train(self, mode: bool = True) -> Self:
-        """Put this module and all below it into training mode, in place; layers such as dropout look at it."""
+        """Put this module and all below it into training mode, in place; dropout looks at it."""
         for module in self.modules():
             if mode != module.training:
                 if "training" in module.__dict__:
@@ -104,7 +101,8 @@ class Module(Node):
     def freeze(self) -> Self:
         """Take all parameters of this module and below out of training, in place.
 
-        ``grad`` gives ``None`` for them, programs hold no work for their gradients, and optimizers keep them.
+        ``grad`` gives ``None`` for them, programs hold no work for their gradients, and optimizers
+        keep them.
         """
         for module in self.modules():
             set_kinds(module, {PARAMETER: FROZEN})
@@ -121,9 +119,9 @@ class Module(Node):
     def tie(self, target: str, source: str) -> None:
         """Make one tensor stand at two places: from now on ``target`` is what ``source`` is.
 
-        The tensor is kept in this module's structure once, at ``source``: gradients of both uses add up there,
-        optimizers update it once, and state dicts name it once. A part that holds ``target`` has a tensor
-        of its own again where it is used without this module.
+        The tensor is kept in this module's structure once, at ``source``: gradients of both uses
+        add up there, optimizers update it once, and state dicts name it once. A part that holds
+        ``target`` has a tensor of its own again where it is used without this module.
 
         Args:
             target: dotted name of a tensor in this module, such as ``"head.weight"``.
@@ -146,7 +144,7 @@ class Module(Node):
             raise slope.errors.TreeError(f"tie(): {target!r} and {source!r} are the same place.")
         if old.type != new.type:
             raise slope.errors.ShapeError(
-                f"tie(): {target!r} is {old.type} and {source!r} is {new.type}; a tied tensor has one type."
+                f"tie(): {target!r} is {old.type} and {source!r} is {new.type}; they must be one."
             )
         retied = {to: origin if via == goal else via for to, via in known.items()}
         self._ties = tuple({**retied, goal: origin}.items())
@@ -156,24 +154,29 @@ class Module(Node):
     # --- state
 
     def state_dict(self) -> dict[str, slope.Tensor]:
-        """Dotted names and tensors of all parameters and buffers; a tied tensor under its source's name."""
+        """Dotted names and tensors of all parameters and buffers; tied ones by their source."""
         return {".".join(path): leaf for path, _, leaf in walk(self)}
 
     def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> Self:
         """Take tensors from a state dict, in place.
 
         Args:
-            state: tensors or NumPy arrays by dotted name. The names of tied tensors may be there and are passed over.
-            strict: whether names that are missing or not known are errors. Shapes and dtypes always must match.
+            state: tensors or NumPy arrays by dotted name. The names of tied tensors may be there
+                and are passed over.
+            strict: whether names that are missing or not known are errors. Shapes and dtypes always
+                must match.
 
         Raises:
-            TreeError: listing all that is missing, unexpected, or of another shape or dtype. Nothing was changed.
+            TreeError: listing all that is missing, unexpected, or of another shape or dtype.
+                Nothing was changed.
         """
         leaves, structure = slope.tree_flatten(self)
         own = self.state_dict()
         tied = {".".join(target) for target in _all_ties(self)}
         missing = [name for name in own if name not in state] if strict else []
-        unexpected = [name for name in state if name not in own and name not in tied] if strict else []
+        unexpected = (
+            [name for name in state if name not in own and name not in tied] if strict else []
+        )
         given = {name: _as_tensor(state[name]) for name in own if name in state}
         wrong = [
             f"{name} is {tensor.type} instead of {own[name].type}"
@@ -182,9 +185,15 @@ class Module(Node):
         ]
         found = {"missing": missing, "unexpected": unexpected, "of another shape or dtype": wrong}
         if any(found.values()):
-            told = "; ".join(f"{what}: {', '.join(names)}" for what, names in found.items() if names)
-            way_out = " Pass strict=False to load only the names that match." * bool(missing or unexpected)
-            raise slope.errors.TreeError(f"load_state_dict of {type(self).__qualname__}: {told}.{way_out}")
+            told = "; ".join(
+                f"{what}: {', '.join(names)}" for what, names in found.items() if names
+            )
+            way_out = " Pass strict=False to load only the names that match." * bool(
+                missing or unexpected
+            )
+            raise slope.errors.TreeError(
+                f"load_state_dict of {type(self).__qualname__}: {told}.{way_out}"
+            )
         values = [given.get(name, leaf) for name, leaf in zip(own, leaves, strict=True)]
         _adopt(self, slope.tree_unflatten(structure, values))
         return self
@@ -192,7 +201,7 @@ class Module(Node):
     # --- showing
 
     def describe(self) -> str:
-        """What ``repr`` shows in the parentheses, before the modules: static fields and own tensors."""
+        """What ``repr`` shows before the modules below: static fields and own tensors."""
         plan = plan_of(self)
         static = [
             f"{name}={_short(value)}"
@@ -223,7 +232,7 @@ def _modules(value: Any, path: Path) -> Iterator[tuple[Path, Module]]:
 
 
 def _nearest(value: Any, path: Path, enter: bool = False) -> dict[str, Module]:
-    """The modules in a value by dotted name, not entering modules (except the value itself, with ``enter``)."""
+    """The modules in a value by dotted name; with ``enter``, those in the module itself."""
     if isinstance(value, Node):
         if not enter:
             return {".".join(path): value} if isinstance(value, Module) else {}
@@ -239,7 +248,7 @@ def _nearest(value: Any, path: Path, enter: bool = False) -> dict[str, Module]:
 
 def _all_ties(module: Module) -> Iterator[Path]:
     for path, each in _modules(module, ()):
-        for target, _ in each._ties:
+        for target, _ in each._ties:  # another module
             yield (*path, *target)
 
 

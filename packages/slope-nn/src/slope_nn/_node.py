@@ -1,34 +1,31 @@
-"""Nodes: objects whose fields are either children (what transforms see) or static (part of the program).
+"""Nodes: objects whose fields are either children, which transforms see, or static.
 
-Which field is what is worked out once and kept as a :class:`Plan`, so that flattening, which every call of
-a jitted function does, is one look-up of the plan and one of the fields. Rebuilding calls no ``__init__`` and
-takes any objects as leaves, so nothing may be decided by their values: the plan travels with the copies.
+Which field is what is worked out once and kept as a :class:`Plan`, so that flattening, which every
+call of a jitted function does, is one look-up of the plan and one of the fields. Rebuilding calls
+no ``__init__`` and takes any objects as leaves, so nothing may be decided by their values: the plan
+travels with the copies.
 """
+
+# these functions and the class Node are friends
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from operator import itemgetter
 from typing import Any, ClassVar, Final, Self, TypeVar, cast
 
-import numpy as np
 import slope
+from slope_nn._plan import BUFFER, CHILDREN, PARAMETER, Path, Plan, Record
 
 T = TypeVar("T")
-Path = tuple[str, ...]
-
-PARAMETER: Final = "parameter"  # a tensor, or a container of tensors
-FROZEN: Final = "frozen"  # the same, without gradient
-BUFFER: Final = "buffer"  # the same, never with gradient
-CHILDREN: Final = "children"  # a node, or a container that holds nodes
 
 
 class Buffer:
-    """Mark a tensor (or a container of tensors) that is assigned to a field as state, not as a parameter.
+    """Mark a tensor (or a container of them), when it is assigned to a field, as a buffer.
 
-    ``grad`` gives ``None`` for buffers and optimizers leave them alone; all else sees them as it sees
-    parameters. The field holds the tensor itself, and stays a buffer when another tensor is assigned to it.
+    ``grad`` gives ``None`` for buffers and optimizers leave them alone; all else sees them as it
+    sees parameters. The field holds the tensor itself, and stays a buffer when another tensor is
+    assigned to it.
 
     Example:
         >>> self.running_mean = nn.Buffer(slope.zeros(features))
@@ -43,93 +40,6 @@ class Buffer:
         return cast("T", self)
 
 
-class _Record:
-    """A node of nothing but static values: its structure compares them with their types."""
-
-    __slots__ = ("values",)
-
-    def __init__(self, values: Any) -> None:
-        self.values = values
-
-
-slope.register_node(_Record, lambda record: ((), record.values), lambda static, _: _Record(static))
-
-
-class Plan:
-    """How nodes with certain fields are taken apart and put together; equal plans make equal structures.
-
-    Attributes:
-        kinds: for each child field, in order of assignment, what it is.
-        names: the child fields that are flattened (all but the tied ones).
-        template: all fields in order; the static ones with their values.
-        ties: pairs of paths (target, source): the target is not flattened, and is the source's value.
-        volatile: a static field can change in place, so the plan must be made anew each time.
-        differentiable: for each of ``names``, whether its leaves take part in gradients.
-        whole: the plan of the same node when nobody ties any of its fields.
-    """
-
-    __slots__ = (
-        "_hash",
-        "_key",
-        "_without",
-        "differentiable",
-        "fetch",
-        "kinds",
-        "names",
-        "template",
-        "tie_tree",
-        "ties",
-        "volatile",
-        "whole",
-    )
-
-    def __init__(
-        self,
-        kinds: dict[str, str],
-        template: dict[str, Any],
-        tied: Iterable[str] = (),
-        whole: Plan | None = None,
-    ) -> None:
-        self.kinds = kinds
-        self.template = template
-        self.ties: tuple[tuple[Path, Path], ...] = template.get("_ties", ())
-        self.tie_tree = _tree_of(target for target, _ in self.ties)
-        excluded = {*tied, *(name for name, below in self.tie_tree.items() if below is None)}
-        self.names = tuple(name for name in kinds if name not in excluded)
-        self.fetch = _fetcher(self.names)
-        self.differentiable = tuple(kinds[name] in (PARAMETER, CHILDREN) for name in self.names)
-        static = {name: value for name, value in template.items() if name not in kinds}
-        self.volatile = any(map(_can_change, static.values()))
-        self.whole = whole or self
-        self._without: dict[frozenset[str], Plan] = {}
-        key = (self.names, tuple(kinds.items()), tuple(static.items()))
-        self._key = slope.tree_flatten(_Record(key))[1]
-        self._hash = hash(self._key)
-
-    def without(self, tied: frozenset[str]) -> Plan:
-        """The plan of the same node inside one that ties these fields."""
-        if not tied:
-            return self
-        plan = self._without.get(tied)
-        if plan is None:
-            tied_before = self.kinds.keys() - self.names
-            plan = Plan(self.kinds, self.template, tied | tied_before, self.whole)
-            self._without[tied] = plan
-        return plan
-
-    def __hash__(self) -> int:
-        return self._hash
-
-    def __eq__(self, other: object) -> bool:
-        if self is other:
-            return True
-        return isinstance(other, Plan) and self._hash == other._hash and self._key == other._key
-
-    def __repr__(self) -> str:
-        static = [f"{k}={v!r}" for k, v in self.template.items() if k not in self.kinds]
-        return f"({', '.join([*self.names, *static])})"
-
-
 class Node:
     """The base of objects whose fields transforms look into; each subclass is a node of pytrees."""
 
@@ -141,7 +51,10 @@ class Node:
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         slope.register_node(
-            cls, flatten, partial(_unflatten, cls), differentiable=lambda plan, _: plan.differentiable
+            cls,
+            flatten,
+            partial(_unflatten, cls),
+            differentiable=lambda plan, _: plan.differentiable,
         )
 
     def __new__(cls, *_args: Any, **_options: Any) -> Self:
@@ -203,7 +116,7 @@ def plan_of(node: Node) -> Plan:
             if kind is not None:
                 kinds[name] = kind
         try:
-            plan = Plan(kinds, template)
+            plan = Plan(kinds, template).interned()
         except slope.errors.ArgumentError:
             _refuse_static(node, {name: template[name] for name in template if name not in kinds})
             raise
@@ -217,7 +130,7 @@ def _refuse_static(node: Node, fields: Mapping[str, Any]) -> None:
     """Say which static field cannot be compared."""
     for name, value in fields.items():
         try:
-            slope.tree_flatten(_Record(value))
+            slope.tree_flatten(Record(value))
         except slope.errors.ArgumentError as error:
             field = f"{type(node).__qualname__}.{name}"
             raise slope.errors.ArgumentError(f"the field {field} is static: {error}") from None
@@ -232,7 +145,7 @@ def set_kinds(node: Node, change: Mapping[str, str]) -> None:
 
 
 def flatten(node: Node) -> tuple[tuple[Any, ...], Plan]:
-    """The children of a node and its plan. Children that hold tied fields are copies without them."""
+    """The children of a node and its plan; those that hold tied fields are copies without them."""
     plan = node._plan or plan_of(node)
     if plan.ties:
         for target, source in plan.ties:
@@ -257,21 +170,6 @@ def _unflatten(cls: type[Node], plan: Plan, children: tuple[Any, ...]) -> Node:
     return node
 
 
-def _fetcher(names: tuple[str, ...]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
-    if not names:
-        return lambda fields: ()
-    if len(names) == 1:
-        name = names[0]
-        return lambda fields: (fields[name],)
-    return itemgetter(*names)
-
-
-def _can_change(value: Any) -> bool:
-    if isinstance(value, tuple):
-        return any(map(_can_change, value))
-    return isinstance(value, list | dict | set | np.ndarray)
-
-
 def _classify(node: Node, name: str, value: Any) -> str | None:
     """PARAMETER, CHILDREN, or None for a static value."""
     if isinstance(value, slope.Tensor):
@@ -286,11 +184,13 @@ def _classify(node: Node, name: str, value: Any) -> str | None:
         children += [leaf for leaf in leaves if type(leaf) in (int, float)]
     if any(isinstance(leaf, Buffer) for leaf in leaves) or 0 < len(children) < len(leaves):
         strange = next(leaf for leaf in leaves if all(leaf is not child for child in children))
-        what = "a Buffer" if isinstance(strange, Buffer) else f"{strange!r} ({type(strange).__name__})"
+        what = (
+            "a Buffer" if isinstance(strange, Buffer) else f"{strange!r} ({type(strange).__name__})"
+        )
         raise slope.errors.ArgumentError(
-            f"{type(node).__qualname__}.{name} holds tensors or modules together with {what}. A container is "
-            f"either all tensors and modules or all static: keep the other values in a field of their own"
-            f"{', and declare a whole container as nn.Buffer(...)' if isinstance(strange, Buffer) else ''}."
+            f"{type(node).__qualname__}.{name} holds tensors or modules together with {what}. "
+            f"A container is either all tensors and modules or all static: keep other values in a "
+            f"field of their own, and declare a whole container as nn.Buffer(...)."
         )
     if not children:
         return None
@@ -357,27 +257,19 @@ def _inside(value: Any) -> dict[str, Any]:
 # --- tied fields
 
 
-def _tree_of(paths: Iterable[Path]) -> dict[str, Any]:
-    """Nested dicts of the paths, None where one ends."""
-    tree: dict[str, Any] = {}
-    for path in paths:
-        below = tree
-        for name in path[:-1]:
-            below = below.setdefault(name, {})
-        below[path[-1]] = None
-    return tree
-
-
 def _check_tie(node: Node, target: Path, source: Path) -> None:
     try:
         tied = step_along(node, target) is step_along(node, source)
     except slope.errors.SlopeError as error:
-        raise slope.errors.TreeError(f"{type(node).__qualname__} ties a field that has gone: {error}") from None
+        raise slope.errors.TreeError(
+            f"{type(node).__qualname__} ties a field that has gone: {error}"
+        ) from None
     if not tied:
         here, there = ".".join(target), ".".join(source)
         raise slope.errors.TreeError(
-            f"{type(node).__qualname__} ties {here!r} to {there!r}, but another value was assigned to one of "
-            f"them since. Tie them again with tie({here!r}, {there!r}), which takes the value at {there!r}."
+            f"{type(node).__qualname__} ties {here!r} to {there!r}, but another value was assigned "
+            f"to one of them since. Tie them again with tie({here!r}, {there!r}), which takes the "
+            f"value at {there!r}."
         )
 
 

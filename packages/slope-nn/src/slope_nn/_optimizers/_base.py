@@ -1,4 +1,4 @@
-"""What all optimizers share: matching gradients with parameters, and the state of each parameter."""
+"""What all optimizers share: gradients matched with parameters, and a state for each."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from functools import lru_cache
 from typing import Any, ClassVar, Self, TypeVar
 
 import slope
-
-from slope_nn._node import PARAMETER, Node, walk
+from slope_nn._node import Node, walk
+from slope_nn._plan import PARAMETER
 
 Model = TypeVar("Model")
 
@@ -17,16 +17,16 @@ Model = TypeVar("Model")
 class Optimizer(Node):
     """The base of optimizers; a pytree, so it goes into and out of jitted functions like a model.
 
-    ``new_model, new_optimizer = optimizer(model, gradients)`` is pure. Numbers among the fields (learning
-    rate, momentum, counters) are leaves: a new value compiles nothing. A number that is ``None`` is switched off, and
-    the program holds no work for it.
+    ``new_model, new_optimizer = optimizer(model, gradients)`` is pure. Numbers among the fields
+    (learning rate, momentum, counters) are leaves: a new value compiles nothing. A number that is
+    ``None`` is switched off, and the program holds no work for it.
 
-    Subclasses assign their numbers, call ``super().__init__(model)``, and define :meth:`update` and, if they keep
-    state, :meth:`initial`.
+    Subclasses assign their numbers, call ``super().__init__(model)``, and define :meth:`update`
+    and, if they keep state, :meth:`initial`.
 
     Args:
-        model: a module or any pytree of tensors. Floating-point parameters that are neither frozen nor buffers
-            are trained; the rest passes through.
+        model: a module or any pytree of tensors. Floating-point parameters that are neither frozen
+            nor buffers are trained; the rest passes through.
     """
 
     _number_leaves: ClassVar[bool] = True
@@ -41,15 +41,17 @@ class Optimizer(Node):
         )
         if all(state is None for state in self._state):
             raise slope.errors.ArgumentError(
-                f"{type(self).__name__}: there is nothing to train in a {type(model).__name__} of {len(found)} "
-                f"tensors: it holds no floating-point parameter that is not frozen."
+                f"{type(self).__name__}: there is nothing to train in a {type(model).__name__} of "
+                f"{len(found)} tensors: it holds no floating-point parameter that is not frozen."
             )
 
     def initial(self, parameter: slope.Tensor) -> Any:
         """The state that a parameter starts with: a pytree, ``()`` for none."""
         return ()
 
-    def update(self, parameter: slope.Tensor, gradient: slope.Tensor, state: Any) -> tuple[Any, Any]:
+    def update(
+        self, parameter: slope.Tensor, gradient: slope.Tensor, state: Any
+    ) -> tuple[Any, Any]:
         """The new value and the new state of one parameter."""
         raise NotImplementedError
 
@@ -61,21 +63,23 @@ class Optimizer(Node):
 
         Args:
             model: what the optimizer was made for, at any later stage.
-            gradients: of the model's structure, as ``slope.grad`` gives them. ``None`` leaves a parameter as it is.
+            gradients: of the model's structure, as ``slope.grad`` gives them. ``None`` leaves a
+                parameter as it is.
 
         Returns:
             The new model and the new optimizer; the old ones stay as they are.
 
         Raises:
-            TreeError: the model is not the one that the optimizer was made for, or the gradients are not its own.
+            TreeError: the model is not the one that the optimizer was made for, or the gradients
+                are not its own.
             ShapeError: a gradient is of another shape or dtype than its parameter.
         """
         leaves, structure = slope.tree_flatten(model)
         names = _leaf_names(structure)
         if names != self._names:
             raise slope.errors.TreeError(
-                f"{type(self).__name__} was made for another model: {_difference(self._names, names)}. "
-                f"Make a new optimizer for this model."
+                f"{type(self).__name__} was made for another model: "
+                f"{_difference(self._names, names)}. Make a new optimizer for this model."
             )
         matched = _match(type(self).__name__, structure, names, gradients)
         values, states = [], []
@@ -86,7 +90,7 @@ class Optimizer(Node):
             values.append(leaf)
             states.append(state)
         new = copy.copy(self)
-        new._state = tuple(states)
+        new._state = tuple(states)  # a copy of itself
         new.advance()
         return slope.tree_unflatten(structure, values), new
 
@@ -100,14 +104,16 @@ class Optimizer(Node):
             )
         if state is None:
             raise slope.errors.TreeError(
-                f"{me}: {name!r} has a gradient, but it was frozen, a buffer or of integers when the optimizer was "
-                f"made. Make a new optimizer after unfreeze()."
+                f"{me}: {name!r} has a gradient, but it was frozen, a buffer or of integers when "
+                f"the optimizer was made. Make a new optimizer after unfreeze()."
             )
 
     def __repr__(self) -> str:
         fields = (f"{name}={value!r}" for name, value in self.__dict__.items() if name[0] != "_")
         trained = sum(state is not None for state in self._state)
-        return f"{type(self).__name__}({', '.join(fields)}; {trained} of {len(self._state)} tensors)"
+        return (
+            f"{type(self).__name__}({', '.join(fields)}; {trained} of {len(self._state)} tensors)"
+        )
 
 
 def hyperparameter(who: str, name: str, value: Any, *, optional: bool = True) -> Any:
@@ -119,7 +125,9 @@ def hyperparameter(who: str, name: str, value: Any, *, optional: bool = True) ->
     if isinstance(value, slope.Tensor):
         return value
     if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
-        raise slope.errors.ArgumentError(f"{who}: {name} must be a number of at least 0, not {value!r}.")
+        raise slope.errors.ArgumentError(
+            f"{who}: {name} must be a number of at least 0, not {value!r}."
+        )
     return None if optional and value == 0 else float(value)
 
 
@@ -143,10 +151,11 @@ def _match(who: str, structure: Any, names: tuple[str, ...], gradients: Any) -> 
         if strange or not found:
             told = _difference(names, found)
         else:
-            told = f"a static field differs, such as a mode or a size ({str(error).splitlines()[0]:.300})"
+            why = str(error).splitlines()[0]
+            told = f"a static field differs, such as a mode or a size ({why:.300})"
         raise slope.errors.TreeError(
-            f"{who}: the gradients ({type(gradients).__name__}) do not have the model's structure: {told}. Pass what "
-            f"slope.grad gives for the model itself."
+            f"{who}: the gradients ({type(gradients).__name__}) do not have the model's structure: "
+            f"{told}. Pass what slope.grad gives for the model itself."
         ) from None
 
 
@@ -170,7 +179,8 @@ def _warn_of_shared(found: list[tuple[tuple[str, ...], str, Any]]) -> None:
             )
         if kind is PARAMETER and (first := seen.setdefault(id(leaf), name)) != name:
             warnings.warn(
-                f"one tensor is the parameter {first!r} and the parameter {name!r}. They will be updated apart; to keep "
-                f"them one, declare it in the module that holds both: self.tie({name!r}, {first!r}).",
+                f"one tensor is the parameter {first!r} and the parameter {name!r}. They will be "
+                f"updated apart; to keep them one, declare it in the module that holds both: "
+                f"self.tie({name!r}, {first!r}).",
                 stacklevel=4,
             )

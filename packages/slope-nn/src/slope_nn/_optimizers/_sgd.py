@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import slope
-
 from slope_nn._optimizers._base import Optimizer, hyperparameter
 
 
@@ -18,12 +17,13 @@ class SGD(Optimizer):
         v <- momentum * v + (1 - dampening) * g      (v <- g at the first step)
         p <- p - lr * v                              (nesterov: p - lr * (g + momentum * v))
 
-    (I. Sutskever et al., "On the importance of initialization and momentum in deep learning", ICML 2013; the
-    learning rate outside of the velocity, as in PyTorch.)
+    (I. Sutskever et al., "On the importance of initialization and momentum in deep learning", ICML
+    2013; the learning rate outside of the velocity, as in PyTorch.)
 
     Args:
         model: a module or any pytree of tensors.
-        lr: the learning rate; may be changed at any time (``optimizer.lr = 0.01``) and compiles nothing.
+        lr: the learning rate; may be changed at any time (``optimizer.lr = 0.01``) and compiles
+            nothing.
         momentum: 0 keeps no velocity.
         weight_decay: the factor of the L2 penalty's gradient.
         nesterov: look ahead along the velocity; needs momentum and no dampening.
@@ -51,7 +51,8 @@ class SGD(Optimizer):
         self.nesterov = nesterov
         if nesterov and (self.momentum is None or self.dampening is not None):
             raise slope.errors.ArgumentError(
-                f"SGD: nesterov needs momentum > 0 and dampening = 0, not {momentum!r} and {dampening!r}."
+                f"SGD: nesterov needs momentum > 0 and dampening = 0, "
+                f"not {momentum!r} and {dampening!r}."
             )
         # Only dampening treats the first step in another way than starting from zero does.
         self.steps = None if self.momentum is None or self.dampening is None else 0
@@ -60,14 +61,17 @@ class SGD(Optimizer):
     def initial(self, parameter: slope.Tensor) -> Any:
         return () if self.momentum is None else slope.zeros_like(parameter)
 
-    def update(self, parameter: slope.Tensor, gradient: slope.Tensor, state: Any) -> tuple[Any, Any]:
+    def update(
+        self, parameter: slope.Tensor, gradient: slope.Tensor, state: Any
+    ) -> tuple[Any, Any]:
         if self.weight_decay is not None:
             gradient = gradient + self.weight_decay * parameter
         if self.momentum is None:
             return parameter - self.lr * gradient, state
         if isinstance(state, tuple):
             raise slope.errors.ArgumentError(
-                "SGD: momentum was switched on after the optimizer was made without; make a new one."
+                "SGD: momentum was switched on after the optimizer was made without; "
+                "make a new one."
             )
         damped = gradient
         if self.steps is not None:

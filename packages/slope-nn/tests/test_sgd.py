@@ -112,6 +112,7 @@ def test_none_gradients_frozen_parameters_and_buffers_stay():
         "SGD(lr=0.1, momentum=0.9, weight_decay=None, dampening=None, nesterov=False, steps=None; "
         "2 of 5 tensors)"
     )
+
     def f(model):
         return model.second(model.first(slope.ones(1, 2))).sum() + model.count.sum()
 

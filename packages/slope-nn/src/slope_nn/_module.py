@@ -248,7 +248,7 @@ def _nearest(value: Any, path: Path, enter: bool = False) -> dict[str, Module]:
 
 def _all_ties(module: Module) -> Iterator[Path]:
     for path, each in _modules(module, ()):
-        for target, _ in each._ties:  # another module
+        for target, _ in each._ties:  # noqa: SLF001  # another module  # another module
             yield (*path, *target)
 
 

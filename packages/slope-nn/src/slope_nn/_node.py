@@ -8,6 +8,8 @@ travels with the copies.
 
 # these functions and the class Node are friends
 
+# ruff: noqa: SLF001  # these functions and the class Node are friends
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping

@@ -90,7 +90,7 @@ class Optimizer(Node):
             values.append(leaf)
             states.append(state)
         new = copy.copy(self)
-        new._state = tuple(states)  # a copy of itself
+        new._state = tuple(states)  # noqa: SLF001  # a copy of itself  # a copy of itself
         new.advance()
         return slope.tree_unflatten(structure, values), new
 

@@ -6,8 +6,6 @@ no ``__init__`` and takes any objects as leaves, so nothing may be decided by th
 travels with the copies.
 """
 
-# these functions and the class Node are friends
-
 # ruff: noqa: SLF001  # these functions and the class Node are friends
 
 from __future__ import annotations

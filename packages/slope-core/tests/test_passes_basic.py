@@ -88,7 +88,7 @@ def test_literals_and_parameters_count_by_meaning(programs):
         def pad(value):
             return ops.pad(x, low=(1,), high=(0,), interior=(0,), value=value)
 
-        zeros = [Splat(0.0, x.type), Splat(-0.0, x.type), Splat(0.0, x.type)]
+        zeros = [Splat(each, x.type) for each in (0.0, -0.0, 0.0, 0)]
         nans = [Splat(float("nan"), x.type), Splat(float("nan"), x.type)]
         values = [0, 0.0, -0.0, 0.0, float("nan"), float("nan")]
         return [ops.add(x, each) for each in zeros + nans] + [pad(each) for each in values]

@@ -18,13 +18,17 @@ _NEVER_WARN: Final = frozenset(
     "shift_left shift_right_logical shift_right_arithmetic bitcast stop_gradient argmax argmin any all iota threefry2x32 "
     "gather_slices isnan isfinite".split()
 )
-_NEVER_WARN_OF_INTEGERS: Final = frozenset("neg add sub mul eq ne lt le gt ge maximum minimum abs sign sum amax amin".split())
+_NEVER_WARN_OF_INTEGERS: Final = frozenset(
+    "neg add sub mul eq ne lt le gt ge maximum minimum abs sign sum amax amin".split()
+)
 
 
 def _quiet(instr: Instr) -> bool:
     """Whether NumPy cannot warn of anything in an instruction, so that no warnings need be silenced for it."""
     name = instr.op.name
-    return name in _NEVER_WARN or (name in _NEVER_WARN_OF_INTEGERS and not instr.inputs[0].type.dtype.is_floating_point)
+    return name in _NEVER_WARN or (
+        name in _NEVER_WARN_OF_INTEGERS and not instr.inputs[0].type.dtype.is_floating_point
+    )
 
 
 class NumpyExecutable(Executable):
@@ -72,7 +76,9 @@ class NumpyBackend(Backend):
         """The array itself."""
         return handle
 
-    def compile(self, program: Program, device: Device, options: Mapping[str, Any]) -> NumpyExecutable:
+    def compile(
+        self, program: Program, device: Device, options: Mapping[str, Any]
+    ) -> NumpyExecutable:
         """Generate the Python function of a program; there are no options.
 
         Raises:
@@ -82,7 +88,9 @@ class NumpyBackend(Backend):
         """
         self._require_cpu(device)
         if options:
-            raise CompileError(f"the numpy backend has no options, and got {', '.join(sorted(options))}; leave options out.")
+            raise CompileError(
+                f"the numpy backend has no options, and got {', '.join(sorted(options))}; leave options out."
+            )
         generated = generate(program, self.lowerings, _quiet, {"kernels": kernels})
         return NumpyExecutable(generated.source, generated.function)
 
@@ -92,4 +100,6 @@ class NumpyBackend(Backend):
 
     def _require_cpu(self, device: Device) -> None:
         if device != CPU:
-            raise DeviceError(f"the numpy backend runs on {CPU} alone, and was asked for {device}; choose another backend, or {CPU}.")
+            raise DeviceError(
+                f"the numpy backend runs on {CPU} alone, and was asked for {device}; choose another backend, or {CPU}."
+            )

@@ -19,7 +19,18 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-from slope.extend import Atom, DType, Instr, Literal, Program, ShapeError, TensorType, UnsupportedOperatorError, Var, splat_scalar
+from slope.extend import (
+    Atom,
+    DType,
+    Instr,
+    Literal,
+    Program,
+    ShapeError,
+    TensorType,
+    UnsupportedOperatorError,
+    Var,
+    splat_scalar,
+)
 
 Shape = tuple[int, ...]
 
@@ -58,7 +69,14 @@ class Value:
     __slots__ = ("buffer", "code", "number", "shape", "type", "whole")
 
     def __init__(
-        self, code: str, tensor_type: TensorType, shape: Shape, buffer: Buffer | None = None, *, whole: bool = True, number: Any = None
+        self,
+        code: str,
+        tensor_type: TensorType,
+        shape: Shape,
+        buffer: Buffer | None = None,
+        *,
+        whole: bool = True,
+        number: Any = None,
     ) -> None:
         self.code = code
         self.type = tensor_type
@@ -99,7 +117,9 @@ class Context:
         self._function = function
         self.types = tuple(var.type for var in instr.outputs)
         self.made: list[Buffer] = []
-        self._reads: dict[int, int] = {}  # how many operands of this instruction stand in each buffer
+        self._reads: dict[
+            int, int
+        ] = {}  # how many operands of this instruction stand in each buffer
         for value in operands:
             if value.buffer is not None:
                 self._reads[id(value.buffer)] = self._reads.get(id(value.buffer), 0) + 1
@@ -123,7 +143,8 @@ class Context:
 
     def broadcast(self, *values: Value) -> Shape:
         """The shape that the arrays of values broadcast to; the result's, or a narrow one."""
-        return np.broadcast_shapes(*[each.shape for each in values])
+        shapes = {each.shape for each in values}
+        return shapes.pop() if len(shapes) == 1 else np.broadcast_shapes(*shapes)
 
     def dtype_code(self, dtype: DType) -> str:
         """An expression for a dtype's NumPy scalar type."""
@@ -135,7 +156,7 @@ class Context:
         if not missing:
             return value
         shape = (1,) * missing + value.shape
-        code = f"np.reshape({value.code}, {shape})"
+        code = f"{value.code}.reshape({shape})"
         return Value(code, value.type, shape, value.buffer, whole=value.whole)
 
     def scalar(self, number: bool | int | float, dtype: DType) -> Value:
@@ -153,7 +174,9 @@ class Context:
 
     # --- results
 
-    def fresh(self, expression: str, tensor_type: TensorType | None = None, shape: Shape | None = None) -> Value:
+    def fresh(
+        self, expression: str, tensor_type: TensorType | None = None, shape: Shape | None = None
+    ) -> Value:
         """Bind an expression that makes a new array (or a NumPy scalar, for shape ()); ``shape`` if it is narrow."""
         tensor_type = tensor_type or self.type
         buffer = Buffer(owned=True)
@@ -168,7 +191,15 @@ class Context:
         self._function.line(f"{first.code}, {second.code} = {expression}", self.type)
         return first, second
 
-    def view(self, value: Value, expression: str, *, whole: bool, tensor_type: TensorType | None = None, shape: Shape | None = None) -> Value:
+    def view(
+        self,
+        value: Value,
+        expression: str,
+        *,
+        whole: bool,
+        tensor_type: TensorType | None = None,
+        shape: Shape | None = None,
+    ) -> Value:
         """Bind an expression that shares (or may share) the memory of ``value``.
 
         ``whole`` says whether it covers all elements of ``value`` exactly once.
@@ -183,9 +214,13 @@ class Context:
     def same(self, value: Value, *, shape: Shape | None = None) -> Value:
         """The value itself as the result, without any code."""
         shape = value.shape if shape is None else shape
-        return Value(value.code, self.type, shape, value.buffer, whole=value.whole, number=value.number)
+        return Value(
+            value.code, self.type, shape, value.buffer, whole=value.whole, number=value.number
+        )
 
-    def ufunc(self, function: str, *operands: Value, dtype: DType | None = None, last: bool = True) -> Value:
+    def ufunc(
+        self, function: str, *operands: Value, dtype: DType | None = None, last: bool = True
+    ) -> Value:
         """Call a function that broadcasts, works element by element and takes ``out=``.
 
         The result is written over an operand's array where that is dead and fits.
@@ -199,7 +234,11 @@ class Context:
         shape = self.broadcast(*operands)
         tensor_type = self.type.with_dtype(dtype)
         arguments = ", ".join([each.code for each in operands])
-        target = next((each for each in operands if self.reusable(each, dtype, shape)), None) if last else None
+        target = (
+            next((each for each in operands if self.reusable(each, dtype, shape)), None)
+            if last
+            else None
+        )
         if target is None:
             return self.fresh(f"{function}({arguments})", tensor_type, shape)
         self._function.line(f"{function}({arguments}, out={target.code})", tensor_type)
@@ -223,7 +262,9 @@ class Context:
         """The value in another floating-point dtype (to form sums of half precision in float32)."""
         if value.dtype is dtype:
             return value
-        return self.fresh(f"{value.code}.astype({_scalar_type(dtype)})", value.type.with_dtype(dtype), value.shape)
+        return self.fresh(
+            f"{value.code}.astype({_scalar_type(dtype)})", value.type.with_dtype(dtype), value.shape
+        )
 
     def _bind(self, expression: str, tensor_type: TensorType, buffer: Buffer) -> str:
         name = self._function.name()
@@ -252,8 +293,11 @@ class _Function:
     def literal(self, number: bool | int | float, tensor_type: TensorType) -> Value:
         value = splat_scalar(number, tensor_type.dtype)
         plain = value.item()
-        name = f"{tensor_type.dtype.name}_{_spelled(plain)}"
-        shown = repr(plain) if not isinstance(plain, float) or math.isfinite(plain) else f"float('{plain}')"
+        # The shortest text that reads back as the value; bfloat16's own text loses the sign of -0.0.
+        shown = str(plain if tensor_type.dtype.name == "bfloat16" else value)
+        if isinstance(plain, float) and not math.isfinite(plain):
+            shown = f"float('{plain}')"
+        name = f"{tensor_type.dtype.name}_{_spelled(str(plain) if shown.startswith('float') else shown)}"
         self.header[name] = f"{_scalar_type(tensor_type.dtype)}({shown})"
         return Value(name, tensor_type, (), number=plain)
 
@@ -267,8 +311,8 @@ def _scalar_type(dtype: DType) -> str:
     return "bfloat16" if dtype.name == "bfloat16" else f"np.{dtype.numpy.type.__name__}"
 
 
-def _spelled(number: bool | int | float) -> str:
-    return repr(number).replace("-", "m").replace("+", "").replace(".", "p")
+def _spelled(number: str) -> str:
+    return number.replace("-", "m").replace("+", "").replace(".", "p")
 
 
 # --- the whole program
@@ -284,7 +328,12 @@ class Generated:
         self.function = function
 
 
-def generate(program: Program, lowerings: Mapping[str, Callable[..., Any]], quiet: Callable[[Instr], bool], names: Mapping[str, Any]) -> Generated:
+def generate(
+    program: Program,
+    lowerings: Mapping[str, Callable[..., Any]],
+    quiet: Callable[[Instr], bool],
+    names: Mapping[str, Any],
+) -> Generated:
     """Write the Python function of a program.
 
     Args:
@@ -312,12 +361,21 @@ def generate(program: Program, lowerings: Mapping[str, Callable[..., Any]], quie
         _write(function, instr, env, reads, lowerings)
         silent = silent and quiet(instr)
     results = [_result(_read(function, env, atom)) for atom in program.outputs]
-    returned = f"    return ({''.join(each + ', ' for each in results).rstrip()})" if results else "    return ()"
+    returned = (
+        f"    return ({''.join(each + ', ' for each in results).rstrip()})"
+        if results
+        else "    return ()"
+    )
     return _finish(function, parameters, returned, silent, program, names)
 
 
 def _finish(
-    function: _Function, parameters: list[str], returned: str, silent: bool, program: Program, names: Mapping[str, Any]
+    function: _Function,
+    parameters: list[str],
+    returned: str,
+    silent: bool,
+    program: Program,
+    names: Mapping[str, Any],
 ) -> Generated:
     head = [f"{name} = {text}" for name, text in sorted(function.header.items())]
     head += [f"# {name}: {_described(value)}" for name, value in function.constants.items()]
@@ -326,15 +384,26 @@ def _finish(
     if not silent:
         head.append('@np.errstate(all="ignore")')
     signature = f"def program({', '.join(parameters)}):"
-    types = [f"    # {name}: {var.type}" for name, var in zip(parameters, program.inputs, strict=True)]
+    types = [
+        f"    # {name}: {var.type}" for name, var in zip(parameters, program.inputs, strict=True)
+    ]
     source = "\n".join([*head, signature, *types, *function.lines, returned]) + "\n"
-    namespace: dict[str, Any] = {"np": np, "bfloat16": ml_dtypes.bfloat16, **names, **function.constants}
+    namespace: dict[str, Any] = {
+        "np": np,
+        "bfloat16": ml_dtypes.bfloat16,
+        **names,
+        **function.constants,
+    }
     exec(compile(source, f"<slope numpy program {program.name}>", "exec"), namespace)
     return Generated(source, namespace["program"])
 
 
 def _described(value: Any) -> str:
-    return f"{value.dtype} array of shape {value.shape}" if isinstance(value, np.ndarray) else repr(value)
+    return (
+        f"{value.dtype} array of shape {value.shape}"
+        if isinstance(value, np.ndarray)
+        else repr(value)
+    )
 
 
 def _read(function: _Function, env: dict[Var, Value], atom: Atom) -> Value:
@@ -344,7 +413,13 @@ def _read(function: _Function, env: dict[Var, Value], atom: Atom) -> Value:
     return env[atom]
 
 
-def _write(function: _Function, instr: Instr, env: dict[Var, Value], reads: dict[Var, int], lowerings: Mapping[str, Callable[..., Any]]) -> None:
+def _write(
+    function: _Function,
+    instr: Instr,
+    env: dict[Var, Value],
+    reads: dict[Var, int],
+    lowerings: Mapping[str, Callable[..., Any]],
+) -> None:
     rule = lowerings.get(instr.op.name)
     if rule is None:
         raise UnsupportedOperatorError(
@@ -359,7 +434,9 @@ def _write(function: _Function, instr: Instr, env: dict[Var, Value], reads: dict
     values: Iterable[Value] = result if instr.op.multiple else (result,)
     touched: dict[int, Buffer] = {id(buffer): buffer for buffer in context.made}
     for var, value in zip(instr.outputs, values, strict=True):
-        env[var] = Value(value.code, var.type, value.shape, value.buffer, whole=value.whole, number=value.number)
+        env[var] = Value(
+            value.code, var.type, value.shape, value.buffer, whole=value.whole, number=value.number
+        )
         if value.buffer is not None:
             value.buffer.reads += reads.get(var, 0)
             touched[id(value.buffer)] = value.buffer
@@ -367,7 +444,12 @@ def _write(function: _Function, instr: Instr, env: dict[Var, Value], reads: dict
         if value.buffer is not None:
             value.buffer.reads -= 1
             touched[id(value.buffer)] = value.buffer
-    dead = [name for buffer in touched.values() if buffer.owned and buffer.reads == 0 for name in buffer.names]
+    dead = [
+        name
+        for buffer in touched.values()
+        if buffer.owned and buffer.reads == 0
+        for name in buffer.names
+    ]
     if dead:
         function.lines.append(f"    del {', '.join(dead)}")
 

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from slope_backend_numpy.lower import contract, create, elementwise, index, linear, logic, random, reduce
+from slope_backend_numpy.lower import (
+    contract,
+    create,
+    elementwise,
+    index,
+    linear,
+    logic,
+    random,
+    reduce,
+)
 from slope_backend_numpy.lower.elementwise import Rule
 
 LOWERINGS: Final[dict[str, Rule]] = {

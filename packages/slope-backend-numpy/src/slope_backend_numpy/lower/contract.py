@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 Dims = tuple[int, ...]
 
 
-def dot_general(context: Context, x: Value, y: Value, *, contract: tuple[Dims, Dims], batch: tuple[Dims, Dims]) -> Value:
+def dot_general(
+    context: Context, x: Value, y: Value, *, contract: tuple[Dims, Dims], batch: tuple[Dims, Dims]
+) -> Value:
     wide = dtypes.accumulator(x.dtype)
     if not contract[0]:
         return _product(context, x, y, batch)
@@ -29,11 +31,13 @@ def dot_general(context: Context, x: Value, y: Value, *, contract: tuple[Dims, D
     product = f"np.matmul({left}, {right})"
     natural = tuple(x.type.shape[dim] for dim in batch[0]) + rows + columns
     if natural != context.type.shape:
-        product = f"np.reshape({product}, {context.type.shape})"
+        product = f"{product}.reshape({context.type.shape})"
     return context.cast(context.fresh(product, result_type), context.type.dtype)
 
 
-def _matrix(context: Context, x: Value, contract: Dims, batch: Dims, *, columns: bool) -> tuple[str, Dims]:
+def _matrix(
+    context: Context, x: Value, contract: Dims, batch: Dims, *, columns: bool
+) -> tuple[str, Dims]:
     """An operand as a stack of matrices (free, contracted), or (contracted, free) for ``columns``.
 
     Returns:
@@ -45,7 +49,11 @@ def _matrix(context: Context, x: Value, contract: Dims, batch: Dims, *, columns:
     length, count = math.prod(shape[dim] for dim in contract), math.prod(shape[dim] for dim in free)
     batch_shape = tuple(shape[dim] for dim in batch)
     vector = not free and not batch
-    wanted, other = ((*batch, *contract, *free), (*batch, *free, *contract)) if columns else ((*batch, *free, *contract), (*batch, *contract, *free))
+    wanted, other = (
+        ((*batch, *contract, *free), (*batch, *free, *contract))
+        if columns
+        else ((*batch, *free, *contract), (*batch, *contract, *free))
+    )
     natural = tuple(range(len(shape)))
     merges = len(contract) != 1 or len(free) != 1
     order = other if other == natural or (not merges and wanted != natural) else wanted
@@ -53,10 +61,10 @@ def _matrix(context: Context, x: Value, contract: Dims, batch: Dims, *, columns:
     if order != natural:
         code = f"{code}.transpose({order})"
     if vector:
-        return (code if len(shape) == 1 else f"np.reshape({code}, {(length,)})"), ()
+        return (code if len(shape) == 1 else f"{code}.reshape({(length,)})"), ()
     contracted_first = order[len(batch) : len(batch) + len(contract)] == contract
     if merges:
-        code = f"np.reshape({code}, {(*batch_shape, *((length, count) if contracted_first else (count, length)))})"
+        code = f"{code}.reshape({(*batch_shape, *((length, count) if contracted_first else (count, length)))})"
     if turned and free:
         code = f"{code}.T" if not batch else f"{code}.swapaxes(-1, -2)"
     elif contracted_first != columns:
@@ -87,7 +95,7 @@ def _placed(context: Context, x: Value, order: Dims, places: Dims, total: int) -
         shape[place] = x.type.shape[dim]
     if tuple(shape) == x.type.shape and code == x.code:
         return x
-    return context.view(x, f"np.reshape({code}, {tuple(shape)})", whole=x.is_full, shape=tuple(shape))
+    return context.view(x, f"{code}.reshape({tuple(shape)})", whole=x.is_full, shape=tuple(shape))
 
 
 LOWERINGS: Final[dict[str, Rule]] = {"dot_general": dot_general}

@@ -27,7 +27,9 @@ def kernel(function: str) -> Rule:
 
     def rule(context: Context, *operands: Value) -> Value:
         shape = context.broadcast(*operands)
-        return context.fresh(f"{function}({', '.join(each.code for each in operands)})", shape=shape)
+        return context.fresh(
+            f"{function}({', '.join(each.code for each in operands)})", shape=shape
+        )
 
     return rule
 
@@ -39,7 +41,9 @@ def floor_divide(context: Context, x: Value, y: Value) -> Value:
 
 
 def truncate_divide(context: Context, x: Value, y: Value) -> Value:
-    return (call("np.floor_divide") if x.dtype.kind == "u" else kernel("kernels.truncate_divide"))(context, x, y)
+    return (call("np.floor_divide") if x.dtype.kind == "u" else kernel("kernels.truncate_divide"))(
+        context, x, y
+    )
 
 
 def integer_pow(context: Context, x: Value, *, exponent: int) -> Value:
@@ -59,7 +63,11 @@ def _power(context: Context, x: Value, exponent: int) -> Value:
         odd, exponent = exponent & 1, exponent >> 1
         if odd:
             # The last product may be written over both factors; before it, the square is still to be squared.
-            result = square if result is None else context.ufunc("np.multiply", result, square, last=not exponent)
+            result = (
+                square
+                if result is None
+                else context.ufunc("np.multiply", result, square, last=not exponent)
+            )
         if exponent:
             square = context.ufunc("np.square", square, last=square is not result)
     assert result is not None
@@ -69,8 +77,12 @@ def _power(context: Context, x: Value, exponent: int) -> Value:
 def sigmoid(context: Context, x: Value) -> Value:
     wide = context.cast(x, dtypes.accumulator(x.dtype))
     one = context.scalar(1.0, wide.dtype)
-    grown = context.ufunc("np.exp", context.ufunc("np.negative", wide))  # inf where x is very low, and its reciprocal 0
-    return context.cast(context.ufunc("np.divide", one, context.ufunc("np.add", grown, one)), x.dtype)
+    grown = context.ufunc(
+        "np.exp", context.ufunc("np.negative", wide)
+    )  # inf where x is very low, and its reciprocal 0
+    return context.cast(
+        context.ufunc("np.divide", one, context.ufunc("np.add", grown, one)), x.dtype
+    )
 
 
 def rsqrt(context: Context, x: Value) -> Value:

@@ -9,8 +9,18 @@ import numpy as np
 
 Array = np.ndarray[Any, Any]
 
-_BITS: Final = {1: np.dtype(np.uint8), 2: np.dtype(np.uint16), 4: np.dtype(np.uint32), 8: np.dtype(np.uint64)}
-_SIGNED: Final = {1: np.dtype(np.int8), 2: np.dtype(np.int16), 4: np.dtype(np.int32), 8: np.dtype(np.int64)}
+_BITS: Final = {
+    1: np.dtype(np.uint8),
+    2: np.dtype(np.uint16),
+    4: np.dtype(np.uint32),
+    8: np.dtype(np.uint64),
+}
+_SIGNED: Final = {
+    1: np.dtype(np.int8),
+    2: np.dtype(np.int16),
+    4: np.dtype(np.int32),
+    8: np.dtype(np.int64),
+}
 
 
 # --- choices, by bits: np.where mispredicts a branch for each element of a random mask and is 10-20 times slower
@@ -49,7 +59,10 @@ def float_to_integer(x: Any, dtype: np.dtype[Any]) -> Array:
     if x.dtype.itemsize == 2:
         x = x.astype(np.float32)
     limits = np.iinfo(dtype)
-    low, above = x.dtype.type(limits.min), x.dtype.type(float(limits.max) + 1)  # both exact: powers of two
+    low, above = (
+        x.dtype.type(limits.min),
+        x.dtype.type(float(limits.max) + 1),
+    )  # both exact: powers of two
     if limits.bits < 64:
         above = x.dtype.type(limits.max + 1)
     inside = np.logical_and(np.greater_equal(x, low), np.less(x, above))
@@ -118,8 +131,20 @@ def _shift_operands(x: Any, y: Any) -> tuple[Array, Array, Any]:
 # float64: W. J. Cody, "Rational Chebyshev approximations for the error function", Math. Comp. 23 (1969), 631-637, with
 # the coefficients of his SPECFUN routine CALERF. float32: the odd rational function on [-4, 4] that Eigen uses.
 
-_NEAR_P: Final = (1.85777706184603153e-1, 3.16112374387056560e0, 1.13864154151050156e2, 3.77485237685302021e2, 3.20937758913846947e3)
-_NEAR_Q: Final = (1.0, 2.36012909523441209e1, 2.44024637934444173e2, 1.28261652607737228e3, 2.84423683343917062e3)
+_NEAR_P: Final = (
+    1.85777706184603153e-1,
+    3.16112374387056560e0,
+    1.13864154151050156e2,
+    3.77485237685302021e2,
+    3.20937758913846947e3,
+)
+_NEAR_Q: Final = (
+    1.0,
+    2.36012909523441209e1,
+    2.44024637934444173e2,
+    1.28261652607737228e3,
+    2.84423683343917062e3,
+)
 _FAR_P: Final = (
     2.15311535474403846e-8, 5.64188496988670089e-1, 8.88314979438837594e0, 6.61191906371416295e1, 2.98635138197400131e2,
     8.81952221241769090e2, 1.71204761263407058e3, 2.05107837782607147e3, 1.23033935479799725e3,
@@ -132,7 +157,13 @@ _SINGLE_P: Final = (
     -2.72614225801306e-10, 2.77068142495902e-08, -2.10102402082508e-06, -5.69250639462346e-05,
     -7.34990630326855e-04, -2.95459980854025e-03, -1.60960333262415e-02,
 )  # fmt: skip
-_SINGLE_Q: Final = (-1.45660718464996e-05, -2.13374055278905e-04, -1.68282697438203e-03, -7.37332916720468e-03, -1.42647390514189e-02)
+_SINGLE_Q: Final = (
+    -1.45660718464996e-05,
+    -2.13374055278905e-04,
+    -1.68282697438203e-03,
+    -7.37332916720468e-03,
+    -1.42647390514189e-02,
+)
 
 
 def erf(x: Any) -> Array:
@@ -172,7 +203,9 @@ _ROTATIONS: Final = ((13, 15, 26, 6), (17, 29, 16, 24))
 _PARITY: Final = np.uint32(0x1BD11BDA)
 
 
-def threefry2x32(key0: Any, key1: Any, counter0: Any, counter1: Any, shape: tuple[int, ...]) -> tuple[Array, Array]:
+def threefry2x32(
+    key0: Any, key1: Any, counter0: Any, counter1: Any, shape: tuple[int, ...]
+) -> tuple[Array, Array]:
     """Threefry-2x32 with 20 rounds (J. Salmon and others, SC 2011); operands broadcast to ``shape``."""
     keys = (key0, key1, np.bitwise_xor(np.bitwise_xor(key0, key1), _PARITY))
     x0, x1, high = (np.empty(shape, np.uint32) for _ in range(3))
@@ -213,14 +246,23 @@ def flat_places(indices: Array, lead: tuple[int, ...], batch_dims: int) -> Array
     rows = np.zeros((1,) * (indices.ndim - 1), np.intp)
     for dim, length in enumerate(lead):
         if dim < batch_dims:
-            numbers = np.arange(length).reshape([length if each == dim else 1 for each in range(indices.ndim - 1)])
+            numbers = np.arange(length).reshape(
+                [length if each == dim else 1 for each in range(indices.ndim - 1)]
+            )
         else:
             numbers = indices_in_range(indices[..., dim - batch_dims], length)
         rows = rows * length + numbers
     return np.broadcast_to(rows, indices.shape[:-1]).reshape(-1)
 
 
-def gather(x: Array, indices: Array, order: tuple[int, ...], lead: int, batch_dims: int, back: tuple[int, ...]) -> Array:
+def gather(
+    x: Array,
+    indices: Array,
+    order: tuple[int, ...],
+    lead: int,
+    batch_dims: int,
+    back: tuple[int, ...],
+) -> Array:
     """Rows of ``x`` at computed places.
 
     Args:
@@ -242,7 +284,14 @@ _COMBINE: Final = {"add": np.add, "mul": np.multiply, "min": np.minimum, "max": 
 
 
 def scatter(
-    x: Array, indices: Array, updates: Array, order: tuple[int, ...], lead: int, batch_dims: int, back: tuple[int, ...], mode: str
+    x: Array,
+    indices: Array,
+    updates: Array,
+    order: tuple[int, ...],
+    lead: int,
+    batch_dims: int,
+    back: tuple[int, ...],
+    mode: str,
 ) -> Array:
     """``x`` with updates combined into rows at computed places; arguments as for :func:`gather`. Half precision adds up in float32."""
     wide = np.dtype(np.float32) if x.dtype.kind in "fV" and x.dtype.itemsize == 2 else x.dtype

@@ -24,14 +24,16 @@ whose pairwise sums are the more exact ones when there are many."""
 def reshape(context: Context, x: Value, *, shape: Dims) -> Value:
     if x.number is not None or (x.is_full and shape == x.shape):
         return context.same(x)
-    return context.view(x, f"np.reshape({context.full(x)}, {shape})", whole=x.is_full)
+    return context.view(x, f"{context.full(x)}.reshape({shape})", whole=x.is_full)
 
 
 def permute(context: Context, x: Value, *, dims: Dims) -> Value:
     if x.number is not None or dims == tuple(range(len(dims))):
         return context.same(x)
     x = context.aligned(x)
-    return context.view(x, f"{x.code}.transpose({dims})", whole=True, shape=tuple(x.shape[dim] for dim in dims))
+    return context.view(
+        x, f"{x.code}.transpose({dims})", whole=True, shape=tuple(x.shape[dim] for dim in dims)
+    )
 
 
 def broadcast(context: Context, x: Value, *, shape: Dims, dims: Dims) -> Value:
@@ -45,7 +47,7 @@ def broadcast(context: Context, x: Value, *, shape: Dims, dims: Dims) -> Value:
     narrow = tuple(places[dims[0] :])  # NumPy puts leading dimensions in front by itself
     if narrow == x.shape:
         return context.same(x)
-    return context.view(x, f"np.reshape({x.code}, {narrow})", whole=True, shape=narrow)
+    return context.view(x, f"{x.code}.reshape({narrow})", whole=True, shape=narrow)
 
 
 def sum_(context: Context, x: Value, *, dim: Dims) -> Value:
@@ -57,7 +59,13 @@ def sum_(context: Context, x: Value, *, dim: Dims) -> Value:
         return fast
     code = f"np.add.reduce({context.full(x)}, axis={axes(dim, x)}, dtype={context.dtype_code(x.dtype)})"
     if wide is not x.dtype:
-        return context.cast(context.fresh(code.replace(f"dtype={context.dtype_code(x.dtype)}", "dtype=np.float32"), context.type.with_dtype(wide)), x.dtype)
+        return context.cast(
+            context.fresh(
+                code.replace(f"dtype={context.dtype_code(x.dtype)}", "dtype=np.float32"),
+                context.type.with_dtype(wide),
+            ),
+            x.dtype,
+        )
     return context.fresh(code)
 
 
@@ -69,7 +77,12 @@ def axes(dim: Dims, x: Value) -> Any:
 def _sum_as_product(context: Context, x: Value, dim: Dims) -> Value | None:
     """Sums over all leading or over all trailing dimensions of a float32 or float64 tensor, as a product with ones."""
     rank, count = x.type.ndim, len(dim)
-    if x.dtype.name not in ("float32", "float64") or not x.is_full or count == rank or x.type.size == 0:
+    if (
+        x.dtype.name not in ("float32", "float64")
+        or not x.is_full
+        or count == rank
+        or x.type.size == 0
+    ):
         return None
     leading, trailing = dim == tuple(range(count)), dim == tuple(range(rank - count, rank))
     length = math.prod(x.shape[each] for each in dim)
@@ -78,9 +91,9 @@ def _sum_as_product(context: Context, x: Value, dim: Dims) -> Value | None:
     ones = context.constant(np.ones(length, x.dtype.numpy), "ones")
     matrix, kept = x.code, context.type.shape
     if rank > 2:
-        matrix = f"np.reshape({x.code}, {(length, -1) if leading else (-1, length)})"
+        matrix = f"{x.code}.reshape({(length, -1) if leading else (-1, length)})"
     code = f"np.matmul({ones}, {matrix})" if leading else f"np.matmul({matrix}, {ones})"
-    return context.fresh(code if len(kept) == 1 else f"np.reshape({code}, {kept})")
+    return context.fresh(code if len(kept) == 1 else f"{code}.reshape({kept})")
 
 
 def cast(context: Context, x: Value, *, dtype: DType) -> Value:
@@ -104,7 +117,9 @@ def pad(context: Context, x: Value, *, low: Dims, high: Dims, interior: Dims, va
         used = length + (length - 1) * between if length else 0
         place.append(slice(before, before + used, between + 1))
     fill = context.scalar(value, x.dtype).code
-    return context.fresh(f"kernels.pad({x.code}, {context.type.shape}, {context.constant(tuple(place), 'place')}, {fill})")
+    return context.fresh(
+        f"kernels.pad({x.code}, {context.type.shape}, {context.constant(tuple(place), 'place')}, {fill})"
+    )
 
 
 def slice_(context: Context, x: Value, *, start: Dims, stop: Dims, step: Dims) -> Value:
@@ -112,17 +127,28 @@ def slice_(context: Context, x: Value, *, start: Dims, stop: Dims, step: Dims) -
         return context.same(x)
     x = context.aligned(x)
     parts, shape = [], []
-    for first, last, stride, length, total, kept in zip(start, stop, step, x.shape, x.type.shape, context.type.shape, strict=True):
+    for first, last, stride, length, total, kept in zip(
+        start, stop, step, x.shape, x.type.shape, context.type.shape, strict=True
+    ):
         narrow = length != total and kept != 0
-        parts.append(":" if narrow or (first, last, stride) == (0, total, 1) else f"{first}:{last}" + (f":{stride}" if stride > 1 else ""))
+        parts.append(
+            ":"
+            if narrow or (first, last, stride) == (0, total, 1)
+            else f"{first}:{last}" + (f":{stride}" if stride > 1 else "")
+        )
         shape.append(1 if narrow else kept)
-    if any(length != total and kept == 0 for length, total, kept in zip(x.shape, x.type.shape, context.type.shape, strict=True)):
+    if any(
+        length != total and kept == 0
+        for length, total, kept in zip(x.shape, x.type.shape, context.type.shape, strict=True)
+    ):
         return context.view(x, f"{context.full(x)}[{_slices(start, stop, step)}]", whole=False)
     return context.view(x, f"{x.code}[{', '.join(parts)}]", whole=False, shape=tuple(shape))
 
 
 def _slices(start: Dims, stop: Dims, step: Dims) -> str:
-    return ", ".join(f"{first}:{last}:{stride}" for first, last, stride in zip(start, stop, step, strict=True))
+    return ", ".join(
+        f"{first}:{last}:{stride}" for first, last, stride in zip(start, stop, step, strict=True)
+    )
 
 
 def flip(context: Context, x: Value, *, dims: Dims) -> Value:

@@ -32,7 +32,9 @@ def _is_zero(value: Value) -> bool:
 
 
 def bitcast(context: Context, x: Value, *, dtype: DType) -> Value:
-    return context.view(x, f"np.asarray({x.code}).view({context.dtype_code(dtype)})", whole=True, shape=x.shape)
+    return context.view(
+        x, f"np.asarray({x.code}).view({context.dtype_code(dtype)})", whole=True, shape=x.shape
+    )
 
 
 def identity(context: Context, x: Value) -> Value:

@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from slope_backend_numpy.codegen import Context, Value
 
 
-def threefry2x32(context: Context, key0: Value, key1: Value, counter0: Value, counter1: Value) -> tuple[Value, Value]:
+def threefry2x32(
+    context: Context, key0: Value, key1: Value, counter0: Value, counter1: Value
+) -> tuple[Value, Value]:
     operands = ", ".join(each.code for each in (key0, key1, counter0, counter1))
     return context.fresh_pair(f"kernels.threefry2x32({operands}, {context.type.shape})")
 

@@ -26,12 +26,12 @@ def reduction(function: str, *, accumulates: bool = False) -> Rule:
     return rule
 
 
-def position(function: str) -> Rule:
+def position(method: str) -> Rule:
     """The rule of argmax and argmin. NumPy's find the first NaN, too; bfloat16 goes through float32, which is exact."""
 
     def rule(context: Context, x: Value, *, dim: int) -> Value:
         wide = context.cast(x, dtypes.float32) if x.dtype is dtypes.bfloat16 else x
-        return context.fresh(f"{function}({context.full(wide)}, axis={dim})")
+        return context.fresh(f"{context.full(wide)}.{method}({dim})")
 
     return rule
 
@@ -40,7 +40,11 @@ def cumsum(context: Context, x: Value, *, dim: int, reverse: bool) -> Value:
     if x.type.ndim == 0:
         return context.same(x)
     wide = context.cast(x, dtypes.accumulator(x.dtype))
-    turned = f"[{', '.join('::-1' if each == dim else ':' for each in range(x.type.ndim))}]" if reverse else ""
+    turned = (
+        f"[{', '.join('::-1' if each == dim else ':' for each in range(x.type.ndim))}]"
+        if reverse
+        else ""
+    )
     code = f"np.add.accumulate({context.full(wide)}{turned}, axis={dim}, dtype={context.dtype_code(wide.dtype)}){turned}"
     return context.cast(context.fresh(code, context.type.with_dtype(wide.dtype)), x.dtype)
 
@@ -51,7 +55,7 @@ LOWERINGS: Final[dict[str, Rule]] = {
     "prod": reduction("np.multiply", accumulates=True),
     "any": reduction("np.logical_or"),
     "all": reduction("np.logical_and"),
-    "argmax": position("np.argmax"),
-    "argmin": position("np.argmin"),
+    "argmax": position("argmax"),
+    "argmin": position("argmin"),
     "cumsum": cumsum,
 }

@@ -6,12 +6,14 @@ Nothing is traced again, and nothing recurses over the length of a program.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 from slope.core.operator import Operator, lookup
 from slope.core.printer import programs_in
-from slope.core.program import Atom, Instr, Literal, Program, Var, result_types
+from slope.core.program import Atom, Instr, Program, Var, result_types
+from slope.core.tensor import splat_scalar
 from slope.core.types import TensorType
 from slope.errors import Source
 
@@ -137,6 +139,82 @@ def _program_has_effect(program: Program) -> bool:
     return program.derived["effect"]
 
 
-def literal(value: bool | int | float, tensor_type: TensorType) -> Literal:
-    """A literal; a short name for rules."""
-    return Literal(value, tensor_type)
+# --- rules for single calls
+
+
+class Call(NamedTuple):
+    """A call of an operator with one result, as rules see and make it."""
+
+    op: str
+    inputs: tuple[Atom, ...]
+    params: dict[str, Any] = {}  # noqa: RUF012  # never written to
+
+
+Rule = Callable[[Rewriter, Call, TensorType], Atom | Call | None]
+"""From a call and its result's type to what replaces it: an atom, another call, or None where the rule does not fit."""
+
+STEPS: Final = 16  # each rule brings a call nearer to its end; this is far beyond the longest chain
+
+
+def apply_rules(program: Program, rules: Mapping[str, Sequence[Rule]]) -> Program:
+    """Rewrite each call by the rules of its operator until none fits."""
+    rewriter = Rewriter(program)
+    for instr in program.instrs:
+        inputs = tuple([rewriter.read(atom) for atom in instr.inputs])
+        if instr.op.name not in rules or len(instr.outputs) != 1:
+            rewriter.keep(instr, inputs)
+            continue
+        rewriter.source = instr.source
+        (var,) = instr.outputs
+        first = Call(instr.op.name, inputs, instr.params)
+        result = _settled(rewriter, rules, first, var.type)
+        if result is first:
+            rewriter.keep(instr, inputs)
+        elif isinstance(result, Call):
+            rewriter.redefine(instr, lookup(result.op), result.inputs, result.params)
+        else:
+            rewriter.replace(var, result)
+    return rewriter.finish()
+
+
+def _settled(
+    rewriter: Rewriter, rules: Mapping[str, Sequence[Rule]], call: Call, out: TensorType
+) -> Atom | Call:
+    for _ in range(STEPS):
+        for rule in rules.get(call.op, ()):
+            result = rule(rewriter, call, out)
+            if result is not None:
+                break
+        else:
+            return call
+        if not isinstance(result, Call):
+            return result
+        call = result
+    return call
+
+
+# --- literals
+
+
+def number(atom: Atom) -> bool | int | float | None:
+    """A literal's number as it counts in its dtype (rounded, wrapped around); None for a variable."""
+    if isinstance(atom, Var):
+        return None
+    return python_number(splat_scalar(atom.value, atom.type.dtype))
+
+
+def python_number(scalar: Any) -> bool | int | float:
+    """A NumPy scalar of any of the dtypes as a Python number of the same value."""
+    return float(scalar) if scalar.dtype.kind not in "biu" else scalar.item()
+
+
+def is_number(atom: Atom, value: float) -> bool:
+    """Whether an atom is a literal of this value; 0 stands for 0.0 and -0.0 both."""
+    found = number(atom)
+    return found is not None and found == value
+
+
+def negative_zero(atom: Atom) -> bool:
+    """Whether an atom is a literal -0.0."""
+    found = number(atom)
+    return isinstance(found, float) and found == 0 and math.copysign(1, found) < 0

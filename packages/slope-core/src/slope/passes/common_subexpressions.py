@@ -8,7 +8,7 @@ from typing import Any, Final
 from slope.core.program import Atom, Instr, Literal, Program
 from slope.dims import DimExpr
 from slope.dims import key as dims_key
-from slope.passes._rewriter import Rewriter, has_effect
+from slope.passes._rewriter import Rewriter, has_effect, number
 
 COMMUTATIVE: Final = frozenset(
     ["add", "mul", "maximum", "minimum", "bitwise_and", "bitwise_or", "bitwise_xor", "eq", "ne"]
@@ -36,7 +36,7 @@ def merge_common_subexpressions(program: Program) -> Program:
 
 
 def _key(instr: Instr, inputs: tuple[Atom, ...]) -> Hashable | None:
-    operands: Any = tuple([atom.key() if isinstance(atom, Literal) else atom for atom in inputs])
+    operands: Any = tuple([_literal_key(atom) if isinstance(atom, Literal) else atom for atom in inputs])
     if instr.op.name in COMMUTATIVE:
         operands = frozenset(operands)
     key = (instr.op, operands, _frozen(tuple(instr.params.items())) if instr.params else None)
@@ -45,6 +45,11 @@ def _key(instr: Instr, inputs: tuple[Atom, ...]) -> Hashable | None:
     except TypeError:  # a parameter that does not hash: nothing to compare it by
         return None
     return key
+
+
+def _literal_key(literal: Literal) -> Hashable:
+    # By the number as it counts in the dtype: 0 and 0.0 are one float32, 0.0 and -0.0 two.
+    return _frozen(number(literal)), literal.type
 
 
 def _frozen(value: Any) -> Hashable:

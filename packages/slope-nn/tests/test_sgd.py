@@ -80,7 +80,7 @@ def test_a_training_step_on_every_backend(backend):
         model, optimizer, loss = step(model, optimizer, x, y)
         losses.append(loss.item())
     assert step.compile_count == 1
-    assert losses[-1] < 0.4 * losses[0]
+    assert losses[-1] < 0.6 * losses[0]
     lowered = step.lower(model, optimizer, x, y).program
     assert lowered.count("dot_general") == 5  # two forward, three backward
 
@@ -162,7 +162,7 @@ MODEL = {"a": {"x": slope.ones(2)}, "b": slope.ones(3)} if hasattr(slope, "ones"
     ("grads", "told"),
     [
         ({"a": {"y": slope.ones(2)}, "b": slope.ones(3)}, r"expected a\.x; found a\.y"),
-        ({"a": {"x": slope.ones(2)}}, "expected b"),
+        ({"a": {"x": slope.ones(2)}}, "expected b; found nothing instead"),
         ([slope.ones(2), slope.ones(3)], "expected a.x, b; found 0, 1"),
         (None, "found nothing"),
     ],

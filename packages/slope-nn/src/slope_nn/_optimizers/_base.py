@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, ClassVar, Self, TypeVar
 
@@ -79,7 +80,7 @@ class Optimizer(Node):
         if names != self._names:
             raise slope.errors.TreeError(
                 f"{type(self).__name__} was made for another model: "
-                f"{_difference(self._names, names)}. Make a new optimizer for this model."
+                f"{_difference(*_apart(self._names, names))}. Make a new optimizer for this model."
             )
         matched = _match(type(self).__name__, structure, names, gradients)
         values, states = [], []
@@ -146,10 +147,13 @@ def _match(who: str, structure: Any, names: tuple[str, ...], gradients: Any) -> 
     try:
         return structure.flatten_up_to(gradients)
     except (ValueError, TypeError) as error:
-        found = tuple(_name(path) for path, _, _ in walk(gradients))
-        strange = [name for name in found if name not in names]
-        if strange or not found:
-            told = _difference(names, found)
+        leaves, found = slope.tree_flatten(gradients, is_leaf=lambda leaf: leaf is None)
+        places = zip(_leaf_names(found), leaves, strict=True)
+        given = {name: leaf is not None for name, leaf in places}
+        lacking = [name for name in names if name not in given]
+        strange = [name for name, there in given.items() if there and name not in names]
+        if lacking or strange:
+            told = _difference(lacking, strange)
         else:
             why = str(error).splitlines()[0]
             told = f"a static field differs, such as a mode or a size ({why:.300})"
@@ -159,14 +163,16 @@ def _match(who: str, structure: Any, names: tuple[str, ...], gradients: Any) -> 
         ) from None
 
 
-def _difference(expected: tuple[str, ...], found: tuple[str, ...]) -> str:
-    """In words: the first names of each side that the other lacks."""
-    lacking = [name for name in expected if name not in found][:3]
-    strange = [name for name in found if name not in expected][:3]
-    parts = [f"expected {', '.join(lacking)}"] * bool(lacking) + [
-        f"found {', '.join(strange) or 'nothing'}"
-    ] * bool(strange or not found)
-    return "; ".join(parts) or f"the order is another: {', '.join(found[:3])}"
+def _apart(expected: Sequence[str], found: Sequence[str]) -> tuple[list[str], list[str]]:
+    return [one for one in expected if one not in found], [o for o in found if o not in expected]
+
+
+def _difference(lacking: Sequence[str], strange: Sequence[str]) -> str:
+    """In words: the first names that are missing and the first that are too many."""
+    return (
+        f"expected {', '.join(lacking[:3]) or 'nothing more'}; "
+        f"found {', '.join(strange[:3]) or 'nothing'} instead"
+    )
 
 
 def _warn_of_shared(found: list[tuple[tuple[str, ...], str, Any]]) -> None:

@@ -54,7 +54,9 @@ class DiskCache:
     entry, and the last one written stays.
     """
 
-    def __init__(self, directory: str | os.PathLike[str], max_bytes: int = DEFAULT_MAX_BYTES) -> None:
+    def __init__(
+        self, directory: str | os.PathLike[str], max_bytes: int = DEFAULT_MAX_BYTES
+    ) -> None:
         if max_bytes < 0:
             raise ValueError(f"max_bytes must not be negative, got {max_bytes}")
         self.directory = Path(directory)
@@ -72,10 +74,14 @@ class DiskCache:
             return None
         payload = data[_HEADER:]
         if data[:_HEADER] != _MAGIC + hashlib.sha256(payload).digest():
-            with contextlib.suppress(OSError):  # another process may have been first, or may hold it open
+            with contextlib.suppress(
+                OSError
+            ):  # another process may have been first, or may hold it open
                 path.unlink()
             return None
-        with contextlib.suppress(OSError):  # a read-only cache still serves, it only forgets the order of use
+        with contextlib.suppress(
+            OSError
+        ):  # a read-only cache still serves, it only forgets the order of use
             os.utime(path)
         return payload
 
@@ -147,7 +153,9 @@ class DiskCache:
             return found
         with listing:
             for item in listing:
-                with contextlib.suppress(FileNotFoundError):  # another process may remove it as we look
+                with contextlib.suppress(
+                    FileNotFoundError
+                ):  # another process may remove it as we look
                     if item.name.endswith(_SUFFIX):
                         status = item.stat()
                         found.append((status.st_mtime_ns, status.st_size, Path(item.path)))
@@ -164,6 +172,8 @@ class DiskCache:
                 return
             if path.name == keep:
                 continue
-            with contextlib.suppress(OSError):  # gone already, or open elsewhere: the next write tries again
+            with contextlib.suppress(
+                OSError
+            ):  # gone already, or open elsewhere: the next write tries again
                 path.unlink()
             total -= size

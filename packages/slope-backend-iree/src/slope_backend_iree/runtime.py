@@ -69,7 +69,7 @@ def aligned_empty(shape: Sequence[int], dtype: Any) -> np.ndarray:
     count = int(np.prod(shape, dtype=np.int64))
     raw = np.empty(count * dtype.itemsize + ALIGNMENT, np.uint8)
     offset = -raw.ctypes.data % ALIGNMENT
-    return raw[offset : offset + count * dtype.itemsize].view(dtype).reshape(shape)
+    return np.ndarray(tuple(shape), dtype, buffer=raw, offset=offset)
 
 
 class Runtime:
@@ -99,7 +99,9 @@ class Runtime:
     def __repr__(self) -> str:
         return f"Runtime({self.kind!r}, {self.index})"
 
-    def load(self, module: bytes, entry: str = "main", *, flops: float = 0.0, moved: float = 0.0) -> Module:
+    def load(
+        self, module: bytes, entry: str = "main", *, flops: float = 0.0, moved: float = 0.0
+    ) -> Module:
         """Makes compiled bytes ready to call.
 
         Arguments:
@@ -138,7 +140,10 @@ class Runtime:
         if dtype in _PLAIN and array.size and array.flags.c_contiguous:
             try:
                 return device.from_dlpack_capsule(array.__dlpack__())
-            except (BufferError, IndexError):  # read-only, or misaligned: told only by trying, which is cheapest
+            except (
+                BufferError,
+                IndexError,
+            ):  # read-only, or misaligned: told only by trying, which is cheapest
                 pass
         return _borrow(device, array, element)
 
@@ -170,11 +175,15 @@ class Module:
         try:
             self._module = iree.VmModule.copy_buffer(_instance(), data)
         except (ValueError, RuntimeError) as error:
-            raise IreeRuntimeError(f"IREE cannot load this compiled module ({len(data)} bytes): {error}") from None
+            raise IreeRuntimeError(
+                f"IREE cannot load this compiled module ({len(data)} bytes): {error}"
+            ) from None
         function = self._module.lookup_function(entry)
         if function is None:
             names = ", ".join(self._module.function_names)
-            raise IreeRuntimeError(f"the compiled module has no function {entry!r}; it has: {names}")
+            raise IreeRuntimeError(
+                f"the compiled module has no function {entry!r}; it has: {names}"
+            )
         self._function = function
         self._idle: list[iree.VmContext] = [self._context()]
         _modules.add(self)
@@ -220,7 +229,9 @@ class Module:
         try:
             return iree.VmContext(_instance(), [hal, self._module])
         except (ValueError, RuntimeError, NotImplementedError) as error:
-            raise IreeRuntimeError(f"IREE cannot load this module on {self._driver}:{self._index}: {error}") from None
+            raise IreeRuntimeError(
+                f"IREE cannot load this module on {self._driver}:{self._index}: {error}"
+            ) from None
 
 
 # --- element types -------------------------------------------------------------------------------
@@ -265,10 +276,17 @@ class _Writable:
         self.owner = array
 
 
-def _borrow(device: iree.HalDevice, array: np.ndarray, element: iree.HalElementType) -> iree.HalBufferView:
+def _borrow(
+    device: iree.HalDevice, array: np.ndarray, element: iree.HalElementType
+) -> iree.HalBufferView:
     """A handle on host memory, copied only if it must be; works for every dtype, shape and alignment."""
-    if not array.flags.c_contiguous or array.ctypes.data % ALIGNMENT or not array.size:
-        copy = aligned_empty(array.shape, array.dtype)
+    shape = array.shape
+    if not array.size:
+        array = aligned_empty(
+            (ALIGNMENT,), np.uint8
+        )  # IREE takes no empty memory, but empty shapes over some
+    elif not array.flags.c_contiguous or array.ctypes.data % ALIGNMENT:
+        copy = aligned_empty(shape, array.dtype)
         copy[...] = array
         array = copy
     raw = array.reshape(-1).view(np.uint8)
@@ -277,7 +295,7 @@ def _borrow(device: iree.HalDevice, array: np.ndarray, element: iree.HalElementT
     # DLPack and not `import_host_allocation`: there the array lives only as long as the Python object of the
     # buffer, not as long as the views and results that share it.
     buffer = device.from_dlpack_capsule(raw.__dlpack__()).get_buffer()
-    return iree.HalBufferView(buffer, array.shape, element)
+    return iree.HalBufferView(buffer, shape, element)
 
 
 def _copy_to_device(
@@ -296,7 +314,9 @@ def _copy_to_device(
     return view
 
 
-def _copy_to_host(device: iree.HalDevice, handle: iree.HalBufferView, dtype: np.dtype) -> np.ndarray:
+def _copy_to_host(
+    device: iree.HalDevice, handle: iree.HalBufferView, dtype: np.dtype
+) -> np.ndarray:
     """Copies through a staging buffer that the host can map."""
     source = handle.get_buffer()
     if source.byte_length() == 0:
@@ -309,7 +329,10 @@ def _copy_to_host(device: iree.HalDevice, handle: iree.HalBufferView, dtype: np.
     semaphore = device.create_semaphore(0)
     done = iree.HalFence.create_at(semaphore, 1)
     device.queue_copy(
-        source, staging, wait_semaphores=iree.HalFence.create_at(semaphore, 0), signal_semaphores=done
+        source,
+        staging,
+        wait_semaphores=iree.HalFence.create_at(semaphore, 0),
+        signal_semaphores=done,
     )
     done.wait()
     return staging.map().asarray(handle.shape, dtype)
@@ -356,7 +379,9 @@ def _device(driver: str, index: int) -> tuple[iree.HalDevice, iree.VmModule]:
 
 
 def _open_device(driver: str, index: int) -> iree.HalDevice:
-    if driver == "local-task" and "task_worker_stack_size" not in os.environ.get("IREE_PY_RUNTIME_FLAGS", ""):
+    if driver == "local-task" and "task_worker_stack_size" not in os.environ.get(
+        "IREE_PY_RUNTIME_FLAGS", ""
+    ):
         # Kernels on packed operands need more than the default 128 KiB, and crash without a word.
         iree.flags.parse_flags("--task_worker_stack_size=2097152")
     try:

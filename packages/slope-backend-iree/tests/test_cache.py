@@ -1,4 +1,4 @@
-"""The disk cache: what comes back, what damage does, what stays within the bound, many writers at once."""
+"""The disk cache: what comes back, what damage does, its bound, many writers at once."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_an_unwritable_cache_warns_and_serves(tmp_path):
 def test_a_failed_write_leaves_no_part_file(tmp_path):
     cache = DiskCache(tmp_path)
     entry_file(cache, "k").mkdir()  # os.replace cannot put a file over a directory
-    with pytest.raises(OSError):
+    with pytest.raises(IsADirectoryError):
         cache.put("k", b"x")
     assert not list(tmp_path.glob("*.part"))
 

@@ -1,8 +1,9 @@
 """A disk cache of opaque bytes: safe for many processes, checked on reading, bounded in size.
 
-It knows nothing of what it holds. An entry is one file, `<directory>/<key>.bin`: a magic number, the SHA-256 of
-the payload, the payload. Files appear whole or not at all (written aside, then `os.replace`d), so readers
-need no lock; a file which is cut short or altered fails its checksum and counts as absent.
+It knows nothing of what it holds. An entry is one file, `<directory>/<key>.bin`: a magic number,
+the SHA-256 of the payload, the payload. Files appear whole or not at all (written aside, then
+`os.replace`d), so readers need no lock; a file which is cut short or altered fails its checksum and
+counts as absent.
 """
 
 from __future__ import annotations
@@ -43,15 +44,15 @@ def digest(*parts: str) -> str:
 
 
 class DiskCache:
-    """Bytes by key in a directory, the least recently used going first when they outgrow `max_bytes`.
+    """Bytes by key in a directory; the least recently used go first when they outgrow it.
 
     Arguments:
         directory: where the entries lie; made at the first write.
-        max_bytes: bound on the sum of the files' sizes, in bytes. It is enforced after each write, so the
-            directory may pass it for a moment, by what the processes write meanwhile.
+        max_bytes: bound on the sum of the files' sizes, in bytes. It is enforced after each write,
+            so the directory may pass it for a moment, by what the processes write meanwhile.
 
-    Any number of threads and processes may share a directory. Two that miss the same key both make the
-    entry, and the last one written stays.
+    Any number of threads and processes may share a directory. Two that miss the same key both make
+    the entry, and the last one written stays.
     """
 
     def __init__(
@@ -86,7 +87,7 @@ class DiskCache:
         return payload
 
     def put(self, key: str, payload: bytes) -> None:
-        """Stores `payload` under `key`, over what was there; drops old entries if the bound is passed.
+        """Stores `payload` under `key`, over what was there; then drops old entries as needed.
 
         A payload which alone exceeds the bound is not stored.
 
@@ -112,8 +113,8 @@ class DiskCache:
     def get_or_make(self, key: str, make: Callable[[], bytes]) -> bytes:
         """The entry's bytes, else those of `make()`, stored for next time.
 
-        A cache that cannot be written warns and does no other harm; errors of `make` pass through, and
-        nothing is stored for them.
+        A cache that cannot be written warns and does no other harm; errors of `make` pass through,
+        and nothing is stored for them.
         """
         payload = self.get(key)
         if payload is not None:
@@ -123,7 +124,8 @@ class DiskCache:
             self.put(key, payload)
         except OSError as error:
             warnings.warn(
-                f"cannot write to the cache in {self.directory}: {error}. The result is used but not kept.",
+                f"cannot write to the cache in {self.directory}: {error}. "
+                "The result is used but not kept.",
                 RuntimeWarning,
                 stacklevel=2,
             )
@@ -145,7 +147,7 @@ class DiskCache:
         return self.directory / (key + _SUFFIX)
 
     def _entries(self) -> list[tuple[int, int, Path]]:
-        """(time of last use in ns, size in bytes, path) of each entry; part files long abandoned are removed."""
+        """(last use in ns, bytes, path) of each entry; removes part files long abandoned."""
         found: list[tuple[int, int, Path]] = []
         try:
             listing = os.scandir(self.directory)
@@ -159,9 +161,8 @@ class DiskCache:
                     if item.name.endswith(_SUFFIX):
                         status = item.stat()
                         found.append((status.st_mtime_ns, status.st_size, Path(item.path)))
-                    elif item.name.endswith(_TEMPORARY):
-                        if time.time() - item.stat().st_mtime > _ABANDONED_SECONDS:
-                            os.unlink(item.path)
+                    elif item.name.endswith(_TEMPORARY) and _abandoned(item):
+                        os.unlink(item.path)
         return found
 
     def _evict(self, keep: str) -> None:
@@ -177,3 +178,7 @@ class DiskCache:
             ):  # gone already, or open elsewhere: the next write tries again
                 path.unlink()
             total -= size
+
+
+def _abandoned(item: os.DirEntry[str]) -> bool:
+    return time.time() - item.stat().st_mtime > _ABANDONED_SECONDS

@@ -2,9 +2,10 @@
 
     module = compile_module(text, Options(kind="gemm"))
 
-Each compile has a compiler session of its own: compiles may run in several threads at once, and one that
-fails leaves nothing behind. Diagnostics go into the exception's text. This file imports the compiler (some
-hundred megabytes of shared library) at the first compile, so a run served by the cache never loads it.
+Each compile has a compiler session of its own: compiles may run in several threads at once, and one
+that fails leaves nothing behind. Diagnostics go into the exception's text. This file imports the
+compiler (some hundred megabytes of shared library) at the first compile, so a run served by the
+cache never loads it.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ __all__ = [
 
 
 class IreeCompileError(Exception):
-    """IREE refused a program. The text holds its diagnostics, which `diagnostics` lists one by one."""
+    """IREE refused a program, for the reasons in the text, listed in `diagnostics`."""
 
     def __init__(self, message: str, diagnostics: tuple[str, ...] = ()) -> None:
         super().__init__(message)
@@ -49,12 +50,13 @@ class Options:
 
     Arguments:
         target: "cpu" (this machine's processor, with all its features) or "cuda".
-        kind: "gemm" for programs whose time is in matrix products of plain layers: operands are packed into
-            tiles and multiplied by micro-kernels. On an MLP training step (200 x 784-100-10) this halves the
-            time against "general" (0.39 against 0.77 ms on one thread), and costs 0.4 s more of compiling.
-            "general" for convolutions, attention, and what has no products.
-        cuda_arch: the NVIDIA architecture to write PTX for; newer devices run it too. IREE 3.13 knows
-            sm_60 to sm_89, and fails for sm_90 and up.
+        kind: "gemm" for programs whose time is in matrix products of plain layers: operands are
+            packed into tiles and multiplied by micro-kernels. On an MLP training step (200 x
+            784-100-10) this halves the time against "general" (0.39 against 0.77 ms on one thread),
+            and costs 0.4 s more of compiling. "general" for convolutions, attention, and what has
+            no products.
+        cuda_arch: the NVIDIA architecture to write PTX for; newer devices run it too. IREE 3.13
+            knows sm_60 to sm_89, and fails for sm_90 and up.
         extra: compiler flags to add, after all others.
     """
 
@@ -73,12 +75,13 @@ class Options:
 _COMMON = (
     "--iree-input-type=stablehlo",
     "--iree-input-demote-f64-to-f32=false",  # else float64 turns into float32, signature included
-    "--iree-opt-level=O1",  # O2 and O3 alone fail on ordinary training steps, and are no faster where they work
+    "--iree-opt-level=O1",  # O2 and O3 fail on ordinary training steps, or are no faster
 )
 _GEMM = ("--iree-global-opt-data-tiling", "--iree-llvmcpu-enable-ukernels=all")
 
-# Float64 operators which become calls into the C maths library. IREE's default, self-contained object file
-# cannot hold such calls (it fails to link); an ordinary shared object finds them when it is loaded.
+# Float64 operators which become calls into the C maths library. IREE's default, self-contained
+# object file cannot hold such calls (it fails to link); an ordinary shared object finds them when
+# it is loaded.
 _LIBM = re.compile(
     r"\b(?:stablehlo\.(?:sine|cosine|tan|tanh|atan2|remainder)"
     r"|chlo\.(?:lgamma|digamma|polygamma|zeta|a?sin|a?cos|a?tan|bessel_i1e)\w*)\b[^\n]*f64\b"
@@ -123,7 +126,7 @@ def _host_cpu() -> str:
 
 
 def cache_key(text: str, options: Options) -> str:
-    """The key of a compiled program: program, compiler version, flags, and the processor compiled for."""
+    """The key of a compiled program: its text, compiler version, flags, processor."""
     host = _host_cpu() if options.target == "cpu" else ""
     return digest("iree", text, compiler_version(), "\n".join(compiler_flags(text, options)), host)
 
@@ -162,8 +165,8 @@ def _invoke(
     def collect(severity: int, data: int, size: int, user: int) -> None:
         messages.append(ctypes.string_at(data, size).decode("utf-8", "replace"))
 
-    # The trailing zero lets the parser work on the text in place. The source must outlive the invocation's
-    # use of it, and `collect` the invocation.
+    # The trailing zero lets the parser work on the text in place. The source must outlive the
+    # invocation's use of it, and `collect` the invocation.
     source = api.Source.wrap_buffer(session, text.encode() + b"\0", buffer_name="program")
     invocation = session.invocation()
     try:
@@ -215,8 +218,8 @@ def _compiler_api() -> Any:
 def _enable_callback(invocation: Any, callback: Any) -> None:
     """Has diagnostics reported to `callback`.
 
-    IREE's Python classes offer only the console. The C function is in the public header `embedding_api.h`; its
-    handle and the library are reached as those classes reach them.
+    IREE's Python classes offer only the console. The C function is in the public header
+    `embedding_api.h`; its handle and the library are reached as those classes reach them.
     """
     from iree.compiler.api import ctypes_dl
 

@@ -5,20 +5,18 @@
     [y] = module([runtime.import_array(x)])
     runtime.export_array(y)
 
-A handle is an `iree.runtime.HalBufferView`: shape, element type and a share in a buffer. Nothing writes to a
-buffer once it is filled, so handles may be shared by threads, passed to any number of calls, and exported
-without a copy.
+A handle is an `iree.runtime.HalBufferView`: shape, element type and a share in a buffer. Nothing
+writes to a buffer once it is filled, so handles may be shared by threads, passed to any number of
+calls, and exported without a copy.
 
-On the CPU there are two IREE devices in a process, each made once: `local-sync` runs a call in the calling
-thread (about 3 us a call), `local-task` spreads it over one pool of threads (about 50 us). Both use plain host memory, so
-a handle made on either serves modules of both, at no cost.
+On the CPU there are two IREE devices in a process, each made once: `local-sync` runs a call in the
+calling thread (about 3 us a call), `local-task` spreads it over one pool of threads (about 50 us).
+Both use plain host memory, so a handle made on either serves modules of both, at no cost.
 """
 
 from __future__ import annotations
 
-import ctypes
 import os
-import threading
 import weakref
 from collections.abc import Sequence
 from typing import Any
@@ -26,40 +24,22 @@ from typing import Any
 import iree.runtime as iree
 import ml_dtypes
 import numpy as np
-from iree.runtime import _binding  # two functions that the package does not re-export
+
+from .devices import IreeDeviceError, choose_driver, immortal, instance, open_device
 
 __all__ = [
     "ALIGNMENT",
-    "IreeDeviceError",
     "IreeRuntimeError",
     "Module",
     "Runtime",
     "aligned_empty",
-    "choose_driver",
-    "device_count",
 ]
 
 ALIGNMENT = 64  # bytes; compiled code loads whole vectors, and faults on less
 
-_FLOPS = 100e9  # per second, of one thread in a compiled program
-_BYTES = 10e9  # per second, likewise
-_PARALLEL_SECONDS = 100e-6  # of one thread's work, above which the pool's 50 us are worth it
-
 
 class IreeRuntimeError(Exception):
     """Loading or calling a module failed."""
-
-
-class IreeDeviceError(Exception):
-    """A device that is not there was asked for."""
-
-
-def choose_driver(flops: float = 0.0, moved: float = 0.0) -> str:
-    """The CPU driver for a program of so many floating-point operations and bytes moved: "local-sync" or
-    "local-task"."""
-    if (os.cpu_count() or 1) > 1 and flops / _FLOPS + moved / _BYTES > _PARALLEL_SECONDS:
-        return "local-task"
-    return "local-sync"
 
 
 def aligned_empty(shape: Sequence[int], dtype: Any) -> np.ndarray:
@@ -75,7 +55,8 @@ def aligned_empty(shape: Sequence[int], dtype: Any) -> np.ndarray:
 class Runtime:
     """One device: loads modules onto it, moves arrays in and out.
 
-    Making another for the same device costs nothing: devices and their threads are made once in a process.
+    Making another for the same device costs nothing: devices and their threads are made once in a
+    process.
 
     Arguments:
         kind: "cpu" or "cuda".
@@ -94,7 +75,7 @@ class Runtime:
         self.index = index
         # Arrays go through the synchronous device on the CPU: host memory is the same for both.
         self._driver = "local-sync" if kind == "cpu" else kind
-        _device(self._driver, index)
+        open_device(self._driver, index)
 
     def __repr__(self) -> str:
         return f"Runtime({self.kind!r}, {self.index})"
@@ -104,14 +85,14 @@ class Runtime:
     ) -> Module:
         """Makes compiled bytes ready to call.
 
-        Arguments:
-            module: what `compile_module` returned, for this kind of device.
-            entry: name of the function to call.
-            flops, moved: estimate of the floating-point operations and bytes of one call. On the CPU they
-                decide whether it runs in the caller's thread or on the thread pool; elsewhere they are ignored.
+        Arguments: module: what `compile_module` returned, for this kind of device. entry: name of
+            the function to call. flops, moved: estimate of the floating-point operations and bytes
+            of one call. On the CPU they
+                decide whether it runs in the caller's thread or on the thread pool; elsewhere they
+                are ignored.
 
-        Raises:
-            IreeRuntimeError: damaged bytes, another IREE version's, no such function, or a module compiled
+        Raises: IreeRuntimeError: damaged bytes, another IREE version's, no such function, or a
+            module compiled
                 for another device.
         """
         driver = choose_driver(flops, moved) if self.kind == "cpu" else self.kind
@@ -120,10 +101,10 @@ class Runtime:
     def import_array(self, array: np.ndarray) -> iree.HalBufferView:
         """A handle on an array's elements.
 
-        On the CPU a C-contiguous array aligned to `ALIGNMENT` bytes is borrowed: the handle keeps it
-        alive, and writing to it afterwards changes what programs see. Any other is copied (see
-        `aligned_empty`), and always on other devices. Read-only arrays are borrowed too; programs never write to
-        their inputs.
+        On the CPU a C-contiguous array aligned to `ALIGNMENT` bytes is borrowed: the handle keeps
+        it alive, and writing to it afterwards changes what programs see. Any other is copied (see
+        `aligned_empty`), and always on other devices. Read-only arrays are borrowed too; programs
+        never write to their inputs.
 
         Raises:
             TypeError: for a dtype that IREE has no element type for.
@@ -132,9 +113,10 @@ class Runtime:
         element = _ELEMENTS.get(dtype)
         if element is None:
             raise TypeError(
-                f"arrays of dtype {dtype} cannot enter IREE; convert to one of {', '.join(map(str, _ELEMENTS))}"
+                f"arrays of dtype {dtype} cannot enter IREE; convert to one of "
+                f"{', '.join(map(str, _ELEMENTS))}"
             )
-        device = _device(self._driver, self.index)[0]
+        device = open_device(self._driver, self.index)[0]
         if self.kind != "cpu":
             return _copy_to_device(device, array, element)
         if dtype in _PLAIN and array.size and array.flags.c_contiguous:
@@ -148,22 +130,24 @@ class Runtime:
         return _borrow(device, array, element)
 
     def export_array(self, handle: iree.HalBufferView) -> np.ndarray:
-        """A read-only array of a handle's elements: on the CPU a view which keeps the buffer alive, elsewhere a
-        copy."""
+        """A read-only array of a handle's elements.
+
+        On the CPU it is a view which keeps the buffer alive, elsewhere a copy.
+        """
         dtype = _DTYPES[handle.element_type]
         if self.kind == "cpu":
             array = handle.map().asarray(handle.shape, dtype)
         else:
-            array = _copy_to_host(_device(self._driver, self.index)[0], handle, dtype)
+            array = _copy_to_host(open_device(self._driver, self.index)[0], handle, dtype)
         array.setflags(write=False)
         return array
 
 
 class Module:
-    """A function of a compiled module, made by `Runtime.load`. Call it with a list of handles, for a list of handles.
+    """A function of a compiled module, from handles to handles; made by `Runtime.load`.
 
-    Any number of threads may call it at once. IREE's contexts are not made for that, so each call takes an idle
-    one, or makes one (60 us) where all are busy.
+    Any number of threads may call it at once. IREE's contexts are not made for that, so each call
+    takes an idle one, or makes one (60 us) where all are busy.
     """
 
     __slots__ = ("__weakref__", "_driver", "_entry", "_function", "_idle", "_index", "_module")
@@ -173,7 +157,7 @@ class Module:
         self._index = index
         self._entry = entry
         try:
-            self._module = iree.VmModule.copy_buffer(_instance(), data)
+            self._module = iree.VmModule.copy_buffer(instance(), data)
         except (ValueError, RuntimeError) as error:
             raise IreeRuntimeError(
                 f"IREE cannot load this compiled module ({len(data)} bytes): {error}"
@@ -204,12 +188,12 @@ class Module:
     def __call__(self, handles: Sequence[iree.HalBufferView]) -> list[iree.HalBufferView]:
         """Runs the function to its end.
 
-        Raises:
-            IreeRuntimeError: wrong number, shapes or element types of arguments, or a failure while running.
+        Raises: IreeRuntimeError: wrong number, shapes or element types of arguments, or a failure
+            while running.
         """
         arguments = iree.VmVariantList(len(handles))
         for handle in handles:
-            arguments.push_ref(handle)
+            arguments.push_ref(handle)  # pyright: ignore[reportArgumentType] # stub is too narrow
         results = iree.VmVariantList(1)
         try:
             context = self._idle.pop()  # taken and put back by single operations of a list: no lock
@@ -225,9 +209,9 @@ class Module:
         return [get(position, iree.HalBufferView) for position in range(len(results))]
 
     def _context(self) -> iree.VmContext:
-        hal = _device(self._driver, self._index)[1]
+        hal = open_device(self._driver, self._index)[1]
         try:
-            return iree.VmContext(_instance(), [hal, self._module])
+            return iree.VmContext(instance(), [hal, self._module])
         except (ValueError, RuntimeError, NotImplementedError) as error:
             raise IreeRuntimeError(
                 f"IREE cannot load this module on {self._driver}:{self._index}: {error}"
@@ -236,8 +220,8 @@ class Module:
 
 # --- element types -------------------------------------------------------------------------------
 
-_element = iree.HalElementType
-_ELEMENTS: dict[np.dtype, iree.HalElementType] = {
+_element: Any = iree.HalElementType  # an integer enumeration, whatever its stub says
+_ELEMENTS: dict[np.dtype, Any] = {
     np.dtype(np.bool_): _element.BOOL_8,
     np.dtype(np.int8): _element.SINT_8,
     np.dtype(np.int16): _element.SINT_16,
@@ -253,7 +237,7 @@ _ELEMENTS: dict[np.dtype, iree.HalElementType] = {
     np.dtype(np.float64): _element.FLOAT_64,
 }
 # Results of StableHLO's signed integers come back as signless ones.
-_DTYPES: dict[int, np.dtype] = {int(element): dtype for dtype, element in _ELEMENTS.items()} | {
+_DTYPES: dict[Any, np.dtype] = {int(element): dtype for dtype, element in _ELEMENTS.items()} | {
     int(_element.INT_8): np.dtype(np.int8),
     int(_element.INT_16): np.dtype(np.int16),
     int(_element.INT_32): np.dtype(np.int32),
@@ -267,7 +251,7 @@ _PLAIN = frozenset(dtype for dtype in _ELEMENTS if dtype != ml_dtypes.bfloat16)
 
 
 class _Writable:
-    """Presents a read-only array's memory as writable, which DLPack asks for; keeps the array alive."""
+    """A read-only array's memory as writable, which DLPack asks for; keeps the array alive."""
 
     def __init__(self, array: np.ndarray) -> None:
         interface = dict(array.__array_interface__)
@@ -279,7 +263,7 @@ class _Writable:
 def _borrow(
     device: iree.HalDevice, array: np.ndarray, element: iree.HalElementType
 ) -> iree.HalBufferView:
-    """A handle on host memory, copied only if it must be; works for every dtype, shape and alignment."""
+    """A handle on host memory of any dtype, shape and alignment, copied only if it must be."""
     shape = array.shape
     if not array.size:
         array = aligned_empty(
@@ -292,8 +276,8 @@ def _borrow(
     raw = array.reshape(-1).view(np.uint8)
     if not raw.flags.writeable:
         raw = np.asarray(_Writable(raw))
-    # DLPack and not `import_host_allocation`: there the array lives only as long as the Python object of the
-    # buffer, not as long as the views and results that share it.
+    # DLPack and not `import_host_allocation`: there the array lives only as long as the Python
+    # object of the buffer, not as long as the views and results that share it.
     buffer = device.from_dlpack_capsule(raw.__dlpack__()).get_buffer()
     return iree.HalBufferView(buffer, shape, element)
 
@@ -304,14 +288,13 @@ def _copy_to_device(
     raw = np.ascontiguousarray(array).reshape(array.shape)  # ascontiguousarray makes 0-d arrays 1-d
     if array.dtype == ml_dtypes.bfloat16:  # it has no buffer protocol
         raw = raw.view(np.uint16)
-    view = device.allocator.allocate_buffer_copy(
+    return device.allocator.allocate_buffer_copy(  # pyright: ignore[reportReturnType] # a view, given an element type
         memory_type=int(iree.MemoryType.DEVICE_LOCAL),
         allowed_usage=int(iree.BufferUsage.DEFAULT),
         device=device,
         buffer=raw,
-        element_type=int(element),
+        element_type=int(element),  # pyright: ignore[reportArgumentType] # IREE's stub asks for the enum
     )
-    return view
 
 
 def _copy_to_host(
@@ -338,92 +321,16 @@ def _copy_to_host(
     return staging.map().asarray(handle.shape, dtype)
 
 
-# --- devices of the process ----------------------------------------------------------------------
+# --- forking -------------------------------------------------------------------------------------
 
-_lock = threading.Lock()
-_devices: dict[tuple[str, int], tuple[iree.HalDevice, iree.VmModule]] = {}
-_shared_instance: iree.VmInstance | None = None
 _modules: weakref.WeakSet[Module] = weakref.WeakSet()
 
 
-def device_count(kind: str) -> int:
-    """How many devices of a kind ("cpu", "cuda") there are; 0 where the driver is missing."""
-    if kind == "cpu":
-        return 1
-    try:
-        return len(iree.get_driver(kind).query_available_devices())
-    except (ValueError, RuntimeError):  # no such driver in this build, or none on this machine
-        return 0
-
-
-def _instance() -> iree.VmInstance:
-    global _shared_instance
-    if _shared_instance is None:
-        with _lock:
-            if _shared_instance is None:
-                _shared_instance = _immortal(iree.VmInstance())
-    return _shared_instance
-
-
-def _device(driver: str, index: int) -> tuple[iree.HalDevice, iree.VmModule]:
-    """The process's device of a driver, and the module through which compiled code reaches it."""
-    found = _devices.get((driver, index))
-    if found is not None:
-        return found
-    instance = _instance()
-    with _lock:
-        if (driver, index) not in _devices:
-            device = _immortal(_open_device(driver, index))
-            _devices[driver, index] = device, _immortal(iree.create_hal_module(instance, device))
-        return _devices[driver, index]
-
-
-def _open_device(driver: str, index: int) -> iree.HalDevice:
-    if driver == "local-task" and "task_worker_stack_size" not in os.environ.get(
-        "IREE_PY_RUNTIME_FLAGS", ""
-    ):
-        # Kernels on packed operands need more than the default 128 KiB, and crash without a word.
-        iree.flags.parse_flags("--task_worker_stack_size=2097152")
-    try:
-        # Not `get_driver`, which remembers drivers: the pool's threads belong to the driver, and a forked child
-        # needs new ones.
-        handle = _binding.create_hal_driver(driver)
-        available = handle.query_available_devices()
-    except (ValueError, RuntimeError) as error:
-        raise IreeDeviceError(
-            f"IREE has no usable {driver!r} driver here: {error}. Install the device's driver, or choose 'cpu:0'."
-        ) from None
-    if not 0 <= index < len(available):
-        raise IreeDeviceError(
-            f"'{driver}:{index}' was asked for, and IREE sees {len(available)} such device(s); choose 'cpu:0' "
-            "or one that is there."
-        )
-    try:
-        return handle.create_device(available[index]["device_id"])
-    except (ValueError, RuntimeError) as error:
-        raise IreeDeviceError(f"IREE cannot open '{driver}:{index}': {error}") from None
-
-
-def _immortal(thing: Any) -> Any:
-    """Keeps an object for the life of the process, past the interpreter's own clearing up.
-
-    A `local-task` device freed before the last buffer that was made on it crashes the process; users' arrays
-    hold such buffers, and at exit Python frees in no order. IREE's report of objects still alive at exit, which
-    would go to stderr, is turned off with it.
-    """
-    _binding.disable_leak_checker()
-    ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
-    return thing
-
-
 def _after_fork() -> None:
-    """In a forked child the pool's threads are gone: devices, and modules' ties to them, are made anew."""
-    global _lock
-    _lock = threading.Lock()
-    _devices.clear()
+    """In a forked child modules take contexts on the child's own devices, when next called."""
     for module in list(_modules):
         for context in module._idle:
-            _immortal(context)  # freeing it would wait for threads that are no more
+            immortal(context)  # freeing it would wait for threads that are no more
         module._idle.clear()
 
 

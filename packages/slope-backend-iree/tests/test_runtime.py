@@ -13,7 +13,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from slope_backend_iree import compiler, runtime
+from slope_backend_iree import compiler, devices, runtime
 from slope_backend_iree.cache import DiskCache
 from slope_backend_iree.compiler import (
     IreeCompileError,
@@ -68,6 +68,12 @@ def aligned(values: object, dtype: object = np.float32) -> np.ndarray:
     array = aligned_empty(values.shape, dtype)
     array[...] = values
     return array
+
+
+@pytest.fixture(autouse=True)
+def two_cores(monkeypatch):
+    """Lets tests choose the thread pool by `flops=LARGE` on a machine of one core too."""
+    monkeypatch.setattr(devices, "_cores", lambda: 2)
 
 
 @pytest.fixture(scope="module")
@@ -424,14 +430,22 @@ def test_handles_pass_between_the_drivers(cpu, affine):
     assert cpu.export_array(handles[0]).tolist() == [63, 95, 127, 159]
 
 
-def test_the_driver_follows_the_work(monkeypatch):
-    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+def test_the_driver_follows_the_work_and_the_cores(monkeypatch):
+    mlp = {"flops": 64e6, "moved": 3e6}  # a training step of 200 x 784-100-10, 0.4 ms on one thread
+    monkeypatch.setattr(devices, "_cores", lambda: 2)
     assert choose_driver() == "local-sync"
-    assert choose_driver(flops=1e5, moved=1e4) == "local-sync"
-    assert choose_driver(flops=64e6) == "local-task"  # an MLP step of 200 x 784-100-10
+    assert choose_driver(**mlp) == "local-sync"
+    assert choose_driver(flops=2.8e9) == "local-task"  # 256 x 784-1024-1024-10
     assert choose_driver(moved=1e8) == "local-task"
-    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    monkeypatch.setattr(devices, "_cores", lambda: 16)
+    assert choose_driver(**mlp) == "local-task"
+    monkeypatch.setattr(devices, "_cores", lambda: 1)
     assert choose_driver(flops=LARGE) == "local-sync"
+
+
+def test_cores_are_counted(monkeypatch):
+    monkeypatch.undo()
+    assert 1 <= devices._cores() <= (os.cpu_count() or 1)
 
 
 def test_wrong_arguments_are_named_and_the_module_stays_usable(cpu, affine):

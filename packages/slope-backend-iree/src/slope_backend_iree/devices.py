@@ -23,9 +23,13 @@ __all__ = [
     "open_device",
 ]
 
-_FLOPS = 100e9  # per second, of one thread in a compiled program
-_BYTES = 10e9  # per second, likewise
-_PARALLEL_SECONDS = 100e-6  # of one thread's work, above which the pool's 50 us are worth it
+# What one thread of a compiled program reaches: 150 GFLOP/s in packed matrix products, 20 GB/s.
+_FLOPS = 150e9
+_BYTES = 20e9
+# What sharing a call out must save to be worth it. A call through the pool costs some 50 us at
+# rest, and several times that where other libraries' threads spin, as NumPy's BLAS does after each
+# product.
+_WORTHWHILE_SECONDS = 400e-6
 
 _T = TypeVar("_T")
 
@@ -41,9 +45,15 @@ def choose_driver(flops: float = 0.0, moved: float = 0.0) -> str:
         flops: floating-point operations of one call.
         moved: bytes read and written by one call.
     """
-    if (os.cpu_count() or 1) > 1 and flops / _FLOPS + moved / _BYTES > _PARALLEL_SECONDS:
-        return "local-task"
-    return "local-sync"
+    saved = (flops / _FLOPS + moved / _BYTES) * (1 - 1 / _cores())
+    return "local-task" if saved > _WORTHWHILE_SECONDS else "local-sync"
+
+
+def _cores() -> int:
+    """The processors that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def device_count(kind: str) -> int:

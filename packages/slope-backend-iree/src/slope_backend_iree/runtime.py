@@ -43,8 +43,10 @@ class IreeRuntimeError(Exception):
 
 
 def aligned_empty(shape: Sequence[int], dtype: Any) -> np.ndarray:
-    """`np.empty(shape, dtype)` whose data starts at a multiple of `ALIGNMENT` bytes: one that
-    `Runtime.import_array` takes without a copy."""
+    """`np.empty(shape, dtype)` whose data starts at a multiple of `ALIGNMENT` bytes.
+
+    `Runtime.import_array` takes such an array without a copy.
+    """
     dtype = np.dtype(dtype)
     count = int(np.prod(shape, dtype=np.int64))
     raw = np.empty(count * dtype.itemsize + ALIGNMENT, np.uint8)
@@ -85,15 +87,16 @@ class Runtime:
     ) -> Module:
         """Makes compiled bytes ready to call.
 
-        Arguments: module: what `compile_module` returned, for this kind of device. entry: name of
-            the function to call. flops, moved: estimate of the floating-point operations and bytes
-            of one call. On the CPU they
-                decide whether it runs in the caller's thread or on the thread pool; elsewhere they
-                are ignored.
+        Arguments:
+            module: what `compile_module` returned, for this kind of device.
+            entry: name of the function to call.
+            flops: estimate of the floating-point operations of one call.
+            moved: estimate of the bytes that one call reads and writes. On the CPU the two decide
+                whether it runs in the caller's thread or on the thread pool (`choose_driver`).
 
-        Raises: IreeRuntimeError: damaged bytes, another IREE version's, no such function, or a
-            module compiled
-                for another device.
+        Raises:
+            IreeRuntimeError: damaged bytes, another IREE version's, no such function, or a module
+                compiled for another device.
         """
         driver = choose_driver(flops, moved) if self.kind == "cpu" else self.kind
         return Module(module, entry, driver, self.index)
@@ -122,11 +125,8 @@ class Runtime:
         if dtype in _PLAIN and array.size and array.flags.c_contiguous:
             try:
                 return device.from_dlpack_capsule(array.__dlpack__())
-            except (
-                BufferError,
-                IndexError,
-            ):  # read-only, or misaligned: told only by trying, which is cheapest
-                pass
+            except (BufferError, IndexError):
+                pass  # read-only, or misaligned: to try costs less than to look first
         return _borrow(device, array, element)
 
     def export_array(self, handle: iree.HalBufferView) -> np.ndarray:
@@ -188,8 +188,9 @@ class Module:
     def __call__(self, handles: Sequence[iree.HalBufferView]) -> list[iree.HalBufferView]:
         """Runs the function to its end.
 
-        Raises: IreeRuntimeError: wrong number, shapes or element types of arguments, or a failure
-            while running.
+        Raises:
+            IreeRuntimeError: wrong number, shapes or element types of arguments, or a failure
+                while running.
         """
         arguments = iree.VmVariantList(len(handles))
         for handle in handles:

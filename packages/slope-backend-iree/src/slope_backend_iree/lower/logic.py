@@ -1,0 +1,56 @@
+"""Comparisons, choices, bits and tests of single elements."""
+
+from __future__ import annotations
+
+from slope import dtypes
+from slope.extend import DType
+
+from .context import Context, Rule, Value
+from .elementwise import same
+
+
+def comparison(direction: str) -> Rule:
+    """The rule of one comparison."""
+    return lambda ctx, x, y: ctx.compare(direction, x, y)
+
+
+def where(ctx: Context, condition: Value, x: Value, y: Value) -> Value:
+    return ctx.select(condition, x, y)
+
+
+def isnan(ctx: Context, x: Value) -> Value:
+    return ctx.compare("NE", x, x)
+
+
+def isfinite(ctx: Context, x: Value) -> Value:
+    return ctx.op("is_finite", [x], x.type.with_dtype(dtypes.bool_))
+
+
+def bitcast(ctx: Context, x: Value, *, dtype: DType) -> Value:
+    return x if x.dtype is dtype else ctx.op("bitcast_convert", [x], x.type.with_dtype(dtype))
+
+
+def stop_gradient(ctx: Context, x: Value) -> Value:
+    return x
+
+
+RULES: dict[str, Rule] = {
+    "eq": comparison("EQ"),
+    "ne": comparison("NE"),
+    "lt": comparison("LT"),
+    "le": comparison("LE"),
+    "gt": comparison("GT"),
+    "ge": comparison("GE"),
+    "where": where,
+    "bitwise_and": same("and"),
+    "bitwise_or": same("or"),
+    "bitwise_xor": same("xor"),
+    "bitwise_not": same("not"),
+    "shift_left": same("shift_left"),
+    "shift_right_logical": same("shift_right_logical"),
+    "shift_right_arithmetic": same("shift_right_arithmetic"),
+    "isnan": isnan,
+    "isfinite": isfinite,
+    "bitcast": bitcast,
+    "stop_gradient": stop_gradient,
+}

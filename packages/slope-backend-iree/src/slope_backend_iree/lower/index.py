@@ -85,6 +85,7 @@ def scatter(ctx: Context, x: Value, indices: Value, updates: Value, *, axis: int
         return ctx.convert(scatter(ctx, *wide, axis=axis, batch_dims=batch_dims, mode=mode), x.dtype)
     window = _window(x, indices, axis, batch_dims)
     at, dims = _coordinates(ctx, x, indices, axis, batch_dims)
+    x = _copied(ctx, x, at)
     numbers = (
         f"#stablehlo.scatter<update_window_dims = {listed(window)}, inserted_window_dims = {listed(dims)}, "
         f"scatter_dims_to_operand_dims = {listed(dims)}, index_vector_dim = {len(at.shape) - 1}>"
@@ -97,6 +98,19 @@ def scatter(ctx: Context, x: Value, indices: Value, updates: Value, *, axis: int
         f": ({x.mlir}, {at.mlir}, {updates.mlir}) -> {x.mlir}",
         x.type,
     )
+
+
+def _copied(ctx: Context, x: Value, at: Value) -> Value:
+    # IREE scatters in place, into the memory of the program's own input too (its issue 16168). No coordinate is negative,
+    # but IREE does not know, and so has to write x elsewhere first. Where x is computed here, this fuses into that.
+    if x.literal is not None or not at.type.size:
+        return x
+    one = (1,) * len(at.shape)
+    ends = ", ".join("0:1" for _ in one)
+    first = ctx.emit(f"stablehlo.slice {at} [{ends}] : ({at.mlir}) -> {mlir_type(at.type.with_shape(one))}", at.type.with_shape(one))
+    first = ctx.reshape(first, ())
+    always = ctx.compare("GE", first, ctx.like(0, first))
+    return ctx.select(ctx.broadcast(always, x.shape, ()), x, ctx.like(0, x))
 
 
 RULES: dict[str, Rule] = {"gather_slices": gather, "scatter_slices": scatter}

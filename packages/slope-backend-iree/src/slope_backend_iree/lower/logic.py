@@ -26,6 +26,11 @@ def isfinite(ctx: Context, x: Value) -> Value:
     return ctx.op("is_finite", [x], x.type.with_dtype(dtypes.bool_))
 
 
+def shift_right_arithmetic(ctx: Context, x: Value, y: Value) -> Value:
+    """Unsigned integers have no sign to come in; StableHLO would take their top bit for one."""
+    return ctx.same("shift_right_logical" if x.dtype.kind == "u" else "shift_right_arithmetic", x, y)
+
+
 def bitcast(ctx: Context, x: Value, *, dtype: DType) -> Value:
     return x if x.dtype is dtype else ctx.op("bitcast_convert", [x], x.type.with_dtype(dtype))
 
@@ -48,7 +53,7 @@ RULES: dict[str, Rule] = {
     "bitwise_not": same("not"),
     "shift_left": same("shift_left"),
     "shift_right_logical": same("shift_right_logical"),
-    "shift_right_arithmetic": same("shift_right_arithmetic"),
+    "shift_right_arithmetic": shift_right_arithmetic,
     "isnan": isnan,
     "isfinite": isfinite,
     "bitcast": bitcast,

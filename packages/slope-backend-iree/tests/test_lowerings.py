@@ -1,0 +1,319 @@
+"""Lowerings: every sample of every operator against NumPy, all dtypes, odd values, and programs of odd forms.
+
+A compile costs a fifth of a second however small the program, so many samples go into one program with many outputs.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from slope import dtypes
+from slope.core.operator import OPERATORS
+from slope.extend import CPU, Program, TensorType, Var, ops, trace_program
+from slope.extend import Literal as ProgramLiteral
+from slope_backend_iree.backend import IreeBackend
+
+Array = Any
+Case = tuple[Any, tuple[Array, ...], dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[IreeBackend]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SLOPE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield IreeBackend()
+
+
+def array_type(array: Array) -> TensorType:
+    return TensorType(array.shape, dtypes.as_dtype(array.dtype))
+
+
+def run(backend: IreeBackend, program: Program, arrays: Sequence[Array]) -> list[Array]:
+    executable = backend.compile(program.check(), CPU, {})
+    return [backend.to_host(out) for out in executable([backend.from_host(array, CPU) for array in arrays])]
+
+
+def run_cases(backend: IreeBackend, cases: Sequence[Case]) -> list[list[Array]]:
+    """The results of each case, all computed by one program."""
+    arrays = [np.asarray(array) for _, args, _ in cases for array in args]
+    counts: list[int] = []
+
+    def everything(*xs: Any) -> list[Any]:
+        outs: list[Any] = []
+        rest = iter(xs)
+        for op, args, params in cases:
+            operands = list(itertools.islice(rest, len(args)))
+            made = op(*operands, **params) if backend.lowers(op) else op.expand(*operands, **params)
+            results = list(made) if op.multiple else [made]
+            counts.append(len(results))
+            outs += results
+        return outs
+
+    program = trace_program(everything, [array_type(array) for array in arrays])
+    outs = run(backend, program, arrays)
+    for out, stated in zip(outs, program.output_types, strict=True):
+        assert out.shape == stated.shape and out.dtype == stated.dtype.numpy
+    rest = iter(outs)
+    return [list(itertools.islice(rest, count)) for count in counts]
+
+
+# --- what NumPy says
+
+
+def wide(array: Array) -> Array:
+    """Half precision as float32, anything else as it is."""
+    return array.astype(np.float32) if array.dtype.itemsize == 2 and dtypes.as_dtype(array.dtype).kind == "f" else array
+
+
+def positions(choose: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda x, *, dim: choose(wide(x), axis=dim).astype(np.int64)
+
+
+def cast(x: Array, *, dtype: Any) -> Array:
+    if dtype.kind == "b":
+        return wide(x) != 0
+    if dtype.is_integer and dtypes.as_dtype(x.dtype).kind == "f":
+        info = np.iinfo(dtype.numpy)
+        wholes = [0 if math.isnan(v) else int(max(min(v, info.max), info.min)) for v in map(float, x.ravel())]
+        return np.array(wholes, dtype.numpy).reshape(x.shape)
+    return x.astype(dtype.numpy)
+
+
+def divide(x: Array, y: Array) -> Array:
+    """Exact integer quotients toward zero, 0 for zero divisors, wrapped into the dtype."""
+    quotients = [0 if b == 0 else abs(a) // abs(b) * (1 if (a < 0) == (b < 0) else -1) for a, b in pairs(x, y)]
+    return wrapped(quotients, x)
+
+
+def floor_divide(x: Array, y: Array) -> Array:
+    if x.dtype.kind not in "iu":
+        return np.floor(x / y)
+    return wrapped([0 if b == 0 else a // b for a, b in pairs(x, y)], x)
+
+
+def fmod(x: Array, y: Array) -> Array:
+    if x.dtype.kind not in "iu":
+        return np.fmod(x, y)
+    return wrapped([0 if b == 0 else int(math.copysign(abs(a) % abs(b), a)) for a, b in pairs(x, y)], x)
+
+
+def remainder(x: Array, y: Array) -> Array:
+    if x.dtype.kind not in "iu":
+        return np.mod(x, y)
+    return wrapped([0 if b == 0 else a % b for a, b in pairs(x, y)], x)
+
+
+def pairs(x: Array, y: Array) -> list[tuple[int, int]]:
+    return list(zip(map(int, x.ravel()), map(int, y.ravel()), strict=True))
+
+
+def wrapped(numbers: Sequence[int], like: Array) -> Array:
+    bits = 8 * like.dtype.itemsize
+    return np.array([n % (1 << bits) for n in numbers], f"u{like.dtype.itemsize}").astype(like.dtype).reshape(like.shape)
+
+
+def shift(left: bool, arithmetic: bool) -> Callable[..., Any]:
+    def shifted(x: Array, y: Array) -> Array:
+        bits = 8 * x.dtype.itemsize
+        results = []
+        for value, amount in pairs(x, y):
+            value = value if arithmetic else value % (1 << bits)
+            amount = amount if 0 <= amount < bits else bits
+            results.append(value << amount if left else value >> amount)
+        return wrapped(results, x)
+
+    return shifted
+
+
+def interior_pad(x: Array, *, low: Any, high: Any, interior: Any, value: Any) -> Array:
+    spread = [(max(n - 1, 0) * gap + n) for n, gap in zip(x.shape, interior, strict=True)]
+    shape = [a + n + b for a, n, b in zip(low, spread, high, strict=True)]
+    out = np.full(shape, value, x.dtype)
+    if x.size:
+        out[tuple(slice(a, a + n, gap + 1) for a, n, gap in zip(low, spread, interior, strict=True))] = x
+    return out
+
+
+def broadcast(x: Array, *, shape: Any, dims: Any) -> Array:
+    return np.broadcast_to(x.reshape([n if d in dims else 1 for d, n in enumerate(shape)]), shape)
+
+
+def dot_general(x: Array, y: Array, *, contract: Any, batch: Any = ((), ())) -> Array:
+    letters = iter("abcdefghijklmnopqrstuvwxyz")
+    of_x = [next(letters) for _ in x.shape]
+    of_y = [next(letters) for _ in y.shape]
+    for a, b in (*zip(*contract, strict=True), *zip(*batch, strict=True)):
+        of_y[b] = of_x[a]
+    shared = [of_x[d] for d in batch[0]]
+    summed = [of_x[d] for d in contract[0]]
+    kept = [c for c in (*of_x, *of_y) if c not in shared and c not in summed]
+    return np.einsum(f"{''.join(of_x)},{''.join(of_y)}->{''.join(shared + kept)}", wide(x), wide(y)).astype(x.dtype)
+
+
+def places(x: Array, indices: Array, axis: int, batch_dims: int) -> Iterator[tuple[Any, Any]]:
+    """(index into ``x``, index into the gathered array) for each place, in row-major order."""
+    k = indices.shape[-1]
+    before = (slice(None),) * (axis - batch_dims)
+    for place in np.ndindex(*indices.shape[:-1]):
+        limits = x.shape[axis : axis + k]
+        at = tuple(min(max(int(c), 0), limit - 1) for c, limit in zip(indices[place], limits, strict=True))
+        lead, rest = place[:batch_dims], place[batch_dims:]
+        yield (*lead, *before, *at), (*lead, *before, *rest)
+
+
+def gather(x: Array, indices: Array, *, axis: int = 0, batch_dims: int = 0) -> Array:
+    out = np.zeros((*x.shape[:axis], *indices.shape[batch_dims:-1], *x.shape[axis + indices.shape[-1] :]), x.dtype)
+    for source, target in places(x, indices, axis, batch_dims):
+        out[target] = x[source]
+    return out
+
+
+def scatter(x: Array, indices: Array, updates: Array, *, axis: int = 0, batch_dims: int = 0, mode: str = "set") -> Array:
+    combine = {"add": np.add, "mul": np.multiply, "min": np.minimum, "max": np.maximum, "set": lambda old, new: new}[mode]
+    out, news = wide(x).copy(), wide(updates)
+    for target, source in places(x, indices, axis, batch_dims):
+        out[target] = combine(out[target], news[source])
+    return out.astype(x.dtype)
+
+
+def threefry(*words: Array) -> tuple[Array, Array]:
+    key0, key1, x0, x1 = (word.astype(np.uint64) for word in words)
+    mask = np.uint64(0xFFFFFFFF)
+    keys = [key0, key1, key0 ^ key1 ^ np.uint64(0x1BD11BDA)]
+    x0, x1 = x0 + key0 & mask, x1 + key1 & mask
+    for group in range(5):
+        for bits in ((13, 15, 26, 6), (17, 29, 16, 24))[group % 2]:
+            x0 = x0 + x1 & mask
+            x1 = (x1 << np.uint64(bits) | x1 >> np.uint64(32 - bits)) & mask ^ x0
+        x0 = x0 + keys[(group + 1) % 3] & mask
+        x1 = x1 + keys[(group + 2) % 3] + np.uint64(group + 1) & mask
+    return x0.astype(np.uint32), x1.astype(np.uint32)
+
+
+def sums(x: Array, *, dim: int, reverse: bool = False) -> Array:
+    flipped = np.flip(wide(x), dim) if reverse else wide(x)
+    total = np.cumsum(flipped, dim, dtype=flipped.dtype)
+    return (np.flip(total, dim) if reverse else total).astype(x.dtype)
+
+
+def iota(*, shape: Any, dim: int, dtype: Any) -> Array:
+    return broadcast(np.arange(shape[dim]).astype(dtype.numpy), shape=shape, dims=(dim,))
+
+
+def extremum(name: str) -> Callable[..., Any]:
+    return lambda x, *, dim: getattr(np, name)(wide(x), axis=tuple(dim)).astype(x.dtype)
+
+
+def total(reduce: Any) -> Callable[..., Any]:
+    return lambda x, *, dim: reduce(wide(x), axis=tuple(dim), dtype=wide(x).dtype).astype(x.dtype)
+
+
+EXPECTED: dict[str, Callable[..., Any]] = {
+    **{name: getattr(np, name) for name in ("exp", "expm1", "log", "log1p", "sqrt", "sin", "cos", "tan", "tanh", "sign", "floor", "ceil")},
+    **{name: getattr(np, name) for name in ("trunc", "maximum", "minimum", "isnan", "isfinite", "bitwise_and", "bitwise_or", "bitwise_xor")},
+    "neg": np.negative,
+    "add": np.add,
+    "sub": np.subtract,
+    "mul": np.multiply,
+    "div": np.divide,
+    "pow": np.power,
+    "integer_pow": lambda x, *, exponent: 1 / x**-exponent if exponent < 0 else x**exponent,
+    "rsqrt": lambda x: 1 / np.sqrt(x),
+    "atan2": np.arctan2,
+    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+    "erf": lambda x: np.vectorize(math.erf, otypes=[np.float64])(x) if x.size else x,
+    "abs": np.abs,
+    "round": np.rint,
+    "truncate_divide": divide,
+    "floor_divide": floor_divide,
+    "fmod": fmod,
+    "remainder": remainder,
+    "eq": np.equal,
+    "ne": np.not_equal,
+    "lt": np.less,
+    "le": np.less_equal,
+    "gt": np.greater,
+    "ge": np.greater_equal,
+    "where": np.where,
+    "bitwise_not": np.invert,
+    "shift_left": shift(True, False),
+    "shift_right_logical": shift(False, False),
+    "shift_right_arithmetic": shift(False, True),
+    "bitcast": lambda x, *, dtype: x.view(dtype.numpy),
+    "stop_gradient": lambda x: x,
+    "reshape": lambda x, *, shape: x.reshape(shape),
+    "permute": lambda x, *, dims: x.transpose(dims),
+    "broadcast": broadcast,
+    "sum": total(np.sum),
+    "cast": cast,
+    "interior_pad": interior_pad,
+    "slice": lambda x, *, start, stop, step: x[tuple(map(slice, start, stop, step))],
+    "flip": lambda x, *, dims: np.flip(x, dims),
+    "concatenate": lambda *xs, dim: np.concatenate(xs, dim),
+    "amax": extremum("max"),
+    "amin": extremum("min"),
+    "prod": total(np.prod),
+    "any": lambda x, *, dim: np.any(x, axis=tuple(dim)),
+    "all": lambda x, *, dim: np.all(x, axis=tuple(dim)),
+    "argmax": positions(np.argmax),
+    "argmin": positions(np.argmin),
+    "cumsum": sums,
+    "dot_general": dot_general,
+    "iota": iota,
+    "gather_slices": gather,
+    "scatter_slices": scatter,
+    "threefry2x32": threefry,
+}
+
+TOLERANCE = {"float16": 2e-3, "bfloat16": 1.6e-2, "float32": 3e-6, "float64": 1e-12}
+
+
+def assert_agree(op: Any, args: Sequence[Array], params: dict[str, Any], outs: Sequence[Array]) -> None:
+    with np.errstate(all="ignore"):
+        expected = EXPECTED[op.name](*args, **params)
+    for out, wanted in zip(outs, expected if op.multiple else [expected], strict=True):
+        message = f"{op.name} {params} of {[(a.dtype.name, a.shape, a.ravel()[:12].tolist()) for a in args]}"
+        assert out.shape == np.shape(wanted), message
+        kind = dtypes.as_dtype(out.dtype)
+        if kind.kind != "f":
+            np.testing.assert_array_equal(out, wanted, err_msg=message)
+        else:
+            tolerance = TOLERANCE[kind.name]
+            np.testing.assert_allclose(out.astype(np.float64), np.asarray(wanted).astype(np.float64), tolerance, tolerance, err_msg=message)
+
+
+def check(backend: IreeBackend, cases: Sequence[Case]) -> None:
+    for (op, args, params), outs in zip(cases, run_cases(backend, cases), strict=True):
+        assert_agree(op, args, params, outs)
+
+
+# --- operators
+
+
+def samples_of(names: Sequence[str]) -> list[Case]:
+    return [
+        (OPERATORS[name], tuple(np.asarray(arg) for arg in sample.args), sample.params)
+        for name in names
+        for sample in OPERATORS[name].samples()
+    ]
+
+
+NAMES = sorted(EXPECTED)
+GROUPS = [NAMES[i::12] for i in range(12)]
+
+
+def test_every_operator_is_expected():
+    core = {name for name, op in OPERATORS.items() if type(op).__module__.startswith("slope.ops.")}
+    assert core == set(EXPECTED)
+
+
+@pytest.mark.parametrize("names", GROUPS, ids=lambda names: names[0])
+def test_samples(backend: IreeBackend, names: list[str]):
+    check(backend, samples_of(names))

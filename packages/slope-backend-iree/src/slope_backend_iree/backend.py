@@ -20,7 +20,6 @@ from slope.extend import (
     DeviceError,
     DType,
     Executable,
-    Operator,
     Program,
     aligned_empty,
     splat_scalar,
@@ -34,7 +33,17 @@ from .lower.program import Lowered, lower_program
 from .notice import notice
 from .runtime import IreeRuntimeError, Module, Runtime
 
-_SMALL = frozenset({"float16", "bfloat16"})
+
+class Placed(NamedTuple):
+    """The handle of a tensor that is not on the CPU. (On the CPU, IREE's own buffer view is the handle.)
+
+    Attributes:
+        view: IREE's buffer view.
+        runtime: what moves it.
+    """
+
+    view: Any
+    runtime: Runtime
 
 
 class IreeBackend(Backend):
@@ -81,15 +90,14 @@ class IreeBackend(Backend):
         return found
 
     def from_host(self, array: np.ndarray[Any, Any], device: Device) -> Any:
-        return self.runtime(device).import_array(array)
+        runtime = self.runtime(device)
+        view = runtime.import_array(array)
+        return view if device == CPU else Placed(view, runtime)
 
     def to_host(self, handle: Any) -> np.ndarray[Any, Any]:
-        return self._runtime_of(handle).export_array(handle)
-
-    def _runtime_of(self, handle: Any) -> Runtime:
-        if len(self._runtimes) == 1:
-            return next(iter(self._runtimes.values()))
-        return self.runtime(CPU)
+        if isinstance(handle, Placed):
+            return handle.runtime.export_array(handle.view)
+        return self.runtime(CPU).export_array(handle)
 
     def scalar(self, value: bool | int | float, dtype: DType, device: Device) -> Any:
         # 0.0 and -0.0 are equal keys; everything else that is equal is also the same number of the dtype.
@@ -100,17 +108,13 @@ class IreeBackend(Backend):
 
     # --- programs
 
-    def supports(self, op: Operator, dtype: DType) -> bool:
-        return True
-
     def compile(self, program: Program, device: Device, options: Mapping[str, Any]) -> Executable:
         runtime = self.runtime(device)
         lowered = lower_program(program, self.lowerings)
-        work = program_work(program)
         module: Module | None = None
-        if lowered.computed:
-            chosen = _options(device, work, options)
-            module = _load(runtime, lowered.text, chosen, work, program.name)
+        if lowered.results:
+            work = program_work(program)
+            module = _load(runtime, lowered.text, _options(device, work, options), work, program.name)
         return IreeExecutable(self, device, lowered, module)
 
     def version(self) -> str:
@@ -122,6 +126,7 @@ class IreeExecutable(Executable):
 
     def __init__(self, backend: IreeBackend, device: Device, lowered: Lowered, module: Module | None) -> None:
         self.code = lowered.text
+        self._backend, self._device = backend, device
         self._module = module
         self._sources = lowered.sources
         self._literals = {
@@ -129,24 +134,44 @@ class IreeExecutable(Executable):
             for place, (kind, atom) in enumerate(lowered.sources)
             if kind == "literal"
         }
-        self._import = functools.partial(backend.from_host, device=device)
         # The plain case, every result an output in order, needs no rearranging.
-        self._direct = [source for source in lowered.sources] == [("computed", i) for i in range(len(lowered.computed))]
+        self._in_order = lowered.sources == tuple(("result", i) for i in range(lowered.results))
+        self._views: frozenset[int] | None = None  # known after the first call
 
     def __call__(self, handles: Sequence[Any]) -> Sequence[Any]:
-        if self._module is None:
-            computed: Sequence[Any] = ()
-        else:
-            computed = self._module(handles)
-            if self._direct:
-                return computed
-        return [self._output(place, source, handles, computed) for place, source in enumerate(self._sources)]
+        results = self._run(handles) if self._module is not None else ()
+        if self._in_order:
+            return results
+        return [self._output(place, source, handles, results) for place, source in enumerate(self._sources)]
 
-    def _output(self, place: int, source: tuple[str, Any], handles: Sequence[Any], computed: Sequence[Any]) -> Any:
+    def _run(self, handles: Sequence[Any]) -> Sequence[Any]:
+        assert self._module is not None
+        if self._device != CPU:
+            runtime = self._backend.runtime(self._device)
+            return [Placed(view, runtime) for view in self._module([handle.view for handle in handles])]
+        results = self._module(handles)
+        if self._views is None:
+            self._views = self._find_views(handles, results)
+        for place in self._views:
+            own = aligned_copy(self._backend.to_host(results[place]))
+            results[place] = self._backend.from_host(own, CPU)
+        return results
+
+    def _find_views(self, handles: Sequence[Any], results: Sequence[Any]) -> frozenset[int]:
+        # IREE returns an input that was only reshaped as a view of it, in every call alike. Results must be on their own.
+        to_host = self._backend.to_host
+        inputs = [to_host(handle) for handle in handles]
+        return frozenset(
+            place
+            for place, result in enumerate(results)
+            if any(np.may_share_memory(to_host(result), array) for array in inputs)
+        )
+
+    def _output(self, place: int, source: tuple[str, Any], handles: Sequence[Any], results: Sequence[Any]) -> Any:
         kind, which = source
         if kind == "input":
             return handles[which]
-        return computed[which] if kind == "computed" else self._import(self._literals[place])
+        return results[which] if kind == "result" else self._backend.from_host(self._literals[place], self._device)
 
 
 # --- how to compile
@@ -249,6 +274,13 @@ def disk_cache() -> DiskCache | None:
     if os.environ.get("SLOPE_DISK_CACHE", "1") in ("0", ""):
         return None
     return DiskCache(cache_directory())
+
+
+def aligned_copy(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """A copy that IREE takes as it is."""
+    copy = aligned_empty(array.shape, array.dtype)
+    copy[...] = array
+    return copy
 
 
 def _filled(shape: tuple[int, ...], value: bool | int | float, dtype: DType) -> np.ndarray[Any, Any]:

@@ -77,7 +77,8 @@ def slice_(ctx: Context, x: Value, *, start: Dims, stop: Dims, step: Dims) -> Va
 
 
 def flip(ctx: Context, x: Value, *, dims: Dims) -> Value:
-    return ctx.emit(f"stablehlo.reverse {x}, dims = {listed(dims)} : {x.mlir}", x.type)
+    # IREE 3.13 fuses a strided slice into a reverse, and then fails ("LLVM Translation failed"): hence the barrier.
+    return ctx.emit(f"stablehlo.reverse {ctx.barrier(x)}, dims = {listed(dims)} : {x.mlir}", x.type)
 
 
 def cat(ctx: Context, *xs: Value, dim: int) -> Value:

@@ -17,13 +17,13 @@ class Lowered(NamedTuple):
 
     Attributes:
         text: a StableHLO module with one function, ``main``.
-        computed: the variables that the function returns.
-        sources: for each output of the program, where it comes from: an input's number, or a place among
-            ``computed``, or a literal. Inputs and literals pass by the module, and nothing is returned twice.
+        results: how many values the function returns.
+        sources: for each output of the program where it comes from: ``("input", number)``, ``("result", number)`` or
+            ``("literal", atom)``. Inputs and literals pass by the module, and it returns nothing twice.
     """
 
     text: str
-    computed: tuple[Var, ...]
+    results: int
     sources: tuple[tuple[str, Any], ...]
 
 
@@ -38,14 +38,13 @@ def lower_program(program: Program, rules: Mapping[str, Rule]) -> Lowered:
     values: dict[Var, Value] = {var: Value(f"%arg{i}", var.type) for i, var in enumerate(program.inputs)}
     for instr in program.instrs:
         values.update(zip(instr.outputs, _lower(ctx, instr, values, rules), strict=True))
-    computed, sources = _outputs(program)
-    results = [values[var] for var in computed]
+    results, sources = _outputs(program, values)
     arguments = ", ".join(f"%arg{i}: {mlir_type(var.type)}" for i, var in enumerate(program.inputs))
     types = ", ".join(value.mlir for value in results)
     ending = f"return {', '.join(value.name for value in results)} : {types}" if results else "return"
     body = "\n".join(f"    {line}" for line in [*ctx.lines, ending])
     text = f"module @slope {{\n  func.func @{ENTRY}({arguments}) -> ({types}) {{\n{body}\n  }}\n}}\n"
-    return Lowered(text, computed, sources)
+    return Lowered(text, len(results), sources)
 
 
 def _lower(ctx: Context, instr: Instr, values: Mapping[Var, Value], rules: Mapping[str, Rule]) -> list[Value]:
@@ -66,15 +65,15 @@ def _value(ctx: Context, atom: Atom, values: Mapping[Var, Value]) -> Value:
     return ctx.constant(atom.value, atom.type) if isinstance(atom, Literal) else values[atom]
 
 
-def _outputs(program: Program) -> tuple[tuple[Var, ...], tuple[tuple[str, Any], ...]]:
-    inputs = {var: i for i, var in enumerate(program.inputs)}
-    places: dict[Var, int] = {}
+def _outputs(program: Program, values: Mapping[Var, Value]) -> tuple[list[Value], tuple[tuple[str, Any], ...]]:
+    inputs = {f"%arg{i}": i for i in range(len(program.inputs))}
+    places: dict[Value, int] = {}
     sources: list[tuple[str, Any]] = []
     for atom in program.outputs:
         if isinstance(atom, Literal):
             sources.append(("literal", atom))
-        elif atom in inputs:
-            sources.append(("input", inputs[atom]))
+        elif values[atom].name in inputs:
+            sources.append(("input", inputs[values[atom].name]))
         else:
-            sources.append(("computed", places.setdefault(atom, len(places))))
-    return tuple(places), tuple(sources)
+            sources.append(("result", places.setdefault(values[atom], len(places))))
+    return list(places), tuple(sources)

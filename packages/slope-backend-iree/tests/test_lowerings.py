@@ -358,7 +358,7 @@ def odd_cases(dtype: Any) -> list[Case]:
                 # Quotients below the smallest normal number count as 0 on IREE, and bfloat16 quotients are not rounded
                 # before their floor is taken: where either decides, the floors differ.
                 exact = first.astype(np.float64) / second.astype(np.float64)
-                fits = (np.abs(exact) > 1e-30) & (np.abs(exact - np.rint(exact)) > 1e-2) | (first == 0)
+                fits = (np.abs(exact) > 1e-30) & (np.abs(exact - np.rint(exact)) > 2e-2 * np.abs(exact)) | (first == 0)
             cases.append((op, (first[fits], second[fits]), {}))
         else:
             with np.errstate(invalid="ignore"):

@@ -114,6 +114,10 @@ class Context:
         """``stablehlo.convert``: floats out of an integer dtype's range are undefined here; the rule of ``cast`` guards."""
         return x if x.dtype is dtype else self.op("convert", [x], x.type.with_dtype(dtype))
 
+    def bitcast(self, x: Value, dtype: DType) -> Value:
+        """The same bits as another dtype of the same width."""
+        return x if x.dtype is dtype else self.op("bitcast_convert", [x], x.type.with_dtype(dtype))
+
     def compare(self, direction: str, x: Value, y: Value) -> Value:
         """``x EQ|NE|LT|LE|GT|GE y``."""
         kind = {"b": "UNSIGNED", "u": "UNSIGNED", "i": "SIGNED", "f": "FLOAT"}[x.dtype.kind]

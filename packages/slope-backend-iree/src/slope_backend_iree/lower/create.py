@@ -9,8 +9,7 @@ from .context import Context, Rule, Value, is_half
 
 
 def iota(ctx: Context, *, shape: tuple[int, ...], dim: int, dtype: DType) -> Value:
-    counts = dtypes.float32 if is_half(dtype) else dtypes.int64 if dtype.kind == "u" else dtype  # IREE refuses unsigned ones
-    result = TensorType(shape, counts)
+    result = TensorType(shape, dtypes.float32 if is_half(dtype) else dtype)
     counted = ctx.emit(f"stablehlo.iota dim = {dim} : {Value('', result).mlir}", result)
     return ctx.convert(counted, dtype)
 

@@ -106,7 +106,7 @@ def _is_infinite(ctx: Context, x: Value) -> Value:
 
 def is_negative(ctx: Context, x: Value) -> Value:
     """Whether the sign bit of float32 or float64 elements is set."""
-    bits = ctx.op("bitcast_convert", [x], x.type.with_dtype(dtypes.int32 if x.dtype.bits == 32 else dtypes.int64))
+    bits = ctx.bitcast(x, dtypes.int32 if x.dtype.bits == 32 else dtypes.int64)
     return ctx.compare("LT", bits, ctx.like(0, bits))
 
 

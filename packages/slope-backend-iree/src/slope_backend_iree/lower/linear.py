@@ -12,6 +12,12 @@ from slope.extend import DType, TensorType
 from .context import Context, Rule, Value, is_half, listed
 
 Dims = Sequence[int]
+SIGNED = {
+    dtypes.uint8: dtypes.int8,
+    dtypes.uint16: dtypes.int16,
+    dtypes.uint32: dtypes.int32,
+    dtypes.uint64: dtypes.int64,
+}
 
 
 def reshape(ctx: Context, x: Value, *, shape: Dims) -> Value:
@@ -77,7 +83,11 @@ def slice_(ctx: Context, x: Value, *, start: Dims, stop: Dims, step: Dims) -> Va
 
 
 def flip(ctx: Context, x: Value, *, dims: Dims) -> Value:
-    # IREE 3.13 fuses a strided slice into a reverse, and then fails ("LLVM Translation failed"): hence the barrier.
+    # IREE 3.13 refuses a reverse of unsigned integers, and fuses a strided slice into a reverse with an invalid result
+    # ("LLVM Translation failed"): hence the detour and the barrier.
+    if x.dtype.kind == "u":
+        signed = ctx.bitcast(x, SIGNED[x.dtype])
+        return ctx.bitcast(flip(ctx, signed, dims=dims), x.dtype)
     return ctx.emit(f"stablehlo.reverse {ctx.barrier(x)}, dims = {listed(dims)} : {x.mlir}", x.type)
 
 

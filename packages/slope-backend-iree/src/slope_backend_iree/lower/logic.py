@@ -32,7 +32,7 @@ def shift_right_arithmetic(ctx: Context, x: Value, y: Value) -> Value:
 
 
 def bitcast(ctx: Context, x: Value, *, dtype: DType) -> Value:
-    return x if x.dtype is dtype else ctx.op("bitcast_convert", [x], x.type.with_dtype(dtype))
+    return ctx.bitcast(x, dtype)
 
 
 def stop_gradient(ctx: Context, x: Value) -> Value:

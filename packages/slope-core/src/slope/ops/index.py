@@ -72,8 +72,8 @@ class Gather(Operator):
     def transpose(self, cotangent: Any, x: Operand, indices: Any, **params: Any) -> Sequence[Tangent]:
         return scatter(splat_like(0, x), indices, cotangent, mode="add", **params), None
 
-    def batch(self, size: Any, args: Sequence[Tensor], dims: Sequence[int | None], *, axis: int = 0, batch_dims: int = 0) -> tuple[Any, Any]:
-        (x, indices), (at_x, at_i) = args, dims
+    def batch(self, size: Any, args: Sequence[Tensor], in_dims: Sequence[int | None], *, axis: int = 0, batch_dims: int = 0) -> tuple[Any, Any]:
+        (x, indices), (at_x, at_i) = args, in_dims
         if at_i is None:  # the batch dimension goes along before the indexed ones
             assert at_x is not None
             x = batched_at(x, at_x, size, batch_dims)
@@ -161,13 +161,13 @@ class Scatter(Operator):
             to_updates = gather(cotangent, indices, **where_)
         return to_x if isinstance(x, Linear) else None, None, to_updates
 
-    def batch(self, size: Any, args: Sequence[Tensor], dims: Sequence[int | None], *, axis: int = 0, batch_dims: int = 0, mode: str = "set") -> tuple[Any, Any]:
+    def batch(self, size: Any, args: Sequence[Tensor], in_dims: Sequence[int | None], *, axis: int = 0, batch_dims: int = 0, mode: str = "set") -> tuple[Any, Any]:
         x, indices, updates = args
-        if dims[1] is None:
-            x = batched_at(x, dims[0], size, batch_dims)
-            updates = batched_at(updates, dims[2], size, batch_dims)
+        if in_dims[1] is None:
+            x = batched_at(x, in_dims[0], size, batch_dims)
+            updates = batched_at(updates, in_dims[2], size, batch_dims)
             return scatter(x, indices, updates, axis=axis + 1, batch_dims=batch_dims, mode=mode), batch_dims
-        x, indices, updates = (batched_at(arg, at, size, 0) for arg, at in zip(args, dims, strict=True))
+        x, indices, updates = (batched_at(arg, at, size, 0) for arg, at in zip(args, in_dims, strict=True))
         return scatter(x, indices, updates, axis=axis + 1, batch_dims=batch_dims + 1, mode=mode), 0
 
     def samples(self) -> Iterator[Sample]:

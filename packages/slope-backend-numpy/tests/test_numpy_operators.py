@@ -1,0 +1,433 @@
+"""Every operator against an expectation written here in plain NumPy or Python, on its samples and in every dtype."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+from slope import dtypes
+from slope.core.operator import OPERATORS
+from slope.extend import DTypeError, Splat, TensorType, ops
+
+HALF = (np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16))
+
+
+def elementwise(function, *arrays):
+    """A function of Python numbers, element by element; NaN where Python refuses."""
+
+    def one(*numbers):
+        try:
+            return function(*numbers)
+        except (ValueError, OverflowError, ZeroDivisionError):
+            return math.nan
+
+    flat = [one(*numbers) for numbers in zip(*[each.ravel().tolist() for each in arrays], strict=True)]
+    return np.array(flat).reshape(arrays[0].shape)
+
+
+def wrapped(number, dtype):
+    info = np.iinfo(dtype)
+    return (number - info.min) % (1 << info.bits) + info.min
+
+
+def whole(function, *arrays):
+    """The same for integers of any size, wrapped into the dtype."""
+    dtype = arrays[0].dtype
+    numbers = zip(*[each.ravel().tolist() for each in arrays], strict=True)
+    return np.array([wrapped(function(*each), dtype) for each in numbers], dtype).reshape(arrays[0].shape)
+
+
+def quotient(a, b):
+    return 0 if b == 0 else (abs(a) // abs(b)) * (1 if (a < 0) == (b < 0) else -1)
+
+
+def shifted(function):
+    def run(x, y):
+        unsigned = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}[x.itemsize]
+        amounts = y.view(unsigned).ravel().tolist()
+        numbers = zip(x.ravel().tolist(), x.view(unsigned).ravel().tolist(), amounts, strict=True)
+        bits = x.itemsize * 8
+        return np.array([wrapped(function(*each, bits), x.dtype) for each in numbers], x.dtype).reshape(x.shape)
+
+    return run
+
+
+def arithmetic(for_integers, for_floats):
+    return lambda x, *rest, **params: (
+        whole(lambda *n: for_integers(*n, **params), x, *rest) if x.dtype.kind in "iu" else for_floats(x, *rest, **params)
+    )
+
+
+def cast(x, *, dtype):
+    if dtype.kind == "b":
+        return elementwise(lambda a: a != 0, x)
+    if not dtype.is_integer:
+        return x.astype(dtype.numpy)
+    limits = np.iinfo(dtype.numpy)
+
+    def one(a):
+        if isinstance(a, float):
+            return 0 if math.isnan(a) else int(max(min(a, float(limits.max) * 2), float(limits.min) * 2))
+        return int(a)
+
+    if x.dtype.kind in "iub":
+        return np.array([wrapped(one(a), dtype.numpy) for a in x.ravel().tolist()], dtype.numpy).reshape(x.shape)
+    numbers = [min(max(one(float(a)), limits.min), limits.max) for a in x.ravel()]
+    return np.array(numbers, dtype.numpy).reshape(x.shape)
+
+
+def pad(x, *, low, high, interior, value):
+    shape = [a + n + b + max(n - 1, 0) * i for a, b, n, i in zip(low, high, x.shape, interior, strict=True)]
+    out = np.full(shape, value, x.dtype)
+    for place in np.ndindex(x.shape):
+        out[tuple(a + p * (i + 1) for a, p, i in zip(low, place, interior, strict=True))] = x[place]
+    return out
+
+
+def broadcast(x, *, shape, dims):
+    out = np.empty(shape, x.dtype)
+    for place in np.ndindex(*shape):
+        out[place] = x[tuple(place[d] for d in dims)]
+    return out
+
+
+def dot_general(x, y, *, contract, batch):
+    letters = iter("abcdefghijklmnop")
+    of_x, of_y = [next(letters) for _ in x.shape], [next(letters) for _ in y.shape]
+    for a, b in zip(contract[0] + batch[0], contract[1] + batch[1], strict=True):
+        of_y[b] = of_x[a]
+    free = [c for d, c in enumerate(of_x) if d not in contract[0] + batch[0]]
+    free += [c for d, c in enumerate(of_y) if d not in contract[1] + batch[1]]
+    out = [of_x[d] for d in batch[0]] + free
+    return np.einsum(f"{''.join(of_x)},{''.join(of_y)}->{''.join(out)}", x, y)
+
+
+def places(x, indices, axis, batch_dims):
+    """Pairs of a gathered place and the place in ``x`` that it reads, in row-major order of the former."""
+    k = indices.shape[-1]
+    mid = indices.shape[batch_dims:-1]
+    shape = (*x.shape[:axis], *mid, *x.shape[axis + k :])
+    for place in np.ndindex(*shape):
+        lead, rest = place[:axis], place[axis + len(mid) :]
+        chosen = indices[(*lead[:batch_dims], *place[axis : axis + len(mid)])].tolist()
+        clamped = [min(max(c, 0), n - 1) for c, n in zip(chosen, x.shape[axis : axis + k], strict=True)]
+        yield place, (*lead, *clamped, *rest)
+
+
+def gather(x, indices, *, axis, batch_dims):
+    found = {place: x[source] for place, source in places(x, indices, axis, batch_dims)}
+    shape = tuple(n + 1 for n in max(found))
+    return np.array([found[place] for place in np.ndindex(*shape)], x.dtype).reshape(shape)
+
+
+def scatter(x, indices, updates, *, axis, batch_dims, mode):
+    out = x.astype(np.float64) if x.dtype.kind not in "iu" else x.copy()
+    combine = {"add": np.add, "mul": np.multiply, "min": np.minimum, "max": np.maximum}
+    for place, target in places(x, indices, axis, batch_dims):
+        new = updates[place]
+        out[target] = new if mode == "set" else combine[mode](out[target], new)
+    return out
+
+
+def threefry(*words):
+    """Straight from the paper, on Python ints."""
+    mask = 0xFFFFFFFF
+
+    def one(k0, k1, x0, x1):
+        keys = (k0, k1, k0 ^ k1 ^ 0x1BD11BDA)
+        x0, x1 = (x0 + k0) & mask, (x1 + k1) & mask
+        for turn in range(20):
+            bits = (13, 15, 26, 6, 17, 29, 16, 24)[turn % 8]
+            x0 = (x0 + x1) & mask
+            x1 = (((x1 << bits) | (x1 >> (32 - bits))) & mask) ^ x0
+            if turn % 4 == 3:
+                step = turn // 4 + 1
+                x0, x1 = (x0 + keys[step % 3]) & mask, (x1 + keys[(step + 1) % 3] + step) & mask
+        return x0, x1
+
+    return tuple(np.array([one(*map(int, each)) for each in zip(*words, strict=True)], np.uint32).T)
+
+
+def power(a, b):
+    try:
+        return math.pow(a, b)
+    except ZeroDivisionError:
+        return math.inf
+
+
+def slices(x, *, start, stop, step):
+    return x[tuple(slice(*each) for each in zip(start, stop, step, strict=True))]
+
+
+def cumsum(x, *, dim, reverse):
+    rows = np.moveaxis(x, dim, 0)[:: -1 if reverse else 1].copy()
+    for i in range(1, len(rows)):
+        rows[i] += rows[i - 1]
+    return np.moveaxis(rows[:: -1 if reverse else 1], 0, dim)
+
+
+def position(better):
+    def run(x, *, dim):
+        def one(row):
+            best = 0
+            for i, a in enumerate(row):
+                if row[best] == row[best] and (a != a or better(a, row[best])):
+                    best = i
+            return best
+
+        return np.apply_along_axis(one, dim, x).astype(np.int64)
+
+    return run
+
+
+def extreme(pick):
+    return lambda x, y: elementwise(lambda a, b: a if a != a else b if b != b else pick(a, b), x, y)
+
+
+EXPECTED = {
+    "neg": arithmetic(lambda a: -a, lambda x: -x),
+    "add": arithmetic(lambda a, b: a + b, lambda x, y: x + y),
+    "sub": arithmetic(lambda a, b: a - b, lambda x, y: x - y),
+    "mul": arithmetic(lambda a, b: a * b, lambda x, y: x * y),
+    "div": lambda x, y: x / y,
+    "pow": lambda x, y: elementwise(power, x, y),
+    "integer_pow": arithmetic(lambda a, exponent: a**exponent, lambda x, exponent: elementwise(lambda a: a**exponent, x)),
+    "exp": lambda x: elementwise(math.exp, x),
+    "expm1": lambda x: elementwise(math.expm1, x),
+    "log": lambda x: elementwise(lambda a: math.log(a) if a else -math.inf, x),
+    "log1p": lambda x: elementwise(lambda a: math.log1p(a) if a != -1 else -math.inf, x),
+    "sqrt": lambda x: elementwise(math.sqrt, x),
+    "rsqrt": lambda x: elementwise(lambda a: 1 / math.sqrt(a), x),
+    "sin": lambda x: elementwise(math.sin, x),
+    "cos": lambda x: elementwise(math.cos, x),
+    "tan": lambda x: elementwise(math.tan, x),
+    "atan2": lambda y, x: elementwise(math.atan2, y, x),
+    "tanh": lambda x: elementwise(math.tanh, x),
+    "sigmoid": lambda x: elementwise(lambda a: 0.5 * (1 + math.tanh(a / 2)), x),
+    "erf": lambda x: elementwise(math.erf, x),
+    "abs": arithmetic(abs, lambda x: elementwise(abs, x)),
+    "sign": arithmetic(lambda a: (a > 0) - (a < 0), lambda x: elementwise(lambda a: a if a != a else (a > 0) - (a < 0), x)),
+    "floor": lambda x: elementwise(math.floor, x),
+    "ceil": lambda x: elementwise(math.ceil, x),
+    "round": lambda x: elementwise(round, x),
+    "trunc": lambda x: elementwise(math.trunc, x),
+    "maximum": extreme(max),
+    "minimum": extreme(min),
+    "truncate_divide": lambda x, y: whole(quotient, x, y),
+    "floor_divide": arithmetic(lambda a, b: a // b if b else 0, lambda x, y: np.floor(x / y)),
+    "fmod": arithmetic(lambda a, b: a - b * quotient(a, b) if b else 0, lambda x, y: elementwise(math.fmod, x, y)),
+    "remainder": arithmetic(lambda a, b: a % b if b else 0, lambda x, y: elementwise(lambda a, b: a % b, x, y)),
+    "eq": lambda x, y: elementwise(lambda a, b: a == b, x, y),
+    "ne": lambda x, y: elementwise(lambda a, b: a != b, x, y),
+    "lt": lambda x, y: elementwise(lambda a, b: a < b, x, y),
+    "le": lambda x, y: elementwise(lambda a, b: a <= b, x, y),
+    "gt": lambda x, y: elementwise(lambda a, b: a > b, x, y),
+    "ge": lambda x, y: elementwise(lambda a, b: a >= b, x, y),
+    "where": lambda c, x, y: elementwise(lambda a, b, d: b if a else d, c, x, y),
+    "bitwise_and": lambda x, y: elementwise(lambda a, b: a & b, x, y).astype(x.dtype),
+    "bitwise_or": lambda x, y: elementwise(lambda a, b: a | b, x, y).astype(x.dtype),
+    "bitwise_xor": lambda x, y: elementwise(lambda a, b: a ^ b, x, y).astype(x.dtype),
+    "bitwise_not": lambda x: ~x,
+    "shift_left": shifted(lambda a, u, n, bits: u << n if n < bits else 0),
+    "shift_right_logical": shifted(lambda a, u, n, bits: u >> n),
+    "shift_right_arithmetic": shifted(lambda a, u, n, bits: a >> n),
+    "isnan": lambda x: elementwise(lambda a: a != a, x),
+    "isfinite": lambda x: elementwise(math.isfinite, x),
+    "bitcast": lambda x, dtype: np.frombuffer(x.tobytes(), dtype.numpy).reshape(x.shape),
+    "stop_gradient": lambda x: x,
+    "reshape": lambda x, shape: np.array(x.ravel()).reshape(shape),
+    "permute": lambda x, dims: np.einsum(x, list(range(x.ndim)), list(dims)),
+    "broadcast": broadcast,
+    "sum": lambda x, dim: np.sum(x, axis=dim, dtype=x.dtype if x.dtype.kind in "iu" else np.float64),
+    "cast": cast,
+    "interior_pad": pad,
+    "slice": slices,
+    "flip": lambda x, dims: np.flip(x, dims),
+    "concatenate": lambda *xs, dim: np.concatenate(xs, axis=dim),
+    "amax": lambda x, dim: np.max(x, axis=dim),
+    "amin": lambda x, dim: np.min(x, axis=dim),
+    "prod": lambda x, dim: np.prod(x, axis=dim, dtype=x.dtype if x.dtype.kind in "iu" else np.float64),
+    "any": lambda x, dim: np.sum(x, axis=dim) > 0,
+    "all": lambda x, dim: np.sum(~x, axis=dim) == 0,
+    "argmax": position(lambda a, b: a > b),
+    "argmin": position(lambda a, b: a < b),
+    "cumsum": cumsum,
+    "dot_general": dot_general,
+    "gather_slices": gather,
+    "scatter_slices": scatter,
+    "iota": lambda shape, dim, dtype: np.indices(shape)[dim],
+    "threefry2x32": threefry,
+}
+
+EXACT = {"reshape", "permute", "broadcast", "slice", "flip", "concatenate", "interior_pad", "where", "maximum", "stop_gradient"}
+
+SAMPLES = [
+    pytest.param(op, sample, id=f"{op.name}-{number}")
+    for op in OPERATORS.values()
+    if op.name in EXPECTED
+    for number, sample in enumerate(op.samples())
+]
+
+
+def check(op, arrays, params, results):
+    """Compare with the expectation, formed in float64 where the operands are floats."""
+    wide = [each.astype(np.float64) if each.dtype.kind in "fV" else each for each in arrays]
+    if op.name == "bitcast" or (op.name == "cast" and not params["dtype"].is_integer):
+        wide = arrays
+    with np.errstate(all="ignore"):
+        wanted = EXPECTED[op.name](*wide, **params)
+    for result, want in zip(results, wanted if op.multiple else (wanted,), strict=True):
+        with np.errstate(all="ignore"):
+            want = np.asarray(want).astype(result.dtype)
+        assert result.shape == want.shape
+        if result.dtype.kind in "biu" or op.name in EXACT:
+            np.testing.assert_array_equal(result, want)
+        else:
+            eps = float(ml_dtypes.finfo(result.dtype).eps)
+            terms = max([each.size for each in arrays], default=1) ** 0.5
+            np.testing.assert_allclose(
+                result.astype(np.float64), want.astype(np.float64), rtol=4 * eps * terms, atol=8 * eps
+            )
+
+
+def test_every_core_operator_has_a_rule_or_an_expansion(backend):
+    missing = [op.name for op in OPERATORS.values() if not backend.lowers(op) and not op.has("expand")]
+    held = [name for name in missing if type(OPERATORS[name]).__module__.startswith("slope.ops")]
+    assert held == []
+
+
+def test_every_rule_has_an_expectation(backend):
+    assert set(EXPECTED) <= set(backend.lowerings)
+    own = {name for name, rule in backend.lowerings.items() if rule.__module__.startswith("slope_backend_numpy")}
+    assert own == set(EXPECTED)
+
+
+@pytest.mark.parametrize(("op", "sample"), SAMPLES)
+def test_sample(call, op, sample):
+    arrays = [np.asarray(each) for each in sample.args]
+    check(op, arrays, sample.params, call(op, *arrays, **sample.params))
+
+
+def converted(array, dtype):
+    """Sample operands in another dtype: kept in range, unsigned where they must be."""
+    if array.dtype.kind == "b" or array.dtype == dtype:
+        return array
+    if dtype.kind == "b":
+        return array > 0
+    if dtype.kind == "u":
+        array = np.abs(np.nan_to_num(array.astype(np.float64), posinf=9, neginf=9))
+    if dtype.kind == "i":
+        array = np.nan_to_num(array.astype(np.float64), posinf=9, neginf=-9)
+    return np.clip(array, -9, 9).astype(dtype) if array.dtype.kind != "b" else array
+
+
+def samples_in(op, dtype):
+    """Some of an operator's samples in a dtype; those whose types it refuses are left out."""
+    for sample in itertools.islice(op.samples(), 4):
+        kept = (1,) if op.name in ("gather_slices", "scatter_slices") else ()
+        arrays = [np.asarray(each) for each in sample.args]
+        arrays = [each if i in kept else converted(each, dtype.numpy) for i, each in enumerate(arrays)]
+        params = dict(sample.params)
+        if op.name == "interior_pad" and not dtype.is_floating_point:
+            params["value"] = 1
+        try:
+            op.infer(*[TensorType(each.shape, dtypes.as_dtype(each.dtype)) for each in arrays], **params)
+        except DTypeError:
+            continue
+        yield arrays, params
+
+
+IN_EVERY_DTYPE = [
+    pytest.param(op, dtype, id=f"{op.name}-{dtype}")
+    for op in OPERATORS.values()
+    for dtype in dtypes.ALL
+    if op.name in EXPECTED and op.name not in ("iota", "threefry2x32", "bitcast") and any(samples_in(op, dtype))
+]
+
+
+@pytest.mark.parametrize(("op", "dtype"), IN_EVERY_DTYPE)
+def test_every_dtype(call, op, dtype):
+    for arrays, params in samples_in(op, dtype):
+        with np.errstate(all="raise"):  # the program silences NumPy by itself
+            check(op, arrays, params, call(op, *arrays, **params))
+
+
+@pytest.mark.parametrize("target", dtypes.ALL, ids=str)
+@pytest.mark.parametrize("source", dtypes.ALL, ids=str)
+def test_cast(call, source, target):
+    if source is target:
+        return
+    if source.is_floating_point:
+        numbers = [0.0, -0.5, 0.5, 1.5, -2.7, 127.5, 128.0, 255.9, 3e4, -3e4, 2.0**31, 2.0**63, -(2.0**63), 2.0**64, math.inf, -math.inf, math.nan]
+        with np.errstate(all="ignore"):
+            x = np.array(numbers).astype(source.numpy)
+    elif source.kind == "b":
+        x = np.array([True, False])
+    else:
+        info = np.iinfo(source.numpy)
+        x = np.array([0, 1, 2, 100, info.max, info.max - 1, info.min, info.min + 1], source.numpy)
+    (result,) = call(ops.cast, x, dtype=target)
+    if target.is_floating_point:
+        with np.errstate(all="ignore"):
+            want = x.astype(target.numpy)
+        np.testing.assert_array_equal(result.astype(np.float64), want.astype(np.float64))
+    else:
+        np.testing.assert_array_equal(result, cast(x, dtype=target).astype(target.numpy))
+
+
+@pytest.mark.parametrize("dtype", HALF, ids=str)
+def test_half_precision_sums_and_products_accumulate_in_float32(call, dtype):
+    ones = np.ones(5000, dtype)  # adding one by one in half precision stops at 2048 (float16) or 256 (bfloat16)
+    assert float(call(ops.sum_, ones, dim=(0,))[0]) == float(np.asarray(5000).astype(dtype))
+    dot = call(ops.dot_general, ones, ones, contract=((0,), (0,)), batch=((), ()))[0]
+    assert float(dot) == float(np.asarray(5000).astype(dtype))
+    assert float(call(ops.cumsum, ones, dim=0, reverse=False)[0][-1]) == float(np.asarray(5000).astype(dtype))
+    many = call(ops.scatter, np.zeros(1, dtype), np.zeros((5000, 1), int), ones, axis=0, batch_dims=0, mode="add")[0]
+    assert float(many[0]) == float(np.asarray(5000).astype(dtype))
+
+
+def test_where_lets_nothing_through_that_is_not_chosen(compiled):
+    condition = np.arange(10000) % 3 == 0
+    bad = np.where(condition, np.float32(np.nan), np.float32(np.inf))
+    good = np.arange(10000, dtype=np.float32)
+    def function(c, x, y):
+        zero, minus = Splat(0.0, x.type), Splat(-0.0, x.type)
+        return ops.where(c, y, x), ops.where(c, zero, y), ops.where(c, y, zero), ops.where(c, minus, y)
+
+    first, second, third, fourth = compiled(function, condition, bad, good)([condition, bad, good])
+    np.testing.assert_array_equal(first, np.where(condition, good, bad))
+    np.testing.assert_array_equal(second, np.where(condition, 0, good))
+    np.testing.assert_array_equal(third, np.where(condition, good, 0))
+    np.testing.assert_array_equal(np.signbit(fourth), condition)
+
+
+def test_large_unsigned_indices_are_clamped_to_the_end(call):
+    indices = np.array([[2**63 + 5], [1]], np.uint64)
+    np.testing.assert_array_equal(call(ops.gather, np.arange(4), indices, axis=0, batch_dims=0)[0], [3, 1])
+
+
+def test_sums_of_many_dtypes_and_dims(call):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((3, 4, 5, 6))
+    for count in range(5):
+        for dim in itertools.combinations(range(4), count):
+            np.testing.assert_allclose(call(ops.sum_, x, dim=dim)[0], x.sum(axis=dim), rtol=1e-13)
+            np.testing.assert_allclose(call(ops.sum_, x.transpose(3, 1, 0, 2), dim=dim)[0], x.transpose(3, 1, 0, 2).sum(axis=dim), rtol=1e-13)
+
+
+def test_dot_general_in_any_order_of_dimensions(call):
+    rng = np.random.default_rng(0)
+    for _ in range(150):
+        counts = rng.integers(0, 3, 4)  # of batch, contracted, x's free, y's free dimensions
+        names = [[f"{kind}{i}" for i in range(n)] for kind, n in zip("bcxy", counts, strict=True)]
+        lengths = {name: int(rng.integers(1, 4)) for group in names for name in group}
+        of_x, of_y = rng.permutation(names[0] + names[1] + names[2]).tolist(), rng.permutation(names[0] + names[1] + names[3]).tolist()
+        x, y = (rng.standard_normal([lengths[name] for name in each]) for each in (of_x, of_y))
+        contract = tuple(map(of_x.index, names[1])), tuple(map(of_y.index, names[1]))
+        batch = tuple(map(of_x.index, names[0])), tuple(map(of_y.index, names[0]))
+        params = {"contract": contract, "batch": batch}
+        np.testing.assert_allclose(call(ops.dot_general, x, y, **params)[0], dot_general(np.asarray(x), np.asarray(y), **params), rtol=1e-12, atol=1e-12)

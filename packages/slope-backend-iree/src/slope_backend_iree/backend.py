@@ -35,7 +35,7 @@ from .runtime import IreeRuntimeError, Module, Runtime
 
 
 class Placed(NamedTuple):
-    """The handle of a tensor that is not on the CPU. (On the CPU, IREE's own buffer view is the handle.)
+    """The handle of a tensor that is not on the CPU; there, IREE's own buffer view is the handle.
 
     Attributes:
         view: IREE's buffer view.
@@ -53,11 +53,12 @@ class IreeBackend(Backend):
     :mod:`slope_backend_iree.lower.context`.
 
     Options of ``slope.jit(f, options=...)``:
-        kind: ``"gemm"`` or ``"general"``, which set of compiler flags to use; by default chosen by the program.
+        kind: ``"gemm"`` or ``"general"``, which set of compiler flags to use; by default chosen by
+            the program.
         flags: compiler flags to add, a sequence of strings.
 
-    Compiled modules are kept on disk, under ``SLOPE_CACHE`` (by default the user's cache directory); ``SLOPE_DISK_CACHE=0``
-    turns that off.
+    Compiled modules are kept on disk, under ``SLOPE_CACHE`` (by default the user's cache
+    directory); ``SLOPE_DISK_CACHE=0`` turns that off.
     """
 
     name: ClassVar[str] = "iree"
@@ -86,7 +87,9 @@ class IreeBackend(Backend):
                 found = self._runtimes[device] = Runtime(device.kind, device.index)
             except IreeDeviceError as error:
                 known = ", ".join(map(str, self.devices()))
-                raise DeviceError(f"the iree backend has no device {device}: {error} It has {known}.") from None
+                raise DeviceError(
+                    f"the iree backend has no device {device}: {error} It has {known}."
+                ) from None
         return found
 
     def from_host(self, array: np.ndarray[Any, Any], device: Device) -> Any:
@@ -99,11 +102,12 @@ class IreeBackend(Backend):
             return handle.runtime.export_array(handle.view)
         return self.runtime(CPU).export_array(handle)
 
-    def scalar(self, value: bool | int | float, dtype: DType, device: Device) -> Any:
-        # 0.0 and -0.0 are equal keys; everything else that is equal is also the same number of the dtype.
+    def scalar(self, value: bool | float, dtype: DType, device: Device) -> Any:
+        # 0.0 and -0.0 are equal keys; everything else that is equal is also the same number of the
+        # dtype.
         return self._scalar(value, repr(value) if value == 0 else "", dtype, device)
 
-    def _make_scalar(self, value: bool | int | float, spelling: str, dtype: DType, device: Device) -> Any:
+    def _make_scalar(self, value: bool | float, spelling: str, dtype: DType, device: Device) -> Any:
         return self.from_host(_filled((), value, dtype), device)
 
     # --- programs
@@ -114,7 +118,9 @@ class IreeBackend(Backend):
         module: Module | None = None
         if lowered.results:
             work = program_work(program)
-            module = _load(runtime, lowered.text, _options(device, work, options), work, program.name)
+            module = _load(
+                runtime, lowered.text, _options(device, work, options), work, program.name
+            )
         return IreeExecutable(self, device, lowered, module)
 
     def version(self) -> str:
@@ -124,7 +130,9 @@ class IreeBackend(Backend):
 class IreeExecutable(Executable):
     """A loaded module, and how the program's outputs come from its results."""
 
-    def __init__(self, backend: IreeBackend, device: Device, lowered: Lowered, module: Module | None) -> None:
+    def __init__(
+        self, backend: IreeBackend, device: Device, lowered: Lowered, module: Module | None
+    ) -> None:
         self.code = lowered.text
         self._backend, self._device = backend, device
         self._module = module
@@ -142,13 +150,18 @@ class IreeExecutable(Executable):
         results = self._run(handles) if self._module is not None else ()
         if self._in_order:
             return results
-        return [self._output(place, source, handles, results) for place, source in enumerate(self._sources)]
+        return [
+            self._output(place, source, handles, results)
+            for place, source in enumerate(self._sources)
+        ]
 
     def _run(self, handles: Sequence[Any]) -> Sequence[Any]:
         assert self._module is not None
         if self._device != CPU:
             runtime = self._backend.runtime(self._device)
-            return [Placed(view, runtime) for view in self._module([handle.view for handle in handles])]
+            return [
+                Placed(view, runtime) for view in self._module([handle.view for handle in handles])
+            ]
         results = self._module(handles)
         if self._views is None:
             self._views = self._find_views(handles, results)
@@ -158,7 +171,8 @@ class IreeExecutable(Executable):
         return results
 
     def _find_views(self, handles: Sequence[Any], results: Sequence[Any]) -> frozenset[int]:
-        # IREE returns an input that was only reshaped as a view of it, in every call alike. Results must be on their own.
+        # IREE returns an input that was only reshaped as a view of it, in every call alike. Results
+        # must be on their own.
         to_host = self._backend.to_host
         inputs = [to_host(handle) for handle in handles]
         return frozenset(
@@ -167,11 +181,17 @@ class IreeExecutable(Executable):
             if any(np.may_share_memory(to_host(result), array) for array in inputs)
         )
 
-    def _output(self, place: int, source: tuple[str, Any], handles: Sequence[Any], results: Sequence[Any]) -> Any:
+    def _output(
+        self, place: int, source: tuple[str, Any], handles: Sequence[Any], results: Sequence[Any]
+    ) -> Any:
         kind, which = source
         if kind == "input":
             return handles[which]
-        return results[which] if kind == "result" else self._backend.from_host(self._literals[place], self._device)
+        return (
+            results[which]
+            if kind == "result"
+            else self._backend.from_host(self._literals[place], self._device)
+        )
 
 
 # --- how to compile
@@ -181,7 +201,8 @@ class Work(NamedTuple):
     """An estimate of what one run of a program takes.
 
     Attributes:
-        products: floating-point operations in matrix products of plain layers (two factors, no batch dimensions).
+        products: floating-point operations in matrix products of plain layers (two factors, no
+            batch dimensions).
         flops: all floating-point operations.
         moved: bytes read and written, were nothing fused.
     """
@@ -199,7 +220,11 @@ def program_work(program: Program) -> Work:
         moved += float(sum(var.type.nbytes for var in instr.outputs))
         if instr.op.name == "dot_general":
             x = instr.inputs[0].type
-            cost = 2.0 * size * float(np.prod([x.shape[dim] for dim in instr.params["contract"][0]], dtype=float))
+            cost = (
+                2.0
+                * size
+                * float(np.prod([x.shape[dim] for dim in instr.params["contract"][0]], dtype=float))
+            )
             flops += cost
             if not instr.params["batch"][0]:
                 products += cost
@@ -212,18 +237,22 @@ def _options(device: Device, work: Work, options: Mapping[str, Any]) -> Options:
     unknown = set(options) - {"kind", "flags"}
     if unknown:
         raise BackendError(
-            f"the iree backend has no options {', '.join(map(repr, sorted(unknown)))}; it takes 'kind' ('gemm' or 'general') "
-            f"and 'flags' (compiler flags, a sequence of strings)."
+            f"the iree backend has no options {', '.join(map(repr, sorted(unknown)))}; it takes "
+            f"'kind' ('gemm' or 'general') and 'flags' (compiler flags, a sequence of strings)."
         )
-    kind = options.get("kind") or ("gemm" if work.products > 1e6 and work.products > 0.5 * work.flops else "general")
+    kind = options.get("kind") or (
+        "gemm" if work.products > 1e6 and work.products > 0.5 * work.flops else "general"
+    )
     try:
-        return Options("cuda" if device.kind == "cuda" else "cpu", kind, extra=tuple(options.get("flags", ())))
+        return Options(
+            "cuda" if device.kind == "cuda" else "cpu", kind, extra=tuple(options.get("flags", ()))
+        )
     except ValueError as error:
         raise BackendError(f"the iree backend's options: {error}.") from None
 
 
 def _load(runtime: Runtime, text: str, options: Options, work: Work, name: str) -> Module:
-    """The program loaded, from the cache where it is there. An entry that does not load is made anew."""
+    """The program loaded, from the cache where it is there; damaged entries are made anew."""
     cache = disk_cache()
     key = cache_key(text, options)
     known = cache.get(key) if cache is not None else None
@@ -237,7 +266,10 @@ def _load(runtime: Runtime, text: str, options: Options, work: Work, name: str) 
         try:
             cache.put(key, data)
         except OSError as error:
-            sys.stderr.write(f"slope: cannot keep compiled programs in {cache.directory}: {error}. Set SLOPE_CACHE.\n")
+            sys.stderr.write(
+                f"slope: cannot keep compiled programs in {cache.directory}: {error}. "
+                f"Set SLOPE_CACHE to a directory that can be written.\n"
+            )
     try:
         return runtime.load(data, flops=work.flops, moved=work.moved)
     except IreeRuntimeError as error:
@@ -250,13 +282,14 @@ def _compile(text: str, options: Options, name: str) -> bytes:
             return compile_module(text, options)
     except IreeCompileError as error:
         raise CompileError(
-            f"program {name!r}: {error}\nSee the program with LOG_JIT=1. Run it with another backend "
-            f"(SLOPE_BACKEND=onnxruntime or numpy), or try other flags: slope.jit(f, options={{'flags': [...]}})."
+            f"program {name!r}: {error}\nSee the program with LOG_JIT=1. Run it with another "
+            f"backend (SLOPE_BACKEND=onnxruntime or numpy), or try other flags: "
+            f"slope.jit(f, options={{'flags': [...]}})."
         ) from None
 
 
 def cache_directory() -> Path:
-    """Where compiled programs are kept: ``$SLOPE_CACHE/iree``, else the user's cache directory, ``slope/iree``."""
+    """Where compiled programs are kept: ``iree`` in ``$SLOPE_CACHE`` or the user's ``slope``."""
     chosen = os.environ.get("SLOPE_CACHE")
     if chosen:
         return Path(chosen) / "iree"
@@ -283,7 +316,7 @@ def aligned_copy(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return copy
 
 
-def _filled(shape: tuple[int, ...], value: bool | int | float, dtype: DType) -> np.ndarray[Any, Any]:
+def _filled(shape: tuple[int, ...], value: bool | float, dtype: DType) -> np.ndarray[Any, Any]:
     array = aligned_empty(shape, dtype.numpy)
     array[...] = splat_scalar(value, dtype)
     return array

@@ -13,9 +13,9 @@ PATIENCE = 2.0  # seconds of silence
 
 @contextmanager
 def notice(text: str) -> Iterator[None]:
-    """Print ``text`` on stderr once the block has taken longer than :data:`PATIENCE`, and at its end the seconds it took.
+    """Print ``text`` once the block has taken :data:`PATIENCE`; at its end, the seconds it took.
 
-    Nothing is printed where stderr is no terminal.
+    It goes to stderr. Nothing is printed where that is no terminal.
     """
     stream = sys.stderr
     if not stream.isatty():

@@ -1,14 +1,15 @@
 """What lowering rules write with: values, types and numbers of StableHLO, and the text that grows.
 
-A rule is a function ``rule(ctx, *operands, **params)``: operands are :class:`Value`, parameters those of the operator,
-complete. It returns the :class:`Value` of the operator's result (a tuple of them for operators with several), which it
-gets from :meth:`Context.emit` and its relatives::
+A rule is a function ``rule(ctx, *operands, **params)``: operands are :class:`Value`, parameters
+those of the operator, complete. It returns the :class:`Value` of the operator's result (a tuple of
+them for operators with several), which it gets from :meth:`Context.emit` and its relatives::
 
     def sine(ctx: Context, x: Value) -> Value:
         return ctx.same("sine", x)
 
-StableHLO is described at https://openxla.org/stablehlo/spec. Operators that another package brings get their rules
-through the hook ``slope_lowerings(backend)``: ``{operator name: rule}``. Rules never see results without
+StableHLO is described at https://openxla.org/stablehlo/spec. Operators that another package brings
+get their rules through the hook ``slope_lowerings(backend)``: ``{operator name: rule}``. Rules
+never see results without
 elements: those are written as empty constants.
 """
 
@@ -79,15 +80,17 @@ class Context:
 
     def same(self, name: str, *xs: Value) -> Value:
         """A StableHLO operation whose operands and result have one type."""
-        return self.emit(f"stablehlo.{name} {', '.join(x.name for x in xs)} : {xs[0].mlir}", xs[0].type)
+        return self.emit(
+            f"stablehlo.{name} {', '.join(x.name for x in xs)} : {xs[0].mlir}", xs[0].type
+        )
 
     def op(self, name: str, xs: Sequence[Value], result: TensorType, attributes: str = "") -> Value:
-        """A StableHLO operation in its general form, ``name operands, attributes : (types) -> type``."""
+        """A StableHLO operation in its form ``name operands, attributes : (types) -> type``."""
         operands = ", ".join([x.name for x in xs] + ([attributes] if attributes else []))
         types = ", ".join(x.mlir for x in xs)
         return self.emit(f"stablehlo.{name} {operands} : ({types}) -> {mlir_type(result)}", result)
 
-    def constant(self, value: bool | int | float, tensor_type: TensorType) -> Value:
+    def constant(self, value: bool | float, tensor_type: TensorType) -> Value:
         """A tensor of one repeated number. Costs nothing: IREE never stores it."""
         text = number(value, tensor_type.dtype)
         key = text, tensor_type
@@ -96,22 +99,24 @@ class Context:
             if tensor_type.size == 0:
                 text = ""
             name = f"%c{len(self._constants)}"
-            self.lines.append(f"{name} = stablehlo.constant dense<{text}> : {mlir_type(tensor_type)}")
+            self.lines.append(
+                f"{name} = stablehlo.constant dense<{text}> : {mlir_type(tensor_type)}"
+            )
             found = self._constants[key] = Value(name, tensor_type, value)
         return found
 
-    def scalar(self, value: bool | int | float, dtype: DType) -> Value:
+    def scalar(self, value: bool | float, dtype: DType) -> Value:
         """A constant of shape ``()``."""
         return self.constant(value, TensorType((), dtype))
 
-    def like(self, value: bool | int | float, x: Value) -> Value:
+    def like(self, value: bool | float, x: Value) -> Value:
         """A constant of another value's type."""
         return self.constant(value, x.type)
 
     # --- what many rules need
 
     def convert(self, x: Value, dtype: DType) -> Value:
-        """``stablehlo.convert``: floats out of an integer dtype's range are undefined here; the rule of ``cast`` guards."""
+        """As another dtype. Floats beyond an integer's range: undefined, so ``cast`` guards."""
         return x if x.dtype is dtype else self.op("convert", [x], x.type.with_dtype(dtype))
 
     def bitcast(self, x: Value, dtype: DType) -> Value:
@@ -125,27 +130,37 @@ class Context:
 
     def select(self, condition: Value, x: Value, y: Value) -> Value:
         """``x`` where the condition holds, else ``y``."""
-        return self.emit(f"stablehlo.select {condition}, {x}, {y} : {condition.mlir}, {x.mlir}", x.type)
+        return self.emit(
+            f"stablehlo.select {condition}, {x}, {y} : {condition.mlir}, {x.mlir}", x.type
+        )
 
     def reshape(self, x: Value, shape: Sequence[int]) -> Value:
         """The same elements under another shape."""
-        return x if tuple(shape) == x.shape else self.op("reshape", [x], x.type.with_shape(tuple(shape)))
+        return (
+            x
+            if tuple(shape) == x.shape
+            else self.op("reshape", [x], x.type.with_shape(tuple(shape)))
+        )
 
     def broadcast(self, x: Value, shape: Sequence[int], dims: Sequence[int]) -> Value:
         """``x`` repeated along new dimensions; its own stand at ``dims``."""
-        return self.op("broadcast_in_dim", [x], x.type.with_shape(tuple(shape)), f"dims = {listed(dims)}")
+        return self.op(
+            "broadcast_in_dim", [x], x.type.with_shape(tuple(shape)), f"dims = {listed(dims)}"
+        )
 
-    def reduce(self, combine: str, x: Value, start: bool | int | float, dims: Sequence[int]) -> Value:
+    def reduce(self, combine: str, x: Value, start: bool | float, dims: Sequence[int]) -> Value:
         """``x`` reduced over dimensions with a StableHLO operation, from a neutral number."""
-        result = x.type.with_shape(tuple(length for dim, length in enumerate(x.shape) if dim not in dims))
+        result = x.type.with_shape(
+            tuple(length for dim, length in enumerate(x.shape) if dim not in dims)
+        )
         if not dims:
             return x
         if x.type.size == 0:
             return self.constant(start, result)
         first = self.scalar(start, x.dtype)
         return self.emit(
-            f"stablehlo.reduce({x} init: {first}) applies stablehlo.{combine} across dimensions = {listed(dims)} "
-            f": ({x.mlir}, {first.mlir}) -> {mlir_type(result)}",
+            f"stablehlo.reduce({x} init: {first}) applies stablehlo.{combine} "
+            f"across dimensions = {listed(dims)} : ({x.mlir}, {first.mlir}) -> {mlir_type(result)}",
             result,
         )
 
@@ -166,10 +181,11 @@ def mlir_type(tensor_type: TensorType) -> str:
     for length in tensor_type.shape:
         if not isinstance(length, int):
             raise ShapeError(
-                f"the iree backend compiles for fixed shapes, and got {tensor_type}; call the function with tensors, "
-                f"whose shapes are known, or substitute {length}."
+                f"the iree backend compiles for fixed shapes, and got {tensor_type}; call the "
+                f"function with tensors, whose shapes are known, or substitute {length}."
             )
-    return f"tensor<{''.join(f'{length}x' for length in tensor_type.shape)}{mlir_element(tensor_type.dtype)}>"
+    lengths = "".join(f"{length}x" for length in tensor_type.shape)
+    return f"tensor<{lengths}{mlir_element(tensor_type.dtype)}>"
 
 
 def mlir_element(dtype: DType) -> str:
@@ -181,7 +197,7 @@ def mlir_element(dtype: DType) -> str:
     return f"{_ELEMENTS[dtype.kind]}{dtype.bits}"
 
 
-def number(value: bool | int | float, dtype: DType) -> str:
+def number(value: bool | float, dtype: DType) -> str:
     """A Python number, cast to a dtype, as MLIR reads it back exactly."""
     scalar = splat_scalar(value, dtype)
     if dtype.kind == "b":

@@ -9,11 +9,17 @@ from .context import Context, Rule, Value, is_half, listed
 Dims = tuple[int, ...]
 
 
-def dot_general(ctx: Context, x: Value, y: Value, *, contract: tuple[Dims, Dims], batch: tuple[Dims, Dims]) -> Value:
+def dot_general(
+    ctx: Context, x: Value, y: Value, *, contract: tuple[Dims, Dims], batch: tuple[Dims, Dims]
+) -> Value:
     """Half-precision products are summed in float32, and rounded once."""
     shape = [x.shape[dim] for dim in batch[0]]
     for operand, contracted, along in ((x, contract[0], batch[0]), (y, contract[1], batch[1])):
-        shape += [length for dim, length in enumerate(operand.shape) if dim not in contracted and dim not in along]
+        shape += [
+            length
+            for dim, length in enumerate(operand.shape)
+            if dim not in contracted and dim not in along
+        ]
     result = x.type.with_shape(tuple(shape))
     if x.type.size == 0:  # nothing to sum over: results without elements do not come here
         return ctx.constant(0, result)

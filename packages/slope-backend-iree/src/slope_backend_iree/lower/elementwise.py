@@ -1,6 +1,7 @@
 """Arithmetic and transcendental operators.
 
-Transcendental functions of half precision are computed in float32: IREE's own approximations are made for it.
+Transcendental functions of half precision are computed in float32: IREE's own approximations are
+    made for it.
 """
 
 from __future__ import annotations
@@ -79,7 +80,9 @@ def periodic(name: str) -> Rule:
         if x.dtype is dtypes.float64:  # goes to the C library, which is exact
             return ctx.same(name, x)
         wide = ctx.convert(x, dtypes.float64)
-        turns = ctx.same("round_nearest_even", ctx.same("multiply", wide, ctx.like(0.5 / math.pi, wide)))
+        turns = ctx.same(
+            "round_nearest_even", ctx.same("multiply", wide, ctx.like(0.5 / math.pi, wide))
+        )
         rest = ctx.same("subtract", wide, ctx.same("multiply", turns, ctx.like(2 * math.pi, wide)))
         return ctx.convert(ctx.same(name, ctx.convert(rest, dtypes.float32)), x.dtype)
 
@@ -89,11 +92,13 @@ def periodic(name: str) -> Rule:
 def atan2(ctx: Context, y: Value, x: Value) -> Value:
     if x.dtype is dtypes.float64:
         return ctx.same("atan2", y, x)
-    # IREE's float32 gives NaN at (0, 0) and (inf, inf), and forgets the sign of y == -0: such points move to others of the
-    # same angle, and the sign is put back last.
+    # IREE's float32 gives NaN at (0, 0) and (inf, inf), and forgets the sign of y == -0: such
+    # points move to others of the same angle, and the sign is put back last.
     one, height = ctx.like(1.0, x), ctx.same("abs", y)
     infinite = ctx.same("and", _is_infinite(ctx, x), _is_infinite(ctx, y))
-    zeros = ctx.same("and", ctx.compare("EQ", x, ctx.like(0.0, x)), ctx.compare("EQ", y, ctx.like(0.0, y)))
+    zeros = ctx.same(
+        "and", ctx.compare("EQ", x, ctx.like(0.0, x)), ctx.compare("EQ", y, ctx.like(0.0, y))
+    )
     unit = ctx.select(is_negative(ctx, x), ctx.like(-1.0, x), one)
     x = ctx.select(ctx.same("or", infinite, zeros), unit, x)
     angle = ctx.same("atan2", ctx.select(infinite, one, height), x)
@@ -119,7 +124,9 @@ def power(ctx: Context, x: Value, y: Value) -> Value:
     odd = ctx.same("and", whole, ctx.compare("NE", ctx.same("floor", half), half))
     flips = ctx.same("and", odd, is_negative(ctx, x))
     result = ctx.select(flips, ctx.same("negate", magnitude), magnitude)
-    finite = ctx.same("and", ctx.compare("LT", x, zero), ctx.compare("GT", x, ctx.like(-math.inf, x)))
+    finite = ctx.same(
+        "and", ctx.compare("LT", x, zero), ctx.compare("GT", x, ctx.like(-math.inf, x))
+    )
     undefined = ctx.same("and", finite, ctx.same("not", whole))
     result = ctx.select(undefined, ctx.like(math.nan, x), result)
     return ctx.select(ctx.compare("EQ", y, zero), one, result)

@@ -1,7 +1,7 @@
 """Reading and writing at computed places.
 
-Batch dimensions become coordinates like others, counted by an iota. Coordinates are clamped here: StableHLO's gather does
-that itself, its scatter would drop what is out of range.
+Batch dimensions become coordinates like others, counted by an iota. Coordinates are clamped here:
+StableHLO's gather does that itself, its scatter would drop what is out of range.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ from slope.extend import TensorType
 from .context import Context, Rule, Value, is_half, listed, mlir_type
 
 
-def _coordinates(ctx: Context, x: Value, indices: Value, axis: int, batch_dims: int) -> tuple[Value, list[int]]:
-    """Clamped int32 (or int64) coordinates, those of the batch dimensions included, and the dimensions they are for."""
+def _coordinates(
+    ctx: Context, x: Value, indices: Value, axis: int, batch_dims: int
+) -> tuple[Value, list[int]]:
+    """Clamped coordinates, those of batch dimensions included, and the dimensions they are for."""
     count = indices.shape[-1]
     dims = [*range(batch_dims), *range(axis, axis + count)]
     longest = max((x.shape[dim] for dim in dims), default=0)
@@ -27,7 +29,13 @@ def _coordinates(ctx: Context, x: Value, indices: Value, axis: int, batch_dims: 
         start, stop = [0] * len(lead) + [k], [*lead, k + 1]
         places = ", ".join(f"{a}:{b}" for a, b in zip(start, stop, strict=True))
         one = indices.type.with_shape((*lead, 1))
-        part = indices if count == 1 else ctx.emit(f"stablehlo.slice {indices} [{places}] : ({indices.mlir}) -> {mlir_type(one)}", one)
+        part = (
+            indices
+            if count == 1
+            else ctx.emit(
+                f"stablehlo.slice {indices} [{places}] : ({indices.mlir}) -> {mlir_type(one)}", one
+            )
+        )
         parts.append(_clamped(ctx, part, x.shape[axis + k], narrow))
     if not parts:
         return ctx.convert(indices, narrow), dims
@@ -77,37 +85,51 @@ def gather(ctx: Context, x: Value, indices: Value, *, axis: int, batch_dims: int
 _COMBINE = {"add": "add", "mul": "multiply", "min": "minimum", "max": "maximum"}
 
 
-def scatter(ctx: Context, x: Value, indices: Value, updates: Value, *, axis: int, batch_dims: int, mode: str) -> Value:
+def scatter(
+    ctx: Context, x: Value, indices: Value, updates: Value, *, axis: int, batch_dims: int, mode: str
+) -> Value:
     if updates.type.size == 0:
         return x
     if mode in ("add", "mul") and is_half(x.dtype):
         wide = ctx.convert(x, dtypes.float32), indices, ctx.convert(updates, dtypes.float32)
-        return ctx.convert(scatter(ctx, *wide, axis=axis, batch_dims=batch_dims, mode=mode), x.dtype)
+        return ctx.convert(
+            scatter(ctx, *wide, axis=axis, batch_dims=batch_dims, mode=mode), x.dtype
+        )
     window = _window(x, indices, axis, batch_dims)
     at, dims = _coordinates(ctx, x, indices, axis, batch_dims)
     x = _copied(ctx, x, at)
     numbers = (
-        f"#stablehlo.scatter<update_window_dims = {listed(window)}, inserted_window_dims = {listed(dims)}, "
+        f"#stablehlo.scatter<update_window_dims = {listed(window)}, "
+        f"inserted_window_dims = {listed(dims)}, "
         f"scatter_dims_to_operand_dims = {listed(dims)}, index_vector_dim = {len(at.shape) - 1}>"
     )
     one = mlir_type(x.type.with_shape(()))
-    combine = f"%s = stablehlo.{_COMBINE[mode]} %a, %b : {one} stablehlo.return %s : {one}" if mode != "set" else f"stablehlo.return %b : {one}"
+    combine = (
+        f"%s = stablehlo.{_COMBINE[mode]} %a, %b : {one} stablehlo.return %s : {one}"
+        if mode != "set"
+        else f"stablehlo.return %b : {one}"
+    )
     return ctx.emit(
-        f'"stablehlo.scatter"({x}, {at}, {updates}) <{{scatter_dimension_numbers = {numbers}, indices_are_sorted = false, '
-        f"unique_indices = false}}> ({{ ^bb0(%a: {one}, %b: {one}): {combine} }}) "
+        f'"stablehlo.scatter"({x}, {at}, {updates}) <{{scatter_dimension_numbers = {numbers}, '
+        f"indices_are_sorted = false, unique_indices = false}}> "
+        f"({{ ^bb0(%a: {one}, %b: {one}): {combine} }}) "
         f": ({x.mlir}, {at.mlir}, {updates.mlir}) -> {x.mlir}",
         x.type,
     )
 
 
 def _copied(ctx: Context, x: Value, at: Value) -> Value:
-    # IREE scatters in place, into the memory of the program's own input too (its issue 16168). No coordinate is negative,
-    # but IREE does not know, and so has to write x elsewhere first. Where x is computed here, this fuses into that.
+    # IREE scatters in place, into the memory of the program's own input too (its issue 16168). No
+    # coordinate is negative, but IREE does not know, and so has to write x elsewhere first. Where x
+    # is computed here, this fuses into that.
     if x.literal is not None or not at.type.size:
         return x
     one = (1,) * len(at.shape)
     ends = ", ".join("0:1" for _ in one)
-    first = ctx.emit(f"stablehlo.slice {at} [{ends}] : ({at.mlir}) -> {mlir_type(at.type.with_shape(one))}", at.type.with_shape(one))
+    first = ctx.emit(
+        f"stablehlo.slice {at} [{ends}] : ({at.mlir}) -> {mlir_type(at.type.with_shape(one))}",
+        at.type.with_shape(one),
+    )
     first = ctx.reshape(first, ())
     always = ctx.compare("GE", first, ctx.like(0, first))
     return ctx.select(ctx.broadcast(always, x.shape, ()), x, ctx.like(0, x))

@@ -27,7 +27,12 @@ def reshape(ctx: Context, x: Value, *, shape: Dims) -> Value:
 def permute(ctx: Context, x: Value, *, dims: Dims) -> Value:
     if list(dims) == list(range(len(dims))):
         return x
-    return ctx.op("transpose", [x], x.type.with_shape(tuple(x.shape[dim] for dim in dims)), f"dims = {listed(dims)}")
+    return ctx.op(
+        "transpose",
+        [x],
+        x.type.with_shape(tuple(x.shape[dim] for dim in dims)),
+        f"dims = {listed(dims)}",
+    )
 
 
 def broadcast(ctx: Context, x: Value, *, shape: Dims, dims: Dims) -> Value:
@@ -63,14 +68,21 @@ def _to_integer(ctx: Context, x: Value, dtype: DType) -> Value:
     return ctx.select(below, ctx.like(low, inside), inside)
 
 
-def pad(ctx: Context, x: Value, *, low: Dims, high: Dims, interior: Dims, value: bool | int | float) -> Value:
+def pad(
+    ctx: Context, x: Value, *, low: Dims, high: Dims, interior: Dims, value: bool | float
+) -> Value:
     gaps = [max(length - 1, 0) * between for length, between in zip(x.shape, interior, strict=True)]
     shape = tuple(sum(parts) for parts in zip(low, x.shape, gaps, high, strict=True))
     result = x.type.with_shape(shape)
     if x.type.size == 0:
         return ctx.constant(value, result)
     filler = ctx.scalar(value, x.dtype)
-    return ctx.op("pad", [x, filler], result, f"low = {listed(low)}, high = {listed(high)}, interior = {listed(interior)}")
+    return ctx.op(
+        "pad",
+        [x, filler],
+        result,
+        f"low = {listed(low)}, high = {listed(high)}, interior = {listed(interior)}",
+    )
 
 
 def slice_(ctx: Context, x: Value, *, start: Dims, stop: Dims, step: Dims) -> Value:
@@ -79,12 +91,14 @@ def slice_(ctx: Context, x: Value, *, start: Dims, stop: Dims, step: Dims) -> Va
     if result == x.type:
         return x
     places = ", ".join(f"{first}:{last}:{stride}" for first, last, stride in spans)
-    return ctx.emit(f"stablehlo.slice {x} [{places}] : ({x.mlir}) -> {Value('', result).mlir}", result)
+    return ctx.emit(
+        f"stablehlo.slice {x} [{places}] : ({x.mlir}) -> {Value('', result).mlir}", result
+    )
 
 
 def flip(ctx: Context, x: Value, *, dims: Dims) -> Value:
-    # IREE 3.13 refuses a reverse of unsigned integers, and fuses a strided slice into a reverse with an invalid result
-    # ("LLVM Translation failed"): hence the detour and the barrier.
+    # IREE 3.13 refuses a reverse of unsigned integers, and fuses a strided slice into a reverse
+    # with an invalid result ("LLVM Translation failed"): hence the detour and the barrier.
     if x.dtype.kind == "u":
         signed = ctx.bitcast(x, SIGNED[x.dtype])
         return ctx.bitcast(flip(ctx, signed, dims=dims), x.dtype)

@@ -28,7 +28,9 @@ def isfinite(ctx: Context, x: Value) -> Value:
 
 def shift_right_arithmetic(ctx: Context, x: Value, y: Value) -> Value:
     """Unsigned integers have no sign to come in; StableHLO would take their top bit for one."""
-    return ctx.same("shift_right_logical" if x.dtype.kind == "u" else "shift_right_arithmetic", x, y)
+    return ctx.same(
+        "shift_right_logical" if x.dtype.kind == "u" else "shift_right_arithmetic", x, y
+    )
 
 
 def bitcast(ctx: Context, x: Value, *, dtype: DType) -> Value:

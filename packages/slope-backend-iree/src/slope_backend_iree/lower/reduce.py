@@ -60,8 +60,9 @@ def argmin(ctx: Context, x: Value, *, dim: int) -> Value:
 
 
 def _position(ctx: Context, x: Value, best: Value, dim: int) -> Value:
-    # The smallest position among the elements equal to the best. A NaN is the best one where there is any, and equals
-    # nothing: then the NaNs are the hits. Two plain reductions, which IREE vectorises; one over pairs it does not.
+    # The smallest position among the elements equal to the best. A NaN is the best one where there
+    # is any, and equals nothing: then the NaNs are the hits. Two plain reductions, which IREE
+    # vectorises; one over pairs it does not.
     best = ctx.broadcast(best, x.shape, [each for each in range(len(x.shape)) if each != dim])
     hits = ctx.compare("EQ", x, best)
     if x.dtype.is_floating_point:
@@ -74,8 +75,8 @@ def _position(ctx: Context, x: Value, best: Value, dim: int) -> Value:
 
 
 def cumsum(ctx: Context, x: Value, *, dim: int, reverse: bool) -> Value:
-    # By doubling: after the k-th pass each element holds the sum of 2**k neighbours. (A windowed reduction, StableHLO's
-    # usual form, takes n additions an element on IREE, this takes log2(n).)
+    # By doubling: after the k-th pass each element holds the sum of 2**k neighbours. (A windowed
+    # reduction, StableHLO's usual form, takes n additions an element on IREE, this takes log2(n).)
     dtype = x.dtype
     total = ctx.convert(x, dtypes.float32) if is_half(dtype) else x
     length, rank = x.shape[dim], len(x.shape)
@@ -92,7 +93,9 @@ def cumsum(ctx: Context, x: Value, *, dim: int, reverse: bool) -> Value:
             stop[dim] = length - distance
         kept = slice_(ctx, total, start=start, stop=stop, step=[1] * rank)
         low, high = (along(0), along(distance)) if reverse else (along(distance), along(0))
-        total = ctx.same("add", total, pad(ctx, kept, low=low, high=high, interior=along(0), value=0))
+        total = ctx.same(
+            "add", total, pad(ctx, kept, low=low, high=high, interior=along(0), value=0)
+        )
         distance *= 2
     return ctx.convert(total, dtype)
 

@@ -311,7 +311,7 @@ def _fill_attribute(attribute: onnx.AttributeProto, op_type: str, value: Attribu
     if isinstance(value, np.generic):
         _fill_attribute(attribute, op_type, value.item())
     elif isinstance(value, int):
-        attribute.type, attribute.i = kinds.INT, value
+        attribute.type, attribute.i = kinds.INT, int(value)  # a bool is an int here
     elif isinstance(value, float):
         attribute.type, attribute.f = kinds.FLOAT, value
     elif isinstance(value, str):

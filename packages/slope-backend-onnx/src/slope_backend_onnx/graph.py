@@ -38,6 +38,8 @@ what lowerings want (Gelu came with 20, LayerNormalization with 17, bool ReduceM
 IR_VERSION = 10
 """The version of the model file format: 10 belongs to opset 21; ONNX Runtime 1.31 takes up 13."""
 
+_IR_VERSIONS = {26: 13}  # of the newer operator versions that graphs may ask for
+
 ELEMENT_TYPES: dict[str, int] = {
     "float32": 1,
     "uint8": 2,
@@ -226,6 +228,14 @@ class Graph:
         self._outputs.add(name)
         return name
 
+    def require_opset(self, version: int) -> None:
+        """Write the model in a newer version of the ONNX operators, for one that `OPSET` lacks.
+
+        Only runtimes that know that version load the model then.
+        """
+        domains = self._root._domains
+        domains[""] = max(domains[""], version)
+
     @property
     def name(self) -> str:
         """The graph's name."""
@@ -239,7 +249,9 @@ class Graph:
         """
         if self._parent is not None:
             raise GraphError(f"graph {self.name!r} is a subgraph: only the outermost is a model")
-        model = onnx.ModelProto(ir_version=IR_VERSION, producer_name="slope", graph=self._proto)
+        opset = self._domains[""]
+        ir_version = IR_VERSION if opset == OPSET else _IR_VERSIONS[opset]
+        model = onnx.ModelProto(ir_version=ir_version, producer_name="slope", graph=self._proto)
         for domain, version in self._domains.items():
             model.opset_import.add(domain=domain, version=version)
         return model

@@ -100,6 +100,15 @@ class Lowering:
         self._sources[result] = (name, old)
         return result
 
+    def transpose(self, name: str, shape: Sequence[int], dims: Sequence[int]) -> str:
+        """The dimensions in another order; where only dimensions of length 1 move, as a reshape, which copies nothing."""
+        if tuple(dims) == tuple(range(len(dims))):
+            return name
+        moved = [dim for dim in dims if shape[dim] != 1]
+        if moved == sorted(moved):
+            return self.reshape(name, shape, [shape[dim] for dim in dims])
+        return self.op("Transpose", name, perm=list(dims))
+
     # --- values
 
     def value(self, name: str, tensor_type: TensorType | None = None, shape: Sequence[int] | None = None) -> Value:

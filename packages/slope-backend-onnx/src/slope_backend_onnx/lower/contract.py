@@ -8,7 +8,6 @@ from typing import Final, NamedTuple
 
 from slope_backend_onnx.lower.context import Lowering, Result, Rule, Value
 from slope_backend_onnx.lower.kernels import compute_dtype
-from slope_backend_onnx.lower.linear import transposed
 
 Dims = tuple[int, ...]
 
@@ -72,7 +71,7 @@ def _matrix(
     if last is None:
         last = contracted_last
         order = (*batch, *free, *contract) if last else (*batch, *contract, *free)
-        name, shape = transposed(cx, name, shape, order), [shape[dim] for dim in order]
+        name, shape = cx.transpose(name, shape, order), [shape[dim] for dim in order]
         batch = tuple(range(len(batch)))
         tail = tuple(range(len(batch), len(order)))
         split = len(free) if last else len(contract)
@@ -99,7 +98,7 @@ def _straight(cx: Lowering, matrix: _Matrix) -> str:
     if not matrix.flipped:
         return matrix.name
     ndim = len(matrix.shape)
-    return transposed(cx, matrix.name, matrix.shape, (*range(ndim - 2), ndim - 1, ndim - 2))
+    return cx.transpose(matrix.name, matrix.shape, (*range(ndim - 2), ndim - 1, ndim - 2))
 
 
 RULES: Final[dict[str, Rule]] = {"dot_general": _dot_general}

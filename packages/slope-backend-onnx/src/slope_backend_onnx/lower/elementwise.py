@@ -31,6 +31,10 @@ def _result(cx: Lowering, name: str, dtype: str, *xs: Value) -> Result:
 
 
 def _sign(cx: Lowering, x: Value) -> Result:
+    if x.dtype.name == "int64":  # Sign is wrong there (see kernels)
+        above, below = (cx.op(test, cx.narrow(x), cx.number(0, "int64")) for test in ("Greater", "Less"))
+        name = cx.op("Sub", cx.cast(above, "bool", "int64"), cx.cast(below, "bool", "int64"))
+        return cx.value(name, shape=x.shape)
     if not x.dtype.is_floating_point:
         return cx.value(cx.op("Sign", cx.narrow(x)), shape=x.shape)
     name, dtype = _floating(cx, x)  # Sign gives 1 for NaN
@@ -50,13 +54,20 @@ def _maximum(cx: Lowering, x: Value, y: Value) -> Result:
     for one, other in ((x, y), (y, x)):
         if one.literal == 0 and x.dtype.name in ("float32", "float64"):
             return cx.value(cx.op("Relu", cx.narrow(other)), shape=other.shape)
-    return cx.pointwise("Max", x, y, detour=ORDERED)
+    return _larger(cx, x, y) if x.dtype.name == "int64" else cx.pointwise("Max", x, y, detour=ORDERED)
 
 
 def _minimum(cx: Lowering, x: Value, y: Value) -> Result:
     if x.dtype.kind == "b":
         return cx.value(cx.op("And", cx.narrow(x), cx.narrow(y)), shape=joint_shape((x, y)))
-    return cx.pointwise("Min", x, y, detour=ORDERED)
+    return _larger(cx, x, y, smaller=True) if x.dtype.name == "int64" else cx.pointwise("Min", x, y, detour=ORDERED)
+
+
+def _larger(cx: Lowering, x: Value, y: Value, *, smaller: bool = False) -> Result:
+    # Max and Min are wrong in int64 (see kernels).
+    a, b = cx.narrow(x), cx.narrow(y)
+    first = cx.op("Less" if smaller else "Greater", a, b)
+    return cx.value(cx.op("Where", first, a, b), shape=joint_shape((x, y)))
 
 
 def _trunc(cx: Lowering, x: Value) -> Result:
@@ -152,13 +163,16 @@ def _erf(cx: Lowering, x: Value) -> Result:
     name, dtype = _floating(cx, x)
     if has_kernel("Erf", dtype):
         return _result(cx, cx.op("Erf", name), dtype, x)
+    if 0 in x.type.shape:  # which ONNX Runtime cannot broadcast against the points
+        return x
     # 2/sqrt(pi) * x * (the integral of exp(-x^2 t^2) over t from 0 to 1), by Gauss and Legendre on 32 points: to 1e-15,
     # all weights being positive. Beyond 6 it is 1.
     points, weights = np.polynomial.legendre.leggauss(32)
     clipped = cx.op("Clip", name, cx.number(-6.0, dtype), cx.number(6.0, dtype))
     square = cx.op("Unsqueeze", cx.op("Mul", clipped, clipped), cx.ints(-1))
     heights = cx.op("Exp", cx.op("Mul", square, cx.graph.constant(-(((points + 1) / 2) ** 2))))
-    mean = cx.op("MatMul", heights, cx.graph.constant(weights / math.sqrt(math.pi)))
+    weighted = cx.op("Mul", heights, cx.graph.constant(weights / math.sqrt(math.pi)))
+    mean = cx.op("ReduceSum", weighted, cx.ints(-1), keepdims=0)
     return _result(cx, cx.op("Mul", clipped, mean), dtype, x)
 
 

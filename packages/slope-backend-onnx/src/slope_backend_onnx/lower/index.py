@@ -16,6 +16,9 @@ from slope_backend_onnx.lower.context import Lowering, Result, Rule, Value
 
 _REDUCTIONS: Final = {"set": "none", "add": "add", "mul": "mul", "min": "min", "max": "max"}
 
+# What repeated places are combined in: half precision accumulates in float32, and bools are counted.
+_COMBINED: Final = {"float16": "float32", "bfloat16": "float32", "bool": "int32"}
+
 
 class _Layout(NamedTuple):
     """The parts of ``x``'s shape, and the shape of the places.
@@ -54,9 +57,10 @@ def _positions(cx: Lowering, indices: Value, layout: _Layout) -> str:
     count = len(layout.indexed)
     shape = (*layout.batch, *layout.places)
     bounds = np.maximum(np.asarray(layout.indexed, np.int64) - 1, 0)
-    if indices.dtype.name == "uint64":  # what int64 cannot hold is beyond every bound
-        name = cx.op("Min", cx.full(indices), cx.number(2**62, "uint64"))
-        name = cx.cast(name, "uint64", "int64")
+    unsigned = indices.dtype.name if indices.dtype.name in ("uint32", "uint64") else ""
+    if unsigned:  # within int32, as all bounds in memory are, so that int64 is clipped right
+        name = cx.op("Min", cx.full(indices), cx.number(2**31 - 1, unsigned))
+        name = cx.cast(name, unsigned, "int64")
     else:
         name = cx.full(indices, "int64")
     if count == 1:
@@ -99,8 +103,7 @@ def _scatter(
     layout = _layout(x, indices, axis, batch_dims)
     if 0 in updates.type.shape:
         return x
-    half = x.dtype.is_floating_point and x.dtype.itemsize == 2 and mode in ("add", "mul")
-    inner = "float32" if half else x.dtype.name
+    inner = x.dtype.name if mode == "set" else _COMBINED.get(x.dtype.name, x.dtype.name)
     target = cx.reshape(cx.full(x, inner), x.type.shape, layout.flat)
     positions = _positions(cx, indices, layout)
     count = math.prod(layout.places)

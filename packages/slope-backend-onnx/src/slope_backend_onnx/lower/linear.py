@@ -10,7 +10,7 @@ from slope.extend import DType, splat_scalar
 
 from slope_backend_onnx.lower.context import Lowering, Result, Rule, Value
 from slope_backend_onnx.lower.kernels import compute_dtype, numpy_dtype
-from slope_backend_onnx.lower.reduce import reduction
+from slope_backend_onnx.lower.reduce import total
 
 _TO_THE_START: Final = -(2**31)  # a slice's end that lies before every element
 
@@ -22,17 +22,7 @@ def _reshape(cx: Lowering, x: Value, *, shape: tuple[int, ...]) -> Result:
 def _permute(cx: Lowering, x: Value, *, dims: tuple[int, ...]) -> Result:
     if dims == tuple(range(len(dims))):
         return x
-    return transposed(cx, cx.full(x), x.type.shape, dims)
-
-
-def transposed(cx: Lowering, name: str, shape: Sequence[int], dims: Sequence[int]) -> str:
-    """The dimensions in another order; where only dimensions of length 1 move, as a reshape, which copies nothing."""
-    if tuple(dims) == tuple(range(len(dims))):
-        return name
-    moved = [dim for dim in dims if shape[dim] != 1]
-    if moved == sorted(moved):
-        return cx.reshape(name, shape, [shape[dim] for dim in dims])
-    return cx.op("Transpose", name, perm=list(dims))
+    return cx.transpose(cx.full(x), x.type.shape, dims)
 
 
 def _broadcast(cx: Lowering, x: Value, *, shape: tuple[int, ...], dims: tuple[int, ...]) -> Result:
@@ -43,10 +33,6 @@ def _broadcast(cx: Lowering, x: Value, *, shape: tuple[int, ...], dims: tuple[in
     while spread and spread[0] == 1:  # leading ones go without saying
         del spread[0]
     return cx.value(cx.reshape(cx.narrow(x), x.shape, spread), shape=spread)
-
-
-def _sum(cx: Lowering, x: Value, *, dim: tuple[int, ...]) -> Result:
-    return reduction(cx, "ReduceSum", x, dim)
 
 
 def _cast(cx: Lowering, x: Value, *, dtype: DType) -> Result:
@@ -67,23 +53,22 @@ def _saturate(cx: Lowering, x: str, source: str, target: str) -> str:
         x, source = cx.cast(x, source, "float32"), "float32"
     limits = np.iinfo(target)
     low, high = int(limits.min), int(limits.max)
-    clipped = cx.op("Clip", x, cx.number(low, source), cx.number(high, source))  # may round high up to a power of 2
-    if target in ("int64", "uint64"):
-        real = cx.op("Where", cx.op("IsNaN", x), cx.number(0, source), clipped)
-        over = cx.op("GreaterOrEqual", x, cx.number(float(2 ** (64 if target == "uint64" else 63)), source))
-        # The largest floating number below the bound is taken where the bound would be chosen anyway.
-        below = float(np.nextafter(numpy_dtype(source).type(float(high)), numpy_dtype(source).type(0)))
-        exact = cx.cast(cx.op("Min", real, cx.number(below, source)), source, target)
-        if target == "int64":
-            return cx.op("Where", over, cx.number(high, target), exact)
-        # There is no Where for uint64; its highest number has the bits of -1.
-        signed = cx.op("Where", over, cx.number(-1, "int64"), cx.cast(exact, "uint64", "int64"))
-        return cx.cast(signed, "int64", "uint64")
-    # NaN becomes 0 or the lowest int64, whose low bits are 0, too.
-    whole = cx.cast(clipped, source, "int64")
-    if float(numpy_dtype(source).type(high)) != high:
-        whole = cx.op("Min", whole, cx.number(high, "int64"))
-    return cx.cast(whole, "int64", target)
+    if limits.bits <= 16:  # NaN converts to a wider integer whose low bits are 0
+        return cx.cast(cx.op("Clip", x, cx.number(low, source), cx.number(high, source)), source, target)
+    number = cx.op("Where", cx.op("IsNaN", x), cx.number(0, source), x)
+    if limits.bits == 32:  # float64 holds the limits exactly
+        number = cx.cast(number, source, "float64")
+        return cx.cast(cx.op("Clip", number, cx.number(low, "float64"), cx.number(high, "float64")), "float64", target)
+    # The bound of 64 bits is no floating number: it is chosen, and what is converted stays below it.
+    kind = numpy_dtype(source).type
+    over = cx.op("GreaterOrEqual", number, cx.number(float(high), source))
+    below = float(np.nextafter(kind(high), kind(0)))
+    exact = cx.cast(cx.op("Clip", number, cx.number(low, source), cx.number(below, source)), source, target)
+    if target == "int64":
+        return cx.op("Where", over, cx.number(high, target), exact)
+    # There is no Where for uint64; its highest number has the bits of -1.
+    signed = cx.op("Where", over, cx.number(-1, "int64"), cx.cast(exact, "uint64", "int64"))
+    return cx.cast(signed, "int64", "uint64")
 
 
 def _pad(cx: Lowering, x: Value, *, low: Any, high: Any, interior: Any, value: Any = 0) -> Result:
@@ -149,7 +134,7 @@ RULES: Final[dict[str, Rule]] = {
     "reshape": _reshape,
     "permute": _permute,
     "broadcast": _broadcast,
-    "sum": _sum,
+    "sum": total,
     "cast": _cast,
     "interior_pad": _pad,
     "slice": _slice,

@@ -10,14 +10,14 @@ from slope.extend import DType, UnsupportedOperatorError
 from slope_backend_onnx.graph import element_type
 from slope_backend_onnx.lower.context import Lowering, Result, Rule, Value, joint_shape
 from slope_backend_onnx.lower.kernels import ORDERED, can_bitcast, compute_dtype, has_kernel
-from slope_backend_onnx.lower.reduce import ordered
+from slope_backend_onnx.lower.reduce import flipped
 
 _UNSIGNED: Final = {"int8": "uint8", "int16": "uint16", "int32": "uint32", "int64": "uint64"}
 
 
 def _compare(op_type: str, cx: Lowering, x: Value, y: Value) -> Result:
     if x.dtype.name == "uint64" and not has_kernel(op_type, "uint64"):
-        names = [ordered(cx, cx.narrow(each), "uint64") for each in (x, y)]
+        names = [flipped(cx, cx.narrow(each)) for each in (x, y)]
         return cx.value(cx.op(op_type, *names), shape=joint_shape((x, y)))
     return cx.pointwise(op_type, x, y, result="bool", detour=ORDERED)
 

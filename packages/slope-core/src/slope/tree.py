@@ -170,6 +170,11 @@ def flatten_up_to(structure: PyTreeSpec, tree: Any, what: str = "a pytree") -> l
         raise TreeError(f"{what} does not match the structure {structure}: {error}") from error
 
 
+def is_leaf(value: Any) -> bool:
+    """Whether a value is a leaf: of no registered class and no container. ``None`` is none."""
+    return optree.tree_is_leaf(value, namespace=NAMESPACE)
+
+
 def leaf_paths(tree: Any) -> list[str]:
     """A name for each leaf, such as ``[0]['weight']``, for messages."""
     paths, _, _ = optree.tree_flatten_with_path(tree, namespace=NAMESPACE)
@@ -196,7 +201,7 @@ def _mask(tree: Any) -> list[bool]:
     structure = tree_structure(tree)
     if structure.num_leaves == 0:
         return []
-    if optree.tree_is_leaf(tree, namespace=NAMESPACE):
+    if is_leaf(tree):
         return [True]
     children, static, _, _ = optree.tree_flatten_one_level(tree, namespace=NAMESPACE)
     rule = _differentiable_rules.get(type(tree))

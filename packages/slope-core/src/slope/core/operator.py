@@ -168,10 +168,10 @@ class Operator:
         """The cotangents of the operands that are :class:`Linear`; ``None`` at the others."""
         raise MissingRuleError(self._missing("transposition", "transpose"))
 
-    def batch(self, size: Any, args: Sequence[Tensor], dims: Sequence[int | None], **params: Any) -> tuple[Any, Any]:
+    def batch(self, size: Any, args: Sequence[Tensor], in_dims: Sequence[int | None], **params: Any) -> tuple[Any, Any]:
         """``(out, dim)``: the operator applied along a batch dimension of length ``size``.
 
-        ``dims`` says where each operand holds that dimension (``None``: it has none), ``dim`` where the result does.
+        ``in_dims`` says where each operand holds that dimension (``None``: it has none), ``dim`` where the result does.
         """
         raise MissingRuleError(self._missing("vmap", "batch"))
 

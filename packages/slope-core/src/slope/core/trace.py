@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from slope.core.tensor import Tensor, Tracer
+from slope.devices import Device
 from slope.errors import EscapedTracerError, Source
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ class EvalTrace(Trace):
     def __init__(self) -> None:
         super().__init__(None)
         self.executor: Executor | None = None
+        self.transfer: Callable[[Tensor, Device], Tensor] | None = None
 
     def process(self, op: Operator, args: Sequence[Tensor], params: dict[str, Any]) -> tuple[Tensor, ...]:
         assert self.executor is not None, "slope.compile fills the executor when slope is imported"

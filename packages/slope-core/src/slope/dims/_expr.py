@@ -169,9 +169,9 @@ class DimExpr:
     def _undecided(self, sign: str, other: object) -> NoReturn:
         polys = [self._terms, as_poly(other) or ()]
         raise ShapeError(
-            f"cannot decide {self} {sign} {other} for every size "
-            f"({known(*polys)}). Declare "
-            f"tighter bounds, such as Dim(name, min=..., max=...), or use one Dim where sizes are equal; "
+            f"cannot decide {self} {sign} {other} for every size ({known(*polys)}). "
+            f"Declare tighter bounds, such as Dim(name, min=..., max=...), or use one Dim where "
+            f"sizes are equal; "
             f"dim_max and dim_min choose between dimensions without comparing them."
         )
 
@@ -258,7 +258,7 @@ def wrap(poly: Poly) -> DimLike:
 
 def as_poly(x: object) -> Poly | None:
     if isinstance(x, DimExpr):
-        return x._terms
+        return x._terms  # pyright: ignore[reportPrivateUsage] (the reader for other files)
     # Not everything with __index__: a tensor on the other side must get its turn.
     return const(int(x)) if isinstance(x, numbers.Integral) else None
 

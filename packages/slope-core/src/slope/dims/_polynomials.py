@@ -10,6 +10,7 @@ usual different ways, one form; they do not promise it for every identity of flo
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple, TypeAlias
@@ -151,7 +152,7 @@ def _over(a: Bound, b: Bound) -> Bound:
 def _atom_bounds(atom: Atom, depth: int) -> tuple[Bound, Bound]:
     if not atom.args or atom.kind == "shift":
         return atom.limits
-    ranges = [interval(arg, depth) for arg in atom.args]
+    ranges = [interval(arg, max(depth - 1, 0)) for arg in atom.args]
     if atom.kind == "max":
         return max(lo for lo, _ in ranges), max(hi for _, hi in ranges)
     (lo, hi), (d_lo, d_hi) = ranges
@@ -190,7 +191,11 @@ def _shifted(poly: Poly, depth: int) -> Poly:
     return add(*parts)
 
 
-def lower(poly: Poly, depth: int = 4) -> Bound:
+DEPTH = 3  # atoms replaced in one search for a bound; each more costs a factor of the atoms there
+
+
+@functools.lru_cache(maxsize=4096)  # the search meets the same polynomials again and again
+def lower(poly: Poly, depth: int = DEPTH) -> Bound:
     """A lower bound of ``poly`` (the best of several sound ones; ``depth`` limits the search)."""
     # Without its constant and common factor, so that a bound does not depend on how poly is scaled.
     g = math.gcd(*(c for mono, c in poly if mono))
@@ -237,7 +242,7 @@ def _low_without(poly: Poly, atom: Atom, depth: int) -> Bound:
     return low if isinstance(low, float) else -(-low // unit)
 
 
-def interval(poly: Poly, depth: int = 4) -> tuple[Bound, Bound]:
+def interval(poly: Poly, depth: int = DEPTH) -> tuple[Bound, Bound]:
     return lower(poly, depth), -lower(scale(poly, -1), depth)
 
 

@@ -36,9 +36,9 @@ class Pointwise(Operator):
         require_kind(self, first, self.kinds)
         return first
 
-    def batch(self, size: Any, args: Sequence[Tensor], dims: Sequence[int | None], **params: Any) -> tuple[Any, Any]:
-        target = next(dim for dim in dims if dim is not None)
-        moved = [batched_at(x, dim, size, target) for x, dim in zip(args, dims, strict=True)]
+    def batch(self, size: Any, args: Sequence[Tensor], in_dims: Sequence[int | None], **params: Any) -> tuple[Any, Any]:
+        target = next(dim for dim in in_dims if dim is not None)
+        moved = [batched_at(x, dim, size, target) for x, dim in zip(args, in_dims, strict=True)]
         return self(*moved, **params), target
 
     def samples(self) -> Iterator[Sample]:

@@ -65,8 +65,8 @@ class DotGeneral(Operator):
             return _cotangent(cotangent, y, x, (batch[1], contract[1], free_y), (batch[0], contract[0], free_x), places_y), None
         return None, _cotangent(cotangent, x, y, (batch[0], contract[0], free_x), (batch[1], contract[1], free_y), places_x)
 
-    def batch(self, size: Any, args: Sequence[Tensor], dims: Sequence[int | None], **params: Any) -> tuple[Any, Any]:
-        (x, y), (at_x, at_y) = args, dims
+    def batch(self, size: Any, args: Sequence[Tensor], in_dims: Sequence[int | None], **params: Any) -> tuple[Any, Any]:
+        (x, y), (at_x, at_y) = args, in_dims
         (cx, cy), (bx, by) = params["contract"], params.get("batch", ((), ()))
         if at_x is not None and at_y is not None:
             shift_x, shift_y = _shifter(at_x), _shifter(at_y)

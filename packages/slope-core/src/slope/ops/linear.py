@@ -75,8 +75,8 @@ class Reshape(LinearOperator):
     def transpose(self, cotangent: Any, x: Operand, *, shape: tuple[Any, ...]) -> Sequence[Tangent]:
         return (reshape(cotangent, shape=x.shape),)
 
-    def batch(self, size: Any, args: Sequence[Tensor], dims: Sequence[int | None], *, shape: tuple[Any, ...]) -> tuple[Any, Any]:
-        x = batched_at(args[0], dims[0], size, 0)
+    def batch(self, size: Any, args: Sequence[Tensor], in_dims: Sequence[int | None], *, shape: tuple[Any, ...]) -> tuple[Any, Any]:
+        x = batched_at(args[0], in_dims[0], size, 0)
         return reshape(x, shape=(size, *shape)), 0
 
     def samples(self) -> Iterator[Sample]:
@@ -109,8 +109,8 @@ class Permute(LinearOperator):
     def transpose(self, cotangent: Any, x: Operand, *, dims: tuple[int, ...]) -> Sequence[Tangent]:
         return (permute(cotangent, dims=inverse(dims)),)
 
-    def batch(self, size: Any, args: Sequence[Tensor], dims: Sequence[int | None], **params: Any) -> tuple[Any, Any]:
-        (at,) = dims
+    def batch(self, size: Any, args: Sequence[Tensor], in_dims: Sequence[int | None], **params: Any) -> tuple[Any, Any]:
+        (at,) = in_dims
         assert at is not None
         order = tuple(dim if dim < at else dim + 1 for dim in params["dims"])
         return permute(args[0], dims=(at, *order)), 0
@@ -153,8 +153,8 @@ class Broadcast(LinearOperator):
         new = tuple(dim for dim in range(len(shape)) if dim not in dims)
         return (sum_(cotangent, dim=new) if new else cotangent,)
 
-    def batch(self, size: Any, args: Sequence[Tensor], dims: Sequence[int | None], **params: Any) -> tuple[Any, Any]:
-        x = batched_at(args[0], dims[0], size, 0)
+    def batch(self, size: Any, args: Sequence[Tensor], in_dims: Sequence[int | None], **params: Any) -> tuple[Any, Any]:
+        x = batched_at(args[0], in_dims[0], size, 0)
         return broadcast(x, shape=(size, *params["shape"]), dims=(0, *(dim + 1 for dim in params["dims"]))), 0
 
     def samples(self) -> Iterator[Sample]:
@@ -184,8 +184,8 @@ class Sum(LinearOperator):
         kept = tuple(each for each in range(x.ndim) if each not in dim)
         return (broadcast(cotangent, shape=x.shape, dims=kept),)
 
-    def batch(self, size: Any, args: Sequence[Tensor], dims: Sequence[int | None], *, dim: tuple[int, ...]) -> tuple[Any, Any]:
-        (at,) = dims
+    def batch(self, size: Any, args: Sequence[Tensor], in_dims: Sequence[int | None], *, dim: tuple[int, ...]) -> tuple[Any, Any]:
+        (at,) = in_dims
         assert at is not None
         moved = tuple(each if each < at else each + 1 for each in dim)
         return sum_(args[0], dim=moved), at - sum(1 for each in moved if each < at)
@@ -229,8 +229,8 @@ class Cast(LinearOperator):
     def transpose(self, cotangent: Any, x: Operand, *, dtype: DType) -> Sequence[Tangent]:
         return (cast(cotangent, dtype=x.dtype),)
 
-    def batch(self, size: Any, args: Sequence[Tensor], dims: Sequence[int | None], *, dtype: DType) -> tuple[Any, Any]:
-        return cast(args[0], dtype=dtype), dims[0]
+    def batch(self, size: Any, args: Sequence[Tensor], in_dims: Sequence[int | None], *, dtype: DType) -> tuple[Any, Any]:
+        return cast(args[0], dtype=dtype), in_dims[0]
 
     def samples(self) -> Iterator[Sample]:
         from slope import dtypes
@@ -279,8 +279,8 @@ class Pad(LinearOperator):
         stop = tuple(length - after for length, after in zip(cotangent.shape, high, strict=True))
         return (slice_(cotangent, start=tuple(low), stop=stop, step=tuple(each + 1 for each in interior)),)
 
-    def batch(self, size: Any, args: Sequence[Tensor], dims: Sequence[int | None], **params: Any) -> tuple[Any, Any]:
-        (at,) = dims
+    def batch(self, size: Any, args: Sequence[Tensor], in_dims: Sequence[int | None], **params: Any) -> tuple[Any, Any]:
+        (at,) = in_dims
         assert at is not None
         low, high, interior = (insert(params[name], at, 0) for name in ("low", "high", "interior"))
         return pad(args[0], low=low, high=high, interior=interior, value=params.get("value", 0)), at
@@ -288,7 +288,7 @@ class Pad(LinearOperator):
     def samples(self) -> Iterator[Sample]:
         yield Sample((draws(2, 3),), {"low": (1, 0), "high": (0, 2), "interior": (0, 0), "value": 0})
         yield Sample((draws(2, 3),), {"low": (0, 1), "high": (1, 0), "interior": (2, 1), "value": 0})
-        yield Sample((draws(3),), {"low": (1,), "high": (1,), "interior": (0,), "value": float("-inf")})
+        yield Sample((draws(3),), {"low": (1,), "high": (1,), "interior": (0,), "value": float("-inf")}, False)
         yield Sample((ints(3),), {"low": (2,), "high": (0,), "interior": (1,), "value": 7}, False)
 
 
@@ -319,8 +319,8 @@ class Slice(LinearOperator):
         interior = tuple(stride - 1 for stride in step)
         return (pad(cotangent, low=tuple(start), high=tuple(high), interior=interior, value=0),)
 
-    def batch(self, size: Any, args: Sequence[Tensor], dims: Sequence[int | None], **params: Any) -> tuple[Any, Any]:
-        (at,) = dims
+    def batch(self, size: Any, args: Sequence[Tensor], in_dims: Sequence[int | None], **params: Any) -> tuple[Any, Any]:
+        (at,) = in_dims
         assert at is not None
         start, stop, step = params["start"], params["stop"], params["step"]
         return slice_(args[0], start=insert(start, at, 0), stop=insert(stop, at, size), step=insert(step, at, 1)), at
@@ -348,8 +348,8 @@ class Flip(LinearOperator):
     def transpose(self, cotangent: Any, x: Operand, *, dims: tuple[int, ...]) -> Sequence[Tangent]:
         return (flip(cotangent, dims=dims),)
 
-    def batch(self, size: Any, args: Sequence[Tensor], dims: Sequence[int | None], **params: Any) -> tuple[Any, Any]:
-        (at,) = dims
+    def batch(self, size: Any, args: Sequence[Tensor], in_dims: Sequence[int | None], **params: Any) -> tuple[Any, Any]:
+        (at,) = in_dims
         assert at is not None
         return flip(args[0], dims=tuple(dim if dim < at else dim + 1 for dim in params["dims"])), at
 
@@ -393,8 +393,8 @@ class Cat(LinearOperator):
             offset = offset + length
         return results
 
-    def batch(self, size: Any, args: Sequence[Tensor], dims: Sequence[int | None], *, dim: int) -> tuple[Any, Any]:
-        moved = [batched_at(x, at, size, 0) for x, at in zip(args, dims, strict=True)]
+    def batch(self, size: Any, args: Sequence[Tensor], in_dims: Sequence[int | None], *, dim: int) -> tuple[Any, Any]:
+        moved = [batched_at(x, at, size, 0) for x, at in zip(args, in_dims, strict=True)]
         return cat(*moved, dim=dim + 1), 0
 
     def samples(self) -> Iterator[Sample]:

@@ -57,8 +57,8 @@ class Threefry2x32(Operator):
             x1 = add(add(x1, keys[(group + 2) % 3]), word(group + 1))
         return x0, x1
 
-    def batch(self, size: Any, args: Sequence[Tensor], dims: Sequence[int | None], **params: Any) -> tuple[Any, Any]:
-        moved = [batched_at(x, dim, size, 0) for x, dim in zip(args, dims, strict=True)]
+    def batch(self, size: Any, args: Sequence[Tensor], in_dims: Sequence[int | None], **params: Any) -> tuple[Any, Any]:
+        moved = [batched_at(x, dim, size, 0) for x, dim in zip(args, in_dims, strict=True)]
         return threefry2x32(*moved), (0, 0)
 
     def samples(self) -> Iterator[Sample]:

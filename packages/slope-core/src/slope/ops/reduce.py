@@ -37,8 +37,8 @@ class Reduction(Operator):
                 raise ShapeError(f"{self.name}: dimension {each} of {x} is empty, and {self.name} of nothing has no value.")
         return x.with_shape(tuple(length for each, length in enumerate(x.shape) if each not in dim))
 
-    def batch(self, size: Any, args: Sequence[Tensor], dims: Sequence[int | None], *, dim: tuple[int, ...]) -> tuple[Any, Any]:
-        (at,) = dims
+    def batch(self, size: Any, args: Sequence[Tensor], in_dims: Sequence[int | None], *, dim: tuple[int, ...]) -> tuple[Any, Any]:
+        (at,) = in_dims
         assert at is not None
         moved = tuple(each if each < at else each + 1 for each in dim)
         return self(args[0], dim=moved), at - sum(1 for each in moved if each < at)
@@ -171,8 +171,8 @@ class _Position(Operator):
             raise ShapeError(f"{self.name}: dimension {dim} of {x} is empty, and {self.name} of nothing has no value.")
         return TensorType((*x.shape[:dim], *x.shape[dim + 1 :]), int64)
 
-    def batch(self, size: Any, args: Sequence[Tensor], dims: Sequence[int | None], *, dim: int) -> tuple[Any, Any]:
-        (at,) = dims
+    def batch(self, size: Any, args: Sequence[Tensor], in_dims: Sequence[int | None], *, dim: int) -> tuple[Any, Any]:
+        (at,) = in_dims
         assert at is not None
         moved = dim if dim < at else dim + 1
         return self(args[0], dim=moved), at - (1 if moved < at else 0)
@@ -221,8 +221,8 @@ class Cumsum(LinearOperator):
     def transpose(self, cotangent: Any, x: Operand, *, dim: int, reverse: bool = False) -> Sequence[Tangent]:
         return (cumsum(cotangent, dim=dim, reverse=not reverse),)
 
-    def batch(self, size: Any, args: Sequence[Tensor], dims: Sequence[int | None], **params: Any) -> tuple[Any, Any]:
-        (at,) = dims
+    def batch(self, size: Any, args: Sequence[Tensor], in_dims: Sequence[int | None], **params: Any) -> tuple[Any, Any]:
+        (at,) = in_dims
         assert at is not None
         dim = params["dim"]
         return cumsum(args[0], dim=dim if dim < at else dim + 1, reverse=params.get("reverse", False)), at

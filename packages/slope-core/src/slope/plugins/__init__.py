@@ -1,0 +1,1 @@
+"""Plugins: the hooks, their manager, what a backend is, and which backend is current."""

@@ -1,0 +1,95 @@
+"""The NumPy backend: handles are NumPy arrays, compiled programs are Python functions."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Final
+
+import numpy as np
+
+from slope.extend import CPU, Backend, CompileError, Device, DeviceError, Executable, Instr, Program
+from slope_backend_numpy.codegen import generate
+from slope_backend_numpy.lower import LOWERINGS, kernels
+from slope_backend_numpy.memory import tune_allocator
+
+_NEVER_WARN: Final = frozenset(
+    "reshape permute broadcast interior_pad slice flip concatenate where bitwise_and bitwise_or bitwise_xor bitwise_not "
+    "shift_left shift_right_logical shift_right_arithmetic bitcast stop_gradient argmax argmin any all iota threefry2x32 "
+    "gather_slices isnan isfinite".split()
+)
+_NEVER_WARN_OF_INTEGERS: Final = frozenset("neg add sub mul eq ne lt le gt ge maximum minimum abs sign sum amax amin".split())
+
+
+def _quiet(instr: Instr) -> bool:
+    """Whether NumPy cannot warn of anything in an instruction, so that no warnings need be silenced for it."""
+    name = instr.op.name
+    return name in _NEVER_WARN or (name in _NEVER_WARN_OF_INTEGERS and not instr.inputs[0].type.dtype.is_floating_point)
+
+
+class NumpyExecutable(Executable):
+    """A compiled program.
+
+    Attributes:
+        code: the Python source that runs.
+        function: the function that it defines; takes and returns NumPy arrays.
+    """
+
+    __slots__ = ("code", "function")
+
+    def __init__(self, code: str, function: Callable[..., tuple[Any, ...]]) -> None:
+        self.code = code
+        self.function = function
+
+    def __call__(self, handles: Sequence[Any]) -> Sequence[Any]:
+        """Run it. Results are fresh arrays, inputs themselves, or (of reshapes, slices and the like) views of either.
+
+        Nothing is ever written to an input, a constant, or an array that an earlier call returned.
+        """
+        return self.function(*handles)
+
+
+class NumpyBackend(Backend):
+    """Programs as generated Python source that calls NumPy; the living definition of every operator.
+
+    A lowering rule is called as ``rule(context, *operands, **params)``: see
+    :class:`slope_backend_numpy.codegen.Context`. All dtypes are supported by all operators that take them.
+    """
+
+    name: ClassVar[str] = "numpy"
+
+    def __init__(self) -> None:
+        super().__init__()
+        tune_allocator()
+        self.add_lowerings(LOWERINGS)
+
+    def from_host(self, array: np.ndarray[Any, Any], device: Device) -> np.ndarray[Any, Any]:
+        """The array itself."""
+        self._require_cpu(device)
+        return array
+
+    def to_host(self, handle: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """The array itself."""
+        return handle
+
+    def compile(self, program: Program, device: Device, options: Mapping[str, Any]) -> NumpyExecutable:
+        """Generate the Python function of a program; there are no options.
+
+        Raises:
+            ShapeError: the program has symbolic dimensions.
+            UnsupportedOperatorError: an operator has no rule here.
+            CompileError: an option was given.
+        """
+        self._require_cpu(device)
+        if options:
+            raise CompileError(f"the numpy backend has no options, and got {', '.join(sorted(options))}; leave options out.")
+        generated = generate(program, self.lowerings, _quiet, {"kernels": kernels})
+        return NumpyExecutable(generated.source, generated.function)
+
+    def version(self) -> str:
+        """The versions of NumPy and Python."""
+        return f"numpy {np.__version__}, Python {platform.python_version()}"
+
+    def _require_cpu(self, device: Device) -> None:
+        if device != CPU:
+            raise DeviceError(f"the numpy backend runs on {CPU} alone, and was asked for {device}; choose another backend, or {CPU}.")

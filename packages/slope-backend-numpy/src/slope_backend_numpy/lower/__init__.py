@@ -1,0 +1,19 @@
+"""Lowering rules by operator name, in files named as in ``slope.ops``."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from slope_backend_numpy.lower import contract, create, elementwise, index, linear, logic, random, reduce
+from slope_backend_numpy.lower.elementwise import Rule
+
+LOWERINGS: Final[dict[str, Rule]] = {
+    **linear.LOWERINGS,
+    **elementwise.LOWERINGS,
+    **logic.LOWERINGS,
+    **reduce.LOWERINGS,
+    **contract.LOWERINGS,
+    **index.LOWERINGS,
+    **create.LOWERINGS,
+    **random.LOWERINGS,
+}

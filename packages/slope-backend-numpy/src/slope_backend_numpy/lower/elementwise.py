@@ -1,0 +1,115 @@
+"""Arithmetic and transcendental functions, element by element."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from slope import dtypes
+
+if TYPE_CHECKING:
+    from slope_backend_numpy.codegen import Context, Value
+
+Rule = Callable[..., Any]
+
+
+def call(function: str) -> Rule:
+    """The rule of an operator that is one function which broadcasts and takes ``out=``."""
+
+    def rule(context: Context, *operands: Value) -> Value:
+        return context.ufunc(function, *operands, dtype=context.type.dtype)
+
+    return rule
+
+
+def kernel(function: str) -> Rule:
+    """The rule of an operator that is one function which broadcasts and makes its own result."""
+
+    def rule(context: Context, *operands: Value) -> Value:
+        shape = context.broadcast(*operands)
+        return context.fresh(f"{function}({', '.join(each.code for each in operands)})", shape=shape)
+
+    return rule
+
+
+def floor_divide(context: Context, x: Value, y: Value) -> Value:
+    if not x.dtype.is_floating_point:
+        return context.ufunc("np.floor_divide", x, y)
+    return context.ufunc("np.floor", context.ufunc("np.divide", x, y))
+
+
+def truncate_divide(context: Context, x: Value, y: Value) -> Value:
+    return (call("np.floor_divide") if x.dtype.kind == "u" else kernel("kernels.truncate_divide"))(context, x, y)
+
+
+def integer_pow(context: Context, x: Value, *, exponent: int) -> Value:
+    if exponent == 0:
+        return context.scalar(1, x.dtype)
+    if exponent < 0:
+        power = x if exponent == -1 else _power(context, x, -exponent)
+        return context.ufunc("np.divide", context.scalar(1.0, x.dtype), power)
+    return context.same(x) if exponent == 1 else _power(context, x, exponent)
+
+
+def _power(context: Context, x: Value, exponent: int) -> Value:
+    """Repeated squaring; ``square`` is read again as long as bits are left."""
+    result: Value | None = None
+    square = x
+    while exponent:
+        odd, exponent = exponent & 1, exponent >> 1
+        if odd:
+            # The last product may be written over both factors; before it, the square is still to be squared.
+            result = square if result is None else context.ufunc("np.multiply", result, square, last=not exponent)
+        if exponent:
+            square = context.ufunc("np.square", square, last=square is not result)
+    assert result is not None
+    return result
+
+
+def sigmoid(context: Context, x: Value) -> Value:
+    wide = context.cast(x, dtypes.accumulator(x.dtype))
+    one = context.scalar(1.0, wide.dtype)
+    grown = context.ufunc("np.exp", context.ufunc("np.negative", wide))  # inf where x is very low, and its reciprocal 0
+    return context.cast(context.ufunc("np.divide", one, context.ufunc("np.add", grown, one)), x.dtype)
+
+
+def rsqrt(context: Context, x: Value) -> Value:
+    wide = context.cast(x, dtypes.accumulator(x.dtype))
+    root = context.ufunc("np.sqrt", wide)
+    return context.cast(context.ufunc("np.divide", context.scalar(1.0, wide.dtype), root), x.dtype)
+
+
+LOWERINGS: Final[dict[str, Rule]] = {
+    "neg": call("np.negative"),
+    "add": call("np.add"),
+    "sub": call("np.subtract"),
+    "mul": call("np.multiply"),
+    "div": call("np.divide"),
+    "pow": call("np.power"),
+    "integer_pow": integer_pow,
+    "exp": call("np.exp"),
+    "expm1": call("np.expm1"),
+    "log": call("np.log"),
+    "log1p": call("np.log1p"),
+    "sqrt": call("np.sqrt"),
+    "rsqrt": rsqrt,
+    "sin": call("np.sin"),
+    "cos": call("np.cos"),
+    "tan": call("np.tan"),
+    "atan2": call("np.arctan2"),
+    "tanh": call("np.tanh"),
+    "sigmoid": sigmoid,
+    "erf": kernel("kernels.erf"),
+    "abs": call("np.absolute"),
+    "sign": call("np.sign"),
+    "floor": call("np.floor"),
+    "ceil": call("np.ceil"),
+    "round": call("np.rint"),
+    "trunc": call("np.trunc"),
+    "maximum": call("np.maximum"),
+    "minimum": call("np.minimum"),
+    "truncate_divide": truncate_divide,
+    "floor_divide": floor_divide,
+    "fmod": call("np.fmod"),
+    "remainder": call("np.remainder"),
+}

@@ -1,0 +1,262 @@
+"""Functions that generated code calls where one NumPy function does not do."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import ml_dtypes
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+
+_BITS: Final = {1: np.dtype(np.uint8), 2: np.dtype(np.uint16), 4: np.dtype(np.uint32), 8: np.dtype(np.uint64)}
+_SIGNED: Final = {1: np.dtype(np.int8), 2: np.dtype(np.int16), 4: np.dtype(np.int32), 8: np.dtype(np.int64)}
+
+
+# --- choices, by bits: np.where mispredicts a branch for each element of a random mask and is 10-20 times slower
+
+
+def _lanes(condition: Any, itemsize: int) -> Array:
+    """All bits set where the condition holds, none elsewhere."""
+    negated = np.negative(np.asarray(condition).view(np.int8))
+    return negated.astype(_SIGNED[itemsize], copy=False).view(_BITS[itemsize])
+
+
+def masked(condition: Any, x: Any, out: Array | None = None) -> Array:
+    """``x`` where the condition holds, else a zero of all bits."""
+    x = np.asarray(x)
+    bits = _BITS[x.dtype.itemsize]
+    lanes = _lanes(condition, x.dtype.itemsize)
+    target = None if out is None else out.view(bits)
+    return np.bitwise_and(x.view(bits), lanes, out=target).view(x.dtype)
+
+
+def select(condition: Any, x: Any, y: Any) -> Array:
+    """``x`` where the condition holds, else ``y``."""
+    x, y = np.asarray(x), np.asarray(y)
+    bits = _BITS[x.dtype.itemsize]
+    differing = np.bitwise_xor(x.view(bits), y.view(bits))
+    result = np.bitwise_and(differing, _lanes(condition, x.dtype.itemsize))
+    return np.bitwise_xor(result, y.view(bits), out=result if result.ndim else None).view(x.dtype)
+
+
+# --- casts
+
+
+def float_to_integer(x: Any, dtype: np.dtype[Any]) -> Array:
+    """Truncate toward zero; values out of range saturate, NaN gives 0."""
+    x = np.asarray(x)
+    if x.dtype.itemsize == 2:
+        x = x.astype(np.float32)
+    limits = np.iinfo(dtype)
+    low, above = x.dtype.type(limits.min), x.dtype.type(float(limits.max) + 1)  # both exact: powers of two
+    if limits.bits < 64:
+        above = x.dtype.type(limits.max + 1)
+    inside = np.logical_and(np.greater_equal(x, low), np.less(x, above))
+    if inside.all():
+        return x.astype(dtype)
+    result = np.asarray(np.where(inside, x, x.dtype.type(0)).astype(dtype))
+    result[np.asarray(x >= above)] = limits.max
+    result[np.asarray(x < low)] = limits.min
+    return result
+
+
+def float64_to_bfloat16(x: Any) -> Array:
+    """Round once: through a float32 that is rounded to odd, so that the second rounding sees what the first cut off."""
+    x = np.asarray(x)
+    near = np.asarray(x.astype(np.float32))
+    bits = near.view(np.uint32)
+    inexact = np.not_equal(near.astype(np.float64), x) & np.isfinite(near)
+    # Toward zero first (one step back where rounding went outward), then the last bit is set if anything was cut off.
+    outward = inexact & (np.abs(near.astype(np.float64)) > np.abs(x))
+    odd = np.where(inexact, (bits - outward.astype(np.uint32)) | np.uint32(1), bits)
+    return np.asarray(odd).view(np.float32).astype(ml_dtypes.bfloat16)
+
+
+# --- arithmetic
+
+
+def truncate_divide(x: Any, y: Any) -> Array:
+    """Integer division rounding toward zero; by zero 0."""
+    quotient = np.asarray(np.floor_divide(x, y))
+    if quotient.dtype.kind == "u":
+        return quotient
+    raised = np.logical_and(np.fmod(x, y) != 0, np.less(x, 0) != np.less(y, 0))
+    return np.add(quotient, raised, dtype=quotient.dtype)
+
+
+def shift_left(x: Any, y: Any) -> Array:
+    """Bits moved up; by the width or more (negative amounts count as unsigned ones) 0."""
+    x, amount, bits = _shift_operands(x, y)
+    moved = np.left_shift(x.view(_BITS[x.itemsize]), np.minimum(amount, bits - 1))
+    return np.where(amount < bits, moved, moved.dtype.type(0)).view(x.dtype)
+
+
+def shift_right_logical(x: Any, y: Any) -> Array:
+    """Bits moved down, zeros coming in; by the width or more 0."""
+    x, amount, bits = _shift_operands(x, y)
+    moved = np.right_shift(x.view(_BITS[x.itemsize]), np.minimum(amount, bits - 1))
+    return np.where(amount < bits, moved, moved.dtype.type(0)).view(x.dtype)
+
+
+def shift_right_arithmetic(x: Any, y: Any) -> Array:
+    """Bits moved down, the sign coming in; of unsigned integers as :func:`shift_right_logical`."""
+    x, amount, bits = _shift_operands(x, y)
+    if x.dtype.kind == "u":
+        return shift_right_logical(x, y)
+    return np.right_shift(x, np.minimum(amount, bits - 1).view(x.dtype))
+
+
+def _shift_operands(x: Any, y: Any) -> tuple[Array, Array, Any]:
+    x, y = np.asarray(x), np.asarray(y)
+    amount = y.view(_BITS[y.itemsize])
+    return x, amount, amount.dtype.type(x.itemsize * 8)
+
+
+# --- the error function
+#
+# float64: W. J. Cody, "Rational Chebyshev approximations for the error function", Math. Comp. 23 (1969), 631-637, with
+# the coefficients of his SPECFUN routine CALERF. float32: the odd rational function on [-4, 4] that Eigen uses.
+
+_NEAR_P: Final = (1.85777706184603153e-1, 3.16112374387056560e0, 1.13864154151050156e2, 3.77485237685302021e2, 3.20937758913846947e3)
+_NEAR_Q: Final = (1.0, 2.36012909523441209e1, 2.44024637934444173e2, 1.28261652607737228e3, 2.84423683343917062e3)
+_FAR_P: Final = (
+    2.15311535474403846e-8, 5.64188496988670089e-1, 8.88314979438837594e0, 6.61191906371416295e1, 2.98635138197400131e2,
+    8.81952221241769090e2, 1.71204761263407058e3, 2.05107837782607147e3, 1.23033935479799725e3,
+)  # fmt: skip
+_FAR_Q: Final = (
+    1.0, 1.57449261107098347e1, 1.17693950891312499e2, 5.37181101862009858e2, 1.62138957456669019e3,
+    3.29079923573345963e3, 4.36261909014324716e3, 3.43936767414372164e3, 1.23033935480374942e3,
+)  # fmt: skip
+_SINGLE_P: Final = (
+    -2.72614225801306e-10, 2.77068142495902e-08, -2.10102402082508e-06, -5.69250639462346e-05,
+    -7.34990630326855e-04, -2.95459980854025e-03, -1.60960333262415e-02,
+)  # fmt: skip
+_SINGLE_Q: Final = (-1.45660718464996e-05, -2.13374055278905e-04, -1.68282697438203e-03, -7.37332916720468e-03, -1.42647390514189e-02)
+
+
+def erf(x: Any) -> Array:
+    """The error function, to about 1e-16 in float64, 4e-7 in float32, and the nearest value in half precision."""
+    x = np.asarray(x)
+    if x.dtype == np.float64:
+        return _erf_double(x)
+    single = x.astype(np.float32, copy=False)
+    bounded = np.clip(single, np.float32(-4), np.float32(4))
+    square = np.asarray(np.square(bounded))
+    result = np.multiply(bounded, _polynomial(_SINGLE_P, square))
+    result = np.divide(result, _polynomial(_SINGLE_Q, square))
+    return np.clip(result, np.float32(-1), np.float32(1)).astype(x.dtype, copy=False)
+
+
+def _erf_double(x: Array) -> Array:
+    size = np.abs(x)
+    far = np.asarray(np.minimum(size, 6.0))  # from there on it is 1 to the last bit
+    tail = np.exp(-far * far) * _polynomial(_FAR_P, far) / _polynomial(_FAR_Q, far)
+    square = np.asarray(np.square(np.minimum(size, 0.5)))
+    near = x * _polynomial(_NEAR_P, square) / _polynomial(_NEAR_Q, square)
+    return np.asarray(np.where(size <= 0.46875, near, np.copysign(1.0 - tail, x)))
+
+
+def _polynomial(coefficients: tuple[float, ...], x: Array) -> Array:
+    """Horner's scheme, the highest power first."""
+    result = np.full(x.shape, coefficients[0], x.dtype)
+    for coefficient in coefficients[1:]:
+        np.multiply(result, x, out=result)
+        np.add(result, x.dtype.type(coefficient), out=result)
+    return result
+
+
+# --- random bits
+
+_ROTATIONS: Final = ((13, 15, 26, 6), (17, 29, 16, 24))
+_PARITY: Final = np.uint32(0x1BD11BDA)
+
+
+def threefry2x32(key0: Any, key1: Any, counter0: Any, counter1: Any, shape: tuple[int, ...]) -> tuple[Array, Array]:
+    """Threefry-2x32 with 20 rounds (J. Salmon and others, SC 2011); operands broadcast to ``shape``."""
+    keys = (key0, key1, np.bitwise_xor(np.bitwise_xor(key0, key1), _PARITY))
+    x0, x1, high = (np.empty(shape, np.uint32) for _ in range(3))
+    np.add(counter0, key0, out=x0)
+    np.add(counter1, key1, out=x1)
+    for group in range(5):
+        for bits in _ROTATIONS[group % 2]:
+            np.add(x0, x1, out=x0)
+            np.left_shift(x1, np.uint32(bits), out=high)
+            np.right_shift(x1, np.uint32(32 - bits), out=x1)
+            np.bitwise_or(x1, high, out=x1)
+            np.bitwise_xor(x1, x0, out=x1)
+        np.add(x0, keys[(group + 1) % 3], out=x0)
+        np.add(x1, keys[(group + 2) % 3], out=x1)
+        np.add(x1, np.uint32(group + 1), out=x1)
+    return x0, x1
+
+
+# --- padding, gathering, scattering
+
+
+def pad(x: Any, shape: tuple[int, ...], place: tuple[slice, ...], value: Any) -> Array:
+    """An array of one value with ``x`` at a place."""
+    out = np.full(shape, value)
+    out[place] = x
+    return out
+
+
+def indices_in_range(indices: Array, length: int) -> Array:
+    """Indices as intp, clamped to ``0 .. length - 1``."""
+    if indices.dtype == np.uint64:
+        indices = np.minimum(indices, np.uint64(max(length - 1, 0)))
+    return np.clip(indices.astype(np.intp, copy=False), 0, max(length - 1, 0))
+
+
+def flat_places(indices: Array, lead: tuple[int, ...], batch_dims: int) -> Array:
+    """The row number of each place, with the batch and indexed dimensions (``lead``) taken as one, in row-major order."""
+    rows = np.zeros((1,) * (indices.ndim - 1), np.intp)
+    for dim, length in enumerate(lead):
+        if dim < batch_dims:
+            numbers = np.arange(length).reshape([length if each == dim else 1 for each in range(indices.ndim - 1)])
+        else:
+            numbers = indices_in_range(indices[..., dim - batch_dims], length)
+        rows = rows * length + numbers
+    return np.broadcast_to(rows, indices.shape[:-1]).reshape(-1)
+
+
+def gather(x: Array, indices: Array, order: tuple[int, ...], lead: int, batch_dims: int, back: tuple[int, ...]) -> Array:
+    """Rows of ``x`` at computed places.
+
+    Args:
+        order: ``x``'s dimensions: batch, indexed, before, after.
+        lead: how many of them are batch or indexed ones.
+        back: the order that turns (batch, places, before, after) into the result.
+    """
+    moved = x.transpose(order)
+    leading, rest = moved.shape[:lead], moved.shape[lead:]
+    rows = flat_places(indices, leading, batch_dims)
+    if rows.size:
+        taken = moved.reshape(-1, *rest).take(rows, axis=0)
+    else:
+        taken = np.empty((0, *rest), x.dtype)
+    return taken.reshape(*indices.shape[:-1], *rest).transpose(back)
+
+
+_COMBINE: Final = {"add": np.add, "mul": np.multiply, "min": np.minimum, "max": np.maximum}
+
+
+def scatter(
+    x: Array, indices: Array, updates: Array, order: tuple[int, ...], lead: int, batch_dims: int, back: tuple[int, ...], mode: str
+) -> Array:
+    """``x`` with updates combined into rows at computed places; arguments as for :func:`gather`. Half precision adds up in float32."""
+    wide = np.dtype(np.float32) if x.dtype.kind in "fV" and x.dtype.itemsize == 2 else x.dtype
+    out = np.array(x.transpose(order), dtype=wide, order="C", copy=True)
+    rows = flat_places(indices, out.shape[:lead], batch_dims)
+    values = updates.transpose(np.argsort(back)).astype(wide, copy=False)
+    inner = int(np.prod(out.shape[lead:], dtype=int))
+    if rows.size and inner:
+        # ufunc.at is fastest on one dimension, and NumPy writes repeated places of one-dimensional indices in order.
+        if inner > 1 and mode != "set":
+            rows = (rows[:, None] * inner + np.arange(inner)).reshape(-1)
+        flat = out.reshape(-1, inner) if mode == "set" else out.reshape(-1)
+        if mode == "set":
+            flat[rows] = values.reshape(-1, inner)
+        else:
+            _COMBINE[mode].at(flat, rows, np.ascontiguousarray(values).reshape(-1))
+    return out.astype(x.dtype, copy=False).transpose(np.argsort(order))

@@ -1,0 +1,150 @@
+"""Moving, repeating, selecting and adding elements. Most of these are views."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from slope import dtypes
+from slope_backend_numpy.lower.elementwise import Rule
+
+if TYPE_CHECKING:
+    from slope.extend import DType
+    from slope_backend_numpy.codegen import Context, Value
+
+Dims = tuple[int, ...]
+
+LONGEST_DOT: Final = 16384
+"""Elements up to which a sum is formed by BLAS as a product with ones: twice to five times as fast as ``np.add.reduce``,
+whose pairwise sums are the more exact ones when there are many."""
+
+
+def reshape(context: Context, x: Value, *, shape: Dims) -> Value:
+    if x.number is not None or (x.is_full and shape == x.shape):
+        return context.same(x)
+    return context.view(x, f"np.reshape({context.full(x)}, {shape})", whole=x.is_full)
+
+
+def permute(context: Context, x: Value, *, dims: Dims) -> Value:
+    if x.number is not None or dims == tuple(range(len(dims))):
+        return context.same(x)
+    x = context.aligned(x)
+    return context.view(x, f"{x.code}.transpose({dims})", whole=True, shape=tuple(x.shape[dim] for dim in dims))
+
+
+def broadcast(context: Context, x: Value, *, shape: Dims, dims: Dims) -> Value:
+    """No elements are repeated: the result is narrow."""
+    if x.number is not None or not dims:
+        return context.same(x)
+    x = context.aligned(x)
+    places = [1] * len(shape)
+    for dim, length in zip(dims, x.shape, strict=True):
+        places[dim] = length
+    narrow = tuple(places[dims[0] :])  # NumPy puts leading dimensions in front by itself
+    if narrow == x.shape:
+        return context.same(x)
+    return context.view(x, f"np.reshape({x.code}, {narrow})", whole=True, shape=narrow)
+
+
+def sum_(context: Context, x: Value, *, dim: Dims) -> Value:
+    if not dim:
+        return context.same(x)
+    wide = dtypes.accumulator(x.dtype)
+    fast = _sum_as_product(context, x, dim)
+    if fast is not None:
+        return fast
+    code = f"np.add.reduce({context.full(x)}, axis={axes(dim, x)}, dtype={context.dtype_code(x.dtype)})"
+    if wide is not x.dtype:
+        return context.cast(context.fresh(code.replace(f"dtype={context.dtype_code(x.dtype)}", "dtype=np.float32"), context.type.with_dtype(wide)), x.dtype)
+    return context.fresh(code)
+
+
+def axes(dim: Dims, x: Value) -> Any:
+    """The ``axis`` argument that reduces these dimensions."""
+    return dim[0] if len(dim) == 1 else None if len(dim) == x.type.ndim else dim
+
+
+def _sum_as_product(context: Context, x: Value, dim: Dims) -> Value | None:
+    """Sums over all leading or over all trailing dimensions of a float32 or float64 tensor, as a product with ones."""
+    rank, count = x.type.ndim, len(dim)
+    if x.dtype.name not in ("float32", "float64") or not x.is_full or count == rank or x.type.size == 0:
+        return None
+    leading, trailing = dim == tuple(range(count)), dim == tuple(range(rank - count, rank))
+    length = math.prod(x.shape[each] for each in dim)
+    if not (leading or trailing) or length > LONGEST_DOT:
+        return None
+    ones = context.constant(np.ones(length, x.dtype.numpy), "ones")
+    matrix, kept = x.code, context.type.shape
+    if rank > 2:
+        matrix = f"np.reshape({x.code}, {(length, -1) if leading else (-1, length)})"
+    code = f"np.matmul({ones}, {matrix})" if leading else f"np.matmul({matrix}, {ones})"
+    return context.fresh(code if len(kept) == 1 else f"np.reshape({code}, {kept})")
+
+
+def cast(context: Context, x: Value, *, dtype: DType) -> Value:
+    if dtype is x.dtype:
+        return context.same(x)
+    target = context.dtype_code(dtype)
+    if x.dtype.is_floating_point and dtype.is_integer:
+        code = f"kernels.float_to_integer({x.code}, np.dtype({target}))"
+    elif x.dtype.name == "float64" and dtype.name == "bfloat16":
+        code = f"kernels.float64_to_bfloat16({x.code})"
+    elif dtype.kind == "b":
+        code = f"np.not_equal({x.code}, {context.scalar(0, x.dtype).code})"
+    else:
+        code = f"{x.code}.astype({target})"
+    return context.fresh(code, shape=x.shape)
+
+
+def pad(context: Context, x: Value, *, low: Dims, high: Dims, interior: Dims, value: Any) -> Value:
+    place = []
+    for length, before, between in zip(x.type.shape, low, interior, strict=True):
+        used = length + (length - 1) * between if length else 0
+        place.append(slice(before, before + used, between + 1))
+    fill = context.scalar(value, x.dtype).code
+    return context.fresh(f"kernels.pad({x.code}, {context.type.shape}, {context.constant(tuple(place), 'place')}, {fill})")
+
+
+def slice_(context: Context, x: Value, *, start: Dims, stop: Dims, step: Dims) -> Value:
+    if x.number is not None or context.type.shape == x.type.shape:
+        return context.same(x)
+    x = context.aligned(x)
+    parts, shape = [], []
+    for first, last, stride, length, total, kept in zip(start, stop, step, x.shape, x.type.shape, context.type.shape, strict=True):
+        narrow = length != total and kept != 0
+        parts.append(":" if narrow or (first, last, stride) == (0, total, 1) else f"{first}:{last}" + (f":{stride}" if stride > 1 else ""))
+        shape.append(1 if narrow else kept)
+    if any(length != total and kept == 0 for length, total, kept in zip(x.shape, x.type.shape, context.type.shape, strict=True)):
+        return context.view(x, f"{context.full(x)}[{_slices(start, stop, step)}]", whole=False)
+    return context.view(x, f"{x.code}[{', '.join(parts)}]", whole=False, shape=tuple(shape))
+
+
+def _slices(start: Dims, stop: Dims, step: Dims) -> str:
+    return ", ".join(f"{first}:{last}:{stride}" for first, last, stride in zip(start, stop, step, strict=True))
+
+
+def flip(context: Context, x: Value, *, dims: Dims) -> Value:
+    if x.number is not None or not dims:
+        return context.same(x)
+    x = context.aligned(x)
+    parts = ["::-1" if dim in dims and x.shape[dim] != 1 else ":" for dim in range(x.type.ndim)]
+    return context.view(x, f"{x.code}[{', '.join(parts)}]", whole=True, shape=x.shape)
+
+
+def concatenate(context: Context, *xs: Value, dim: int) -> Value:
+    return context.fresh(f"np.concatenate(({', '.join(context.full(x) for x in xs)},), axis={dim})")
+
+
+LOWERINGS: Final[dict[str, Rule]] = {
+    "reshape": reshape,
+    "permute": permute,
+    "broadcast": broadcast,
+    "sum": sum_,
+    "cast": cast,
+    "interior_pad": pad,
+    "slice": slice_,
+    "flip": flip,
+    "concatenate": concatenate,
+}

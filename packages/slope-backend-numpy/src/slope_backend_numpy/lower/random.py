@@ -1,0 +1,18 @@
+"""Random bits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from slope_backend_numpy.lower.elementwise import Rule
+
+if TYPE_CHECKING:
+    from slope_backend_numpy.codegen import Context, Value
+
+
+def threefry2x32(context: Context, key0: Value, key1: Value, counter0: Value, counter1: Value) -> tuple[Value, Value]:
+    operands = ", ".join(each.code for each in (key0, key1, counter0, counter1))
+    return context.fresh_pair(f"kernels.threefry2x32({operands}, {context.type.shape})")
+
+
+LOWERINGS: Final[dict[str, Rule]] = {"threefry2x32": threefry2x32}

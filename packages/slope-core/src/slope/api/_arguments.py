@@ -1,0 +1,77 @@
+"""From user's arguments to tensors and back: what jit, grad, vmap and the others share."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from slope.core.tensor import Tensor
+from slope.core.types import TensorType, type_of_array
+from slope.dtypes import bool_, default_dtype, float32, int64
+from slope.errors import ArgumentError, Source
+from slope.ops import cast
+from slope.tree import leaf_paths
+
+
+def function_name(function: Callable[..., Any]) -> str:
+    """The name that messages call a function by."""
+    return getattr(function, "__name__", None) or type(function).__name__
+
+
+def tensor_leaf(leaf: Any, user: str, path: str = "") -> Tensor:
+    """A leaf as a tensor: numbers and NumPy arrays are converted, Python floats to float32.
+
+    Raises:
+        ArgumentError: it is neither tensor, number nor NumPy array.
+    """
+    if isinstance(leaf, Tensor):
+        return cast(leaf, dtype=default_dtype(leaf.dtype.kind)) if leaf.weak else leaf
+    if isinstance(leaf, np.ndarray):
+        return Tensor(type_of_array(leaf), host=np.array(leaf))
+    if isinstance(leaf, np.generic):
+        array = np.asarray(leaf)
+        return Tensor(type_of_array(array), host=array)
+    for kind, dtype in ((bool, bool_), (int, int64), (float, float32)):
+        if isinstance(leaf, kind):
+            return Tensor(TensorType((), dtype), host=np.asarray(leaf, dtype.numpy))
+    raise ArgumentError(
+        f"{user} takes pytrees of tensors, numbers and NumPy arrays; {path or 'a leaf'} is a {type(leaf).__name__} ({leaf!r:.80}). "
+        f"Convert it with slope.tensor, or register its class with slope.register_node."
+    )
+
+
+def tensor_leaves(leaves: Sequence[Any], tree: Any, user: str, what: str) -> list[Tensor]:
+    """All leaves as tensors; see :func:`tensor_leaf`."""
+    try:
+        return [tensor_leaf(leaf, user) for leaf in leaves]
+    except ArgumentError:
+        paths = leaf_paths(tree)
+        return [tensor_leaf(leaf, user, f"{what}{path}") for leaf, path in zip(leaves, paths, strict=True)]
+
+
+def output_leaves(leaves: Sequence[Any], tree: Any, user: str) -> list[Tensor]:
+    """The leaves of a function's result as tensors.
+
+    Raises:
+        ArgumentError: one is no tensor or number; the message says which.
+    """
+    return tensor_leaves(leaves, tree, user, "the result")
+
+
+def positional_names(function: Callable[..., Any]) -> list[str]:
+    """The names of a function's positional parameters; empty if it cannot be inspected."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return []
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return [parameter.name for parameter in parameters if parameter.kind in kinds]
+
+
+def definition(function: Callable[..., Any]) -> Source | None:
+    """Where a function is defined, for messages."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    return None if code is None else Source(code.co_filename, code.co_firstlineno, function_name(function))

@@ -1,0 +1,473 @@
+"""jit: trace a function once for each structure and types of its arguments, compile it, and call the executable."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import logging
+import sys
+import threading
+import types
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+from optree import PyTreeSpec
+
+from slope.api._arguments import definition, function_name, positional_names
+from slope.compile import Compiled, Options, common_device, compile_program, log_jit, refuse_tracer
+from slope.control.call import call
+from slope.core.program import Literal, Program, ProgramTrace, Var
+from slope.core.tensor import Splat, Tensor, Tracer
+from slope.core.trace import EVAL, current_trace, use_trace
+from slope.core.types import TensorType, type_of_array
+from slope.devices import CPU, Device
+from slope.dtypes import DType, float32, float64, int64, uint32
+from slope.errors import ArgumentError, boundary
+from slope.functions.random import JitScope, current_scope, use_scope
+from slope.ops import cast
+from slope.passes import optimize
+from slope.plugins.selection import current_backend
+from slope.tree import is_leaf, leaf_paths, tree_flatten, tree_unflatten, typed_key
+
+logger = logging.getLogger("slope.jit")
+
+# What a leaf is to a compiled call.
+TENSOR: Final = 0
+WEAK_FLOAT: Final = 1
+WEAK_INT: Final = 2
+STATIC: Final = 3
+ARRAY: Final = 4
+
+_WEAK: Final[dict[int, DType]] = {WEAK_FLOAT: float64, WEAK_INT: int64}
+_numbers: dict[TensorType, int] = {}  # a small int for each type: keys made of ints compare fastest
+
+
+def _number(tensor_type: TensorType) -> int:
+    number = _numbers.get(tensor_type)
+    if number is None:
+        number = _numbers.setdefault(tensor_type, len(_numbers))
+    return number
+
+
+def _signature(leaf: Any) -> Any:
+    """What of a leaf decides the program: its type, weakness and device, or the value of a static leaf."""
+    kind = type(leaf)
+    if kind is Tensor or isinstance(leaf, Tensor):
+        if leaf.weak and leaf.type.shape == ():
+            return "float" if leaf.dtype.kind == "f" else "int"
+        number = _number(leaf.type)
+        return number if leaf.device is CPU or leaf.device == CPU else (number, leaf.device)
+    if kind is float or isinstance(leaf, (float, np.floating)):
+        return "float"
+    if kind is bool or kind is str or isinstance(leaf, np.bool_):
+        return (kind, leaf)
+    if kind is int or isinstance(leaf, (int, np.integer)):
+        return "int"
+    if isinstance(leaf, np.ndarray):
+        return _number(type_of_array(leaf))
+    return None
+
+
+def _kind(leaf: Any, signature: Any) -> int:
+    if signature == "float":
+        return WEAK_FLOAT
+    if signature == "int":
+        return WEAK_INT
+    if isinstance(signature, tuple) and not isinstance(leaf, Tensor):
+        return STATIC
+    return TENSOR if isinstance(leaf, Tensor) else ARRAY
+
+
+class _Entry:
+    """A traced and compiled specialization of a function."""
+
+    __slots__ = ("compiled", "constants", "draws", "in_kinds", "out_plan", "out_structure", "program")
+
+    def __init__(self, program: Program, constants: list[Tensor], in_kinds: list[int], out_plan: list[tuple[int, Any]], out_structure: PyTreeSpec, draws: bool) -> None:
+        self.program = program
+        self.constants = constants
+        self.in_kinds = in_kinds
+        # For each result leaf: (0, number of an output), (1, number of an argument leaf), (2, a value), (3, a weak output).
+        self.out_plan = out_plan
+        self.out_structure = out_structure
+        self.draws = draws
+        self.compiled: Compiled | None = None
+
+    def results(self, outs: Sequence[Tensor], leaves: Sequence[Any]) -> Any:
+        """The result pytree."""
+        values: list[Any] = []
+        for how, what in self.out_plan:
+            if how == 0:
+                values.append(outs[what])
+            elif how == 1:
+                values.append(leaves[what])
+            elif how == 2:
+                values.append(what)
+            else:
+                outs[what].weak = True
+                values.append(outs[what])
+        return tree_unflatten(self.out_structure, values)
+
+
+class Lowered:
+    """A function specialized to arguments and compiled: what it became.
+
+    Attributes:
+        program: the traced program after the passes; print it to read it, as Python that runs.
+    """
+
+    def __init__(self, entry: _Entry, compiled: Compiled) -> None:
+        self._entry = entry
+        self._compiled = compiled
+        self.program: Program = optimize(entry.program)
+
+    @property
+    def code(self) -> str:
+        """The backend's own text of it: Python source, StableHLO, an ONNX graph."""
+        return self._compiled.executable.code
+
+    def cost(self) -> Any:
+        """Operations, bytes and peak memory of the program."""
+        return self.program.cost()
+
+    def __repr__(self) -> str:
+        return f"<lowered {self.program.name}: {len(self.program.instrs)} instructions for {self._compiled.backend.name}>"
+
+
+class Jit:
+    """A compiled function; made by :func:`jit`."""
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        static_argnums: Sequence[int],
+        static_argnames: Sequence[str],
+        options: Options,
+    ) -> None:
+        self._bound: tuple[Any, ...] = ()
+        owner = getattr(function, "__self__", None)
+        if isinstance(function, types.MethodType) and _is_node(owner):
+            self._bound, function = (owner,), function.__func__
+            static_argnums = [number + 1 for number in static_argnums]
+        elif _is_node(function):
+            self._bound, function = (function,), type(function).__call__
+            static_argnums = [number + 1 for number in static_argnums]
+        functools.update_wrapper(self, function, updated=())
+        self.function = function
+        self.options = options
+        self._static_numbers, self._static_names = _statics(function, static_argnums, static_argnames)
+        self._entries: dict[Any, _Entry] = {}
+        self._lock = threading.RLock()
+        self.__name__ = function_name(function)
+
+    @property
+    def compile_count(self) -> int:
+        """For how many structures and types of arguments it has been compiled."""
+        return len(self._entries)
+
+    def clear_cache(self) -> None:
+        """Forget all compiled programs."""
+        with self._lock:
+            self._entries.clear()
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        """As a method: the instance is the first argument."""
+        return self if instance is None else types.MethodType(self, instance)
+
+    def __repr__(self) -> str:
+        return f"<jit {self.__name__}: {len(self._entries)} programs>"
+
+    @boundary
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        entry, leaves = self._entry(args, kwargs)
+        if current_trace() is not EVAL:
+            return self._bind(entry, leaves)
+        compiled = entry.compiled or self._compiled(entry, leaves)
+        handles = _handles(entry.in_kinds, leaves, compiled)
+        if not entry.draws:
+            return entry.results(compiled.run(handles), leaves)
+        scope = current_scope()
+        with scope.lock:
+            outs = compiled.run([*handles, scope.key.handle(compiled.backend)])
+            scope.key = outs.pop()
+        return entry.results(outs, leaves)
+
+    def lower(self, *args: Any, **kwargs: Any) -> Lowered:
+        """Trace and compile for these arguments, without running.
+
+        Returns:
+            An object with ``.program`` and ``.code``.
+        """
+        entry, leaves = self._entry(args, kwargs)
+        return Lowered(entry, self._compiled(entry, leaves))
+
+    def trace(self, *args: Any, **kwargs: Any) -> Program:
+        """The program for these arguments as it was traced, before all passes."""
+        return self._entry(args, kwargs)[0].program
+
+    # --- finding or making the program
+
+    def _entry(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[_Entry, list[Any]]:
+        args = self._bound + args if self._bound else args
+        static: Any = None
+        if self._static_numbers or self._static_names:
+            args, kwargs, static = self._split(args, kwargs)
+        leaves, structure = tree_flatten((args, kwargs))
+        signatures = tuple([_signature(leaf) for leaf in leaves])
+        backend = self.options.backend or current_backend()
+        key = (structure, signatures, backend, static and static[1])
+        entry = self._entries.get(key)
+        if entry is None:
+            with self._lock:
+                entry = self._entries.get(key)
+                if entry is None:
+                    entry = self._trace(leaves, structure, signatures, static and static[0], (args, kwargs), key)
+        return entry, leaves
+
+    def _split(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any], Any]:
+        """The arguments that are not static, and ``((static by number, static by name), their key)``."""
+        by_number = {number: args[number] for number in self._static_numbers if number < len(args)}
+        by_name = {name: kwargs[name] for name in self._static_names if name in kwargs}
+        try:
+            key = typed_key((by_number, by_name))
+        except ArgumentError as error:
+            raise ArgumentError(f"jit of {self.__name__}: {error}") from None
+        rest = tuple(arg for number, arg in enumerate(args) if number not in by_number)
+        return rest, {name: value for name, value in kwargs.items() if name not in by_name}, ((by_number, by_name), key)
+
+    def _trace(self, leaves: list[Any], structure: PyTreeSpec, signatures: tuple[Any, ...], static: Any, tree: Any, key: Any) -> _Entry:
+        self._refuse_strange(leaves, signatures, tree)
+        self._explain(key, tree)
+        trace = ProgramTrace(current_trace(), self.__name__, definition(self.function))
+        in_kinds = [_kind(leaf, signature) for leaf, signature in zip(leaves, signatures, strict=True)]
+        scope = JitScope(lambda: trace.new_input(_KEY_TYPE))
+        try:
+            with use_trace(trace), use_scope(scope):
+                inputs = [_traced_leaf(trace, leaf, kind) for leaf, kind in zip(leaves, in_kinds, strict=True)]
+                args, kwargs = tree_unflatten(structure, inputs)
+                result = self._call(args, kwargs, static)
+                out_leaves, out_structure = tree_flatten(result)
+                entry = self._finish(trace, inputs, in_kinds, out_leaves, out_structure, scope)
+        finally:
+            trace.alive = False
+        if not any(isinstance(constant, Tracer) for constant in entry.constants):
+            self._entries[key] = entry  # a trace that captured tracers of an outer one is good for this call only
+        return entry
+
+    def _call(self, args: Any, kwargs: dict[str, Any], static: Any) -> Any:
+        if static is not None:
+            by_number, by_name = static
+            rest = iter(args)
+            count = len(args) + len(by_number)
+            args = [by_number[number] if number in by_number else next(rest) for number in range(count)]
+            kwargs = {**kwargs, **by_name}
+        return self.function(*args, **kwargs)
+
+    def _finish(self, trace: ProgramTrace, inputs: list[Any], in_kinds: list[int], out_leaves: list[Any], out_structure: PyTreeSpec, scope: JitScope) -> _Entry:
+        positions = {id(leaf): number for number, leaf in enumerate(inputs) if isinstance(leaf, Tensor)}
+        outputs: list[Tensor] = []
+        places: dict[Any, int] = {}
+        plan: list[tuple[int, Any]] = []
+        for leaf in out_leaves:
+            if not isinstance(leaf, Tensor):
+                plan.append((2, leaf))
+            elif id(leaf) in positions:
+                plan.append((1, positions[id(leaf)]))
+            else:
+                weak = leaf.weak and leaf.shape == ()
+                tensor = cast(leaf, dtype=float32) if weak and leaf.dtype is float64 else leaf
+                atom = trace.atom(tensor, f"the result of {self.__name__}")
+                place = places.setdefault(atom if isinstance(atom, Var) else _literal_key(atom), len(outputs))
+                if place == len(outputs):
+                    outputs.append(tensor)
+                plan.append((3 if weak else 0, place))
+        if scope.used:
+            outputs.append(scope.key)
+        program = trace.finish(outputs, self.__name__)
+        closed = Program([*program.inputs, *(var for var, _ in program.constants)], (), program.instrs, program.outputs, program.name)
+        constants = [value for _, value in program.constants]
+        return _Entry(closed, constants, in_kinds, plan, out_structure, scope.used)
+
+    def _compiled(self, entry: _Entry, leaves: Sequence[Any]) -> Compiled:
+        tensors = [leaf for leaf, kind in zip(leaves, entry.in_kinds, strict=True) if kind == TENSOR]
+        for tensor in tensors:
+            refuse_tracer(tensor, f"jit of {self.__name__}")
+        device: Device = common_device([*tensors, *entry.constants], f"jit of {self.__name__}")
+        compiled = compile_program(entry.program, device, self.options)
+        if entry.constants:
+            compiled = Compiled(compiled.program, entry.constants, compiled.backend, compiled.device, compiled.executable)
+        entry.compiled = compiled
+        return compiled
+
+    def _bind(self, entry: _Entry, leaves: Sequence[Any]) -> Any:
+        """Under another transform: one operator that calls the program."""
+        operands: list[Tensor] = []
+        for leaf, kind in zip(leaves, entry.in_kinds, strict=True):
+            if kind == TENSOR:
+                operands.append(leaf)
+            elif kind == ARRAY:
+                operands.append(Tensor(type_of_array(leaf), host=np.array(leaf)))
+            elif kind in _WEAK:
+                dtype = _WEAK[kind]
+                operands.append(cast(leaf, dtype=dtype) if isinstance(leaf, Tensor) else Splat(leaf, TensorType((), dtype)))
+        scope = current_scope()
+        if entry.draws:
+            operands.append(scope.key)
+        outs = list(call(*operands, *entry.constants, program=entry.program, options=self.options))
+        if entry.draws:
+            scope.key = outs.pop()
+        return entry.results(outs, leaves)
+
+    # --- messages
+
+    def _refuse_strange(self, leaves: Sequence[Any], signatures: Sequence[Any], tree: Any) -> None:
+        for number, (leaf, signature) in enumerate(zip(leaves, signatures, strict=True)):
+            if signature is None:
+                path = leaf_paths(tree)[number]
+                raise ArgumentError(
+                    f"jit of {self.__name__}: the argument{path} is a {type(leaf).__name__} ({leaf!r:.80}), which is neither a tensor, a number, a NumPy "
+                    f"array, a bool, a string nor a pytree of those. Name it in static_argnums= or static_argnames=, or register its class with slope.register_node."
+                )
+
+    def _explain(self, key: Any, tree: Any) -> None:
+        """Log why a function that has programs already needs another."""
+        if not self._entries or not (logger.isEnabledFor(logging.INFO) or log_jit()):
+            return
+        reasons = min((_differences(old, key, tree) for old in self._entries), key=len)
+        message = f"jit of {self.__name__} compiles again (program {len(self._entries) + 1}): {'; '.join(reasons)}"
+        logger.info("%s", message)
+        if log_jit():
+            print(f"# {message}", file=sys.stderr)  # noqa: T201  # what LOG_JIT=1 asks for
+
+
+_KEY_TYPE: Final = TensorType((2,), uint32)
+
+
+def _is_node(value: Any) -> bool:
+    """Whether a value is a pytree node of a registered class, such as a module."""
+    return value is not None and not is_leaf(value)
+
+
+def _statics(function: Callable[..., Any], numbers: Sequence[int], names: Sequence[str]) -> tuple[frozenset[int], frozenset[str]]:
+    """Static arguments by number and by name, each completed by the other."""
+    known = positional_names(function)
+    for name in names:
+        if known and name not in known and not _takes_keyword(function, name):
+            raise ArgumentError(f"jit of {function_name(function)}: static_argnames names {name!r}, and its arguments are {', '.join(known)}.")
+    count = len(known)
+    positions = [number + count if number < 0 else number for number in numbers]
+    by_name = {known.index(name) for name in names if name in known}
+    by_number = {known[number] for number in positions if number < count}
+    return frozenset(positions) | by_name, frozenset(names) | by_number
+
+
+def _takes_keyword(function: Callable[..., Any], name: str) -> bool:
+    parameters = inspect.signature(function).parameters
+    return name in parameters or any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values())
+
+
+def _literal_key(literal: Any) -> Any:
+    assert isinstance(literal, Literal)
+    return literal.key()
+
+
+def _traced_leaf(trace: ProgramTrace, leaf: Any, kind: int) -> Any:
+    if kind == STATIC:
+        return leaf
+    if kind in _WEAK:
+        tracer = trace.new_input(TensorType((), _WEAK[kind]))
+        tracer.weak = True
+        return tracer
+    return trace.new_input(leaf.type if kind == TENSOR else type_of_array(leaf))
+
+
+def _handles(kinds: Sequence[int], leaves: Sequence[Any], compiled: Compiled) -> list[Any]:
+    """What the executable takes: the handles of the leaves that are not static."""
+    backend, device = compiled.backend, compiled.device
+    handles: list[Any] = []
+    for kind, leaf in zip(kinds, leaves, strict=True):
+        if kind == TENSOR:
+            if type(leaf) is not Tensor:
+                refuse_tracer(leaf, "a compiled function")
+            handles.append(leaf._handle if leaf._backend is backend else leaf.handle(backend))  # noqa: SLF001  # the hot path of every compiled call
+        elif kind == WEAK_FLOAT:
+            handles.append(backend.scalar(float(leaf), float64, device))
+        elif kind == WEAK_INT:
+            handles.append(backend.scalar(_int64(leaf), int64, device))
+        elif kind == ARRAY:
+            handles.append(backend.from_host(leaf, device))
+    return handles
+
+
+def _int64(value: Any) -> int:
+    number = int(value)
+    if not -(2**63) <= number < 2**63:
+        raise ArgumentError(f"the Python int {number} does not fit int64; pass a tensor of another dtype, or name the argument in static_argnums=.")
+    return number
+
+
+def _differences(old: Any, new: Any, tree: Any) -> list[str]:
+    """In words, what of two keys of the cache differs."""
+    reasons: list[str] = []
+    if old[0] != new[0]:
+        reasons.append(f"the structure of the arguments is new: {new[0]} instead of {old[0]}")
+    elif old[1] != new[1]:
+        for path, before, now in zip(leaf_paths(tree), old[1], new[1], strict=True):
+            if before != now:
+                reasons.append(f"argument{path} is {_described(now)} instead of {_described(before)}")
+    if old[2] != new[2]:
+        reasons.append("the backend is another one")
+    if old[3] != new[3]:
+        reasons.append(f"static arguments are {new[3]} instead of {old[3]}")
+    return reasons
+
+
+def _described(signature: Any) -> str:
+    if isinstance(signature, int):
+        return str(next(each for each, number in _numbers.items() if number == signature))
+    if isinstance(signature, tuple) and isinstance(signature[0], int):
+        return f"{_described(signature[0])} on {signature[1]}"
+    if isinstance(signature, tuple):
+        return repr(signature[1])
+    return f"a Python {signature}"
+
+
+def jit(
+    function: Callable[..., Any] | None = None,
+    *,
+    static_argnums: int | Sequence[int] = (),
+    static_argnames: str | Sequence[str] = (),
+    backend: str | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Any:
+    """Compile a function: it is traced once for each structure, shapes and dtypes of its arguments, and then runs as one program.
+
+    Tensors, NumPy arrays, Python ints and floats among the leaves of the arguments are inputs (a new number compiles nothing);
+    bools, strings and ``None`` are static (a new value compiles a new program). A module, or the module of a bound method,
+    is an argument like any other pytree. Draws from the default generator are fresh at each call.
+
+    Args:
+        function: what to compile: a function, a method, a module or another callable. Left out, ``jit`` is a decorator with options.
+        static_argnums: positional arguments that are static: hashable, and part of the program.
+        static_argnames: the same by name.
+        backend: run on this backend whatever the current one is.
+        options: the backend's own options.
+
+    Returns:
+        A callable with ``lower(*args)``, ``compile_count`` and ``clear_cache()``.
+
+    Example:
+        >>> slope.jit(lambda x: x * 2 + 1)(slope.ones(3)).tolist()
+        [3.0, 3.0, 3.0]
+    """
+    numbers = (static_argnums,) if isinstance(static_argnums, int) else tuple(static_argnums)
+    names = (static_argnames,) if isinstance(static_argnames, str) else tuple(static_argnames)
+
+    def make(target: Callable[..., Any]) -> Jit:
+        if not callable(target):
+            raise ArgumentError(f"jit takes a callable, and got a {type(target).__name__} ({target!r:.80}).")
+        return Jit(target, numbers, names, Options(backend, options))
+
+    return make if function is None else make(function)
+

@@ -1,0 +1,323 @@
+"""From a program to an executable: passes, expansion of what the backend cannot lower, the backend's compiler, caches.
+
+This module also fills the executor of the evaluating trace, so that an operator called outside every transform runs as a
+compiled program of one instruction.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from slope.core.operator import Operator
+from slope.core.program import Program, ProgramTrace, expand, run_instrs
+from slope.core.tensor import Splat, Tensor, Tracer
+from slope.core.trace import EVAL, escaped_message, use_trace
+from slope.core.types import TensorType
+from slope.devices import CPU, Device, default_device
+from slope.errors import DeviceError, EscapedTracerError, UnsupportedOperatorError
+from slope.ops import broadcast
+from slope.passes import optimize
+from slope.plugins.backend import Backend, Executable
+from slope.plugins.selection import backend as backend_named
+from slope.plugins.selection import current_backend, installed
+
+logger = logging.getLogger("slope.jit")
+
+
+class Options:
+    """How to compile: a backend's name (``None``: the current one) and options for it. Hashable.
+
+    Attributes:
+        backend: a name, or ``None``.
+        extra: the backend's own options.
+    """
+
+    __slots__ = ("_key", "backend", "extra")
+
+    def __init__(self, backend: str | None = None, extra: Mapping[str, Any] | None = None) -> None:
+        self.backend = backend
+        self.extra = dict(extra or {})
+        self._key = (backend, tuple(sorted((name, repr(value)) for name, value in self.extra.items())))
+
+    def resolve(self) -> Backend:
+        """The backend that they name."""
+        return current_backend() if self.backend is None else backend_named(self.backend)
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Options) and self._key == other._key
+
+
+DEFAULT_OPTIONS = Options()
+
+
+# --- programs
+
+
+class Compiled:
+    """A program compiled by a backend for a device.
+
+    Attributes:
+        program: as the backend got it, its constants made inputs.
+        constants: the values of those.
+        backend, device, executable: what it runs on.
+    """
+
+    __slots__ = ("backend", "constants", "device", "executable", "out_types", "program")
+
+    def __init__(self, program: Program, constants: Sequence[Tensor], backend: Backend, device: Device, executable: Executable) -> None:
+        self.program = program
+        self.constants = list(constants)
+        self.backend = backend
+        self.device = device
+        self.executable = executable
+        self.out_types = [intern_type(each) for each in program.output_types]
+
+    def run(self, handles: list[Any]) -> list[Tensor]:
+        """The results as tensors; ``handles`` are the inputs' without the constants'."""
+        backend, device = self.backend, self.device
+        if self.constants:
+            handles = [*handles, *(constant.handle(backend) for constant in self.constants)]
+        outs = self.executable(handles)
+        return [
+            Tensor(out_type, device, backend=backend, handle=handle)
+            for out_type, handle in zip(self.out_types, outs, strict=True)
+        ]
+
+
+_interned: dict[TensorType, TensorType] = {}
+
+
+def intern_type(tensor_type: TensorType) -> TensorType:
+    """One object for all equal types, so that comparing them is comparing identity."""
+    if len(_interned) > 65536:
+        _interned.clear()
+    return _interned.setdefault(tensor_type, tensor_type)
+
+
+def compile_program(program: Program, device: Device, options: Options = DEFAULT_OPTIONS) -> Compiled:
+    """Compile a program, once for each backend, device and options.
+
+    Raises:
+        UnsupportedOperatorError: the backend can neither lower nor expand an operator.
+        CompileError: the backend's compiler refused.
+    """
+    backend = options.resolve()
+    key = ("compiled", backend, device, options)
+    found = program.derived.get(key)
+    if found is None:
+        found = program.derived[key] = _compile(program, backend, device, options)
+    return found
+
+
+def _compile(program: Program, backend: Backend, device: Device, options: Options) -> Compiled:
+    lowered = lower_program(program, backend)
+    closed, constants = close(lowered)
+    if device not in backend.devices():
+        there = ", ".join(map(str, backend.devices()))
+        raise DeviceError(f"backend {backend.name!r} has no device {device}; it has {there}. Move tensors with .to('cpu'), or choose another backend.")
+    started = time.perf_counter()
+    executable = backend.compile(closed, device, options.extra)
+    seconds = time.perf_counter() - started
+    logger.info("compiled %s (%d instructions) for %s on %s in %.3f s", program.name, len(closed.instrs), backend.name, device, seconds)
+    if log_jit():
+        print(f"# {program.name}: program\n{closed}\n# {program.name}: {backend.name} code\n{executable.code}", file=sys.stderr)  # noqa: T201  # what LOG_JIT=1 asks for
+    return Compiled(closed, constants, backend, device, executable)
+
+
+def log_jit() -> bool:
+    """Whether ``LOG_JIT=1`` asks for programs and code to be printed as they are compiled."""
+    return os.environ.get("LOG_JIT", "0") not in ("", "0")
+
+
+def close(program: Program) -> tuple[Program, list[Tensor]]:
+    """The program with its constants as inputs behind the others, and their values."""
+    if not program.constants:
+        return program, []
+    inputs = [*program.inputs, *(var for var, _ in program.constants)]
+    return Program(inputs, (), program.instrs, program.outputs, program.name), [value for _, value in program.constants]
+
+
+def lower_program(program: Program, backend: Backend) -> Program:
+    """The program in operators that the backend lowers, improved by the passes."""
+    lowered = optimize(program, evaluate=fold_scalars)
+    if any(instr.op.inline or not backend.lowers(instr.op) for instr in lowered.instrs):
+        lowered = optimize(_expand_unknown(lowered, backend), evaluate=fold_scalars)
+    return lowered
+
+
+class _LoweringTrace(ProgramTrace):
+    """Records operators that a backend lowers, and expands the others."""
+
+    def __init__(self, backend: Backend, function: str) -> None:
+        super().__init__(EVAL, function)
+        self.backend = backend
+
+    def process(self, op: Operator, args: Sequence[Tensor], params: dict[str, Any]) -> tuple[Tensor, ...]:
+        if self.backend.lowers(op) and not op.inline:
+            return super().process(op, args, params)
+        if op.has("expand"):
+            return expand(op, args, params)
+        raise UnsupportedOperatorError(
+            f"backend {self.backend.name!r} has no lowering for operator {op.name!r}, which has no expand either"
+            f"{f' (used at {self.instr_source})' if self.instr_source else ''}. Define {type(op).__qualname__}.expand, give the backend a rule "
+            f"through the hook slope_lowerings, or choose another backend with slope.use_backend(...)."
+        )
+
+
+def _expand_unknown(program: Program, backend: Backend) -> Program:
+    trace = _LoweringTrace(backend, program.name)
+    with use_trace(trace):
+        args = [trace.new_input(each) for each in program.input_types]
+        outs = run_instrs(program, args, lambda instr, operands: trace.process(instr.op, operands, instr.params))
+        made = trace.finish(outs, program.name)
+    trace.alive = False
+    return made
+
+
+# --- eager operators
+
+
+_eager: dict[Any, Compiled] = {}
+_EAGER_LIMIT = 16384  # one-operator programs kept; thousands of shapes fit, endless new ones do not pile up
+
+
+def execute(op: Operator, args: Sequence[Tensor], params: dict[str, Any]) -> tuple[Tensor, ...]:
+    """Run one operator at once: the executor of the evaluating trace."""
+    backend = current_backend()
+    device = None
+    types: list[Any] = []
+    for arg in args:
+        kind = type(arg)
+        if kind is Splat:
+            types.append((arg.type,))
+            continue
+        if kind is not Tensor:
+            refuse_tracer(arg, op)
+        types.append(arg.type)
+        if device is None:
+            device = arg.device
+        elif arg.device != device:
+            device = common_device(args, op.name)
+    if device is None:
+        device = default_device()
+    if op.inline:
+        compiled = compile_program(params["program"], device, params["options"])
+        return tuple(compiled.run([arg.handle(compiled.backend) for arg in args]))
+    if backend.eager == "numpy" and device.kind == "cpu":
+        backend = backend_named("numpy")
+    key = (op, backend, device, *types, *params.items()) if params else (op, backend, device, *types)
+    compiled = _eager.get(key)
+    if compiled is None:
+        compiled = _compile_eager(op, args, params, backend, device)
+        if len(_eager) >= _EAGER_LIMIT:
+            _eager.clear()
+        _eager[key] = compiled
+    handles = [
+        backend.scalar(arg.value, arg.dtype, device) if type(arg) is Splat else arg.handle(backend)  # pyright: ignore[reportAttributeAccessIssue]  # a Splat
+        for arg in args
+    ]
+    return tuple(compiled.run(handles))
+
+
+def _compile_eager(op: Operator, args: Sequence[Tensor], params: dict[str, Any], backend: Backend, device: Device) -> Compiled:
+    """The program of one operator; numbers repeated everywhere come in as scalars."""
+    trace = ProgramTrace(EVAL, op.name)
+    with use_trace(trace):
+        operands: list[Tensor] = []
+        for arg in args:
+            if isinstance(arg, Splat):
+                scalar = trace.new_input(arg.type.with_shape(()))
+                operands.append(broadcast(scalar, shape=arg.shape, dims=()) if arg.shape else scalar)
+            else:
+                operands.append(trace.new_input(arg.type))
+        program = trace.finish(trace.process(op, operands, params), op.name)
+    trace.alive = False
+    return _compile(program, backend, device, Options(backend.name))
+
+
+def refuse_tracer(arg: Tensor, op: Operator | str) -> None:
+    """Raise for a tracer that reached the evaluating trace: its own trace has ended, or runs elsewhere.
+
+    Raises:
+        EscapedTracerError: always, for tracers.
+    """
+    if isinstance(arg, Tracer):
+        user = op if isinstance(op, str) else f"the operator {op.name!r}"
+        raise EscapedTracerError(escaped_message(arg, user))
+
+
+def common_device(args: Sequence[Tensor], user: str) -> Device:
+    """The one device of all tensors.
+
+    Raises:
+        DeviceError: there are several; the message says which argument is where.
+    """
+    found = {arg.device for arg in args if type(arg) is Tensor}
+    if len(found) > 1:
+        where = ", ".join(f"argument {number} {arg.type} on {arg.device}" for number, arg in enumerate(args))
+        raise DeviceError(f"{user} got tensors on several devices: {where}. Move them to one with .to('cpu') or .to('cuda:0').")
+    return found.pop() if found else default_device()
+
+
+def fold_scalars(op: Operator, scalars: Sequence[Any], types: Sequence[TensorType], params: Mapping[str, Any]) -> Any:
+    """The value of an elementwise operator of literals, for constant folding; ``None`` where none can be had.
+
+    Computed by the numpy backend, which defines what operators mean.
+    """
+    if "numpy" not in installed() or op.multiple:
+        return None
+    backend = backend_named("numpy")
+    args = [Splat(value, each.with_shape(())) for value, each in zip(scalars, types, strict=True)]
+    if not backend.lowers(op):
+        return None
+    compiled = _compile_scalar(op, tuple(each.dtype for each in types), tuple(params.items()), args, backend)
+    (out,) = compiled.run([backend.scalar(arg.value, arg.dtype, CPU) for arg in args])
+    return out.host().item()
+
+
+_scalar_programs: dict[Any, Compiled] = {}
+
+
+def _compile_scalar(op: Operator, dtypes: Any, params: Any, args: Sequence[Splat], backend: Backend) -> Compiled:
+    key = (op, dtypes, params)
+    if key not in _scalar_programs:
+        trace = ProgramTrace(EVAL, op.name)
+        with use_trace(trace):
+            operands = [trace.new_input(arg.type) for arg in args]
+            program = trace.finish(trace.process(op, operands, dict(params)), op.name)
+        trace.alive = False
+        _scalar_programs[key] = Compiled(program, (), backend, CPU, backend.compile(program, CPU, {}))
+    return _scalar_programs[key]
+
+
+# --- moving tensors
+
+
+def transfer(x: Tensor, device: Device) -> Tensor:
+    """The tensor on another device; itself if it is there already.
+
+    Raises:
+        DeviceError: the current backend has no such device.
+    """
+    if x.device == device:
+        return x
+    host = x.host()
+    if device.kind == "cpu":
+        return Tensor(x.type, device, host=host)
+    backend = current_backend()
+    if device not in backend.devices():
+        there = ", ".join(map(str, backend.devices()))
+        raise DeviceError(f"backend {backend.name!r} has no device {device}; it has {there}.")
+    return Tensor(x.type, device, backend=backend, handle=backend.from_host(host, device))
+
+
+EVAL.executor = execute
+EVAL.transfer = transfer

@@ -1,0 +1,209 @@
+"""Operators, functions and lowering rules of plugins, each imported when it is first used."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable, Mapping
+from types import MethodType
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from slope.core.operator import OPERATORS, Operator, register
+from slope.errors import PluginError
+from slope.plugins.loading import Plugin
+from slope.plugins.manager import MANAGER, Claim, clash, only, refuse_failed
+
+if TYPE_CHECKING:
+    from slope.core.tensor import Tensor
+
+Rule = Callable[..., Any]
+
+_lock = threading.RLock()
+_resolved: dict[str, Any] = {}
+_registered: dict[str, Operator] = {}
+
+
+def _forget() -> None:
+    """Forget what is offered no longer, or by two plugins now."""
+    offers = MANAGER.snapshot().operators
+    with _lock:
+        for name in [name for name in _resolved if len(offers.get(name, ())) != 1]:
+            del _resolved[name]
+        for name in [name for name in _registered if name not in offers]:
+            op = _registered.pop(name)
+            if OPERATORS.get(name) is op:
+                del OPERATORS[name]
+
+
+MANAGER.on_change(_forget)
+
+
+def resolve(target: str, plugin: Plugin) -> Any:
+    """What ``"module:attribute"`` names.
+
+    Raises:
+        PluginError: The import failed; names the plugin and gives the cause.
+    """
+    import pkgutil
+
+    try:
+        return pkgutil.resolve_name(target)
+    except Exception as error:
+        raise PluginError(
+            f"plugin {plugin} offers {target!r}, which cannot be imported: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+
+
+def _claim(name: str) -> Claim | None:
+    claims = MANAGER.snapshot().operators.get(name)
+    if claims is not None:
+        return only(claims, f"the operator {name!r}")
+    refuse_failed(name)
+    return None
+
+
+def find_operator(name: str) -> Operator | None:
+    """The operator that a plugin offers under a name; None if there is none.
+
+    It is registered with the core, so that programs and lowerings know it by name.
+
+    Raises:
+        PluginError: Two plugins offer it, it cannot be imported, or it is no operator of that name.
+    """
+    claim = _claim(name)
+    if claim is None or claim.spec.operator is None:
+        return None
+    plugin, spec = claim
+    op = spec.operator
+    if isinstance(op, str):
+        op = resolve(op, plugin)
+    if not isinstance(op, Operator):
+        raise PluginError(
+            f"plugin {plugin} offers {spec.operator!r} as the operator {name!r}, and it is "
+            f"{type(op).__name__}, not an instance of a class derived from slope.extend.Operator."
+        )
+    if op.name != name:
+        raise PluginError(
+            f"plugin {plugin} offers the operator {op.name!r} under the name {name!r}; "
+            f"give both the same name."
+        )
+    if OPERATORS.get(name) is not op:
+        _registered[name] = register(op, str(plugin))
+    return op
+
+
+def find_function(name: str) -> Any:
+    """What a plugin offers as ``slope.NAME``; None if there is none.
+
+    Raises:
+        PluginError: Two plugins offer it, or it cannot be imported.
+    """
+    known = _resolved.get(name)
+    if known is not None:
+        return known
+    with _lock:
+        claim = _claim(name)
+        if claim is None:
+            return None
+        op = find_operator(name)
+        function = claim.spec.function
+        if isinstance(function, str):
+            function = resolve(function, claim.plugin)
+        _resolved[name] = function if function is not None else op
+        return _resolved[name]
+
+
+def module_attribute(name: str) -> Any:
+    """``slope.NAME`` for what plugins offer: the tail of ``slope.__getattr__``.
+
+    Raises:
+        AttributeError: No plugin offers it.
+        PluginError: Two plugins offer it, or it cannot be imported.
+    """
+    # Tools ask modules and objects for __path__, __wrapped__, _repr_html_: no reason to load any.
+    value = None if name.startswith("_") else find_function(name)
+    if value is None:
+        raise AttributeError(f"module 'slope' has no attribute {name!r}{_failures(name)}")
+    return value
+
+
+def tensor_attribute(tensor: Tensor, name: str) -> Any:
+    """A method of tensors that a plugin offers: ``Tensor.__getattr__``, called on a miss alone.
+
+    Raises:
+        AttributeError: No plugin offers it.
+        PluginError: Two plugins offer it, or it cannot be imported.
+    """
+    if not name.startswith("_"):
+        claim = _claim(name)
+        if claim is not None and claim.spec.method:
+            return MethodType(find_function(name), tensor)
+    kind = type(tensor).__name__
+    raise AttributeError(f"{kind!r} object has no attribute {name!r}{_failures(name)}")
+
+
+def _failures(name: str) -> str:
+    if name.startswith("_"):
+        return ""
+    failed = [str(p) for p in MANAGER.snapshot().plugins if p.hooks is None and p.state == "failed"]
+    if not failed:
+        return ""
+    return f" (plugins that failed to load: {', '.join(failed)}; see python -m slope info)"
+
+
+# --- lowerings
+
+
+def extra_lowerings(backend: str, owner: Plugin, own: Mapping[str, Rule]) -> dict[str, Rule]:
+    """The rules that plugins add to a backend's own.
+
+    Where two rules claim one operator, the rule here raises the error that names both plugins: only
+    programs with that operator are stopped.
+
+    Args:
+        backend: The backend's name.
+        owner: The plugin that offers the backend.
+        own: The backend's own rules.
+    """
+    rules: dict[str, Rule] = {}
+    origin = dict.fromkeys(own, owner)
+    for plugin, answer in MANAGER.answers("slope_lowerings", backend=backend):
+        try:
+            offered = _checked(answer, backend)
+        except PluginError as error:
+            MANAGER.note_failure(plugin, error, "in slope_lowerings: ")
+            continue
+        for name, rule in offered.items():
+            if name in origin:
+                what = f"the lowering of operator {name!r} for the backend {backend!r}"
+                rules[name] = functools.partial(_refuse, clash(what, origin[name], plugin))
+                continue
+            origin[name] = plugin
+            rules[name] = _Lazy(rule, plugin) if isinstance(rule, str) else rule
+    return rules
+
+
+def _checked(answer: object, backend: str) -> Mapping[str, Rule | str]:
+    from slope.plugins.hookspecs import check_target
+
+    if not isinstance(answer, Mapping):
+        raise PluginError(f"it returned {answer!r:.80}; return a dict of operator name to rule.")
+    for name, rule in answer.items():
+        if not callable(rule):
+            check_target(rule, f"the rule of operator {name!r} for the backend {backend!r}")
+    return answer
+
+
+def _refuse(message: str, /, *args: object, **params: object) -> NoReturn:
+    raise PluginError(message)
+
+
+class _Lazy:
+    """A lowering rule that is imported when it is first used."""
+
+    def __init__(self, target: str, plugin: Plugin) -> None:
+        self._rule: Rule = functools.cache(functools.partial(resolve, target, plugin))
+
+    def __call__(self, *args: Any, **params: Any) -> Any:
+        return self._rule()(*args, **params)

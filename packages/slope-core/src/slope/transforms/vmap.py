@@ -1,0 +1,133 @@
+"""Batching: each traced tensor may hold one more dimension than its type shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from slope.core.operator import Operator
+from slope.core.program import Program, ProgramTrace, evaluate, expand
+from slope.core.tensor import Tensor, Tracer
+from slope.core.trace import EVAL, Trace, current_trace, use_trace
+from slope.errors import MissingRuleError, Source
+from slope.ops._family import without
+
+
+class BatchTracer(Tracer):
+    """A tensor that holds a batch: ``value`` has the batch dimension at ``dim``, the tracer's type does not show it."""
+
+    __slots__ = ("at", "value")
+
+    def __init__(self, trace: BatchTrace, value: Tensor, at: int) -> None:
+        super().__init__(trace, value.type.with_shape(without(value.shape, (at,))))
+        self.value = value
+        self.at = at
+        self.weak = value.weak
+
+
+class BatchTrace(Trace):
+    """Runs ``batch`` rules; an operator without one is expanded.
+
+    Attributes:
+        size: the length of the batch dimension.
+    """
+
+    name = "vmap"
+
+    def __init__(self, parent: Trace, size: Any, function: str = "", source: Source | None = None) -> None:
+        super().__init__(parent, function, source)
+        self.size = size
+
+    def process(self, op: Operator, args: Sequence[Tensor], params: dict[str, Any]) -> tuple[Tensor, ...]:
+        pairs = [self.unwrap(arg, op) for arg in args]
+        values = [value for value, _ in pairs]
+        dims = [at for _, at in pairs]
+        assert self.parent is not None
+        if all(at is None for at in dims):
+            with use_trace(self.parent):
+                return self.parent.process(op, values, params)
+        if not op.has("batch"):
+            if not op.has("expand"):
+                raise MissingRuleError(
+                    f"operator {op.name!r} cannot take part in vmap: it defines neither batch nor expand. Write "
+                    f"{type(op).__qualname__}.batch, or {type(op).__qualname__}.expand, which serves every transform."
+                )
+            return expand(op, args, params)
+        with use_trace(self.parent):
+            out, at = op.batch(self.size, values, dims, **params)
+        outs, ats = (out, at) if op.multiple else ((out,), (at,))
+        return tuple([self.wrap(value, each) for value, each in zip(outs, ats, strict=True)])
+
+    def wrap(self, value: Tensor, at: int | None) -> Tensor:
+        """A value with its batch dimension; the value alone where there is none."""
+        return value if at is None else BatchTracer(self, value, at)
+
+    def unwrap(self, value: Tensor, user: Operator | str) -> tuple[Tensor, int | None]:
+        """The value, and where its batch dimension is."""
+        if isinstance(value, BatchTracer) and value.trace is self:
+            return value.value, value.at
+        self.check(value, user)
+        return value, None
+
+
+def vmap_flat(
+    function: Callable[..., Sequence[Tensor]],
+    args: Sequence[Tensor],
+    dims: Sequence[int | None],
+    size: Any,
+    name: str = "",
+    source: Source | None = None,
+    around: Callable[[BatchTrace], Any] | None = None,
+) -> tuple[list[Tensor], list[int | None]]:
+    """Apply a function of tensors along a batch dimension.
+
+    Args:
+        function: sees each argument without its batch dimension.
+        args: the arguments.
+        dims: where each holds the batch dimension.
+        size: its length.
+        name, source: for messages.
+        around: makes a context manager to run the function in, given the trace.
+
+    Returns:
+        The results, and where each holds the batch dimension (``None``: it does not depend on it).
+    """
+    trace = BatchTrace(current_trace(), size, name, source)
+    try:
+        with use_trace(trace):
+            wrapped = [trace.wrap(arg, at) for arg, at in zip(args, dims, strict=True)]
+            if around is None:
+                outs = function(*wrapped)
+            else:
+                with around(trace):
+                    outs = function(*wrapped)
+        pairs = [trace.unwrap(out, f"the result of {name or 'the function'}") for out in outs]
+    finally:
+        trace.alive = False
+    return [value for value, _ in pairs], [at for _, at in pairs]
+
+
+def batch_program(program: Program, size: Any, dims: tuple[int | None, ...]) -> tuple[Program, tuple[int | None, ...]]:
+    """The program that works on a whole batch.
+
+    Args:
+        program: without constants.
+        size: the length of the batch dimension.
+        dims: where each input holds it.
+
+    Returns:
+        The program, and where each output holds the batch dimension.
+    """
+    key = ("vmap", size, dims)
+    if key not in program.derived:
+        trace = ProgramTrace(EVAL, program.name)
+        with use_trace(trace):
+            args = [
+                trace.new_input(each if at is None else each.with_shape((*each.shape[:at], size, *each.shape[at:])))
+                for each, at in zip(program.input_types, dims, strict=True)
+            ]
+            outs, ats = vmap_flat(lambda *xs: evaluate(program, xs), args, dims, size, program.name)
+            made = trace.finish(outs, program.name)
+        trace.alive = False
+        program.derived[key] = made, tuple(ats)
+    return program.derived[key]

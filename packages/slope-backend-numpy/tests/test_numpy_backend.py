@@ -211,8 +211,8 @@ def test_inputs_of_any_layout(compiled):
 class Softplus(Operator):
     name = "softplus_of_a_stranger"
 
-    def infer(self, x):
-        return x
+    def infer(self, *types, **params):
+        return types[0]
 
 
 def test_a_rule_of_a_strangers_operator():
@@ -263,7 +263,7 @@ def test_version_names_numpy(backend):
 def test_erf_is_exact_to_rounding():
     x = np.concatenate([np.linspace(-7, 7, 20001), np.logspace(-300, 0, 300), [0.46875, 6.0, 40.0]])
     wanted = np.array([math.erf(each) for each in x])
-    np.testing.assert_allclose(kernels.erf(x), wanted, rtol=6e-16)
+    np.testing.assert_allclose(kernels.erf(x), wanted, rtol=1e-15)
     single = x[np.abs(x) > 1e-30].astype(np.float32)
     wanted = np.array([math.erf(each) for each in single.tolist()])
     np.testing.assert_allclose(kernels.erf(single), wanted, rtol=5e-7)

@@ -17,6 +17,7 @@ from slope.extend import (
     CompileError,
     Device,
     DeviceError,
+    Operator,
     Splat,
     TensorType,
     UnsupportedOperatorError,
@@ -540,3 +541,68 @@ def test_a_rule_that_builds_nonsense_is_named(backend):
             backend.compile(program, CPU, {})
     finally:
         backend.lowerings["exp"] = rule
+
+
+# --- composites that ONNX Runtime has whole
+
+
+class Relu(Operator):
+    name = "relu"
+
+    def infer(self, x):
+        return x
+
+
+class Softmax(Operator):
+    name = "softmax"
+
+    def infer(self, x, *, dim):
+        return x
+
+
+class LogSoftmax(Operator):
+    name = "log_softmax"
+
+    def infer(self, x, *, dim):
+        return x
+
+
+class LogSumExp(Operator):
+    name = "logsumexp"
+
+    def infer(self, x, *, dim):
+        return x.with_shape(x.shape[:dim] + x.shape[dim + 1 :])
+
+
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16, np.float32, np.float64])
+@pytest.mark.parametrize("dim", [0, 1])
+def test_composites(backend, dtype, dim):
+    x = np.array(
+        [[1, -2, 3], [1e3, 1e3, -1e3], [-np.inf, 0, 2], [-np.inf, -np.inf, -np.inf]], dtype
+    )
+    x = x if dim else x.T.copy()
+    wide = x.astype(np.float64)
+    with np.errstate(all="ignore"):
+        top = wide.max(dim, keepdims=True)
+        log_sum = np.log(np.exp(wide - np.where(np.isinf(top), 0, top)).sum(dim, keepdims=True))
+        log_sum += np.where(np.isinf(top), 0, top)
+        wanted = {
+            Softmax(): np.exp(wide - log_sum),
+            LogSoftmax(): wide - log_sum,
+            LogSumExp(): log_sum.squeeze(dim),
+        }
+    for op, values in wanted.items():
+        assert_same(unary(backend, op, x, dtype, dim=dim), values.astype(dtype))
+    assert_same(unary(backend, Relu(), x, dtype), np.maximum(x, np.array(0, dtype)))
+
+
+def test_logsumexp_keeps_infinities_and_nan(backend):
+    x = [
+        [np.inf, 0, 0],
+        [-np.inf] * 3,
+        [0, np.nan, 1],
+        [3.3e38, 3.3e38, 0],
+        [np.inf, np.inf, -np.inf],
+    ]
+    wanted = np.array([np.inf, -np.inf, np.nan, 3.3e38, np.inf], np.float32)
+    assert_same(unary(backend, LogSumExp(), x, dim=1), wanted)

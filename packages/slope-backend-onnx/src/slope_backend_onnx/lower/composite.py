@@ -30,8 +30,8 @@ def _logsumexp(cx: Lowering, x: Value, *, dim: int | tuple[int, ...]) -> Result:
     axes = cx.ints(*(dim if isinstance(dim, tuple) else (dim,)))
     limit = float(np.finfo(inner).max)
     top = cx.op("ReduceMax", name, axes, keepdims=1)
-    top = cx.op("Clip", top, cx.number(-limit, inner), cx.number(limit, inner))
-    total = cx.op("ReduceSum", cx.op("Exp", cx.op("Sub", name, top)), axes, keepdims=0)
+    finite = cx.op("Clip", top, cx.number(-limit, inner), cx.number(limit, inner))
+    total = cx.op("ReduceSum", cx.op("Exp", cx.op("Sub", name, finite)), axes, keepdims=0)
     result = cx.op("Add", cx.op("Log", total), cx.op("Squeeze", top, axes))
     return cx.cast(result, inner, x.dtype.name)
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 import numpy as np
+
 from slope.extend import (
     CPU,
     Backend,
@@ -22,7 +23,6 @@ from slope.extend import (
     Var,
     splat_scalar,
 )
-
 from slope_backend_onnx import runtime
 from slope_backend_onnx.graph import Graph
 from slope_backend_onnx.lower import RULES
@@ -36,7 +36,12 @@ class OnnxExecutable(Executable):
     """A program as a session, and what never enters it: inputs and literals that are results."""
 
     def __init__(
-        self, graph: Graph, session: runtime.Session | None, used: Sequence[int], results: Sequence[tuple[str, Any]], count: int
+        self,
+        graph: Graph,
+        session: runtime.Session | None,
+        used: Sequence[int],
+        results: Sequence[tuple[str, Any]],
+        count: int,
     ) -> None:
         """Put the pieces together.
 
@@ -44,7 +49,8 @@ class OnnxExecutable(Executable):
             graph: what the session was made from.
             session: None if there is nothing to compute.
             used: the numbers of the program inputs that the session takes.
-            results: for each program output ``("session", n)``, ``("input", n)`` or ``("constant", handle)``.
+            results: for each program output ``("session", n)``, ``("input", n)`` or ``("constant",
+                handle)``.
             count: how many inputs the program has.
         """
         self._graph = graph
@@ -66,7 +72,7 @@ class OnnxExecutable(Executable):
         return [what if kind == "constant" else sources[kind][what] for kind, what in self._results]
 
     @functools.cached_property
-    def code(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]  # made when it is first asked for
+    def code(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]  # made when asked for
         """The graph in ONNX's textual syntax."""
         return self._graph.text()
 
@@ -76,11 +82,12 @@ class OnnxExecutable(Executable):
 
 
 class OnnxRuntimeBackend(Backend):
-    """Runs programs by ONNX Runtime, on the CPU, or on NVIDIA GPUs with the wheel ``onnxruntime-gpu``.
+    """Runs programs by ONNX Runtime, on the CPU or on NVIDIA GPUs (wheel ``onnxruntime-gpu``).
 
-    Lowering rules are functions ``rule(cx, *operands, **params)`` as :mod:`slope_backend_onnx.lower.context` describes.
-    Options of ``slope.jit(f, options=...)``: ``threads`` (how many threads one call may use; default: one for small programs,
-    else all processors) and ``optimize`` (False runs the graph as written).
+    Lowering rules are functions ``rule(cx, *operands, **params)`` as
+    :mod:`slope_backend_onnx.lower.context` describes. Options of ``slope.jit(f, options=...)``:
+    ``threads`` (how many threads one call may use; default: one for small programs, else all
+    processors) and ``optimize`` (False runs the graph as written).
 
     Raises:
         BackendError: ONNX Runtime is not installed.
@@ -127,22 +134,22 @@ class OnnxRuntimeBackend(Backend):
     def to_host(self, handle: Any) -> np.ndarray[Any, Any]:
         return runtime.export_array(handle)
 
-    def scalar(self, value: bool | int | float, dtype: DType, device: Device) -> Any:
+    def scalar(self, value: bool | float, dtype: DType, device: Device) -> Any:
         if device.kind == "cpu":
             return np.asarray(value, dtype.numpy)
         if value == 0:  # 0.0 and -0.0 would share an entry
             return self._new_scalar(type(value), value, dtype, device)
         return self._scalar(type(value), value, dtype, device)
 
-    def _new_scalar(self, kind: type, value: bool | int | float, dtype: DType, device: Device) -> Any:
+    def _new_scalar(self, kind: type, value: bool | float, dtype: DType, device: Device) -> Any:
         del kind  # a part of the key: 1, 1.0 and True are equal
         return self.from_host(np.asarray(value, dtype.numpy), device)
 
     # --- programs
 
     def supports(self, op: Operator, dtype: DType) -> bool:
-        """All that slope has, but for ``bitcast`` of floating dtypes and division of uint64 on old runtimes."""
-        if op.name == "bitcast" and dtype.is_floating_point:
+        """All that slope has, but for ``bitcast`` and division of uint64 on old runtimes."""
+        if op.name == "bitcast":
             return can_bitcast()
         if op.name in ("truncate_divide", "floor_divide") and dtype.name == "uint64":
             return has_kernel("Div", "uint64")
@@ -151,27 +158,50 @@ class OnnxRuntimeBackend(Backend):
     def compile(self, program: Program, device: Device, options: Mapping[str, Any]) -> Executable:
         unknown = sorted(set(options) - set(_OPTIONS))
         if unknown:
-            raise CompileError(f"the backend {self.name!r} has no options {', '.join(unknown)}; it has {', '.join(_OPTIONS)}.")
+            raise CompileError(
+                f"the backend {self.name!r} has no options {', '.join(unknown)}; "
+                f"it has {', '.join(_OPTIONS)}."
+            )
         builder = ProgramLowering(self.lowerings, program)
         results = [self._result(builder, atom, device) for atom in program.outputs]
-        session = None
-        if builder.computed:
-            try:
-                model = builder.graph.model().SerializeToString()
-                session = runtime.create_session(model, device=str(device), work=work(program), **options)
-            except runtime.DeviceError as error:
-                raise DeviceError(str(error)) from error
-            except runtime.RuntimeFault as error:
-                raise CompileError(f"program {program.name!r}: {error}") from error
+        session = (
+            self._session(builder.graph, program, device, options) if builder.computed else None
+        )
         return OnnxExecutable(builder.graph, session, builder.used, results, len(program.inputs))
 
-    def _result(self, builder: ProgramLowering, atom: Var | Literal, device: Device) -> tuple[str, Any]:
+    def _session(
+        self, graph: Graph, program: Program, device: Device, options: Mapping[str, Any]
+    ) -> runtime.Session:
+        model = graph.model().SerializeToString()
+        create = functools.partial(
+            runtime.create_session, model, device=str(device), work=work(program)
+        )
+        try:
+            return create(**options)
+        except runtime.DeviceError as error:
+            raise DeviceError(str(error)) from error
+        except runtime.RuntimeFault as error:
+            # Old runtimes fuse nodes into ones that they have no kernel for, such as FusedMatMul of
+            # float64 in 1.20.
+            try:
+                return create(**{**options, "optimize": False})
+            except runtime.RuntimeFault:
+                raise CompileError(f"program {program.name!r}: {error}") from error
+
+    def _result(
+        self, builder: ProgramLowering, atom: Var | Literal, device: Device
+    ) -> tuple[str, Any]:
         if isinstance(atom, Literal):
-            array = np.full(atom.type.shape, splat_scalar(atom.value, atom.type.dtype), atom.type.dtype.numpy)
+            array = np.full(
+                atom.type.shape,
+                splat_scalar(atom.value, atom.type.dtype),
+                atom.type.dtype.numpy,
+            )
             return "constant", self.from_host(array, device)
         return builder.result(atom)
 
     # --- information
 
     def version(self) -> str:
-        return f"onnxruntime {self._runtime.__version__} ({', '.join(self._runtime.get_available_providers())})"
+        providers = ", ".join(self._runtime.get_available_providers())
+        return f"onnxruntime {self._runtime.__version__} ({providers})"

@@ -191,7 +191,9 @@ class Graph:
                 raise GraphError(f"{op_type}: input {name!r} is no value of graph {self.name!r}")
         root = self._root
         names = tuple([self._fresh() for _ in range(outputs)])
-        node = self._proto.node.add(op_type=op_type, input=inputs, output=names)
+        # Named, since ONNX Runtime 1.20 derives the names of fused nodes from these, and refuses
+        # equal ones.
+        node = self._proto.node.add(op_type=op_type, name=names[0], input=inputs, output=names)
         if domain:
             node.domain = domain
             root._domains.setdefault(domain, 1)

@@ -1,4 +1,7 @@
-"""Lowering rules: what each operator is in ONNX. How rules are written stands in :mod:`slope_backend_onnx.lower.context`."""
+"""Lowering rules: what each operator is in ONNX.
+
+How rules are written stands in :mod:`slope_backend_onnx.lower.context`.
+"""
 
 from __future__ import annotations
 

@@ -1,23 +1,25 @@
 """What lowering rules are written with.
 
-A *rule* is a function ``rule(cx, *operands, **params)``: the :class:`Lowering` at hand, one :class:`Value` for each operand
-of the instruction, and its parameters. It adds nodes through ``cx`` and returns the result: a ``Value``, or the name of an
-ONNX value that has the full shape of the result; for operators with several results a tuple of these. What the result's
-type must be stands in ``cx.out`` (``cx.outs``).
+A *rule* is a function ``rule(cx, *operands, **params)``: the :class:`Lowering` at hand, one
+:class:`Value` for each operand of the instruction, and its parameters. It adds nodes through ``cx``
+and returns the result: a ``Value``, or the name of an ONNX value that has the full shape of the
+result; for operators with several results a tuple of these. What the result's type must be stands
+in ``cx.out`` (``cx.outs``).
 
-A value may be *narrow*: its ONNX shape is only broadcastable to the shape that the program gives it (a number has shape
-``()``). Elementwise nodes broadcast by themselves, so nothing is repeated until a rule asks for ``cx.full(value)``.
+A value may be *narrow*: its ONNX shape is only broadcastable to the shape that the program gives it
+(a number has shape ``()``). Elementwise nodes broadcast by themselves, so nothing is repeated until
+a rule asks for ``cx.full(value)``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
+
 from slope import dtypes
 from slope.extend import DType, TensorType, splat_scalar
-
 from slope_backend_onnx.graph import Attribute, Graph, element_type
 from slope_backend_onnx.lower.kernels import WIDE, compute_dtype, numpy_dtype
 
@@ -71,13 +73,13 @@ class Lowering:
 
     def op(self, op_type: str, *inputs: str, domain: str = "", **attrs: Attribute | None) -> str:
         """Add a node with one output; the output's name."""
-        return self.graph.op(op_type, *inputs, domain=domain, **attrs)
+        return self.graph.op(op_type, *inputs, outputs=1, domain=domain, **attrs)
 
     def ints(self, *values: int) -> str:
         """An int64 vector."""
         return self.graph.constant(np.asarray(values, np.int64))
 
-    def number(self, value: bool | int | float, dtype: str) -> str:
+    def number(self, value: bool | float, dtype: str) -> str:
         """A number, as a constant of shape ()."""
         return self.graph.constant(np.asarray(value, numpy_dtype(dtype)))
 
@@ -91,7 +93,7 @@ class Lowering:
         return self._casts[key]
 
     def reshape(self, name: str, old: Sequence[int], new: Sequence[int]) -> str:
-        """The same elements under another shape; no node where it is the shape that the value began with."""
+        """The same elements under another shape; no node where that undoes an earlier reshape."""
         old, new = tuple(old), tuple(new)
         name, old = self._sources.get(name, (name, old))
         if old == new:
@@ -101,7 +103,7 @@ class Lowering:
         return result
 
     def transpose(self, name: str, shape: Sequence[int], dims: Sequence[int]) -> str:
-        """The dimensions in another order; where only dimensions of length 1 move, as a reshape, which copies nothing."""
+        """The dimensions in another order; a reshape, which copies nothing, where that does."""
         if tuple(dims) == tuple(range(len(dims))):
             return name
         moved = [dim for dim in dims if shape[dim] != 1]
@@ -111,7 +113,12 @@ class Lowering:
 
     # --- values
 
-    def value(self, name: str, tensor_type: TensorType | None = None, shape: Sequence[int] | None = None) -> Value:
+    def value(
+        self,
+        name: str,
+        tensor_type: TensorType | None = None,
+        shape: Sequence[int] | None = None,
+    ) -> Value:
         """A value of the result's type (or of another), narrow if a shape is given."""
         tensor_type = tensor_type or self.out
         return Value(name, tensor_type, tensor_type.shape if shape is None else tuple(shape))
@@ -125,7 +132,7 @@ class Lowering:
         return self.cast(x.name, x.dtype.name, target)
 
     def full(self, x: Value, dtype: str | None = None) -> str:
-        """The ONNX value repeated to its full shape, for all other nodes; in another dtype if one is named."""
+        """The ONNX value repeated to its full shape; in another dtype if one is named."""
         target = dtype or x.dtype.name
         name = self.narrow(x, target)
         if x.shape == x.type.shape:
@@ -148,10 +155,11 @@ class Lowering:
         detour: dict[str, str] = WIDE,
         **attrs: Attribute | None,
     ) -> Value:
-        """An elementwise node over operands of one dtype, computed in another where ONNX Runtime has no kernel.
+        """An elementwise node over operands of one dtype, through another if it has no kernel.
 
         Args:
-            op_type: the ONNX operator; its kernels are known to :mod:`slope_backend_onnx.lower.kernels`.
+            op_type: the ONNX operator; its kernels are known to
+                :mod:`slope_backend_onnx.lower.kernels`.
             xs: the operands.
             result: the dtype of what the node gives, if it is not that of its operands.
             detour: the dtypes to compute in instead.
@@ -159,7 +167,7 @@ class Lowering:
         """
         dtype = xs[0].dtype
         inner = compute_dtype(op_type, dtype, detour)
-        name = self.op(op_type, *[self.narrow(x, inner) for x in xs], **attrs)
+        name = self.op(op_type, *[self.narrow(x, inner) for x in xs], domain="", **attrs)
         target = result or dtype.name
         if result is None:
             name = self.cast(name, inner, target)

@@ -1,4 +1,4 @@
-"""The rule for contractions: each becomes one Gemm or MatMul, with as few transposes as its layout allows."""
+"""The rule for contractions: one Gemm or MatMul, with as few transposes as may be."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ class _Matrix(NamedTuple):
     """An operand as a stack of matrices: its name, and its shape ``(*batch, rows, columns)``.
 
     Attributes:
-        flipped: whether its rows are the contracted dimensions where the plain product wants columns, or the reverse.
+        flipped: whether its rows are the contracted dimensions where the plain product wants
+            columns, or the reverse.
     """
 
     name: str
@@ -25,14 +26,35 @@ class _Matrix(NamedTuple):
 
 
 def _dot_general(
-    cx: Lowering, x: Value, y: Value, *, contract: tuple[Dims, Dims], batch: tuple[Dims, Dims] = ((), ())
+    cx: Lowering,
+    x: Value,
+    y: Value,
+    *,
+    contract: tuple[Dims, Dims],
+    batch: tuple[Dims, Dims] = ((), ()),
 ) -> Result:
     inner = compute_dtype("MatMul", x.dtype)
     free_x = _free(x.type.ndim, contract[0], batch[0])
     free_y = _free(y.type.ndim, contract[1], batch[1])
     contract_x, contract_y = _contract_order(contract, free_x, free_y, batch)
-    first = _matrix(cx, cx.full(x, inner), x.type.shape, batch[0], free_x, contract_x, contracted_last=True)
-    second = _matrix(cx, cx.full(y, inner), y.type.shape, batch[1], free_y, contract_y, contracted_last=False)
+    first = _matrix(
+        cx,
+        cx.full(x, inner),
+        x.type.shape,
+        batch[0],
+        free_x,
+        contract_x,
+        contracted_last=True,
+    )
+    second = _matrix(
+        cx,
+        cx.full(y, inner),
+        y.type.shape,
+        batch[1],
+        free_y,
+        contract_y,
+        contracted_last=False,
+    )
     name, shape = _product(cx, first, second, inner)
     return cx.cast(cx.reshape(name, shape, cx.out.shape), inner, x.dtype.name)
 
@@ -44,7 +66,7 @@ def _free(ndim: int, contract: Dims, batch: Dims) -> Dims:
 def _contract_order(
     contract: tuple[Dims, Dims], free_x: Dims, free_y: Dims, batch: tuple[Dims, Dims]
 ) -> tuple[Dims, Dims]:
-    """The contracted pairs in an order that spares the operands transposes: as either of them has it."""
+    """The contracted pairs in the order of the operand that this spares a transpose."""
     pairs = list(zip(*contract, strict=True))
     orders = [sorted(pairs), sorted(pairs, key=lambda pair: pair[1])]
 
@@ -57,7 +79,7 @@ def _contract_order(
 
 
 def _plain(batch: Dims, free: Dims, contract: Dims) -> bool | None:
-    """Whether the contracted dimensions stand last, where the groups stand together and in order; else None."""
+    """Whether the contracted dimensions stand last; None if the groups are not in order."""
     ndim = len(batch) + len(free) + len(contract)
     if (*batch, *free, *contract) == tuple(range(ndim)):
         return True
@@ -65,7 +87,14 @@ def _plain(batch: Dims, free: Dims, contract: Dims) -> bool | None:
 
 
 def _matrix(
-    cx: Lowering, name: str, shape: Sequence[int], batch: Dims, free: Dims, contract: Dims, *, contracted_last: bool
+    cx: Lowering,
+    name: str,
+    shape: Sequence[int],
+    batch: Dims,
+    free: Dims,
+    contract: Dims,
+    *,
+    contracted_last: bool,
 ) -> _Matrix:
     last = _plain(batch, free, contract)
     if last is None:
@@ -78,7 +107,11 @@ def _matrix(
         free, contract = (tail[:split], tail[split:]) if last else (tail[split:], tail[:split])
     rows, columns = (free, contract) if last else (contract, free)
     stacked = [shape[dim] for dim in batch]
-    size = (*stacked, math.prod(shape[dim] for dim in rows), math.prod(shape[dim] for dim in columns))
+    size = (
+        *stacked,
+        math.prod(shape[dim] for dim in rows),
+        math.prod(shape[dim] for dim in columns),
+    )
     return _Matrix(cx.reshape(name, shape, size), size, last != contracted_last)
 
 
@@ -87,9 +120,9 @@ def _product(cx: Lowering, x: _Matrix, y: _Matrix, dtype: str) -> tuple[str, tup
     columns = y.shape[-2] if y.flipped else y.shape[-1]
     shape = (*x.shape[:-2], rows, columns)
     if len(shape) == 2 and (x.flipped or y.flipped) and dtype in ("float32", "float64"):
-        # Without transposes MatMul is as fast, and ONNX Runtime fuses it with the addition of a bias.
-        flags = {"transA": int(x.flipped) or None, "transB": int(y.flipped) or None}
-        return cx.op("Gemm", x.name, y.name, **flags), shape
+        # Without transposes MatMul is as fast, and ONNX Runtime adds a bias within it.
+        first, second = int(x.flipped) or None, int(y.flipped) or None
+        return cx.op("Gemm", x.name, y.name, transA=first, transB=second), shape
     return cx.op("MatMul", _straight(cx, x), _straight(cx, y)), shape
 
 

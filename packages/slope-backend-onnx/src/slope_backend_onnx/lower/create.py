@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from slope.extend import DType
 
+from slope.extend import DType
 from slope_backend_onnx.lower.context import Lowering, Result, Rule
 from slope_backend_onnx.lower.kernels import numpy_dtype
 
-_INLINE: Final = 1024  # up to so many numbers are written into the model, more are counted when it runs
+_INLINE: Final = (
+    1024  # up to so many numbers are written into the model, more are counted when it runs
+)
 
 
 def _iota(cx: Lowering, *, shape: tuple[int, ...], dim: int, dtype: DType) -> Result:

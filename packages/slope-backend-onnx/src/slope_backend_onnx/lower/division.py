@@ -1,8 +1,8 @@
 """Rules for whole-number division and remainders.
 
-ONNX Runtime divides integers with the processor's instruction, which ends the process when it divides by zero or the lowest
-number by -1. So such divisors are replaced by 1 beforehand, and integers of fewer than 64 bits are divided as int64, where
-the second case does not occur.
+ONNX Runtime divides integers with the processor's instruction, which ends the process when it
+divides by zero or the lowest number by -1. So such divisors are replaced by 1 beforehand, and
+integers of fewer than 64 bits are divided as int64, where the second case does not occur.
 """
 
 from __future__ import annotations
@@ -42,7 +42,9 @@ def _safe(cx: Lowering, x: Value, y: Value) -> _Operands:
     return _Operands(a, cx.op("Where", unsafe, cx.number(1, dtype), b), dtype, zero)
 
 
-def _finish(cx: Lowering, name: str, by: _Operands, *xs: Value, unless_zero: bool = False) -> Result:
+def _finish(
+    cx: Lowering, name: str, by: _Operands, *xs: Value, unless_zero: bool = False
+) -> Result:
     """The result in its own dtype; ``unless_zero``: 0 where the divisor was zero."""
     dtype = by.dtype
     if unless_zero and by.zero is not None:
@@ -62,13 +64,17 @@ def _floor_divide(cx: Lowering, x: Value, y: Value) -> Result:
         ratio = cx.op("Div", cx.narrow(x, inner), cx.narrow(y, inner))
         if inner != x.dtype.name:  # the quotient is rounded to the dtype before it is rounded down
             ratio = cx.cast(cx.cast(ratio, inner, x.dtype.name), x.dtype.name, inner)
-        return cx.value(cx.cast(cx.op("Floor", ratio), inner, x.dtype.name), shape=joint_shape((x, y)))
+        return cx.value(
+            cx.cast(cx.op("Floor", ratio), inner, x.dtype.name),
+            shape=joint_shape((x, y)),
+        )
     if x.dtype.kind == "u":
         return _truncate_divide(cx, x, y)
     by = _safe(cx, x, y)
     quotient = cx.op("Div", by.x, by.y)
     if y.literal is None or y.literal <= 0 or x.dtype.name == "int64":
-        # One less where the remainder of rounding down (ONNX's Mod) is not that of rounding toward zero.
+        # One less where the remainder of rounding down (ONNX's Mod) is not that of rounding toward
+        # zero.
         rest = cx.op("Sub", by.x, cx.op("Mul", quotient, by.y))
         same = cx.op("Equal", rest, cx.op("Mod", by.x, by.y))
         quotient = cx.op("Sub", quotient, cx.cast(cx.op("Not", same), "bool", by.dtype))

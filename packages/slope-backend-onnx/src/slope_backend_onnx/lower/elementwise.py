@@ -9,7 +9,11 @@ from typing import Final
 import numpy as np
 
 from slope_backend_onnx.lower.context import Lowering, Result, Rule, Value, joint_shape
-from slope_backend_onnx.lower.kernels import ORDERED, compute_dtype, has_kernel, numpy_dtype
+from slope_backend_onnx.lower.kernels import (
+    ORDERED,
+    has_kernel,
+    numpy_dtype,
+)
 
 
 def _plain(op_type: str, cx: Lowering, *xs: Value) -> Result:
@@ -32,7 +36,9 @@ def _result(cx: Lowering, name: str, dtype: str, *xs: Value) -> Result:
 
 def _sign(cx: Lowering, x: Value) -> Result:
     if x.dtype.name == "int64":  # Sign is wrong there (see kernels)
-        above, below = (cx.op(test, cx.narrow(x), cx.number(0, "int64")) for test in ("Greater", "Less"))
+        above, below = (
+            cx.op(test, cx.narrow(x), cx.number(0, "int64")) for test in ("Greater", "Less")
+        )
         name = cx.op("Sub", cx.cast(above, "bool", "int64"), cx.cast(below, "bool", "int64"))
         return cx.value(name, shape=x.shape)
     if not x.dtype.is_floating_point:
@@ -54,13 +60,19 @@ def _maximum(cx: Lowering, x: Value, y: Value) -> Result:
     for one, other in ((x, y), (y, x)):
         if one.literal == 0 and x.dtype.name in ("float32", "float64"):
             return cx.value(cx.op("Relu", cx.narrow(other)), shape=other.shape)
-    return _larger(cx, x, y) if x.dtype.name == "int64" else cx.pointwise("Max", x, y, detour=ORDERED)
+    return (
+        _larger(cx, x, y) if x.dtype.name == "int64" else cx.pointwise("Max", x, y, detour=ORDERED)
+    )
 
 
 def _minimum(cx: Lowering, x: Value, y: Value) -> Result:
     if x.dtype.kind == "b":
         return cx.value(cx.op("And", cx.narrow(x), cx.narrow(y)), shape=joint_shape((x, y)))
-    return _larger(cx, x, y, smaller=True) if x.dtype.name == "int64" else cx.pointwise("Min", x, y, detour=ORDERED)
+    return (
+        _larger(cx, x, y, smaller=True)
+        if x.dtype.name == "int64"
+        else cx.pointwise("Min", x, y, detour=ORDERED)
+    )
 
 
 def _larger(cx: Lowering, x: Value, y: Value, *, smaller: bool = False) -> Result:
@@ -83,7 +95,12 @@ def _expm1(cx: Lowering, x: Value) -> Result:
     """tanh(x / 2) * (exp(x) + 1), which is exact near 0, where exp(x) - 1 cancels."""
     name, dtype = _floating(cx, x)
     half = cx.op("Tanh", cx.op("Mul", name, cx.number(0.5, dtype)))
-    return _result(cx, cx.op("Mul", half, cx.op("Add", cx.op("Exp", name), cx.number(1, dtype))), dtype, x)
+    return _result(
+        cx,
+        cx.op("Mul", half, cx.op("Add", cx.op("Exp", name), cx.number(1, dtype))),
+        dtype,
+        x,
+    )
 
 
 def _log1p(cx: Lowering, x: Value) -> Result:
@@ -133,13 +150,24 @@ def _atan2(cx: Lowering, y: Value, x: Value) -> Result:
     ay, ax = cx.op("Abs", py), cx.op("Abs", px)
     small = cx.op("Min", ay, ax)
     large = cx.op("Max", ay, ax, cx.number(np.finfo(numpy_dtype(dtype)).smallest_subnormal, dtype))
-    ratio = cx.op("Where", cx.op("Equal", small, large), cx.number(1, dtype), cx.op("Div", small, large))
+    ratio = cx.op(
+        "Where",
+        cx.op("Equal", small, large),
+        cx.number(1, dtype),
+        cx.op("Div", small, large),
+    )
     angle = _atan(cx, ratio, dtype)
     steep = cx.op("Sub", cx.number(math.pi / 2, dtype), angle)
     angle = cx.op("Where", cx.op("Greater", ay, ax), steep, angle)
     behind = cx.op("Sub", cx.number(math.pi, dtype), angle)
     angle = cx.op("Where", _negative(cx, px, dtype), behind, angle)
-    return _result(cx, cx.op("Where", _negative(cx, py, dtype), cx.op("Neg", angle), angle), dtype, y, x)
+    return _result(
+        cx,
+        cx.op("Where", _negative(cx, py, dtype), cx.op("Neg", angle), angle),
+        dtype,
+        y,
+        x,
+    )
 
 
 def _negative(cx: Lowering, name: str, dtype: str) -> str:
@@ -151,7 +179,8 @@ def _negative(cx: Lowering, name: str, dtype: str) -> str:
 def _atan(cx: Lowering, name: str, dtype: str) -> str:
     if has_kernel("Atan", dtype):
         return cx.op("Atan", name)
-    # The angle in float32, and the small angle from there to the point, in full precision; of it the tangent serves.
+    # The angle in float32, and the small angle from there to the point, in full precision; of it
+    # the tangent serves.
     near = cx.cast(cx.op("Atan", cx.cast(name, dtype, "float32")), "float32", dtype)
     sine, cosine = cx.op("Sin", near), _cosine(cx, near, dtype)
     across = cx.op("Sub", cx.op("Mul", name, cosine), sine)
@@ -165,8 +194,8 @@ def _erf(cx: Lowering, x: Value) -> Result:
         return _result(cx, cx.op("Erf", name), dtype, x)
     if 0 in x.type.shape:  # which ONNX Runtime cannot broadcast against the points
         return x
-    # 2/sqrt(pi) * x * (the integral of exp(-x^2 t^2) over t from 0 to 1), by Gauss and Legendre on 32 points: to 1e-15,
-    # all weights being positive. Beyond 6 it is 1.
+    # 2/sqrt(pi) * x * (the integral of exp(-x^2 t^2) over t from 0 to 1), by Gauss and Legendre on
+    # 32 points: to 1e-15, all weights being positive. Beyond 6 it is 1.
     points, weights = np.polynomial.legendre.leggauss(32)
     clipped = cx.op("Clip", name, cx.number(-6.0, dtype), cx.number(6.0, dtype))
     square = cx.op("Unsqueeze", cx.op("Mul", clipped, clipped), cx.ints(-1))

@@ -1,7 +1,7 @@
 """Rules for reading and writing at computed places.
 
-The ``k`` indexed dimensions of ``x`` are flattened into one, the coordinates into places along it, so that every gather and
-scatter indexes one dimension.
+The ``k`` indexed dimensions of ``x`` are flattened into one, the coordinates into places along it,
+so that every gather and scatter indexes one dimension.
 """
 
 from __future__ import annotations
@@ -14,9 +14,16 @@ import numpy as np
 
 from slope_backend_onnx.lower.context import Lowering, Result, Rule, Value
 
-_REDUCTIONS: Final = {"set": "none", "add": "add", "mul": "mul", "min": "min", "max": "max"}
+_REDUCTIONS: Final = {
+    "set": "none",
+    "add": "add",
+    "mul": "mul",
+    "min": "min",
+    "max": "max",
+}
 
-# What repeated places are combined in: half precision accumulates in float32, and bools are counted.
+# What repeated places are combined in: half precision accumulates in float32, and bools are
+# counted.
 _COMBINED: Final = {"float16": "float32", "bfloat16": "float32", "bool": "int32"}
 
 
@@ -48,12 +55,20 @@ def _layout(x: Value, indices: Value, axis: int, batch_dims: int) -> _Layout:
     shape, places = x.type.shape, indices.type.shape
     end = axis + places[-1]
     return _Layout(
-        shape[:batch_dims], shape[batch_dims:axis], shape[axis:end], shape[end:], places[batch_dims:-1]
+        shape[:batch_dims],
+        shape[batch_dims:axis],
+        shape[axis:end],
+        shape[end:],
+        places[batch_dims:-1],
     )
 
 
 def _positions(cx: Lowering, indices: Value, layout: _Layout) -> str:
-    """The place of each index along the flattened dimension, int64 of shape ``(*batch, *places)``; clamped into range."""
+    """The places along the flattened dimension, int64 of shape ``(*batch, *places)``, clamped.
+
+    In ONNX Runtime 1.31, int64 indices from 2**31 to 2**32 are clamped to the wrong end (Clip, see
+    ``kernels``); to be right there would cost every gather two more nodes.
+    """
     count = len(layout.indexed)
     shape = (*layout.batch, *layout.places)
     bounds = np.maximum(np.asarray(layout.indexed, np.int64) - 1, 0)
@@ -79,7 +94,9 @@ def _beside(cx: Lowering, positions: str, layout: _Layout, shape: Sequence[int])
     return name if narrow == tuple(shape) else cx.op("Expand", name, cx.ints(*shape))
 
 
-def _gather(cx: Lowering, x: Value, indices: Value, *, axis: int = 0, batch_dims: int = 0) -> Result:
+def _gather(
+    cx: Lowering, x: Value, indices: Value, *, axis: int = 0, batch_dims: int = 0
+) -> Result:
     layout = _layout(x, indices, axis, batch_dims)
     if 0 in cx.out.shape:  # nothing to read, and perhaps nothing to read it from
         return cx.value(cx.number(0, x.dtype.name), shape=())
@@ -90,15 +107,30 @@ def _gather(cx: Lowering, x: Value, indices: Value, *, axis: int = 0, batch_dims
     if not layout.before:
         shape = (*layout.batch, *layout.places)
         return cx.op(
-            "GatherND", source, cx.reshape(positions, shape, (*shape, 1)), batch_dims=batch_dims
+            "GatherND",
+            source,
+            cx.reshape(positions, shape, (*shape, 1)),
+            batch_dims=batch_dims,
         )
     shape = (*layout.batch, *layout.before, math.prod(layout.places), *layout.after)
-    found = cx.op("GatherElements", source, _beside(cx, positions, layout, shape), axis=layout.axis)
+    found = cx.op(
+        "GatherElements",
+        source,
+        _beside(cx, positions, layout, shape),
+        axis=layout.axis,
+    )
     return cx.reshape(found, shape, cx.out.shape)
 
 
 def _scatter(
-    cx: Lowering, x: Value, indices: Value, updates: Value, *, axis: int = 0, batch_dims: int = 0, mode: str = "set"
+    cx: Lowering,
+    x: Value,
+    indices: Value,
+    updates: Value,
+    *,
+    axis: int = 0,
+    batch_dims: int = 0,
+    mode: str = "set",
 ) -> Result:
     layout = _layout(x, indices, axis, batch_dims)
     if 0 in updates.type.shape:
@@ -113,10 +145,17 @@ def _scatter(
         place = cx.reshape(positions, layout.places, (1, 1))
         done = cx.op("ScatterND", target, place, new, reduction=_REDUCTIONS[mode])
     else:
-        # Not ScatterND: it runs over the places on several threads, so that where places repeat, additions are lost
-        # and it is chance which update is written last.
+        # Not ScatterND: it runs over the places on several threads, so that where places repeat,
+        # additions are lost and it is chance which update is written last.
         where = _beside(cx, positions, layout, shape)
-        done = cx.op("ScatterElements", target, where, new, axis=layout.axis, reduction=_REDUCTIONS[mode])
+        done = cx.op(
+            "ScatterElements",
+            target,
+            where,
+            new,
+            axis=layout.axis,
+            reduction=_REDUCTIONS[mode],
+        )
     return cx.cast(cx.reshape(done, layout.flat, x.type.shape), inner, x.dtype.name)
 
 

@@ -1,12 +1,13 @@
 """Which kernels ONNX Runtime has, and the dtypes to compute in where it lacks one.
 
-ONNX allows more dtypes than ONNX Runtime's CPU provider implements, and each release implements more. What release 1.20
-has stands in a table; whether a newer one has more is found by building a one-node session (0.2 ms), once in a process.
+ONNX allows more dtypes than ONNX Runtime's CPU provider implements, and each release implements
+more. What release 1.20 has stands in a table; whether a newer one has more is found by building a
+one-node session (0.2 ms), once in a process.
 
 Kernels that give wrong results are not in the table, and the rules do without them:
 
-- In 1.31 Max, Min, Clip, Sign, ReduceMax and ReduceMin of int64 compare two numbers of which only the lower 32 bits differ
-  as if these were signed: Max of 1 and 2**31 is 1.
+- In 1.31 Max, Min, Clip, Sign, ReduceMax and ReduceMin of int64 compare two numbers of which only
+  the lower 32 bits differ as if these were signed: Max of 1 and 2**31 is 1.
 - In 1.31 ReduceSum and ReduceProd of integers saturate; in 1.20 they wrap around, as slope does.
 - ScatterND runs over its indices on several threads: where they repeat, additions are lost.
 """
@@ -17,16 +18,17 @@ import functools
 from typing import Any, Final
 
 import numpy as np
+
 from slope import dtypes
 from slope.extend import DType
-
 from slope_backend_onnx.graph import ELEMENT_TYPES, Graph
 from slope_backend_onnx.runtime import RuntimeFault, create_session
 
 _FLOATS = ("float32", "float64")
 _INTS = ("int32", "int64")
 
-# Kernels of the CPU provider of ONNX Runtime 1.20 at opset 21; float16 is left out, since it runs there by casts to float32.
+# Kernels of the CPU provider of ONNX Runtime 1.20 at opset 21; float16 is left out, since it runs
+# there by casts to float32.
 _KNOWN: Final[dict[str, tuple[str, ...]]] = {
     **dict.fromkeys(("Add", "Sub", "Mul", "Div"), (*_FLOATS, *_INTS)),
     **dict.fromkeys(("Neg",), (*_FLOATS, *_INTS, "int8")),
@@ -44,15 +46,31 @@ _KNOWN: Final[dict[str, tuple[str, ...]]] = {
     "MatMul": (*_FLOATS, *_INTS),
     "BitShift": ("uint8", "uint32", "uint64"),
     "Pad": (*_FLOATS, *_INTS, "bool", "int8", "uint8", "uint32", "uint64"),
-    "Expand": tuple("bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64".split()),
 }
 
-# Operators for which a newer runtime is asked: those whose detour through another dtype costs the most passes.
+# Operators for which a newer runtime is asked: those whose detour through another dtype costs the
+# most passes.
 _ASKED: Final = frozenset(
-    ("Add", "Sub", "Mul", "Div", "Where", "Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual", "Cos", "Tan", "Erf", "Atan")
+    (
+        "Add",
+        "Sub",
+        "Mul",
+        "Div",
+        "Where",
+        "Equal",
+        "Less",
+        "LessOrEqual",
+        "Greater",
+        "GreaterOrEqual",
+        "Cos",
+        "Tan",
+        "Erf",
+        "Atan",
+    )
 )
 
-# Same width or wider, so that the low bits of sums and products agree (integers wrap around) and bool is 0 or 1.
+# Same width or wider, so that the low bits of sums and products agree (integers wrap around) and
+# bool is 0 or 1.
 WIDE: Final[dict[str, str]] = {
     "bool": "uint8",
     **dict.fromkeys(("int8", "int16", "uint8", "uint16", "uint32"), "int32"),
@@ -60,7 +78,8 @@ WIDE: Final[dict[str, str]] = {
     **dict.fromkeys(("float16", "bfloat16"), "float32"),
 }
 
-# Wide enough that every value, and so the order of values, stays; uint64 has no such dtype (see `ordered`).
+# Wide enough that every value, and so the order of values, stays; uint64 has no such dtype (see
+# `ordered`).
 ORDERED: Final[dict[str, str]] = {**WIDE, "bool": "int32", "uint32": "int64"}
 
 
@@ -72,7 +91,10 @@ def has_kernel(op_type: str, dtype: str) -> bool:
     if op_type not in _ASKED or dtype in ("float16", "bfloat16"):
         return False
     graph = Graph()
-    names = [graph.input(name, dtype, (1,)) for name in "xy"[: 1 if op_type in ("Cos", "Tan", "Erf", "Atan") else 2]]
+    names = [
+        graph.input(name, dtype, (1,))
+        for name in "xy"[: 1 if op_type in ("Cos", "Tan", "Erf", "Atan") else 2]
+    ]
     if op_type == "Where":
         names.insert(0, graph.input("c", np.bool_, (1,)))
     graph.output(graph.op(op_type, *names))
@@ -92,12 +114,14 @@ def can_bitcast() -> bool:
     """Whether ONNX Runtime has BitCast, which came with opset 26."""
     graph = Graph()
     graph.require_opset(26)
-    graph.output(graph.op("BitCast", graph.input("x", np.float32, (1,)), to=ELEMENT_TYPES["uint32"]))
+    graph.output(
+        graph.op("BitCast", graph.input("x", np.float32, (1,)), to=ELEMENT_TYPES["uint32"])
+    )
     return _accepts(graph)
 
 
 def compute_dtype(op_type: str, dtype: DType, detour: dict[str, str] = WIDE) -> str:
-    """The dtype in which an ONNX operator computes elements of ``dtype``; the same one where there is a kernel."""
+    """The dtype that an ONNX operator computes in; the same one where there is a kernel."""
     if has_kernel(op_type, dtype.name):
         return dtype.name
     return detour.get(dtype.name, dtype.name)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
-from slope.extend import DType, splat_scalar
 
+from slope.extend import DType, splat_scalar
 from slope_backend_onnx.lower.context import Lowering, Result, Rule, Value
 from slope_backend_onnx.lower.kernels import compute_dtype, numpy_dtype
 from slope_backend_onnx.lower.reduce import total
@@ -47,23 +46,37 @@ def _cast(cx: Lowering, x: Value, *, dtype: DType) -> Result:
 def _saturate(cx: Lowering, x: str, source: str, target: str) -> str:
     """Floating to integer: out of range saturates, NaN gives 0.
 
-    Left to ONNX Runtime, both are whatever the processor's conversion leaves (the low bits, the lowest integer).
+    Left to ONNX Runtime, both are whatever the processor's conversion leaves (the low bits, the
+    lowest integer).
     """
     if source in ("float16", "bfloat16"):
         x, source = cx.cast(x, source, "float32"), "float32"
     limits = np.iinfo(target)
     low, high = int(limits.min), int(limits.max)
     if limits.bits <= 16:  # NaN converts to a wider integer whose low bits are 0
-        return cx.cast(cx.op("Clip", x, cx.number(low, source), cx.number(high, source)), source, target)
+        return cx.cast(
+            cx.op("Clip", x, cx.number(low, source), cx.number(high, source)),
+            source,
+            target,
+        )
     number = cx.op("Where", cx.op("IsNaN", x), cx.number(0, source), x)
     if limits.bits == 32:  # float64 holds the limits exactly
         number = cx.cast(number, source, "float64")
-        return cx.cast(cx.op("Clip", number, cx.number(low, "float64"), cx.number(high, "float64")), "float64", target)
-    # The bound of 64 bits is no floating number: it is chosen, and what is converted stays below it.
+        return cx.cast(
+            cx.op("Clip", number, cx.number(low, "float64"), cx.number(high, "float64")),
+            "float64",
+            target,
+        )
+    # The bound of 64 bits is no floating number: it is chosen, and what is converted stays below
+    # it.
     kind = numpy_dtype(source).type
     over = cx.op("GreaterOrEqual", number, cx.number(float(high), source))
     below = float(np.nextafter(kind(high), kind(0)))
-    exact = cx.cast(cx.op("Clip", number, cx.number(low, source), cx.number(below, source)), source, target)
+    exact = cx.cast(
+        cx.op("Clip", number, cx.number(low, source), cx.number(below, source)),
+        source,
+        target,
+    )
     if target == "int64":
         return cx.op("Where", over, cx.number(high, target), exact)
     # There is no Where for uint64; its highest number has the bits of -1.
@@ -84,9 +97,14 @@ def _pad(cx: Lowering, x: Value, *, low: Any, high: Any, interior: Any, value: A
 
 
 def _spaced(
-    cx: Lowering, name: str, shape: list[int], interior: Any, high: list[int], filler: str
+    cx: Lowering,
+    name: str,
+    shape: list[int],
+    interior: Any,
+    high: list[int],
+    filler: str,
 ) -> tuple[str, list[int], list[int]]:
-    """Each element of some dimensions followed by its gap; the gap behind the last one is taken back from ``high``."""
+    """Each element followed by its gap; the one behind the last is taken back from ``high``."""
     split: list[int] = []
     gaps: list[int] = []
     joined: list[int] = []
@@ -120,7 +138,14 @@ def _flip(cx: Lowering, x: Value, *, dims: tuple[int, ...]) -> Result:
     if not count:
         return x
     ends = cx.ints(*[_TO_THE_START] * count)
-    return cx.op("Slice", cx.full(x), cx.ints(*[-1] * count), ends, cx.ints(*dims), cx.ints(*[-1] * count))
+    return cx.op(
+        "Slice",
+        cx.full(x),
+        cx.ints(*[-1] * count),
+        ends,
+        cx.ints(*dims),
+        cx.ints(*[-1] * count),
+    )
 
 
 def _concatenate(cx: Lowering, *xs: Value, dim: int) -> Result:

@@ -6,13 +6,22 @@ from functools import partial
 from typing import Final
 
 from slope.extend import DType, UnsupportedOperatorError
-
 from slope_backend_onnx.graph import element_type
 from slope_backend_onnx.lower.context import Lowering, Result, Rule, Value, joint_shape
-from slope_backend_onnx.lower.kernels import ORDERED, can_bitcast, compute_dtype, has_kernel
+from slope_backend_onnx.lower.kernels import (
+    ORDERED,
+    can_bitcast,
+    compute_dtype,
+    has_kernel,
+)
 from slope_backend_onnx.lower.reduce import flipped
 
-_UNSIGNED: Final = {"int8": "uint8", "int16": "uint16", "int32": "uint32", "int64": "uint64"}
+_UNSIGNED: Final = {
+    "int8": "uint8",
+    "int16": "uint16",
+    "int32": "uint32",
+    "int64": "uint64",
+}
 
 
 def _compare(op_type: str, cx: Lowering, x: Value, y: Value) -> Result:
@@ -51,7 +60,8 @@ def _shift(direction: str, cx: Lowering, x: Value, y: Value) -> Result:
 def _shift_right_arithmetic(cx: Lowering, x: Value, y: Value) -> Result:
     if x.dtype.kind == "u":
         return _shift("RIGHT", cx, x, y)
-    # Negative numbers are shifted with all bits flipped, so that the zeros that come in are ones afterwards.
+    # Negative numbers are shifted with all bits flipped, so that the zeros that come in are ones
+    # afterwards.
     wide = x.dtype.name if x.dtype.itemsize >= 4 else "int32"
     source = cx.narrow(x, wide)
     negative = cx.op("Less", source, cx.number(0, wide))
@@ -62,14 +72,14 @@ def _shift_right_arithmetic(cx: Lowering, x: Value, y: Value) -> Result:
 
 
 def _unsigned(cx: Lowering, name: str, dtype: str) -> tuple[str, str]:
-    """The same bits in an unsigned dtype that BitShift takes: zeros above those of a narrower one."""
+    """The same bits in an unsigned dtype that BitShift takes, zeros above them."""
     same = _UNSIGNED.get(dtype, dtype)
     wide = "uint32" if same == "uint16" else same
     return cx.cast(cx.cast(name, dtype, same), same, wide), wide
 
 
 def _shifted(cx: Lowering, direction: str, name: str, dtype: str, x: Value, y: Value) -> str:
-    """``name`` shifted by ``y`` bits; 0 where that is the width of ``x``'s dtype or more, which BitShift leaves open."""
+    """``name`` shifted by ``y`` bits; 0 from ``x``'s width on, which BitShift leaves open."""
     bits, size = x.dtype.bits, int(dtype.removeprefix("uint"))
     if y.literal is not None:
         amount = int(y.literal) & (2**bits - 1)
@@ -88,7 +98,9 @@ def _shifted(cx: Lowering, direction: str, name: str, dtype: str, x: Value, y: V
 
 def _shifted_value(cx: Lowering, name: str, dtype: str, x: Value, y: Value) -> Result:
     same = _UNSIGNED.get(x.dtype.name, x.dtype.name)
-    if dtype.startswith("uint"):  # to the unsigned dtype of the same width first: the bits above it go
+    if dtype.startswith(
+        "uint"
+    ):  # to the unsigned dtype of the same width first: the bits above it go
         name, dtype = cx.cast(name, dtype, same), same
     return cx.value(cx.cast(name, dtype, x.dtype.name), shape=joint_shape((x, y)))
 
@@ -114,7 +126,7 @@ def _bitcast(cx: Lowering, x: Value, *, dtype: DType) -> Result:
         return x
     if not can_bitcast():
         raise UnsupportedOperatorError(
-            f"bitcast of {x.type} to {dtype}: the installed ONNX Runtime has no BitCast (opset 26), which came with 1.31; "
+            f"bitcast of {x.type} to {dtype}: the ONNX Runtime that is installed has no BitCast; "
             "upgrade onnxruntime, or use another backend (SLOPE_BACKEND=numpy)."
         )
     cx.graph.require_opset(26)

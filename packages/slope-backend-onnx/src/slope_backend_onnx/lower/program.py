@@ -16,7 +16,6 @@ from slope.extend import (
     UnsupportedOperatorError,
     Var,
 )
-
 from slope_backend_onnx.graph import Graph, GraphError
 from slope_backend_onnx.lower.context import Lowering, Rule, Value
 
@@ -60,7 +59,7 @@ class ProgramLowering:
         return len(self._results)
 
     def result(self, var: Var) -> tuple[str, int]:
-        """Where a result comes from: ``("input", number)`` or ``("session", number)``; one result may be asked for twice."""
+        """Where a result comes from: ``("input", number)`` or ``("session", number)``."""
         if var in self._numbers:
             return "input", self._numbers[var]
         value = self._values[var]
@@ -82,8 +81,9 @@ class ProgramLowering:
         rule = self._rules.get(op.name)
         if rule is None:
             raise UnsupportedOperatorError(
-                f"the backend 'onnxruntime' has no lowering rule for the operator {op.name!r}, and it has no expansion. Give "
-                f"{type(op).__qualname__} an expand method, add a rule through the hook slope_lowerings, or use another backend."
+                f"the backend 'onnxruntime' has no lowering rule for the operator {op.name!r}, "
+                f"and it has no expansion. Give {type(op).__qualname__} an expand method, "
+                "add a rule through the hook slope_lowerings, or use another backend."
             )
         for var in instr.outputs:
             _require_numbers(var.type)
@@ -92,7 +92,9 @@ class ProgramLowering:
             made: Any = rule(self._cx, *map(self._value, instr.inputs), **instr.params)
         except GraphError as error:
             place = f" (from {instr.source})" if instr.source else ""
-            raise CompileError(f"the lowering rule of {op.name!r}{place} built a wrong ONNX graph: {error}") from error
+            raise CompileError(
+                f"the lowering rule of {op.name!r}{place} built a wrong ONNX graph: {error}"
+            ) from error
         for var, result in zip(instr.outputs, made if op.multiple else (made,), strict=True):
             named = Value(result, var.type, var.type.shape) if isinstance(result, str) else result
             # A rule may hand on an operand as it is: only its type is that of the result.
@@ -100,7 +102,7 @@ class ProgramLowering:
 
 
 def work(program: Program) -> float:
-    """Roughly the floating-point operations of one call; an element of any other operator counts as one."""
+    """Roughly the floating-point operations of one call; any other element counts as one."""
     total = 0.0
     for instr in program.instrs:
         size = sum(math.prod(var.type.shape) for var in instr.outputs)
@@ -108,7 +110,9 @@ def work(program: Program) -> float:
             shape = instr.inputs[0].type.shape
             size *= 2 * math.prod(shape[dim] for dim in instr.params["contract"][0])
         else:
-            size += sum(math.prod(atom.type.shape) for atom in instr.inputs if isinstance(atom, Var))
+            size += sum(
+                math.prod(atom.type.shape) for atom in instr.inputs if isinstance(atom, Var)
+            )
         total += size
     return total
 
@@ -116,7 +120,8 @@ def work(program: Program) -> float:
 def _require_numbers(tensor_type: TensorType) -> None:
     if any(not isinstance(length, int) for length in tensor_type.shape):
         raise ShapeError(
-            f"the backend 'onnxruntime' compiles for shapes of numbers, and got {tensor_type}: give the symbolic dimensions values."
+            f"the backend 'onnxruntime' compiles for shapes of numbers, and got {tensor_type}: "
+            "give the symbolic dimensions values."
         )
 
 

@@ -18,7 +18,13 @@ def total(cx: Lowering, x: Value, *, dim: tuple[int, ...]) -> Result:
     if not dim:
         return x
     if x.dtype.is_floating_point:
-        return _reduced(cx, "ReduceSum", x, dim, "float32" if x.dtype.itemsize == 2 else x.dtype.name)
+        return _reduced(
+            cx,
+            "ReduceSum",
+            x,
+            dim,
+            "float32" if x.dtype.itemsize == 2 else x.dtype.name,
+        )
     if x.dtype.itemsize < 8:  # cannot overflow, and so not saturate, in int64
         return _reduced(cx, "ReduceSum", x, dim, "int64")
     rows, length = _rows(cx, cx.full(x, "int64"), x.type.shape, dim)
@@ -46,7 +52,13 @@ def _prod(cx: Lowering, x: Value, *, dim: tuple[int, ...]) -> Result:
     if not dim:
         return x
     if x.dtype.is_floating_point:
-        return _reduced(cx, "ReduceProd", x, dim, "float32" if x.dtype.itemsize == 2 else x.dtype.name)
+        return _reduced(
+            cx,
+            "ReduceProd",
+            x,
+            dim,
+            "float32" if x.dtype.itemsize == 2 else x.dtype.name,
+        )
     rows, length = _rows(cx, cx.full(x, "int64"), x.type.shape, dim)
     if length == 0:
         return cx.value(cx.number(1, x.dtype.name), shape=())
@@ -54,7 +66,11 @@ def _prod(cx: Lowering, x: Value, *, dim: tuple[int, ...]) -> Result:
         half = length // 2
         halves = [_columns(cx, rows, start, start + half) for start in (0, half)]
         product = cx.op("Mul", *halves)
-        rows = product if length % 2 == 0 else cx.op("Concat", product, _columns(cx, rows, length - 1, length), axis=1)
+        rows = (
+            product
+            if length % 2 == 0
+            else cx.op("Concat", product, _columns(cx, rows, length - 1, length), axis=1)
+        )
         length -= half
     count = math.prod(cx.out.shape)
     return cx.cast(cx.reshape(rows, (count, 1), cx.out.shape), "int64", x.dtype.name)
@@ -65,8 +81,12 @@ def _columns(cx: Lowering, name: str, start: int, stop: int) -> str:
 
 
 def ordered(cx: Lowering, x: Value) -> str:
-    """The full operand in a dtype of the same order that ArgMax and comparisons take; uint64 as int64 with the top bit flipped."""
-    return flipped(cx, cx.full(x)) if x.dtype.name == "uint64" else cx.full(x, compute_dtype("ArgMax", x.dtype, ORDERED))
+    """The full operand in a dtype of the same order that ArgMax takes."""
+    return (
+        flipped(cx, cx.full(x))
+        if x.dtype.name == "uint64"
+        else cx.full(x, compute_dtype("ArgMax", x.dtype, ORDERED))
+    )
 
 
 def flipped(cx: Lowering, name: str) -> str:
@@ -95,10 +115,11 @@ def _extreme(op_type: str, cx: Lowering, x: Value, *, dim: tuple[int, ...]) -> R
 
 
 def has_nan(cx: Lowering, name: str, dim: Sequence[int]) -> str:
-    """Whether there is a NaN along some dimensions, which vanish; ONNX Runtime's extrema drop NaN unless it comes first.
+    """Whether there is a NaN along some dimensions: ONNX Runtime's extrema drop most NaNs.
 
-    A sum of squares is NaN if an operand is, and else never. This is the cheapest form measured: sums run at memory speed,
-    while ReduceSumSquare, ReduceL1 and a reduction of IsNaN take 1.5 to 7 times as long.
+    A sum of squares is NaN if an operand is, and else never. This is the cheapest form measured:
+    sums run at memory speed, while ReduceSumSquare, ReduceL1 and a reduction of IsNaN take 1.5 to 7
+    times as long.
     """
     return cx.op("IsNaN", cx.op("ReduceSum", cx.op("Mul", name, name), cx.ints(*dim), keepdims=0))
 

@@ -202,7 +202,7 @@ def broadcast_shapes(function: str, *shapes: Shape) -> Shape:
             if _is_one(length):
                 length = other
             elif not _is_one(other) and not _equal(length, other):
-                given = " and ".join(f"({', '.join(map(dim_str, each))})" for each in shapes)
+                given = " and ".join(map(shown, shapes))
                 raise ShapeError(
                     f"{function}: shapes {given} do not broadcast: dimension {place} is {length} and {other}. "
                     f"Lengths must be equal, or one of them 1."
@@ -301,7 +301,7 @@ def dim_of(dim: Any, ndim: int, function: str, argument: str = "dim", *, shape: 
             raise ArgumentError(f"{function}: {argument}={dim!r} must be an int.")
         dim = int(dim)
     if not -ndim <= dim < ndim:
-        of = f" of shape {_shown(shape)}" if shape is not None else ""
+        of = f" of shape {shown(shape)}" if shape is not None else ""
         span = f"{-ndim} to {ndim - 1}" if ndim else "none: it has no dimensions"
         raise ShapeError(f"{function}: {argument}={dim} is out of range for a tensor{of} of {ndim} dimensions ({span}).")
     return dim + ndim if dim < 0 else dim
@@ -320,7 +320,7 @@ def dims_of(dim: Any, x: Tensor, function: str, argument: str = "dim") -> tuple[
         return (dim_of(dim, ndim, function, argument, shape=x.shape),)
     found = sorted(dim_of(each, ndim, function, argument, shape=x.shape) for each in dim)
     if len(set(found)) != len(found):
-        raise ShapeError(f"{function}: {argument}={tuple(dim)} names a dimension of a tensor of shape {_shown(x.shape)} twice.")
+        raise ShapeError(f"{function}: {argument}={tuple(dim)} names a dimension of a tensor of shape {shown(x.shape)} twice.")
     return tuple(found)
 
 
@@ -343,5 +343,6 @@ def _length(length: Any, function: str, argument: str) -> Any:
     return length.__index__()
 
 
-def _shown(shape: Shape) -> str:
+def shown(shape: Shape) -> str:
+    """A shape as text."""
     return f"({', '.join(map(dim_str, shape))}{',' if len(shape) == 1 else ''})"

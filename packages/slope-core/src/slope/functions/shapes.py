@@ -10,7 +10,7 @@ import numpy as np
 
 from slope import dtypes, ops
 from slope.core.tensor import Splat, Tensor
-from slope.dims import DimExpr, dim_str, is_static, same, size as count_of
+from slope.dims import DimExpr, is_static, same, size as count_of
 from slope.errors import ArgumentError, ShapeError
 from slope.functions._base import (
     Scalar,
@@ -23,13 +23,10 @@ from slope.functions._base import (
     materialize,
     operand,
     result_dtype,
+    shown,
     sizes_of,
     splat_like,
 )
-
-
-def _text(shape: Sequence[Any]) -> str:
-    return f"({', '.join(map(dim_str, shape))}{',' if len(shape) == 1 else ''})"
 
 
 # --- other views of the same elements
@@ -49,18 +46,18 @@ def reshape(x: TensorLike, *sizes: Any, shape: Sequence[Any] | None = None) -> T
         return given
     total = count_of(wanted)
     if total != given.type.size:
-        raise ShapeError(f"reshape: {given.type} has {given.type.size} elements, shape {_text(wanted)} has {total}.")
+        raise ShapeError(f"reshape: {given.type} has {given.type.size} elements, shape {shown(wanted)} has {total}.")
     return ops.reshape(given, shape=wanted)
 
 
 def _solved(x: Tensor, wanted: tuple[Any, ...]) -> tuple[Any, ...]:
     unknown = [at for at, length in enumerate(wanted) if not isinstance(length, DimExpr) and length < 0]
     if len(unknown) > 1 or wanted[unknown[0]] != -1:
-        raise ShapeError(f"reshape: shape {_text(wanted)} may have one -1 and no other negative length.")
+        raise ShapeError(f"reshape: shape {shown(wanted)} may have one -1 and no other negative length.")
     rest = count_of([length for at, length in enumerate(wanted) if at != unknown[0]])
     size = x.type.size
     if rest == 0 or size % rest != 0:
-        raise ShapeError(f"reshape: {x.type} has {size} elements, which do not fill shape {_text(wanted)} for any -1.")
+        raise ShapeError(f"reshape: {x.type} has {size} elements, which do not fill shape {shown(wanted)} for any -1.")
     return (*wanted[: unknown[0]], size // rest, *wanted[unknown[0] + 1 :])
 
 
@@ -88,10 +85,10 @@ def unflatten(x: TensorLike, dim: int, sizes: Sequence[Any]) -> Tensor:
     if -1 in [length for length in wanted if type(length) is int]:
         rest = count_of([length for length in wanted if length != -1])
         if rest == 0 or given.shape[at] % rest != 0:
-            raise ShapeError(f"unflatten: dimension {dim} of {given.type} does not split into {_text(wanted)}.")
+            raise ShapeError(f"unflatten: dimension {dim} of {given.type} does not split into {shown(wanted)}.")
         wanted = tuple(given.shape[at] // rest if type(length) is int and length == -1 else length for length in wanted)
     if count_of(wanted) != given.shape[at]:
-        raise ShapeError(f"unflatten: dimension {dim} of {given.type} has not the length of {_text(wanted)}.")
+        raise ShapeError(f"unflatten: dimension {dim} of {given.type} has not the length of {shown(wanted)}.")
     return reshape(given, (*given.shape[:at], *wanted, *given.shape[at + 1 :]))
 
 
@@ -184,15 +181,15 @@ def expand(x: TensorLike, *sizes: Any, shape: Sequence[Any] | None = None) -> Te
     wanted = sizes_of(sizes if shape is None else (tuple(shape),), "expand")
     new = len(wanted) - given.ndim
     if new < 0:
-        raise ShapeError(f"expand: {given.type} has more dimensions than shape {_text(wanted)}.")
+        raise ShapeError(f"expand: {given.type} has more dimensions than shape {shown(wanted)}.")
     full = tuple(
         given.shape[at - new] if type(length) is int and length == -1 and at >= new else length
         for at, length in enumerate(wanted)
     )
     if any(type(length) is int and length < 0 for length in full):
-        raise ShapeError(f"expand: -1 in shape {_text(wanted)} stands where {given.type} has no dimension.")
+        raise ShapeError(f"expand: -1 in shape {shown(wanted)} stands where {given.type} has no dimension.")
     if not same(broadcast_shapes("expand", given.shape, full), full):
-        raise ShapeError(f"expand: {given.type} does not expand to shape {_text(full)}; only lengths of 1 are repeated.")
+        raise ShapeError(f"expand: {given.type} does not expand to shape {shown(full)}; only lengths of 1 are repeated.")
     return expand_to(given, full)
 
 
@@ -211,7 +208,7 @@ def repeat(x: TensorLike, *sizes: Any) -> Tensor:
     times = sizes_of(sizes, "repeat", "sizes")
     new = len(times) - given.ndim
     if new < 0:
-        raise ShapeError(f"repeat: {given.type} has {given.ndim} dimensions, and sizes={_text(times)} are fewer.")
+        raise ShapeError(f"repeat: {given.type} has {given.ndim} dimensions, and sizes={shown(times)} are fewer.")
     lengths = (1,) * new + given.shape
     between: list[Any] = []
     kept: list[int] = []

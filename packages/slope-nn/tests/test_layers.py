@@ -102,7 +102,7 @@ def test_sequential():
     assert nn.Sequential()(1) == 1
     with pytest.raises(errors.IndexingError, match="of 3 layers has no layer 3"):
         model[3]
-    with pytest.raises(errors.ArgumentError, match="layer 1 is of type int, which is not callable"):
+    with pytest.raises(errors.ArgumentError, match="layer 1 is of type int, not callable"):
         nn.Sequential(nn.ReLU(), 3)
     with pytest.raises(errors.ArgumentError, match="Fn takes a function"):
         nn.Fn(3)

@@ -196,6 +196,12 @@ def test_another_model():
         errors.TreeError, match=r"made for another model: expected a\.x, b; found c"
     ):
         nn.SGD(MODEL, lr=0.1)({"c": slope.ones(2)}, {"c": slope.ones(2)})
+    one, other = nn.Module(), nn.Module()
+    one.a = other.b = one.b = other.a = slope.ones(2)
+    with pytest.warns(UserWarning, match="one tensor"):
+        optimizer = nn.SGD(one, lr=0.1)
+    with pytest.raises(errors.TreeError, match="made for another model: the order is another"):
+        optimizer(other, other)
 
 
 @pytest.mark.usefixtures("on_numpy")

@@ -5,7 +5,6 @@ import warnings
 
 import numpy as np
 import pytest
-
 import slope.ops  # noqa: F401  registers the operators
 from slope import dtypes
 from slope.core.operator import OPERATORS
@@ -17,7 +16,10 @@ from slope.core.types import TensorType
 
 def _dot_general(x, y, contract, batch):
     letters = iter("abcdefghijklmnopqrstuvwxyz")
-    of_x, of_y = [next(letters) for _ in range(x.ndim)], [next(letters) for _ in range(y.ndim)]
+    of_x, of_y = (
+        [next(letters) for _ in range(x.ndim)],
+        [next(letters) for _ in range(y.ndim)],
+    )
     for dims_x, dims_y in (contract, batch):
         for a, b in zip(dims_x, dims_y, strict=True):
             of_y[b] = of_x[a]
@@ -51,7 +53,9 @@ def _pad(x, low, high, interior, value=0):
 def _cast(x, dtype):
     if x.dtype.kind == "f" and dtype.is_integer:
         limits = np.iinfo(dtype.numpy)
-        wide = np.nan_to_num(np.trunc(x.astype(np.float64)), nan=0.0, posinf=1e30, neginf=-1e30)
+        wide = np.nan_to_num(
+            np.trunc(x.astype(np.float64)), nan=0.0, posinf=1e30, neginf=-1e30
+        )
         exact = [min(max(int(v), limits.min), limits.max) for v in wide.ravel()]
         return np.array(exact, object).astype(dtype.numpy).reshape(x.shape)
     return x != 0 if dtype.name == "bool" else x.astype(dtype.numpy)
@@ -82,7 +86,9 @@ def run(program, *arrays):
     def read(atom):
         if isinstance(atom, Literal):
             return np.full(
-                atom.type.shape, splat_scalar(atom.value, atom.type.dtype), atom.type.dtype.numpy
+                atom.type.shape,
+                splat_scalar(atom.value, atom.type.dtype),
+                atom.type.dtype.numpy,
             )
         return env[atom]
 
@@ -99,9 +105,10 @@ def run(program, *arrays):
                 instr.outputs, results if instr.op.multiple else (results,), strict=True
             ):
                 env[var] = np.asarray(value)
-                assert (env[var].shape, env[var].dtype) == (var.type.shape, var.type.dtype.numpy), (
-                    instr
-                )
+                assert (env[var].shape, env[var].dtype) == (
+                    var.type.shape,
+                    var.type.dtype.numpy,
+                ), instr
     return [read(atom) for atom in program.outputs]
 
 
@@ -126,7 +133,8 @@ def type_(text):
         return text
     name, _, shape = text.rstrip("]").partition("[")
     return TensorType(
-        tuple(int(each) for each in shape.split(",") if each.strip()), dtypes.as_dtype(name)
+        tuple(int(each) for each in shape.split(",") if each.strip()),
+        dtypes.as_dtype(name),
     )
 
 
@@ -149,7 +157,11 @@ def _with_numbers(op):
         # The condition of `where` says nothing about the type of a number.
         pick = like[-1] if like else None
         return op(
-            *(arg if isinstance(arg, Tensor) else Splat(arg, pick.type) for arg in args), **params
+            *(
+                arg if isinstance(arg, Tensor) else Splat(arg, pick.type)
+                for arg in args
+            ),
+            **params,
         )
 
     return function
@@ -159,11 +171,13 @@ def retrace(program):
     """The program that the text of a program computes."""
     source = program_text(program).replace("\nimport slope\n", "\n")
     scope = {"slope": namespace()}
-    exec(compile(source, "<printed>", "exec"), scope)
+    exec(compile(source, "<printed>", "exec"), scope)  # noqa: S102  # that it runs is what is tested
     constants = {f"c{k}": tensor for k, tensor in enumerate(constants_of(program))}
     function = scope[identifier(program.name)]
     return trace_program(
-        lambda *args: function(*args, **constants), program.input_types, name=program.name
+        lambda *args: function(*args, **constants),
+        program.input_types,
+        name=program.name,
     )
 
 

@@ -1,7 +1,6 @@
 """The cost of programs: operations, bytes, peak."""
 
 import numpy as np
-
 from slope import dtypes, ops
 from slope.core.cost import OperatorCost, program_cost
 from slope.core.program import Instr, Literal, Program, Var
@@ -36,12 +35,17 @@ def test_the_table_is_aligned(programs):
         "maximum          1     32    256\n"
         "total            3  1,088  1,284\n"
         "peak live bytes: 1,024"
-    ).replace("sum              1     32    132\nmaximum          1     32    256", "maximum          1     32    256\nsum              1     32    132")
+    ).replace(
+        "sum              1     32    132\nmaximum          1     32    256",
+        "maximum          1     32    256\nsum              1     32    132",
+    )
 
 
 def test_symbolic_dimensions(programs):
     n = Dim("n")
-    cost = programs.make(layer, TensorType((n, 16), dtypes.float32), "float32[16, 4]").cost()
+    cost = programs.make(
+        layer, TensorType((n, 16), dtypes.float32), "float32[16, 4]"
+    ).cost()
     fixed = programs.make(layer, "float32[8, 16]", "float32[16, 4]").cost()
     for name in ("flops", "bytes", "peak_bytes"):
         assert evaluate(getattr(cost, name), {"n": 8}) == getattr(fixed, name)
@@ -64,12 +68,19 @@ def test_results_die_after_their_last_use(programs):
         return ops.tanh(b)
 
     assert programs.make(f, "float32[10]").cost().peak_bytes == 4 * 30
-    assert programs.make(lambda x: (a := ops.sin(x), ops.cos(ops.cos(a))), "float32[10]").cost().peak_bytes == 4 * 40
+    assert (
+        programs.make(lambda x: (a := ops.sin(x), ops.cos(ops.cos(a))), "float32[10]")
+        .cost()
+        .peak_bytes
+        == 4 * 40
+    )
 
 
 def test_constants_count_and_moving_is_free(programs):
     constant = Tensor(type_of_array(np.ones(6)), host=np.ones(6))
-    program = programs.make(lambda x: ops.reshape(ops.add(x, constant), shape=(2, 3)), "float64[6]")
+    program = programs.make(
+        lambda x: ops.reshape(ops.add(x, constant), shape=(2, 3)), "float64[6]"
+    )
     cost = program.cost()
     assert (cost.flops, cost.peak_bytes) == (6, 8 * 24)
     assert cost.by_operator["reshape"] == OperatorCost(1, 0, 96)
@@ -99,7 +110,10 @@ def test_an_operator_may_count_itself_or_be_expanded(programs):
             return 100 * x.size
 
     program = programs.make(lambda x: (Cube()(x), Counted()(x)), "float32[10]")
-    assert {name: each.flops for name, each in program.cost().by_operator.items()} == {"test_cube": 20, "test_counted": 1000}
+    assert {name: each.flops for name, each in program.cost().by_operator.items()} == {
+        "test_cube": 20,
+        "test_counted": 1000,
+    }
 
 
 def test_nested_programs_count_each_iteration(programs):
@@ -113,7 +127,9 @@ def test_nested_programs_count_each_iteration(programs):
 
     nested = programs.make(lambda x: ops.sin(ops.cos(ops.exp(x))), "float32[10]")
     x, y = Var(nested.input_types[0]), Var(nested.input_types[0])
-    program = Program([x], [], [Instr(Loop(), (x,), {"program": nested, "length": 7}, (y,))], [y])
+    program = Program(
+        [x], [], [Instr(Loop(), (x,), {"program": nested, "length": 7}, (y,))], [y]
+    )
     cost = program_cost(program)
     assert cost.flops == 7 * 30
     assert cost.by_operator["sin"] == OperatorCost(7, 70, 7 * 80)

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-
 from slope import dtypes, ops
 from slope.core.tensor import Splat
 from slope.passes import optimize, remove_dead_code, simplify_algebra
@@ -27,18 +26,33 @@ def check(programs, function, inputs, expected):
     program = programs.make(function, *inputs)
     after = remove_dead_code(simplify_algebra(program)).check()
     lines = [line.partition("  # ")[0] for line in programs.body(after).splitlines()]
-    assert lines == ([f"v0 = slope.{expected}", "return (v0,)"] if "(" in expected else [f"return ({expected},)"])
+    assert lines == (
+        [f"v0 = slope.{expected}", "return (v0,)"]
+        if "(" in expected
+        else [f"return ({expected},)"]
+    )
     rng = np.random.default_rng(0)
-    for dtype_values in (lambda n: rng.integers(-3, 4, n), lambda n: rng.choice([-0.0, 0.0, 1, -1, np.inf, np.nan], n)):
+    for dtype_values in (
+        lambda n: rng.integers(-3, 4, n),
+        lambda n: rng.choice([-0.0, 0.0, 1, -1, np.inf, np.nan], n),
+    ):
         arrays = []
         for each in program.input_types:
             values = dtype_values(int(each.size))
             if each.dtype.kind != "f":
-                values = rng.integers(0, 2 if each.dtype.kind == "b" else 100, int(each.size))
+                values = rng.integers(
+                    0, 2 if each.dtype.kind == "b" else 100, int(each.size)
+                )
             arrays.append(values.reshape(each.shape).astype(each.dtype.numpy))
-        for a, b in zip(programs.run(program, *arrays), programs.run(after, *arrays), strict=True):
+        for a, b in zip(
+            programs.run(program, *arrays), programs.run(after, *arrays), strict=True
+        ):
             np.testing.assert_array_equal(a, b)
-            assert a.dtype.kind != "f" or "sum" in str(program) or (np.signbit(a) == np.signbit(b))[~np.isnan(a)].all()
+            assert (
+                a.dtype.kind != "f"
+                or "sum" in str(program)
+                or (np.signbit(a) == np.signbit(b))[~np.isnan(a)].all()
+            )
 
 
 F, I, U, B = "float32[2]", "int32[2]", "uint8[2]", "bool[2]"
@@ -170,15 +184,29 @@ def test_reductions_and_contractions(programs, function, inputs, expected):
     program = programs.make(function, *inputs)
     after = remove_dead_code(simplify_algebra(program)).check()
     lines = [line.partition("  # ")[0] for line in programs.body(after).splitlines()]
-    assert lines in ([f"v0 = slope.{expected}", "return (v0,)"], [f"return ({expected},)"])
+    assert lines in (
+        [f"v0 = slope.{expected}", "return (v0,)"],
+        [f"return ({expected},)"],
+    )
     rng = np.random.default_rng(0)
-    arrays = [rng.integers(0, 2, each.shape).astype(each.dtype.numpy) for each in program.input_types]
-    for a, b in zip(programs.run(program, *arrays), programs.run(after, *arrays), strict=True):
+    arrays = [
+        rng.integers(0, 2, each.shape).astype(each.dtype.numpy)
+        for each in program.input_types
+    ]
+    for a, b in zip(
+        programs.run(program, *arrays), programs.run(after, *arrays), strict=True
+    ):
         np.testing.assert_array_equal(a, b)
 
 
 def test_a_sum_of_a_broadcast_works_on_the_small_tensor(programs):
-    text = simplified(programs, lambda x: ops.sum_(ops.broadcast(x, shape=(4, 2, 5, 3), dims=(1, 3)), dim=(0, 3)), "float32[2, 3]")
+    text = simplified(
+        programs,
+        lambda x: ops.sum_(
+            ops.broadcast(x, shape=(4, 2, 5, 3), dims=(1, 3)), dim=(0, 3)
+        ),
+        "float32[2, 3]",
+    )
     assert text == (
         "v0 = slope.sum(x0, dim=(1,))  # float32[2]\n"
         "v1 = slope.mul(v0, 4.0)  # float32[2]\n"
@@ -199,15 +227,43 @@ def test_a_sum_of_a_broadcast_works_on_the_small_tensor(programs):
         (lambda x: ops.div(x, same(3.0)(x)), [F]),
         (lambda x: ops.div(x, same(0.0)(x)), [F]),
         (lambda x: ops.div(x, same(2.0**127)(x)), [F]),  # 2**-127 is not normal
-        (lambda x: ops.mul(ops.mul(x, same(1e30)(x)), same(1e30)(x)), [F]),  # the product is infinite
-        (lambda x: ops.cast(ops.cast(x, dtype=dtypes.float16), dtype=dtypes.float32), [F]),
-        (lambda x: ops.cast(ops.cast(x, dtype=dtypes.float64), dtype=dtypes.int8), [I]),  # saturates, and does not wrap
+        (
+            lambda x: ops.mul(ops.mul(x, same(1e30)(x)), same(1e30)(x)),
+            [F],
+        ),  # the product is infinite
+        (
+            lambda x: ops.cast(ops.cast(x, dtype=dtypes.float16), dtype=dtypes.float32),
+            [F],
+        ),
+        (
+            lambda x: ops.cast(ops.cast(x, dtype=dtypes.float64), dtype=dtypes.int8),
+            [I],
+        ),  # saturates, and does not wrap
         (lambda x: ops.cast(ops.cast(x, dtype=dtypes.uint32), dtype=dtypes.int64), [I]),
-        (lambda x: ops.sum_(ops.broadcast(x, shape=(2049, 2), dims=(1,)), dim=(0,)), ["float16[2]"]),  # 2049 is no float16
-        (lambda x: ops.reshape(ops.broadcast(x, shape=(2, 3), dims=(1,)), shape=(3, 2)), ["float32[3]"]),
-        (lambda x: ops.permute(ops.broadcast(x, shape=(2, 3, 4), dims=(1, 2)), dims=(0, 2, 1)), ["float32[3, 4]"]),
-        (lambda x, y: dot(ops.permute(x, dims=(2, 1, 0)), y, ((1,), (0,))), ["float32[2, 3, 4]", "float32[3, 4]"]),
-        (lambda x, y: ops.permute(dot(x, y, ((2,), (0,))), dims=(1, 0, 2)), ["float32[2, 3, 4]", "float32[4, 5]"]),
+        (
+            lambda x: ops.sum_(ops.broadcast(x, shape=(2049, 2), dims=(1,)), dim=(0,)),
+            ["float16[2]"],
+        ),  # 2049 is no float16
+        (
+            lambda x: ops.reshape(
+                ops.broadcast(x, shape=(2, 3), dims=(1,)), shape=(3, 2)
+            ),
+            ["float32[3]"],
+        ),
+        (
+            lambda x: ops.permute(
+                ops.broadcast(x, shape=(2, 3, 4), dims=(1, 2)), dims=(0, 2, 1)
+            ),
+            ["float32[3, 4]"],
+        ),
+        (
+            lambda x, y: dot(ops.permute(x, dims=(2, 1, 0)), y, ((1,), (0,))),
+            ["float32[2, 3, 4]", "float32[3, 4]"],
+        ),
+        (
+            lambda x, y: ops.permute(dot(x, y, ((2,), (0,))), dims=(1, 0, 2)),
+            ["float32[2, 3, 4]", "float32[4, 5]"],
+        ),
     ],
 )
 def test_what_would_change_the_meaning_stays(programs, function, inputs):
@@ -233,7 +289,9 @@ def test_an_alias_counts_as_a_use(programs):
         d = dot(x, y, ((1,), (0,)))
         return ops.mul(d, same(1.0)(d)), ops.permute(d, dims=(1, 0))
 
-    after = remove_dead_code(simplify_algebra(programs.make(f, "float32[2, 2]", "float32[2, 2]")))
+    after = remove_dead_code(
+        simplify_algebra(programs.make(f, "float32[2, 2]", "float32[2, 2]"))
+    )
     assert after.count("dot_general") == 1
 
 

@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 import pytest
-
 from slope import dtypes, ops
 from slope.core.program import Literal
 from slope.core.tensor import Splat
@@ -32,7 +31,10 @@ def only(program):
         # Operators fold splats themselves where they can, so most rules see literals that other rules left.
         (lambda x: ops.flip(x, dims=(0,)), (2, 3)),
         (lambda x: ops.slice_(x, start=(0, 1), stop=(2, 3), step=(1, 1)), (2, 2)),
-        (lambda x: ops.pad(x, low=(1, 0), high=(0, 0), interior=(0, 1), value=1.5), (3, 5)),
+        (
+            lambda x: ops.pad(x, low=(1, 0), high=(0, 0), interior=(0, 1), value=1.5),
+            (3, 5),
+        ),
         (lambda x: ops.cat(x, x, dim=0), (4, 3)),
         (lambda x: ops.amax(x, dim=(1,)), (2,)),
         (lambda x: ops.amin(x, dim=(0, 1)), ()),
@@ -40,7 +42,9 @@ def only(program):
     ],
 )
 def test_structure(programs, function, shape):
-    program = folded(programs, lambda: function(Splat(1.5, programs.type_("float32[2, 3]"))))
+    program = folded(
+        programs, lambda: function(Splat(1.5, programs.type_("float32[2, 3]")))
+    )
     assert program.count() == 0
     assert only(program) == 1.5
     assert program.outputs[0].type.shape == shape
@@ -61,7 +65,10 @@ def test_golden(programs):
         "v4 = slope.add(x0, v3)  # float32[2, 3]\n"
         "return (v4,)"
     )
-    assert programs.body(fold_constants(program).check()) == "v0 = slope.add(x0, -8.0)  # float32[2, 3]\nreturn (v0,)"
+    assert (
+        programs.body(fold_constants(program).check())
+        == "v0 = slope.add(x0, -8.0)  # float32[2, 3]\nreturn (v0,)"
+    )
     off = frozenset({"folding", "algebra"})
     assert optimize(program, disabled=off).count() == 5
 
@@ -132,19 +139,30 @@ def test_exact_arithmetic(programs, op, values, dtype, expected):
         (-0.0, "float32", "bool", False),
         (1e40, "float64", "float32", INF),
         (0.1, "float64", "float32", float(np.float32(0.1))),
-        (2**53 + 2**29 + 1, "int64", "float32", float(np.float32(np.int64(2**53 + 2**29 + 1)))),
+        (
+            2**53 + 2**29 + 1,
+            "int64",
+            "float32",
+            float(np.float32(np.int64(2**53 + 2**29 + 1))),
+        ),
         (True, "bool", "float16", 1.0),
     ],
 )
 def test_casts(programs, value, source, target, expected):
     t = TensorType((3,), dtypes.as_dtype(source))
-    found = only(folded(programs, lambda: ops.cast(Splat(value, t), dtype=dtypes.as_dtype(target))))
+    found = only(
+        folded(
+            programs, lambda: ops.cast(Splat(value, t), dtype=dtypes.as_dtype(target))
+        )
+    )
     assert (type(found), found) == (type(expected), expected)
 
 
 def test_a_cast_that_would_round_twice_is_left(programs):
     t = TensorType((), dtypes.float64)
-    program = programs.make(lambda: ops.cast(Splat(1 + 2.0**-8 + 2.0**-40, t), dtype=dtypes.bfloat16))
+    program = programs.make(
+        lambda: ops.cast(Splat(1 + 2.0**-8 + 2.0**-40, t), dtype=dtypes.bfloat16)
+    )
     assert fold_constants(program) is program
 
 
@@ -196,7 +214,11 @@ def test_the_caller_evaluates_other_operators(programs):
 
     def evaluate(op, scalars, types, params):
         asked.append((op.name, tuple(scalars), tuple(map(str, types)), params))
-        return math.exp(scalars[0]) if op.name == "exp" else scalars[0] ** params["exponent"]
+        return (
+            math.exp(scalars[0])
+            if op.name == "exp"
+            else scalars[0] ** params["exponent"]
+        )
 
     def f(x):
         y = ops.add(ops.exp(Splat(0, x.type)), Splat(1.0, x.type))

@@ -4,7 +4,6 @@ import time
 
 import numpy as np
 import pytest
-
 from slope import dtypes, ops
 from slope.core.printer import identifier, program_text
 from slope.core.program import Instr, Literal, Program, Var, trace_program
@@ -82,7 +81,9 @@ def test_symbolic_dimensions_are_bound_from_the_inputs(programs):
 
     def double(x):
         y = ops.reshape(x, shape=(batch * 2, 2))
-        return ops.add(y, Splat(1, y.type)), Splat(0, TensorType((batch,), dtypes.int64))
+        return ops.add(y, Splat(1, y.type)), Splat(
+            0, TensorType((batch,), dtypes.int64)
+        )
 
     program = programs.make(double, TensorType((batch, 4), dtypes.float32))
     assert programs.body(program) == (
@@ -97,7 +98,8 @@ def test_symbolic_dimensions_are_bound_from_the_inputs(programs):
 def test_a_dimension_that_no_input_shows_is_refused():
     n = Dim("n")
     program = trace_program(
-        lambda x: (ops.reshape(x, shape=(2, n)),), [TensorType((2 * n,), dtypes.float32)]
+        lambda x: (ops.reshape(x, shape=(2, n)),),
+        [TensorType((2 * n,), dtypes.float32)],
     )
     with pytest.raises(
         ProgramError,
@@ -107,7 +109,9 @@ def test_a_dimension_that_no_input_shows_is_refused():
 
 
 def test_a_dimension_named_as_the_module_is_refused():
-    program = trace_program(lambda x: (x,), [TensorType((Dim("slope"),), dtypes.float32)])
+    program = trace_program(
+        lambda x: (x,), [TensorType((Dim("slope"),), dtypes.float32)]
+    )
     with pytest.raises(ProgramError, match="a dimension named 'slope'"):
         str(program)
 
@@ -155,9 +159,15 @@ def test_names_are_made_valid(name, valid):
 
 def test_names_of_inputs_do_not_clash(programs):
     program = programs.make(ops.add, "float32[2]", "float32[2]", names=("v0", "v0"))
-    assert programs.body(program) == "v0 = slope.add(v0_, v0__2)  # float32[2]\nreturn (v0,)"
+    assert (
+        programs.body(program)
+        == "v0 = slope.add(v0_, v0__2)  # float32[2]\nreturn (v0,)"
+    )
     program = programs.make(ops.add, "float32[2]", "float32[2]", names=("max", "slope"))
-    assert programs.body(program) == "v0 = slope.add(max_, slope_)  # float32[2]\nreturn (v0,)"
+    assert (
+        programs.body(program)
+        == "v0 = slope.add(max_, slope_)  # float32[2]\nreturn (v0,)"
+    )
 
 
 def test_no_inputs_and_no_outputs():

@@ -1,18 +1,22 @@
 """What a program costs: floating-point operations, bytes moved, and bytes alive at once.
 
-The counts are of the program as written; a backend may fuse instructions and then moves fewer bytes. Dimensions may be
-symbolic, and then so are the counts. The rules:
+The counts are of the program as written; a backend may fuse instructions and then moves fewer
+bytes. Dimensions may be symbolic, and then so are the counts. The rules:
 
 - ``dot_general``: a multiplication and an addition for each product, ``2 * batch * m * n * k``.
-- Elementwise operators: 1 for each result element, whatever the operator (an ``exp`` counts as an ``add``).
-- Reductions and running sums: 1 for each operand element. ``scatter_slices`` that combines: 1 for each update element.
+- Elementwise operators: 1 for each result element, whatever the operator (an ``exp`` counts as an
+  ``add``).
+- Reductions and running sums: 1 for each operand element. ``scatter_slices`` that combines: 1 for
+  each update element.
 - An operator may say better: a method ``flops(*operand_types, **params)``.
-- Other operators with ``expand``: what their expansion counts. All others move elements and count 0.
-- Programs in parameters count once for each iteration, where the parameter ``length`` gives their number, and else once;
-  of branches, all count.
+- Other operators with ``expand``: what their expansion counts. All others move elements and count
+  0.
+- Programs in parameters count once for each iteration, where the parameter ``length`` gives their
+  number, and else once; of branches, all count.
 
-Bytes are those of the operands (literals take none) and results of each instruction. Inputs and constants are alive
-throughout, results from their instruction to their last use, and outputs to the end.
+Bytes are those of the operands (literals take none) and results of each instruction. Inputs and
+constants are alive throughout, results from their instruction to their last use, and outputs to the
+end.
 """
 
 from __future__ import annotations
@@ -73,16 +77,27 @@ class Cost:
 
     def __str__(self) -> str:
         rows = [("operator", "count", "flops", "bytes")]
-        rows += [(name, *map(_grouped, (each.count, each.flops, each.bytes))) for name, each in self._by_weight()]
+        rows += [
+            (name, *map(_grouped, (each.count, each.flops, each.bytes)))
+            for name, each in self._by_weight()
+        ]
         count = sum((each.count for each in self.by_operator.values()), start=0)
-        rows.append(("total", _grouped(count), _grouped(self.flops), _grouped(self.bytes)))
+        rows.append(
+            ("total", _grouped(count), _grouped(self.flops), _grouped(self.bytes))
+        )
         widths = [max(len(row[column]) for row in rows) for column in range(4)]
-        lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]
+        lines = [
+            "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])])
+            for row in rows
+        ]
         return "\n".join([*lines, f"peak live bytes: {_grouped(self.peak_bytes)}"])
 
     def _by_weight(self) -> list[tuple[str, OperatorCost]]:
         items = list(self.by_operator.items())
-        if all(isinstance(each.flops, int) and isinstance(each.bytes, int) for _, each in items):
+        if all(
+            isinstance(each.flops, int) and isinstance(each.bytes, int)
+            for _, each in items
+        ):
             items.sort(key=lambda item: (item[1].flops, item[1].bytes), reverse=True)
         return items
 
@@ -106,7 +121,9 @@ def _counted(program: Program) -> Cost:
         totals[instr.op.name] = totals.get(instr.op.name, OperatorCost()).plus(own)
         for nested in _nested(instr):
             for name, cost in program_cost(nested).by_operator.items():
-                totals[name] = totals.get(name, OperatorCost()).plus(cost, _iterations(instr))
+                totals[name] = totals.get(name, OperatorCost()).plus(
+                    cost, _iterations(instr)
+                )
     flops = sum((each.flops for each in totals.values()), start=0)
     moved = sum((each.bytes for each in totals.values()), start=0)
     return Cost(flops, moved, _peak(program), totals)
@@ -143,11 +160,17 @@ def _flops(instr: Instr, expansions: dict[Any, Any]) -> Any:
     return 0
 
 
-def _expanded(op: Operator, types: list[TensorType], params: dict[str, Any], known: dict[Any, Any]) -> Any:
+def _expanded(
+    op: Operator, types: list[TensorType], params: dict[str, Any], known: dict[Any, Any]
+) -> Any:
     key = (op, *types, repr(params))
     if key not in known:
-        result_types(op, types, params)  # refuses operands that do not fit before they are traced
-        program = trace_program(lambda *args: expand(op, args, params), types, name=op.name)
+        result_types(
+            op, types, params
+        )  # refuses operands that do not fit before they are traced
+        program = trace_program(
+            lambda *args: expand(op, args, params), types, name=op.name
+        )
         known[key] = program_cost(program).flops
     return known[key]
 
@@ -177,7 +200,9 @@ def _inner(instr: Instr) -> Any:
     """What programs in the parameters need besides the instruction's operands and results."""
     most: Any = 0
     for nested in _nested(instr):
-        outside = {atom for atom in nested.outputs if isinstance(atom, Var)} | set(nested.inputs)
+        outside = {atom for atom in nested.outputs if isinstance(atom, Var)} | set(
+            nested.inputs
+        )
         known = sum((var.type.nbytes for var in outside), start=0)
         most = dim_max(most, program_cost(nested).peak_bytes - known)
     return most

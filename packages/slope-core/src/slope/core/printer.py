@@ -1,18 +1,21 @@
 """Programs as Python text that runs.
 
-The text of a program is a module with one function. It takes the program's inputs in order, and the program's constants
-as keywords ``c0``, ``c1``, ... in the order of ``program.constants``; it returns a tuple, always::
+The text of a program is a module with one function. It takes the program's inputs in order, and the
+program's constants as keywords ``c0``, ``c1``, ... in the order of ``program.constants``; it
+returns a tuple, always::
 
     namespace = {}
     exec(program_text(program), namespace)
     constants = {f"c{k}": tensor for k, (_, tensor) in enumerate(program.constants)}
     outputs = namespace["NAME"](*inputs, **constants)
 
-Every operator is called as ``slope.NAME(*operands, **params)``. A literal is a bare number where the function of that
-name takes one and another operand fixes its type; elsewhere it is ``slope.full``. Programs among the parameters are
-functions defined before their use; :func:`program_of` (``slope.program_of`` in the text) makes programs of them again,
-and the constants of these programs are keywords of the outermost function. Symbolic dimensions are bound at the top from
-the shapes of the inputs. Equal programs give equal text: names are numbered in order of appearance.
+Every operator is called as ``slope.NAME(*operands, **params)``. A literal is a bare number where
+the function of that name takes one and another operand fixes its type; elsewhere it is
+``slope.full``. Programs among the parameters are functions defined before their use;
+:func:`program_of` (``slope.program_of`` in the text) makes programs of them again, and the
+constants of these programs are keywords of the outermost function. Symbolic dimensions are bound at
+the top from the shapes of the inputs. Equal programs give equal text: names are numbered in order
+of appearance.
 """
 
 from __future__ import annotations
@@ -37,11 +40,33 @@ from slope.dims import names as dim_names
 from slope.dtypes import DType
 from slope.errors import ProgramError, Source
 
-# Functions that take Python numbers beside tensors and give the operator of their name whatever the number is
+# Functions that take Python numbers beside tensors and give the operator of their name whatever the
+# number is
 # (not `pow`, which chooses other operators for some exponents).
 TAKE_NUMBERS: Final = frozenset(
-    "add sub mul div floor_divide fmod remainder maximum minimum eq ne lt le gt ge where".split()
-    + ["bitwise_and", "bitwise_or", "bitwise_xor"]
+    [
+        "add",
+        "sub",
+        "mul",
+        "div",
+        "floor_divide",
+        "fmod",
+        "remainder",
+        "maximum",
+        "minimum",
+    ]
+    + [
+        "eq",
+        "ne",
+        "lt",
+        "le",
+        "gt",
+        "ge",
+        "where",
+        "bitwise_and",
+        "bitwise_or",
+        "bitwise_xor",
+    ]
 )
 _INDENT: Final = "    "
 _RESERVED: Final = frozenset({"slope", "float"})  # names that the text itself uses
@@ -62,7 +87,8 @@ def program_text(program: Program, *, sources: bool = False) -> str:
 
 
 def program_of(*types: tuple[Shape, DType]) -> Callable[[Callable[..., Any]], Program]:
-    """A decorator: the program of a function that returns a sequence of tensors, as in printed text.
+    """A decorator: the program of a function that returns a sequence of tensors, as in printed
+    text.
 
     Args:
         types: shape and dtype of each argument.
@@ -129,10 +155,17 @@ class _Printer:
             "instruction": program.instrs,
         }
         described = [
-            f"{len(items)} {what}{'' if len(items) == 1 else 's'}" for what, items in counts.items()
+            f"{len(items)} {what}{'' if len(items) == 1 else 's'}"
+            for what, items in counts.items()
         ]
         head = f"# slope program {program.name}: {', '.join(described)}"
-        self.lines += [head, "import slope", "", "", *self._signature(name, program, inputs)]
+        self.lines += [
+            head,
+            "import slope",
+            "",
+            "",
+            *self._signature(name, program, inputs),
+        ]
         self._bind_dims(program, inputs)
         self._body(program, _INDENT, {})
         return "\n".join(self.lines) + "\n"
@@ -182,7 +215,10 @@ class _Printer:
         if instr.op.name == "call":
             call = f"{visible[instr.params['program']]}({', '.join(inputs)})"
         else:
-            params = [f"{key}={self._value(value, visible)}" for key, value in instr.params.items()]
+            params = [
+                f"{key}={self._value(value, visible)}"
+                for key, value in instr.params.items()
+            ]
             call = f"slope.{instr.op.name}({', '.join(inputs + params)})"
         outputs = [self._name_result(var) for var in instr.outputs]
         types = ", ".join(str(var.type) for var in instr.outputs)
@@ -192,7 +228,9 @@ class _Printer:
         if not outputs:
             return call + comment
         target = (
-            f"({outputs[0]},)" if instr.op.multiple and len(outputs) == 1 else ", ".join(outputs)
+            f"({outputs[0]},)"
+            if instr.op.multiple and len(outputs) == 1
+            else ", ".join(outputs)
         )
         return f"{target} = {call}{comment}"
 
@@ -211,9 +249,7 @@ class _Printer:
         if isinstance(atom, Var):
             return self.names[atom]
         shape = self._value(atom.type.shape, {})
-        return (
-            f"slope.full({shape}, {_number(_literal_value(atom))}, dtype={_dtype(atom.type.dtype)})"
-        )
+        return f"slope.full({shape}, {_number(_literal_value(atom))}, dtype={_dtype(atom.type.dtype)})"
 
     def _value(self, value: Any, visible: dict[Program, str]) -> str:
         if isinstance(value, tuple | list):
@@ -303,7 +339,9 @@ class _Printer:
         candidate, number = name, self.suffixes.get(name, 2)
         while candidate in self.taken:
             candidate, number = f"{name}_{number}", number + 1
-        self.suffixes[name] = number  # many inputs of one name must not search from the start
+        self.suffixes[name] = (
+            number  # many inputs of one name must not search from the start
+        )
         self.taken.add(candidate)
         return candidate
 

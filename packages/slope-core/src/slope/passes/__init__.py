@@ -1,7 +1,7 @@
 """Passes: programs to better programs of the same meaning.
 
-Passes run when a program is compiled, after every differentiation. Each is one file, and each can be switched off:
-``SLOPE_DISABLE_PASSES=cse,algebra`` does so by the names in :data:`PASSES`.
+Passes run when a program is compiled, after every differentiation. Each is one file, and each can
+be switched off: ``SLOPE_DISABLE_PASSES=cse,algebra`` does so by the names in :data:`PASSES`.
 """
 
 from __future__ import annotations
@@ -41,14 +41,18 @@ ROUNDS: Final = 8  # a pass makes work for others; a fixed number keeps the time
 
 
 def optimize(
-    program: Program, disabled: frozenset[str] = frozenset(), evaluate: Evaluate | None = None
+    program: Program,
+    disabled: frozenset[str] = frozenset(),
+    evaluate: Evaluate | None = None,
 ) -> Program:
-    """Run the passes over a program and over the programs in its parameters, in rounds until nothing changes.
+    """Run the passes over a program and over the programs in its parameters, in rounds until
+    nothing changes.
 
     Args:
         program: any program; it is not changed.
         disabled: names of passes to leave out, besides those that ``SLOPE_DISABLE_PASSES`` names.
-        evaluate: computes elementwise operators on numbers, for constant folding; without it only exact ones are folded.
+        evaluate: computes elementwise operators on numbers, for constant folding; without it only
+            exact ones are folded.
 
     Returns:
         A program with the same inputs; the program itself if there is nothing to improve.
@@ -60,13 +64,17 @@ def optimize(
     return _optimized(program, off, evaluate)
 
 
-def _optimized(program: Program, off: frozenset[str], evaluate: Evaluate | None) -> Program:
+def _optimized(
+    program: Program, off: frozenset[str], evaluate: Evaluate | None
+) -> Program:
     key = ("optimized", off, evaluate)
     if (
         key in program.derived
     ):  # one program may stand in several instructions, which must stay alike
         return program.derived[key] or program
-    result = _with_better_programs(program, lambda nested: _optimized(nested, off, evaluate))
+    result = _with_better_programs(
+        program, lambda nested: _optimized(nested, off, evaluate)
+    )
     options = {"folding": {"evaluate": evaluate}}
     for _ in range(ROUNDS):
         before = result
@@ -79,7 +87,9 @@ def _optimized(program: Program, off: frozenset[str], evaluate: Evaluate | None)
     return result
 
 
-def _with_better_programs(program: Program, better: Callable[[Program], Program]) -> Program:
+def _with_better_programs(
+    program: Program, better: Callable[[Program], Program]
+) -> Program:
     """The program with those in its instructions' parameters improved. Recursion goes as deep as programs nest."""
     instrs = [_with_better_parameters(instr, better) for instr in program.instrs]
     if all(new is old for new, old in zip(instrs, program.instrs, strict=True)):
@@ -94,7 +104,9 @@ def _with_better_programs(program: Program, better: Callable[[Program], Program]
     )
 
 
-def _with_better_parameters(instr: Instr, better: Callable[[Program], Program]) -> Instr:
+def _with_better_parameters(
+    instr: Instr, better: Callable[[Program], Program]
+) -> Instr:
     changed = {
         name: _mapped(value, better)
         for name, value in instr.params.items()
@@ -102,7 +114,9 @@ def _with_better_parameters(instr: Instr, better: Callable[[Program], Program]) 
     }
     if not changed:
         return instr
-    return Instr(instr.op, instr.inputs, {**instr.params, **changed}, instr.outputs, instr.source)
+    return Instr(
+        instr.op, instr.inputs, {**instr.params, **changed}, instr.outputs, instr.source
+    )
 
 
 def _mapped(value: Any, better: Callable[[Program], Program]) -> Any:
@@ -116,14 +130,16 @@ def _mapped(value: Any, better: Callable[[Program], Program]) -> Any:
 
 
 def disabled_passes() -> frozenset[str]:
-    """The passes that the environment variable ``SLOPE_DISABLE_PASSES`` (names with commas between) leaves out.
+    """The passes that the environment variable ``SLOPE_DISABLE_PASSES`` (names with commas between)
+    leaves out.
 
     Raises:
         ArgumentError: there is no pass of a name in it.
     """
     text = os.environ.get("SLOPE_DISABLE_PASSES", "")
     return _known(
-        frozenset(name.strip() for name in text.split(",") if name.strip()), "SLOPE_DISABLE_PASSES"
+        frozenset(name.strip() for name in text.split(",") if name.strip()),
+        "SLOPE_DISABLE_PASSES",
     )
 
 

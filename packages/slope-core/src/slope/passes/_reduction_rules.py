@@ -17,7 +17,9 @@ def _kept(ndim: int, dim: Sequence[int]) -> list[int]:
     return [each for each in range(ndim) if each not in dim]
 
 
-def _over_nothing(rewriter: Rewriter, call: Call, out: TensorType) -> Atom | Call | None:
+def _over_nothing(
+    rewriter: Rewriter, call: Call, out: TensorType
+) -> Atom | Call | None:
     """A reduction over no dimensions, or over dimensions of length 1 only."""
     (x,) = call.inputs
     dim = call.params["dim"]
@@ -54,16 +56,22 @@ def _of_moved(rewriter: Rewriter, call: Call, out: TensorType) -> Call | None:
         kept = [order[each] for each in _kept(x.type.ndim, dim)]
         if kept != sorted(kept):
             return None
-        return Call(call.op, (start,), {"dim": tuple(sorted(order[each] for each in dim))})
+        return Call(
+            call.op, (start,), {"dim": tuple(sorted(order[each] for each in dim))}
+        )
     places = dims_between(x.type.shape, start.type.shape)
     if places is None:
         return None
     reduced = tuple(sorted(places[each] for each in dim if each in places))
-    shape = [length for each, length in enumerate(start.type.shape) if each not in reduced]
+    shape = [
+        length for each, length in enumerate(start.type.shape) if each not in reduced
+    ]
     return Call(call.op, (start,), {"dim": reduced}) if same(shape, out.shape) else None
 
 
-def _of_broadcast(rewriter: Rewriter, call: Call, out: TensorType) -> Atom | Call | None:
+def _of_broadcast(
+    rewriter: Rewriter, call: Call, out: TensorType
+) -> Atom | Call | None:
     """A reduction of repeated elements: of the elements, times how often they are repeated where it is a sum."""
     (x,) = call.inputs
     made = rewriter.made_by(x, "broadcast")
@@ -110,13 +118,17 @@ def _contraction(rewriter: Rewriter, call: Call, out: TensorType) -> Call | None
         params = _unpermuted(made, side, call.params)
         if params is not None:
             inputs = (
-                (made.inputs[0], call.inputs[1]) if side == 0 else (call.inputs[0], made.inputs[0])
+                (made.inputs[0], call.inputs[1])
+                if side == 0
+                else (call.inputs[0], made.inputs[0])
             )
             return Call("dot_general", inputs, params)
     return None
 
 
-def _unpermuted(made: Instr, side: int, params: dict[str, Any]) -> dict[str, Any] | None:
+def _unpermuted(
+    made: Instr, side: int, params: dict[str, Any]
+) -> dict[str, Any] | None:
     order = made.params["dims"]
     used = {*params["contract"][side], *params["batch"][side]}
     free = [order[each] for each in range(len(order)) if each not in used]

@@ -1,7 +1,7 @@
 """What passes share: one walk over a program, front to back, that builds another.
 
-Instructions that do not change are reused with their variables; a replaced variable is read as what replaced it.
-Nothing is traced again, and nothing recurses over the length of a program.
+Instructions that do not change are reused with their variables; a replaced variable is read as what
+replaced it. Nothing is traced again, and nothing recurses over the length of a program.
 """
 
 from __future__ import annotations
@@ -65,7 +65,11 @@ class Rewriter:
         self._append(instr)
 
     def redefine(
-        self, instr: Instr, op: Operator, inputs: tuple[Atom, ...], params: dict[str, Any]
+        self,
+        instr: Instr,
+        op: Operator,
+        inputs: tuple[Atom, ...],
+        params: dict[str, Any],
     ) -> None:
         """Bind the outputs of an instruction of the old program by another call that gives the same types."""
         self.changed = True
@@ -76,7 +80,9 @@ class Rewriter:
         """Read a variable of the old program as another atom from now on."""
         self.changed = True
         self._replaced[var] = atom
-        if isinstance(atom, Var):  # at most so many more; only_use must never claim too much
+        if isinstance(
+            atom, Var
+        ):  # at most so many more; only_use must never claim too much
             self._uses[atom] = self._uses.get(atom, 0) + self._uses.get(var, 0)
 
     def emit(self, name: str, *inputs: Atom, **params: Any) -> Var:
@@ -96,7 +102,9 @@ class Rewriter:
             return self.program
         old = self.program
         outputs = [self.read(atom) for atom in old.outputs]
-        return Program(old.inputs, old.constants, self.instrs, outputs, old.name, old.input_names)
+        return Program(
+            old.inputs, old.constants, self.instrs, outputs, old.name, old.input_names
+        )
 
     def _append(self, instr: Instr) -> None:
         self.instrs.append(instr)

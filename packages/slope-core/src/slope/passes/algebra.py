@@ -1,15 +1,17 @@
 """Algebra: identities that save instructions.
 
-Integers (which wrap around) and bools follow every identity of their ring. For floating-point numbers, NaN, infinities and
-the sign of zero are part of the meaning:
+Integers (which wrap around) and bools follow every identity of their ring. For floating-point
+numbers, NaN, infinities and the sign of zero are part of the meaning:
 
-- Applied, since exact for every operand: ``x + -0.0``, ``x - 0.0``, ``x * 1``, ``x / 1``, ``-(-x)``, ``x + (-y)``,
-  ``x * -1``, ``x / 2`` to ``x * 0.5`` (powers of two), signs drawn into products and quotients.
-- Not applied, since wrong for some operand: ``x + 0.0`` (it makes 0.0 of -0.0), ``x * 0`` and ``x - x`` (NaN),
-  ``-(x - y)`` to ``y - x`` (the sign of zero).
-- Applied although the last bit may differ, never for the worse on average: ``x * a * b`` to ``x * (a * b)`` where ``a * b``
-  is a normal number, ``pow(x, 2)`` to ``x * x``, sums of repeated elements to products, sums of sums to one sum (of zeros
-  alone, the sign of their sum is not specified).
+- Applied, since exact for every operand: ``x + -0.0``, ``x - 0.0``, ``x * 1``, ``x / 1``,
+  ``-(-x)``, ``x + (-y)``, ``x * -1``, ``x / 2`` to ``x * 0.5`` (powers of two), signs drawn into
+  products and quotients.
+- Not applied, since wrong for some operand: ``x + 0.0`` (it makes 0.0 of -0.0), ``x * 0`` and ``x -
+  x`` (NaN), ``-(x - y)`` to ``y - x`` (the sign of zero).
+- Applied although the last bit may differ, never for the worse on average: ``x * a * b`` to ``x *
+  (a * b)`` where ``a * b`` is a normal number, ``pow(x, 2)`` to ``x * x``, sums of repeated
+  elements to products, sums of sums to one sum (of zeros alone, the sign of their sum is not
+  specified).
 
 The derivative of ``stop_gradient`` is spent when passes run, so it is removed as well.
 """
@@ -143,7 +145,9 @@ def _merged_factors(rewriter: Rewriter, x: Atom, factor: Literal) -> Call | None
         if isinstance(other, Literal):
             dtype = factor.type.dtype
             with np.errstate(all="ignore"):
-                value = splat_scalar(other.value, dtype) * splat_scalar(factor.value, dtype)
+                value = splat_scalar(other.value, dtype) * splat_scalar(
+                    factor.value, dtype
+                )
             if dtype.kind != "f" or _is_normal(python_number(value), dtype):
                 return Call("mul", (rest, Literal(python_number(value), factor.type)))
     return None
@@ -202,7 +206,9 @@ def _holds(wide: DType, narrow: DType) -> bool:
         if wide.kind != "f":
             return False
         limits = ml_dtypes.finfo(wide.numpy), ml_dtypes.finfo(narrow.numpy)
-        return limits[0].nmant >= limits[1].nmant and float(limits[0].max) >= float(limits[1].max)
+        return limits[0].nmant >= limits[1].nmant and float(limits[0].max) >= float(
+            limits[1].max
+        )
     value_bits = narrow.bits - (narrow.kind == "i")
     if wide.kind == "f":
         limits = ml_dtypes.finfo(wide.numpy)
@@ -221,7 +227,8 @@ def _cast(rewriter: Rewriter, call: Call, out: TensorType) -> Atom | Call | None
     if made is None or not _holds(x.type.dtype, made.inputs[0].type.dtype):
         return None
     start = made.inputs[0]
-    # Integers wrap around where floats saturate: between integers, no float may have stood unless nothing is lost.
+    # Integers wrap around where floats saturate: between integers, no float may have stood unless
+    # nothing is lost.
     if (
         start.type.dtype.is_integer
         and x.type.dtype.kind == "f"
@@ -290,7 +297,9 @@ def _extremum(rewriter: Rewriter, call: Call, out: TensorType) -> Atom | Call | 
     return x if _same_atom(x, y) else None
 
 
-def _operand_itself(rewriter: Rewriter, call: Call, out: TensorType) -> Atom | Call | None:
+def _operand_itself(
+    rewriter: Rewriter, call: Call, out: TensorType
+) -> Atom | Call | None:
     return call.inputs[0]
 
 

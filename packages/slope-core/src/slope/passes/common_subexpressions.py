@@ -11,15 +11,26 @@ from slope.dims import key as dims_key
 from slope.passes._rewriter import Rewriter, has_effect, number
 
 COMMUTATIVE: Final = frozenset(
-    ["add", "mul", "maximum", "minimum", "bitwise_and", "bitwise_or", "bitwise_xor", "eq", "ne"]
+    [
+        "add",
+        "mul",
+        "maximum",
+        "minimum",
+        "bitwise_and",
+        "bitwise_or",
+        "bitwise_xor",
+        "eq",
+        "ne",
+    ]
 )
 
 
 def merge_common_subexpressions(program: Program) -> Program:
-    """Keep the first of the instructions that apply one operator to the same operands with the same parameters.
+    """Keep the first of the instructions that apply one operator to the same operands with the same
+    parameters.
 
-    Operands are the same if they are one variable, or literals that mean the same; those of commutative operators in
-    either order. Instructions with an effect are left alone.
+    Operands are the same if they are one variable, or literals that mean the same; those of
+    commutative operators in either order. Instructions with an effect are left alone.
     """
     rewriter = Rewriter(program)
     known: dict[Hashable, Instr] = {}
@@ -36,10 +47,16 @@ def merge_common_subexpressions(program: Program) -> Program:
 
 
 def _key(instr: Instr, inputs: tuple[Atom, ...]) -> Hashable | None:
-    operands: Any = tuple([_literal_key(atom) if isinstance(atom, Literal) else atom for atom in inputs])
+    operands: Any = tuple(
+        [_literal_key(atom) if isinstance(atom, Literal) else atom for atom in inputs]
+    )
     if instr.op.name in COMMUTATIVE:
         operands = frozenset(operands)
-    key = (instr.op, operands, _frozen(tuple(instr.params.items())) if instr.params else None)
+    key = (
+        instr.op,
+        operands,
+        _frozen(tuple(instr.params.items())) if instr.params else None,
+    )
     try:
         hash(key)
     except TypeError:  # a parameter that does not hash: nothing to compare it by

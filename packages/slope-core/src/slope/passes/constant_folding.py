@@ -1,9 +1,9 @@
 """Constant folding: what is computed from literals alone is a literal.
 
-A literal is one number in every element, so operators that move, repeat or select elements give the same number under
-another shape, and a sum gives a multiple of it. Elementwise operators are evaluated once, on scalars: by the caller's
-``evaluate`` (any of them), or, for those whose result IEEE 754 or modular arithmetic fixes to the last bit, here, by NumPy
-in the very dtype.
+A literal is one number in every element, so operators that move, repeat or select elements give the
+same number under another shape, and a sum gives a multiple of it. Elementwise operators are
+evaluated once, on scalars: by the caller's ``evaluate`` (any of them), or, for those whose result
+IEEE 754 or modular arithmetic fixes to the last bit, here, by NumPy in the very dtype.
 """
 
 from __future__ import annotations
@@ -31,8 +31,11 @@ from slope.passes._rewriter import (
 )
 
 Number = bool | int | float
-Evaluate = Callable[[Operator, Sequence[Number], Sequence[TensorType], dict[str, Any]], Number]
-"""From an elementwise operator, its operands as numbers, their types (of shape ``()``) and its parameters to the result."""
+Evaluate = Callable[
+    [Operator, Sequence[Number], Sequence[TensorType], dict[str, Any]], Number | None
+]
+"""From an elementwise operator, its operands as numbers, their types (of shape ``()``) and its
+parameters to the result, or to None where it cannot tell."""
 
 
 def fold_constants(program: Program, evaluate: Evaluate | None = None) -> Program:
@@ -49,10 +52,14 @@ def fold_constants(program: Program, evaluate: Evaluate | None = None) -> Progra
         return _exact(rewriter, call, out) or _evaluated(call, out, evaluate)
 
     names = {
-        instr.op.name for instr in program.instrs if instr.op.elementwise and not instr.op.multiple
+        instr.op.name
+        for instr in program.instrs
+        if instr.op.elementwise and not instr.op.multiple
     }
     rules = {name: [elementwise] for name in names - RULES.keys()}
-    rules |= {name: [*given, elementwise] for name, given in RULES.items() if name in names}
+    rules |= {
+        name: [*given, elementwise] for name, given in RULES.items() if name in names
+    }
     return apply_rules(program, {**RULES, **rules})
 
 
@@ -62,7 +69,8 @@ def _evaluated(call: Call, out: TensorType, evaluate: Evaluate) -> Literal | Non
     if not values or len(known) < len(values):
         return None
     types = [atom.type.with_shape(()) for atom in call.inputs]
-    return Literal(evaluate(lookup(call.op), known, types, call.params), out)
+    value = evaluate(lookup(call.op), known, types, call.params)
+    return None if value is None else Literal(value, out)
 
 
 # --- elementwise operators with one right answer
@@ -97,7 +105,9 @@ def _exact(rewriter: Rewriter, call: Call, out: TensorType) -> Literal | None:
 
 
 def _scalar(atom: Atom) -> Any:
-    return splat_scalar(atom.value, atom.type.dtype) if isinstance(atom, Literal) else None
+    return (
+        splat_scalar(atom.value, atom.type.dtype) if isinstance(atom, Literal) else None
+    )
 
 
 def _cast(rewriter: Rewriter, call: Call, out: TensorType) -> Literal | None:
@@ -146,7 +156,9 @@ def _concatenate(rewriter: Rewriter, call: Call, out: TensorType) -> Literal | N
 
 def _pad(rewriter: Rewriter, call: Call, out: TensorType) -> Literal | None:
     (x,) = call.inputs
-    if isinstance(x, Literal) and _equal(x, Literal(call.params.get("value", 0), x.type)):
+    if isinstance(x, Literal) and _equal(
+        x, Literal(call.params.get("value", 0), x.type)
+    ):
         return Literal(x.value, out)
     return None
 

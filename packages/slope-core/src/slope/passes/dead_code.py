@@ -9,7 +9,8 @@ from slope.passes._rewriter import has_effect
 def remove_dead_code(program: Program) -> Program:
     """Drop what no output needs.
 
-    Instructions with an effect stay, and so does everything that they read. The inputs stay: they are the program's signature.
+    Instructions with an effect stay, and so does everything that they read. The inputs stay: they
+    are the program's signature.
     """
     live = {atom for atom in program.outputs if isinstance(atom, Var)}
     kept: list[Instr] = []
@@ -22,5 +23,10 @@ def remove_dead_code(program: Program) -> Program:
         return program
     kept.reverse()
     return Program(
-        program.inputs, constants, kept, program.outputs, program.name, program.input_names
+        program.inputs,
+        constants,
+        kept,
+        program.outputs,
+        program.name,
+        program.input_names,
     )

@@ -1,6 +1,7 @@
 """SGD: trajectories, counters, errors, and the program of an update."""
 
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
@@ -61,7 +62,8 @@ def test_trajectory_is_pytorchs(settings, jitted):
         assert step.compile_count == 1
 
 
-def test_a_training_step_on_every_backend(backend):
+def train(steps=30):
+    """The losses of a small classifier, and the program of its training step."""
     slope.manual_seed(0)
     random = np.random.default_rng(0)
     x = random.standard_normal((20, 4)).astype(np.float32)
@@ -75,14 +77,20 @@ def test_a_training_step_on_every_backend(backend):
         return *optimizer(model, grads), loss
 
     losses = []
-    for number in range(30):
-        optimizer.lr = 0.5 * (1 - number / 30)
+    for number in range(steps):
+        optimizer.lr = 0.5 * (1 - number / steps)
         model, optimizer, loss = step(model, optimizer, x, y)
         losses.append(loss.item())
     assert step.compile_count == 1
+    return losses, step.lower(model, optimizer, x, y).program
+
+
+def test_a_training_step_on_every_backend(backend):
+    losses, program = train()
     assert losses[-1] < 0.6 * losses[0]
-    lowered = step.lower(model, optimizer, x, y).program
-    assert lowered.count("dot_general") == 5  # two forward, three backward
+    assert program.count("dot_general") == 5  # two forward, three backward
+    with slope.use_backend("numpy"):
+        np.testing.assert_allclose(losses, train()[0], rtol=1e-4)
 
 
 @pytest.mark.usefixtures("on_numpy")
@@ -196,6 +204,11 @@ def test_another_model():
         errors.TreeError, match=r"made for another model: expected a\.x, b; found c"
     ):
         nn.SGD(MODEL, lr=0.1)({"c": slope.ones(2)}, {"c": slope.ones(2)})
+    one: Any = nn.Module()
+    other: Any = nn.Module()
+    one.a, one.b = other.b, other.a = slope.ones(2), slope.ones(2)
+    with pytest.raises(errors.TreeError, match="made for another model: the order is another"):
+        nn.SGD(one, lr=0.1)(other, other)
 
 
 @pytest.mark.usefixtures("on_numpy")

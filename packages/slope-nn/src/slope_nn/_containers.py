@@ -42,7 +42,7 @@ class Sequential(Module):
         for place, layer in enumerate(layers):
             if not callable(layer):
                 raise slope.errors.ArgumentError(
-                    f"Sequential: layer {place} is of type {type(layer).__name__}, which is not callable. "
+                    f"Sequential: layer {place} is of type {type(layer).__name__}, not callable. "
                     f"Pass modules or functions, each an argument of its own."
                 )
             setattr(self, str(place), layer if isinstance(layer, Module) else Fn(layer))

@@ -169,6 +169,8 @@ def _apart(expected: Sequence[str], found: Sequence[str]) -> tuple[list[str], li
 
 def _difference(lacking: Sequence[str], strange: Sequence[str]) -> str:
     """In words: the first names that are missing and the first that are too many."""
+    if not lacking and not strange:
+        return "the order is another"
     return (
         f"expected {', '.join(lacking[:3]) or 'nothing more'}; "
         f"found {', '.join(strange[:3]) or 'nothing'} instead"

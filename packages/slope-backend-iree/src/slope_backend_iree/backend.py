@@ -1,0 +1,322 @@
+"""The IREE backend: programs become StableHLO, machine code, and calls."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import numpy as np
+
+from slope.extend import (
+    CPU,
+    Backend,
+    BackendError,
+    CompileError,
+    Device,
+    DeviceError,
+    DType,
+    Executable,
+    Program,
+    aligned_empty,
+    splat_scalar,
+)
+
+from .cache import DiskCache
+from .compiler import IreeCompileError, Options, cache_key, compile_module, compiler_version
+from .devices import IreeDeviceError, device_count
+from .lower import RULES
+from .lower.program import Lowered, lower_program
+from .notice import notice
+from .runtime import IreeRuntimeError, Module, Runtime
+
+
+class Placed(NamedTuple):
+    """The handle of a tensor that is not on the CPU; there, IREE's own buffer view is the handle.
+
+    Attributes:
+        view: IREE's buffer view.
+        runtime: what moves it.
+    """
+
+    view: Any
+    runtime: Runtime
+
+
+class IreeBackend(Backend):
+    """Runs programs through IREE, on the CPU and on NVIDIA devices.
+
+    Lowering rules are functions ``rule(ctx, *operands, **params)`` that write StableHLO: see
+    :mod:`slope_backend_iree.lower.context`.
+
+    Options of ``slope.jit(f, options=...)``:
+        kind: ``"gemm"`` or ``"general"``, which set of compiler flags to use; by default chosen by
+            the program.
+        flags: compiler flags to add, a sequence of strings.
+
+    Compiled modules are kept on disk, under ``SLOPE_CACHE`` (by default the user's cache
+    directory); ``SLOPE_DISK_CACHE=0`` turns that off.
+    """
+
+    name: ClassVar[str] = "iree"
+    eager: ClassVar[Literal["numpy", "compile"]] = "numpy"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_lowerings(RULES)
+        self._runtimes: dict[Device, Runtime] = {}
+        self._scalar = functools.lru_cache(maxsize=1024)(self._make_scalar)
+
+    # --- devices and buffers
+
+    def devices(self) -> list[Device]:
+        return [CPU, *(Device("cuda", i) for i in range(device_count("cuda")))]
+
+    def runtime(self, device: Device) -> Runtime:
+        """What loads modules and arrays onto a device.
+
+        Raises:
+            DeviceError: IREE has no such device here.
+        """
+        found = self._runtimes.get(device)
+        if found is None:
+            try:
+                found = self._runtimes[device] = Runtime(device.kind, device.index)
+            except IreeDeviceError as error:
+                known = ", ".join(map(str, self.devices()))
+                raise DeviceError(
+                    f"the iree backend has no device {device}: {error} It has {known}."
+                ) from None
+        return found
+
+    def from_host(self, array: np.ndarray[Any, Any], device: Device) -> Any:
+        runtime = self.runtime(device)
+        view = runtime.import_array(array)
+        return view if device == CPU else Placed(view, runtime)
+
+    def to_host(self, handle: Any) -> np.ndarray[Any, Any]:
+        if isinstance(handle, Placed):
+            return handle.runtime.export_array(handle.view)
+        return self.runtime(CPU).export_array(handle)
+
+    def scalar(self, value: bool | float, dtype: DType, device: Device) -> Any:
+        # 0.0 and -0.0 are equal keys; everything else that is equal is also the same number of the
+        # dtype.
+        return self._scalar(value, repr(value) if value == 0 else "", dtype, device)
+
+    def _make_scalar(self, value: bool | float, spelling: str, dtype: DType, device: Device) -> Any:
+        return self.from_host(_filled((), value, dtype), device)
+
+    # --- programs
+
+    def compile(self, program: Program, device: Device, options: Mapping[str, Any]) -> Executable:
+        runtime = self.runtime(device)
+        lowered = lower_program(program, self.lowerings)
+        module: Module | None = None
+        if lowered.results:
+            work = program_work(program)
+            module = _load(
+                runtime, lowered.text, _options(device, work, options), work, program.name
+            )
+        return IreeExecutable(self, device, lowered, module)
+
+    def version(self) -> str:
+        return f"IREE {compiler_version()}"
+
+
+class IreeExecutable(Executable):
+    """A loaded module, and how the program's outputs come from its results."""
+
+    def __init__(
+        self, backend: IreeBackend, device: Device, lowered: Lowered, module: Module | None
+    ) -> None:
+        self.code = lowered.text
+        self._backend, self._device = backend, device
+        self._module = module
+        self._sources = lowered.sources
+        self._literals = {
+            place: _filled(atom.type.shape, atom.value, atom.type.dtype)
+            for place, (kind, atom) in enumerate(lowered.sources)
+            if kind == "literal"
+        }
+        # The plain case, every result an output in order, needs no rearranging.
+        self._in_order = lowered.sources == tuple(("result", i) for i in range(lowered.results))
+        self._views: frozenset[int] | None = None  # known after the first call
+
+    def __call__(self, handles: Sequence[Any]) -> Sequence[Any]:
+        results = self._run(handles) if self._module is not None else ()
+        if self._in_order:
+            return results
+        return [
+            self._output(place, source, handles, results)
+            for place, source in enumerate(self._sources)
+        ]
+
+    def _run(self, handles: Sequence[Any]) -> Sequence[Any]:
+        assert self._module is not None
+        if self._device != CPU:
+            runtime = self._backend.runtime(self._device)
+            return [
+                Placed(view, runtime) for view in self._module([handle.view for handle in handles])
+            ]
+        results = self._module(handles)
+        if self._views is None:
+            self._views = self._find_views(handles, results)
+        for place in self._views:
+            own = aligned_copy(self._backend.to_host(results[place]))
+            results[place] = self._backend.from_host(own, CPU)
+        return results
+
+    def _find_views(self, handles: Sequence[Any], results: Sequence[Any]) -> frozenset[int]:
+        # IREE returns an input that was only reshaped as a view of it, in every call alike. Results
+        # must be on their own.
+        to_host = self._backend.to_host
+        inputs = [to_host(handle) for handle in handles]
+        return frozenset(
+            place
+            for place, result in enumerate(results)
+            if any(np.may_share_memory(to_host(result), array) for array in inputs)
+        )
+
+    def _output(
+        self, place: int, source: tuple[str, Any], handles: Sequence[Any], results: Sequence[Any]
+    ) -> Any:
+        kind, which = source
+        if kind == "input":
+            return handles[which]
+        return (
+            results[which]
+            if kind == "result"
+            else self._backend.from_host(self._literals[place], self._device)
+        )
+
+
+# --- how to compile
+
+
+class Work(NamedTuple):
+    """An estimate of what one run of a program takes.
+
+    Attributes:
+        products: floating-point operations in matrix products of plain layers (two factors, no
+            batch dimensions).
+        flops: all floating-point operations.
+        moved: bytes read and written, were nothing fused.
+    """
+
+    products: float
+    flops: float
+    moved: float
+
+
+def program_work(program: Program) -> Work:
+    """Count a program's work."""
+    products = flops = moved = 0.0
+    for instr in program.instrs:
+        size = float(sum(var.type.size for var in instr.outputs))
+        moved += float(sum(var.type.nbytes for var in instr.outputs))
+        if instr.op.name == "dot_general":
+            x = instr.inputs[0].type
+            cost = (
+                2.0
+                * size
+                * float(np.prod([x.shape[dim] for dim in instr.params["contract"][0]], dtype=float))
+            )
+            flops += cost
+            if not instr.params["batch"][0]:
+                products += cost
+        else:
+            flops += float(max([size, *(float(atom.type.size) for atom in instr.inputs)]))
+    return Work(products, flops, moved)
+
+
+def _options(device: Device, work: Work, options: Mapping[str, Any]) -> Options:
+    unknown = set(options) - {"kind", "flags"}
+    if unknown:
+        raise BackendError(
+            f"the iree backend has no options {', '.join(map(repr, sorted(unknown)))}; it takes "
+            f"'kind' ('gemm' or 'general') and 'flags' (compiler flags, a sequence of strings)."
+        )
+    kind = options.get("kind") or (
+        "gemm" if work.products > 1e6 and work.products > 0.5 * work.flops else "general"
+    )
+    try:
+        return Options(
+            "cuda" if device.kind == "cuda" else "cpu", kind, extra=tuple(options.get("flags", ()))
+        )
+    except ValueError as error:
+        raise BackendError(f"the iree backend's options: {error}.") from None
+
+
+def _load(runtime: Runtime, text: str, options: Options, work: Work, name: str) -> Module:
+    """The program loaded, from the cache where it is there; damaged entries are made anew."""
+    cache = disk_cache()
+    key = cache_key(text, options)
+    known = cache.get(key) if cache is not None else None
+    if known is not None:
+        try:
+            return runtime.load(known, flops=work.flops, moved=work.moved)
+        except IreeRuntimeError:
+            known = None
+    data = _compile(text, options, name)
+    if cache is not None:
+        try:
+            cache.put(key, data)
+        except OSError as error:
+            sys.stderr.write(
+                f"slope: cannot keep compiled programs in {cache.directory}: {error}. "
+                f"Set SLOPE_CACHE to a directory that can be written.\n"
+            )
+    try:
+        return runtime.load(data, flops=work.flops, moved=work.moved)
+    except IreeRuntimeError as error:
+        raise CompileError(f"IREE compiled {name!r}, and cannot load the result: {error}") from None
+
+
+def _compile(text: str, options: Options, name: str) -> bytes:
+    try:
+        with notice(f"compiling {name!r} with IREE"):
+            return compile_module(text, options)
+    except IreeCompileError as error:
+        raise CompileError(
+            f"program {name!r}: {error}\nSee the program with LOG_JIT=1. Run it with another "
+            f"backend (SLOPE_BACKEND=onnxruntime or numpy), or try other flags: "
+            f"slope.jit(f, options={{'flags': [...]}})."
+        ) from None
+
+
+def cache_directory() -> Path:
+    """Where compiled programs are kept: ``iree`` in ``$SLOPE_CACHE`` or the user's ``slope``."""
+    chosen = os.environ.get("SLOPE_CACHE")
+    if chosen:
+        return Path(chosen) / "iree"
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "slope" / "iree"
+
+
+def disk_cache() -> DiskCache | None:
+    """The cache of compiled programs; None with ``SLOPE_DISK_CACHE=0``."""
+    if os.environ.get("SLOPE_DISK_CACHE", "1") in ("0", ""):
+        return None
+    return DiskCache(cache_directory())
+
+
+def aligned_copy(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """A copy that IREE takes as it is."""
+    copy = aligned_empty(array.shape, array.dtype)
+    copy[...] = array
+    return copy
+
+
+def _filled(shape: tuple[int, ...], value: bool | float, dtype: DType) -> np.ndarray[Any, Any]:
+    array = aligned_empty(shape, dtype.numpy)
+    array[...] = splat_scalar(value, dtype)
+    return array

@@ -1,0 +1,18 @@
+"""Lowering rules: slope's operators as StableHLO, in files named as in ``slope.ops``."""
+
+from __future__ import annotations
+
+from . import contract, create, elementwise, index, linear, logic, reduce
+from .context import Context as Context
+from .context import Rule as Rule
+from .context import Value as Value
+
+RULES: dict[str, Rule] = {
+    **linear.RULES,
+    **elementwise.RULES,
+    **logic.RULES,
+    **reduce.RULES,
+    **contract.RULES,
+    **index.RULES,
+    **create.RULES,
+}

@@ -1,0 +1,223 @@
+"""What lowering rules write with: values, types and numbers of StableHLO, and the text that grows.
+
+A rule is a function ``rule(ctx, *operands, **params)``: operands are :class:`Value`, parameters
+those of the operator, complete. It returns the :class:`Value` of the operator's result (a tuple of
+them for operators with several), which it gets from :meth:`Context.emit` and its relatives::
+
+    def sine(ctx: Context, x: Value) -> Value:
+        return ctx.same("sine", x)
+
+StableHLO is described at https://openxla.org/stablehlo/spec. Operators that another package brings
+get their rules through the hook ``slope_lowerings(backend)``: ``{operator name: rule}``. Rules
+never see results without
+elements: those are written as empty constants.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from slope import dtypes
+from slope.extend import DType, ShapeError, TensorType, splat_scalar
+
+Rule = Callable[..., Any]
+
+_ELEMENTS = {"b": "i1", "i": "i", "u": "ui", "f": "f"}
+
+
+class Value(NamedTuple):
+    """A value of the program that is being written; formats as its name.
+
+    Attributes:
+        name: for instance ``%3``.
+        type: shape and dtype.
+        literal: the number that stands in every element, where that is known.
+    """
+
+    name: str
+    type: TensorType
+    literal: bool | int | float | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.type.shape
+
+    @property
+    def dtype(self) -> DType:
+        return self.type.dtype
+
+    @property
+    def mlir(self) -> str:
+        """The type as MLIR writes it."""
+        return mlir_type(self.type)
+
+    def __format__(self, spec: str) -> str:
+        return self.name
+
+
+class Context:
+    """The body of one function, line by line.
+
+    Attributes:
+        lines: what was written so far.
+    """
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self._count = 0
+        self._constants: dict[Any, Value] = {}
+
+    def emit(self, text: str, result: TensorType) -> Value:
+        """Write one operation, ``%n = text``; the value that it defines."""
+        value = Value(f"%{self._count}", result)
+        self._count += 1
+        self.lines.append(f"{value} = {text}")
+        return value
+
+    def same(self, name: str, *xs: Value) -> Value:
+        """A StableHLO operation whose operands and result have one type."""
+        return self.emit(
+            f"stablehlo.{name} {', '.join(x.name for x in xs)} : {xs[0].mlir}", xs[0].type
+        )
+
+    def op(self, name: str, xs: Sequence[Value], result: TensorType, attributes: str = "") -> Value:
+        """A StableHLO operation in its form ``name operands, attributes : (types) -> type``."""
+        operands = ", ".join([x.name for x in xs] + ([attributes] if attributes else []))
+        types = ", ".join(x.mlir for x in xs)
+        return self.emit(f"stablehlo.{name} {operands} : ({types}) -> {mlir_type(result)}", result)
+
+    def constant(self, value: bool | float, tensor_type: TensorType) -> Value:
+        """A tensor of one repeated number. Costs nothing: IREE never stores it."""
+        text = number(value, tensor_type.dtype)
+        key = text, tensor_type
+        found = self._constants.get(key)
+        if found is None:
+            if tensor_type.size == 0:
+                text = ""
+            name = f"%c{len(self._constants)}"
+            self.lines.append(
+                f"{name} = stablehlo.constant dense<{text}> : {mlir_type(tensor_type)}"
+            )
+            found = self._constants[key] = Value(name, tensor_type, value)
+        return found
+
+    def scalar(self, value: bool | float, dtype: DType) -> Value:
+        """A constant of shape ``()``."""
+        return self.constant(value, TensorType((), dtype))
+
+    def like(self, value: bool | float, x: Value) -> Value:
+        """A constant of another value's type."""
+        return self.constant(value, x.type)
+
+    # --- what many rules need
+
+    def convert(self, x: Value, dtype: DType) -> Value:
+        """As another dtype. Floats beyond an integer's range: undefined, so ``cast`` guards."""
+        return x if x.dtype is dtype else self.op("convert", [x], x.type.with_dtype(dtype))
+
+    def bitcast(self, x: Value, dtype: DType) -> Value:
+        """The same bits as another dtype of the same width."""
+        return x if x.dtype is dtype else self.op("bitcast_convert", [x], x.type.with_dtype(dtype))
+
+    def compare(self, direction: str, x: Value, y: Value) -> Value:
+        """``x EQ|NE|LT|LE|GT|GE y``."""
+        kind = {"b": "UNSIGNED", "u": "UNSIGNED", "i": "SIGNED", "f": "FLOAT"}[x.dtype.kind]
+        return self.op(f"compare {direction},", [x, y], x.type.with_dtype(dtypes.bool_), kind)
+
+    def select(self, condition: Value, x: Value, y: Value) -> Value:
+        """``x`` where the condition holds, else ``y``."""
+        return self.emit(
+            f"stablehlo.select {condition}, {x}, {y} : {condition.mlir}, {x.mlir}", x.type
+        )
+
+    def reshape(self, x: Value, shape: Sequence[int]) -> Value:
+        """The same elements under another shape."""
+        return (
+            x
+            if tuple(shape) == x.shape
+            else self.op("reshape", [x], x.type.with_shape(tuple(shape)))
+        )
+
+    def broadcast(self, x: Value, shape: Sequence[int], dims: Sequence[int]) -> Value:
+        """``x`` repeated along new dimensions; its own stand at ``dims``."""
+        return self.op(
+            "broadcast_in_dim", [x], x.type.with_shape(tuple(shape)), f"dims = {listed(dims)}"
+        )
+
+    def reduce(self, combine: str, x: Value, start: bool | float, dims: Sequence[int]) -> Value:
+        """``x`` reduced over dimensions with a StableHLO operation, from a neutral number."""
+        result = x.type.with_shape(
+            tuple(length for dim, length in enumerate(x.shape) if dim not in dims)
+        )
+        if not dims:
+            return x
+        if x.type.size == 0:
+            return self.constant(start, result)
+        first = self.scalar(start, x.dtype)
+        return self.emit(
+            f"stablehlo.reduce({x} init: {first}) applies stablehlo.{combine} "
+            f"across dimensions = {listed(dims)} : ({x.mlir}, {first.mlir}) -> {mlir_type(result)}",
+            result,
+        )
+
+    def barrier(self, x: Value) -> Value:
+        """``x``, fused with nothing beyond this point."""
+        return self.same("optimization_barrier", x)
+
+
+# --- text
+
+
+def mlir_type(tensor_type: TensorType) -> str:
+    """A type as MLIR writes it, ``tensor<2x3xf32>``.
+
+    Raises:
+        ShapeError: a dimension is symbolic.
+    """
+    for length in tensor_type.shape:
+        if not isinstance(length, int):
+            raise ShapeError(
+                f"the iree backend compiles for fixed shapes, and got {tensor_type}; call the "
+                f"function with tensors, whose shapes are known, or substitute {length}."
+            )
+    lengths = "".join(f"{length}x" for length in tensor_type.shape)
+    return f"tensor<{lengths}{mlir_element(tensor_type.dtype)}>"
+
+
+def mlir_element(dtype: DType) -> str:
+    """A dtype as StableHLO writes it: ``i1``, ``ui8``, ``bf16``..."""
+    if dtype.kind == "b":
+        return "i1"
+    if dtype.name == "bfloat16":
+        return "bf16"
+    return f"{_ELEMENTS[dtype.kind]}{dtype.bits}"
+
+
+def number(value: bool | float, dtype: DType) -> str:
+    """A Python number, cast to a dtype, as MLIR reads it back exactly."""
+    scalar = splat_scalar(value, dtype)
+    if dtype.kind == "b":
+        return "true" if scalar else "false"
+    if dtype.is_integer:
+        return str(int(scalar))
+    wide = float(scalar)
+    if not math.isfinite(wide):
+        return f"0x{int(np.asarray(scalar).view(f'u{dtype.itemsize}')):0{2 * dtype.itemsize}X}"
+    short = str(scalar)
+    text = short if float(short) == wide else repr(wide)
+    mantissa, letter, exponent = text.partition("e")
+    return f"{mantissa}{'' if '.' in mantissa else '.0'}{letter}{exponent}"
+
+
+def listed(numbers: Sequence[int]) -> str:
+    """``[0, 1]``."""
+    return f"[{', '.join(map(str, numbers))}]"
+
+
+def is_half(dtype: DType) -> bool:
+    """Whether a dtype is float16 or bfloat16."""
+    return dtype.kind == "f" and dtype.itemsize == 2

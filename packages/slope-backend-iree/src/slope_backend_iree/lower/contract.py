@@ -1,0 +1,32 @@
+"""Contraction."""
+
+from __future__ import annotations
+
+from slope import dtypes
+
+from .context import Context, Rule, Value, is_half, listed
+
+Dims = tuple[int, ...]
+
+
+def dot_general(
+    ctx: Context, x: Value, y: Value, *, contract: tuple[Dims, Dims], batch: tuple[Dims, Dims]
+) -> Value:
+    """Half-precision products are summed in float32, and rounded once."""
+    shape = [x.shape[dim] for dim in batch[0]]
+    for operand, contracted, along in ((x, contract[0], batch[0]), (y, contract[1], batch[1])):
+        shape += [
+            length
+            for dim, length in enumerate(operand.shape)
+            if dim not in contracted and dim not in along
+        ]
+    result = x.type.with_shape(tuple(shape))
+    if x.type.size == 0:  # nothing to sum over: results without elements do not come here
+        return ctx.constant(0, result)
+    wide = result.with_dtype(dtypes.float32) if is_half(x.dtype) else result
+    batching = f"batching_dims = {listed(batch[0])} x {listed(batch[1])}, " if batch[0] else ""
+    contracting = f"contracting_dims = {listed(contract[0])} x {listed(contract[1])}"
+    return ctx.convert(ctx.op("dot_general", [x, y], wide, batching + contracting), result.dtype)
+
+
+RULES: dict[str, Rule] = {"dot_general": dot_general}

@@ -1,0 +1,17 @@
+"""Tensors out of nothing but parameters."""
+
+from __future__ import annotations
+
+from slope import dtypes
+from slope.extend import DType, TensorType
+
+from .context import Context, Rule, Value, is_half
+
+
+def iota(ctx: Context, *, shape: tuple[int, ...], dim: int, dtype: DType) -> Value:
+    result = TensorType(shape, dtypes.float32 if is_half(dtype) else dtype)
+    counted = ctx.emit(f"stablehlo.iota dim = {dim} : {Value('', result).mlir}", result)
+    return ctx.convert(counted, dtype)
+
+
+RULES: dict[str, Rule] = {"iota": iota}

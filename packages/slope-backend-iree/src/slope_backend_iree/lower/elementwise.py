@@ -1,0 +1,165 @@
+"""Arithmetic and transcendental operators.
+
+Transcendental functions of half precision are computed in float32: IREE's own approximations are
+    made for it.
+"""
+
+from __future__ import annotations
+
+import math
+
+from slope import dtypes
+
+from .context import Context, Rule, Value, is_half
+
+
+def same(name: str) -> Rule:
+    """The rule of an operator that StableHLO has under ``name``, meaning the same."""
+    return lambda ctx, *xs: ctx.same(name, *xs)
+
+
+def in_float32(rule: Rule) -> Rule:
+    """The rule with half-precision operands computed in float32."""
+
+    def lowered(ctx: Context, *xs: Value, **params: object) -> Value:
+        if not is_half(xs[0].dtype):
+            return rule(ctx, *xs, **params)
+        wide = [ctx.convert(x, dtypes.float32) for x in xs]
+        return ctx.convert(rule(ctx, *wide, **params), xs[0].dtype)
+
+    return lowered
+
+
+def erf(ctx: Context, x: Value) -> Value:
+    return ctx.emit(f"chlo.erf {x} : {x.mlir} -> {x.mlir}", x.type)
+
+
+def trunc(ctx: Context, x: Value) -> Value:
+    negative = ctx.compare("LT", x, ctx.like(0.0, x))
+    # The sign of a zero result is the operand's: ceil of what lies in (-1, 0] is -0.
+    return ctx.select(negative, ctx.same("ceil", x), ctx.same("floor", x))
+
+
+def absolute(ctx: Context, x: Value) -> Value:
+    return x if x.dtype.kind == "u" else ctx.same("abs", x)
+
+
+def sign(ctx: Context, x: Value) -> Value:
+    if x.dtype.kind == "u":
+        return ctx.convert(ctx.compare("NE", x, ctx.like(0, x)), x.dtype)
+    return ctx.same("sign", x)
+
+
+def maximum(ctx: Context, x: Value, y: Value) -> Value:
+    return ctx.same("or" if x.dtype.kind == "b" else "maximum", x, y)
+
+
+def minimum(ctx: Context, x: Value, y: Value) -> Value:
+    return ctx.same("and" if x.dtype.kind == "b" else "minimum", x, y)
+
+
+def truncate_divide(ctx: Context, x: Value, y: Value) -> Value:
+    zero = ctx.like(0, y)
+    return ctx.select(ctx.compare("EQ", y, zero), zero, ctx.same("divide", x, y))
+
+
+def fmod(ctx: Context, x: Value, y: Value) -> Value:
+    if x.dtype.is_floating_point:
+        return in_float32(same("remainder"))(ctx, x, y)
+    zero = ctx.like(0, y)
+    return ctx.select(ctx.compare("EQ", y, zero), zero, ctx.same("remainder", x, y))
+
+
+def periodic(name: str) -> Rule:
+    """The rule of a trigonometric function, its operand brought into [-pi, pi] first.
+
+    IREE's own reduction is done in float32, and off by 1e-4 at 1e4 and without bound at 1e9.
+    """
+
+    def lowered(ctx: Context, x: Value) -> Value:
+        if x.dtype is dtypes.float64:  # goes to the C library, which is exact
+            return ctx.same(name, x)
+        wide = ctx.convert(x, dtypes.float64)
+        turns = ctx.same(
+            "round_nearest_even", ctx.same("multiply", wide, ctx.like(0.5 / math.pi, wide))
+        )
+        rest = ctx.same("subtract", wide, ctx.same("multiply", turns, ctx.like(2 * math.pi, wide)))
+        return ctx.convert(ctx.same(name, ctx.convert(rest, dtypes.float32)), x.dtype)
+
+    return lowered
+
+
+def atan2(ctx: Context, y: Value, x: Value) -> Value:
+    if x.dtype is dtypes.float64:
+        return ctx.same("atan2", y, x)
+    # IREE's float32 gives NaN at (0, 0) and (inf, inf), and forgets the sign of y == -0: such
+    # points move to others of the same angle, and the sign is put back last.
+    one, height = ctx.like(1.0, x), ctx.same("abs", y)
+    infinite = ctx.same("and", _is_infinite(ctx, x), _is_infinite(ctx, y))
+    zeros = ctx.same(
+        "and", ctx.compare("EQ", x, ctx.like(0.0, x)), ctx.compare("EQ", y, ctx.like(0.0, y))
+    )
+    unit = ctx.select(is_negative(ctx, x), ctx.like(-1.0, x), one)
+    x = ctx.select(ctx.same("or", infinite, zeros), unit, x)
+    angle = ctx.same("atan2", ctx.select(infinite, one, height), x)
+    return ctx.select(is_negative(ctx, y), ctx.same("negate", angle), angle)
+
+
+def _is_infinite(ctx: Context, x: Value) -> Value:
+    return ctx.compare("EQ", ctx.same("abs", x), ctx.like(math.inf, x))
+
+
+def is_negative(ctx: Context, x: Value) -> Value:
+    """Whether the sign bit of float32 or float64 elements is set."""
+    bits = ctx.bitcast(x, dtypes.int32 if x.dtype.bits == 32 else dtypes.int64)
+    return ctx.compare("LT", bits, ctx.like(0, bits))
+
+
+def power(ctx: Context, x: Value, y: Value) -> Value:
+    """IREE's power is exp(y log x), which knows neither negative bases nor exponents 0."""
+    zero, one, base = ctx.like(0.0, x), ctx.like(1.0, x), ctx.same("abs", x)
+    magnitude = ctx.select(ctx.compare("EQ", base, one), one, ctx.same("power", base, y))
+    half = ctx.same("multiply", y, ctx.like(0.5, y))
+    whole = ctx.compare("EQ", ctx.same("floor", y), y)
+    odd = ctx.same("and", whole, ctx.compare("NE", ctx.same("floor", half), half))
+    flips = ctx.same("and", odd, is_negative(ctx, x))
+    result = ctx.select(flips, ctx.same("negate", magnitude), magnitude)
+    finite = ctx.same(
+        "and", ctx.compare("LT", x, zero), ctx.compare("GT", x, ctx.like(-math.inf, x))
+    )
+    undefined = ctx.same("and", finite, ctx.same("not", whole))
+    result = ctx.select(undefined, ctx.like(math.nan, x), result)
+    return ctx.select(ctx.compare("EQ", y, zero), one, result)
+
+
+RULES: dict[str, Rule] = {
+    "neg": same("negate"),
+    "add": same("add"),
+    "sub": same("subtract"),
+    "mul": same("multiply"),
+    "div": same("divide"),
+    "pow": in_float32(power),
+    "exp": in_float32(same("exponential")),
+    "expm1": in_float32(same("exponential_minus_one")),
+    "log": in_float32(same("log")),
+    "log1p": in_float32(same("log_plus_one")),
+    "sqrt": in_float32(same("sqrt")),
+    "rsqrt": in_float32(same("rsqrt")),
+    "sin": periodic("sine"),
+    "cos": periodic("cosine"),
+    "tan": periodic("tan"),
+    "atan2": in_float32(atan2),
+    "tanh": in_float32(same("tanh")),
+    "sigmoid": in_float32(same("logistic")),
+    "erf": in_float32(erf),
+    "abs": absolute,
+    "sign": sign,
+    "floor": same("floor"),
+    "ceil": same("ceil"),
+    "round": same("round_nearest_even"),
+    "trunc": trunc,
+    "maximum": maximum,
+    "minimum": minimum,
+    "truncate_divide": truncate_divide,
+    "fmod": fmod,
+}

@@ -1,0 +1,138 @@
+"""Reading and writing at computed places.
+
+Batch dimensions become coordinates like others, counted by an iota. Coordinates are clamped here:
+StableHLO's gather does that itself, its scatter would drop what is out of range.
+"""
+
+from __future__ import annotations
+
+from slope import dtypes
+from slope.extend import TensorType
+
+from .context import Context, Rule, Value, is_half, listed, mlir_type
+
+
+def _coordinates(
+    ctx: Context, x: Value, indices: Value, axis: int, batch_dims: int
+) -> tuple[Value, list[int]]:
+    """Clamped coordinates, those of batch dimensions included, and the dimensions they are for."""
+    count = indices.shape[-1]
+    dims = [*range(batch_dims), *range(axis, axis + count)]
+    longest = max((x.shape[dim] for dim in dims), default=0)
+    narrow = dtypes.int32 if longest < 2**31 else dtypes.int64
+    lead = indices.shape[:-1]
+    parts: list[Value] = []
+    for dim in range(batch_dims):
+        one = TensorType((*lead, 1), narrow)
+        parts.append(ctx.emit(f"stablehlo.iota dim = {dim} : {mlir_type(one)}", one))
+    for k in range(count):
+        start, stop = [0] * len(lead) + [k], [*lead, k + 1]
+        places = ", ".join(f"{a}:{b}" for a, b in zip(start, stop, strict=True))
+        one = indices.type.with_shape((*lead, 1))
+        part = (
+            indices
+            if count == 1
+            else ctx.emit(
+                f"stablehlo.slice {indices} [{places}] : ({indices.mlir}) -> {mlir_type(one)}", one
+            )
+        )
+        parts.append(_clamped(ctx, part, x.shape[axis + k], narrow))
+    if not parts:
+        return ctx.convert(indices, narrow), dims
+    if len(parts) == 1:
+        return parts[0], dims
+    joined = TensorType((*lead, len(parts)), narrow)
+    return ctx.op("concatenate", parts, joined, f"dim = {len(lead)}"), dims
+
+
+def _clamped(ctx: Context, part: Value, length: int, narrow: object) -> Value:
+    last = length - 1
+    wide = part.dtype
+    limit = (1 << (wide.bits - (wide.kind == "i"))) - 1
+    if wide.kind == "i":
+        part = ctx.same("maximum", part, ctx.like(0, part))
+    if last < limit:
+        part = ctx.same("minimum", part, ctx.like(last, part))
+    return ctx.convert(part, narrow)  # pyright: ignore[reportArgumentType]
+
+
+def _window(x: Value, indices: Value, axis: int, batch_dims: int) -> list[int]:
+    """Where the dimensions of ``x`` that are not indexed stand in the gathered shape."""
+    places = len(indices.shape) - 1 - batch_dims
+    after = len(x.shape) - axis - indices.shape[-1]
+    first = axis + places
+    return [*range(batch_dims, axis), *range(first, first + after)]
+
+
+def gather(ctx: Context, x: Value, indices: Value, *, axis: int, batch_dims: int) -> Value:
+    places = indices.shape[batch_dims:-1]
+    result = x.type.with_shape((*x.shape[:axis], *places, *x.shape[axis + indices.shape[-1] :]))
+    window = _window(x, indices, axis, batch_dims)
+    at, dims = _coordinates(ctx, x, indices, axis, batch_dims)
+    sizes = [1 if dim in dims else length for dim, length in enumerate(x.shape)]
+    numbers = (
+        f"#stablehlo.gather<offset_dims = {listed(window)}, collapsed_slice_dims = {listed(dims)}, "
+        f"start_index_map = {listed(dims)}, index_vector_dim = {len(at.shape) - 1}>"
+    )
+    return ctx.emit(
+        f'"stablehlo.gather"({x}, {at}) <{{dimension_numbers = {numbers}, '
+        f"slice_sizes = array<i64: {', '.join(map(str, sizes))}>, indices_are_sorted = false}}> "
+        f": ({x.mlir}, {at.mlir}) -> {mlir_type(result)}",
+        result,
+    )
+
+
+_COMBINE = {"add": "add", "mul": "multiply", "min": "minimum", "max": "maximum"}
+
+
+def scatter(
+    ctx: Context, x: Value, indices: Value, updates: Value, *, axis: int, batch_dims: int, mode: str
+) -> Value:
+    if updates.type.size == 0:
+        return x
+    if mode in ("add", "mul") and is_half(x.dtype):
+        wide = ctx.convert(x, dtypes.float32), indices, ctx.convert(updates, dtypes.float32)
+        return ctx.convert(
+            scatter(ctx, *wide, axis=axis, batch_dims=batch_dims, mode=mode), x.dtype
+        )
+    window = _window(x, indices, axis, batch_dims)
+    at, dims = _coordinates(ctx, x, indices, axis, batch_dims)
+    x = _copied(ctx, x, at)
+    numbers = (
+        f"#stablehlo.scatter<update_window_dims = {listed(window)}, "
+        f"inserted_window_dims = {listed(dims)}, "
+        f"scatter_dims_to_operand_dims = {listed(dims)}, index_vector_dim = {len(at.shape) - 1}>"
+    )
+    one = mlir_type(x.type.with_shape(()))
+    combine = (
+        f"%s = stablehlo.{_COMBINE[mode]} %a, %b : {one} stablehlo.return %s : {one}"
+        if mode != "set"
+        else f"stablehlo.return %b : {one}"
+    )
+    return ctx.emit(
+        f'"stablehlo.scatter"({x}, {at}, {updates}) <{{scatter_dimension_numbers = {numbers}, '
+        f"indices_are_sorted = false, unique_indices = false}}> "
+        f"({{ ^bb0(%a: {one}, %b: {one}): {combine} }}) "
+        f": ({x.mlir}, {at.mlir}, {updates.mlir}) -> {x.mlir}",
+        x.type,
+    )
+
+
+def _copied(ctx: Context, x: Value, at: Value) -> Value:
+    # IREE scatters in place, into the memory of the program's own input too (its issue 16168). No
+    # coordinate is negative, but IREE does not know, and so has to write x elsewhere first. Where x
+    # is computed here, this fuses into that.
+    if x.literal is not None or not at.type.size:
+        return x
+    one = (1,) * len(at.shape)
+    ends = ", ".join("0:1" for _ in one)
+    first = ctx.emit(
+        f"stablehlo.slice {at} [{ends}] : ({at.mlir}) -> {mlir_type(at.type.with_shape(one))}",
+        at.type.with_shape(one),
+    )
+    first = ctx.reshape(first, ())
+    always = ctx.compare("GE", first, ctx.like(0, first))
+    return ctx.select(ctx.broadcast(always, x.shape, ()), x, ctx.like(0, x))
+
+
+RULES: dict[str, Rule] = {"gather_slices": gather, "scatter_slices": scatter}

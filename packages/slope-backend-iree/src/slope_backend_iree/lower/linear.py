@@ -1,0 +1,128 @@
+"""Operators that move, repeat, select, convert or add elements."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from slope import dtypes
+from slope.extend import DType, TensorType
+
+from .context import Context, Rule, Value, is_half, listed
+
+Dims = Sequence[int]
+SIGNED = {
+    dtypes.uint8: dtypes.int8,
+    dtypes.uint16: dtypes.int16,
+    dtypes.uint32: dtypes.int32,
+    dtypes.uint64: dtypes.int64,
+}
+
+
+def reshape(ctx: Context, x: Value, *, shape: Dims) -> Value:
+    return ctx.reshape(x, shape)
+
+
+def permute(ctx: Context, x: Value, *, dims: Dims) -> Value:
+    if list(dims) == list(range(len(dims))):
+        return x
+    return ctx.op(
+        "transpose",
+        [x],
+        x.type.with_shape(tuple(x.shape[dim] for dim in dims)),
+        f"dims = {listed(dims)}",
+    )
+
+
+def broadcast(ctx: Context, x: Value, *, shape: Dims, dims: Dims) -> Value:
+    return ctx.broadcast(x, shape, dims)
+
+
+def sum_(ctx: Context, x: Value, *, dim: Dims) -> Value:
+    if is_half(x.dtype):
+        return ctx.convert(ctx.reduce("add", ctx.convert(x, dtypes.float32), 0, dim), x.dtype)
+    return ctx.reduce("add", x, 0, dim)
+
+
+def cast(ctx: Context, x: Value, *, dtype: DType) -> Value:
+    if dtype.kind == "b" and x.dtype.kind != "b":
+        return ctx.compare("NE", x, ctx.like(0, x))
+    if dtype.is_integer and x.dtype.is_floating_point:
+        return _to_integer(ctx, x, dtype)
+    return ctx.convert(x, dtype)
+
+
+def _to_integer(ctx: Context, x: Value, dtype: DType) -> Value:
+    # Converting a float out of range is undefined: such elements are converted as 0, then replaced.
+    if is_half(x.dtype):
+        x = ctx.convert(x, dtypes.float32)  # whose range holds the bounds of every integer dtype
+    info = np.iinfo(dtype.numpy)
+    low, high = int(info.min), int(info.max)
+    zero = ctx.like(0.0, x)
+    below = ctx.compare("LE", x, ctx.like(float(low), x))
+    above = ctx.compare("GE", x, ctx.like(float(high + 1), x))
+    odd = ctx.same("or", ctx.same("or", below, above), ctx.compare("NE", x, x))
+    inside = ctx.convert(ctx.select(odd, zero, x), dtype)
+    inside = ctx.select(above, ctx.like(high, inside), inside)
+    return ctx.select(below, ctx.like(low, inside), inside)
+
+
+def pad(
+    ctx: Context, x: Value, *, low: Dims, high: Dims, interior: Dims, value: bool | float
+) -> Value:
+    gaps = [max(length - 1, 0) * between for length, between in zip(x.shape, interior, strict=True)]
+    shape = tuple(sum(parts) for parts in zip(low, x.shape, gaps, high, strict=True))
+    result = x.type.with_shape(shape)
+    if x.type.size == 0:
+        return ctx.constant(value, result)
+    filler = ctx.scalar(value, x.dtype)
+    return ctx.op(
+        "pad",
+        [x, filler],
+        result,
+        f"low = {listed(low)}, high = {listed(high)}, interior = {listed(interior)}",
+    )
+
+
+def slice_(ctx: Context, x: Value, *, start: Dims, stop: Dims, step: Dims) -> Value:
+    spans = list(zip(start, stop, step, strict=True))
+    result = x.type.with_shape(tuple(-(-(last - first) // stride) for first, last, stride in spans))
+    if result == x.type:
+        return x
+    places = ", ".join(f"{first}:{last}:{stride}" for first, last, stride in spans)
+    return ctx.emit(
+        f"stablehlo.slice {x} [{places}] : ({x.mlir}) -> {Value('', result).mlir}", result
+    )
+
+
+def flip(ctx: Context, x: Value, *, dims: Dims) -> Value:
+    # IREE 3.13 refuses a reverse of unsigned integers, and fuses a strided slice into a reverse
+    # with an invalid result ("LLVM Translation failed"): hence the detour and the barrier.
+    if x.dtype.kind == "u":
+        signed = ctx.bitcast(x, SIGNED[x.dtype])
+        return ctx.bitcast(flip(ctx, signed, dims=dims), x.dtype)
+    return ctx.emit(f"stablehlo.reverse {ctx.barrier(x)}, dims = {listed(dims)} : {x.mlir}", x.type)
+
+
+def cat(ctx: Context, *xs: Value, dim: int) -> Value:
+    parts = [x for x in xs if x.type.size]
+    if len(parts) == 1:
+        return parts[0]
+    first = parts[0].type
+    length = sum(x.shape[dim] for x in parts)
+    result = TensorType((*first.shape[:dim], length, *first.shape[dim + 1 :]), first.dtype)
+    return ctx.op("concatenate", parts, result, f"dim = {dim}")
+
+
+RULES: dict[str, Rule] = {
+    "reshape": reshape,
+    "permute": permute,
+    "broadcast": broadcast,
+    "sum": sum_,
+    "cast": cast,
+    "interior_pad": pad,
+    "slice": slice_,
+    "flip": flip,
+    "concatenate": cat,
+}

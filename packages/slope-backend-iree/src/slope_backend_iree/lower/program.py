@@ -1,0 +1,91 @@
+"""A whole Program as the text of a StableHLO module, and what is needed besides to run it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from slope.extend import Atom, Instr, Literal, Program, UnsupportedOperatorError, Var
+
+from .context import Context, Rule, Value, mlir_type
+
+ENTRY = "main"
+
+
+class Lowered(NamedTuple):
+    """A program as text.
+
+    Attributes:
+        text: a StableHLO module with one function, ``main``.
+        results: how many values the function returns.
+        sources: for each output of the program where it comes from: ``("input", number)``,
+            ``("result", number)`` or ``("literal", atom)``. Inputs and literals pass by the module,
+            and it returns nothing twice.
+    """
+
+    text: str
+    results: int
+    sources: tuple[tuple[str, Any], ...]
+
+
+def lower_program(program: Program, rules: Mapping[str, Rule]) -> Lowered:
+    """Write a program as StableHLO.
+
+    Raises:
+        UnsupportedOperatorError: there is no rule for an operator.
+        ShapeError: a dimension is symbolic.
+    """
+    ctx = Context()
+    values: dict[Var, Value] = {
+        var: Value(f"%arg{i}", var.type) for i, var in enumerate(program.inputs)
+    }
+    for instr in program.instrs:
+        values.update(zip(instr.outputs, _lower(ctx, instr, values, rules), strict=True))
+    results, sources = _outputs(program, values)
+    arguments = ", ".join(f"%arg{i}: {mlir_type(var.type)}" for i, var in enumerate(program.inputs))
+    types = ", ".join(value.mlir for value in results)
+    ending = (
+        f"return {', '.join(value.name for value in results)} : {types}" if results else "return"
+    )
+    body = "\n".join(f"    {line}" for line in [*ctx.lines, ending])
+    text = (
+        f"module @slope {{\n  func.func @{ENTRY}({arguments}) -> ({types}) {{\n{body}\n  }}\n}}\n"
+    )
+    return Lowered(text, len(results), sources)
+
+
+def _lower(
+    ctx: Context, instr: Instr, values: Mapping[Var, Value], rules: Mapping[str, Rule]
+) -> list[Value]:
+    if all(var.type.size == 0 for var in instr.outputs) and not instr.op.effect:
+        return [ctx.constant(0, var.type) for var in instr.outputs]
+    rule = rules.get(instr.op.name)
+    if rule is None:
+        raise UnsupportedOperatorError(
+            f"the iree backend has no lowering for operator {instr.op.name!r}, which has no "
+            f"expand. Give its class an expand, add a rule through the hook slope_lowerings(backend), or "
+            f"choose a backend that has one (SLOPE_BACKEND=numpy)."
+        )
+    operands = [_value(ctx, atom, values) for atom in instr.inputs]
+    result = rule(ctx, *operands, **instr.params)
+    return list(result) if instr.op.multiple else [result]
+
+
+def _value(ctx: Context, atom: Atom, values: Mapping[Var, Value]) -> Value:
+    return ctx.constant(atom.value, atom.type) if isinstance(atom, Literal) else values[atom]
+
+
+def _outputs(
+    program: Program, values: Mapping[Var, Value]
+) -> tuple[list[Value], tuple[tuple[str, Any], ...]]:
+    inputs = {f"%arg{i}": i for i in range(len(program.inputs))}
+    places: dict[Value, int] = {}
+    sources: list[tuple[str, Any]] = []
+    for atom in program.outputs:
+        if isinstance(atom, Literal):
+            sources.append(("literal", atom))
+        elif values[atom].name in inputs:
+            sources.append(("input", inputs[values[atom].name]))
+        else:
+            sources.append(("result", places.setdefault(values[atom], len(places))))
+    return list(places), tuple(sources)

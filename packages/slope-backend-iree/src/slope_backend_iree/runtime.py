@@ -1,0 +1,339 @@
+"""Devices, loaded modules, and arrays in and out of them.
+
+    runtime = Runtime("cpu")
+    module = runtime.load(compile_module(text))
+    [y] = module([runtime.import_array(x)])
+    runtime.export_array(y)
+
+A handle is an `iree.runtime.HalBufferView`: shape, element type and a share in a buffer. Nothing
+writes to a buffer once it is filled, so handles may be shared by threads, passed to any number of
+calls, and exported without a copy.
+
+On the CPU there are two IREE devices in a process, each made once: `local-sync` runs a call in the
+calling thread (about 3 us a call), `local-task` spreads it over one pool of threads (about 50 us).
+Both use plain host memory, so a handle made on either serves modules of both, at no cost.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Sequence
+from typing import Any
+
+import iree.runtime as iree
+import ml_dtypes
+import numpy as np
+
+from .devices import IreeDeviceError, choose_driver, immortal, instance, open_device
+
+__all__ = [
+    "ALIGNMENT",
+    "IreeRuntimeError",
+    "Module",
+    "Runtime",
+    "aligned_empty",
+]
+
+ALIGNMENT = 64  # bytes; compiled code loads whole vectors, and faults on less
+
+
+class IreeRuntimeError(Exception):
+    """Loading or calling a module failed."""
+
+
+def aligned_empty(shape: Sequence[int], dtype: Any) -> np.ndarray:
+    """`np.empty(shape, dtype)` whose data starts at a multiple of `ALIGNMENT` bytes.
+
+    `Runtime.import_array` takes such an array without a copy.
+    """
+    dtype = np.dtype(dtype)
+    count = int(np.prod(shape, dtype=np.int64))
+    raw = np.empty(count * dtype.itemsize + ALIGNMENT, np.uint8)
+    offset = -raw.ctypes.data % ALIGNMENT
+    return np.ndarray(tuple(shape), dtype, buffer=raw, offset=offset)
+
+
+class Runtime:
+    """One device: loads modules onto it, moves arrays in and out.
+
+    Making another for the same device costs nothing: devices and their threads are made once in a
+    process.
+
+    Arguments:
+        kind: "cpu" or "cuda".
+        index: which of the devices of that kind, from 0.
+
+    Raises:
+        IreeDeviceError: no such device.
+    """
+
+    def __init__(self, kind: str = "cpu", index: int = 0) -> None:
+        if kind not in ("cpu", "cuda"):
+            raise IreeDeviceError(f"IREE devices of slope are 'cpu' and 'cuda', got {kind!r}")
+        if kind == "cpu" and index != 0:
+            raise IreeDeviceError(f"there is one CPU device, 'cpu:0'; 'cpu:{index}' was asked for")
+        self.kind = kind
+        self.index = index
+        # Arrays go through the synchronous device on the CPU: host memory is the same for both.
+        self._driver = "local-sync" if kind == "cpu" else kind
+        open_device(self._driver, index)
+
+    def __repr__(self) -> str:
+        return f"Runtime({self.kind!r}, {self.index})"
+
+    def load(
+        self, module: bytes, entry: str = "main", *, flops: float = 0.0, moved: float = 0.0
+    ) -> Module:
+        """Makes compiled bytes ready to call.
+
+        Arguments:
+            module: what `compile_module` returned, for this kind of device.
+            entry: name of the function to call.
+            flops: estimate of the floating-point operations of one call.
+            moved: estimate of the bytes that one call reads and writes. On the CPU the two decide
+                whether it runs in the caller's thread or on the thread pool (`choose_driver`).
+
+        Raises:
+            IreeRuntimeError: damaged bytes, another IREE version's, no such function, or a module
+                compiled for another device.
+        """
+        driver = choose_driver(flops, moved) if self.kind == "cpu" else self.kind
+        return Module(module, entry, driver, self.index)
+
+    def import_array(self, array: np.ndarray) -> iree.HalBufferView:
+        """A handle on an array's elements.
+
+        On the CPU a C-contiguous array aligned to `ALIGNMENT` bytes is borrowed: the handle keeps
+        it alive, and writing to it afterwards changes what programs see. Any other is copied (see
+        `aligned_empty`), and always on other devices. Read-only arrays are borrowed too; programs
+        never write to their inputs.
+
+        Raises:
+            TypeError: for a dtype that IREE has no element type for.
+        """
+        dtype = array.dtype
+        element = _ELEMENTS.get(dtype)
+        if element is None:
+            raise TypeError(
+                f"arrays of dtype {dtype} cannot enter IREE; convert to one of "
+                f"{', '.join(map(str, _ELEMENTS))}"
+            )
+        device = open_device(self._driver, self.index)[0]
+        if self.kind != "cpu":
+            return _copy_to_device(device, array, element)
+        if dtype in _PLAIN and array.size and array.flags.c_contiguous:
+            try:
+                return device.from_dlpack_capsule(array.__dlpack__())
+            except (BufferError, IndexError):
+                pass  # read-only, or misaligned: to try costs less than to look first
+        return _borrow(device, array, element)
+
+    def export_array(self, handle: iree.HalBufferView) -> np.ndarray:
+        """A read-only array of a handle's elements.
+
+        On the CPU it is a view which keeps the buffer alive, elsewhere a copy.
+        """
+        dtype = _DTYPES[handle.element_type]
+        if self.kind == "cpu":
+            array = handle.map().asarray(handle.shape, dtype)
+        else:
+            array = _copy_to_host(open_device(self._driver, self.index)[0], handle, dtype)
+        array.setflags(write=False)
+        return array
+
+
+class Module:
+    """A function of a compiled module, from handles to handles; made by `Runtime.load`.
+
+    Any number of threads may call it at once. IREE's contexts are not made for that, so each call
+    takes an idle one, or makes one (60 us) where all are busy.
+    """
+
+    __slots__ = ("__weakref__", "_driver", "_entry", "_function", "_idle", "_index", "_module")
+
+    def __init__(self, data: bytes, entry: str, driver: str, index: int) -> None:
+        self._driver = driver
+        self._index = index
+        self._entry = entry
+        try:
+            self._module = iree.VmModule.copy_buffer(instance(), data)
+        except (ValueError, RuntimeError) as error:
+            raise IreeRuntimeError(
+                f"IREE cannot load this compiled module ({len(data)} bytes): {error}"
+            ) from None
+        function = self._module.lookup_function(entry)
+        if function is None:
+            names = ", ".join(self._module.function_names)
+            raise IreeRuntimeError(
+                f"the compiled module has no function {entry!r}; it has: {names}"
+            )
+        self._function = function
+        self._idle: list[iree.VmContext] = [self._context()]
+        _modules.add(self)
+
+    def __repr__(self) -> str:
+        return f"<Module {self._entry!r} on {self._driver}:{self._index}>"
+
+    @property
+    def driver(self) -> str:
+        """The IREE driver it runs on: "local-sync", "local-task" or "cuda"."""
+        return self._driver
+
+    @property
+    def declaration(self) -> str:
+        """The function's signature, as IREE words it."""
+        return self._function.reflection.get("iree.abi.declaration", self._entry)
+
+    def __call__(self, handles: Sequence[iree.HalBufferView]) -> list[iree.HalBufferView]:
+        """Runs the function to its end.
+
+        Raises:
+            IreeRuntimeError: wrong number, shapes or element types of arguments, or a failure
+                while running.
+        """
+        arguments = iree.VmVariantList(len(handles))
+        for handle in handles:
+            arguments.push_ref(handle)  # pyright: ignore[reportArgumentType] # stub is too narrow
+        results = iree.VmVariantList(1)
+        try:
+            context = self._idle.pop()  # taken and put back by single operations of a list: no lock
+        except IndexError:
+            context = self._context()
+        try:
+            context.invoke(self._function, arguments, results)
+        except (ValueError, RuntimeError, IndexError, NotImplementedError) as error:
+            raise IreeRuntimeError(f"calling {self.declaration} failed: {error}") from None
+        finally:
+            self._idle.append(context)
+        get = results.get_as_object
+        return [get(position, iree.HalBufferView) for position in range(len(results))]
+
+    def _context(self) -> iree.VmContext:
+        hal = open_device(self._driver, self._index)[1]
+        try:
+            return iree.VmContext(instance(), [hal, self._module])
+        except (ValueError, RuntimeError, NotImplementedError) as error:
+            raise IreeRuntimeError(
+                f"IREE cannot load this module on {self._driver}:{self._index}: {error}"
+            ) from None
+
+
+# --- element types -------------------------------------------------------------------------------
+
+_element: Any = iree.HalElementType  # an integer enumeration, whatever its stub says
+_ELEMENTS: dict[np.dtype, Any] = {
+    np.dtype(np.bool_): _element.BOOL_8,
+    np.dtype(np.int8): _element.SINT_8,
+    np.dtype(np.int16): _element.SINT_16,
+    np.dtype(np.int32): _element.SINT_32,
+    np.dtype(np.int64): _element.SINT_64,
+    np.dtype(np.uint8): _element.UINT_8,
+    np.dtype(np.uint16): _element.UINT_16,
+    np.dtype(np.uint32): _element.UINT_32,
+    np.dtype(np.uint64): _element.UINT_64,
+    np.dtype(np.float16): _element.FLOAT_16,
+    np.dtype(ml_dtypes.bfloat16): _element.BFLOAT_16,
+    np.dtype(np.float32): _element.FLOAT_32,
+    np.dtype(np.float64): _element.FLOAT_64,
+}
+# Results of StableHLO's signed integers come back as signless ones.
+_DTYPES: dict[Any, np.dtype] = {int(element): dtype for dtype, element in _ELEMENTS.items()} | {
+    int(_element.INT_8): np.dtype(np.int8),
+    int(_element.INT_16): np.dtype(np.int16),
+    int(_element.INT_32): np.dtype(np.int32),
+    int(_element.INT_64): np.dtype(np.int64),
+}
+# dtypes which NumPy hands over through DLPack under the element type IREE expects
+_PLAIN = frozenset(dtype for dtype in _ELEMENTS if dtype != ml_dtypes.bfloat16)
+
+
+# --- moving arrays -------------------------------------------------------------------------------
+
+
+class _Writable:
+    """A read-only array's memory as writable, which DLPack asks for; keeps the array alive."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        interface = dict(array.__array_interface__)
+        interface["data"] = (interface["data"][0], False)
+        self.__array_interface__ = interface
+        self.owner = array
+
+
+def _borrow(
+    device: iree.HalDevice, array: np.ndarray, element: iree.HalElementType
+) -> iree.HalBufferView:
+    """A handle on host memory of any dtype, shape and alignment, copied only if it must be."""
+    shape = array.shape
+    if not array.size:
+        array = aligned_empty(
+            (ALIGNMENT,), np.uint8
+        )  # IREE takes no empty memory, but empty shapes over some
+    elif not array.flags.c_contiguous or array.ctypes.data % ALIGNMENT:
+        copy = aligned_empty(shape, array.dtype)
+        copy[...] = array
+        array = copy
+    raw = array.reshape(-1).view(np.uint8)
+    if not raw.flags.writeable:
+        raw = np.asarray(_Writable(raw))
+    # DLPack and not `import_host_allocation`: there the array lives only as long as the Python
+    # object of the buffer, not as long as the views and results that share it.
+    buffer = device.from_dlpack_capsule(raw.__dlpack__()).get_buffer()
+    return iree.HalBufferView(buffer, shape, element)
+
+
+def _copy_to_device(
+    device: iree.HalDevice, array: np.ndarray, element: iree.HalElementType
+) -> iree.HalBufferView:
+    raw = np.ascontiguousarray(array).reshape(array.shape)  # ascontiguousarray makes 0-d arrays 1-d
+    if array.dtype == ml_dtypes.bfloat16:  # it has no buffer protocol
+        raw = raw.view(np.uint16)
+    return device.allocator.allocate_buffer_copy(  # pyright: ignore[reportReturnType] # a view, given an element type
+        memory_type=int(iree.MemoryType.DEVICE_LOCAL),
+        allowed_usage=int(iree.BufferUsage.DEFAULT),
+        device=device,
+        buffer=raw,
+        element_type=int(element),  # pyright: ignore[reportArgumentType] # IREE's stub asks for the enum
+    )
+
+
+def _copy_to_host(
+    device: iree.HalDevice, handle: iree.HalBufferView, dtype: np.dtype
+) -> np.ndarray:
+    """Copies through a staging buffer that the host can map."""
+    source = handle.get_buffer()
+    if source.byte_length() == 0:
+        return np.empty(handle.shape, dtype)
+    staging = device.allocator.allocate_buffer(
+        memory_type=int(iree.MemoryType.HOST_LOCAL | iree.MemoryType.DEVICE_VISIBLE),
+        allowed_usage=int(iree.BufferUsage.TRANSFER_TARGET | iree.BufferUsage.MAPPING_SCOPED),
+        allocation_size=source.byte_length(),
+    )
+    semaphore = device.create_semaphore(0)
+    done = iree.HalFence.create_at(semaphore, 1)
+    device.queue_copy(
+        source,
+        staging,
+        wait_semaphores=iree.HalFence.create_at(semaphore, 0),
+        signal_semaphores=done,
+    )
+    done.wait()
+    return staging.map().asarray(handle.shape, dtype)
+
+
+# --- forking -------------------------------------------------------------------------------------
+
+_modules: weakref.WeakSet[Module] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    """In a forked child modules take contexts on the child's own devices, when next called."""
+    for module in list(_modules):
+        for context in module._idle:
+            immortal(context)  # freeing it would wait for threads that are no more
+        module._idle.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

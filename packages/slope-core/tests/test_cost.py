@@ -1,6 +1,7 @@
 """The cost of programs: operations, bytes, peak."""
 
 import numpy as np
+
 from slope import dtypes, ops
 from slope.core.cost import OperatorCost, program_cost
 from slope.core.program import Instr, Literal, Program, Var
@@ -43,9 +44,7 @@ def test_the_table_is_aligned(programs):
 
 def test_symbolic_dimensions(programs):
     n = Dim("n")
-    cost = programs.make(
-        layer, TensorType((n, 16), dtypes.float32), "float32[16, 4]"
-    ).cost()
+    cost = programs.make(layer, TensorType((n, 16), dtypes.float32), "float32[16, 4]").cost()
     fixed = programs.make(layer, "float32[8, 16]", "float32[16, 4]").cost()
     for name in ("flops", "bytes", "peak_bytes"):
         assert evaluate(getattr(cost, name), {"n": 8}) == getattr(fixed, name)
@@ -78,9 +77,7 @@ def test_results_die_after_their_last_use(programs):
 
 def test_constants_count_and_moving_is_free(programs):
     constant = Tensor(type_of_array(np.ones(6)), host=np.ones(6))
-    program = programs.make(
-        lambda x: ops.reshape(ops.add(x, constant), shape=(2, 3)), "float64[6]"
-    )
+    program = programs.make(lambda x: ops.reshape(ops.add(x, constant), shape=(2, 3)), "float64[6]")
     cost = program.cost()
     assert (cost.flops, cost.peak_bytes) == (6, 8 * 24)
     assert cost.by_operator["reshape"] == OperatorCost(1, 0, 96)
@@ -127,9 +124,7 @@ def test_nested_programs_count_each_iteration(programs):
 
     nested = programs.make(lambda x: ops.sin(ops.cos(ops.exp(x))), "float32[10]")
     x, y = Var(nested.input_types[0]), Var(nested.input_types[0])
-    program = Program(
-        [x], [], [Instr(Loop(), (x,), {"program": nested, "length": 7}, (y,))], [y]
-    )
+    program = Program([x], [], [Instr(Loop(), (x,), {"program": nested, "length": 7}, (y,))], [y])
     cost = program_cost(program)
     assert cost.flops == 7 * 30
     assert cost.by_operator["sin"] == OperatorCost(7, 70, 7 * 80)

@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 import pytest
+
 from slope import dtypes, ops
 from slope.core.operator import Operator
 from slope.core.program import Instr, Literal, Program, Var
@@ -27,9 +28,7 @@ note = Note()
 
 
 def test_dead_code(programs):
-    constant = Tensor(
-        type_of_array(np.ones(2, np.float32)), host=np.ones(2, np.float32)
-    )
+    constant = Tensor(type_of_array(np.ones(2, np.float32)), host=np.ones(2, np.float32))
 
     def f(x, unused):
         ops.add(ops.sin(x), constant)
@@ -58,9 +57,7 @@ def test_an_effect_in_a_nested_program_is_an_effect(programs):
     instrs = [Instr(call, (x,), {"program": nested, "options": None}, (y,))]
     program = Program([x], [], instrs, [x])
     assert remove_dead_code(program) is program
-    twice = Program(
-        [x], [], [*instrs, Instr(call, (x,), instrs[0].params, (Var(x.type),))], [x]
-    )
+    twice = Program([x], [], [*instrs, Instr(call, (x,), instrs[0].params, (Var(x.type),))], [x])
     assert merge_common_subexpressions(twice) is twice
 
 
@@ -94,18 +91,14 @@ def test_literals_and_parameters_count_by_meaning(programs):
         zeros = [Splat(each, x.type) for each in (0.0, -0.0, 0.0, 0)]
         nans = [Splat(float("nan"), x.type), Splat(float("nan"), x.type)]
         values = [0, 0.0, -0.0, 0.0, float("nan"), float("nan")]
-        return [ops.add(x, each) for each in zeros + nans] + [
-            pad(each) for each in values
-        ]
+        return [ops.add(x, each) for each in zeros + nans] + [pad(each) for each in values]
 
     program = programs.make(f, "float32[2]")
     merged = merge_common_subexpressions(program).check()
     assert merged.count("add") == 3  # 0.0, -0.0, NaN
     assert merged.count("interior_pad") == 4  # 0, 0.0, -0.0, NaN
     x = np.array([-0.0, 2], np.float32)
-    for before, after in zip(
-        programs.run(program, x), programs.run(merged, x), strict=True
-    ):
+    for before, after in zip(programs.run(program, x), programs.run(merged, x), strict=True):
         np.testing.assert_array_equal(before.view(np.uint32), after.view(np.uint32))
 
 
@@ -136,9 +129,7 @@ def test_unknown_passes_are_named(programs, monkeypatch):
     ):
         optimize(program, disabled=frozenset({"inlining"}))
     monkeypatch.setenv("SLOPE_DISABLE_PASSES", "csee")
-    with pytest.raises(
-        ArgumentError, match="SLOPE_DISABLE_PASSES names the pass 'csee'"
-    ):
+    with pytest.raises(ArgumentError, match="SLOPE_DISABLE_PASSES names the pass 'csee'"):
         optimize(program)
 
 
@@ -170,10 +161,7 @@ def test_fifty_thousand_instructions_take_linear_time():
         optimize(program)
         return time.perf_counter() - start
 
-    assert (
-        min(seconds(8_000) for _ in range(3))
-        < 16 * min(seconds(1_000) for _ in range(3)) + 0.05
-    )
+    assert min(seconds(8_000) for _ in range(3)) < 16 * min(seconds(1_000) for _ in range(3)) + 0.05
 
 
 def test_the_program_itself_is_not_changed(programs):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from slope import dtypes, ops
 from slope.core.program import trace_program
 from slope.core.tensor import Splat
@@ -12,7 +13,7 @@ from slope.passes import PASSES, optimize
 
 LENGTHS = st.sampled_from([2, 3, 1, 2, 3, 0])
 KINDS = [dtypes.float64, dtypes.int8, dtypes.uint16, dtypes.bool_]
-# Sums and products of few powers of two are exact, so that every order of evaluation gives the same.
+# Sums and products of few powers of two are exact: every order of evaluation gives the same.
 NUMBERS = {
     "f": [-2.0, -1.0, -0.0, 0.0, 0.5, 1.0, 4.0],
     "i": [-128, -1, 0, 1, 2, 100],
@@ -45,15 +46,11 @@ class Maker:
         return self.draw(st.sampled_from(choices)) if choices else None
 
     def splat(self, tensor_type):
-        return Splat(
-            self.draw(st.sampled_from(NUMBERS[tensor_type.dtype.kind])), tensor_type
-        )
+        return Splat(self.draw(st.sampled_from(NUMBERS[tensor_type.dtype.kind])), tensor_type)
 
     def like(self, x):
         other = self.pick(lambda y: y.type == x.type)
-        return (
-            self.splat(x.type) if other is None or self.draw(st.booleans()) else other
-        )
+        return self.splat(x.type) if other is None or self.draw(st.booleans()) else other
 
     def subset(self, x):
         return tuple(dim for dim in range(x.ndim) if self.draw(st.booleans()))
@@ -84,9 +81,7 @@ class Maker:
     def _op(self, table, x):
         return getattr(
             ops,
-            self.draw(st.sampled_from(table[x.dtype.kind].split())).replace(
-                "abs", "abs_"
-            ),
+            self.draw(st.sampled_from(table[x.dtype.kind].split())).replace("abs", "abs_"),
         )
 
     def _unary(self, x):
@@ -106,11 +101,7 @@ class Maker:
 
     def _where(self, x):
         condition = self.pick(lambda c: c.type == x.type.with_dtype(dtypes.bool_))
-        condition = (
-            self.splat(x.type.with_dtype(dtypes.bool_))
-            if condition is None
-            else condition
-        )
+        condition = self.splat(x.type.with_dtype(dtypes.bool_)) if condition is None else condition
         return ops.where(condition, x, self.like(x))
 
     def _cast(self, x):
@@ -118,9 +109,7 @@ class Maker:
 
     def _shape(self, x):
         which = self.draw(
-            st.sampled_from(
-                ["permute", "reshape", "broadcast", "flip", "slice", "pad", "cat"]
-            )
+            st.sampled_from(["permute", "reshape", "broadcast", "flip", "slice", "pad", "cat"])
         )
         return getattr(self, "_" + which)(x)
 
@@ -151,9 +140,7 @@ class Maker:
 
     def _slice(self, x):
         start = tuple(self.draw(st.integers(0, n)) for n in x.shape)
-        stop = tuple(
-            self.draw(st.integers(a, n)) for a, n in zip(start, x.shape, strict=True)
-        )
+        stop = tuple(self.draw(st.integers(a, n)) for a, n in zip(start, x.shape, strict=True))
         return ops.slice_(
             x,
             start=start,
@@ -173,15 +160,13 @@ class Maker:
     def _cat(self, x):
         return (
             ops.cat(x, self.like(x), dim=self.draw(st.integers(0, x.ndim - 1)))
-            if 0 < x.ndim and x.type.size < 100
+            if x.ndim and x.type.size < 100
             else None
         )
 
     def _reduce(self, x):
         if x.dtype.kind == "b":
-            return self.draw(st.sampled_from([ops.any_, ops.all_]))(
-                x, dim=self.subset(x)
-            )
+            return self.draw(st.sampled_from([ops.any_, ops.all_]))(x, dim=self.subset(x))
         op = self.draw(st.sampled_from([ops.sum_, ops.sum_, ops.amax, ops.amin]))
         return op(x, dim=self.subset(x) if op is ops.sum_ or 0 not in x.shape else ())
 
@@ -203,9 +188,7 @@ class Maker:
 @st.composite
 def cases(draw):
     """A program and inputs for it."""
-    shapes = [
-        tuple(draw(LENGTHS) for _ in range(draw(st.integers(0, 3)))) for _ in range(2)
-    ]
+    shapes = [tuple(draw(LENGTHS) for _ in range(draw(st.integers(0, 3)))) for _ in range(2)]
     input_types = [TensorType(shape, draw(st.sampled_from(KINDS))) for shape in shapes]
 
     def function(*inputs):
@@ -217,9 +200,7 @@ def cases(draw):
     program = trace_program(function, input_types)
     arrays = []
     for each in input_types:
-        values = [
-            draw(st.sampled_from(NUMBERS[each.dtype.kind])) for _ in range(each.size)
-        ]
+        values = [draw(st.sampled_from(NUMBERS[each.dtype.kind])) for _ in range(each.size)]
         arrays.append(np.array(values, each.dtype.numpy).reshape(each.shape))
     return program, arrays
 
@@ -229,9 +210,7 @@ def agree(run, program, other, arrays):
         np.testing.assert_array_equal(a, b, str(program) + "\n" + str(other))
         if a.dtype.kind == "f" and not program.count("sum", "dot_general"):
             known = ~np.isnan(a)  # signs of zeros count, but for those of sums
-            np.testing.assert_array_equal(
-                np.signbit(a)[known], np.signbit(b)[known], str(program)
-            )
+            np.testing.assert_array_equal(np.signbit(a)[known], np.signbit(b)[known], str(program))
 
 
 @settings(deadline=None, max_examples=300)

@@ -82,9 +82,7 @@ class Cost:
             for name, each in self._by_weight()
         ]
         count = sum((each.count for each in self.by_operator.values()), start=0)
-        rows.append(
-            ("total", _grouped(count), _grouped(self.flops), _grouped(self.bytes))
-        )
+        rows.append(("total", _grouped(count), _grouped(self.flops), _grouped(self.bytes)))
         widths = [max(len(row[column]) for row in rows) for column in range(4)]
         lines = [
             "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])])
@@ -94,10 +92,7 @@ class Cost:
 
     def _by_weight(self) -> list[tuple[str, OperatorCost]]:
         items = list(self.by_operator.items())
-        if all(
-            isinstance(each.flops, int) and isinstance(each.bytes, int)
-            for _, each in items
-        ):
+        if all(isinstance(each.flops, int) and isinstance(each.bytes, int) for _, each in items):
             items.sort(key=lambda item: (item[1].flops, item[1].bytes), reverse=True)
         return items
 
@@ -121,9 +116,7 @@ def _counted(program: Program) -> Cost:
         totals[instr.op.name] = totals.get(instr.op.name, OperatorCost()).plus(own)
         for nested in _nested(instr):
             for name, cost in program_cost(nested).by_operator.items():
-                totals[name] = totals.get(name, OperatorCost()).plus(
-                    cost, _iterations(instr)
-                )
+                totals[name] = totals.get(name, OperatorCost()).plus(cost, _iterations(instr))
     flops = sum((each.flops for each in totals.values()), start=0)
     moved = sum((each.bytes for each in totals.values()), start=0)
     return Cost(flops, moved, _peak(program), totals)
@@ -165,12 +158,8 @@ def _expanded(
 ) -> Any:
     key = (op, *types, repr(params))
     if key not in known:
-        result_types(
-            op, types, params
-        )  # refuses operands that do not fit before they are traced
-        program = trace_program(
-            lambda *args: expand(op, args, params), types, name=op.name
-        )
+        result_types(op, types, params)  # refuses operands that do not fit before they are traced
+        program = trace_program(lambda *args: expand(op, args, params), types, name=op.name)
         known[key] = program_cost(program).flops
     return known[key]
 
@@ -200,9 +189,7 @@ def _inner(instr: Instr) -> Any:
     """What programs in the parameters need besides the instruction's operands and results."""
     most: Any = 0
     for nested in _nested(instr):
-        outside = {atom for atom in nested.outputs if isinstance(atom, Var)} | set(
-            nested.inputs
-        )
+        outside = {atom for atom in nested.outputs if isinstance(atom, Var)} | set(nested.inputs)
         known = sum((var.type.nbytes for var in outside), start=0)
         most = dim_max(most, program_cost(nested).peak_bytes - known)
     return most

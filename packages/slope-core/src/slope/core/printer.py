@@ -87,8 +87,7 @@ def program_text(program: Program, *, sources: bool = False) -> str:
 
 
 def program_of(*types: tuple[Shape, DType]) -> Callable[[Callable[..., Any]], Program]:
-    """A decorator: the program of a function that returns a sequence of tensors, as in printed
-    text.
+    """A decorator that makes a program of a function from tensors to a sequence of tensors.
 
     Args:
         types: shape and dtype of each argument.
@@ -102,7 +101,7 @@ def program_of(*types: tuple[Shape, DType]) -> Callable[[Callable[..., Any]], Pr
 
 
 def constants_of(program: Program) -> list[Any]:
-    """The tensors that the text takes as ``c0``, ``c1``, ...: the program's, then those of programs it holds."""
+    """The tensors that the text takes as ``c0``, ``c1``, ...: also those of programs it holds."""
     printer = _Printer(sources=False)
     printer.module(program)
     return printer.constants
@@ -155,8 +154,7 @@ class _Printer:
             "instruction": program.instrs,
         }
         described = [
-            f"{len(items)} {what}{'' if len(items) == 1 else 's'}"
-            for what, items in counts.items()
+            f"{len(items)} {what}{'' if len(items) == 1 else 's'}" for what, items in counts.items()
         ]
         head = f"# slope program {program.name}: {', '.join(described)}"
         self.lines += [
@@ -215,10 +213,7 @@ class _Printer:
         if instr.op.name == "call":
             call = f"{visible[instr.params['program']]}({', '.join(inputs)})"
         else:
-            params = [
-                f"{key}={self._value(value, visible)}"
-                for key, value in instr.params.items()
-            ]
+            params = [f"{key}={self._value(value, visible)}" for key, value in instr.params.items()]
             call = f"slope.{instr.op.name}({', '.join(inputs + params)})"
         outputs = [self._name_result(var) for var in instr.outputs]
         types = ", ".join(str(var.type) for var in instr.outputs)
@@ -228,9 +223,7 @@ class _Printer:
         if not outputs:
             return call + comment
         target = (
-            f"({outputs[0]},)"
-            if instr.op.multiple and len(outputs) == 1
-            else ", ".join(outputs)
+            f"({outputs[0]},)" if instr.op.multiple and len(outputs) == 1 else ", ".join(outputs)
         )
         return f"{target} = {call}{comment}"
 
@@ -249,7 +242,9 @@ class _Printer:
         if isinstance(atom, Var):
             return self.names[atom]
         shape = self._value(atom.type.shape, {})
-        return f"slope.full({shape}, {_number(_literal_value(atom))}, dtype={_dtype(atom.type.dtype)})"
+        return (
+            f"slope.full({shape}, {_number(_literal_value(atom))}, dtype={_dtype(atom.type.dtype)})"
+        )
 
     def _value(self, value: Any, visible: dict[Program, str]) -> str:
         if isinstance(value, tuple | list):
@@ -271,7 +266,8 @@ class _Printer:
         for name in dim_names([dim]):
             if name not in self.bound_dims:
                 raise ProgramError(
-                    f"a program with the dimension {dim} cannot be printed as Python: no input has a dimension that is {name} "
+                    f"a program with the dimension {dim} cannot be printed as Python: "
+                    f"no input has a dimension that is {name} "
                     f"alone, from which the text could take it. Give one input such a dimension."
                 )
         return dim_str(dim)
@@ -283,7 +279,8 @@ class _Printer:
             for name in dim_names(var.type.shape):
                 if name in _RESERVED:
                     raise ProgramError(
-                        f"a program with a dimension named {name!r} cannot be printed as Python; rename the dimension."
+                        f"a program with a dimension named {name!r} cannot be printed as Python; "
+                        f"rename the dimension."
                     )
                 self.taken.add(name)
 
@@ -339,9 +336,7 @@ class _Printer:
         candidate, number = name, self.suffixes.get(name, 2)
         while candidate in self.taken:
             candidate, number = f"{name}_{number}", number + 1
-        self.suffixes[name] = (
-            number  # many inputs of one name must not search from the start
-        )
+        self.suffixes[name] = number  # many inputs of one name must not search from the start
         self.taken.add(candidate)
         return candidate
 
@@ -351,7 +346,7 @@ def _dtype(dtype: DType) -> str:
 
 
 def _literal_value(literal: Literal) -> bool | int | float:
-    """The literal's number as it counts: integers wrapped to the dtype, floats for floating dtypes."""
+    """The literal's number as it counts: integers wrapped around, floats for floating dtypes."""
     value, dtype = literal.value, literal.type.dtype
     if dtype.kind == "f":
         return value if type(value) is float else float(splat_scalar(value, dtype))

@@ -37,7 +37,7 @@ PASSES: Final[dict[str, Callable[..., Program]]] = {
 }
 """The passes by name, in the order in which a round runs them."""
 
-ROUNDS: Final = 8  # a pass makes work for others; a fixed number keeps the time linear, and few programs need a third round
+ROUNDS: Final = 8  # at most, so that the time is linear; few programs need a third
 
 
 def optimize(
@@ -45,8 +45,7 @@ def optimize(
     disabled: frozenset[str] = frozenset(),
     evaluate: Evaluate | None = None,
 ) -> Program:
-    """Run the passes over a program and over the programs in its parameters, in rounds until
-    nothing changes.
+    """Run the passes over a program and the programs it holds, until nothing changes.
 
     Args:
         program: any program; it is not changed.
@@ -64,17 +63,13 @@ def optimize(
     return _optimized(program, off, evaluate)
 
 
-def _optimized(
-    program: Program, off: frozenset[str], evaluate: Evaluate | None
-) -> Program:
+def _optimized(program: Program, off: frozenset[str], evaluate: Evaluate | None) -> Program:
     key = ("optimized", off, evaluate)
     if (
         key in program.derived
     ):  # one program may stand in several instructions, which must stay alike
         return program.derived[key] or program
-    result = _with_better_programs(
-        program, lambda nested: _optimized(nested, off, evaluate)
-    )
+    result = _with_better_programs(program, lambda nested: _optimized(nested, off, evaluate))
     options = {"folding": {"evaluate": evaluate}}
     for _ in range(ROUNDS):
         before = result
@@ -87,10 +82,8 @@ def _optimized(
     return result
 
 
-def _with_better_programs(
-    program: Program, better: Callable[[Program], Program]
-) -> Program:
-    """The program with those in its instructions' parameters improved. Recursion goes as deep as programs nest."""
+def _with_better_programs(program: Program, better: Callable[[Program], Program]) -> Program:
+    # Recursion goes as deep as programs nest, never along them.
     instrs = [_with_better_parameters(instr, better) for instr in program.instrs]
     if all(new is old for new, old in zip(instrs, program.instrs, strict=True)):
         return program
@@ -104,9 +97,7 @@ def _with_better_programs(
     )
 
 
-def _with_better_parameters(
-    instr: Instr, better: Callable[[Program], Program]
-) -> Instr:
+def _with_better_parameters(instr: Instr, better: Callable[[Program], Program]) -> Instr:
     changed = {
         name: _mapped(value, better)
         for name, value in instr.params.items()
@@ -114,9 +105,7 @@ def _with_better_parameters(
     }
     if not changed:
         return instr
-    return Instr(
-        instr.op, instr.inputs, {**instr.params, **changed}, instr.outputs, instr.source
-    )
+    return Instr(instr.op, instr.inputs, {**instr.params, **changed}, instr.outputs, instr.source)
 
 
 def _mapped(value: Any, better: Callable[[Program], Program]) -> Any:
@@ -130,8 +119,7 @@ def _mapped(value: Any, better: Callable[[Program], Program]) -> Any:
 
 
 def disabled_passes() -> frozenset[str]:
-    """The passes that the environment variable ``SLOPE_DISABLE_PASSES`` (names with commas between)
-    leaves out.
+    """The passes that the environment variable ``SLOPE_DISABLE_PASSES`` names, by commas.
 
     Raises:
         ArgumentError: there is no pass of a name in it.

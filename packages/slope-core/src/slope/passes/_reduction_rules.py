@@ -17,9 +17,7 @@ def _kept(ndim: int, dim: Sequence[int]) -> list[int]:
     return [each for each in range(ndim) if each not in dim]
 
 
-def _over_nothing(
-    rewriter: Rewriter, call: Call, out: TensorType
-) -> Atom | Call | None:
+def _over_nothing(rewriter: Rewriter, call: Call, out: TensorType) -> Atom | Call | None:
     """A reduction over no dimensions, or over dimensions of length 1 only."""
     (x,) = call.inputs
     dim = call.params["dim"]
@@ -44,7 +42,7 @@ def _of_itself(rewriter: Rewriter, call: Call, out: TensorType) -> Call | None:
 
 
 def _of_moved(rewriter: Rewriter, call: Call, out: TensorType) -> Call | None:
-    """A reduction of a permuted operand, or of one with dimensions of length 1 put in or left out, needs no moving first."""
+    """No dimension is moved, and none of length 1 put in or left out, only to be reduced then."""
     (x,) = call.inputs
     made = rewriter.made_by(x, "permute", "reshape")
     if made is None:
@@ -56,23 +54,17 @@ def _of_moved(rewriter: Rewriter, call: Call, out: TensorType) -> Call | None:
         kept = [order[each] for each in _kept(x.type.ndim, dim)]
         if kept != sorted(kept):
             return None
-        return Call(
-            call.op, (start,), {"dim": tuple(sorted(order[each] for each in dim))}
-        )
+        return Call(call.op, (start,), {"dim": tuple(sorted(order[each] for each in dim))})
     places = dims_between(x.type.shape, start.type.shape)
     if places is None:
         return None
     reduced = tuple(sorted(places[each] for each in dim if each in places))
-    shape = [
-        length for each, length in enumerate(start.type.shape) if each not in reduced
-    ]
+    shape = [length for each, length in enumerate(start.type.shape) if each not in reduced]
     return Call(call.op, (start,), {"dim": reduced}) if same(shape, out.shape) else None
 
 
-def _of_broadcast(
-    rewriter: Rewriter, call: Call, out: TensorType
-) -> Atom | Call | None:
-    """A reduction of repeated elements: of the elements, times how often they are repeated where it is a sum."""
+def _of_broadcast(rewriter: Rewriter, call: Call, out: TensorType) -> Atom | Call | None:
+    """A reduction of repeated elements is one of the elements; a sum, times their repetitions."""
     (x,) = call.inputs
     made = rewriter.made_by(x, "broadcast")
     if made is None:
@@ -95,7 +87,7 @@ def _of_broadcast(
 
 
 def _repeats(op: str, times: Any, out: TensorType) -> bool:
-    """Whether reducing so many equal elements is known to give the element (times their number for a sum)."""
+    """Whether reducing so many equal elements gives the element; for a sum, times their number."""
     if op != "sum":
         return bounds(times)[0] > 0
     # A number of times that the dtype cannot hold would be rounded before it multiplies.
@@ -110,7 +102,7 @@ def _repeats(op: str, times: Any, out: TensorType) -> bool:
 
 
 def _contraction(rewriter: Rewriter, call: Call, out: TensorType) -> Call | None:
-    """A contraction reads a permuted operand in place, if the operand's free dimensions keep their order."""
+    """A contraction reads a permuted operand in place, if its free dimensions keep their order."""
     for side in (0, 1):
         made = rewriter.made_by(call.inputs[side], "permute")
         if made is None:
@@ -118,17 +110,13 @@ def _contraction(rewriter: Rewriter, call: Call, out: TensorType) -> Call | None
         params = _unpermuted(made, side, call.params)
         if params is not None:
             inputs = (
-                (made.inputs[0], call.inputs[1])
-                if side == 0
-                else (call.inputs[0], made.inputs[0])
+                (made.inputs[0], call.inputs[1]) if side == 0 else (call.inputs[0], made.inputs[0])
             )
             return Call("dot_general", inputs, params)
     return None
 
 
-def _unpermuted(
-    made: Instr, side: int, params: dict[str, Any]
-) -> dict[str, Any] | None:
+def _unpermuted(made: Instr, side: int, params: dict[str, Any]) -> dict[str, Any] | None:
     order = made.params["dims"]
     used = {*params["contract"][side], *params["batch"][side]}
     free = [order[each] for each in range(len(order)) if each not in used]

@@ -52,7 +52,7 @@ class Rewriter:
         return None
 
     def only_use(self, atom: Atom) -> bool:
-        """Whether a variable is surely read at one place alone, so that what reads it may take it over."""
+        """Whether a variable is surely read at one place alone, which may then take it over."""
         return isinstance(atom, Var) and self._uses.get(atom, 0) <= 1
 
     # --- writing
@@ -71,7 +71,7 @@ class Rewriter:
         inputs: tuple[Atom, ...],
         params: dict[str, Any],
     ) -> None:
-        """Bind the outputs of an instruction of the old program by another call that gives the same types."""
+        """Bind the outputs of an old instruction by another call that gives the same types."""
         self.changed = True
         self._count(inputs)
         self._append(Instr(op, inputs, params, instr.outputs, instr.source))
@@ -80,9 +80,7 @@ class Rewriter:
         """Read a variable of the old program as another atom from now on."""
         self.changed = True
         self._replaced[var] = atom
-        if isinstance(
-            atom, Var
-        ):  # at most so many more; only_use must never claim too much
+        if isinstance(atom, Var):  # at most so many more; only_use must never claim too much
             self._uses[atom] = self._uses.get(atom, 0) + self._uses.get(var, 0)
 
     def emit(self, name: str, *inputs: Atom, **params: Any) -> Var:
@@ -102,9 +100,7 @@ class Rewriter:
             return self.program
         old = self.program
         outputs = [self.read(atom) for atom in old.outputs]
-        return Program(
-            old.inputs, old.constants, self.instrs, outputs, old.name, old.input_names
-        )
+        return Program(old.inputs, old.constants, self.instrs, outputs, old.name, old.input_names)
 
     def _append(self, instr: Instr) -> None:
         self.instrs.append(instr)
@@ -159,7 +155,7 @@ class Call(NamedTuple):
 
 
 Rule = Callable[[Rewriter, Call, TensorType], Atom | Call | None]
-"""From a call and its result's type to what replaces it: an atom, another call, or None where the rule does not fit."""
+"""From a call and its result's type to what replaces it; None where the rule does not fit."""
 
 STEPS: Final = 16  # each rule brings a call nearer to its end; this is far beyond the longest chain
 
@@ -205,7 +201,7 @@ def _settled(
 
 
 def number(atom: Atom) -> bool | int | float | None:
-    """A literal's number as it counts in its dtype (rounded, wrapped around); None for a variable."""
+    """A literal's number as it counts in its dtype (rounded, wrapped around), else None."""
     if isinstance(atom, Var):
         return None
     return python_number(splat_scalar(atom.value, atom.type.dtype))

@@ -1,5 +1,4 @@
-"""Algebra of operators that only move elements: chains of them merge, and what moves nothing
-vanishes.
+"""Algebra of operators that only move elements: chains merge, and what moves nothing vanishes.
 
 Symbolic dimensions are compared by form alone (:func:`slope.dims.same`), which never raises; what
 is not known to be equal stays as it is.
@@ -16,7 +15,9 @@ from slope.core.types import Shape, TensorType
 from slope.dims import is_static, same
 from slope.passes._rewriter import Call, Rewriter, Rule
 
-MOST_PIECES: Final = 64  # a slice looks through so many operands of a concatenation, so that passes stay linear
+MOST_PIECES: Final = (
+    64  # a slice looks through so many operands of a concatenation, so that passes stay linear
+)
 
 
 def is_one(length: Any) -> bool:
@@ -30,8 +31,7 @@ def long_dims(shape: Shape) -> list[int]:
 
 
 def dims_between(old: Shape, new: Shape) -> dict[int, int] | None:
-    """Where the dimensions of ``old`` stand in ``new``, if the two differ in dimensions of length 1
-    only.
+    """Where the dimensions of ``old`` stand in ``new``, if only lengths of 1 come or go.
 
     Dimensions of length 1 have no place of their own and are left out.
     """
@@ -78,9 +78,7 @@ def _permute(rewriter: Rewriter, call: Call, out: TensorType) -> Atom | Call | N
         return _swapped_contraction(rewriter, x, order)
     inner = made.params["dims"]
     if made.op.name == "permute":
-        return Call(
-            "permute", made.inputs, {"dims": tuple(inner[dim] for dim in order)}
-        )
+        return Call("permute", made.inputs, {"dims": tuple(inner[dim] for dim in order)})
     dims = tuple(order.index(dim) for dim in inner)
     return (
         Call("broadcast", made.inputs, {"shape": out.shape, "dims": dims})
@@ -93,10 +91,8 @@ def _ascending(dims: Sequence[int]) -> bool:
     return all(first < second for first, second in pairwise(dims))
 
 
-def _swapped_contraction(
-    rewriter: Rewriter, x: Atom, order: tuple[int, ...]
-) -> Call | None:
-    """The transposed result of a contraction is the contraction of its operands in the other order."""
+def _swapped_contraction(rewriter: Rewriter, x: Atom, order: tuple[int, ...]) -> Call | None:
+    """The transposed result of a contraction is that of its operands in the other order."""
     made = rewriter.made_by(x, "dot_general")
     if made is None or not rewriter.only_use(x):
         return None
@@ -152,9 +148,7 @@ def _flip(rewriter: Rewriter, call: Call, out: TensorType) -> Atom | Call | None
             made.inputs,
             {"dims": tuple(sorted(turned ^ set(made.params["dims"])))},
         )
-    return (
-        Call("flip", (x,), {"dims": tuple(sorted(turned))}) if turned != dims else None
-    )
+    return Call("flip", (x,), {"dims": tuple(sorted(turned))}) if turned != dims else None
 
 
 def _slice(rewriter: Rewriter, call: Call, out: TensorType) -> Atom | Call | None:
@@ -181,10 +175,7 @@ def _merged_slices(
     parts = [inner["start"], inner["step"], outer["start"], outer["step"], out.shape]
     if not all(is_static(part) for part in parts):
         return None
-    start = tuple(
-        a + b * stride
-        for a, stride, b in zip(parts[0], parts[1], parts[2], strict=True)
-    )
+    start = tuple(a + b * stride for a, stride, b in zip(parts[0], parts[1], parts[2], strict=True))
     step = tuple(a * b for a, b in zip(parts[1], parts[3], strict=True))
     stop = tuple(
         first + (length - 1) * stride + 1 if length else first
@@ -214,9 +205,7 @@ def _piece(
     offset: Any = 0
     for piece in pieces:
         after = offset + piece.type.shape[along]
-        if same((offset, after), (start[along], stop[along])) and same(
-            piece.type.shape, out.shape
-        ):
+        if same((offset, after), (start[along], stop[along])) and same(piece.type.shape, out.shape):
             return piece
         offset = after
     return None
@@ -224,15 +213,10 @@ def _piece(
 
 def _concatenate(rewriter: Rewriter, call: Call, out: TensorType) -> Atom | Call | None:
     along = call.params["dim"]
-    kept = (
-        tuple(x for x in call.inputs if not _is_zero(x.type.shape[along]))
-        or call.inputs[:1]
-    )
+    kept = tuple(x for x in call.inputs if not _is_zero(x.type.shape[along])) or call.inputs[:1]
     if len(kept) == 1:
         return kept[0]
-    return (
-        Call("concatenate", kept, call.params) if len(kept) < len(call.inputs) else None
-    )
+    return Call("concatenate", kept, call.params) if len(kept) < len(call.inputs) else None
 
 
 def _is_zero(length: Any) -> bool:

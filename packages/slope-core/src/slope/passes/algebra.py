@@ -145,9 +145,7 @@ def _merged_factors(rewriter: Rewriter, x: Atom, factor: Literal) -> Call | None
         if isinstance(other, Literal):
             dtype = factor.type.dtype
             with np.errstate(all="ignore"):
-                value = splat_scalar(other.value, dtype) * splat_scalar(
-                    factor.value, dtype
-                )
+                value = splat_scalar(other.value, dtype) * splat_scalar(factor.value, dtype)
             if dtype.kind != "f" or _is_normal(python_number(value), dtype):
                 return Call("mul", (rest, Literal(python_number(value), factor.type)))
     return None
@@ -206,9 +204,7 @@ def _holds(wide: DType, narrow: DType) -> bool:
         if wide.kind != "f":
             return False
         limits = ml_dtypes.finfo(wide.numpy), ml_dtypes.finfo(narrow.numpy)
-        return limits[0].nmant >= limits[1].nmant and float(limits[0].max) >= float(
-            limits[1].max
-        )
+        return limits[0].nmant >= limits[1].nmant and float(limits[0].max) >= float(limits[1].max)
     value_bits = narrow.bits - (narrow.kind == "i")
     if wide.kind == "f":
         limits = ml_dtypes.finfo(wide.numpy)
@@ -297,9 +293,7 @@ def _extremum(rewriter: Rewriter, call: Call, out: TensorType) -> Atom | Call | 
     return x if _same_atom(x, y) else None
 
 
-def _operand_itself(
-    rewriter: Rewriter, call: Call, out: TensorType
-) -> Atom | Call | None:
+def _operand_itself(rewriter: Rewriter, call: Call, out: TensorType) -> Atom | Call | None:
     return call.inputs[0]
 
 

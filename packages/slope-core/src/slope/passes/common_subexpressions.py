@@ -26,8 +26,7 @@ COMMUTATIVE: Final = frozenset(
 
 
 def merge_common_subexpressions(program: Program) -> Program:
-    """Keep the first of the instructions that apply one operator to the same operands with the same
-    parameters.
+    """Keep the first of the instructions with the same operator, operands and parameters.
 
     Operands are the same if they are one variable, or literals that mean the same; those of
     commutative operators in either order. Instructions with an effect are left alone.

@@ -52,14 +52,10 @@ def fold_constants(program: Program, evaluate: Evaluate | None = None) -> Progra
         return _exact(rewriter, call, out) or _evaluated(call, out, evaluate)
 
     names = {
-        instr.op.name
-        for instr in program.instrs
-        if instr.op.elementwise and not instr.op.multiple
+        instr.op.name for instr in program.instrs if instr.op.elementwise and not instr.op.multiple
     }
     rules = {name: [elementwise] for name in names - RULES.keys()}
-    rules |= {
-        name: [*given, elementwise] for name, given in RULES.items() if name in names
-    }
+    rules |= {name: [*given, elementwise] for name, given in RULES.items() if name in names}
     return apply_rules(program, {**RULES, **rules})
 
 
@@ -105,13 +101,11 @@ def _exact(rewriter: Rewriter, call: Call, out: TensorType) -> Literal | None:
 
 
 def _scalar(atom: Atom) -> Any:
-    return (
-        splat_scalar(atom.value, atom.type.dtype) if isinstance(atom, Literal) else None
-    )
+    return splat_scalar(atom.value, atom.type.dtype) if isinstance(atom, Literal) else None
 
 
 def _cast(rewriter: Rewriter, call: Call, out: TensorType) -> Literal | None:
-    """Convert as :class:`slope.ops.linear.Cast` does; not where NumPy would round twice on the way."""
+    """Convert as :class:`slope.ops.linear.Cast` does; not where NumPy would round twice."""
     value, dtype = number(call.inputs[0]), out.dtype
     if value is None:
         return None
@@ -156,9 +150,7 @@ def _concatenate(rewriter: Rewriter, call: Call, out: TensorType) -> Literal | N
 
 def _pad(rewriter: Rewriter, call: Call, out: TensorType) -> Literal | None:
     (x,) = call.inputs
-    if isinstance(x, Literal) and _equal(
-        x, Literal(call.params.get("value", 0), x.type)
-    ):
+    if isinstance(x, Literal) and _equal(x, Literal(call.params.get("value", 0), x.type)):
         return Literal(x.value, out)
     return None
 

@@ -27,6 +27,8 @@ from pathlib import Path, PurePosixPath
 import pooch
 from tqdm.auto import tqdm
 
+from slope.errors import SlopeError
+
 log = logging.getLogger("slope.examples")
 
 ANSWER_SECONDS = 4.0  # for a mirror to answer at all: two dead mirrors must not cost ten seconds
@@ -36,7 +38,7 @@ NPM_SECONDS = 300.0
 Fetch = Callable[[str, Path], None]
 
 
-class DataError(RuntimeError):
+class DataError(SlopeError):
     """The data cannot be had or are damaged; the message says why and names the way out."""
 
 

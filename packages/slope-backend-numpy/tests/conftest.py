@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from slope_backend_numpy.backend import NumpyBackend
 
-from slope.extend import CPU, TensorType, trace_program
 from slope.dtypes import as_dtype
+from slope.extend import CPU, TensorType, trace_program
+from slope_backend_numpy.backend import NumpyBackend
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""The backend itself: handles, outputs of every kind, threads, long programs, errors, strangers' rules, the allocator."""
+"""The backend itself: handles, outputs, threads, long programs, errors, rules, the allocator."""
 
 from __future__ import annotations
 
@@ -7,13 +7,11 @@ import os
 import subprocess
 import sys
 import threading
+from typing import Any
 
 import ml_dtypes
 import numpy as np
 import pytest
-from slope_backend_numpy import memory
-from slope_backend_numpy.backend import NumpyBackend
-from slope_backend_numpy.lower import kernels
 
 from slope import dtypes
 from slope.dims import Dim
@@ -34,6 +32,9 @@ from slope.extend import (
     ops,
     trace_program,
 )
+from slope_backend_numpy import memory
+from slope_backend_numpy.backend import NumpyBackend
+from slope_backend_numpy.lower import kernels
 
 F32 = dtypes.float32
 VECTOR = TensorType((3,), F32)
@@ -63,7 +64,10 @@ def test_outputs_of_every_kind(backend):
 
 def test_programs_without_inputs_instructions_or_outputs(backend):
     assert backend.compile(Program([], [], [], []), CPU, {})([]) == ()
-    assert len(backend.compile(Program([Var(VECTOR)], [], [], []), CPU, {})([np.zeros(3, np.float32)])) == 0
+    assert (
+        len(backend.compile(Program([Var(VECTOR)], [], [], []), CPU, {})([np.zeros(3, np.float32)]))
+        == 0
+    )
     iota = trace_program(lambda: (ops.iota(shape=(2, 3), dim=0, dtype=dtypes.int64),), [])
     executable = backend.compile(iota, CPU, {})
     (first,), (second,) = executable([]), executable([])
@@ -85,7 +89,12 @@ def test_results_of_shape_nothing_are_arrays(compiled):
 
     def function(a):
         total = ops.sum_(a, dim=(0,))
-        return total, ops.add(total, total), ops.reshape(total, shape=(1, 1)), ops.cast(total, dtype=dtypes.int8)
+        return (
+            total,
+            ops.add(total, total),
+            ops.reshape(total, shape=(1, 1)),
+            ops.cast(total, dtype=dtypes.int8),
+        )
 
     results = compiled(function, x)([x])
     assert [type(each) for each in results] == [np.ndarray] * 4
@@ -115,18 +124,36 @@ def test_the_code_is_short_and_runs(compiled):
         "    t1 = np.add(x0, float32_0p1)  # float32[3]\n"
         "    return (t1,)\n"
     )
-    namespace = {"np": np}
+    namespace: dict[str, Any] = {"np": np}
     exec(executable.code, namespace)
     np.testing.assert_array_equal(namespace["program"](x)[0], executable([x])[0])
 
 
 def test_broadcasts_are_not_written_out(compiled):
     x, y = np.ones((4, 3), np.float32), np.ones(3, np.float32)
-    executable = compiled(lambda a, b: (ops.add(a, ops.broadcast(b, shape=(4, 3), dims=(1,))),), x, y)
+    executable = compiled(
+        lambda a, b: (ops.add(a, ops.broadcast(b, shape=(4, 3), dims=(1,))),), x, y
+    )
     assert "np.add(x0, x1)" in executable.code
     alone = compiled(lambda b: (ops.neg(ops.broadcast(b, shape=(4, 3), dims=(1,))),), y)
     (result,) = alone([y])
     assert (result.shape, result.flags.writeable, result.strides) == ((4, 3), True, (12, 4))
+
+
+def test_equal_constants_are_kept_once(compiled):
+    x = np.ones((4, 3), np.float32)
+    executable = compiled(lambda a: (ops.sum_(a, dim=(0,)), ops.sum_(ops.neg(a), dim=(0,))), x)
+    assert executable.code.count("# ones") == 1
+
+
+def test_a_reshaped_broadcast_is_an_array_of_its_own(compiled):
+    y = np.arange(4.0)
+    executable = compiled(
+        lambda b: (ops.reshape(ops.broadcast(b, shape=(3, 4), dims=(1,)), shape=(3, 2, 2)),), y
+    )
+    (result,) = executable([y])
+    np.testing.assert_array_equal(result, np.tile(y.reshape(1, 2, 2), (3, 1, 1)))
+    assert not np.shares_memory(result, y)
 
 
 def test_threads_may_call_at_once(compiled):
@@ -136,16 +163,15 @@ def test_threads_may_call_at_once(compiled):
 
     def work(seed):
         mine = x + seed
-        for _ in range(30):
-            if not np.array_equal(executable([mine])[0], np.sin(mine * mine + mine)):
-                wrong.append(seed)
+        wanted = np.sin(mine * mine + mine)
+        wrong.extend(not np.array_equal(executable([mine])[0], wanted) for _ in range(30))
 
     threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
     for each in threads:
         each.start()
     for each in threads:
         each.join()
-    assert wrong == []
+    assert not any(wrong)
 
 
 def test_a_program_of_50000_instructions(compiled):
@@ -167,7 +193,11 @@ def test_inputs_of_any_layout(compiled):
 
     def function(a):
         moved = ops.bitcast(ops.reshape(a, shape=(4, 4)), dtype=dtypes.int64)
-        return ops.bitcast(moved, dtype=dtypes.float64), ops.sum_(a, dim=(0,)), ops.sum_(a, dim=(1, 2))
+        return (
+            ops.bitcast(moved, dtype=dtypes.float64),
+            ops.sum_(a, dim=(0,)),
+            ops.sum_(a, dim=(1, 2)),
+        )
 
     first, second, third = compiled(function, x)([x])
     np.testing.assert_array_equal(first, x.reshape(4, 4))
@@ -190,7 +220,10 @@ def test_a_rule_of_a_strangers_operator():
     program = trace_program(lambda x: (softplus(x),), [VECTOR])
     backend = NumpyBackend()
     assert not backend.lowers(softplus)
-    with pytest.raises(UnsupportedOperatorError, match="no lowering for the operator 'softplus_of_a_stranger'; define its expand"):
+    with pytest.raises(
+        UnsupportedOperatorError,
+        match="no lowering for the operator 'softplus_of_a_stranger'; define its expand",
+    ):
         backend.compile(program, CPU, {})
 
     def rule(context, x):
@@ -199,7 +232,9 @@ def test_a_rule_of_a_strangers_operator():
     backend.add_lowerings({"softplus_of_a_stranger": rule})
     assert backend.lowers(softplus)
     x = np.array([-1, 0, 1], np.float32)
-    np.testing.assert_allclose(backend.compile(program, CPU, {})([x])[0], np.log1p(np.exp(x)), rtol=1e-6)
+    np.testing.assert_allclose(
+        backend.compile(program, CPU, {})([x])[0], np.log1p(np.exp(x)), rtol=1e-6
+    )
 
 
 def test_symbolic_dimensions_are_refused(backend):
@@ -238,12 +273,27 @@ def test_erf_is_exact_to_rounding():
 
 
 def test_float64_to_bfloat16_rounds_once():
-    halfway = 1 + 2.0**-8  # between 1 and the next bfloat16; float32 rounds what lies a little above down to it
-    x = np.array([halfway, halfway + 2.0**-40, halfway - 2.0**-40, -halfway - 2.0**-40, 1e300, -math.inf, math.nan, -0.0])
+    halfway = (
+        1 + 2.0**-8
+    )  # between 1 and the next bfloat16; float32 rounds what lies a little above down to it
+    x = np.array(
+        [
+            halfway,
+            halfway + 2.0**-40,
+            halfway - 2.0**-40,
+            -halfway - 2.0**-40,
+            1e300,
+            -math.inf,
+            math.nan,
+            -0.0,
+        ]
+    )
     with np.errstate(all="ignore"):
         result = kernels.float64_to_bfloat16(x).astype(np.float64)
     above = 1 + 2.0**-7
-    np.testing.assert_array_equal(result, [1, above, 1, -above, math.inf, -math.inf, math.nan, -0.0])
+    np.testing.assert_array_equal(
+        result, [1, above, 1, -above, math.inf, -math.inf, math.nan, -0.0]
+    )
 
 
 def test_choices_by_bits_agree_with_where():
@@ -252,8 +302,12 @@ def test_choices_by_bits_agree_with_where():
         condition = rng.integers(0, 2, (5, 4)).astype(bool)
         x, y = (rng.integers(0, 2, (5, 4)).astype(dtype.numpy) for _ in range(2))
         np.testing.assert_array_equal(kernels.select(condition, x, y), np.where(condition, x, y))
-        np.testing.assert_array_equal(kernels.select(condition[0], x[:, :1], y[0]), np.where(condition[0], x[:, :1], y[0]))
-        np.testing.assert_array_equal(kernels.masked(condition, x), np.where(condition, x, np.zeros((), dtype.numpy)))
+        np.testing.assert_array_equal(
+            kernels.select(condition[0], x[:, :1], y[0]), np.where(condition[0], x[:, :1], y[0])
+        )
+        np.testing.assert_array_equal(
+            kernels.masked(condition, x), np.where(condition, x, np.zeros((), dtype.numpy))
+        )
         assert kernels.masked(condition, x, out=x) is not None
         np.testing.assert_array_equal(x[~condition], 0)
 
@@ -267,10 +321,13 @@ def test_the_allocator_hint_can_be_turned_off(setting, wanted):
     code = "from slope_backend_numpy.memory import tune_allocator; print(tune_allocator())"
     path = os.pathsep.join(sys.path)
     environment = {**os.environ, "SLOPE_NUMPY_MALLOPT": setting, "PYTHONPATH": path}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == wanted
 
 
 def test_the_allocator_is_tuned_once(monkeypatch):
-    monkeypatch.setattr(memory, "_tuned", False)
-    assert memory.tune_allocator() is False
+    first = memory.tune_allocator()
+    monkeypatch.setenv("SLOPE_NUMPY_MALLOPT", "0")
+    assert memory.tune_allocator() is first

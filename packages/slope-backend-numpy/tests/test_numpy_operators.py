@@ -1,4 +1,4 @@
-"""Every operator against an expectation written here in plain NumPy or Python, on its samples and in every dtype."""
+"""Every operator against plain NumPy or Python, on its samples and in every dtype."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ def elementwise(function, *arrays):
         except (ValueError, OverflowError, ZeroDivisionError):
             return math.nan
 
-    flat = [one(*numbers) for numbers in zip(*[each.ravel().tolist() for each in arrays], strict=True)]
+    flat = [
+        one(*numbers) for numbers in zip(*[each.ravel().tolist() for each in arrays], strict=True)
+    ]
     return np.array(flat).reshape(arrays[0].shape)
 
 
@@ -38,7 +40,9 @@ def whole(function, *arrays):
     """The same for integers of any size, wrapped into the dtype."""
     dtype = arrays[0].dtype
     numbers = zip(*[each.ravel().tolist() for each in arrays], strict=True)
-    return np.array([wrapped(function(*each), dtype) for each in numbers], dtype).reshape(arrays[0].shape)
+    return np.array([wrapped(function(*each), dtype) for each in numbers], dtype).reshape(
+        arrays[0].shape
+    )
 
 
 def quotient(a, b):
@@ -51,14 +55,18 @@ def shifted(function):
         amounts = y.view(unsigned).ravel().tolist()
         numbers = zip(x.ravel().tolist(), x.view(unsigned).ravel().tolist(), amounts, strict=True)
         bits = x.itemsize * 8
-        return np.array([wrapped(function(*each, bits), x.dtype) for each in numbers], x.dtype).reshape(x.shape)
+        return np.array(
+            [wrapped(function(*each, bits), x.dtype) for each in numbers], x.dtype
+        ).reshape(x.shape)
 
     return run
 
 
 def arithmetic(for_integers, for_floats):
     return lambda x, *rest, **params: (
-        whole(lambda *n: for_integers(*n, **params), x, *rest) if x.dtype.kind in "iu" else for_floats(x, *rest, **params)
+        whole(lambda *n: for_integers(*n, **params), x, *rest)
+        if x.dtype.kind in "iu"
+        else for_floats(x, *rest, **params)
     )
 
 
@@ -71,17 +79,26 @@ def cast(x, *, dtype):
 
     def one(a):
         if isinstance(a, float):
-            return 0 if math.isnan(a) else int(max(min(a, float(limits.max) * 2), float(limits.min) * 2))
+            return (
+                0
+                if math.isnan(a)
+                else int(max(min(a, float(limits.max) * 2), float(limits.min) * 2))
+            )
         return int(a)
 
     if x.dtype.kind in "iub":
-        return np.array([wrapped(one(a), dtype.numpy) for a in x.ravel().tolist()], dtype.numpy).reshape(x.shape)
+        return np.array(
+            [wrapped(one(a), dtype.numpy) for a in x.ravel().tolist()], dtype.numpy
+        ).reshape(x.shape)
     numbers = [min(max(one(float(a)), limits.min), limits.max) for a in x.ravel()]
     return np.array(numbers, dtype.numpy).reshape(x.shape)
 
 
 def pad(x, *, low, high, interior, value):
-    shape = [a + n + b + max(n - 1, 0) * i for a, b, n, i in zip(low, high, x.shape, interior, strict=True)]
+    shape = [
+        a + n + b + max(n - 1, 0) * i
+        for a, b, n, i in zip(low, high, x.shape, interior, strict=True)
+    ]
     out = np.full(shape, value, x.dtype)
     for place in np.ndindex(x.shape):
         out[tuple(a + p * (i + 1) for a, p, i in zip(low, place, interior, strict=True))] = x[place]
@@ -107,14 +124,16 @@ def dot_general(x, y, *, contract, batch):
 
 
 def places(x, indices, axis, batch_dims):
-    """Pairs of a gathered place and the place in ``x`` that it reads, in row-major order of the former."""
+    """Pairs of a gathered place and the place in ``x`` that it reads, in row-major order."""
     k = indices.shape[-1]
     mid = indices.shape[batch_dims:-1]
     shape = (*x.shape[:axis], *mid, *x.shape[axis + k :])
     for place in np.ndindex(*shape):
         lead, rest = place[:axis], place[axis + len(mid) :]
         chosen = indices[(*lead[:batch_dims], *place[axis : axis + len(mid)])].tolist()
-        clamped = [min(max(c, 0), n - 1) for c, n in zip(chosen, x.shape[axis : axis + k], strict=True)]
+        clamped = [
+            min(max(c, 0), n - 1) for c, n in zip(chosen, x.shape[axis : axis + k], strict=True)
+        ]
         yield place, (*lead, *clamped, *rest)
 
 
@@ -175,7 +194,7 @@ def position(better):
         def one(row):
             best = 0
             for i, a in enumerate(row):
-                if row[best] == row[best] and (a != a or better(a, row[best])):
+                if row[best] == row[best] and (math.isnan(a) or better(a, row[best])):
                     best = i
             return best
 
@@ -185,7 +204,9 @@ def position(better):
 
 
 def extreme(pick):
-    return lambda x, y: elementwise(lambda a, b: a if a != a else b if b != b else pick(a, b), x, y)
+    return lambda x, y: elementwise(
+        lambda a, b: a if math.isnan(a) else b if math.isnan(b) else pick(a, b), x, y
+    )
 
 
 EXPECTED = {
@@ -195,7 +216,9 @@ EXPECTED = {
     "mul": arithmetic(lambda a, b: a * b, lambda x, y: x * y),
     "div": lambda x, y: x / y,
     "pow": lambda x, y: elementwise(power, x, y),
-    "integer_pow": arithmetic(lambda a, exponent: a**exponent, lambda x, exponent: elementwise(lambda a: a**exponent, x)),
+    "integer_pow": arithmetic(
+        lambda a, exponent: a**exponent, lambda x, exponent: elementwise(lambda a: a**exponent, x)
+    ),
     "exp": lambda x: elementwise(math.exp, x),
     "expm1": lambda x: elementwise(math.expm1, x),
     "log": lambda x: elementwise(lambda a: math.log(a) if a else -math.inf, x),
@@ -210,7 +233,10 @@ EXPECTED = {
     "sigmoid": lambda x: elementwise(lambda a: 0.5 * (1 + math.tanh(a / 2)), x),
     "erf": lambda x: elementwise(math.erf, x),
     "abs": arithmetic(abs, lambda x: elementwise(abs, x)),
-    "sign": arithmetic(lambda a: (a > 0) - (a < 0), lambda x: elementwise(lambda a: a if a != a else (a > 0) - (a < 0), x)),
+    "sign": arithmetic(
+        lambda a: (a > 0) - (a < 0),
+        lambda x: elementwise(lambda a: a if math.isnan(a) else (a > 0) - (a < 0), x),
+    ),
     "floor": lambda x: elementwise(math.floor, x),
     "ceil": lambda x: elementwise(math.ceil, x),
     "round": lambda x: elementwise(round, x),
@@ -219,8 +245,12 @@ EXPECTED = {
     "minimum": extreme(min),
     "truncate_divide": lambda x, y: whole(quotient, x, y),
     "floor_divide": arithmetic(lambda a, b: a // b if b else 0, lambda x, y: np.floor(x / y)),
-    "fmod": arithmetic(lambda a, b: a - b * quotient(a, b) if b else 0, lambda x, y: elementwise(math.fmod, x, y)),
-    "remainder": arithmetic(lambda a, b: a % b if b else 0, lambda x, y: elementwise(lambda a, b: a % b, x, y)),
+    "fmod": arithmetic(
+        lambda a, b: a - b * quotient(a, b) if b else 0, lambda x, y: elementwise(math.fmod, x, y)
+    ),
+    "remainder": arithmetic(
+        lambda a, b: a % b if b else 0, lambda x, y: elementwise(lambda a, b: a % b, x, y)
+    ),
     "eq": lambda x, y: elementwise(lambda a, b: a == b, x, y),
     "ne": lambda x, y: elementwise(lambda a, b: a != b, x, y),
     "lt": lambda x, y: elementwise(lambda a, b: a < b, x, y),
@@ -235,22 +265,26 @@ EXPECTED = {
     "shift_left": shifted(lambda a, u, n, bits: u << n if n < bits else 0),
     "shift_right_logical": shifted(lambda a, u, n, bits: u >> n),
     "shift_right_arithmetic": shifted(lambda a, u, n, bits: a >> n),
-    "isnan": lambda x: elementwise(lambda a: a != a, x),
+    "isnan": lambda x: elementwise(math.isnan, x),
     "isfinite": lambda x: elementwise(math.isfinite, x),
     "bitcast": lambda x, dtype: np.frombuffer(x.tobytes(), dtype.numpy).reshape(x.shape),
     "stop_gradient": lambda x: x,
     "reshape": lambda x, shape: np.array(x.ravel()).reshape(shape),
     "permute": lambda x, dims: np.einsum(x, list(range(x.ndim)), list(dims)),
     "broadcast": broadcast,
-    "sum": lambda x, dim: np.sum(x, axis=dim, dtype=x.dtype if x.dtype.kind in "iu" else np.float64),
+    "sum": lambda x, dim: np.sum(
+        x, axis=dim, dtype=x.dtype if x.dtype.kind in "iu" else np.float64
+    ),
     "cast": cast,
     "interior_pad": pad,
     "slice": slices,
-    "flip": lambda x, dims: np.flip(x, dims),
+    "flip": lambda x, dims: np.flip(x, axis=dims),
     "concatenate": lambda *xs, dim: np.concatenate(xs, axis=dim),
     "amax": lambda x, dim: np.max(x, axis=dim),
     "amin": lambda x, dim: np.min(x, axis=dim),
-    "prod": lambda x, dim: np.prod(x, axis=dim, dtype=x.dtype if x.dtype.kind in "iu" else np.float64),
+    "prod": lambda x, dim: np.prod(
+        x, axis=dim, dtype=x.dtype if x.dtype.kind in "iu" else np.float64
+    ),
     "any": lambda x, dim: np.sum(x, axis=dim) > 0,
     "all": lambda x, dim: np.sum(~x, axis=dim) == 0,
     "argmax": position(lambda a, b: a > b),
@@ -263,7 +297,18 @@ EXPECTED = {
     "threefry2x32": threefry,
 }
 
-EXACT = {"reshape", "permute", "broadcast", "slice", "flip", "concatenate", "interior_pad", "where", "maximum", "stop_gradient"}
+EXACT = {
+    "reshape",
+    "permute",
+    "broadcast",
+    "slice",
+    "flip",
+    "concatenate",
+    "interior_pad",
+    "where",
+    "maximum",
+    "stop_gradient",
+}
 
 SAMPLES = [
     pytest.param(op, sample, id=f"{op.name}-{number}")
@@ -290,19 +335,28 @@ def check(op, arrays, params, results):
             eps = float(ml_dtypes.finfo(result.dtype).eps)
             terms = max([each.size for each in arrays], default=1) ** 0.5
             np.testing.assert_allclose(
-                result.astype(np.float64), want.astype(np.float64), rtol=4 * eps * terms, atol=8 * eps
+                result.astype(np.float64),
+                want.astype(np.float64),
+                rtol=4 * eps * terms,
+                atol=8 * eps,
             )
 
 
 def test_every_core_operator_has_a_rule_or_an_expansion(backend):
-    missing = [op.name for op in OPERATORS.values() if not backend.lowers(op) and not op.has("expand")]
+    missing = [
+        op.name for op in OPERATORS.values() if not backend.lowers(op) and not op.has("expand")
+    ]
     held = [name for name in missing if type(OPERATORS[name]).__module__.startswith("slope.ops")]
     assert held == []
 
 
 def test_every_rule_has_an_expectation(backend):
     assert set(EXPECTED) <= set(backend.lowerings)
-    own = {name for name, rule in backend.lowerings.items() if rule.__module__.startswith("slope_backend_numpy")}
+    own = {
+        name
+        for name, rule in backend.lowerings.items()
+        if rule.__module__.startswith("slope_backend_numpy")
+    }
     assert own == set(EXPECTED)
 
 
@@ -330,12 +384,16 @@ def samples_in(op, dtype):
     for sample in itertools.islice(op.samples(), 4):
         kept = (1,) if op.name in ("gather_slices", "scatter_slices") else ()
         arrays = [np.asarray(each) for each in sample.args]
-        arrays = [each if i in kept else converted(each, dtype.numpy) for i, each in enumerate(arrays)]
+        arrays = [
+            each if i in kept else converted(each, dtype.numpy) for i, each in enumerate(arrays)
+        ]
         params = dict(sample.params)
         if op.name == "interior_pad" and not dtype.is_floating_point:
             params["value"] = 1
         try:
-            op.infer(*[TensorType(each.shape, dtypes.as_dtype(each.dtype)) for each in arrays], **params)
+            op.infer(
+                *[TensorType(each.shape, dtypes.as_dtype(each.dtype)) for each in arrays], **params
+            )
         except DTypeError:
             continue
         yield arrays, params
@@ -345,7 +403,9 @@ IN_EVERY_DTYPE = [
     pytest.param(op, dtype, id=f"{op.name}-{dtype}")
     for op in OPERATORS.values()
     for dtype in dtypes.ALL
-    if op.name in EXPECTED and op.name not in ("iota", "threefry2x32", "bitcast") and any(samples_in(op, dtype))
+    if op.name in EXPECTED
+    and op.name not in ("iota", "threefry2x32", "bitcast")
+    and any(samples_in(op, dtype))
 ]
 
 
@@ -362,7 +422,25 @@ def test_cast(call, source, target):
     if source is target:
         return
     if source.is_floating_point:
-        numbers = [0.0, -0.5, 0.5, 1.5, -2.7, 127.5, 128.0, 255.9, 3e4, -3e4, 2.0**31, 2.0**63, -(2.0**63), 2.0**64, math.inf, -math.inf, math.nan]
+        numbers = [
+            0.0,
+            -0.5,
+            0.5,
+            1.5,
+            -2.7,
+            127.5,
+            128.0,
+            255.9,
+            3e4,
+            -3e4,
+            2.0**31,
+            2.0**63,
+            -(2.0**63),
+            2.0**64,
+            math.inf,
+            -math.inf,
+            math.nan,
+        ]
         with np.errstate(all="ignore"):
             x = np.array(numbers).astype(source.numpy)
     elif source.kind == "b":
@@ -381,12 +459,24 @@ def test_cast(call, source, target):
 
 @pytest.mark.parametrize("dtype", HALF, ids=str)
 def test_half_precision_sums_and_products_accumulate_in_float32(call, dtype):
-    ones = np.ones(5000, dtype)  # adding one by one in half precision stops at 2048 (float16) or 256 (bfloat16)
+    ones = np.ones(
+        5000, dtype
+    )  # adding one by one in half precision stops at 2048 (float16) or 256 (bfloat16)
     assert float(call(ops.sum_, ones, dim=(0,))[0]) == float(np.asarray(5000).astype(dtype))
     dot = call(ops.dot_general, ones, ones, contract=((0,), (0,)), batch=((), ()))[0]
     assert float(dot) == float(np.asarray(5000).astype(dtype))
-    assert float(call(ops.cumsum, ones, dim=0, reverse=False)[0][-1]) == float(np.asarray(5000).astype(dtype))
-    many = call(ops.scatter, np.zeros(1, dtype), np.zeros((5000, 1), int), ones, axis=0, batch_dims=0, mode="add")[0]
+    assert float(call(ops.cumsum, ones, dim=0, reverse=False)[0][-1]) == float(
+        np.asarray(5000).astype(dtype)
+    )
+    many = call(
+        ops.scatter,
+        np.zeros(1, dtype),
+        np.zeros((5000, 1), int),
+        ones,
+        axis=0,
+        batch_dims=0,
+        mode="add",
+    )[0]
     assert float(many[0]) == float(np.asarray(5000).astype(dtype))
 
 
@@ -394,9 +484,15 @@ def test_where_lets_nothing_through_that_is_not_chosen(compiled):
     condition = np.arange(10000) % 3 == 0
     bad = np.where(condition, np.float32(np.nan), np.float32(np.inf))
     good = np.arange(10000, dtype=np.float32)
+
     def function(c, x, y):
         zero, minus = Splat(0.0, x.type), Splat(-0.0, x.type)
-        return ops.where(c, y, x), ops.where(c, zero, y), ops.where(c, y, zero), ops.where(c, minus, y)
+        return (
+            ops.where(c, y, x),
+            ops.where(c, zero, y),
+            ops.where(c, y, zero),
+            ops.where(c, minus, y),
+        )
 
     first, second, third, fourth = compiled(function, condition, bad, good)([condition, bad, good])
     np.testing.assert_array_equal(first, np.where(condition, good, bad))
@@ -407,7 +503,9 @@ def test_where_lets_nothing_through_that_is_not_chosen(compiled):
 
 def test_large_unsigned_indices_are_clamped_to_the_end(call):
     indices = np.array([[2**63 + 5], [1]], np.uint64)
-    np.testing.assert_array_equal(call(ops.gather, np.arange(4), indices, axis=0, batch_dims=0)[0], [3, 1])
+    np.testing.assert_array_equal(
+        call(ops.gather, np.arange(4), indices, axis=0, batch_dims=0)[0], [3, 1]
+    )
 
 
 def test_sums_of_many_dtypes_and_dims(call):
@@ -416,7 +514,45 @@ def test_sums_of_many_dtypes_and_dims(call):
     for count in range(5):
         for dim in itertools.combinations(range(4), count):
             np.testing.assert_allclose(call(ops.sum_, x, dim=dim)[0], x.sum(axis=dim), rtol=1e-13)
-            np.testing.assert_allclose(call(ops.sum_, x.transpose(3, 1, 0, 2), dim=dim)[0], x.transpose(3, 1, 0, 2).sum(axis=dim), rtol=1e-13)
+            np.testing.assert_allclose(
+                call(ops.sum_, x.transpose(3, 1, 0, 2), dim=dim)[0],
+                x.transpose(3, 1, 0, 2).sum(axis=dim),
+                rtol=1e-13,
+            )
+
+
+@pytest.mark.parametrize("shape", [(40, 10), (5, 8, 4), (3, 100), (70, 2, 33), (100,)])
+def test_extrema_of_short_and_long_rows(call, shape):
+    x = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    x[x > 1.5] = np.nan
+    for dim in range(len(shape)):
+        np.testing.assert_array_equal(call(ops.amax, x, dim=(dim,))[0], np.max(x, axis=dim))
+        np.testing.assert_array_equal(call(ops.amin, x, dim=(dim,))[0], np.min(x, axis=dim))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
+def test_extrema_with_a_number(compiled, dtype):
+    x = np.random.default_rng(0).integers(-9, 9, (5, 80)).astype(dtype)
+    executable = compiled(
+        lambda a: (
+            ops.maximum(a, Splat(2, a.type)),
+            ops.minimum(Splat(-3, a.type), a),
+            ops.maximum(Splat(1, a.type), Splat(0, a.type)),
+        ),
+        x,
+    )
+    for result, wanted in zip(
+        executable([x]),
+        (np.where(x > 2, x, 2), np.where(x < -3, x, -3), np.ones((5, 80))),
+        strict=True,
+    ):
+        assert (result.dtype, result.shape) == (x.dtype, x.shape)
+        np.testing.assert_array_equal(result, wanted)
+
+
+def test_erf_of_many_elements(call):
+    x = np.linspace(-5, 5, 30000).reshape(100, 300).T
+    np.testing.assert_allclose(call(ops.erf, x)[0], elementwise(math.erf, x), rtol=6e-16)
 
 
 def test_dot_general_in_any_order_of_dimensions(call):
@@ -425,9 +561,17 @@ def test_dot_general_in_any_order_of_dimensions(call):
         counts = rng.integers(0, 3, 4)  # of batch, contracted, x's free, y's free dimensions
         names = [[f"{kind}{i}" for i in range(n)] for kind, n in zip("bcxy", counts, strict=True)]
         lengths = {name: int(rng.integers(1, 4)) for group in names for name in group}
-        of_x, of_y = rng.permutation(names[0] + names[1] + names[2]).tolist(), rng.permutation(names[0] + names[1] + names[3]).tolist()
+        of_x, of_y = (
+            rng.permutation(names[0] + names[1] + names[2]).tolist(),
+            rng.permutation(names[0] + names[1] + names[3]).tolist(),
+        )
         x, y = (rng.standard_normal([lengths[name] for name in each]) for each in (of_x, of_y))
         contract = tuple(map(of_x.index, names[1])), tuple(map(of_y.index, names[1]))
         batch = tuple(map(of_x.index, names[0])), tuple(map(of_y.index, names[0]))
         params = {"contract": contract, "batch": batch}
-        np.testing.assert_allclose(call(ops.dot_general, x, y, **params)[0], dot_general(np.asarray(x), np.asarray(y), **params), rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(
+            call(ops.dot_general, x, y, **params)[0],
+            dot_general(np.asarray(x), np.asarray(y), **params),
+            rtol=1e-12,
+            atol=1e-12,
+        )

@@ -13,18 +13,20 @@ from slope_backend_numpy.codegen import generate
 from slope_backend_numpy.lower import LOWERINGS, kernels
 from slope_backend_numpy.memory import tune_allocator
 
-_NEVER_WARN: Final = frozenset(
-    "reshape permute broadcast interior_pad slice flip concatenate where bitwise_and bitwise_or bitwise_xor bitwise_not "
-    "shift_left shift_right_logical shift_right_arithmetic bitcast stop_gradient argmax argmin any all iota threefry2x32 "
-    "gather_slices isnan isfinite".split()
-)
-_NEVER_WARN_OF_INTEGERS: Final = frozenset(
-    "neg add sub mul eq ne lt le gt ge maximum minimum abs sign sum amax amin".split()
-)
+_NEVER_WARN: Final = frozenset((
+    "reshape", "permute", "broadcast", "interior_pad", "slice", "flip", "concatenate", "where",
+    "bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not", "shift_left",
+    "shift_right_logical", "shift_right_arithmetic", "bitcast", "stop_gradient", "argmax",
+    "argmin", "any", "all", "iota", "threefry2x32", "gather_slices", "isnan", "isfinite",
+))  # fmt: skip
+_NEVER_WARN_OF_INTEGERS: Final = frozenset((
+    "neg", "add", "sub", "mul", "eq", "ne", "lt", "le", "gt", "ge", "maximum", "minimum", "abs",
+    "sign", "sum", "amax", "amin",
+))  # fmt: skip
 
 
 def _quiet(instr: Instr) -> bool:
-    """Whether NumPy cannot warn of anything in an instruction, so that no warnings need be silenced for it."""
+    """Whether NumPy cannot warn of anything in an instruction, so that none need be silenced."""
     name = instr.op.name
     return name in _NEVER_WARN or (
         name in _NEVER_WARN_OF_INTEGERS and not instr.inputs[0].type.dtype.is_floating_point
@@ -46,18 +48,21 @@ class NumpyExecutable(Executable):
         self.function = function
 
     def __call__(self, handles: Sequence[Any]) -> Sequence[Any]:
-        """Run it. Results are fresh arrays, inputs themselves, or (of reshapes, slices and the like) views of either.
+        """Run it.
 
-        Nothing is ever written to an input, a constant, or an array that an earlier call returned.
+        Results are fresh arrays, inputs themselves, or (of reshapes, slices and the like) views of
+        either. Nothing is ever written to an input, a constant, or an array that an earlier call
+        returned.
         """
         return self.function(*handles)
 
 
 class NumpyBackend(Backend):
-    """Programs as generated Python source that calls NumPy; the living definition of every operator.
+    """Programs as generated Python source; the living definition of every operator.
 
     A lowering rule is called as ``rule(context, *operands, **params)``: see
-    :class:`slope_backend_numpy.codegen.Context`. All dtypes are supported by all operators that take them.
+    :class:`slope_backend_numpy.context.Context`. All dtypes are supported by all operators that
+    take them.
     """
 
     name: ClassVar[str] = "numpy"
@@ -89,7 +94,8 @@ class NumpyBackend(Backend):
         self._require_cpu(device)
         if options:
             raise CompileError(
-                f"the numpy backend has no options, and got {', '.join(sorted(options))}; leave options out."
+                f"the numpy backend has no options, and got {', '.join(sorted(options))}; "
+                f"leave options out."
             )
         generated = generate(program, self.lowerings, _quiet, {"kernels": kernels})
         return NumpyExecutable(generated.source, generated.function)
@@ -101,5 +107,6 @@ class NumpyBackend(Backend):
     def _require_cpu(self, device: Device) -> None:
         if device != CPU:
             raise DeviceError(
-                f"the numpy backend runs on {CPU} alone, and was asked for {device}; choose another backend, or {CPU}."
+                f"the numpy backend runs on {CPU} alone, and was asked for {device}; "
+                f"choose another backend, or {CPU}."
             )

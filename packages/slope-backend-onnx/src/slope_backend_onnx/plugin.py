@@ -13,7 +13,7 @@ def slope_backends() -> list[BackendSpec]:
     return [
         BackendSpec(
             name="onnxruntime",
-            target="slope_backend_onnx.backend:OnnxBackend",
+            target="slope_backend_onnx.backend:OnnxRuntimeBackend",
             description="ONNX graphs, run by ONNX Runtime",
             aliases=("onnx",),
             priority=20,

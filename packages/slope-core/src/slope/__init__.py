@@ -1,0 +1,473 @@
+"""slope: a small automatic-differentiation engine for machine learning that its users can take apart.
+
+Tensor code reads like PyTorch, transforms of functions like JAX, and programs run on whichever backend is installed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from slope.api import grad as grad
+from slope.api import hessian as hessian
+from slope.api import jacfwd as jacfwd
+from slope.api import jacrev as jacrev
+from slope.api import jit as jit
+from slope.api import jvp as jvp
+from slope.api import linearize as linearize
+from slope.api import value_and_grad as value_and_grad
+from slope.api import vjp as vjp
+from slope.api import vmap as vmap
+from slope.core.program import Program as Program
+from slope.core.tensor import Tensor as Tensor
+from slope.devices import Device as Device
+from slope.devices import device as device
+from slope.dims import Dim as Dim
+from slope.dtypes import DType as DType
+from slope.dtypes import bfloat16 as bfloat16
+from slope.dtypes import bool_ as bool_
+from slope.dtypes import float16 as float16
+from slope.dtypes import float32 as float32
+from slope.dtypes import float64 as float64
+from slope.dtypes import int16 as int16
+from slope.dtypes import int32 as int32
+from slope.dtypes import int64 as int64
+from slope.dtypes import int8 as int8
+from slope.dtypes import promote_types as promote_types
+from slope.dtypes import uint16 as uint16
+from slope.dtypes import uint32 as uint32
+from slope.dtypes import uint64 as uint64
+from slope.dtypes import uint8 as uint8
+from slope.functions import abs as abs
+from slope.functions import acos as acos
+from slope.functions import acosh as acosh
+from slope.functions import add as add
+from slope.functions import all as all
+from slope.functions import amax as amax
+from slope.functions import amin as amin
+from slope.functions import any as any
+from slope.functions import arange as arange
+from slope.functions import argmax as argmax
+from slope.functions import argmin as argmin
+from slope.functions import as_tensor as as_tensor
+from slope.functions import asin as asin
+from slope.functions import asinh as asinh
+from slope.functions import astype as astype
+from slope.functions import atan as atan
+from slope.functions import atan2 as atan2
+from slope.functions import atanh as atanh
+from slope.functions import bitcast as bitcast
+from slope.functions import bitwise_and as bitwise_and
+from slope.functions import bitwise_left_shift as bitwise_left_shift
+from slope.functions import bitwise_not as bitwise_not
+from slope.functions import bitwise_or as bitwise_or
+from slope.functions import bitwise_right_shift as bitwise_right_shift
+from slope.functions import bitwise_xor as bitwise_xor
+from slope.functions import bmm as bmm
+from slope.functions import broadcast as broadcast
+from slope.functions import broadcast_to as broadcast_to
+from slope.functions import cast as cast
+from slope.functions import cat as cat
+from slope.functions import ceil as ceil
+from slope.functions import chunk as chunk
+from slope.functions import clamp as clamp
+from slope.functions import concatenate as concatenate
+from slope.functions import cos as cos
+from slope.functions import cosh as cosh
+from slope.functions import count_nonzero as count_nonzero
+from slope.functions import cross_entropy as cross_entropy
+from slope.functions import cross_entropy_of_classes as cross_entropy_of_classes
+from slope.functions import cumsum as cumsum
+from slope.functions import default_generator as default_generator
+from slope.functions import diagonal as diagonal
+from slope.functions import div as div
+from slope.functions import dot as dot
+from slope.functions import dot_general as dot_general
+from slope.functions import einsum as einsum
+from slope.functions import embedding as embedding
+from slope.functions import eq as eq
+from slope.functions import erf as erf
+from slope.functions import erfc as erfc
+from slope.functions import exp as exp
+from slope.functions import exp2 as exp2
+from slope.functions import expand as expand
+from slope.functions import expm1 as expm1
+from slope.functions import eye as eye
+from slope.functions import flatten as flatten
+from slope.functions import flip as flip
+from slope.functions import floor as floor
+from slope.functions import floor_divide as floor_divide
+from slope.functions import fmod as fmod
+from slope.functions import frac as frac
+from slope.functions import from_dlpack as from_dlpack
+from slope.functions import from_numpy as from_numpy
+from slope.functions import full as full
+from slope.functions import full_like as full_like
+from slope.functions import gather as gather
+from slope.functions import gather_slices as gather_slices
+from slope.functions import ge as ge
+from slope.functions import gelu as gelu
+from slope.functions import gt as gt
+from slope.functions import index_select as index_select
+from slope.functions import integer_pow as integer_pow
+from slope.functions import interior_pad as interior_pad
+from slope.functions import iota as iota
+from slope.functions import isfinite as isfinite
+from slope.functions import isinf as isinf
+from slope.functions import isnan as isnan
+from slope.functions import l2_norm as l2_norm
+from slope.functions import le as le
+from slope.functions import leaky_relu as leaky_relu
+from slope.functions import lerp as lerp
+from slope.functions import linear as linear
+from slope.functions import linspace as linspace
+from slope.functions import log as log
+from slope.functions import log10 as log10
+from slope.functions import log1p as log1p
+from slope.functions import log2 as log2
+from slope.functions import log_softmax as log_softmax
+from slope.functions import logaddexp as logaddexp
+from slope.functions import logical_and as logical_and
+from slope.functions import logical_not as logical_not
+from slope.functions import logical_or as logical_or
+from slope.functions import logical_xor as logical_xor
+from slope.functions import logsumexp as logsumexp
+from slope.functions import lt as lt
+from slope.functions import manual_seed as manual_seed
+from slope.functions import matmul as matmul
+from slope.functions import max as max
+from slope.functions import maximum as maximum
+from slope.functions import mean as mean
+from slope.functions import min as min
+from slope.functions import minimum as minimum
+from slope.functions import mm as mm
+from slope.functions import movedim as movedim
+from slope.functions import mse_loss as mse_loss
+from slope.functions import mul as mul
+from slope.functions import mv as mv
+from slope.functions import nan_to_num as nan_to_num
+from slope.functions import narrow as narrow
+from slope.functions import ne as ne
+from slope.functions import neg as neg
+from slope.functions import nll_loss as nll_loss
+from slope.functions import norm as norm
+from slope.functions import one_hot as one_hot
+from slope.functions import ones as ones
+from slope.functions import ones_like as ones_like
+from slope.functions import outer as outer
+from slope.functions import pad as pad
+from slope.functions import permute as permute
+from slope.functions import pow as pow
+from slope.functions import prod as prod
+from slope.functions import rand as rand
+from slope.functions import rand_like as rand_like
+from slope.functions import randint as randint
+from slope.functions import randn as randn
+from slope.functions import randn_like as randn_like
+from slope.functions import random as random
+from slope.functions import reciprocal as reciprocal
+from slope.functions import relu as relu
+from slope.functions import remainder as remainder
+from slope.functions import repeat as repeat
+from slope.functions import reshape as reshape
+from slope.functions import roll as roll
+from slope.functions import round as round
+from slope.functions import rsqrt as rsqrt
+from slope.functions import scatter_slices as scatter_slices
+from slope.functions import shift_left as shift_left
+from slope.functions import shift_right_arithmetic as shift_right_arithmetic
+from slope.functions import shift_right_logical as shift_right_logical
+from slope.functions import sigmoid as sigmoid
+from slope.functions import sign as sign
+from slope.functions import silu as silu
+from slope.functions import sin as sin
+from slope.functions import sinh as sinh
+from slope.functions import slice as slice
+from slope.functions import softmax as softmax
+from slope.functions import softplus as softplus
+from slope.functions import split as split
+from slope.functions import sqrt as sqrt
+from slope.functions import square as square
+from slope.functions import squeeze as squeeze
+from slope.functions import stack as stack
+from slope.functions import std as std
+from slope.functions import stop_gradient as stop_gradient
+from slope.functions import sub as sub
+from slope.functions import sum as sum
+from slope.functions import take_along_dim as take_along_dim
+from slope.functions import tan as tan
+from slope.functions import tanh as tanh
+from slope.functions import tensor as tensor
+from slope.functions import tensordot as tensordot
+from slope.functions import threefry2x32 as threefry2x32
+from slope.functions import tile as tile
+from slope.functions import transpose as transpose
+from slope.functions import tril as tril
+from slope.functions import triu as triu
+from slope.functions import true_divide as true_divide
+from slope.functions import trunc as trunc
+from slope.functions import truncate_divide as truncate_divide
+from slope.functions import unbind as unbind
+from slope.functions import unflatten as unflatten
+from slope.functions import unsqueeze as unsqueeze
+from slope.functions import var as var
+from slope.functions import view as view
+from slope.functions import where as where
+from slope.functions import zeros as zeros
+from slope.functions import zeros_like as zeros_like
+from slope.plugins.contributions import tensor_attribute as _tensor_attribute
+from slope.plugins.manager import plugins as plugins
+from slope.plugins.selection import backend as backend
+from slope.plugins.selection import set_backend as set_backend
+from slope.plugins.selection import use_backend as use_backend
+from slope.tree import register_node as register_node
+from slope.tree import tree_flatten as tree_flatten
+from slope.tree import tree_leaves as tree_leaves
+from slope.tree import tree_map as tree_map
+from slope.tree import tree_structure as tree_structure
+from slope.tree import tree_unflatten as tree_unflatten
+
+if TYPE_CHECKING:
+    from slope import nn as nn
+
+Tensor.__getattr__ = _tensor_attribute  # methods that operator packages offer, looked up on a miss alone
+
+__version__ = "0.1.0"
+inf = float("inf")
+nan = float("nan")
+pi = 3.141592653589793
+
+__all__ = [
+    "DType",
+    "Device",
+    "Dim",
+    "Program",
+    "Tensor",
+    "__version__",
+    "abs",
+    "acos",
+    "acosh",
+    "add",
+    "all",
+    "amax",
+    "amin",
+    "any",
+    "arange",
+    "argmax",
+    "argmin",
+    "as_tensor",
+    "asin",
+    "asinh",
+    "astype",
+    "atan",
+    "atan2",
+    "atanh",
+    "backend",
+    "bfloat16",
+    "bitcast",
+    "bitwise_and",
+    "bitwise_left_shift",
+    "bitwise_not",
+    "bitwise_or",
+    "bitwise_right_shift",
+    "bitwise_xor",
+    "bmm",
+    "bool_",
+    "broadcast",
+    "broadcast_to",
+    "cast",
+    "cat",
+    "ceil",
+    "chunk",
+    "clamp",
+    "concatenate",
+    "cos",
+    "cosh",
+    "count_nonzero",
+    "cross_entropy",
+    "cross_entropy_of_classes",
+    "cumsum",
+    "default_generator",
+    "device",
+    "diagonal",
+    "div",
+    "dot",
+    "dot_general",
+    "einsum",
+    "embedding",
+    "eq",
+    "erf",
+    "erfc",
+    "exp",
+    "exp2",
+    "expand",
+    "expm1",
+    "eye",
+    "flatten",
+    "flip",
+    "float16",
+    "float32",
+    "float64",
+    "floor",
+    "floor_divide",
+    "fmod",
+    "frac",
+    "from_dlpack",
+    "from_numpy",
+    "full",
+    "full_like",
+    "gather",
+    "gather_slices",
+    "ge",
+    "gelu",
+    "grad",
+    "gt",
+    "hessian",
+    "index_select",
+    "inf",
+    "int16",
+    "int32",
+    "int64",
+    "int8",
+    "integer_pow",
+    "interior_pad",
+    "iota",
+    "isfinite",
+    "isinf",
+    "isnan",
+    "jacfwd",
+    "jacrev",
+    "jit",
+    "jvp",
+    "l2_norm",
+    "le",
+    "leaky_relu",
+    "lerp",
+    "linear",
+    "linearize",
+    "linspace",
+    "log",
+    "log10",
+    "log1p",
+    "log2",
+    "log_softmax",
+    "logaddexp",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "logical_xor",
+    "logsumexp",
+    "lt",
+    "manual_seed",
+    "matmul",
+    "max",
+    "maximum",
+    "mean",
+    "min",
+    "minimum",
+    "mm",
+    "movedim",
+    "mse_loss",
+    "mul",
+    "mv",
+    "nan",
+    "nan_to_num",
+    "narrow",
+    "ne",
+    "neg",
+    "nll_loss",
+    "nn",
+    "norm",
+    "one_hot",
+    "ones",
+    "ones_like",
+    "outer",
+    "pad",
+    "permute",
+    "pi",
+    "plugins",
+    "pow",
+    "prod",
+    "promote_types",
+    "rand",
+    "rand_like",
+    "randint",
+    "randn",
+    "randn_like",
+    "random",
+    "reciprocal",
+    "register_node",
+    "relu",
+    "remainder",
+    "repeat",
+    "reshape",
+    "roll",
+    "round",
+    "rsqrt",
+    "scatter_slices",
+    "set_backend",
+    "shift_left",
+    "shift_right_arithmetic",
+    "shift_right_logical",
+    "sigmoid",
+    "sign",
+    "silu",
+    "sin",
+    "sinh",
+    "slice",
+    "softmax",
+    "softplus",
+    "split",
+    "sqrt",
+    "square",
+    "squeeze",
+    "stack",
+    "std",
+    "stop_gradient",
+    "sub",
+    "sum",
+    "take_along_dim",
+    "tan",
+    "tanh",
+    "tensor",
+    "tensordot",
+    "threefry2x32",
+    "tile",
+    "transpose",
+    "tree_flatten",
+    "tree_leaves",
+    "tree_map",
+    "tree_structure",
+    "tree_unflatten",
+    "tril",
+    "triu",
+    "true_divide",
+    "trunc",
+    "truncate_divide",
+    "uint16",
+    "uint32",
+    "uint64",
+    "uint8",
+    "unbind",
+    "unflatten",
+    "unsqueeze",
+    "use_backend",
+    "value_and_grad",
+    "var",
+    "view",
+    "vjp",
+    "vmap",
+    "where",
+    "zeros",
+    "zeros_like",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """``slope.nn``, and what operator packages offer: imported when first asked for."""
+    if name == "nn":
+        import importlib
+
+        return importlib.import_module("slope.nn")
+    from slope.plugins.contributions import module_attribute
+
+    return module_attribute(name)

@@ -78,7 +78,7 @@ class Compiled:
         self.backend = backend
         self.device = device
         self.executable = executable
-        self.out_types = [intern_type(each) for each in program.output_types]
+        self.out_types = program.output_types
 
     def run(self, handles: list[Any]) -> list[Tensor]:
         """The results as tensors; ``handles`` are the inputs' without the constants'."""
@@ -86,20 +86,7 @@ class Compiled:
         if self.constants:
             handles = [*handles, *(constant.handle(backend) for constant in self.constants)]
         outs = self.executable(handles)
-        return [
-            Tensor(out_type, device, backend=backend, handle=handle)
-            for out_type, handle in zip(self.out_types, outs, strict=True)
-        ]
-
-
-_interned: dict[TensorType, TensorType] = {}
-
-
-def intern_type(tensor_type: TensorType) -> TensorType:
-    """One object for all equal types, so that comparing them is comparing identity."""
-    if len(_interned) > 65536:
-        _interned.clear()
-    return _interned.setdefault(tensor_type, tensor_type)
+        return [Tensor(each, device, backend, handle) for each, handle in zip(self.out_types, outs, strict=True)]
 
 
 def compile_program(program: Program, device: Device, options: Options = DEFAULT_OPTIONS) -> Compiled:
@@ -193,19 +180,21 @@ def execute(op: Operator, args: Sequence[Tensor], params: dict[str, Any]) -> tup
     """Run one operator at once: the executor of the evaluating trace."""
     backend = current_backend()
     device = None
-    types: list[Any] = []
+    key: list[Any] = [op]
+    splats = False
     for arg in args:
         kind = type(arg)
-        if kind is Splat:
-            types.append((arg.type,))
-            continue
-        if kind is not Tensor:
+        if kind is Tensor:
+            key.append(arg.type.number)
+            if device is None:
+                device = arg.device
+            elif arg.device is not device and arg.device != device:
+                device = common_device(args, op.name)
+        elif kind is Splat:
+            splats = True
+            key.append(-1 - arg.type.number)
+        else:
             refuse_tracer(arg, op)
-        types.append(arg.type)
-        if device is None:
-            device = arg.device
-        elif arg.device != device:
-            device = common_device(args, op.name)
     if device is None:
         device = default_device()
     if op.inline:
@@ -213,18 +202,25 @@ def execute(op: Operator, args: Sequence[Tensor], params: dict[str, Any]) -> tup
         return tuple(compiled.run([arg.handle(compiled.backend) for arg in args]))
     if backend.eager == "numpy" and device.kind == "cpu":
         backend = backend_named("numpy")
-    key = (op, backend, device, *types, *params.items()) if params else (op, backend, device, *types)
-    compiled = _eager.get(key)
+    key += (backend, device) if device is not CPU else (backend,)
+    if params:
+        key += params.items()
+    place = tuple(key)
+    compiled = _eager.get(place)
     if compiled is None:
         compiled = _compile_eager(op, args, params, backend, device)
         if len(_eager) >= _EAGER_LIMIT:
             _eager.clear()
-        _eager[key] = compiled
-    handles = [
-        backend.scalar(arg.value, arg.dtype, device) if type(arg) is Splat else arg.handle(backend)  # pyright: ignore[reportAttributeAccessIssue]  # a Splat
-        for arg in args
-    ]
+        _eager[place] = compiled
+    if splats:
+        handles = [_operand_handle(arg, backend, device) for arg in args]
+    else:
+        handles = [arg._handle if arg._backend is backend else arg.handle(backend) for arg in args]
     return tuple(compiled.run(handles))
+
+
+def _operand_handle(arg: Tensor, backend: Backend, device: Device) -> Any:
+    return backend.scalar(arg.value, arg.dtype, device) if isinstance(arg, Splat) else arg.handle(backend)
 
 
 def _compile_eager(op: Operator, args: Sequence[Tensor], params: dict[str, Any], backend: Backend, device: Device) -> Compiled:

@@ -27,12 +27,12 @@ from slope.errors import BackendError as BackendError
 from slope.errors import CompileError as CompileError
 from slope.errors import DeviceError as DeviceError
 from slope.errors import DTypeError as DTypeError
+from slope.errors import PluginError as PluginError
 from slope.errors import ShapeError as ShapeError
 from slope.errors import SlopeError as SlopeError
 from slope.errors import UnsupportedOperatorError as UnsupportedOperatorError
 from slope.plugins.backend import Backend as Backend
 from slope.plugins.backend import Executable as Executable
-from slope.errors import PluginError as PluginError
 from slope.plugins.cache_root import cache_root as cache_root
 from slope.plugins.hookspecs import API_VERSION as API_VERSION
 from slope.plugins.hookspecs import BackendSpec as BackendSpec

@@ -192,13 +192,13 @@ def _backend_lines(info: dict[str, Any]) -> list[str]:
             "*" if entry["selected"] else " ",
             ", ".join([entry["name"], *entry["aliases"]]),
             " ".join(entry["devices"]) or "-",
-            entry["error"] or entry["version"],
+            " ".join(entry["error"].split()) or entry["version"],
         )
         for entry in info["backends"]
     ]
     selected = info["selected"]
     told = f"* selected by {selected['by']}" if selected["name"] else selected["error"]
-    return [*_columns(rows), *told.splitlines()]
+    return [*_columns(rows), told.splitlines()[0]]  # the rows tell the rest
 
 
 def _columns(rows: Sequence[tuple[str, ...]]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Contraction as matrix products. BLAS reads transposed matrices as they are, so transposes stay views."""
+"""Contraction as matrix products. BLAS reads transposed matrices, so transposes stay views."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from slope import dtypes
 from slope_backend_numpy.lower.elementwise import Rule
 
 if TYPE_CHECKING:
-    from slope_backend_numpy.codegen import Context, Value
+    from slope_backend_numpy.context import Context, Value
 
 Dims = tuple[int, ...]
 
@@ -41,8 +41,8 @@ def _matrix(
     """An operand as a stack of matrices (free, contracted), or (contracted, free) for ``columns``.
 
     Returns:
-        Its code, and what it leaves of the product's shape for its free dimensions. Without batch dimensions an operand
-        with no free dimension stays a vector, and leaves none.
+        Its code, and what it leaves of the product's shape for its free dimensions. Without batch
+        dimensions an operand with no free dimension stays a vector, and leaves none.
     """
     code, shape = context.full(x), x.type.shape
     free = tuple(dim for dim in range(len(shape)) if dim not in contract and dim not in batch)
@@ -64,7 +64,8 @@ def _matrix(
         return (code if len(shape) == 1 else f"{code}.reshape({(length,)})"), ()
     contracted_first = order[len(batch) : len(batch) + len(contract)] == contract
     if merges:
-        code = f"{code}.reshape({(*batch_shape, *((length, count) if contracted_first else (count, length)))})"
+        matrix = (length, count) if contracted_first else (count, length)
+        code = f"{code}.reshape({(*batch_shape, *matrix)})"
     if turned and free:
         code = f"{code}.T" if not batch else f"{code}.swapaxes(-1, -2)"
     elif contracted_first != columns:

@@ -10,7 +10,7 @@ from slope_backend_numpy.lower.elementwise import Rule
 
 if TYPE_CHECKING:
     from slope.extend import DType
-    from slope_backend_numpy.codegen import Context, Value
+    from slope_backend_numpy.context import Context, Value
 
 
 def iota(context: Context, *, shape: tuple[int, ...], dim: int, dtype: DType) -> Value:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from slope_backend_numpy.lower.elementwise import Rule
 
 if TYPE_CHECKING:
-    from slope_backend_numpy.codegen import Context, Value
+    from slope_backend_numpy.context import Context, Value
 
 
 def gather(context: Context, x: Value, indices: Value, *, axis: int, batch_dims: int) -> Value:
@@ -16,8 +16,10 @@ def gather(context: Context, x: Value, indices: Value, *, axis: int, batch_dims:
         places = f"{context.full(indices)}[..., 0]"
         return context.fresh(f"{context.full(x)}.take({places}, axis={axis}, mode='clip')")
     order, back = _orders(x, indices, axis, batch_dims)
-    arguments = f"{context.array(x)}, {context.array(indices)}, {order}, {batch_dims + k}, {batch_dims}, {back}"
-    return context.fresh(f"kernels.gather({arguments})")
+    operands = f"{context.array(x)}, {context.array(indices)}"
+    return context.fresh(
+        f"kernels.gather({operands}, {order}, {batch_dims + k}, {batch_dims}, {back})"
+    )
 
 
 def scatter(
@@ -41,7 +43,11 @@ def scatter(
 def _orders(
     x: Value, indices: Value, axis: int, batch_dims: int
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """``x``'s dimensions as batch, indexed, before, after; and the order that makes (batch, places, before, after) the result."""
+    """Two orders of dimensions.
+
+    ``x``'s as batch, indexed, before, after; and the one that turns (batch, places, before, after)
+    into the result.
+    """
     k, rank = indices.type.shape[-1], x.type.ndim
     places, before = indices.type.ndim - 1 - batch_dims, axis - batch_dims
     order = (

@@ -9,9 +9,9 @@ from slope_backend_numpy.lower.elementwise import Rule, call, kernel
 
 if TYPE_CHECKING:
     from slope.extend import DType
-    from slope_backend_numpy.codegen import Context, Value
+    from slope_backend_numpy.context import Context, Value
 
-BRANCHLESS_FROM: Final = 4096  # elements, from which choosing by bits beats np.where
+BRANCHLESS_FROM: Final = 1024  # elements, from which choosing by bits beats np.where
 
 
 def where(context: Context, condition: Value, x: Value, y: Value) -> Value:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from slope_backend_numpy.lower.elementwise import Rule
 
 if TYPE_CHECKING:
-    from slope_backend_numpy.codegen import Context, Value
+    from slope_backend_numpy.context import Context, Value
 
 
 def threefry2x32(

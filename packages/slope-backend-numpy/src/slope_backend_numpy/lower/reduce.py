@@ -9,11 +9,13 @@ from slope_backend_numpy.lower.elementwise import Rule
 from slope_backend_numpy.lower.linear import axes
 
 if TYPE_CHECKING:
-    from slope_backend_numpy.codegen import Context, Value
+    from slope_backend_numpy.context import Context, Value
+
+SHORT: Final = 32  # elements of a last dimension, up to which extrema over it are found columnwise
 
 
 def reduction(function: str, *, accumulates: bool = False) -> Rule:
-    """The rule of a reduction by a ufunc; ``accumulates`` says that rounding errors add up, so that half precision is widened."""
+    """The rule of a reduction by a ufunc; if it ``accumulates``, half precision is widened."""
 
     def rule(context: Context, x: Value, *, dim: tuple[int, ...]) -> Value:
         if not dim:
@@ -26,10 +28,27 @@ def reduction(function: str, *, accumulates: bool = False) -> Rule:
     return rule
 
 
+def extreme(function: str) -> Rule:
+    """The rule of amax and amin."""
+    general = reduction(function)
+
+    def rule(context: Context, x: Value, *, dim: tuple[int, ...]) -> Value:
+        shape = x.type.shape
+        if dim != (len(shape) - 1,) or not x.is_full or shape[-1] > SHORT or len(shape) < 2:
+            return general(context, x, dim=dim)
+        # NumPy pays for each short row; with rows and columns exchanged it runs along long ones.
+        matrix = x.code if len(shape) == 2 else f"{x.code}.reshape({(-1, shape[-1])})"
+        code = f"{function}.reduce({matrix}.T.copy(), axis=0)"
+        return context.fresh(code if len(shape) == 2 else f"{code}.reshape({context.type.shape})")
+
+    return rule
+
+
 def position(method: str) -> Rule:
-    """The rule of argmax and argmin. NumPy's find the first NaN, too; bfloat16 goes through float32, which is exact."""
+    """The rule of argmax and argmin; NumPy's find the first NaN, too."""
 
     def rule(context: Context, x: Value, *, dim: int) -> Value:
+        # exact, and keeps the order
         wide = context.cast(x, dtypes.float32) if x.dtype is dtypes.bfloat16 else x
         return context.fresh(f"{context.full(wide)}.{method}({dim})")
 
@@ -37,21 +56,20 @@ def position(method: str) -> Rule:
 
 
 def cumsum(context: Context, x: Value, *, dim: int, reverse: bool) -> Value:
-    if x.type.ndim == 0:
-        return context.same(x)
     wide = context.cast(x, dtypes.accumulator(x.dtype))
     turned = (
         f"[{', '.join('::-1' if each == dim else ':' for each in range(x.type.ndim))}]"
         if reverse
         else ""
     )
-    code = f"np.add.accumulate({context.full(wide)}{turned}, axis={dim}, dtype={context.dtype_code(wide.dtype)}){turned}"
+    options = f"axis={dim}, dtype={context.dtype_code(wide.dtype)}"
+    code = f"np.add.accumulate({context.full(wide)}{turned}, {options}){turned}"
     return context.cast(context.fresh(code, context.type.with_dtype(wide.dtype)), x.dtype)
 
 
 LOWERINGS: Final[dict[str, Rule]] = {
-    "amax": reduction("np.maximum"),
-    "amin": reduction("np.minimum"),
+    "amax": extreme("np.maximum"),
+    "amin": extreme("np.minimum"),
     "prod": reduction("np.multiply", accumulates=True),
     "any": reduction("np.logical_or"),
     "all": reduction("np.logical_and"),

@@ -20,7 +20,7 @@ from slope.control.call import call
 from slope.core.program import Literal, Program, ProgramTrace, Var
 from slope.core.tensor import Splat, Tensor, Tracer
 from slope.core.trace import EVAL, current_trace, use_trace
-from slope.core.types import TensorType, type_of_array
+from slope.core.types import TensorType, type_of_array, type_of_number
 from slope.devices import CPU, Device
 from slope.dtypes import DType, float32, float64, int64, uint32
 from slope.errors import ArgumentError, boundary
@@ -40,24 +40,13 @@ STATIC: Final = 3
 ARRAY: Final = 4
 
 _WEAK: Final[dict[int, DType]] = {WEAK_FLOAT: float64, WEAK_INT: int64}
-_numbers: dict[TensorType, int] = {}  # a small int for each type: keys made of ints compare fastest
-
-
-def _number(tensor_type: TensorType) -> int:
-    number = _numbers.get(tensor_type)
-    if number is None:
-        number = _numbers.setdefault(tensor_type, len(_numbers))
-    return number
-
-
 def _signature(leaf: Any) -> Any:
     """What of a leaf decides the program: its type, weakness and device, or the value of a static leaf."""
     kind = type(leaf)
     if kind is Tensor or isinstance(leaf, Tensor):
         if leaf.weak and leaf.type.shape == ():
             return "float" if leaf.dtype.kind == "f" else "int"
-        number = _number(leaf.type)
-        return number if leaf.device is CPU or leaf.device == CPU else (number, leaf.device)
+        return leaf.type.number if leaf.device is CPU else (leaf.type, leaf.device)
     if kind is float or isinstance(leaf, (float, np.floating)):
         return "float"
     if kind is bool or kind is str or isinstance(leaf, np.bool_):
@@ -65,7 +54,7 @@ def _signature(leaf: Any) -> Any:
     if kind is int or isinstance(leaf, (int, np.integer)):
         return "int"
     if isinstance(leaf, np.ndarray):
-        return _number(type_of_array(leaf))
+        return type_of_array(leaf).number
     return None
 
 
@@ -425,9 +414,9 @@ def _differences(old: Any, new: Any, tree: Any) -> list[str]:
 
 def _described(signature: Any) -> str:
     if isinstance(signature, int):
-        return str(next(each for each, number in _numbers.items() if number == signature))
-    if isinstance(signature, tuple) and isinstance(signature[0], int):
-        return f"{_described(signature[0])} on {signature[1]}"
+        return str(type_of_number(signature))
+    if isinstance(signature, tuple) and isinstance(signature[0], TensorType):
+        return f"{signature[0]} on {signature[1]}"
     if isinstance(signature, tuple):
         return repr(signature[1])
     return f"a Python {signature}"

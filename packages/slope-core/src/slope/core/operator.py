@@ -127,7 +127,7 @@ class Operator:
     def __call__(self, *args: Any, **params: Any) -> Any:
         """Apply the operator under the current trace. Operands must be tensors of the right types: no broadcasting."""
         for arg in args:
-            if not isinstance(arg, Tensor):
+            if type(arg) is not Tensor and not isinstance(arg, Tensor):
                 raise ArgumentError(
                     f"operator {self.name!r} takes tensors, and got {type(arg).__name__} ({arg!r:.80}); "
                     f"use the function slope.{self.name} or slope.tensor(...) to convert it."

@@ -87,9 +87,10 @@ class Program:
         instrs: its instructions, in order.
         outputs: variables and literals.
         derived: what was made from it (its derivative, its batched form, executables), by key.
+        input_names: what the traced function calls its first inputs, where known, for printing.
     """
 
-    __slots__ = ("__weakref__", "constants", "derived", "inputs", "instrs", "name", "outputs")
+    __slots__ = ("__weakref__", "constants", "derived", "input_names", "inputs", "instrs", "name", "outputs")
 
     def __init__(
         self,
@@ -98,12 +99,14 @@ class Program:
         instrs: Iterable[Instr],
         outputs: Iterable[Atom],
         name: str = "program",
+        input_names: Iterable[str] = (),
     ) -> None:
         self.inputs = tuple(inputs)
         self.constants = tuple(constants)
         self.instrs = list(instrs)
         self.outputs = tuple(outputs)
         self.name = name
+        self.input_names = tuple(input_names)
         self.derived: dict[Any, Any] = {}
 
     @property

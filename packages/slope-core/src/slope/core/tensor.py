@@ -59,10 +59,10 @@ class Tensor:
         self,
         tensor_type: TensorType,
         device: Device = CPU,
-        *,
-        host: np.ndarray[Any, Any] | None = None,
         backend: Importer | None = None,
         handle: Any = None,
+        *,
+        host: np.ndarray[Any, Any] | None = None,
         weak: bool = False,
     ) -> None:
         self.type = tensor_type

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,10 @@ from slope.dtypes import DType, as_dtype
 
 Shape = tuple[Any, ...]  # of ints and symbolic dimensions (slope.dims)
 
+# Each type that was ever made has a number, so that comparing types is comparing ints.
+_numbers: dict[tuple[Shape, str], int] = {}
+_counter = count()
+
 
 class TensorType:
     """A shape and a dtype. Immutable and hashable; prints as ``float32[2, 3]``.
@@ -18,14 +23,17 @@ class TensorType:
     Attributes:
         shape: a tuple of ints and symbolic dimensions.
         dtype: the element type.
+        number: equal for equal types and for no others; what caches use as their key.
     """
 
-    __slots__ = ("_hash", "dtype", "shape")
+    __slots__ = ("dtype", "number", "shape")
 
     def __init__(self, shape: Shape, dtype: DType) -> None:
         self.shape = shape
         self.dtype = dtype
-        self._hash = hash((shape, dtype.name))
+        place = (shape, dtype.name)
+        number = _numbers.get(place)
+        self.number: int = _numbers.setdefault(place, next(_counter)) if number is None else number
 
     @property
     def ndim(self) -> int:
@@ -51,17 +59,13 @@ class TensorType:
         return TensorType(self.shape, dtype)
 
     def __hash__(self) -> int:
-        return self._hash
+        return self.number
 
     def __eq__(self, other: object) -> bool:
-        if self is other:
-            return True
-        return (
-            isinstance(other, TensorType)
-            and self._hash == other._hash
-            and self.dtype is other.dtype
-            and self.shape == other.shape
-        )
+        return self is other or (isinstance(other, TensorType) and self.number == other.number)
+
+    def __reduce__(self) -> Any:
+        return TensorType, (self.shape, self.dtype)
 
     def __repr__(self) -> str:
         return f"{self.dtype.name}[{', '.join(map(dim_str, self.shape))}]"
@@ -74,3 +78,9 @@ def type_of_array(array: np.ndarray[Any, Any]) -> TensorType:
         DTypeError: slope has no such dtype.
     """
     return TensorType(array.shape, as_dtype(array.dtype))
+
+
+def type_of_number(number: int) -> TensorType:
+    """The type that has a number."""
+    shape, name = next(place for place, known in _numbers.items() if known == number)
+    return TensorType(shape, as_dtype(name))

@@ -24,7 +24,7 @@ from slope.core.types import TensorType
 from slope.dtypes import int64
 from slope.errors import DTypeError, ShapeError
 from slope.ops._family import draws, ints, splat_like
-from slope.ops.elementwise import add, div, mul
+from slope.ops.elementwise import div, mul
 from slope.ops.create import iota
 from slope.ops.linear import batched_at, cast, reshape
 from slope.ops.logic import eq, where
@@ -140,10 +140,15 @@ class Scatter(Operator):
         return scatter(kept, indices, where(won, du, splat_like(0, du)), mode="add", **where_)
 
     def _mul_tangent(self, out: Any, x: Any, indices: Any, updates: Any, dx: Any, du: Any, where_: dict[str, Any]) -> Tensor:
-        ones = splat_like(1, x)
-        factor = scatter(ones, indices, updates, mode="mul", **where_)
-        moved = scatter(splat_like(0, x), indices, mul(du, div(gather(out, indices, **where_), updates)), mode="add", **where_)
-        return add(mul(dx, factor), moved)
+        # Each factor's derivative is the product of the others: of those that are not zero, unless a zero is among them.
+        safe_x, zero_x = _without_zeros(x)
+        safe_u, zero_u = _without_zeros(updates)
+        product = scatter(safe_x, indices, safe_u, mode="mul", **where_)
+        zeros = scatter(zero_x, indices, zero_u, mode="add", **where_)
+        others_x = where(eq(zeros, zero_x), div(product, safe_x), splat_like(0, x))
+        placed, zeros_u = gather(product, indices, **where_), gather(zeros, indices, **where_)
+        others_u = where(eq(zeros_u, zero_u), div(placed, safe_u), splat_like(0, updates))
+        return scatter(mul(dx, others_x), indices, mul(du, others_u), mode="add", **where_)
 
     def _extreme_tangent(self, out: Any, x: Any, indices: Any, updates: Any, dx: Any, du: Any, where_: dict[str, Any]) -> Tensor:
         # Ties share evenly, as in amax.
@@ -179,6 +184,12 @@ class Scatter(Operator):
             yield Sample((draws(2, 5), np.array([[1], [1], [4]]), draws(2, 3, seed=1)), {**base, "axis": 1})
         yield Sample((ints(4), np.array([[0], [0]]), ints(2, seed=1)), {"axis": 0, "batch_dims": 0, "mode": "add"}, False)
         yield Sample((draws(4), np.array([[-3], [9]]), draws(2, seed=1)), {"axis": 0, "batch_dims": 0, "mode": "add"})
+
+
+def _without_zeros(x: Tensor) -> tuple[Tensor, Tensor]:
+    """``x`` with ones instead of zeros, and ones where the zeros were."""
+    is_zero = eq(x, splat_like(0, x))
+    return where(is_zero, splat_like(1, x), x), cast(is_zero, dtype=x.dtype)
 
 
 def _write_numbers(x: Tensor, indices: Tensor, updates: Tensor, where_: dict[str, Any]) -> tuple[Tensor, Tensor]:

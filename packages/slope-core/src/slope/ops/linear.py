@@ -288,7 +288,7 @@ class Pad(LinearOperator):
     def samples(self) -> Iterator[Sample]:
         yield Sample((draws(2, 3),), {"low": (1, 0), "high": (0, 2), "interior": (0, 0), "value": 0})
         yield Sample((draws(2, 3),), {"low": (0, 1), "high": (1, 0), "interior": (2, 1), "value": 0})
-        yield Sample((draws(3),), {"low": (1,), "high": (1,), "interior": (0,), "value": float("-inf")})
+        yield Sample((draws(3),), {"low": (1,), "high": (1,), "interior": (0,), "value": float("-inf")}, False)
         yield Sample((ints(3),), {"low": (2,), "high": (0,), "interior": (1,), "value": 7}, False)
 
 

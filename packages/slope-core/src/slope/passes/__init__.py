@@ -1,0 +1,151 @@
+"""Passes: programs to better programs of the same meaning.
+
+Passes run when a program is compiled, after every differentiation. Each is one file, and each can
+be switched off: ``SLOPE_DISABLE_PASSES=cse,algebra`` does so by the names in :data:`PASSES`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any, Final
+
+from slope.core.printer import programs_in
+from slope.core.program import Instr, Program
+from slope.errors import ArgumentError
+from slope.passes.algebra import simplify_algebra
+from slope.passes.common_subexpressions import merge_common_subexpressions
+from slope.passes.constant_folding import Evaluate, fold_constants
+from slope.passes.dead_code import remove_dead_code
+
+__all__ = [
+    "PASSES",
+    "Evaluate",
+    "disabled_passes",
+    "fold_constants",
+    "merge_common_subexpressions",
+    "optimize",
+    "remove_dead_code",
+    "simplify_algebra",
+]
+
+PASSES: Final[dict[str, Callable[..., Program]]] = {
+    "dce": remove_dead_code,
+    "folding": fold_constants,
+    "algebra": simplify_algebra,
+    "cse": merge_common_subexpressions,
+}
+"""The passes by name, in the order in which a round runs them."""
+
+ROUNDS: Final = 8  # a pass makes work for others; a fixed number keeps the time linear, and few programs need a third round
+
+
+def optimize(
+    program: Program,
+    disabled: frozenset[str] = frozenset(),
+    evaluate: Evaluate | None = None,
+) -> Program:
+    """Run the passes over a program and over the programs in its parameters, in rounds until
+    nothing changes.
+
+    Args:
+        program: any program; it is not changed.
+        disabled: names of passes to leave out, besides those that ``SLOPE_DISABLE_PASSES`` names.
+        evaluate: computes elementwise operators on numbers, for constant folding; without it only
+            exact ones are folded.
+
+    Returns:
+        A program with the same inputs; the program itself if there is nothing to improve.
+
+    Raises:
+        ArgumentError: there is no pass of a name that should be left out.
+    """
+    off = disabled_passes() | _known(disabled, "disabled")
+    return _optimized(program, off, evaluate)
+
+
+def _optimized(
+    program: Program, off: frozenset[str], evaluate: Evaluate | None
+) -> Program:
+    key = ("optimized", off, evaluate)
+    if (
+        key in program.derived
+    ):  # one program may stand in several instructions, which must stay alike
+        return program.derived[key] or program
+    result = _with_better_programs(
+        program, lambda nested: _optimized(nested, off, evaluate)
+    )
+    options = {"folding": {"evaluate": evaluate}}
+    for _ in range(ROUNDS):
+        before = result
+        for name, run in PASSES.items():
+            if name not in off:
+                result = run(result, **options.get(name, {}))
+        if result is before:
+            break
+    program.derived[key] = None if result is program else result  # no cycle
+    return result
+
+
+def _with_better_programs(
+    program: Program, better: Callable[[Program], Program]
+) -> Program:
+    """The program with those in its instructions' parameters improved. Recursion goes as deep as programs nest."""
+    instrs = [_with_better_parameters(instr, better) for instr in program.instrs]
+    if all(new is old for new, old in zip(instrs, program.instrs, strict=True)):
+        return program
+    return Program(
+        program.inputs,
+        program.constants,
+        instrs,
+        program.outputs,
+        program.name,
+        program.input_names,
+    )
+
+
+def _with_better_parameters(
+    instr: Instr, better: Callable[[Program], Program]
+) -> Instr:
+    changed = {
+        name: _mapped(value, better)
+        for name, value in instr.params.items()
+        if any(programs_in(value))
+    }
+    if not changed:
+        return instr
+    return Instr(
+        instr.op, instr.inputs, {**instr.params, **changed}, instr.outputs, instr.source
+    )
+
+
+def _mapped(value: Any, better: Callable[[Program], Program]) -> Any:
+    if isinstance(value, Program):
+        return better(value)
+    if isinstance(value, tuple | list):
+        return type(value)(_mapped(item, better) for item in value)
+    if isinstance(value, dict):
+        return {name: _mapped(item, better) for name, item in value.items()}
+    return value
+
+
+def disabled_passes() -> frozenset[str]:
+    """The passes that the environment variable ``SLOPE_DISABLE_PASSES`` (names with commas between)
+    leaves out.
+
+    Raises:
+        ArgumentError: there is no pass of a name in it.
+    """
+    text = os.environ.get("SLOPE_DISABLE_PASSES", "")
+    return _known(
+        frozenset(name.strip() for name in text.split(",") if name.strip()),
+        "SLOPE_DISABLE_PASSES",
+    )
+
+
+def _known(names: frozenset[str], origin: str) -> frozenset[str]:
+    for name in sorted(names - PASSES.keys()):
+        raise ArgumentError(
+            f"{origin} names the pass {name!r}, and there is none; there are {', '.join(PASSES)}."
+        )
+    return names

@@ -89,9 +89,9 @@ def discover() -> Iterator[Plugin]:
 
 def _record(entry: EntryPoint) -> Plugin:
     # A distribution whose METADATA is missing has neither name nor version.
-    distribution = entry.dist
-    name = distribution.metadata["Name"] if distribution else None
-    version = distribution.metadata["Version"] if distribution else None
+    metadata = entry.dist.metadata if entry.dist else None
+    name = metadata["Name"] if metadata and "Name" in metadata else None
+    version = metadata["Version"] if metadata and "Version" in metadata else None
     return Plugin(entry.name, name or "an unnamed distribution", version or "", entry.value)
 
 

@@ -30,6 +30,7 @@ class Snapshot(NamedTuple):
     plugins: tuple[Plugin, ...]
     backends: Claims
     operators: Claims
+    preferred: tuple[str, ...]  # the backends' names, by priority
 
 
 class PluginManager:
@@ -72,7 +73,9 @@ class PluginManager:
         plugins = self._plugins or ()
         backends = _claims((p, s, names) for p in plugins for s in p.backends for names in s.names)
         operators = _claims((p, s, s.name) for p in plugins for s in p.operators)
-        self._snapshot = Snapshot(plugins, backends, operators)
+        specs = {spec.name: spec for plugin in plugins for spec in plugin.backends}
+        preferred = sorted(specs, key=lambda name: (-specs[name].priority, name))
+        self._snapshot = Snapshot(plugins, backends, operators, tuple(preferred))
 
     def on_change(self, callback: Callable[[], None]) -> None:
         """Have ``callback`` called after a plugin was registered or unregistered in process."""

@@ -147,10 +147,9 @@ def _choose() -> Backend:
         return chosen
 
 
-def installed() -> list[str]:
+def installed() -> tuple[str, ...]:
     """The names of the installed backends, the preferred one first."""
-    specs = {c.spec.name: c.spec for claims in MANAGER.snapshot().backends.values() for c in claims}
-    return sorted(specs, key=lambda name: (-specs[name].priority, name))
+    return MANAGER.snapshot().preferred
 
 
 def _default() -> Backend:
@@ -172,7 +171,7 @@ def _nothing_installed() -> str:
     return (
         "slope has no backend to compute with. Install one: "
         + ", or ".join(f"{command}" for command in reversed(KNOWN.values()))
-        + f".{_idle_plugins()}"
+        + _idle_plugins()
     )
 
 
@@ -183,28 +182,37 @@ def _find(name: str) -> Claim:
     claims = MANAGER.snapshot().backends.get(key)
     if claims is not None:
         return only(claims, f"the backend {key!r}")
-    refuse_failed(KNOWN_ALIASES.get(key, key))
+    canonical = KNOWN_ALIASES.get(key, key)
+    refuse_failed(canonical)
+    raise BackendError(_unknown(name, canonical))
+
+
+def _unknown(name: str, canonical: str) -> str:
+    """The text of the error for a backend that nobody offers."""
     names = installed()
-    if not names:
-        have = "no backend is"
-    else:
-        have = f"{', '.join(names)} {'is' if len(names) == 1 else 'are'}"
-    command = KNOWN.get(KNOWN_ALIASES.get(key, key))
-    if command is not None:
-        raise BackendError(
-            f"the backend {name!r} is not installed ({have}); install it: {command}"
+    have = f"{', '.join(names) or 'no backend'} {'are' if len(names) > 1 else 'is'} installed"
+    for plugin in MANAGER.snapshot().plugins:
+        if plugin.state == "disabled" and plugin.name.lower() == canonical:
+            setting = os.environ.get("SLOPE_DISABLE_PLUGINS")
+            return (
+                f"the backend {name!r} is kept out: SLOPE_DISABLE_PLUGINS={setting} disables the "
+                f"plugin {plugin}; {have} and enabled."
+            )
+    if canonical in KNOWN:
+        return (
+            f"the backend {name!r} is not installed; {have}. To install it: {KNOWN[canonical]}"
             f"{_idle_plugins()}"
         )
     others = "; ".join(f"{known}: {KNOWN[known]}" for known in KNOWN if known not in names)
-    more = f" To install another, {others}." if others else ""
-    raise BackendError(f"there is no backend {name!r}; {have} installed.{more}{_idle_plugins()}")
+    more = f" To install another: {others}" if others else ""
+    return f"there is no backend {name!r}; {have}.{more}{_idle_plugins()}"
 
 
 def _idle_plugins() -> str:
     """A sentence on the plugins that might have offered more."""
     idle = [p for p in MANAGER.snapshot().plugins if p.hooks is None]
     told = [f"{p}: {p.state}, {p.reason}" for p in idle]
-    return f" Plugins that are not loaded: {'; '.join(told)}." if told else ""
+    return f" (plugins that are not loaded: {'; '.join(told)})" if told else ""
 
 
 # --- making

@@ -1,0 +1,313 @@
+"""What lowering rules write code with: values, the memory they share, an instruction's context."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from slope.extend import DType, Instr, TensorType, splat_scalar
+
+Shape = tuple[int, ...]
+
+
+class Buffer:
+    """Memory that values share.
+
+    Attributes:
+        owned: whether this call of the program made it, so that it may be written to once it is
+            dead.
+        lasting: whether it outlives the call (a constant), so that it must be copied to be
+            returned.
+        reads: how many reads of values in it are still to come.
+        names: the local names that keep it alive.
+    """
+
+    __slots__ = ("lasting", "names", "owned", "reads")
+
+    def __init__(self, *, owned: bool, lasting: bool = False) -> None:
+        self.owned = owned
+        self.lasting = lasting
+        self.reads = 0
+        self.names: list[str] = []
+
+
+class Value:
+    """A tensor in generated code.
+
+    Attributes:
+        code: a Python expression for it: a name.
+        type: what the tensor is to the program.
+        shape: what the array is to NumPy: it broadcasts to ``type.shape``.
+        buffer: the memory that it shares; ``None`` for scalars written inline.
+        whole: whether its array covers every element of its buffer exactly once.
+        number: the scalar, if it is one written inline.
+    """
+
+    __slots__ = ("buffer", "code", "number", "shape", "type", "whole")
+
+    def __init__(
+        self,
+        code: str,
+        tensor_type: TensorType,
+        shape: Shape,
+        buffer: Buffer | None = None,
+        *,
+        whole: bool = True,
+        number: Any = None,
+    ) -> None:
+        self.code = code
+        self.type = tensor_type
+        self.shape = shape
+        self.buffer = buffer
+        self.whole = whole
+        self.number = number
+
+    @property
+    def dtype(self) -> DType:
+        """The element type."""
+        return self.type.dtype
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the array has the type's shape."""
+        return self.shape == self.type.shape
+
+
+class Context:
+    """What a lowering rule writes code with.
+
+    A rule is called as ``rule(context, *operands, **params)`` with one :class:`Value` for each
+    operand and gives the result's value (a tuple of them for operators with several results). It
+    writes statements with :meth:`ufunc`, :meth:`fresh` and :meth:`view`; their text may use ``np``
+    (NumPy), the names that :meth:`constant` gives, and the ``code`` of values. A rule never writes
+    to an operand's array itself: :meth:`ufunc` does so where that is safe.
+
+    Example::
+
+        def relu(context, x):
+            return context.ufunc("np.maximum", x, context.scalar(0, x.dtype))
+
+    Attributes:
+        types: the types of the instruction's results.
+    """
+
+    def __init__(self, writer: Writer, instr: Instr, operands: Sequence[Value]) -> None:
+        self._writer = writer
+        self.types = tuple(var.type for var in instr.outputs)
+        self.made: list[Buffer] = []
+        # How many operands of this instruction stand in each buffer.
+        self._reads: dict[int, int] = {}
+        for value in operands:
+            if value.buffer is not None:
+                self._reads[id(value.buffer)] = self._reads.get(id(value.buffer), 0) + 1
+
+    @property
+    def type(self) -> TensorType:
+        """The type of the (first) result."""
+        return self.types[0]
+
+    # --- operands
+
+    def full(self, value: Value) -> str:
+        """An expression for the value as an array of its type's shape.
+
+        The array need not be contiguous, and must not be written to.
+        """
+        if value.is_full:
+            return value.code
+        return f"np.broadcast_to({value.code}, {value.type.shape})"
+
+    def array(self, value: Value) -> str:
+        """As :meth:`full`, and an array even where NumPy gives scalars (shape ())."""
+        return self.full(value) if value.type.shape else f"np.asarray({value.code})"
+
+    def broadcast(self, *values: Value) -> Shape:
+        """The shape that the arrays of values broadcast to; the result's, or a narrow one."""
+        shapes = {each.shape for each in values}
+        return shapes.pop() if len(shapes) == 1 else np.broadcast_shapes(*shapes)
+
+    def dtype_code(self, dtype: DType) -> str:
+        """An expression for a dtype's NumPy scalar type."""
+        return _scalar_type(dtype)
+
+    def aligned(self, value: Value) -> Value:
+        """The value with one array dimension for each of its type's; narrow ones have length 1."""
+        missing = value.type.ndim - len(value.shape)
+        if not missing:
+            return value
+        shape = (1,) * missing + value.shape
+        code = f"{value.code}.reshape({shape})"
+        return Value(code, value.type, shape, value.buffer, whole=value.whole)
+
+    def scalar(self, number: bool | float, dtype: DType) -> Value:
+        """A number as an operand; it stands for a tensor of shape ()."""
+        return self._writer.literal(number, TensorType((), dtype))
+
+    def constant(self, value: Any, hint: str) -> str:
+        """A name for any object made while compiling, such as an index or an array."""
+        return self._writer.constant(value, hint)
+
+    def constant_array(self, array: np.ndarray[Any, Any], tensor_type: TensorType) -> Value:
+        """An array made while compiling that broadcasts to a type."""
+        name = self._writer.constant(array, "k")
+        return Value(name, tensor_type, array.shape, Buffer(owned=False, lasting=True))
+
+    # --- results
+
+    def fresh(
+        self, expression: str, tensor_type: TensorType | None = None, shape: Shape | None = None
+    ) -> Value:
+        """Bind an expression that makes a new array (a NumPy scalar is good enough for shape ()).
+
+        ``shape`` is the array's, if it is narrow.
+        """
+        tensor_type = tensor_type or self.type
+        buffer = Buffer(owned=True)
+        name = self._bind(expression, tensor_type, buffer)
+        self.made.append(buffer)
+        return Value(name, tensor_type, tensor_type.shape if shape is None else shape, buffer)
+
+    def fresh_pair(self, expression: str) -> tuple[Value, Value]:
+        """Bind an expression that makes two new arrays, the results of the instruction."""
+        first, second = (self.fresh("", each) for each in self.types)
+        self._writer.lines[-2:] = []
+        self._writer.line(f"{first.code}, {second.code} = {expression}", self.type)
+        return first, second
+
+    def view(
+        self,
+        value: Value,
+        expression: str,
+        *,
+        whole: bool,
+        tensor_type: TensorType | None = None,
+        shape: Shape | None = None,
+    ) -> Value:
+        """Bind an expression that shares (or may share) the memory of ``value``.
+
+        ``whole`` says whether it covers all elements of ``value`` exactly once.
+        """
+        tensor_type = tensor_type or self.type
+        if value.buffer is None:
+            return self.fresh(expression, tensor_type, shape)
+        name = self._bind(expression, tensor_type, value.buffer)
+        shape = tensor_type.shape if shape is None else shape
+        return Value(name, tensor_type, shape, value.buffer, whole=whole and value.whole)
+
+    def same(self, value: Value, *, shape: Shape | None = None) -> Value:
+        """The value itself as the result, without any code."""
+        shape = value.shape if shape is None else shape
+        return Value(
+            value.code, self.type, shape, value.buffer, whole=value.whole, number=value.number
+        )
+
+    def ufunc(
+        self, function: str, *operands: Value, dtype: DType | None = None, last: bool = True
+    ) -> Value:
+        """Call a function that broadcasts, works element by element and takes ``out=``.
+
+        The result is written over an operand's array where that is dead and fits.
+
+        Args:
+            function: its expression, such as ``"np.add"``.
+            *operands: its arguments.
+            dtype: the result's dtype, if it is not the first operand's.
+            last: whether the rule reads these operands here for the last time; if not, they are not
+                written over.
+        """
+        dtype = dtype or operands[0].dtype
+        shape = self.broadcast(*operands)
+        tensor_type = self.type.with_dtype(dtype)
+        arguments = ", ".join([each.code for each in operands])
+        target = (
+            next((each for each in operands if self.reusable(each, dtype, shape)), None)
+            if last
+            else None
+        )
+        if target is None:
+            return self.fresh(f"{function}({arguments})", tensor_type, shape)
+        self._writer.line(f"{function}({arguments}, out={target.code})", tensor_type)
+        return Value(target.code, tensor_type, shape, target.buffer)
+
+    def reusable(self, value: Value, dtype: DType, shape: Shape) -> bool:
+        """Whether a value's array may take a result, now that the rule reads it no more."""
+        buffer = value.buffer
+        return (
+            buffer is not None
+            and shape != ()
+            and value.shape == shape
+            and value.dtype is dtype
+            and buffer.owned
+            and value.whole
+            and value.code.isidentifier()
+            and buffer.reads == self._reads.get(id(buffer), 0)
+        )
+
+    def cast(self, value: Value, dtype: DType) -> Value:
+        """The value in another floating-point dtype (to form sums of half precision in float32)."""
+        if value.dtype is dtype:
+            return value
+        return self.fresh(
+            f"{value.code}.astype({_scalar_type(dtype)})", value.type.with_dtype(dtype), value.shape
+        )
+
+    def _bind(self, expression: str, tensor_type: TensorType, buffer: Buffer) -> str:
+        name = self._writer.name()
+        buffer.names.append(name)
+        self._writer.line(f"{name} = {expression}", tensor_type)
+        return name
+
+
+class Writer:
+    """The function that is being written: its statements, and the names that they refer to."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.header: dict[str, str] = {}  # scalars, as source
+        self.constants: dict[str, Any] = {}
+        self._known: dict[Any, str] = {}  # names of constants
+        self._count = 0
+
+    def name(self) -> str:
+        """A new local name."""
+        self._count += 1
+        return f"t{self._count}"
+
+    def line(self, text: str, tensor_type: TensorType) -> None:
+        """Add a statement, with the type of its result as a comment."""
+        self.lines.append(f"    {text}  # {tensor_type}")
+
+    def literal(self, number: bool | float, tensor_type: TensorType) -> Value:
+        value = splat_scalar(number, tensor_type.dtype)
+        plain = value.item()
+        # The shortest text that reads back as the value; bfloat16's own text loses the sign of
+        # -0.0.
+        shown = str(plain if tensor_type.dtype.name == "bfloat16" else value)
+        if isinstance(plain, float) and not math.isfinite(plain):
+            shown = f"float('{plain}')"
+        text = str(plain) if shown.startswith("float") else shown
+        name = f"{tensor_type.dtype.name}_{_spelled(text)}"
+        self.header[name] = f"{_scalar_type(tensor_type.dtype)}({shown})"
+        return Value(name, tensor_type, (), number=plain)
+
+    def constant(self, value: Any, hint: str) -> str:
+        """A name for an object; equal arrays share one."""
+        key: Any = id(value)
+        if isinstance(value, np.ndarray):
+            key = (value.dtype, value.shape, value.tobytes())
+        name = self._known.get(key)
+        if name is None:
+            name = self._known[key] = f"{hint}{len(self.constants)}"
+            self.constants[name] = value
+        return name
+
+
+def _scalar_type(dtype: DType) -> str:
+    return "bfloat16" if dtype.name == "bfloat16" else f"np.{dtype.numpy.type.__name__}"
+
+
+def _spelled(number: str) -> str:
+    return number.replace("-", "m").replace("+", "").replace(".", "p")

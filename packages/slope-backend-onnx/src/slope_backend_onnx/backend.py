@@ -1,0 +1,177 @@
+"""The ONNX Runtime backend: programs become ONNX graphs, and ONNX Runtime's sessions run them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Final
+
+import numpy as np
+from slope.extend import (
+    CPU,
+    Backend,
+    BackendError,
+    CompileError,
+    Device,
+    DeviceError,
+    DType,
+    Executable,
+    Literal,
+    Operator,
+    Program,
+    Var,
+    splat_scalar,
+)
+
+from slope_backend_onnx import runtime
+from slope_backend_onnx.graph import Graph
+from slope_backend_onnx.lower import RULES
+from slope_backend_onnx.lower.kernels import can_bitcast, has_kernel
+from slope_backend_onnx.lower.program import ProgramLowering, work
+
+_OPTIONS: Final = ("threads", "optimize")
+
+
+class OnnxExecutable(Executable):
+    """A program as a session, and what never enters it: inputs and literals that are results."""
+
+    def __init__(
+        self, graph: Graph, session: runtime.Session | None, used: Sequence[int], results: Sequence[tuple[str, Any]], count: int
+    ) -> None:
+        """Put the pieces together.
+
+        Args:
+            graph: what the session was made from.
+            session: None if there is nothing to compute.
+            used: the numbers of the program inputs that the session takes.
+            results: for each program output ``("session", n)``, ``("input", n)`` or ``("constant", handle)``.
+            count: how many inputs the program has.
+        """
+        self._graph = graph
+        self._session = session
+        self._used = None if list(used) == list(range(count)) else tuple(used)
+        computed = len(results) if session else 0
+        plain = [("session", number) for number in range(computed)]
+        self._results = None if list(results) == plain else tuple(results)
+
+    def __call__(self, handles: Sequence[Any]) -> Sequence[Any]:
+        given = handles if self._used is None else [handles[number] for number in self._used]
+        try:
+            computed = self._session(given) if self._session is not None else []
+        except runtime.RuntimeFault as error:
+            raise BackendError(str(error)) from error
+        if self._results is None:
+            return computed
+        sources = {"session": computed, "input": handles}
+        return [what if kind == "constant" else sources[kind][what] for kind, what in self._results]
+
+    @functools.cached_property
+    def code(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]  # made when it is first asked for
+        """The graph in ONNX's textual syntax."""
+        return self._graph.text()
+
+    def model(self) -> Any:
+        """The graph as an ``onnx.ModelProto``."""
+        return self._graph.model()
+
+
+class OnnxRuntimeBackend(Backend):
+    """Runs programs by ONNX Runtime, on the CPU, or on NVIDIA GPUs with the wheel ``onnxruntime-gpu``.
+
+    Lowering rules are functions ``rule(cx, *operands, **params)`` as :mod:`slope_backend_onnx.lower.context` describes.
+    Options of ``slope.jit(f, options=...)``: ``threads`` (how many threads one call may use; default: one for small programs,
+    else all processors) and ``optimize`` (False runs the graph as written).
+
+    Raises:
+        BackendError: ONNX Runtime is not installed.
+    """
+
+    name: ClassVar[str] = "onnxruntime"
+    eager = "numpy"
+
+    def __init__(self) -> None:
+        super().__init__()
+        try:
+            self._runtime = runtime.import_runtime()
+        except runtime.MissingRuntimeError as error:
+            raise BackendError(str(error)) from error
+        self.add_lowerings(RULES)
+        self._scalar = functools.lru_cache(maxsize=1024)(self._new_scalar)
+
+    # --- devices and buffers
+
+    @functools.cached_property
+    def _devices(self) -> list[Device]:
+        if "CUDAExecutionProvider" not in self._runtime.get_available_providers():
+            return [CPU]
+        # That the provider is there says only which wheel is installed.
+        graph = Graph()
+        graph.output(graph.op("Neg", graph.input("x", np.float32, (1,))))
+        try:
+            runtime.create_session(graph.model().SerializeToString(), device="cuda:0", work=0)
+        except runtime.RuntimeFault:
+            return [CPU]
+        return [CPU, Device("cuda", 0)]
+
+    def devices(self) -> list[Device]:
+        return list(self._devices)
+
+    def from_host(self, array: np.ndarray[Any, Any], device: Device) -> Any:
+        try:
+            return runtime.import_array(array, str(device))
+        except runtime.DeviceError as error:
+            raise DeviceError(str(error)) from error
+        except runtime.RuntimeFault as error:
+            raise BackendError(str(error)) from error
+
+    def to_host(self, handle: Any) -> np.ndarray[Any, Any]:
+        return runtime.export_array(handle)
+
+    def scalar(self, value: bool | int | float, dtype: DType, device: Device) -> Any:
+        if device.kind == "cpu":
+            return np.asarray(value, dtype.numpy)
+        if value == 0:  # 0.0 and -0.0 would share an entry
+            return self._new_scalar(type(value), value, dtype, device)
+        return self._scalar(type(value), value, dtype, device)
+
+    def _new_scalar(self, kind: type, value: bool | int | float, dtype: DType, device: Device) -> Any:
+        del kind  # a part of the key: 1, 1.0 and True are equal
+        return self.from_host(np.asarray(value, dtype.numpy), device)
+
+    # --- programs
+
+    def supports(self, op: Operator, dtype: DType) -> bool:
+        """All that slope has, but for ``bitcast`` of floating dtypes and division of uint64 on old runtimes."""
+        if op.name == "bitcast" and dtype.is_floating_point:
+            return can_bitcast()
+        if op.name in ("truncate_divide", "floor_divide") and dtype.name == "uint64":
+            return has_kernel("Div", "uint64")
+        return True
+
+    def compile(self, program: Program, device: Device, options: Mapping[str, Any]) -> Executable:
+        unknown = sorted(set(options) - set(_OPTIONS))
+        if unknown:
+            raise CompileError(f"the backend {self.name!r} has no options {', '.join(unknown)}; it has {', '.join(_OPTIONS)}.")
+        builder = ProgramLowering(self.lowerings, program)
+        results = [self._result(builder, atom, device) for atom in program.outputs]
+        session = None
+        if builder.computed:
+            try:
+                model = builder.graph.model().SerializeToString()
+                session = runtime.create_session(model, device=str(device), work=work(program), **options)
+            except runtime.DeviceError as error:
+                raise DeviceError(str(error)) from error
+            except runtime.RuntimeFault as error:
+                raise CompileError(f"program {program.name!r}: {error}") from error
+        return OnnxExecutable(builder.graph, session, builder.used, results, len(program.inputs))
+
+    def _result(self, builder: ProgramLowering, atom: Var | Literal, device: Device) -> tuple[str, Any]:
+        if isinstance(atom, Literal):
+            array = np.full(atom.type.shape, splat_scalar(atom.value, atom.type.dtype), atom.type.dtype.numpy)
+            return "constant", self.from_host(array, device)
+        return builder.result(atom)
+
+    # --- information
+
+    def version(self) -> str:
+        return f"onnxruntime {self._runtime.__version__} ({', '.join(self._runtime.get_available_providers())})"

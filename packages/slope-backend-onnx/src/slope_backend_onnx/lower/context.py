@@ -1,0 +1,171 @@
+"""What lowering rules are written with.
+
+A *rule* is a function ``rule(cx, *operands, **params)``: the :class:`Lowering` at hand, one :class:`Value` for each operand
+of the instruction, and its parameters. It adds nodes through ``cx`` and returns the result: a ``Value``, or the name of an
+ONNX value that has the full shape of the result; for operators with several results a tuple of these. What the result's
+type must be stands in ``cx.out`` (``cx.outs``).
+
+A value may be *narrow*: its ONNX shape is only broadcastable to the shape that the program gives it (a number has shape
+``()``). Elementwise nodes broadcast by themselves, so nothing is repeated until a rule asks for ``cx.full(value)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+from slope import dtypes
+from slope.extend import DType, TensorType, splat_scalar
+
+from slope_backend_onnx.graph import Attribute, Graph, element_type
+from slope_backend_onnx.lower.kernels import WIDE, compute_dtype, numpy_dtype
+
+
+class Value(NamedTuple):
+    """An operand or a result.
+
+    Attributes:
+        name: of the ONNX value; empty for a literal that no node has needed yet.
+        type: what the program says it is.
+        shape: what the ONNX value has: broadcastable to ``type.shape``.
+        literal: the number, if it is one that the program writes inline.
+    """
+
+    name: str
+    type: TensorType
+    shape: tuple[int, ...]
+    literal: bool | int | float | None = None
+
+    @property
+    def dtype(self) -> DType:
+        """The element type."""
+        return self.type.dtype
+
+
+Result: TypeAlias = "Value | str"
+Rule: TypeAlias = Callable[..., "Result | tuple[Result, ...]"]
+
+
+class Lowering:
+    """An ONNX graph under construction, and the instruction that is being lowered into it.
+
+    Attributes:
+        graph: the graph.
+        outs: the types of the instruction's results.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.outs: tuple[TensorType, ...] = ()
+        self._sources: dict[str, tuple[str, tuple[int, ...]]] = {}  # of reshaped values
+        self._full: dict[tuple[str, tuple[int, ...]], str] = {}
+        self._casts: dict[tuple[str, str], str] = {}
+
+    @property
+    def out(self) -> TensorType:
+        """The type of the (first) result."""
+        return self.outs[0]
+
+    # --- nodes
+
+    def op(self, op_type: str, *inputs: str, domain: str = "", **attrs: Attribute | None) -> str:
+        """Add a node with one output; the output's name."""
+        return self.graph.op(op_type, *inputs, domain=domain, **attrs)
+
+    def ints(self, *values: int) -> str:
+        """An int64 vector."""
+        return self.graph.constant(np.asarray(values, np.int64))
+
+    def number(self, value: bool | int | float, dtype: str) -> str:
+        """A number, as a constant of shape ()."""
+        return self.graph.constant(np.asarray(value, numpy_dtype(dtype)))
+
+    def cast(self, name: str, source: str, target: str) -> str:
+        """ONNX's own Cast between dtypes, given by name; no node where they are equal."""
+        if source == target:
+            return name
+        key = (name, target)
+        if key not in self._casts:
+            self._casts[key] = self.op("Cast", name, to=element_type(numpy_dtype(target)))
+        return self._casts[key]
+
+    def reshape(self, name: str, old: Sequence[int], new: Sequence[int]) -> str:
+        """The same elements under another shape; no node where it is the shape that the value began with."""
+        old, new = tuple(old), tuple(new)
+        name, old = self._sources.get(name, (name, old))
+        if old == new:
+            return name
+        result = self.op("Reshape", name, self.ints(*new), allowzero=1 if 0 in new else None)
+        self._sources[result] = (name, old)
+        return result
+
+    def transpose(self, name: str, shape: Sequence[int], dims: Sequence[int]) -> str:
+        """The dimensions in another order; where only dimensions of length 1 move, as a reshape, which copies nothing."""
+        if tuple(dims) == tuple(range(len(dims))):
+            return name
+        moved = [dim for dim in dims if shape[dim] != 1]
+        if moved == sorted(moved):
+            return self.reshape(name, shape, [shape[dim] for dim in dims])
+        return self.op("Transpose", name, perm=list(dims))
+
+    # --- values
+
+    def value(self, name: str, tensor_type: TensorType | None = None, shape: Sequence[int] | None = None) -> Value:
+        """A value of the result's type (or of another), narrow if a shape is given."""
+        tensor_type = tensor_type or self.out
+        return Value(name, tensor_type, tensor_type.shape if shape is None else tuple(shape))
+
+    def narrow(self, x: Value, dtype: str | None = None) -> str:
+        """The ONNX value as it is, for nodes that broadcast; in another dtype if one is named."""
+        target = dtype or x.dtype.name
+        if x.literal is not None:
+            number = splat_scalar(x.literal, x.dtype)
+            return self.graph.constant(np.asarray(number).astype(numpy_dtype(target)))
+        return self.cast(x.name, x.dtype.name, target)
+
+    def full(self, x: Value, dtype: str | None = None) -> str:
+        """The ONNX value repeated to its full shape, for all other nodes; in another dtype if one is named."""
+        target = dtype or x.dtype.name
+        name = self.narrow(x, target)
+        if x.shape == x.type.shape:
+            return name
+        key = (name, x.type.shape)
+        if key not in self._full:
+            self._full[key] = self._repeat(name, target, x.type.shape)
+        return self._full[key]
+
+    def _repeat(self, name: str, dtype: str, shape: Sequence[int]) -> str:
+        inner = "float32" if dtype == "bfloat16" else dtype  # Expand has no bfloat16 kernel
+        wide = self.op("Expand", self.cast(name, dtype, inner), self.ints(*shape))
+        return self.cast(wide, inner, dtype)
+
+    def pointwise(
+        self,
+        op_type: str,
+        *xs: Value,
+        result: str | None = None,
+        detour: dict[str, str] = WIDE,
+        **attrs: Attribute | None,
+    ) -> Value:
+        """An elementwise node over operands of one dtype, computed in another where ONNX Runtime has no kernel.
+
+        Args:
+            op_type: the ONNX operator; its kernels are known to :mod:`slope_backend_onnx.lower.kernels`.
+            xs: the operands.
+            result: the dtype of what the node gives, if it is not that of its operands.
+            detour: the dtypes to compute in instead.
+            attrs: the node's attributes.
+        """
+        dtype = xs[0].dtype
+        inner = compute_dtype(op_type, dtype, detour)
+        name = self.op(op_type, *[self.narrow(x, inner) for x in xs], **attrs)
+        target = result or dtype.name
+        if result is None:
+            name = self.cast(name, inner, target)
+        return self.value(name, xs[0].type.with_dtype(dtypes.as_dtype(target)), joint_shape(xs))
+
+
+def joint_shape(xs: Sequence[Value]) -> tuple[int, ...]:
+    """The shape that elementwise nodes over narrow values have."""
+    return np.broadcast_shapes(*[x.shape for x in xs])

@@ -1,0 +1,104 @@
+"""The rule for contractions: each becomes one Gemm or MatMul, with as few transposes as its layout allows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from slope_backend_onnx.lower.context import Lowering, Result, Rule, Value
+from slope_backend_onnx.lower.kernels import compute_dtype
+
+Dims = tuple[int, ...]
+
+
+class _Matrix(NamedTuple):
+    """An operand as a stack of matrices: its name, and its shape ``(*batch, rows, columns)``.
+
+    Attributes:
+        flipped: whether its rows are the contracted dimensions where the plain product wants columns, or the reverse.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    flipped: bool
+
+
+def _dot_general(
+    cx: Lowering, x: Value, y: Value, *, contract: tuple[Dims, Dims], batch: tuple[Dims, Dims] = ((), ())
+) -> Result:
+    inner = compute_dtype("MatMul", x.dtype)
+    free_x = _free(x.type.ndim, contract[0], batch[0])
+    free_y = _free(y.type.ndim, contract[1], batch[1])
+    contract_x, contract_y = _contract_order(contract, free_x, free_y, batch)
+    first = _matrix(cx, cx.full(x, inner), x.type.shape, batch[0], free_x, contract_x, contracted_last=True)
+    second = _matrix(cx, cx.full(y, inner), y.type.shape, batch[1], free_y, contract_y, contracted_last=False)
+    name, shape = _product(cx, first, second, inner)
+    return cx.cast(cx.reshape(name, shape, cx.out.shape), inner, x.dtype.name)
+
+
+def _free(ndim: int, contract: Dims, batch: Dims) -> Dims:
+    return tuple(dim for dim in range(ndim) if dim not in contract and dim not in batch)
+
+
+def _contract_order(
+    contract: tuple[Dims, Dims], free_x: Dims, free_y: Dims, batch: tuple[Dims, Dims]
+) -> tuple[Dims, Dims]:
+    """The contracted pairs in an order that spares the operands transposes: as either of them has it."""
+    pairs = list(zip(*contract, strict=True))
+    orders = [sorted(pairs), sorted(pairs, key=lambda pair: pair[1])]
+
+    def transposes(order: list[tuple[int, int]]) -> int:
+        of_x, of_y = tuple(pair[0] for pair in order), tuple(pair[1] for pair in order)
+        return (_plain(batch[0], free_x, of_x) is None) + (_plain(batch[1], free_y, of_y) is None)
+
+    best = min(orders, key=transposes)
+    return tuple(pair[0] for pair in best), tuple(pair[1] for pair in best)
+
+
+def _plain(batch: Dims, free: Dims, contract: Dims) -> bool | None:
+    """Whether the contracted dimensions stand last, where the groups stand together and in order; else None."""
+    ndim = len(batch) + len(free) + len(contract)
+    if (*batch, *free, *contract) == tuple(range(ndim)):
+        return True
+    return False if (*batch, *contract, *free) == tuple(range(ndim)) else None
+
+
+def _matrix(
+    cx: Lowering, name: str, shape: Sequence[int], batch: Dims, free: Dims, contract: Dims, *, contracted_last: bool
+) -> _Matrix:
+    last = _plain(batch, free, contract)
+    if last is None:
+        last = contracted_last
+        order = (*batch, *free, *contract) if last else (*batch, *contract, *free)
+        name, shape = cx.transpose(name, shape, order), [shape[dim] for dim in order]
+        batch = tuple(range(len(batch)))
+        tail = tuple(range(len(batch), len(order)))
+        split = len(free) if last else len(contract)
+        free, contract = (tail[:split], tail[split:]) if last else (tail[split:], tail[:split])
+    rows, columns = (free, contract) if last else (contract, free)
+    stacked = [shape[dim] for dim in batch]
+    size = (*stacked, math.prod(shape[dim] for dim in rows), math.prod(shape[dim] for dim in columns))
+    return _Matrix(cx.reshape(name, shape, size), size, last != contracted_last)
+
+
+def _product(cx: Lowering, x: _Matrix, y: _Matrix, dtype: str) -> tuple[str, tuple[int, ...]]:
+    rows = x.shape[-1] if x.flipped else x.shape[-2]
+    columns = y.shape[-2] if y.flipped else y.shape[-1]
+    shape = (*x.shape[:-2], rows, columns)
+    if len(shape) == 2 and (x.flipped or y.flipped) and dtype in ("float32", "float64"):
+        # Without transposes MatMul is as fast, and ONNX Runtime fuses it with the addition of a bias.
+        flags = {"transA": int(x.flipped) or None, "transB": int(y.flipped) or None}
+        return cx.op("Gemm", x.name, y.name, **flags), shape
+    return cx.op("MatMul", _straight(cx, x), _straight(cx, y)), shape
+
+
+def _straight(cx: Lowering, matrix: _Matrix) -> str:
+    # ONNX Runtime fuses such a transpose into the product (FusedMatMul).
+    if not matrix.flipped:
+        return matrix.name
+    ndim = len(matrix.shape)
+    return cx.transpose(matrix.name, matrix.shape, (*range(ndim - 2), ndim - 1, ndim - 2))
+
+
+RULES: Final[dict[str, Rule]] = {"dot_general": _dot_general}

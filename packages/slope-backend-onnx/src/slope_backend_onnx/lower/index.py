@@ -1,0 +1,123 @@
+"""Rules for reading and writing at computed places.
+
+The ``k`` indexed dimensions of ``x`` are flattened into one, the coordinates into places along it, so that every gather and
+scatter indexes one dimension.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from slope_backend_onnx.lower.context import Lowering, Result, Rule, Value
+
+_REDUCTIONS: Final = {"set": "none", "add": "add", "mul": "mul", "min": "min", "max": "max"}
+
+# What repeated places are combined in: half precision accumulates in float32, and bools are counted.
+_COMBINED: Final = {"float16": "float32", "bfloat16": "float32", "bool": "int32"}
+
+
+class _Layout(NamedTuple):
+    """The parts of ``x``'s shape, and the shape of the places.
+
+    Attributes:
+        batch, before, indexed, after: see :mod:`slope.ops.index`.
+        places: the index dimensions other than the batch ones and the coordinates.
+    """
+
+    batch: tuple[int, ...]
+    before: tuple[int, ...]
+    indexed: tuple[int, ...]
+    after: tuple[int, ...]
+    places: tuple[int, ...]
+
+    @property
+    def flat(self) -> tuple[int, ...]:
+        """``x``'s shape with one indexed dimension."""
+        return (*self.batch, *self.before, math.prod(self.indexed), *self.after)
+
+    @property
+    def axis(self) -> int:
+        return len(self.batch) + len(self.before)
+
+
+def _layout(x: Value, indices: Value, axis: int, batch_dims: int) -> _Layout:
+    shape, places = x.type.shape, indices.type.shape
+    end = axis + places[-1]
+    return _Layout(
+        shape[:batch_dims], shape[batch_dims:axis], shape[axis:end], shape[end:], places[batch_dims:-1]
+    )
+
+
+def _positions(cx: Lowering, indices: Value, layout: _Layout) -> str:
+    """The place of each index along the flattened dimension, int64 of shape ``(*batch, *places)``; clamped into range."""
+    count = len(layout.indexed)
+    shape = (*layout.batch, *layout.places)
+    bounds = np.maximum(np.asarray(layout.indexed, np.int64) - 1, 0)
+    unsigned = indices.dtype.name if indices.dtype.name in ("uint32", "uint64") else ""
+    if unsigned:  # within int32, as all bounds in memory are, so that int64 is clipped right
+        name = cx.op("Min", cx.full(indices), cx.number(2**31 - 1, unsigned))
+        name = cx.cast(name, unsigned, "int64")
+    else:
+        name = cx.full(indices, "int64")
+    if count == 1:
+        name = cx.op("Clip", name, cx.number(0, "int64"), cx.number(int(bounds[0]), "int64"))
+        return cx.reshape(name, indices.type.shape, shape)
+    strides = [math.prod(layout.indexed[dim + 1 :]) for dim in range(count)]
+    name = cx.op("Max", cx.op("Min", name, cx.graph.constant(bounds)), cx.number(0, "int64"))
+    return cx.op("ReduceSum", cx.op("Mul", name, cx.ints(*strides)), cx.ints(-1), keepdims=0)
+
+
+def _beside(cx: Lowering, positions: str, layout: _Layout, shape: Sequence[int]) -> str:
+    """The positions repeated to ``shape``, which has one dimension for all places."""
+    count = math.prod(layout.places)
+    narrow = (*layout.batch, *[1] * len(layout.before), count, *[1] * len(layout.after))
+    name = cx.reshape(positions, (*layout.batch, *layout.places), narrow)
+    return name if narrow == tuple(shape) else cx.op("Expand", name, cx.ints(*shape))
+
+
+def _gather(cx: Lowering, x: Value, indices: Value, *, axis: int = 0, batch_dims: int = 0) -> Result:
+    layout = _layout(x, indices, axis, batch_dims)
+    if 0 in cx.out.shape:  # nothing to read, and perhaps nothing to read it from
+        return cx.value(cx.number(0, x.dtype.name), shape=())
+    source = cx.reshape(cx.full(x), x.type.shape, layout.flat)
+    positions = _positions(cx, indices, layout)
+    if not layout.batch:
+        return cx.op("Gather", source, positions, axis=layout.axis)
+    if not layout.before:
+        shape = (*layout.batch, *layout.places)
+        return cx.op(
+            "GatherND", source, cx.reshape(positions, shape, (*shape, 1)), batch_dims=batch_dims
+        )
+    shape = (*layout.batch, *layout.before, math.prod(layout.places), *layout.after)
+    found = cx.op("GatherElements", source, _beside(cx, positions, layout, shape), axis=layout.axis)
+    return cx.reshape(found, shape, cx.out.shape)
+
+
+def _scatter(
+    cx: Lowering, x: Value, indices: Value, updates: Value, *, axis: int = 0, batch_dims: int = 0, mode: str = "set"
+) -> Result:
+    layout = _layout(x, indices, axis, batch_dims)
+    if 0 in updates.type.shape:
+        return x
+    inner = x.dtype.name if mode == "set" else _COMBINED.get(x.dtype.name, x.dtype.name)
+    target = cx.reshape(cx.full(x, inner), x.type.shape, layout.flat)
+    positions = _positions(cx, indices, layout)
+    count = math.prod(layout.places)
+    shape = (*layout.batch, *layout.before, count, *layout.after)
+    new = cx.reshape(cx.full(updates, inner), updates.type.shape, shape)
+    if count == 1 and layout.axis == 0:
+        place = cx.reshape(positions, layout.places, (1, 1))
+        done = cx.op("ScatterND", target, place, new, reduction=_REDUCTIONS[mode])
+    else:
+        # Not ScatterND: it runs over the places on several threads, so that where places repeat, additions are lost
+        # and it is chance which update is written last.
+        where = _beside(cx, positions, layout, shape)
+        done = cx.op("ScatterElements", target, where, new, axis=layout.axis, reduction=_REDUCTIONS[mode])
+    return cx.cast(cx.reshape(done, layout.flat, x.type.shape), inner, x.dtype.name)
+
+
+RULES: Final[dict[str, Rule]] = {"gather_slices": _gather, "scatter_slices": _scatter}

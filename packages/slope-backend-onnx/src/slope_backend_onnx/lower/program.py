@@ -1,0 +1,125 @@
+"""A whole program as an ONNX graph."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from slope.extend import (
+    CompileError,
+    Instr,
+    Literal,
+    Program,
+    ShapeError,
+    TensorType,
+    UnsupportedOperatorError,
+    Var,
+)
+
+from slope_backend_onnx.graph import Graph, GraphError
+from slope_backend_onnx.lower.context import Lowering, Rule, Value
+
+
+class ProgramLowering:
+    """Lowers the instructions of a program, then its results as they are asked for.
+
+    Attributes:
+        graph: the graph; its inputs are the program inputs that something is computed from.
+        used: the numbers of these inputs.
+        computed: how many results the graph has.
+
+    Raises:
+        UnsupportedOperatorError: there is no rule for an operator.
+        ShapeError: a dimension is no number.
+        CompileError: a rule failed.
+    """
+
+    def __init__(self, rules: Mapping[str, Rule], program: Program) -> None:
+        self.graph = Graph(_identifier(program.name))
+        self._rules = rules
+        self._cx = Lowering(self.graph)
+        self._values: dict[Var, Value] = {}
+        self._results: dict[str, int] = {}
+        read = {atom for instr in program.instrs for atom in instr.inputs if isinstance(atom, Var)}
+        self.used = [number for number, var in enumerate(program.inputs) if var in read]
+        self._inputs: dict[str, int] = {}
+        self._numbers = {var: number for number, var in enumerate(program.inputs)}
+        for number in self.used:
+            var = program.inputs[number]
+            _require_numbers(var.type)
+            name = self.graph.input(f"x{number}", var.type.dtype.numpy, var.type.shape)
+            self._inputs[name] = number
+            self._values[var] = Value(name, var.type, var.type.shape)
+        for instr in program.instrs:
+            self._lower(instr)
+
+    @property
+    def computed(self) -> int:
+        """How many results the graph has so far."""
+        return len(self._results)
+
+    def result(self, var: Var) -> tuple[str, int]:
+        """Where a result comes from: ``("input", number)`` or ``("session", number)``; one result may be asked for twice."""
+        if var in self._numbers:
+            return "input", self._numbers[var]
+        value = self._values[var]
+        name = self._cx.full(value)
+        if name in self._inputs:
+            return "input", self._inputs[name]
+        if name not in self._results:
+            self._results[name] = len(self._results)
+            self.graph.output(name, value.dtype.numpy, value.type.shape)
+        return "session", self._results[name]
+
+    def _value(self, atom: Var | Literal) -> Value:
+        if isinstance(atom, Literal):
+            return Value("", atom.type, (), atom.value)
+        return self._values[atom]
+
+    def _lower(self, instr: Instr) -> None:
+        op = instr.op
+        rule = self._rules.get(op.name)
+        if rule is None:
+            raise UnsupportedOperatorError(
+                f"the backend 'onnxruntime' has no lowering rule for the operator {op.name!r}, and it has no expansion. Give "
+                f"{type(op).__qualname__} an expand method, add a rule through the hook slope_lowerings, or use another backend."
+            )
+        for var in instr.outputs:
+            _require_numbers(var.type)
+        self._cx.outs = tuple(var.type for var in instr.outputs)
+        try:
+            made: Any = rule(self._cx, *map(self._value, instr.inputs), **instr.params)
+        except GraphError as error:
+            place = f" (from {instr.source})" if instr.source else ""
+            raise CompileError(f"the lowering rule of {op.name!r}{place} built a wrong ONNX graph: {error}") from error
+        for var, result in zip(instr.outputs, made if op.multiple else (made,), strict=True):
+            named = Value(result, var.type, var.type.shape) if isinstance(result, str) else result
+            # A rule may hand on an operand as it is: only its type is that of the result.
+            self._values[var] = named._replace(type=var.type)
+
+
+def work(program: Program) -> float:
+    """Roughly the floating-point operations of one call; an element of any other operator counts as one."""
+    total = 0.0
+    for instr in program.instrs:
+        size = sum(math.prod(var.type.shape) for var in instr.outputs)
+        if instr.op.name == "dot_general":
+            shape = instr.inputs[0].type.shape
+            size *= 2 * math.prod(shape[dim] for dim in instr.params["contract"][0])
+        else:
+            size += sum(math.prod(atom.type.shape) for atom in instr.inputs if isinstance(atom, Var))
+        total += size
+    return total
+
+
+def _require_numbers(tensor_type: TensorType) -> None:
+    if any(not isinstance(length, int) for length in tensor_type.shape):
+        raise ShapeError(
+            f"the backend 'onnxruntime' compiles for shapes of numbers, and got {tensor_type}: give the symbolic dimensions values."
+        )
+
+
+def _identifier(name: str) -> str:
+    """A graph name that ONNX's textual syntax can hold."""
+    return "".join(char if char.isalnum() or char == "_" else "_" for char in name) or "program"

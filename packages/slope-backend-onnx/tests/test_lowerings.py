@@ -1,0 +1,436 @@
+"""Every operator on ONNX Runtime gives what the NumPy backend gives, in every dtype."""
+
+from __future__ import annotations
+
+import threading
+
+import ml_dtypes
+import numpy as np
+import pytest
+from slope_backend_numpy.backend import NumpyBackend
+from slope_backend_onnx.backend import OnnxRuntimeBackend
+
+from slope import dtypes
+from slope.core.operator import OPERATORS
+from slope.dtypes import ALL, DType, as_dtype
+from slope.extend import (
+    CPU,
+    CompileError,
+    Device,
+    DeviceError,
+    Splat,
+    TensorType,
+    UnsupportedOperatorError,
+    ops,
+    trace_program,
+)
+
+# Relative and absolute, by result dtype. ONNX Runtime's exp, tanh, erf and sigmoid are polynomials of a few units of rounding.
+TOLERANCE = {"float16": 2e-3, "bfloat16": 2e-2, "float32": 3e-6, "float64": 1e-13}
+UNSUPPORTED: set[tuple[str, str]] = set()  # what `supports` denies on ONNX Runtime 1.31
+
+
+@pytest.fixture(scope="module")
+def backend():
+    return OnnxRuntimeBackend()
+
+
+@pytest.fixture(scope="module")
+def reference():
+    return NumpyBackend()
+
+
+def traced(function, args):
+    return trace_program(function, [TensorType(x.shape, as_dtype(x.dtype)) for x in args])
+
+
+def run(backend, program, args):
+    handles = [backend.from_host(x, CPU) for x in args]
+    with np.errstate(all="ignore"):
+        return [backend.to_host(x) for x in backend.compile(program, CPU, {})(handles)]
+
+
+def assert_same(got, wanted, tolerance=None):
+    assert got.dtype == wanted.dtype
+    assert got.shape == wanted.shape
+    near = TOLERANCE.get(got.dtype.name, 0) if tolerance is None else tolerance
+    if near:
+        got, wanted = got.astype(np.float64), wanted.astype(np.float64)
+        np.testing.assert_allclose(got, wanted, rtol=near, atol=near)
+    else:
+        np.testing.assert_array_equal(got, wanted)
+
+
+def as_array(values, dtype: DType):
+    array = np.asarray(values)
+    if dtype.is_integer and array.dtype.kind not in "biu":
+        array = np.nan_to_num(array, posinf=100, neginf=-100)
+    if dtype.kind == "u":
+        array = np.abs(array.astype(np.float64) if array.dtype.kind == "b" else array)
+    with np.errstate(all="ignore"):
+        return np.array(array.astype(dtype.numpy), order="C")
+
+
+def arguments(op, sample, dtype: DType | None):
+    """A sample's arguments in another dtype (indices and conditions keep theirs); None: as they are."""
+    kept = {"gather_slices": (1,), "scatter_slices": (1,), "where": (0,)}.get(op.name, ())
+    return [
+        np.asarray(x) if dtype is None or number in kept else as_array(x, dtype)
+        for number, x in enumerate(sample.args)
+    ]
+
+
+def programs(op, dtype: DType | None, supports):
+    """Programs for each sample that the operator takes in this dtype."""
+    for sample in op.samples():
+        if dtype is not None and (not sample.args or sample.params.get("value") == float("-inf")):
+            continue
+
+        def call(*xs, params=sample.params):
+            out = op(*xs, **params)
+            return out if op.multiple else (out,)
+
+        args = arguments(op, sample, dtype)
+        try:
+            program = traced(call, args)
+        except (dtypes.DTypeError, ValueError):  # the operator takes other dtypes
+            continue
+        if supports(op, as_dtype(args[-1].dtype) if args else dtypes.float32):
+            yield program, args
+
+
+LOWERED = [name for name in OPERATORS if name in OnnxRuntimeBackend().lowerings]
+
+
+@pytest.mark.parametrize("name", LOWERED)
+def test_operator_agrees_with_numpy_in_every_dtype(name, backend, reference):
+    op = OPERATORS[name]
+    if not reference.lowers(op):
+        pytest.skip(f"{name} is expanded for numpy")
+    count = 0
+    for dtype in (None, *ALL):
+        for program, args in programs(op, dtype, backend.supports):
+            wanted = run(reference, program, args)
+            for got, want in zip(run(backend, program, args), wanted, strict=True):
+                assert_same(got, want)
+            count += 1
+    assert count
+
+
+def test_every_operator_is_lowered_or_expanded(backend):
+    missing = [name for name, op in OPERATORS.items() if not backend.lowers(op) and not op.has("expand")]
+    assert set(missing) <= {"call"}  # a call is inlined before
+
+
+def test_what_is_declared_unsupported_is_exactly_this(backend):
+    denied = {
+        (name, dtype.name)
+        for name in LOWERED
+        for dtype in ALL
+        if not backend.supports(OPERATORS[name], dtype)
+    }
+    old = tuple(map(int, backend.version().split()[1].split(".")[:2])) < (1, 31)
+    halves = {("bitcast", each) for each in ("float16", "bfloat16", "float32", "float64")}
+    divisions = {(each, "uint64") for each in ("truncate_divide", "floor_divide", "fmod", "remainder")}
+    assert denied - UNSUPPORTED <= ((halves | divisions) if old else set())
+
+
+# --- meanings that ONNX or ONNX Runtime would give differently
+
+
+def unary(backend, op, values, kind=np.float32, **params):
+    args = [np.array(values, kind)]
+    return run(backend, traced(lambda x: (op(x, **params),), args), args)[0]
+
+
+def binary(backend, op, xs, ys, dtype):
+    args = [np.array(xs, dtype), np.array(ys, dtype)]
+    return run(backend, traced(lambda x, y: (op(x, y),), args), args)[0]
+
+
+@pytest.mark.parametrize("length", [2, 5, 40])
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16, np.float32, np.float64])
+@pytest.mark.parametrize("place", [0, 1, -1])
+def test_nan_wins_in_extrema_wherever_it_stands(backend, length, dtype, place):
+    values = np.arange(length).astype(dtype)
+    values[place] = np.nan
+    assert np.isnan(unary(backend, ops.amax, values, dtype, dim=(0,)).astype(float))
+    assert np.isnan(unary(backend, ops.amin, values, dtype, dim=(0,)).astype(float))
+    assert unary(backend, ops.argmax, values, dtype, dim=0) == place % length
+    assert unary(backend, ops.argmin, values, dtype, dim=0) == place % length
+
+
+def test_infinities_are_no_nan_in_extrema(backend):
+    values = [np.inf, -np.inf, 3e38, 3e38]
+    assert unary(backend, ops.amax, values, dim=(0,)) == np.inf
+    assert unary(backend, ops.amin, values, dim=(0,)) == -np.inf
+    assert unary(backend, ops.argmin, values, dim=0) == 1
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int16, np.int32, np.int64])
+def test_division_that_would_end_the_process(backend, dtype):
+    low = np.iinfo(dtype).min
+    xs, ys = [7, -7, low, low, 0, low], [0, 0, 0, -1, 0, 3]
+    third = -(-int(low) // 3)
+    assert binary(backend, ops.truncate_divide, xs, ys, dtype).tolist() == [0, 0, 0, low, 0, third]
+    floor = int(low) // 3
+    assert binary(backend, ops.floor_divide, xs, ys, dtype).tolist() == [0, 0, 0, low, 0, floor]
+    rest = int(low) - third * 3
+    assert binary(backend, ops.fmod, xs, ys, dtype).tolist() == [0, 0, 0, 0, 0, rest]
+    assert binary(backend, ops.remainder, xs, ys, dtype).tolist() == [0, 0, 0, 0, 0, int(low) % 3]
+
+
+def test_remainders_of_large_integers_are_exact(backend):
+    assert binary(backend, ops.fmod, [2**62 + 1, -(2**62) - 1], [2**61, 2**61], np.int64).tolist() == [1, -1]
+    assert binary(backend, ops.fmod, [2**64 - 1], [2**63], np.uint64).tolist() == [2**63 - 1]
+
+
+@pytest.mark.parametrize("number", [0, -1, 3, -3])
+def test_division_by_a_literal(backend, number, reference):
+    x = np.array([7, -7, 0, -(2**63), 2**63 - 1], np.int64)
+    for op in (ops.truncate_divide, ops.floor_divide, ops.fmod, ops.remainder):
+        program = traced(lambda x, op=op: (op(x, Splat(number, x.type)),), [x])
+        if reference.lowers(op):
+            assert_same(run(backend, program, [x])[0], run(reference, program, [x])[0])
+
+
+@pytest.mark.parametrize("target", [each for each in ALL if each.is_integer])
+@pytest.mark.parametrize("source", [np.float16, ml_dtypes.bfloat16, np.float32, np.float64])
+def test_casts_to_integers_saturate(backend, source, target):
+    with np.errstate(over="ignore"):
+        values = np.array([np.nan, np.inf, -np.inf, 1e30, -1e30, -1.5, 1.5, 2.0**31, 2.0**32, 2.0**63], source)
+    limits = np.iinfo(target.numpy)
+    wanted = [
+        0 if np.isnan(x) else int(np.clip(x, -1e30, 1e30)) for x in values.astype(np.float64)
+    ]
+    got = unary(backend, ops.cast, values, source, dtype=target)
+    assert got.tolist() == [min(max(each, limits.min), limits.max) for each in wanted]
+
+
+def test_int64_where_only_the_lower_halves_differ(backend):
+    a, b = [1, 2**31 + 5, 2**33], [2**31, 7, 2**33 + 2**31]
+    assert binary(backend, ops.maximum, a, b, np.int64).tolist() == [2**31, 2**31 + 5, 2**33 + 2**31]
+    assert binary(backend, ops.minimum, a, b, np.int64).tolist() == [1, 7, 2**33]
+    mixed = np.array([[2**31 + 5, 3, 2**32 - 1, 9]] * 2, np.int64)
+    for dtype in (np.int64, np.uint64, np.uint32):
+        assert unary(backend, ops.amax, mixed, dtype, dim=(1,)).tolist() == [2**32 - 1] * 2
+        assert unary(backend, ops.amin, mixed, dtype, dim=(1,)).tolist() == [3, 3]
+        assert unary(backend, ops.amax, mixed, dtype, dim=(0, 1)) == 2**32 - 1
+        assert unary(backend, ops.argmax, mixed, dtype, dim=1).tolist() == [2, 2]
+    assert unary(backend, ops.sign, [2**31, -(2**31) - 1, 0], np.int64).tolist() == [1, -1, 0]
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int32, np.int64, np.uint32, np.uint64])
+def test_sums_and_products_of_integers_wrap_around(backend, dtype):
+    values = np.full((2, 5), np.iinfo(dtype).max - 2, dtype)
+    for dim in ((0,), (1,), (0, 1)):
+        assert_same(unary(backend, ops.sum_, values, dtype, dim=dim), values.sum(axis=dim, dtype=dtype))
+        assert_same(unary(backend, ops.prod, values, dtype, dim=dim), values.prod(axis=dim, dtype=dtype))
+
+
+@pytest.mark.parametrize("mode", ["set", "add", "max", "min"])
+def test_scatter_combines_repeated_places_on_many_threads(backend, reference, mode):
+    random = np.random.default_rng(0)
+    args = [
+        np.zeros((3, 64), np.float32),
+        random.integers(0, 3, (20_000, 1)),
+        np.round(random.normal(size=(20_000, 64)) * 8).astype(np.float32),  # whole numbers add up exactly
+    ]
+    program = traced(lambda x, i, u: (ops.scatter(x, i, u, axis=0, batch_dims=0, mode=mode),), args)
+    assert_same(run(backend, program, args)[0], run(reference, program, args)[0], tolerance=0)
+
+
+@pytest.mark.parametrize("dtype", [each for each in ALL if each.is_integer])
+def test_shifts_by_the_width_and_more(backend, reference, dtype):
+    xs = as_array([1, 5, 100, -1, -100, -3, 7, 1], dtype) if dtype.kind == "i" else as_array([1, 5, 100, 255, 128, 3, 7, 1], dtype)
+    ys = as_array([0, 1, dtype.bits - 1, dtype.bits, dtype.bits + 1, 1, 3, dtype.bits - 1], dtype)
+    for op in (ops.shift_left, ops.shift_right_logical, ops.shift_right_arithmetic):
+        program = traced(lambda x, y, op=op: (op(x, y),), [xs, ys])
+        assert_same(run(backend, program, [xs, ys])[0], run(reference, program, [xs, ys])[0])
+        for amount in (0, 3, dtype.bits):
+            literal = traced(lambda x, op=op, amount=amount: (op(x, Splat(amount, x.type)),), [xs])
+            assert_same(run(backend, literal, [xs])[0], run(reference, literal, [xs])[0])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_functions_that_onnx_lacks(backend, dtype):
+    near = {np.float32: 1e-6, np.float64: 1e-14}[dtype]
+    x = np.array([-0.9, -1e-10, 0, 1e-20, 1e-10, 1e-5, 0.3, 1, 50, 1e30, np.inf, np.nan], dtype)
+    with np.errstate(all="ignore"):
+        assert_same(unary(backend, ops.log1p, x, dtype), np.log1p(x), tolerance=near)
+        assert_same(unary(backend, ops.log1p, [-1, -2], dtype), np.array([-np.inf, np.nan], dtype), tolerance=near)
+        for each in (ops.expm1,):
+            got, wanted = unary(backend, each, x, dtype), np.expm1(x)
+            np.testing.assert_allclose(got, wanted, rtol=near * 3)
+    assert unary(backend, ops.sign, [np.nan, -2, 0, 3], dtype).tolist()[1:] == [-1, 0, 1]
+    assert np.isnan(unary(backend, ops.sign, [np.nan, 1], dtype)[0])
+    assert unary(backend, ops.round_, [0.5, 1.5, -2.5], dtype).tolist() == [0, 2, -2]
+    assert unary(backend, ops.trunc, [-1.7, 1.7, -np.inf], dtype).tolist() == [-1, 1, -np.inf]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_atan2_and_erf_in_every_region(backend, dtype):
+    import math
+
+    special = [0.0, -0.0, 1.0, -1.0, 1e-30, 3.0, -3.0, 1e30, np.inf, -np.inf]
+    y, x = (np.array(each, dtype) for each in zip(*[(a, b) for a in special for b in special], strict=True))
+    near = {np.float32: 5e-7, np.float64: 2e-15}[dtype]
+    assert_same(binary(backend, ops.atan2, y, x, dtype), np.arctan2(y, x), tolerance=near)
+    values = np.array([*np.linspace(-7, 7, 57), 1e-8, np.inf, -np.inf], dtype)
+    wanted = np.array([math.erf(each) for each in values], dtype)
+    assert_same(unary(backend, ops.erf, values, dtype), wanted, tolerance=near)
+
+
+def test_indices_are_clamped(backend):
+    x = np.arange(4, dtype=np.float32)
+    for dtype, indices in ((np.int64, [-(2**40), 2**40, 3]), (np.uint64, [0, 2**64 - 1, 3]), (np.uint32, [0, 2**32 - 1, 3])):
+        args = [x, np.array(indices, dtype)[:, None]]
+        program = traced(lambda x, i: (ops.gather(x, i, axis=0, batch_dims=0),), args)
+        assert run(backend, program, args)[0].tolist() == [0, 3, 3]
+
+
+def test_contractions_need_no_transpose(backend):
+    x, dy, w = (TensorType(shape, dtypes.float32) for shape in ((8, 5), (8, 3), (5, 3)))
+    none = ((), ())
+    program = trace_program(
+        lambda x, dy, w: (
+            ops.dot_general(x, dy, contract=((0,), (0,)), batch=none),
+            ops.dot_general(dy, w, contract=((1,), (1,)), batch=none),
+        ),
+        [x, dy, w],
+    )
+    nodes = [node.op_type for node in backend.compile(program, CPU, {}).model().graph.node]
+    assert nodes == ["Gemm", "Gemm"]
+
+
+def test_broadcasts_are_not_repeated(backend):
+    program = trace_program(
+        lambda x, b: (ops.mul(ops.add(x, ops.broadcast(b, shape=(4, 3), dims=(1,))), Splat(2.0, x.type)),),
+        [TensorType((4, 3), dtypes.float32), TensorType((3,), dtypes.float32)],
+    )
+    nodes = [node.op_type for node in backend.compile(program, CPU, {}).model().graph.node]
+    assert nodes == ["Add", "Mul"]
+
+
+# --- programs as a whole
+
+
+def test_results_that_are_not_computed(backend):
+    kind = TensorType((2, 3), dtypes.float32)
+
+    def function(x, y):
+        total = ops.add(x, y)
+        return x, Splat(2.5, kind), total, total, y, ops.stop_gradient(x), ops.broadcast(ops.sum_(x, dim=(0, 1)), shape=(2,), dims=())
+
+    x, y = np.ones((2, 3), np.float32), np.full((2, 3), 2, np.float32)
+    out = backend.compile(trace_program(function, [kind, kind]), CPU, {})([x, y])
+    assert out[0] is x
+    assert out[4] is y
+    assert out[5] is x
+    assert out[1].tolist() == np.full((2, 3), 2.5).tolist()
+    assert out[2].tolist() == out[3].tolist() == np.full((2, 3), 3).tolist()
+    assert out[6].tolist() == [6, 6]
+
+
+def test_programs_without_inputs_or_instructions(backend):
+    kind = TensorType((3,), dtypes.int64)
+    counted = trace_program(lambda: (ops.iota(shape=(2, 2000), dim=1, dtype=dtypes.int32),), [])
+    assert backend.compile(counted, CPU, {})([])[0].tolist() == [list(range(2000))] * 2
+    assert list(backend.compile(trace_program(lambda x: (), [kind]), CPU, {})([np.arange(3)])) == []
+    x = np.arange(3)
+    assert backend.compile(trace_program(lambda x: (x, x), [kind]), CPU, {})([x]) == [x, x]
+
+
+def test_unused_inputs_do_not_enter_the_graph(backend):
+    kind = TensorType((3,), dtypes.float32)
+    executable = backend.compile(trace_program(lambda x, y, z: (ops.add(x, z),), [kind] * 3), CPU, {})
+    assert [each.name for each in executable.model().graph.input] == ["x0", "x2"]
+    x = np.ones(3, np.float32)
+    assert executable([x, None, x])[0].tolist() == [2, 2, 2]
+
+
+def test_a_result_shares_no_memory_with_an_input(backend):
+    x = np.arange(6, dtype=np.float32)
+    program = traced(lambda x: (ops.reshape(x, shape=(2, 3)), ops.reshape(ops.reshape(x, shape=(2, 3)), shape=(6,))), [x])
+    first, second = run(backend, program, [x])
+    assert not np.shares_memory(first, x)
+    assert second.tolist() == x.tolist()
+
+
+def test_code_is_the_graph_as_text(backend):
+    x = np.ones((2, 3), np.float32)
+    executable = backend.compile(traced(lambda x: (ops.exp(x),), [x]), CPU, {})
+    assert "Exp" in executable.code
+    assert "float[2,3]" in executable.code
+
+
+def test_threads_may_call_at_once(backend):
+    x = np.random.default_rng(0).normal(size=(64, 64)).astype(np.float32)
+    program = traced(lambda x: (ops.dot_general(x, x, contract=((1,), (0,)), batch=((), ())),), [x])
+    executable = backend.compile(program, CPU, {})
+    wrong: list[float] = []
+
+    def work(scale):
+        for _ in range(50):
+            error = np.abs(executable([x * scale])[0] - (x * scale) @ (x * scale)).max()
+            if error > 1e-2:
+                wrong.append(error)
+
+    threads = [threading.Thread(target=work, args=(np.float32(scale),)) for scale in (0.5, 1, 2)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert not wrong
+
+
+@pytest.mark.parametrize("dtype", ALL)
+def test_scalars(backend, dtype):
+    value = {"b": True, "f": 1.5}.get(dtype.kind, 3)
+    host = backend.to_host(backend.scalar(value, dtype, CPU))
+    assert host.dtype == dtype.numpy
+    assert host.shape == ()
+    assert host == value
+
+
+# --- refusals
+
+
+def test_an_unknown_option_is_refused(backend):
+    x = np.ones(3, np.float32)
+    with pytest.raises(CompileError, match="no options speed; it has threads, optimize"):
+        backend.compile(traced(lambda x: (ops.exp(x),), [x]), CPU, {"speed": 1})
+
+
+def test_a_device_that_is_not_there_is_refused(backend):
+    x = np.ones(3, np.float32)
+    with pytest.raises(DeviceError, match="metal:0"):
+        backend.from_host(x, Device("metal", 0))
+    with pytest.raises(DeviceError, match="metal:0"):
+        backend.compile(traced(lambda x: (ops.exp(x),), [x]), Device("metal", 0), {})
+
+
+def test_an_operator_without_a_rule_is_refused(backend):
+    x = np.ones(3, np.float32)
+    program = traced(lambda x: (ops.exp(x),), [x])
+    rule = backend.lowerings.pop("exp")
+    try:
+        with pytest.raises(UnsupportedOperatorError, match="no lowering rule for the operator 'exp'"):
+            backend.compile(program, CPU, {})
+    finally:
+        backend.lowerings["exp"] = rule
+
+
+def test_a_rule_that_builds_nonsense_is_named(backend):
+    x = np.ones(3, np.float32)
+    program = traced(lambda x: (ops.exp(x),), [x])
+    rule = backend.lowerings["exp"]
+    try:
+        backend.add_lowerings({"exp": lambda cx, x: cx.op("Exp", "nowhere")})
+        with pytest.raises(CompileError, match="the lowering rule of 'exp'"):
+            backend.compile(program, CPU, {})
+        backend.add_lowerings({"exp": lambda cx, x: cx.op("NoSuchOperator", cx.full(x))})
+        with pytest.raises(CompileError, match="NoSuchOperator"):
+            backend.compile(program, CPU, {})
+    finally:
+        backend.lowerings["exp"] = rule

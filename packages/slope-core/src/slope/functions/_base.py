@@ -1,0 +1,347 @@
+"""What all functions share: taking arguments in, promoting, broadcasting, naming dimensions.
+
+Three sorts of operand take part in an operation: tensors with dimensions, tensors without, and *weak* ones (Python and
+NumPy scalars, and traced tensors made of such). Each sort decides the dtype only where it is of a higher kind (bool <
+integer < floating) than the sorts before it. That is PyTorch's rule; :mod:`slope.dtypes` has the table within a sort.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from slope import dtypes, ops
+from slope.core.tensor import Splat, Tensor, aligned_empty, splat_scalar
+from slope.core.types import Shape, TensorType, type_of_array
+from slope.dims import DimExpr, dim_str, same
+from slope.dtypes import DType
+from slope.errors import ArgumentError, DTypeError, ShapeError
+
+Scalar = bool | int | float
+TensorLike = Tensor | Scalar | np.ndarray[Any, Any] | np.generic
+Operand = Tensor | Scalar
+
+
+# --- taking arguments in
+
+
+def scalar_of(value: object) -> Scalar | None:
+    """The Python number that a value is, if it is one (or a NumPy scalar)."""
+    kind = type(value)
+    if kind is float or kind is int or kind is bool:
+        return value  # pyright: ignore[reportReturnType]  # narrowed by its type
+    if isinstance(value, np.generic):
+        if value.dtype.kind in "biuf":
+            return value.item()
+        return float(value) if value.dtype == dtypes.bfloat16.numpy else None  # pyright: ignore[reportArgumentType]  # bfloat16 converts
+    if isinstance(value, (bool, int, float)):
+        return value
+    return None
+
+
+def operand(value: object, function: str, argument: str) -> Operand:
+    """A tensor or a Python number out of whatever a user gave.
+
+    Raises:
+        ArgumentError: it is neither a tensor, a number nor a NumPy array.
+    """
+    if isinstance(value, Tensor):
+        return value
+    number = scalar_of(value)
+    if number is not None:
+        if type(number) is int and not -(2**63) <= number < 2**64:
+            raise ArgumentError(f"{function}: {argument}={number} fits no integer dtype.")
+        return number
+    if isinstance(value, np.ndarray):
+        return copied(value)
+    hint = "slope.tensor(...) makes a tensor of it" if isinstance(value, (list, tuple)) else "it takes tensors and numbers"
+    raise ArgumentError(f"{function}: {argument} is {_article(value)} ({value!r:.60}); {hint}.")
+
+
+def _article(value: object) -> str:
+    name = type(value).__name__
+    return f"an {name}" if name[0] in "aeiou" else f"a {name}"
+
+
+def as_tensor(value: object, function: str, argument: str) -> Tensor:
+    """A tensor of what a user gave; numbers and weak tensors take the default dtype of their kind.
+
+    Raises:
+        ArgumentError: it is neither a tensor, a number nor a NumPy array.
+    """
+    if type(value) is Tensor:
+        return value
+    given = operand(value, function, argument)
+    if isinstance(given, Tensor):
+        return to_dtype(given, dtypes.default_dtype(given.dtype.kind)) if given.weak else given
+    return splat(given, TensorType((), dtypes.default_dtype(scalar_kind(given))))
+
+
+def copied(array: np.ndarray[Any, Any], dtype: DType | None = None) -> Tensor:
+    """A tensor with a copy of an array's elements."""
+    dtype = dtype or dtypes.as_dtype(array.dtype.newbyteorder("="))
+    host = aligned_empty(array.shape, dtype.numpy)
+    with np.errstate(invalid="ignore", over="ignore"):
+        host[...] = array
+    return Tensor(TensorType(array.shape, dtype), host=host)
+
+
+def of_host(array: np.ndarray[Any, Any]) -> Tensor:
+    """A tensor that owns an array nobody else holds."""
+    return Tensor(type_of_array(array), host=array)
+
+
+def scalar_kind(value: Scalar) -> str:
+    """``"b"``, ``"i"`` or ``"f"``."""
+    return "b" if isinstance(value, bool) else "i" if isinstance(value, int) else "f"
+
+
+def splat(value: Scalar, tensor_type: TensorType) -> Splat:
+    """A number as a tensor; written as the dtype's kind of number."""
+    kind = tensor_type.dtype.kind
+    return Splat(float(value) if kind == "f" else bool(value) if kind == "b" else int(value), tensor_type)
+
+
+def splat_like(value: Scalar, x: Tensor) -> Splat:
+    """A tensor of ``x``'s type with one number everywhere."""
+    return splat(value, x.type)
+
+
+# --- promotion
+
+
+def result_dtype(function: str, operands: Sequence[Operand], *, wide: bool = False) -> DType:
+    """The dtype that operands are brought to.
+
+    Args:
+        function: for messages.
+        operands: tensors and Python numbers.
+        wide: give float64 instead of float32 where all operands are weak (weak results do not lose digits).
+
+    Raises:
+        DTypeError: no dtype holds both (uint64 with a signed integer).
+    """
+    with_dims: DType | None = None
+    without: DType | None = None
+    weak: DType | None = None
+    try:
+        for each in operands:
+            if not isinstance(each, Tensor):
+                weak = _join(weak, dtypes.default_dtype(scalar_kind(each)))
+            elif each.weak:
+                weak = _join(weak, dtypes.default_dtype(each.dtype.kind))
+            elif each.type.shape:
+                with_dims = _join(with_dims, each.dtype)
+            else:
+                without = _join(without, each.dtype)
+        found = _over(with_dims, _over(without, weak))
+    except DTypeError as error:
+        raise DTypeError(f"{function}: {error}") from None
+    assert found is not None
+    if wide and found is dtypes.float32 and with_dims is None and without is None:
+        return dtypes.float64
+    return found
+
+
+def _join(first: DType | None, second: DType) -> DType:
+    return second if first is None else dtypes.promote_types(first, second)
+
+
+_ORDER = {"b": 0, "u": 1, "i": 1, "f": 2}
+
+
+def _over(higher: DType | None, lower: DType | None) -> DType | None:
+    """What a sort of operands makes of the dtype of a lesser sort."""
+    if higher is None or lower is None:
+        return higher or lower
+    return lower if _ORDER[lower.kind] > _ORDER[higher.kind] else higher
+
+
+def is_weak(each: Operand) -> bool:
+    """Whether an operand is a number, or a tensor made of numbers alone."""
+    return not isinstance(each, Tensor) or each.weak
+
+
+def to_dtype(x: Tensor, dtype: DType) -> Tensor:
+    """``x`` as another dtype."""
+    if x.dtype is dtype:
+        return x
+    if type(x) is Splat and (dtype.kind == "f" or x.dtype.kind == "b"):
+        value = splat_scalar(x.value, x.dtype)
+        return splat(float(value) if x.dtype.kind == "f" else int(value), x.type.with_dtype(dtype))
+    return ops.cast(x, dtype=dtype)
+
+
+def strong(x: Tensor) -> Tensor:
+    """The same value without weakness: a tensor object is shared, so the flag cannot simply be cleared."""
+    return ops.reshape(x, shape=x.shape) if x.weak else x
+
+
+# --- broadcasting
+
+
+def broadcast_shapes(function: str, *shapes: Shape) -> Shape:
+    """The shape that shapes broadcast to (NumPy's rule).
+
+    Raises:
+        ShapeError: two lengths differ and neither is 1.
+    """
+    first = shapes[0]
+    if all(shape == first if _ints(shape, first) else same(shape, first) for shape in shapes[1:]):
+        return first
+    ndim = max(map(len, shapes))
+    result: list[Any] = []
+    for place in range(-ndim, 0):
+        length: Any = 1
+        for shape in shapes:
+            if len(shape) < -place:
+                continue
+            other = shape[place]
+            if _is_one(length):
+                length = other
+            elif not _is_one(other) and not _equal(length, other):
+                given = " and ".join(f"({', '.join(map(dim_str, each))})" for each in shapes)
+                raise ShapeError(
+                    f"{function}: shapes {given} do not broadcast: dimension {place} is {length} and {other}. "
+                    f"Lengths must be equal, or one of them 1."
+                )
+        result.append(length)
+    return tuple(result)
+
+
+def _ints(*shapes: Shape) -> bool:
+    return not any(isinstance(length, DimExpr) for shape in shapes for length in shape)
+
+
+def _is_one(length: Any) -> bool:
+    return not isinstance(length, DimExpr) and length == 1
+
+
+def _equal(a: Any, b: Any) -> bool:
+    return same((a,), (b,)) or bool(a == b)
+
+
+def expand_to(x: Tensor, shape: Shape) -> Tensor:
+    """``x`` repeated to a shape that it broadcasts to (which is not checked)."""
+    if same(x.type.shape, shape):
+        return x
+    if isinstance(x, Splat):
+        return Splat(x.value, x.type.with_shape(shape))
+    new = len(shape) - x.ndim
+    kept = [at for at, length in enumerate(x.shape) if not _is_one(length) or _is_one(shape[at + new])]
+    if len(kept) == x.ndim and all(_is_one(length) for length in shape[:new]):
+        return ops.reshape(x, shape=shape)
+    if len(kept) != x.ndim:
+        x = ops.reshape(x, shape=tuple(x.shape[at] for at in kept))
+    return ops.broadcast(x, shape=shape, dims=tuple(at + new for at in kept))
+
+
+def materialize(each: Operand, dtype: DType, shape: Shape) -> Tensor:
+    """An operand as a tensor of this dtype and shape."""
+    if not isinstance(each, Tensor):
+        return splat(each, TensorType(shape, dtype))
+    return expand_to(to_dtype(each, dtype), shape)
+
+
+def operands_of(function: str, dtype: DType | None, **values: object) -> list[Tensor]:
+    """Operands promoted to one dtype (``dtype`` if given) and broadcast to one shape; none is weak any more."""
+    given = [operand(value, function, argument) for argument, value in values.items()]
+    dtype = dtype or result_dtype(function, given)
+    shape = broadcast_shapes(function, *[each.shape for each in given if isinstance(each, Tensor)] or [()])
+    return [materialize(each, dtype, shape) for each in given]
+
+
+def binary(function: str, x: object, y: object) -> tuple[Tensor, Tensor, bool]:
+    """The two operands of an arithmetic function, promoted and broadcast, and whether the result is weak."""
+    a, b = operand(x, function, "x"), operand(y, function, "y")
+    weak = is_weak(a) and is_weak(b) and (isinstance(a, Tensor) or isinstance(b, Tensor))
+    dtype = result_dtype(function, (a, b), wide=weak)
+    if isinstance(a, Tensor):
+        shape = a.shape if not isinstance(b, Tensor) else broadcast_shapes(function, a.shape, b.shape)
+    else:
+        shape = b.shape if isinstance(b, Tensor) else ()
+    return _plain(a, dtype, shape, weak), _plain(b, dtype, shape, weak), weak
+
+
+def _plain(each: Operand, dtype: DType, shape: Shape, weak: bool) -> Tensor:
+    if weak and isinstance(each, Tensor) and each.dtype is dtype:
+        return expand_to(each, shape)
+    return materialize(each, dtype, shape)
+
+
+def weakly(result: Tensor, weak: bool) -> Tensor:
+    """A fresh result, marked as weak if it is."""
+    if weak:
+        result.weak = True
+    return result
+
+
+def floating(x: object, function: str, argument: str = "x") -> Tensor:
+    """A floating-point tensor; integers and bools become float32."""
+    if type(x) is Tensor and x.type.dtype.kind == "f":
+        return x
+    made = as_tensor(x, function, argument)
+    return made if made.dtype.kind == "f" else to_dtype(made, dtypes.float32)
+
+
+# --- dimensions
+
+
+def dim_of(dim: Any, ndim: int, function: str, argument: str = "dim", *, shape: Shape | None = None) -> int:
+    """A dimension's number, counted from the front.
+
+    Raises:
+        ArgumentError: it is no int.
+        ShapeError: there is no such dimension.
+    """
+    if type(dim) is not int:
+        if isinstance(dim, bool) or not isinstance(dim, (int, np.integer)):
+            raise ArgumentError(f"{function}: {argument}={dim!r} must be an int.")
+        dim = int(dim)
+    if not -ndim <= dim < ndim:
+        of = f" of shape {_shown(shape)}" if shape is not None else ""
+        span = f"{-ndim} to {ndim - 1}" if ndim else "none: it has no dimensions"
+        raise ShapeError(f"{function}: {argument}={dim} is out of range for a tensor{of} of {ndim} dimensions ({span}).")
+    return dim + ndim if dim < 0 else dim
+
+
+def dims_of(dim: Any, x: Tensor, function: str, argument: str = "dim") -> tuple[int, ...]:
+    """Dimensions as given by ``None`` (all), an int or a sequence: ascending, counted from the front.
+
+    Raises:
+        ShapeError: one is out of range or named twice.
+    """
+    ndim = x.ndim
+    if dim is None:
+        return tuple(range(ndim))
+    if not isinstance(dim, (tuple, list)):
+        return (dim_of(dim, ndim, function, argument, shape=x.shape),)
+    found = sorted(dim_of(each, ndim, function, argument, shape=x.shape) for each in dim)
+    if len(set(found)) != len(found):
+        raise ShapeError(f"{function}: {argument}={tuple(dim)} names a dimension of a tensor of shape {_shown(x.shape)} twice.")
+    return tuple(found)
+
+
+def sizes_of(sizes: Sequence[Any], function: str, argument: str = "shape") -> Shape:
+    """A shape given as several ints or as one sequence of them; symbolic dimensions pass.
+
+    Raises:
+        ArgumentError: an entry is no whole number.
+    """
+    if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)):
+        sizes = sizes[0]
+    return tuple([length if type(length) is int else _length(length, function, argument) for length in sizes])
+
+
+def _length(length: Any, function: str, argument: str) -> Any:
+    if isinstance(length, DimExpr):
+        return length
+    if isinstance(length, bool) or not isinstance(length, (int, np.integer, Tensor)):
+        raise ArgumentError(f"{function}: {argument} takes ints, and got {length!r}.")
+    return length.__index__()
+
+
+def _shown(shape: Shape) -> str:
+    return f"({', '.join(map(dim_str, shape))}{',' if len(shape) == 1 else ''})"

@@ -1,0 +1,22 @@
+"""Where tensors go. The core makes host arrays; whoever knows the backends moves them."""
+
+from __future__ import annotations
+
+from slope.core.tensor import Tensor, Tracer
+from slope.core.trace import EVAL
+from slope.devices import Device, default_device, device
+from slope.errors import DeviceError
+
+
+def placed(x: Tensor, where: Device | str | None = None) -> Tensor:
+    """``x`` on a device; on the default one for ``None``. Traced tensors stay where the whole program runs.
+
+    Raises:
+        DeviceError: nothing can move it there.
+    """
+    target = default_device() if where is None else device(where)
+    if x.device == target or isinstance(x, Tracer):
+        return x
+    if EVAL.transfer is None:
+        raise DeviceError(f"no backend is loaded that moves tensors from {x.device} to {target}.")
+    return EVAL.transfer(x, target)

@@ -1,0 +1,328 @@
+"""Reading with brackets, writing with ``x.at[...]``, and the named kinds of indexing.
+
+Known indices that are out of range raise; traced ones, whose values nobody can see, are clamped into range.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
+from slope import dtypes, ops
+from slope.core.tensor import Splat, Tensor
+from slope.core.trace import EVAL, current_trace
+from slope.core.types import Shape
+from slope.dims import same
+from slope.errors import ArgumentError, DTypeError, IndexingError, ShapeError
+from slope.functions._base import (
+    TensorLike,
+    as_tensor,
+    broadcast_shapes,
+    copied,
+    dim_of,
+    expand_to,
+    materialize,
+    operand,
+    result_dtype,
+    splat_like,
+)
+from slope.functions._index import Plan, coordinates, plan
+from slope.ops.linear import inverse, move_dim
+
+
+def getitem(x: Tensor, index: Any) -> Tensor:
+    """``x[index]``: ints, slices (negative steps, too), None, ``...``, integer tensors and arrays, known masks."""
+    if type(index) is int and x.type.shape and type(x) is Tensor and x.device.kind == "cpu" and current_trace() is EVAL:
+        return _row(x, index)  # iterating compiles nothing
+    found = plan(index, x.shape)
+    out = _sliced(x, found)
+    if found.dropped:
+        out = ops.reshape(out, shape=tuple(length for at, length in enumerate(out.shape) if at not in found.dropped))
+    if found.arrays:
+        out = _gathered(out, found)
+    return out if same(out.shape, found.result) else ops.reshape(out, shape=found.result)
+
+
+def _row(x: Tensor, index: int) -> Tensor:
+    length = x.type.shape[0]
+    if not -length <= index < length:
+        plan(index, x.type.shape)  # raises
+    return copied(x.host()[index, ...])
+
+
+def _sliced(x: Tensor, found: Plan) -> Tensor:
+    if any(step != 1 for step in found.step) or not (same(found.start, (0,) * x.ndim) and same(found.stop, x.shape)):
+        x = ops.slice_(x, start=found.start, stop=found.stop, step=found.step)
+    return ops.flip(x, dims=found.flips) if found.flips else x
+
+
+def _array_dims(found: Plan) -> list[int]:
+    """Where the indexed dimensions stand once those of ints are gone."""
+    return [at - sum(1 for gone in found.dropped if gone < at) for at in sorted(found.arrays)]
+
+
+def _front_order(x: Tensor, dims: list[int]) -> tuple[int, ...]:
+    return (*dims, *(at for at in range(x.ndim) if at not in dims))
+
+
+def _in_front(found: Plan, dims: list[int]) -> bool:
+    """Whether the indexed dimensions must be brought to the front before gathering."""
+    return found.front or dims != list(range(dims[0], dims[0] + len(dims)))
+
+
+def _gathered(x: Tensor, found: Plan) -> Tensor:
+    dims = _array_dims(found)
+    axis = dims[0]
+    if _in_front(found, dims):
+        order = _front_order(x, dims)
+        x, axis = x if order == tuple(range(x.ndim)) else ops.permute(x, dims=order), 0
+    return ops.gather(x, coordinates(found), axis=axis, batch_dims=0)
+
+
+# --- writing
+
+
+class At:
+    """``x.at[index]``: where :meth:`set`, :meth:`add`, ... make a changed copy of a tensor."""
+
+    __slots__ = ("_x",)
+
+    def __init__(self, x: Tensor) -> None:
+        self._x = x
+
+    def __getitem__(self, index: Any) -> AtIndex:
+        return AtIndex(self._x, index)
+
+    def __repr__(self) -> str:
+        return f"<{self._x.type}.at: write x.at[index].set(value)>"
+
+
+class AtIndex:
+    """Places of a tensor. Each method returns a new tensor, in which these places are changed.
+
+    Values broadcast to the shape of ``x[index]``. Where places repeat, all updates take part, and of ``set`` the last wins.
+    """
+
+    __slots__ = ("_index", "_x")
+
+    def __init__(self, x: Tensor, index: Any) -> None:
+        self._x = x
+        self._index = index
+
+    def set(self, value: TensorLike) -> Tensor:
+        """The value at these places."""
+        return _updated(self._x, self._index, value, "set")
+
+    def add(self, value: TensorLike) -> Tensor:
+        """The sum of what is there and the value."""
+        return _updated(self._x, self._index, value, "add")
+
+    def mul(self, value: TensorLike) -> Tensor:
+        """The product of what is there and the value."""
+        return _updated(self._x, self._index, value, "mul")
+
+    def min(self, value: TensorLike) -> Tensor:
+        """The smaller of what is there and the value."""
+        return _updated(self._x, self._index, value, "min")
+
+    def max(self, value: TensorLike) -> Tensor:
+        """The larger of what is there and the value."""
+        return _updated(self._x, self._index, value, "max")
+
+
+def at(x: Tensor) -> At:
+    """``x.at[index].set(value)`` and its kin: how to change elements, since tensors never change."""
+    return At(x)
+
+
+def _updated(x: Tensor, index: Any, value: Any, mode: str) -> Tensor:
+    function = f"x.at[...].{mode}"
+    found = plan(index, x.shape)
+    given = operand(value, function, "value")
+    dtype = result_dtype(function, (x, given))
+    if dtype is not x.dtype and isinstance(given, Tensor):
+        raise DTypeError(f"{function}: a value {given.type} does not go into {x.type}; cast it with .to(slope.{x.dtype.name}).")
+    if dtype is not x.dtype and not isinstance(given, Tensor) and given != int(given):
+        raise DTypeError(f"{function}: {given} does not go into {x.type}; cast the tensor first, for instance with x.to(slope.float32).")
+    shape = given.shape if isinstance(given, Tensor) else ()
+    if not same(broadcast_shapes(function, shape, found.result), found.result):
+        raise ShapeError(f"{function}: a value of shape {shape} does not broadcast to {found.result}, the shape of x[index].")
+    update = materialize(given, x.dtype, found.result)
+    if not found.arrays:
+        return _write(x, found, update, mode)
+    whole = _sliced(x, found)
+    inner = whole
+    if found.dropped:
+        inner = ops.reshape(whole, shape=tuple(length for at_, length in enumerate(whole.shape) if at_ not in found.dropped))
+    changed = ops.reshape(_scattered(inner, found, update, mode), shape=whole.shape) if found.dropped else _scattered(inner, found, update, mode)
+    return changed if same(whole.shape, x.shape) and not found.flips else _write(x, found, changed, "set")
+
+
+def _scattered(x: Tensor, found: Plan, update: Tensor, mode: str) -> Tensor:
+    dims = _array_dims(found)
+    axis = dims[0]
+    order = tuple(range(x.ndim))
+    if _in_front(found, dims):
+        order, axis = _front_order(x, dims), 0
+    moved = x if order == tuple(range(x.ndim)) else ops.permute(x, dims=order)
+    rest = moved.shape[axis + len(dims) :]
+    shape = (*moved.shape[:axis], *found.places, *rest)
+    update = update if same(update.shape, shape) else ops.reshape(update, shape=shape)
+    out = ops.scatter(moved, coordinates(found), update, axis=axis, batch_dims=0, mode=mode)
+    return out if order == tuple(range(x.ndim)) else ops.permute(out, dims=inverse(order))
+
+
+_NEUTRAL = {"add": 0, "mul": 1}
+
+
+def _write(x: Tensor, found: Plan, update: Tensor, mode: str) -> Tensor:
+    """Change a strided window: the update is padded to the whole shape, with what leaves the rest alone."""
+    lengths = tuple((last - first + step - 1) // step for first, last, step in zip(found.start, found.stop, found.step, strict=True))
+    update = update if same(update.shape, lengths) else ops.reshape(update, shape=lengths)
+    if found.flips:
+        update = ops.flip(update, dims=found.flips)
+    if same(lengths, x.shape):
+        padding = None
+    else:
+        used = tuple((length - 1) * step + 1 if length != 0 else 0 for length, step in zip(lengths, found.step, strict=True))
+        high = tuple(total - first - span for total, first, span in zip(x.shape, found.start, used, strict=True))
+        padding = {"low": found.start, "high": high, "interior": tuple(step - 1 for step in found.step)}
+
+    def padded(part: Tensor, value: Any) -> Tensor:
+        if padding is None:
+            return part
+        if isinstance(part, Splat) and part.value == value:
+            return Splat(part.value, part.type.with_shape(x.shape))
+        return ops.pad(part, **padding, value=value)
+
+    if mode == "set":
+        if padding is None:
+            return update
+        inside = padded(Splat(True, update.type.with_dtype(dtypes.bool_)), False)
+        return ops.where(inside, padded(update, splat_like(0, x).value), x)
+    if mode in _NEUTRAL:
+        return (ops.add if mode == "add" else ops.mul)(x, padded(update, splat_like(_NEUTRAL[mode], x).value))
+    inside = padded(Splat(True, update.type.with_dtype(dtypes.bool_)), False)
+    best = (ops.minimum if mode == "min" else ops.maximum)(x, padded(update, splat_like(0, x).value))
+    return best if padding is None else ops.where(inside, best, x)
+
+
+def setitem(x: Tensor, index: Any, value: Any) -> NoReturn:
+    """Refuse ``x[index] = value``.
+
+    Raises:
+        ArgumentError: always; it names the way out.
+    """
+    raise ArgumentError("tensors do not change; write x = x.at[index].set(value) (or .add, .mul, .min, .max) instead of x[index] = value.")
+
+
+def iterate(x: Tensor) -> Iterator[Tensor]:
+    """The slices along the first dimension.
+
+    Raises:
+        ShapeError: there is no dimension.
+    """
+    from slope.functions.shapes import unbind
+
+    if not x.type.shape:
+        raise ShapeError("a tensor of shape () cannot be iterated over; it has no dimensions.")
+    return iter(unbind(x, 0))
+
+
+# --- named kinds
+
+
+def index_select(x: TensorLike, dim: int, index: TensorLike) -> Tensor:
+    """The slices along ``dim`` that a vector of integers names; negative ones count from the end."""
+    given, places = as_tensor(x, "index_select", "x"), as_tensor(index, "index_select", "index")
+    where = dim_of(dim, given.ndim, "index_select", shape=given.shape)
+    if places.ndim > 1:
+        raise ShapeError(f"index_select: index must be a vector, and is {places.type}; x[..., index] takes any shape.")
+    places = ops.reshape(places, shape=(1,)) if places.ndim == 0 else places
+    return getitem(given, (slice(None),) * where + (places,))
+
+
+def take_along_dim(x: TensorLike, index: TensorLike, dim: int | None = None) -> Tensor:
+    """For every place of ``index``, the element of ``x`` there, but at ``index`` along ``dim``; other dimensions broadcast.
+
+    Without ``dim``, ``x`` and ``index`` are flattened.
+
+    Raises:
+        ShapeError, DTypeError: they do not fit.
+    """
+    given, places = as_tensor(x, "take_along_dim", "x"), as_tensor(index, "take_along_dim", "index")
+    if dim is None:
+        given, places = (ops.reshape(each, shape=(each.type.size,)) for each in (given, places))
+        dim = 0
+    where = dim_of(dim, given.ndim, "take_along_dim", shape=given.shape)
+    if places.ndim != given.ndim:
+        raise ShapeError(f"take_along_dim: x is {given.type} and index is {places.type}; they must have as many dimensions.")
+    others = broadcast_shapes("take_along_dim", _at(given.shape, where, 1), _at(places.shape, where, 1))
+    given = expand_to(given, _at(others, where, given.shape[where]))
+    places = expand_to(places, _at(others, where, places.shape[where]))
+    return _along("take_along_dim", given, places, where)
+
+
+def gather(x: TensorLike, dim: int, index: TensorLike) -> Tensor:
+    """``out[i][j] = x[index[i][j]][j]`` for ``dim=0``, and so on; ``index`` has as many dimensions as ``x`` and is nowhere longer.
+
+    Raises:
+        ShapeError, DTypeError: they do not fit.
+    """
+    given, places = as_tensor(x, "gather", "x"), as_tensor(index, "gather", "index")
+    where = dim_of(dim, given.ndim, "gather", shape=given.shape)
+    fits = places.ndim == given.ndim and all(
+        at_ == where or bool(length <= total)
+        for at_, (length, total) in enumerate(zip(places.shape, given.shape, strict=True))
+    )
+    if not fits:
+        raise ShapeError(f"gather: index {places.type} must have as many dimensions as x {given.type}, and be nowhere longer but along dim.")
+    stop = _at(places.shape, where, given.shape[where])
+    if not same(stop, given.shape):
+        given = ops.slice_(given, start=(0,) * given.ndim, stop=stop, step=(1,) * given.ndim)
+    return _along("gather", given, places, where)
+
+
+def _at(shape: Shape, where: int, length: Any) -> Shape:
+    return (*shape[:where], length, *shape[where + 1 :])
+
+
+def _along(function: str, x: Tensor, index: Tensor, where: int) -> Tensor:
+    if not index.dtype.is_integer:
+        raise DTypeError(f"{function}: index must be of an integer dtype, and is {index.type}.")
+    last = x.ndim - 1
+    checked = next(iter(plan((slice(None),) * where + (index,), x.shape).arrays.values()))
+    rows, places = move_dim(x, where, last), move_dim(checked, where, last)
+    out = ops.gather(rows, ops.reshape(places, shape=(*places.shape, 1)), axis=last, batch_dims=last)
+    return move_dim(out, last, where)
+
+
+def one_hot(x: TensorLike, num_classes: int, *, dtype: Any = dtypes.int64) -> Tensor:
+    """1 at the place that each integer names and 0 elsewhere, in a new last dimension; all 0 for integers out of range.
+
+    Raises:
+        DTypeError: no integers.
+    """
+    given = as_tensor(x, "one_hot", "x")
+    if not given.dtype.is_integer:
+        raise DTypeError(f"one_hot: x must be of an integer dtype, and is {given.type}.")
+    shape = (*given.shape, num_classes)
+    places = ops.iota(shape=shape, dim=given.ndim, dtype=given.dtype)
+    spread = ops.broadcast(given, shape=shape, dims=tuple(range(given.ndim)))
+    return ops.cast(ops.eq(places, spread), dtype=dtypes.as_dtype(dtype))
+
+
+def embedding(x: TensorLike, weight: TensorLike) -> Tensor:
+    """The rows of ``weight`` that integers name: ``[...]`` and ``[count, width]`` give ``[..., width]``.
+
+    Raises:
+        IndexingError: ``x`` is not of an integer dtype, or out of range.
+    """
+    places, rows = as_tensor(x, "embedding", "x"), as_tensor(weight, "embedding", "weight")
+    if rows.ndim != 2:
+        raise ShapeError(f"embedding: weight must be [count, width], and is {rows.type}.")
+    if not places.dtype.is_integer:
+        raise IndexingError(f"embedding: x must be of an integer dtype, and is {places.type}.")
+    return getitem(rows, places)
+
+

@@ -1,0 +1,196 @@
+"""Which functions are methods and operators of tensors. Declared for type checkers in :mod:`slope.core.declared`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from slope import dtypes
+from slope.core.tensor import Tensor, install_methods
+from slope.devices import Device, device
+from slope.dtypes import DType, DTypeLike, as_dtype
+from slope.errors import ArgumentError, SlopeError
+from slope.functions import (
+    activations,
+    arithmetic,
+    contraction,
+    elementwise,
+    indexing,
+    random,
+    reductions,
+    shapes,
+)
+from slope.functions._base import strong, to_dtype
+from slope.functions._devices import placed
+
+
+def to(x: Tensor, *targets: Any, dtype: DTypeLike | None = None, device: Device | str | None = None) -> Tensor:
+    """As another dtype, on another device, or both: ``x.to(slope.float16)``, ``x.to("cpu")``.
+
+    Raises:
+        ArgumentError: a target that is neither.
+    """
+    for target in targets:
+        if isinstance(target, Device):
+            device = target
+        elif isinstance(target, Tensor):
+            dtype, device = target.dtype, target.device
+        elif isinstance(target, (DType, type)):
+            dtype = target
+        elif isinstance(target, str):
+            dtype, device = _named(target, dtype, device)
+        else:
+            try:
+                dtype = as_dtype(target)
+            except SlopeError:
+                raise ArgumentError(f"to: {target!r:.60} is neither a dtype nor a device.") from None
+    x = x if dtype is None else strong(to_dtype(x, as_dtype(dtype)))
+    return x if device is None else placed(x, device)
+
+
+def _named(name: str, dtype: Any, where: Any) -> tuple[Any, Any]:
+    try:
+        return as_dtype(name), where
+    except SlopeError:
+        return dtype, device(name)
+
+
+def type_as(x: Tensor, other: Tensor) -> Tensor:
+    """As another tensor's dtype."""
+    return to(x, other.dtype)
+
+
+def _as(dtype: DType) -> Callable[[Tensor], Tensor]:
+    def convert(x: Tensor) -> Tensor:
+        return to(x, dtype)
+
+    convert.__name__ = convert.__qualname__ = dtype.name
+    convert.__doc__ = f"As {dtype.name}."
+    return convert
+
+
+def detach(x: Tensor) -> Tensor:
+    """The same values as a constant: no derivative passes."""
+    return elementwise.stop_gradient(x)
+
+
+def same(x: Tensor) -> Tensor:
+    """The tensor itself: tensors do not change and have no strides."""
+    return x
+
+
+def negative(x: Tensor) -> Tensor:
+    """``-x``."""
+    return elementwise.neg(x)
+
+
+def _operand(value: object) -> bool:
+    """Whether an operator takes a value; for others Python asks the other side, and says that neither can."""
+    import numpy as np
+
+    return isinstance(value, (Tensor, int, float, np.ndarray, np.generic))
+
+
+def _operator(function: Callable[[Any, Any], Tensor]) -> Callable[[Tensor, Any], Any]:
+    def operator(x: Tensor, y: Any) -> Any:
+        if type(y) is not Tensor and not _operand(y):
+            return NotImplemented
+        return function(x, y)
+
+    operator.__name__ = operator.__qualname__ = function.__name__
+    operator.__doc__ = function.__doc__
+    return operator
+
+
+def _reflected(function: Callable[[Any, Any], Tensor]) -> Callable[[Tensor, Any], Any]:
+    def operator(x: Tensor, y: Any) -> Any:
+        return function(y, x) if _operand(y) else NotImplemented
+
+    operator.__name__ = operator.__qualname__ = function.__name__
+    operator.__doc__ = function.__doc__
+    return operator
+
+
+def divmod_(x: Tensor, y: Any) -> tuple[Tensor, Tensor]:
+    """``(x // y, x % y)``."""
+    return arithmetic.floor_divide(x, y), arithmetic.remainder(x, y)
+
+
+BINARY = {
+    "add": arithmetic.add,
+    "sub": arithmetic.sub,
+    "mul": arithmetic.mul,
+    "truediv": arithmetic.div,
+    "floordiv": arithmetic.floor_divide,
+    "mod": arithmetic.remainder,
+    "pow": arithmetic.pow,
+    "matmul": contraction.matmul,
+    "and": arithmetic.bitwise_and,
+    "or": arithmetic.bitwise_or,
+    "xor": arithmetic.bitwise_xor,
+    "lshift": arithmetic.bitwise_left_shift,
+    "rshift": arithmetic.bitwise_right_shift,
+    "divmod": divmod_,
+}
+COMPARISONS = {name: getattr(arithmetic, name) for name in ("eq", "ne", "lt", "le", "gt", "ge")}
+
+NAMES = {
+    arithmetic: """add sub mul div true_divide floor_divide remainder fmod pow eq ne lt le gt ge logical_and logical_or logical_xor
+        logical_not bitwise_and bitwise_or bitwise_xor bitwise_not bitwise_left_shift bitwise_right_shift maximum minimum clamp lerp
+        atan2 logaddexp""",
+    elementwise: """neg abs sign exp exp2 expm1 log log1p log2 log10 sqrt rsqrt square reciprocal sin cos tan asin acos atan sinh cosh
+        tanh asinh acosh atanh erf erfc sigmoid floor ceil round trunc frac isnan isfinite isinf nan_to_num astype bitcast""",
+    reductions: """sum prod mean var std max min amax amin argmax argmin any all logsumexp norm cumsum count_nonzero""",
+    shapes: """reshape view flatten unflatten permute transpose movedim squeeze unsqueeze expand broadcast_to repeat tile split chunk
+        unbind flip roll narrow diagonal tril triu""",
+    contraction: "matmul dot mv mm bmm outer tensordot",
+    indexing: "gather take_along_dim index_select",
+    activations: "relu softmax log_softmax",
+}
+
+
+def where_method(x: Tensor, condition: Any, y: Any) -> Tensor:
+    """``x`` where the condition holds, else ``y``."""
+    return arithmetic.where(condition, x, y)
+
+
+def _install() -> None:
+    methods: dict[str, Any] = {}
+    for module, names in NAMES.items():
+        methods.update({name: getattr(module, name) for name in names.split()})
+    for name, function in BINARY.items():
+        methods[f"__{name}__"] = _operator(function)
+        methods[f"__r{name}__"] = _reflected(function)
+    methods.update({f"__{name}__": _operator(function) for name, function in COMPARISONS.items()})
+    methods.update(
+        __neg__=elementwise.neg,
+        __pos__=same,
+        __abs__=elementwise.abs,
+        __invert__=arithmetic.bitwise_not,
+        __round__=elementwise.round,
+        __getitem__=indexing.getitem,
+        __setitem__=indexing.setitem,
+        __iter__=indexing.iterate,
+        where=where_method,
+        to=to,
+        type_as=type_as,
+        float=_as(dtypes.float32),
+        double=_as(dtypes.float64),
+        half=_as(dtypes.float16),
+        bfloat16=_as(dtypes.bfloat16),
+        int=_as(dtypes.int32),
+        long=_as(dtypes.int64),
+        bool=_as(dtypes.bool_),
+        detach=detach,
+        clone=same,
+        contiguous=same,
+        T=property(shapes.reverse_dims),
+        mT=property(shapes.matrix_transpose),
+        at=property(indexing.at),
+    )
+    install_methods(**methods)
+    Tensor.__array_ufunc__ = None  # pyright: ignore[reportAttributeAccessIssue]  # NumPy's operators leave the work to ours
+
+
+if "add" not in Tensor.__dict__:
+    _install()

@@ -1,0 +1,16 @@
+"""Modules, layers and optimizers: what slope-nn exports, under the name ``slope.nn``."""
+
+from slope.errors import SlopeError
+
+
+class NotInstalledError(SlopeError, ImportError):
+    """A distribution that is needed is not installed."""
+
+
+try:
+    from slope_nn import *  # noqa: F403  # the facade shows exactly slope_nn.__all__
+    from slope_nn import __all__ as __all__  # noqa: PLC0414  # so that checkers see it re-exported
+except ModuleNotFoundError as error:
+    if error.name != "slope_nn":
+        raise
+    raise NotInstalledError("slope.nn is a package of its own: pip install slope-nn") from None

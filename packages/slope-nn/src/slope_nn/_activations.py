@@ -1,0 +1,78 @@
+"""Activations and other layers without parameters."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import slope
+from slope_nn._module import Module
+
+
+class ReLU(Module):
+    """``max(x, 0)``, element by element."""
+
+    def __call__(self, x: slope.Tensor) -> slope.Tensor:
+        """Apply it to a tensor of any shape."""
+        return slope.relu(x)
+
+
+class Tanh(Module):
+    """The hyperbolic tangent, element by element."""
+
+    def __call__(self, x: slope.Tensor) -> slope.Tensor:
+        """Apply it to a tensor of any shape."""
+        return slope.tanh(x)
+
+
+class Sigmoid(Module):
+    """``1 / (1 + exp(-x))``, element by element."""
+
+    def __call__(self, x: slope.Tensor) -> slope.Tensor:
+        """Apply it to a tensor of any shape."""
+        return slope.sigmoid(x)
+
+
+class GELU(Module):
+    """``x * Phi(x)``, Phi the standard normal distribution function.
+
+    Source: D. Hendrycks, K. Gimpel, "Gaussian error linear units", arXiv:1606.08415.
+
+    Args:
+        approximate: ``"none"``, or ``"tanh"`` for the approximation by tanh.
+    """
+
+    def __init__(self, approximate: Literal["none", "tanh"] = "none") -> None:
+        if approximate not in ("none", "tanh"):
+            raise slope.errors.ArgumentError(
+                f"GELU: approximate must be 'none' or 'tanh', not {approximate!r}."
+            )
+        self.approximate = approximate
+
+    def __call__(self, x: slope.Tensor) -> slope.Tensor:
+        """Apply it to a tensor of any shape."""
+        return slope.gelu(x, approximate=self.approximate)
+
+
+class Identity(Module):
+    """Its input."""
+
+    def __call__(self, x: slope.Tensor) -> slope.Tensor:
+        """Give back ``x``."""
+        return x
+
+
+class Flatten(Module):
+    """Join dimensions into one, by default all but the first.
+
+    Args:
+        start_dim: first dimension to join.
+        end_dim: last dimension to join.
+    """
+
+    def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
+        self.start_dim = start_dim
+        self.end_dim = end_dim
+
+    def __call__(self, x: slope.Tensor) -> slope.Tensor:
+        """Map shape (n, a, b, ...) to (n, a * b * ...)."""
+        return slope.flatten(x, self.start_dim, self.end_dim)

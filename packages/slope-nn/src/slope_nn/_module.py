@@ -1,0 +1,297 @@
+"""Modules: models and their parts, as pytrees of their tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Self
+
+import numpy as np
+
+import slope
+from slope_nn._node import (
+    Node,
+    entries,
+    plan_of,
+    set_kinds,
+    step_along,
+    walk,
+    with_item,
+)
+from slope_nn._plan import BUFFER, CHILDREN, FROZEN, PARAMETER, Path
+
+
+class Module(Node):
+    """The base of models and layers: subclasses assign fields and define ``__call__``.
+
+    Fields that are tensors, modules, or containers of them (lists, tuples, dicts, nested) are its
+    children, in order of assignment: transforms see them. A tensor is a parameter unless assigned
+    as :class:`Buffer`. Every other field is static: part of the program, compared with its type, so
+    a changed number compiles anew.
+
+    ``grad`` with respect to a module gives a module of the same structure, with ``None`` at
+    buffers, integer tensors and frozen parameters.
+
+    Example:
+        >>> class Scale(nn.Module):
+        ...     def __init__(self, features):
+        ...         self.factor = slope.ones(features)
+        ...
+        ...     def __call__(self, x):
+        ...         return x * self.factor
+    """
+
+    training: bool = True  # an instance holds the field only while it differs
+    _ties: tuple[tuple[Path, Path], ...] = ()
+
+    # --- looking inside
+
+    def named_parameters(self) -> Iterator[tuple[str, slope.Tensor]]:
+        """Dotted names and tensors of all parameters, also of frozen ones; tied ones count once."""
+        return ((".".join(path), leaf) for path, kind, leaf in walk(self) if kind is not BUFFER)
+
+    def parameters(self) -> list[slope.Tensor]:
+        """All parameters, frozen ones included; a tied one counts once."""
+        return [tensor for _, tensor in self.named_parameters()]
+
+    def named_buffers(self) -> Iterator[tuple[str, slope.Tensor]]:
+        """Dotted names and tensors of all buffers."""
+        return ((".".join(path), leaf) for path, kind, leaf in walk(self) if kind is BUFFER)
+
+    def buffers(self) -> list[slope.Tensor]:
+        """All buffers."""
+        return [tensor for _, tensor in self.named_buffers()]
+
+    def named_modules(self) -> Iterator[tuple[str, Module]]:
+        """Dotted names of this module (``""``) and all below it, each object once."""
+        seen: set[int] = set()
+        for path, module in _modules(self, ()):
+            if id(module) not in seen:
+                seen.add(id(module))
+                yield ".".join(path), module
+
+    def modules(self) -> list[Module]:
+        """This module and all below it, each object once."""
+        return [module for _, module in self.named_modules()]
+
+    @property
+    def children(self) -> dict[str, Module]:
+        """The modules directly below, by name; those in containers are named ``field.place``."""
+        below: dict[str, Module] = {}
+        for name, kind in plan_of(self).kinds.items():
+            if kind is CHILDREN:
+                below.update(_nearest(self.__dict__[name], (name,)))
+        return below
+
+    # --- modes
+
+    def train(self, mode: bool = True) -> Self:
+        """Put this module and all below it into training mode, in place; dropout looks at it."""
+        for module in self.modules():
+            if mode != module.training:
+                if "training" in module.__dict__:
+                    del module.training
+                if mode != module.training:
+                    module.training = mode
+        return self
+
+    def eval(self) -> Self:
+        """Put this module and all below it into evaluation mode, in place."""
+        return self.train(False)
+
+    def freeze(self) -> Self:
+        """Take all parameters of this module and below out of training, in place.
+
+        ``grad`` gives ``None`` for them, programs hold no work for their gradients, and optimizers
+        keep them.
+        """
+        for module in self.modules():
+            set_kinds(module, {PARAMETER: FROZEN})
+        return self
+
+    def unfreeze(self) -> Self:
+        """Undo :meth:`freeze` for this module and below, in place."""
+        for module in self.modules():
+            set_kinds(module, {FROZEN: PARAMETER})
+        return self
+
+    # --- tied tensors
+
+    def tie(self, target: str, source: str) -> None:
+        """Make one tensor stand at two places: from now on ``target`` is what ``source`` is.
+
+        The tensor is kept in this module's structure once, at ``source``: gradients of both uses
+        add up there, optimizers update it once, and state dicts name it once. A part that holds
+        ``target`` has a tensor of its own again where it is used without this module.
+
+        Args:
+            target: dotted name of a tensor in this module, such as ``"head.weight"``.
+            source: dotted name of another of the same shape and dtype, such as ``"embed.weight"``.
+
+        Raises:
+            TreeError: there is no such tensor.
+            ShapeError: the two differ in shape or dtype.
+        """
+        goal, origin = tuple(target.split(".")), tuple(source.split("."))
+        known = dict(self._ties)
+        origin = known.get(origin, origin)
+        old, new = step_along(self, goal), step_along(self, origin)
+        for name, value in ((target, old), (source, new)):
+            if not isinstance(value, slope.Tensor):
+                raise slope.errors.TreeError(
+                    f"tie() takes names of tensors, and {name!r} is a {type(value).__name__}."
+                )
+        if goal == origin:
+            raise slope.errors.TreeError(f"tie(): {target!r} and {source!r} are the same place.")
+        if old.type != new.type:
+            raise slope.errors.ShapeError(
+                f"tie(): {target!r} is {old.type} and {source!r} is {new.type}; they must be one."
+            )
+        retied = {to: origin if via == goal else via for to, via in known.items()}
+        self._ties = tuple({**retied, goal: origin}.items())
+        for place, origin in self._ties:
+            _assign(self, place, step_along(self, origin))
+
+    # --- state
+
+    def state_dict(self) -> dict[str, slope.Tensor]:
+        """Dotted names and tensors of all parameters and buffers; tied ones by their source."""
+        return {".".join(path): leaf for path, _, leaf in walk(self)}
+
+    def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> Self:
+        """Take tensors from a state dict, in place.
+
+        Args:
+            state: tensors or NumPy arrays by dotted name. The names of tied tensors may be there
+                and are passed over.
+            strict: whether names that are missing or not known are errors. Shapes and dtypes always
+                must match.
+
+        Raises:
+            TreeError: listing all that is missing, unexpected, or of another shape or dtype.
+                Nothing was changed.
+        """
+        leaves, structure = slope.tree_flatten(self)
+        own = self.state_dict()
+        tied = {".".join(target) for target in _all_ties(self)}
+        missing = [name for name in own if name not in state] if strict else []
+        unexpected = (
+            [name for name in state if name not in own and name not in tied] if strict else []
+        )
+        given = {name: _as_tensor(state[name]) for name in own if name in state}
+        wrong = [
+            f"{name} is {tensor.type} instead of {own[name].type}"
+            for name, tensor in given.items()
+            if tensor.type != own[name].type
+        ]
+        found = {"missing": missing, "unexpected": unexpected, "of another shape or dtype": wrong}
+        if any(found.values()):
+            told = "; ".join(
+                f"{what}: {', '.join(names)}" for what, names in found.items() if names
+            )
+            way_out = " Pass strict=False to load only the names that match." * bool(
+                missing or unexpected
+            )
+            raise slope.errors.TreeError(
+                f"load_state_dict of {type(self).__qualname__}: {told}.{way_out}"
+            )
+        values = [given.get(name, leaf) for name, leaf in zip(own, leaves, strict=True)]
+        _adopt(self, slope.tree_unflatten(structure, values))
+        return self
+
+    # --- showing
+
+    def describe(self) -> str:
+        """What ``repr`` shows before the modules below: static fields and own tensors."""
+        plan = plan_of(self)
+        static = [
+            f"{name}={_short(value)}"
+            for name, value in self.__dict__.items()
+            if name not in plan.kinds and not name.startswith("_")
+        ]
+        own = [
+            f"{name}={_shown(self.__dict__[name])}{'' if kind is PARAMETER else f' ({kind})'}"
+            for name, kind in plan.kinds.items()
+            if kind is not CHILDREN
+        ]
+        ties = [f"{'.'.join(target)} is {'.'.join(source)}" for target, source in self._ties]
+        return ", ".join(static + own + ties)
+
+    def __repr__(self) -> str:
+        lines = [
+            f"({name}): {module!r}".replace("\n", "\n  ") for name, module in self.children.items()
+        ]
+        head = f"{type(self).__name__}({self.describe()}"
+        return head + "".join(f"\n  {line}" for line in lines) + ("\n)" if lines else ")")
+
+
+def _modules(value: Any, path: Path) -> Iterator[tuple[Path, Module]]:
+    if isinstance(value, Module):
+        yield path, value
+    for name, below in _nearest(value, path, enter=True).items():
+        yield from _modules(below, tuple(name.split(".")))
+
+
+def _nearest(value: Any, path: Path, enter: bool = False) -> dict[str, Module]:
+    """The modules in a value by dotted name; with ``enter``, those in the module itself."""
+    if isinstance(value, Node):
+        if not enter:
+            return {".".join(path): value} if isinstance(value, Module) else {}
+        kinds = plan_of(value).kinds
+        inner = [(name, value.__dict__[name]) for name, kind in kinds.items() if kind is CHILDREN]
+    else:
+        inner = entries(value) or []
+    found: dict[str, Module] = {}
+    for name, item in inner:
+        found.update(_nearest(item, (*path, name)))
+    return found
+
+
+def _all_ties(module: Module) -> Iterator[Path]:
+    for path, each in _modules(module, ()):
+        for target, _ in each._ties:  # noqa: SLF001  # another module  # another module
+            yield (*path, *target)
+
+
+def _assign(value: Any, path: Path, leaf: Any) -> Any:
+    """Put a leaf at a path, in place where there are modules; gives back the changed container."""
+    if not path:
+        return leaf
+    old = step_along(value, path[:1])
+    new = _assign(old, path[1:], leaf)
+    if isinstance(value, Node):
+        if new is not old:
+            value.__dict__[path[0]] = new  # the same kind of value as before: no new plan
+        return value
+    return with_item(value, path[0], new)
+
+
+def _adopt(old: Any, new: Any) -> Any:
+    """Put the tensors of ``new`` into ``old``, keeping the identity of its modules."""
+    if isinstance(old, Node):
+        for name in plan_of(old).kinds:
+            old.__dict__[name] = _adopt(old.__dict__[name], new.__dict__[name])
+        return old
+    inner = entries(old)
+    if inner is None or not any(isinstance(item, Node) for _, item in inner):
+        return new
+    for name, item in inner:
+        new = with_item(new, name, _adopt(item, step_along(new, (name,))))
+    return new
+
+
+def _as_tensor(value: Any) -> slope.Tensor:
+    return value if isinstance(value, slope.Tensor) else slope.tensor(np.asarray(value))
+
+
+def _short(value: Any) -> str:
+    text = getattr(value, "__name__", None) or repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, slope.Tensor):
+        return repr(value.type)
+    inner = entries(value)
+    if inner is None:
+        return _short(value)
+    return f"{type(value).__name__}({', '.join(_shown(item) for _, item in inner)})"

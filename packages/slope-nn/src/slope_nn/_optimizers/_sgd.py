@@ -1,0 +1,85 @@
+"""Stochastic gradient descent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import slope
+from slope_nn._optimizers._base import Optimizer, hyperparameter
+
+
+class SGD(Optimizer):
+    r"""Gradient descent with momentum, by the formulas of ``torch.optim.SGD``.
+
+    For each parameter p with gradient g and velocity v (zero at the start)::
+
+        g <- g + weight_decay * p
+        v <- momentum * v + (1 - dampening) * g      (v <- g at the first step)
+        p <- p - lr * v                              (nesterov: p - lr * (g + momentum * v))
+
+    (I. Sutskever et al., "On the importance of initialization and momentum in deep learning", ICML
+    2013; the learning rate outside of the velocity, as in PyTorch.)
+
+    Args:
+        model: a module or any pytree of tensors.
+        lr: the learning rate; may be changed at any time (``optimizer.lr = 0.01``) and compiles
+            nothing.
+        momentum: 0 keeps no velocity.
+        weight_decay: the factor of the L2 penalty's gradient.
+        nesterov: look ahead along the velocity; needs momentum and no dampening.
+        dampening: how much of the gradient the velocity leaves out.
+
+    Example:
+        >>> optimizer = nn.SGD(model, lr=0.1, momentum=0.9)
+        >>> loss, gradients = slope.value_and_grad(loss_of)(model, images, labels)
+        >>> model, optimizer = optimizer(model, gradients)
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        lr: float | slope.Tensor,
+        momentum: float | slope.Tensor = 0.0,
+        weight_decay: float | slope.Tensor = 0.0,
+        nesterov: bool = False,
+        dampening: float | slope.Tensor = 0.0,
+    ) -> None:
+        self.lr = hyperparameter("SGD", "lr", lr, optional=False)
+        self.momentum = hyperparameter("SGD", "momentum", momentum)
+        self.weight_decay = hyperparameter("SGD", "weight_decay", weight_decay)
+        self.dampening = hyperparameter("SGD", "dampening", dampening)
+        self.nesterov = nesterov
+        if nesterov and (self.momentum is None or self.dampening is not None):
+            raise slope.errors.ArgumentError(
+                f"SGD: nesterov needs momentum > 0 and dampening = 0, "
+                f"not {momentum!r} and {dampening!r}."
+            )
+        # Only dampening treats the first step in another way than starting from zero does.
+        self.steps = None if self.momentum is None or self.dampening is None else 0
+        super().__init__(model)
+
+    def initial(self, parameter: slope.Tensor) -> Any:
+        return () if self.momentum is None else slope.zeros_like(parameter)
+
+    def update(
+        self, parameter: slope.Tensor, gradient: slope.Tensor, state: Any
+    ) -> tuple[Any, Any]:
+        if self.weight_decay is not None:
+            gradient = gradient + self.weight_decay * parameter
+        if self.momentum is None:
+            return parameter - self.lr * gradient, state
+        if isinstance(state, tuple):
+            raise slope.errors.ArgumentError(
+                "SGD: momentum was switched on after the optimizer was made without; "
+                "make a new one."
+            )
+        damped = gradient
+        if self.steps is not None:
+            damped = gradient * slope.where(self.steps == 0, 1.0, 1.0 - self.dampening)
+        velocity = self.momentum * state + damped
+        step = gradient + self.momentum * velocity if self.nesterov else velocity
+        return parameter - self.lr * step, velocity
+
+    def advance(self) -> None:
+        if self.steps is not None:
+            self.steps = self.steps + 1

@@ -116,9 +116,12 @@ def test_literals_keep_every_bit(backend: Backend):
     for dtype in (dtypes.float16, dtypes.bfloat16, F32, dtypes.float64):
         empty = TensorType((1,), dtype)
         x = aligned(np.zeros(1), dtype.numpy)
-        executable = compiled(
-            backend, lambda x: [ops.where(ops.eq(x, x), Splat(v, empty), x) for v in values], x
-        )
+        splats = [Splat(value, empty) for value in values]
+
+        def function(x: Any, splats: Any = splats) -> list[Any]:
+            return [ops.where(ops.eq(x, x), splat, x) for splat in splats]
+
+        executable = compiled(backend, function, x)
         outs = np.concatenate([backend.to_host(out) for out in executable(imported(backend, x))])
         with np.errstate(over="ignore"):
             wanted = np.array(values).astype(dtype.numpy)

@@ -63,8 +63,8 @@ def _lower(
     if rule is None:
         raise UnsupportedOperatorError(
             f"the iree backend has no lowering for operator {instr.op.name!r}, which has no "
-            f"expand. Give its class an expand, add a rule through the hook slope_lowerings(backend), or "
-            f"choose a backend that has one (SLOPE_BACKEND=numpy)."
+            f"expand. Give its class an expand, add a rule through the hook "
+            f"slope_lowerings(backend), or choose a backend that has one (SLOPE_BACKEND=numpy)."
         )
     operands = [_value(ctx, atom, values) for atom in instr.inputs]
     result = rule(ctx, *operands, **instr.params)

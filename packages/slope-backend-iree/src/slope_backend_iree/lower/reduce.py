@@ -9,8 +9,8 @@ import numpy as np
 from slope import dtypes
 from slope.extend import DType, TensorType
 
-from .context import Context, Rule, Value, is_half
-from .linear import pad, slice_
+from .context import Context, Rule, Value, is_half, listed
+from .linear import SIGNED
 
 Dims = Sequence[int]
 
@@ -61,8 +61,8 @@ def argmin(ctx: Context, x: Value, *, dim: int) -> Value:
 
 def _position(ctx: Context, x: Value, best: Value, dim: int) -> Value:
     # The smallest position among the elements equal to the best. A NaN is the best one where there
-    # is any, and equals nothing: then the NaNs are the hits. Two plain reductions, which IREE
-    # vectorises; one over pairs it does not.
+    # is any, and equals nothing: then the NaNs are the hits. Two plain reductions
+    # take IREE less than half the time of one over pairs.
     best = ctx.broadcast(best, x.shape, [each for each in range(len(x.shape)) if each != dim])
     hits = ctx.compare("EQ", x, best)
     if x.dtype.is_floating_point:
@@ -75,29 +75,27 @@ def _position(ctx: Context, x: Value, best: Value, dim: int) -> Value:
 
 
 def cumsum(ctx: Context, x: Value, *, dim: int, reverse: bool) -> Value:
-    # By doubling: after the k-th pass each element holds the sum of 2**k neighbours. (A windowed
-    # reduction, StableHLO's usual form, takes n additions an element on IREE, this takes log2(n).)
+    # IREE knows a windowed sum over all elements so far for a scan, and runs it in linear time.
     dtype = x.dtype
-    total = ctx.convert(x, dtypes.float32) if is_half(dtype) else x
-    length, rank = x.shape[dim], len(x.shape)
-
-    def along(value: int) -> list[int]:
-        return [value if each == dim else 0 for each in range(rank)]
-
-    distance = 1
-    while distance < length:
-        start, stop = [0] * rank, list(x.shape)
-        if reverse:
-            start[dim] = distance
-        else:
-            stop[dim] = length - distance
-        kept = slice_(ctx, total, start=start, stop=stop, step=[1] * rank)
-        low, high = (along(0), along(distance)) if reverse else (along(distance), along(0))
-        total = ctx.same(
-            "add", total, pad(ctx, kept, low=low, high=high, interior=along(0), value=0)
+    if dtype.kind == "u":  # which IREE 3.13 refuses here
+        return ctx.bitcast(
+            cumsum(ctx, ctx.bitcast(x, SIGNED[dtype]), dim=dim, reverse=reverse), dtype
         )
-        distance *= 2
-    return ctx.convert(total, dtype)
+    total = ctx.convert(x, dtypes.float32) if is_half(dtype) else x
+    length, ranks = x.shape[dim], range(len(x.shape))
+    window = ", ".join(str(length if each == dim else 1) for each in ranks)
+    edges = [0, length - 1] if reverse else [length - 1, 0]
+    padding = ", ".join(listed(edges if each == dim else [0, 0]) for each in ranks)
+    first = ctx.scalar(0, total.dtype)
+    result = ctx.emit(
+        f'"stablehlo.reduce_window"({total}, {first}) <{{window_dimensions = array<i64: {window}>, '
+        f"padding = dense<[{padding}]> : tensor<{len(ranks)}x2xi64>}}> "
+        f"({{ ^bb0(%a: {first.mlir}, %b: {first.mlir}): "
+        f"%s = stablehlo.add %a, %b : {first.mlir} stablehlo.return %s : {first.mlir} }}) "
+        f": ({total.mlir}, {first.mlir}) -> {total.mlir}",
+        total.type,
+    )
+    return ctx.convert(result, dtype)
 
 
 RULES: dict[str, Rule] = {

@@ -215,6 +215,12 @@ def test_inputs_are_never_written_to(backend):
     for _ in range(3):
         f(x)
     slope.jit(lambda x: x * 2)(source)
+    kept = slope.jit(lambda x: (x, x.reshape(6), x[:1]))(source)
+    source[:] = 7
+    np.testing.assert_array_equal(kept[0].numpy(), before)
+    np.testing.assert_array_equal(kept[1].numpy(), before.reshape(6))
+    np.testing.assert_array_equal(kept[2].numpy(), before[:1])
+    source[:] = before
     np.testing.assert_array_equal(x.numpy(), before)
     np.testing.assert_array_equal(source, before)
     with pytest.raises(ValueError, match="read-only"):

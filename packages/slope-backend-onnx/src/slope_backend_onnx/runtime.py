@@ -47,7 +47,7 @@ It is 10 us of matrix product or 100 us of elementwise work: less than what a se
 save there is what one more spinning pool costs everybody else.
 """
 
-_SPIN_MICROSECONDS = 50
+_SPIN_MICROSECONDS = 500
 """How long a pool's idle threads wait busily for more work.
 
 Long enough to bridge the gaps inside a program, so a training step is as fast as with the default

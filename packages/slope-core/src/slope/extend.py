@@ -5,6 +5,7 @@ Everything here is stable in the sense of :data:`API_VERSION`; nothing else belo
 
 from __future__ import annotations
 
+from slope import dtypes as dtypes
 from slope import ops as ops
 from slope.core.operator import Linear as Linear
 from slope.core.operator import Operator as Operator

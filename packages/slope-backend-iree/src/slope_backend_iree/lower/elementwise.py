@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from slope import dtypes
+from slope.extend import dtypes
 
 from .context import Context, Rule, Value, is_half
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from slope import dtypes
+from slope.extend import dtypes
 from slope.extend import DType
 
 from .context import Context, Rule, Value

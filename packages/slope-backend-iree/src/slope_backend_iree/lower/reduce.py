@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from slope import dtypes
+from slope.extend import dtypes
 from slope.extend import DType, TensorType
 
 from .context import Context, Rule, Value, is_half, listed

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-from slope import dtypes
+from slope.extend import dtypes
 from slope_backend_numpy.lower.elementwise import Rule
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from slope import dtypes
+from slope.extend import dtypes
 
 if TYPE_CHECKING:
     from slope_backend_numpy.context import Context, Value

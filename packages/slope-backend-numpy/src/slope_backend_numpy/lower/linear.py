@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from slope import dtypes
+from slope.extend import dtypes
 from slope_backend_numpy.lower.elementwise import Rule
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from slope import dtypes
+from slope.extend import dtypes
 from slope_backend_numpy.lower.elementwise import Rule
 from slope_backend_numpy.lower.linear import axes
 

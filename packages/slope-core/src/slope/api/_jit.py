@@ -175,11 +175,14 @@ class Jit:
         compiled = entry.compiled or self._compiled(entry, leaves)
         handles = _handles(entry.in_kinds, leaves, compiled)
         if not entry.draws:
-            return entry.results(compiled.run(handles), leaves)
-        scope = current_scope()
-        with scope.lock:
-            outs = compiled.run([*handles, scope.key.handle(compiled.backend)])
-            scope.key = outs.pop()
+            outs = compiled.run(handles)
+        else:
+            scope = current_scope()
+            with scope.lock:
+                outs = compiled.run([*handles, scope.key.handle(compiled.backend)])
+                scope.key = outs.pop()
+        if ARRAY in entry.in_kinds:
+            outs = _apart(outs, leaves)
         return entry.results(outs, leaves)
 
     def lower(self, *args: Any, **kwargs: Any) -> Lowered:
@@ -261,7 +264,7 @@ class Jit:
         for leaf in out_leaves:
             if not isinstance(leaf, Tensor):
                 plan.append((2, leaf))
-            elif id(leaf) in positions:
+            elif id(leaf) in positions and in_kinds[positions[id(leaf)]] != ARRAY:
                 plan.append((1, positions[id(leaf)]))
             else:
                 weak = leaf.weak and leaf.shape == ()
@@ -387,6 +390,18 @@ def _handles(kinds: Sequence[int], leaves: Sequence[Any], compiled: Compiled) ->
         elif kind == ARRAY:
             handles.append(backend.from_host(leaf, device))
     return handles
+
+
+def _apart(outs: Sequence[Tensor], leaves: Sequence[Any]) -> list[Tensor]:
+    """Results that share no memory with NumPy arrays of the caller, who may write to those."""
+    arrays = [leaf for leaf in leaves if isinstance(leaf, np.ndarray)]
+
+    def own(out: Tensor) -> Tensor:
+        if out.device is CPU and any(np.may_share_memory(out.host(), array) for array in arrays):
+            return Tensor(out.type, host=out.host().copy())
+        return out
+
+    return [own(out) for out in outs]
 
 
 def _int64(value: Any) -> int:

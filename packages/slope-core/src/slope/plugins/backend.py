@@ -29,8 +29,8 @@ class Executable:
             handles: one for each program input, as ``from_host`` made them or as an executable of the same backend returned them.
 
         Returns:
-            One fresh handle for each program output. A result may share memory with an input only where the input's handle
-            itself is returned; no input is ever written to.
+            One handle for each program output. It may be an input's handle, or share memory with one (a reshape may be
+            a view); no input and no earlier result is ever written to.
         """
         raise NotImplementedError
 

@@ -398,12 +398,13 @@ class CrossEntropyOfClasses(Operator):
         self, target: Tensor, weights: Tensor, total: Tensor, dim: int, smoothing: float
     ) -> Tensor:
         """``softmax(x)`` less the target distribution."""
-        on, off = splat_like(1.0, weights), splat_like(0.0, weights)
-        if smoothing:
-            even = smoothing / weights.shape[dim]
-            on, off = splat_like(1.0 - smoothing + even, weights), splat_like(even, weights)
         share = ops.div(weights, spread(total, weights, (dim,)))
-        return ops.sub(share, ops.where(at_class(target, weights, dim), on, off))
+        here = at_class(target, weights, dim)
+        if not smoothing:
+            return ops.sub(share, ops.cast(here, dtype=weights.dtype))
+        even = smoothing / weights.shape[dim]
+        on, off = splat_like(1.0 - smoothing + even, weights), splat_like(even, weights)
+        return ops.sub(share, ops.where(here, on, off))
 
     def batch(
         self,

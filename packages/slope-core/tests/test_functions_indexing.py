@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import slope.compile  # noqa: F401  fills the executor
-from slope import errors, functions as F
+from slope import errors
+from slope import functions as F
 from slope.core.program import evaluate, trace_program
 from slope.core.types import TensorType
 from slope.dtypes import int64
@@ -46,7 +47,11 @@ def test_reading(index):
     np.testing.assert_array_equal(actual.numpy(), X[key])
 
 
-@pytest.mark.parametrize(("index", "mode"), list(itertools.product(INDICES, ["set", "add", "mul", "min", "max"])), ids=named)
+@pytest.mark.parametrize(
+    ("index", "mode"),
+    list(itertools.product(INDICES, ["set", "add", "mul", "min", "max"])),
+    ids=named,
+)
 def test_writing(index, mode):
     key = np.asarray(index, int) if isinstance(index, list) else index
     value = np.random.default_rng(0).uniform(-50, 50, X[key].shape).astype(np.float32)
@@ -54,12 +59,16 @@ def test_writing(index, mode):
     if mode == "set":
         expected[key] = value
     else:
-        {"add": np.add, "mul": np.multiply, "min": np.minimum, "max": np.maximum}[mode].at(expected, key, value)
+        {"add": np.add, "mul": np.multiply, "min": np.minimum, "max": np.maximum}[mode].at(
+            expected, key, value
+        )
     actual = getattr(F.tensor(X).at[index], mode)(value)
     np.testing.assert_allclose(actual.numpy(), expected, rtol=1e-6)
 
 
-@pytest.mark.parametrize("index", [0, (slice(None), I), (I, slice(None, None, -2), 1), (slice(1, 3), E, J), N], ids=named)
+@pytest.mark.parametrize(
+    "index", [0, (slice(None), I), (I, slice(None, None, -2), 1), (slice(1, 3), E, J), N], ids=named
+)
 def test_traced_reading_its_gradient_and_batching(index):
     x = F.tensor(X)
     (out,), linear, _ = linearize_flat(lambda x: [x[index]], [x], [True])
@@ -77,7 +86,10 @@ def test_traced_reading_its_gradient_and_batching(index):
 
 
 def test_traced_indices():
-    program = trace_program(lambda i, x: [x[i], x[:, i], x[i, 1], x.at[i].set(0.0), F.narrow(x, 2, i, 2)], [TensorType((), int64), F.tensor(X).type]).check()
+    program = trace_program(
+        lambda i, x: [x[i], x[:, i], x[i, 1], x.at[i].set(0.0), F.narrow(x, 2, i, 2)],
+        [TensorType((), int64), F.tensor(X).type],
+    ).check()
     for i in (0, 2, -1):
         a, b, c, d, e = evaluate(program, [F.tensor(i), F.tensor(X)])
         np.testing.assert_array_equal(a.numpy(), X[i])
@@ -88,17 +100,26 @@ def test_traced_indices():
         np.testing.assert_array_equal(d.numpy(), expected)
         if i >= 0:
             np.testing.assert_array_equal(e.numpy(), X[:, :, i : i + 2])
-    np.testing.assert_array_equal(evaluate(program, [F.tensor(99), F.tensor(X)])[0].numpy(), X[-1])  # clamped
+    np.testing.assert_array_equal(
+        evaluate(program, [F.tensor(99), F.tensor(X)])[0].numpy(), X[-1]
+    )  # clamped
 
 
 def test_named_kinds():
     x = F.tensor(X)
     np.testing.assert_array_equal(F.index_select(x, 1, I).numpy(), X[:, I])
     index = np.argsort(-X, 1)
-    np.testing.assert_array_equal(F.take_along_dim(x, index, 1).numpy(), np.take_along_axis(X, index, 1))
-    np.testing.assert_array_equal(F.take_along_dim(x, index[:1, :2, :1], 1).numpy(), np.take_along_axis(X, index[:1, :2, :1], 1))
+    np.testing.assert_array_equal(
+        F.take_along_dim(x, index, 1).numpy(), np.take_along_axis(X, index, 1)
+    )
+    np.testing.assert_array_equal(
+        F.take_along_dim(x, index[:1, :2, :1], 1).numpy(),
+        np.take_along_axis(X, index[:1, :2, :1], 1),
+    )
     np.testing.assert_array_equal(F.take_along_dim(x, np.array([3, 1])).numpy(), [3, 1])
-    np.testing.assert_array_equal(F.gather(x, 2, index[:2, :3]).numpy(), np.take_along_axis(X[:2, :3], index[:2, :3], 2))
+    np.testing.assert_array_equal(
+        F.gather(x, 2, index[:2, :3]).numpy(), np.take_along_axis(X[:2, :3], index[:2, :3], 2)
+    )
     assert F.one_hot(F.tensor([0, 2, 5]), 3).tolist() == [[1, 0, 0], [0, 0, 1], [0, 0, 0]]
     np.testing.assert_array_equal(F.embedding(J % 3, X[:, :, 0]).numpy(), X[:, :, 0][J % 3])
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import slope.compile  # noqa: F401  fills the executor
-from slope import dtypes, errors, functions as F
+from slope import dtypes, errors
+from slope import functions as F
 from slope.core.program import ProgramTrace, evaluate, trace_program
 from slope.core.tensor import Tensor
 from slope.core.trace import current_trace
@@ -29,8 +30,14 @@ KEY = TensorType((2,), dtypes.uint32)
 def test_threefry_on_ints_is_the_published_function():
     # Known answers of Threefry-2x32 with 20 rounds, from the authors' Random123 distribution.
     assert generator.encrypted((0, 0), 0, 0) == (0x6B200159, 0x99BA4EFE)
-    assert generator.encrypted((0xFFFFFFFF,) * 2, 0xFFFFFFFF, 0xFFFFFFFF) == (0x1CB996FC, 0xBB002BE7)
-    assert generator.encrypted((0x13198A2E, 0x03707344), 0x243F6A88, 0x85A308D3) == (0xC4923A9C, 0x483DF7A0)
+    assert generator.encrypted((0xFFFFFFFF,) * 2, 0xFFFFFFFF, 0xFFFFFFFF) == (
+        0x1CB996FC,
+        0xBB002BE7,
+    )
+    assert generator.encrypted((0x13198A2E, 0x03707344), 0x243F6A88, 0x85A308D3) == (
+        0xC4923A9C,
+        0x483DF7A0,
+    )
 
 
 def test_keys():
@@ -99,7 +106,9 @@ def test_integers_and_flags():
     large = random.randint(random.key(0), (1000,), 0, 2**62).numpy()
     assert large.min() >= 0
     assert large.max() > 2**61
-    assert abs(random.bernoulli(random.key(1), 0.3, (20000,)).to("float32").mean().item() - 0.3) < 0.01
+    assert (
+        abs(random.bernoulli(random.key(1), 0.3, (20000,)).to("float32").mean().item() - 0.3) < 0.01
+    )
 
 
 def test_the_default_generator():
@@ -168,7 +177,9 @@ def batched(randomness):
         def __exit__(self, *error):
             return self.scope.__exit__(*error)
 
-    (a, b), dims = vmap_flat(lambda x: [x + F.rand(2), x + F.rand(2)], [F.zeros(3)], [0], 3, around=Around)
+    (a, b), dims = vmap_flat(
+        lambda x: [x + F.rand(2), x + F.rand(2)], [F.zeros(3)], [0], 3, around=Around
+    )
     return [np.moveaxis(each.numpy(), at, 0) for each, at in zip((a, b), dims, strict=True)]
 
 
@@ -186,14 +197,42 @@ def test_a_batch_scope_draws_differently_alike_or_not_at_all():
 BAD = {
     "seed": (lambda: random.key(1.5), errors.ArgumentError, "the seed must be an int, and is 1.5"),
     "seed tensor": (lambda: random.key(F.ones(2)), errors.ArgumentError, r"float32\[2\]"),
-    "manual": (lambda: F.manual_seed("a"), errors.ArgumentError, "the seed must be an int, and is 'a'"),
-    "key": (lambda: random.uniform(F.ones(2), 3), errors.ArgumentError, r"random.uniform: key must be uint32\[2\]"),
-    "dtype": (lambda: random.normal(random.key(0), 3, dtype="int64"), errors.DTypeError, "must be floating-point, and is int64"),
-    "bits": (lambda: random.bits(random.key(0), 3, dtype="int64"), errors.DTypeError, "uint8, uint16, uint32 or uint64"),
-    "empty range": (lambda: random.randint(random.key(0), (3,), 5, 5), errors.ArgumentError, "low=5 and high=5"),
-    "randint dtype": (lambda: random.randint(random.key(0), (3,), 0, 5, dtype="float32"), errors.DTypeError, "integer dtype"),
+    "manual": (
+        lambda: F.manual_seed("a"),
+        errors.ArgumentError,
+        "the seed must be an int, and is 'a'",
+    ),
+    "key": (
+        lambda: random.uniform(F.ones(2), 3),
+        errors.ArgumentError,
+        r"random.uniform: key must be uint32\[2\]",
+    ),
+    "dtype": (
+        lambda: random.normal(random.key(0), 3, dtype="int64"),
+        errors.DTypeError,
+        "must be floating-point, and is int64",
+    ),
+    "bits": (
+        lambda: random.bits(random.key(0), 3, dtype="int64"),
+        errors.DTypeError,
+        "uint8, uint16, uint32 or uint64",
+    ),
+    "empty range": (
+        lambda: random.randint(random.key(0), (3,), 5, 5),
+        errors.ArgumentError,
+        "low=5 and high=5",
+    ),
+    "randint dtype": (
+        lambda: random.randint(random.key(0), (3,), 0, 5, dtype="float32"),
+        errors.DTypeError,
+        "integer dtype",
+    ),
     "randint": (lambda: F.randint(5), errors.ArgumentError, r"\(high, size\)"),
-    "bernoulli": (lambda: random.bernoulli(random.key(0), F.ones(3), (2,)), errors.ShapeError, "do not broadcast"),
+    "bernoulli": (
+        lambda: random.bernoulli(random.key(0), F.ones(3), (2,)),
+        errors.ShapeError,
+        "do not broadcast",
+    ),
 }
 
 

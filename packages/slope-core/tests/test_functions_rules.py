@@ -11,8 +11,8 @@ from slope.core.operator import Linear
 from slope.core.program import ProgramTrace, trace_program
 from slope.core.tensor import Tensor
 from slope.core.trace import current_trace, use_trace
-from slope.dtypes import float32, float64, int64
 from slope.core.types import TensorType
+from slope.dtypes import float32, float64, int64
 from slope.functions import composites
 from slope.passes import optimize
 from slope.plugins.selection import use_backend
@@ -36,7 +36,9 @@ def _numpy_backend():
 
 
 def shifted(x, by):
-    return F.tensor(np.asarray(x + by))  # NumPy makes scalars, which are weak, of arrays of shape ()
+    return F.tensor(
+        np.asarray(x + by)
+    )  # NumPy makes scalars, which are weak, of arrays of shape ()
 
 
 def gradient_program(function, *types):
@@ -70,12 +72,18 @@ def test_derivatives(op, number, sample):
     tangent = np.random.default_rng(1).normal(size=x.shape)
     outs, tangents = jvp_flat(lambda x: [f(x)], [F.tensor(x)], [F.tensor(np.asarray(tangent))])
     step = 1e-6
-    numeric = (f(shifted(x, step * tangent)).numpy() - f(shifted(x, -step * tangent)).numpy()) / (2 * step)
+    numeric = (f(shifted(x, step * tangent)).numpy() - f(shifted(x, -step * tangent)).numpy()) / (
+        2 * step
+    )
     np.testing.assert_allclose(tangents[0].numpy(), numeric, rtol=1e-6, atol=1e-8)
     _, linear, _ = linearize_flat(lambda x: [f(x)], [F.tensor(x)], [True])
     cotangent = np.random.default_rng(2).normal(size=outs[0].shape)
-    (pulled,) = backward(linear, [Linear(TensorType(x.shape, float64))], [F.tensor(np.asarray(cotangent))])
-    np.testing.assert_allclose((pulled.numpy() * tangent).sum(), (tangents[0].numpy() * cotangent).sum(), rtol=1e-8)
+    (pulled,) = backward(
+        linear, [Linear(TensorType(x.shape, float64))], [F.tensor(np.asarray(cotangent))]
+    )
+    np.testing.assert_allclose(
+        (pulled.numpy() * tangent).sum(), (tangents[0].numpy() * cotangent).sum(), rtol=1e-8
+    )
 
     # second order: the tangent of the gradient
     def gradient(x):
@@ -83,24 +91,39 @@ def test_derivatives(op, number, sample):
         return backward(linear, [Linear(x.type)], [F.tensor(np.asarray(cotangent))])
 
     _, (second,) = jvp_flat(gradient, [F.tensor(x)], [F.tensor(np.asarray(tangent))])
-    numeric = (gradient(shifted(x, step * tangent))[0].numpy() - gradient(shifted(x, -step * tangent))[0].numpy()) / (2 * step)
-    np.testing.assert_allclose(np.zeros(x.shape) if second is None else second.numpy(), numeric, rtol=1e-5, atol=1e-7)
+    numeric = (
+        gradient(shifted(x, step * tangent))[0].numpy()
+        - gradient(shifted(x, -step * tangent))[0].numpy()
+    ) / (2 * step)
+    np.testing.assert_allclose(
+        np.zeros(x.shape) if second is None else second.numpy(), numeric, rtol=1e-5, atol=1e-7
+    )
 
 
 @pytest.mark.parametrize(("op", "number", "sample"), SAMPLES, ids=IDS)
 def test_batching_keeps_the_operator(op, number, sample):
-    loops = [op(*(F.tensor(np.roll(arg, k)) for arg in sample.args), **sample.params).numpy() for k in range(2)]
+    loops = [
+        op(*(F.tensor(np.roll(arg, k)) for arg in sample.args), **sample.params).numpy()
+        for k in range(2)
+    ]
     for place in range(sample.args[0].ndim + 1):
-        stacked = [F.tensor(np.stack([arg, np.roll(arg, 1)], min(place, arg.ndim))) for arg in sample.args]
+        stacked = [
+            F.tensor(np.stack([arg, np.roll(arg, 1)], min(place, arg.ndim))) for arg in sample.args
+        ]
         dims = [min(place, arg.ndim) for arg in sample.args]
-        program = trace_program(lambda *args: vmap_flat(lambda *xs: [op(*xs, **sample.params)], args, dims, 2)[0], [arg.type for arg in stacked])
+        program = trace_program(
+            lambda *args: vmap_flat(lambda *xs: [op(*xs, **sample.params)], args, dims, 2)[0],
+            [arg.type for arg in stacked],
+        )
         assert program.count(op.name) == 1
         (out,), (at,) = vmap_flat(lambda *xs: [op(*xs, **sample.params)], stacked, dims, 2)
         np.testing.assert_allclose(np.moveaxis(out.numpy(), at, 0), np.stack(loops), rtol=1e-6)
 
 
 def counts(program):
-    return {name: program.count(name) for name in sorted({instr.op.name for instr in program.instrs})}
+    return {
+        name: program.count(name) for name in sorted({instr.op.name for instr in program.instrs})
+    }
 
 
 X = TensorType((8, 4), float32)
@@ -125,7 +148,14 @@ def test_softmax_gradients_are_short():
     pulled = gradient_program(lambda x, w: (F.softmax(x, 1) * w).sum(), X, X)
     assert counts(pulled) == {"softmax": 1, "mul": 2, "sum": 1, "broadcast": 1, "sub": 1}
     pulled = gradient_program(lambda x, w: (F.log_softmax(x, 1) * w).sum(), X, X)
-    assert counts(pulled) == {"log_softmax": 1, "exp": 1, "mul": 1, "sum": 1, "broadcast": 1, "sub": 1}
+    assert counts(pulled) == {
+        "log_softmax": 1,
+        "exp": 1,
+        "mul": 1,
+        "sum": 1,
+        "broadcast": 1,
+        "sub": 1,
+    }
 
 
 def gradient_value(function, x):
@@ -141,7 +171,9 @@ def test_gradients_at_the_edges():
     assert gradient_value(lambda x: F.log_softmax(x, 0)[0], [1e30, -1e30]) == [0, 0]
     assert gradient_value(lambda x: F.cross_entropy(x, 1), [1e30, -1e30]) == [1, -1]
     assert gradient_value(lambda x: F.cross_entropy(x, 1), [-math.inf, 0.0]) == [0, 0]
-    assert gradient_value(lambda x: F.cross_entropy(x, F.tensor([0, 1]), ignore_index=1), [[0.0, 0.0], [0.0, 0.0]]) == [[-0.5, 0.5], [0, 0]]
+    assert gradient_value(
+        lambda x: F.cross_entropy(x, F.tensor([0, 1]), ignore_index=1), [[0.0, 0.0], [0.0, 0.0]]
+    ) == [[-0.5, 0.5], [0, 0]]
     assert gradient_value(lambda x: F.where(x > 0, F.log(x), 0).sum(), [-1.0, 2.0]) == [0, 0.5]
 
 
@@ -156,12 +188,21 @@ def test_gradients_of_functions_agree_with_differences():
     tangent = np.random.default_rng(1).normal(size=x.shape)
     for number, f in enumerate(cases):
         outs, (moved,) = jvp_flat(lambda x: [f(x)], [F.tensor(x)], [F.tensor(np.asarray(tangent))])
-        numeric = (f(F.tensor(x + 1e-6 * tangent)).numpy() - f(F.tensor(x - 1e-6 * tangent)).numpy()) / 2e-6
-        np.testing.assert_allclose(moved.numpy(), numeric, rtol=1e-5, atol=1e-7, err_msg=str(number))
+        numeric = (
+            f(F.tensor(x + 1e-6 * tangent)).numpy() - f(F.tensor(x - 1e-6 * tangent)).numpy()
+        ) / 2e-6
+        np.testing.assert_allclose(
+            moved.numpy(), numeric, rtol=1e-5, atol=1e-7, err_msg=str(number)
+        )
         _, linear, _ = linearize_flat(lambda x: [f(x)], [F.tensor(x)], [True])
         weights = np.random.default_rng(2).normal(size=outs[0].shape)
         (pulled,) = backward(linear, [Linear(F.tensor(x).type)], [F.tensor(weights)])
-        np.testing.assert_allclose((pulled.numpy() * tangent).sum(), (moved.numpy() * weights).sum(), rtol=1e-8, err_msg=str(number))
+        np.testing.assert_allclose(
+            (pulled.numpy() * tangent).sum(),
+            (moved.numpy() * weights).sum(),
+            rtol=1e-8,
+            err_msg=str(number),
+        )
 
 
 # --- while tracing
@@ -173,7 +214,12 @@ def traced(function, *types):
 
 def test_numbers_are_literals():
     assert counts(traced(lambda x: 2 * (x + 1) - F.zeros(4), X)) == {"add": 1, "mul": 1, "sub": 1}
-    assert counts(traced(lambda x: x + F.arange(4), X)) == {"add": 1, "broadcast": 1, "cast": 1, "iota": 1}
+    assert counts(traced(lambda x: x + F.arange(4), X)) == {
+        "add": 1,
+        "broadcast": 1,
+        "cast": 1,
+        "iota": 1,
+    }
     assert traced(lambda x: F.full((3,), 2.0), X).instrs == []
 
 
@@ -182,9 +228,15 @@ def test_broadcasting_uses_as_few_instructions_as_it_can():
     assert counts(traced(F.add, X, row)) == {"add": 1, "broadcast": 1}
     assert counts(traced(F.add, X, column)) == {"add": 1, "broadcast": 1, "reshape": 1}
     assert counts(traced(F.add, TensorType((1, 4), float32), row)) == {"add": 1, "reshape": 1}
-    assert counts(traced(lambda x, w: F.linear(x, w), X, TensorType((5, 4), float32))) == {"dot_general": 1}
-    assert counts(traced(F.matmul, TensorType((7, 8, 4), float32), TensorType((4, 5), float32))) == {"dot_general": 1}
-    assert counts(traced(F.matmul, TensorType((7, 8, 4), float32), TensorType((7, 4, 5), float32))) == {"dot_general": 1}
+    assert counts(traced(lambda x, w: F.linear(x, w), X, TensorType((5, 4), float32))) == {
+        "dot_general": 1
+    }
+    assert counts(
+        traced(F.matmul, TensorType((7, 8, 4), float32), TensorType((4, 5), float32))
+    ) == {"dot_general": 1}
+    assert counts(
+        traced(F.matmul, TensorType((7, 8, 4), float32), TensorType((7, 4, 5), float32))
+    ) == {"dot_general": 1}
 
 
 def weakly(function, *dtypes):

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import slope.compile  # noqa: F401  fills the executor
-from slope import dtypes, errors, functions as F
+from slope import dtypes, errors
+from slope import functions as F
 from slope.core.tensor import Tensor
 from slope.plugins.selection import use_backend
 
@@ -67,11 +68,55 @@ def test_promotion(dtype, other, expected):
 def test_dtypes_of_results():
     i, f, h, b = of("int32", 2, 3), of("float32", 2, 3), of("float16", 2, 3), of("bool", 2, 3)
     table = {
-        "int64": [i.sum(), b.sum(), i.prod(), i.cumsum(0), b.sum(0), f.argmax(), f.count_nonzero(), F.arange(3), F.tensor([1])],
-        "int32": [i + 1, i // 2, i % 2, i**2, -i, i.abs(), i.max(), i.floor(), i & 1, i << 1, i.int()],
-        "float32": [i / 2, b / 2, i.exp(), b.sin(), i**0.5, i + 0.5, f.mean(), i.mean(dtype="float32"), F.arange(0.5), F.tensor(1.0), F.zeros(2)],
+        "int64": [
+            i.sum(),
+            b.sum(),
+            i.prod(),
+            i.cumsum(0),
+            b.sum(0),
+            f.argmax(),
+            f.count_nonzero(),
+            F.arange(3),
+            F.tensor([1]),
+        ],
+        "int32": [
+            i + 1,
+            i // 2,
+            i % 2,
+            i**2,
+            -i,
+            i.abs(),
+            i.max(),
+            i.floor(),
+            i & 1,
+            i << 1,
+            i.int(),
+        ],
+        "float32": [
+            i / 2,
+            b / 2,
+            i.exp(),
+            b.sin(),
+            i**0.5,
+            i + 0.5,
+            f.mean(),
+            i.mean(dtype="float32"),
+            F.arange(0.5),
+            F.tensor(1.0),
+            F.zeros(2),
+        ],
         "float16": [h.mean(), h.sum(), h.var(), h + 1, h.softmax(1), h * f.sum()],
-        "bool": [i == 1, f < 2, i.any(), b & b, ~b, b + b, F.isnan(i), F.logical_not(f), F.tensor(True)],
+        "bool": [
+            i == 1,
+            f < 2,
+            i.any(),
+            b & b,
+            ~b,
+            b + b,
+            F.isnan(i),
+            F.logical_not(f),
+            F.tensor(True),
+        ],
     }
     for name, results in table.items():
         for number, result in enumerate(results):
@@ -85,7 +130,11 @@ def test_dtypes_of_results():
 @pytest.mark.parametrize("kind", ["float", "int"])
 def test_operators_and_their_reflections(name, kind):
     function = getattr(operator, name)
-    x = rng().uniform(0.5, 3, (2, 3)).astype(np.float32) if kind == "float" else rng().integers(1, 5, (2, 3))
+    x = (
+        rng().uniform(0.5, 3, (2, 3)).astype(np.float32)
+        if kind == "float"
+        else rng().integers(1, 5, (2, 3))
+    )
     number = 2.5 if kind == "float" else 3
     close(function(F.tensor(x), number), function(x, number))
     close(function(number, F.tensor(x)), function(number, x))
@@ -95,7 +144,7 @@ def test_operators_and_their_reflections(name, kind):
 
 def test_operators_of_other_kinds():
     x = F.tensor([1, -2, 3])
-    assert (2**x.abs()).tolist() == [2, 4, 8]
+    assert (2 ** x.abs()).tolist() == [2, 4, 8]
     assert divmod(x, 2)[0].tolist() == [0, -1, 1]
     assert divmod(7, F.tensor(2))[1].item() == 1
     assert (-x).tolist() == abs(x).mul(-x.sign()).tolist()
@@ -123,7 +172,9 @@ def test_powers():
     y = np.array([0.5, 2.0], np.float32)
     for exponent in (2, -2, 0.5, -0.5, 2.0, 1.7, 100):
         close(F.tensor(y) ** exponent, y**exponent)
-    with pytest.raises(errors.DTypeError, match=r"pow: int64\[6\] to the power -2.*x.to\(slope.float32\)"):
+    with pytest.raises(
+        errors.DTypeError, match=r"pow: int64\[6\] to the power -2.*x.to\(slope.float32\)"
+    ):
         F.tensor(x) ** -2
 
 
@@ -135,7 +186,10 @@ UNARY = """exp expm1 log log1p log2 log10 sqrt square sin cos tan sinh cosh tanh
 def test_unary(name):
     theirs, _, ours = name.partition(":")
     x = np.linspace(0.1, 0.95, 12, dtype=np.float32).reshape(3, 4)
-    close(getattr(F, {"negative": "neg"}.get(theirs, ours or theirs))(F.tensor(x)), getattr(np, theirs)(x))
+    close(
+        getattr(F, {"negative": "neg"}.get(theirs, ours or theirs))(F.tensor(x)),
+        getattr(np, theirs)(x),
+    )
 
 
 def test_inverse_and_other_functions():
@@ -166,7 +220,9 @@ def test_inverse_and_other_functions():
 # --- reductions
 
 
-@pytest.mark.parametrize("name", ["sum", "prod", "mean", "max:amax", "min:amin", "any", "all", "count_nonzero"])
+@pytest.mark.parametrize(
+    "name", ["sum", "prod", "mean", "max:amax", "min:amin", "any", "all", "count_nonzero"]
+)
 @pytest.mark.parametrize("dim", [None, 1, -1, (0, 2)])
 def test_reductions(name, dim):
     theirs, _, ours = name.partition(":")
@@ -174,7 +230,10 @@ def test_reductions(name, dim):
     expected = getattr(np, theirs)(x, axis=dim)
     close(getattr(F, ours or theirs)(F.tensor(x), dim), expected)
     if name != "count_nonzero":
-        close(getattr(F, ours or theirs)(F.tensor(x), dim, keepdim=True), getattr(np, theirs)(x, axis=dim, keepdims=True))
+        close(
+            getattr(F, ours or theirs)(F.tensor(x), dim, keepdim=True),
+            getattr(np, theirs)(x, axis=dim, keepdims=True),
+        )
 
 
 def test_other_reductions():
@@ -291,15 +350,21 @@ def test_matmul(a, b):
      ("...i->...", ((2, 3),)), ("ij,ij->ij", ((2, 3), (2, 3))), ("ij,k->i", ((2, 3), (4,)))],
 )  # fmt: skip
 def test_einsum(equation, shapes):
-    arrays = [rng(number).normal(size=shape).astype(np.float32) for number, shape in enumerate(shapes)]
+    arrays = [
+        rng(number).normal(size=shape).astype(np.float32) for number, shape in enumerate(shapes)
+    ]
     close(F.einsum(equation, *map(F.tensor, arrays)), np.einsum(equation, *arrays), atol=1e-5)
 
 
 def test_other_contractions():
-    x, w, b = (rng(n).normal(size=s).astype(np.float32) for n, s in enumerate([(5, 2, 3), (4, 3), (4,)]))
+    x, w, b = (
+        rng(n).normal(size=s).astype(np.float32) for n, s in enumerate([(5, 2, 3), (4, 3), (4,)])
+    )
     close(F.linear(x, w, b), x @ w.T + b)
     close(F.tensordot(x, w, ([2], [1])), np.tensordot(x, w, ([2], [1])))
-    close(F.tensordot(x, x.transpose(1, 2, 0), 2), np.tensordot(x, x.transpose(1, 2, 0), 2), atol=1e-5)
+    close(
+        F.tensordot(x, x.transpose(1, 2, 0), 2), np.tensordot(x, x.transpose(1, 2, 0), 2), atol=1e-5
+    )
     close(F.outer(b, b[:2]), np.outer(b, b[:2]))
     close(F.dot(b, b), b @ b)
     close(F.mv(w, w[0]), w @ w[0])
@@ -344,9 +409,17 @@ def test_losses():
     close(F.cross_entropy(x, target, ignore_index=2), rows[[0, 2]].mean())
     close(F.cross_entropy(x, np.array([0, -100, 1, -100]), ignore_index=-100), rows[[0, 2]].mean())
     close(F.cross_entropy(x[0], 1), -logp[0, 1])
-    close(F.cross_entropy(x.reshape(2, 3, 2), target.reshape(2, 2), reduction="none").sum(), F.cross_entropy(x.reshape(2, 3, 2).transpose(0, 2, 1).reshape(4, 3), target, reduction="sum").numpy())
+    close(
+        F.cross_entropy(x.reshape(2, 3, 2), target.reshape(2, 2), reduction="none").sum(),
+        F.cross_entropy(
+            x.reshape(2, 3, 2).transpose(0, 2, 1).reshape(4, 3), target, reduction="sum"
+        ).numpy(),
+    )
     close(F.mse_loss(x, x + 2), 4.0)
-    close(F.cross_entropy(F.tensor([[1e30, 0.0], [0.0, -1e30]]), F.tensor([1, 1]), reduction="none"), [1e30, 1e30])
+    close(
+        F.cross_entropy(F.tensor([[1e30, 0.0], [0.0, -1e30]]), F.tensor([1, 1]), reduction="none"),
+        [1e30, 1e30],
+    )
 
 
 # --- messages

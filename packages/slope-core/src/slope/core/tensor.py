@@ -22,7 +22,10 @@ from slope.dtypes import DType
 from slope.errors import ArgumentError, ConcretizationError, DeviceError, ShapeError
 
 if TYPE_CHECKING:
+    from slope.core.declared import Methods
     from slope.core.trace import Trace
+else:
+    Methods = object
 
 ALIGNMENT: Final = 64  # bytes; what IREE wants to import a host array without a copy
 
@@ -48,7 +51,7 @@ def aligned_empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray[An
     return raw[start : start + nbytes].view(dtype).reshape(shape)
 
 
-class Tensor:
+class Tensor(Methods):
     """An immutable array of numbers on a device; made by ``slope.tensor`` and by computing."""
 
     __slots__ = ("__weakref__", "_backend", "_handle", "_host", "_imports", "device", "type", "weak")
@@ -238,7 +241,7 @@ class Splat(Tensor):
 
     __slots__ = ("value",)
 
-    def __init__(self, value: bool | int | float, tensor_type: TensorType, device: Device = CPU) -> None:
+    def __init__(self, value: bool | float, tensor_type: TensorType, device: Device = CPU) -> None:
         super().__init__(tensor_type, device)
         self.value = value
 
@@ -249,7 +252,7 @@ class Splat(Tensor):
         return self._host
 
 
-def splat_scalar(value: bool | int | float, dtype: DType) -> Any:
+def splat_scalar(value: bool | float, dtype: DType) -> Any:
     """The NumPy scalar that a Python number is in ``dtype``; integers wrap around, floats overflow to inf."""
     if dtype.is_integer and isinstance(value, int):
         bits = dtype.bits

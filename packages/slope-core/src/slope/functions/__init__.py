@@ -98,9 +98,9 @@ from slope.functions.elementwise import isfinite as isfinite
 from slope.functions.elementwise import isinf as isinf
 from slope.functions.elementwise import isnan as isnan
 from slope.functions.elementwise import log as log
-from slope.functions.elementwise import log10 as log10
 from slope.functions.elementwise import log1p as log1p
 from slope.functions.elementwise import log2 as log2
+from slope.functions.elementwise import log10 as log10
 from slope.functions.elementwise import nan_to_num as nan_to_num
 from slope.functions.elementwise import neg as neg
 from slope.functions.elementwise import reciprocal as reciprocal
@@ -267,9 +267,9 @@ __all__ = [
     "linear",
     "linspace",
     "log",
-    "log10",
     "log1p",
     "log2",
+    "log10",
     "log_softmax",
     "logaddexp",
     "logical_and",

@@ -31,11 +31,11 @@ def scalar_of(value: object) -> Scalar | None:
     """The Python number that a value is, if it is one (or a NumPy scalar)."""
     kind = type(value)
     if kind is float or kind is int or kind is bool:
-        return value  # pyright: ignore[reportReturnType]  # narrowed by its type
+        return value  # pyright: ignore[reportReturnType]  # its type says so
     if isinstance(value, np.generic):
         if value.dtype.kind in "biuf":
             return value.item()
-        return float(value) if value.dtype == dtypes.bfloat16.numpy else None  # pyright: ignore[reportArgumentType]  # bfloat16 converts
+        return float(value) if value.dtype == dtypes.bfloat16.numpy else None
     if isinstance(value, (bool, int, float)):
         return value
     return None
@@ -56,7 +56,11 @@ def operand(value: object, function: str, argument: str) -> Operand:
         return number
     if isinstance(value, np.ndarray):
         return copied(value)
-    hint = "slope.tensor(...) makes a tensor of it" if isinstance(value, (list, tuple)) else "it takes tensors and numbers"
+    hint = (
+        "slope.tensor(...) makes a tensor of it"
+        if isinstance(value, (list, tuple))
+        else "it takes tensors and numbers"
+    )
     raise ArgumentError(f"{function}: {argument} is {_article(value)} ({value!r:.60}); {hint}.")
 
 
@@ -101,7 +105,9 @@ def scalar_kind(value: Scalar) -> str:
 def splat(value: Scalar, tensor_type: TensorType) -> Splat:
     """A number as a tensor; written as the dtype's kind of number."""
     kind = tensor_type.dtype.kind
-    return Splat(float(value) if kind == "f" else bool(value) if kind == "b" else int(value), tensor_type)
+    return Splat(
+        float(value) if kind == "f" else bool(value) if kind == "b" else int(value), tensor_type
+    )
 
 
 def splat_like(value: Scalar, x: Tensor) -> Splat:
@@ -230,7 +236,9 @@ def expand_to(x: Tensor, shape: Shape) -> Tensor:
     if isinstance(x, Splat):
         return Splat(x.value, x.type.with_shape(shape))
     new = len(shape) - x.ndim
-    kept = [at for at, length in enumerate(x.shape) if not _is_one(length) or _is_one(shape[at + new])]
+    kept = [
+        at for at, length in enumerate(x.shape) if not _is_one(length) or _is_one(shape[at + new])
+    ]
     if len(kept) == x.ndim and all(_is_one(length) for length in shape[:new]):
         return ops.reshape(x, shape=shape)
     if len(kept) != x.ndim:
@@ -249,7 +257,9 @@ def operands_of(function: str, dtype: DType | None, **values: object) -> list[Te
     """Operands promoted to one dtype (``dtype`` if given) and broadcast to one shape; none is weak any more."""
     given = [operand(value, function, argument) for argument, value in values.items()]
     dtype = dtype or result_dtype(function, given)
-    shape = broadcast_shapes(function, *[each.shape for each in given if isinstance(each, Tensor)] or [()])
+    shape = broadcast_shapes(
+        function, *[each.shape for each in given if isinstance(each, Tensor)] or [()]
+    )
     return [materialize(each, dtype, shape) for each in given]
 
 
@@ -259,7 +269,9 @@ def binary(function: str, x: object, y: object) -> tuple[Tensor, Tensor, bool]:
     weak = is_weak(a) and is_weak(b) and (isinstance(a, Tensor) or isinstance(b, Tensor))
     dtype = result_dtype(function, (a, b), wide=weak)
     if isinstance(a, Tensor):
-        shape = a.shape if not isinstance(b, Tensor) else broadcast_shapes(function, a.shape, b.shape)
+        shape = (
+            a.shape if not isinstance(b, Tensor) else broadcast_shapes(function, a.shape, b.shape)
+        )
     else:
         shape = b.shape if isinstance(b, Tensor) else ()
     return _plain(a, dtype, shape, weak), _plain(b, dtype, shape, weak), weak
@@ -289,7 +301,9 @@ def floating(x: object, function: str, argument: str = "x") -> Tensor:
 # --- dimensions
 
 
-def dim_of(dim: Any, ndim: int, function: str, argument: str = "dim", *, shape: Shape | None = None) -> int:
+def dim_of(
+    dim: Any, ndim: int, function: str, argument: str = "dim", *, shape: Shape | None = None
+) -> int:
     """A dimension's number, counted from the front.
 
     Raises:
@@ -303,7 +317,9 @@ def dim_of(dim: Any, ndim: int, function: str, argument: str = "dim", *, shape: 
     if not -ndim <= dim < ndim:
         of = f" of shape {shown(shape)}" if shape is not None else ""
         span = f"{-ndim} to {ndim - 1}" if ndim else "none: it has no dimensions"
-        raise ShapeError(f"{function}: {argument}={dim} is out of range for a tensor{of} of {ndim} dimensions ({span}).")
+        raise ShapeError(
+            f"{function}: {argument}={dim} is out of range for a tensor{of} of {ndim} dimensions ({span})."
+        )
     return dim + ndim if dim < 0 else dim
 
 
@@ -320,7 +336,9 @@ def dims_of(dim: Any, x: Tensor, function: str, argument: str = "dim") -> tuple[
         return (dim_of(dim, ndim, function, argument, shape=x.shape),)
     found = sorted(dim_of(each, ndim, function, argument, shape=x.shape) for each in dim)
     if len(set(found)) != len(found):
-        raise ShapeError(f"{function}: {argument}={tuple(dim)} names a dimension of a tensor of shape {shown(x.shape)} twice.")
+        raise ShapeError(
+            f"{function}: {argument}={tuple(dim)} names a dimension of a tensor of shape {shown(x.shape)} twice."
+        )
     return tuple(found)
 
 
@@ -332,7 +350,9 @@ def sizes_of(sizes: Sequence[Any], function: str, argument: str = "shape") -> Sh
     """
     if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)):
         sizes = sizes[0]
-    return tuple([length if type(length) is int else _length(length, function, argument) for length in sizes])
+    return tuple(
+        [length if type(length) is int else _length(length, function, argument) for length in sizes]
+    )
 
 
 def _length(length: Any, function: str, argument: str) -> Any:

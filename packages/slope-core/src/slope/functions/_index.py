@@ -59,7 +59,9 @@ def plan(index: Any, shape: Shape) -> Plan:
     flips: list[int] = []
     dropped: list[int] = []
     arrays: dict[int, Tensor] = {}
-    kinds: list[tuple[str, int]] = []  # what each entry leaves: new, slice, int or array, and its dimension
+    kinds: list[
+        tuple[str, int]
+    ] = []  # what each entry leaves: new, slice, int or array, and its dimension
     at = 0
     for entry in entries:
         if entry is None:
@@ -79,17 +81,36 @@ def plan(index: Any, shape: Shape) -> Plan:
             dropped.append(at)
             kinds.append(("int", at))
         at += 1
-    lengths = [(last - first + stride - 1) // stride for first, last, stride in zip(start, stop, step, strict=True)]
-    places = broadcast_shapes("indexing", *[each.shape for each in arrays.values()]) if arrays else ()
+    lengths = [
+        (last - first + stride - 1) // stride
+        for first, last, stride in zip(start, stop, step, strict=True)
+    ]
+    places = (
+        broadcast_shapes("indexing", *[each.shape for each in arrays.values()]) if arrays else ()
+    )
     result, front = _result(kinds, lengths, places, bool(arrays))
     return Plan(
-        tuple(start), tuple(stop), tuple(step), tuple(flips), tuple(dropped), arrays, places, result, front
+        tuple(start),
+        tuple(stop),
+        tuple(step),
+        tuple(flips),
+        tuple(dropped),
+        arrays,
+        places,
+        result,
+        front,
     )
 
 
-def _result(kinds: Sequence[tuple[str, int]], lengths: Sequence[Any], places: Shape, advanced: bool) -> tuple[Shape, bool]:
+def _result(
+    kinds: Sequence[tuple[str, int]], lengths: Sequence[Any], places: Shape, advanced: bool
+) -> tuple[Shape, bool]:
     """The shape of the result, and whether the advanced dimensions come first."""
-    among = [number for number, (kind, _) in enumerate(kinds) if kind == "array" or (kind == "int" and advanced)]
+    among = [
+        number
+        for number, (kind, _) in enumerate(kinds)
+        if kind == "array" or (kind == "int" and advanced)
+    ]
     front = bool(among) and among[-1] - among[0] + 1 != len(among)
     shape: list[Any] = list(places) if front else []
     done = front
@@ -114,7 +135,9 @@ def _complete(index: tuple[Any, ...], shape: Shape) -> list[Entry]:
     if dots > 1:
         raise IndexingError(f"an index may have one '...', and this one has {dots}.")
     if taken > len(shape):
-        raise IndexingError(f"{taken} indices are too many for a tensor of shape {shape}, which has {len(shape)} dimensions.")
+        raise IndexingError(
+            f"{taken} indices are too many for a tensor of shape {shape}, which has {len(shape)} dimensions."
+        )
     missing = [slice(None)] * (len(shape) - taken)
     if not dots:
         return entries + missing
@@ -127,14 +150,18 @@ def _entries(each: Any) -> list[Entry]:
     if each is None or each is Ellipsis or isinstance(each, slice):
         return [each]
     if isinstance(each, (bool, np.bool_)):
-        raise IndexingError(f"{each} is no index; a mask must have dimensions, and x[None] adds one.")
+        raise IndexingError(
+            f"{each} is no index; a mask must have dimensions, and x[None] adds one."
+        )
     if isinstance(each, (int, np.integer)):
         return [int(each)]
     if isinstance(each, (list, tuple)):
         if any(isinstance(item, Tensor) for item in each):
             from slope.functions.shapes import stack
 
-            each = stack([item if isinstance(item, Tensor) else copied(np.asarray(item)) for item in each])
+            each = stack(
+                [item if isinstance(item, Tensor) else copied(np.asarray(item)) for item in each]
+            )
         else:
             each = np.asarray(each) if len(each) else np.zeros(0, np.int64)
     if isinstance(each, Tensor):
@@ -143,8 +170,14 @@ def _entries(each: Any) -> list[Entry]:
         return [each if each.ndim else int(each)]
     if isinstance(each, np.ndarray) and each.dtype.kind == "b":
         return list(each.nonzero())
-    what = f"an array of {each.dtype}" if isinstance(each, np.ndarray) else f"a {type(each).__name__} ({each!r:.60})"
-    raise IndexingError(f"{what} is no index; indices are ints, slices, None, ..., and integer or bool tensors and arrays.")
+    what = (
+        f"an array of {each.dtype}"
+        if isinstance(each, np.ndarray)
+        else f"a {type(each).__name__} ({each!r:.60})"
+    )
+    raise IndexingError(
+        f"{what} is no index; indices are ints, slices, None, ..., and integer or bool tensors and arrays."
+    )
 
 
 def _tensor_entries(each: Tensor) -> list[Entry]:
@@ -164,7 +197,9 @@ def _tensor_entries(each: Tensor) -> list[Entry]:
 
 def _place(number: int, length: Any, at: int, shape: Shape) -> Any:
     if not isinstance(length, DimExpr) and not -length <= number < length:
-        raise IndexingError(f"index {number} is out of range for dimension {at} of length {length} (of a tensor of shape {shape}).")
+        raise IndexingError(
+            f"index {number} is out of range for dimension {at} of length {length} (of a tensor of shape {shape})."
+        )
     return length + number if number < 0 else number
 
 
@@ -181,7 +216,9 @@ def _slice(entry: slice, length: Any, at: int, shape: Shape) -> tuple[Any, Any, 
             try:
                 bound = bound.__index__()
             except AttributeError:
-                raise IndexingError(f"a slice bound must be an int or None, and is {bound!r:.60}.") from None
+                raise IndexingError(
+                    f"a slice bound must be an int or None, and is {bound!r:.60}."
+                ) from None
         bounds.append(bound)
     first, last, stride = bounds
     if stride == 0:
@@ -191,16 +228,22 @@ def _slice(entry: slice, length: Any, at: int, shape: Shape) -> tuple[Any, Any, 
     first, last, stride = slice(first, last, stride).indices(length)
     count = len(range(first, last, stride))
     if stride > 0:
-        return (first, first + (count - 1) * stride + 1, stride, False) if count else (0, 0, 1, False)
+        return (
+            (first, first + (count - 1) * stride + 1, stride, False) if count else (0, 0, 1, False)
+        )
     low = first + (count - 1) * stride
     return (low, first + 1, -stride, True) if count else (0, 0, 1, False)
 
 
-def _symbolic_slice(first: Any, last: Any, stride: Any, length: Any, shape: Shape) -> tuple[Any, Any, int, bool]:
+def _symbolic_slice(
+    first: Any, last: Any, stride: Any, length: Any, shape: Shape
+) -> tuple[Any, Any, int, bool]:
     if stride not in (None, 1):
         if stride == -1 and first is None and last is None:
             return 0, length, 1, True
-        raise IndexingError(f"a slice with step {stride} of a symbolic length, in shape {shape}, is not possible; give step 1 or ::-1.")
+        raise IndexingError(
+            f"a slice with step {stride} of a symbolic length, in shape {shape}, is not possible; give step 1 or ::-1."
+        )
     begin = 0 if first is None else _bound(first, length)
     end = length if last is None else _bound(last, length)
     return begin, end, 1, False
@@ -225,14 +268,18 @@ def _coordinates(entry: Any, length: Any, at: int, shape: Shape) -> Tensor:
     if places.dtype.kind == "u":
         return ops.cast(places, dtype=dtypes.int64)
     places = ops.cast(places, dtype=dtypes.int64)
-    total = Splat(length, places.type) if not isinstance(length, DimExpr) else _counted(length, places)
+    total = (
+        Splat(length, places.type) if not isinstance(length, DimExpr) else _counted(length, places)
+    )
     return ops.where(ops.lt(places, Splat(0, places.type)), ops.add(places, total), places)
 
 
 def _counted(length: Any, like: Tensor) -> Tensor:
     """A symbolic length as a tensor of ``like``'s shape."""
     one = ops.iota(shape=(length,), dim=0, dtype=dtypes.int64)
-    count = ops.sum_(ops.where(ops.ge(one, Splat(0, one.type)), Splat(1, one.type), Splat(0, one.type)), dim=(0,))
+    count = ops.sum_(
+        ops.where(ops.ge(one, Splat(0, one.type)), Splat(1, one.type), Splat(0, one.type)), dim=(0,)
+    )
     return expand_to(count, like.shape)
 
 

@@ -8,7 +8,15 @@ from slope import ops
 from slope.core.tensor import Tensor
 from slope.errors import ArgumentError, DTypeError, ShapeError
 from slope.functions import arithmetic, composites, reductions
-from slope.functions._base import TensorLike, as_tensor, dim_of, floating, result_dtype, splat_like, to_dtype
+from slope.functions._base import (
+    TensorLike,
+    as_tensor,
+    dim_of,
+    floating,
+    result_dtype,
+    splat_like,
+    to_dtype,
+)
 
 
 def relu(x: TensorLike) -> Tensor:
@@ -53,7 +61,9 @@ def softmax(x: TensorLike, dim: int) -> Tensor:
 def log_softmax(x: TensorLike, dim: int) -> Tensor:
     """``x - log(sum(exp(x)))`` along a dimension, without overflow."""
     given = floating(x, "log_softmax")
-    return composites.log_softmax(given, dim=dim_of(dim, given.ndim, "log_softmax", shape=given.shape))
+    return composites.log_softmax(
+        given, dim=dim_of(dim, given.ndim, "log_softmax", shape=given.shape)
+    )
 
 
 # --- losses
@@ -79,20 +89,26 @@ def mse_loss(x: TensorLike, target: TensorLike, reduction: str = "mean") -> Tens
     """
     a, b = as_tensor(x, "mse_loss", "x"), as_tensor(target, "mse_loss", "target")
     if a.shape != b.shape:
-        raise ShapeError(f"mse_loss: x is {a.type} and target is {b.type}; their shapes must be equal.")
+        raise ShapeError(
+            f"mse_loss: x is {a.type} and target is {b.type}; their shapes must be equal."
+        )
     return _reduced("mse_loss", ops.integer_pow(arithmetic.sub(a, b), exponent=2), reduction)
 
 
 def _class_dim(function: str, x: Tensor) -> int:
     if x.ndim == 0:
-        raise ShapeError(f"{function}: x must be [classes] or [batch, classes, ...], and is {x.type}.")
+        raise ShapeError(
+            f"{function}: x must be [classes] or [batch, classes, ...], and is {x.type}."
+        )
     return 0 if x.ndim == 1 else 1
 
 
 def _check_classes(function: str, x: Tensor, target: Tensor, dim: int) -> None:
     rows = (*x.shape[:dim], *x.shape[dim + 1 :])
     if target.shape != rows:
-        raise ShapeError(f"{function}: for x {x.type} the classes must have shape {rows}, and are {target.type}.")
+        raise ShapeError(
+            f"{function}: for x {x.type} the classes must have shape {rows}, and are {target.type}."
+        )
 
 
 def cross_entropy(
@@ -120,22 +136,39 @@ def cross_entropy(
     scores, goal = floating(x, "cross_entropy"), as_tensor(target, "cross_entropy", "target")
     dim = _class_dim("cross_entropy", scores)
     if not 0.0 <= label_smoothing <= 1.0:
-        raise ArgumentError(f"cross_entropy: label_smoothing={label_smoothing} must lie between 0 and 1.")
+        raise ArgumentError(
+            f"cross_entropy: label_smoothing={label_smoothing} must lie between 0 and 1."
+        )
     if goal.dtype.kind == "f":
         if ignore_index is not None:
-            raise ArgumentError(f"cross_entropy: ignore_index={ignore_index} needs classes, and target is {goal.type}.")
+            raise ArgumentError(
+                f"cross_entropy: ignore_index={ignore_index} needs classes, and target is {goal.type}."
+            )
         return _of_probabilities(scores, goal, dim, weight, reduction, label_smoothing)
     if not goal.dtype.is_integer:
-        raise DTypeError(f"cross_entropy: target must be integers (classes) or floats (probabilities), and is {goal.type}.")
+        raise DTypeError(
+            f"cross_entropy: target must be integers (classes) or floats (probabilities), and is {goal.type}."
+        )
     _check_classes("cross_entropy", scores, goal, dim)
     if weight is not None and label_smoothing:
-        raise ArgumentError("cross_entropy: weight with label_smoothing takes probabilities as target; use slope.one_hot(...).")
-    losses = composites.cross_entropy_of_classes(scores, goal, dim=dim, smoothing=float(label_smoothing))
+        raise ArgumentError(
+            "cross_entropy: weight with label_smoothing takes probabilities as target; use slope.one_hot(...)."
+        )
+    losses = composites.cross_entropy_of_classes(
+        scores, goal, dim=dim, smoothing=float(label_smoothing)
+    )
     return _weighted("cross_entropy", losses, goal, scores, dim, weight, ignore_index, reduction)
 
 
 def _weighted(
-    function: str, losses: Tensor, goal: Tensor, scores: Tensor, dim: int, weight: Any, ignore_index: int | None, reduction: str
+    function: str,
+    losses: Tensor,
+    goal: Tensor,
+    scores: Tensor,
+    dim: int,
+    weight: Any,
+    ignore_index: int | None,
+    reduction: str,
 ) -> Tensor:
     """Losses of rows, weighted by their class and reduced."""
     if weight is None and ignore_index is None:
@@ -144,19 +177,27 @@ def _weighted(
     if weight is not None:
         given = to_dtype(as_tensor(weight, function, "weight"), losses.dtype)
         if given.shape != (scores.shape[dim],):
-            raise ShapeError(f"{function}: weight must have shape ({scores.shape[dim]},), one for each class, and is {given.type}.")
+            raise ShapeError(
+                f"{function}: weight must have shape ({scores.shape[dim]},), one for each class, and is {given.type}."
+            )
         share = ops.gather(given, ops.reshape(goal, shape=(*goal.shape, 1)), axis=0, batch_dims=0)
     if ignore_index is not None:
         counts = ops.ne(goal, splat_like(ignore_index, goal))
         zero = splat_like(0.0, losses)
         share, losses = ops.where(counts, share, zero), ops.where(counts, losses, zero)
     total = reductions.sum(share) if reduction == "mean" else None
-    return _reduced(function, ops.mul(losses, share) if weight is not None else losses, reduction, total)
+    return _reduced(
+        function, ops.mul(losses, share) if weight is not None else losses, reduction, total
+    )
 
 
-def _of_probabilities(scores: Tensor, goal: Tensor, dim: int, weight: Any, reduction: str, smoothing: float) -> Tensor:
+def _of_probabilities(
+    scores: Tensor, goal: Tensor, dim: int, weight: Any, reduction: str, smoothing: float
+) -> Tensor:
     if goal.shape != scores.shape:
-        raise ShapeError(f"cross_entropy: probabilities must have the shape of x {scores.type}, and are {goal.type}.")
+        raise ShapeError(
+            f"cross_entropy: probabilities must have the shape of x {scores.type}, and are {goal.type}."
+        )
     dtype = result_dtype("cross_entropy", (scores, goal))
     scores, goal = to_dtype(scores, dtype), to_dtype(goal, dtype)
     if smoothing:
@@ -165,7 +206,9 @@ def _of_probabilities(scores: Tensor, goal: Tensor, dim: int, weight: Any, reduc
     if weight is not None:
         given = to_dtype(as_tensor(weight, "cross_entropy", "weight"), dtype)
         if given.shape != (scores.shape[dim],):
-            raise ShapeError(f"cross_entropy: weight must have shape ({scores.shape[dim]},), one for each class, and is {given.type}.")
+            raise ShapeError(
+                f"cross_entropy: weight must have shape ({scores.shape[dim]},), one for each class, and is {given.type}."
+            )
         goal = ops.mul(goal, ops.broadcast(given, shape=goal.shape, dims=(dim,)))
     losses = ops.neg(ops.sum_(ops.mul(goal, composites.log_softmax(scores, dim=dim)), dim=(dim,)))
     return _reduced("cross_entropy", losses, reduction)
@@ -185,4 +228,13 @@ def nll_loss(
         raise DTypeError(f"nll_loss: target must be integers (classes), and is {goal.type}.")
     _check_classes("nll_loss", given, goal, dim)
     chosen = ops.where(composites.at_class(goal, given, dim), given, splat_like(0.0, given))
-    return _weighted("nll_loss", ops.neg(ops.sum_(chosen, dim=(dim,))), goal, given, dim, weight, ignore_index, reduction)
+    return _weighted(
+        "nll_loss",
+        ops.neg(ops.sum_(chosen, dim=(dim,))),
+        goal,
+        given,
+        dim,
+        weight,
+        ignore_index,
+        reduction,
+    )

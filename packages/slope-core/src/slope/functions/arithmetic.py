@@ -13,13 +13,13 @@ from slope.functions._base import (
     TensorLike,
     as_tensor,
     binary,
+    broadcast_shapes,
     expand_to,
+    materialize,
     operand,
     operands_of,
     result_dtype,
     splat_like,
-    broadcast_shapes,
-    materialize,
     to_dtype,
     weakly,
 )
@@ -56,7 +56,9 @@ def sub(x: TensorLike, y: TensorLike) -> Tensor:
         return ops.sub(x, y)
     a, b, weak = binary("sub", x, y)
     if a.dtype is dtypes.bool_:
-        raise DTypeError(f"sub: both operands are bool ({a.type}); use slope.logical_xor, or cast one with x.to(slope.int64).")
+        raise DTypeError(
+            f"sub: both operands are bool ({a.type}); use slope.logical_xor, or cast one with x.to(slope.int64)."
+        )
     return weakly(ops.sub(a, b), weak)
 
 
@@ -108,7 +110,7 @@ def fmod(x: TensorLike, y: TensorLike) -> Tensor:
 _MAX_EXPONENT = 64
 
 
-def pow(x: TensorLike, y: TensorLike) -> Tensor:  # noqa: A001  # PyTorch's name
+def pow(x: TensorLike, y: TensorLike) -> Tensor:  # PyTorch's name
     """``x ** y``.
 
     A Python int as exponent multiplies repeatedly, ``0.5`` takes the square root. Integers to integer tensors wrap around;
@@ -126,11 +128,13 @@ def pow(x: TensorLike, y: TensorLike) -> Tensor:  # noqa: A001  # PyTorch's name
     if a.dtype.kind == "f":
         return weakly(ops.pow_(a, b), weak)
     if a.dtype is dtypes.bool_:
-        raise DTypeError(f"pow: both operands are bool ({a.type}); cast one with x.to(slope.int64).")
+        raise DTypeError(
+            f"pow: both operands are bool ({a.type}); cast one with x.to(slope.int64)."
+        )
     return weakly(_whole_power(a, b), weak)
 
 
-def _known_power(x: Tensor, exponent: bool | int | float) -> Tensor | None:
+def _known_power(x: Tensor, exponent: bool | float) -> Tensor | None:
     if isinstance(exponent, int) and exponent < 0 and x.dtype.kind != "f":
         raise DTypeError(
             f"pow: {x.type} to the power {exponent}: integers have no negative powers; cast the base first, "
@@ -160,7 +164,9 @@ def _whole_power(x: Tensor, y: Tensor) -> Tensor:
     even = ops.eq(ops.bitwise_and(y, one), zero)
     limit = ops.where(ops.eq(x, one), one, zero)
     if x.dtype.kind == "i":
-        limit = ops.where(ops.eq(x, splat_like(-1, x)), ops.where(even, one, splat_like(-1, x)), limit)
+        limit = ops.where(
+            ops.eq(x, splat_like(-1, x)), ops.where(even, one, splat_like(-1, x)), limit
+        )
     return ops.where(beyond, limit, result)
 
 
@@ -287,7 +293,9 @@ def bitwise_left_shift(x: TensorLike, y: TensorLike) -> Tensor:
 def bitwise_right_shift(x: TensorLike, y: TensorLike) -> Tensor:
     """``x >> y``: the sign comes in for signed integers, zeros for unsigned ones."""
     a, b = operands_of("bitwise_right_shift", None, x=x, y=y)
-    return ops.shift_right_arithmetic(a, b) if a.dtype.kind == "i" else ops.shift_right_logical(a, b)
+    return (
+        ops.shift_right_arithmetic(a, b) if a.dtype.kind == "i" else ops.shift_right_logical(a, b)
+    )
 
 
 # --- extremes and choices
@@ -315,14 +323,22 @@ def where(condition: TensorLike, x: TensorLike, y: TensorLike) -> Tensor:
     """
     test = as_tensor(condition, "where", "condition")
     if test.dtype is not dtypes.bool_:
-        raise DTypeError(f"where: the condition must be bool, and is {test.type}; write for instance condition != 0.")
+        raise DTypeError(
+            f"where: the condition must be bool, and is {test.type}; write for instance condition != 0."
+        )
     a, b = operand(x, "where", "x"), operand(y, "where", "y")
     dtype = result_dtype("where", (a, b))
-    shape = broadcast_shapes("where", test.shape, *[each.shape for each in (a, b) if isinstance(each, Tensor)])
-    return ops.where(expand_to(test, shape), materialize(a, dtype, shape), materialize(b, dtype, shape))
+    shape = broadcast_shapes(
+        "where", test.shape, *[each.shape for each in (a, b) if isinstance(each, Tensor)]
+    )
+    return ops.where(
+        expand_to(test, shape), materialize(a, dtype, shape), materialize(b, dtype, shape)
+    )
 
 
-def clamp(x: TensorLike, min: TensorLike | None = None, max: TensorLike | None = None) -> Tensor:  # noqa: A002  # PyTorch's names
+def clamp(
+    x: TensorLike, min: TensorLike | None = None, max: TensorLike | None = None
+) -> Tensor:  # PyTorch's names
     """``x`` limited to ``[min, max]``; NaN stays. Where ``min > max`` the result is ``max``."""
     result = as_tensor(x, "clamp", "x")
     if min is not None:
@@ -341,7 +357,11 @@ def atan2(y: TensorLike, x: TensorLike) -> Tensor:
     """The angle of the point ``(y, x)`` in radians, from -pi to pi."""
     given = operand(y, "atan2", "y"), operand(x, "atan2", "x")
     dtype = result_dtype("atan2", given)
-    return ops.atan2(*operands_of("atan2", dtype if dtype.kind == "f" else dtypes.float32, y=given[0], x=given[1]))
+    return ops.atan2(
+        *operands_of(
+            "atan2", dtype if dtype.kind == "f" else dtypes.float32, y=given[0], x=given[1]
+        )
+    )
 
 
 def logaddexp(x: TensorLike, y: TensorLike) -> Tensor:
@@ -351,5 +371,3 @@ def logaddexp(x: TensorLike, y: TensorLike) -> Tensor:
     top = ops.stop_gradient(ops.maximum(a, b))
     top = ops.where(ops.isfinite(top), top, splat_like(0.0, top))
     return ops.add(ops.log(ops.add(ops.exp(ops.sub(a, top)), ops.exp(ops.sub(b, top)))), top)
-
-

@@ -53,12 +53,21 @@ class LeakyRelu(Elementwise):
     def infer(self, *xs: TensorType, negative_slope: float = 0.01) -> TensorType:
         return super().infer(*xs)
 
-    def push(self, i: int, tangent: Tensor, out: Tensor, *xs: Tensor, negative_slope: float = 0.01) -> Tensor:
+    def push(
+        self, i: int, tangent: Tensor, out: Tensor, *xs: Tensor, negative_slope: float = 0.01
+    ) -> Tensor:
         (x,) = xs
-        return ops.mul(tangent, ops.where(ops.gt(x, splat_like(0.0, x)), splat_like(1.0, x), splat_like(negative_slope, x)))
+        return ops.mul(
+            tangent,
+            ops.where(
+                ops.gt(x, splat_like(0.0, x)), splat_like(1.0, x), splat_like(negative_slope, x)
+            ),
+        )
 
     def expand(self, x: Any, *, negative_slope: float = 0.01) -> Any:
-        return ops.where(ops.gt(x, splat_like(0.0, x)), x, ops.mul(x, splat_like(negative_slope, x)))
+        return ops.where(
+            ops.gt(x, splat_like(0.0, x)), x, ops.mul(x, splat_like(negative_slope, x))
+        )
 
     def samples(self) -> Iterator[Sample]:
         yield Sample((draws(2, 3),), {"negative_slope": 0.01})
@@ -94,7 +103,9 @@ class Gelu(Elementwise):
     def infer(self, *xs: TensorType, approximate: str = "none") -> TensorType:
         return super().infer(*xs)
 
-    def push(self, i: int, tangent: Tensor, out: Tensor, *xs: Tensor, approximate: str = "none") -> Tensor:
+    def push(
+        self, i: int, tangent: Tensor, out: Tensor, *xs: Tensor, approximate: str = "none"
+    ) -> Tensor:
         (x,) = xs
         gate = self._gate(x, approximate)
         if approximate == "none":
@@ -121,7 +132,11 @@ class Gelu(Elementwise):
     def samples(self) -> Iterator[Sample]:
         for approximate in ("none", "tanh"):
             yield Sample((draws(2, 3),), {"approximate": approximate})
-            yield Sample((np.array([0, 10, -10, 1e4, -1e4], np.float32),), {"approximate": approximate}, False)
+            yield Sample(
+                (np.array([0, 10, -10, 1e4, -1e4], np.float32),),
+                {"approximate": approximate},
+                False,
+            )
 
 
 class Softplus(Elementwise):
@@ -147,15 +162,19 @@ class _Along(Operator):
         require_dim(self, x, dim)
         return x
 
-    def batch(self, size: Any, args: Sequence[Tensor], dims: Sequence[int | None], *, dim: int) -> tuple[Any, Any]:
-        (at,) = dims
+    def batch(
+        self, size: Any, args: Sequence[Tensor], in_dims: Sequence[int | None], *, dim: int
+    ) -> tuple[Any, Any]:
+        (at,) = in_dims
         assert at is not None
         return self(args[0], dim=dim if dim < at else dim + 1), at
 
     def samples(self) -> Iterator[Sample]:
         yield Sample((draws(2, 3, 4),), {"dim": 1})
         yield Sample((draws(5),), {"dim": 0})
-        yield Sample((np.array([[1e30, -1e30, 0], [-np.inf, 0, 1]], np.float32),), {"dim": 1}, False)
+        yield Sample(
+            (np.array([[1e30, -1e30, 0], [-np.inf, 0, 1]], np.float32),), {"dim": 1}, False
+        )
 
 
 def _spread_sum(x: Tensor, dim: int) -> Tensor:
@@ -185,13 +204,17 @@ class Softmax(_Along):
         out = softmax(x, dim=dim)
         if tangent is None:
             return out, None
-        return out, self.pullback((out,), tangent, dim=dim)[0]  # the matrix diag(p) - p p' is symmetric
+        return out, self.pullback((out,), tangent, dim=dim)[
+            0
+        ]  # the matrix diag(p) - p p' is symmetric
 
     def vjp(self, *primals: Any, dim: int) -> Any:
         out = softmax(primals[0], dim=dim)
         return out, (out,)
 
-    def pullback(self, residuals: tuple[Any, ...], cotangent: Any, *, dim: int) -> Sequence[Tangent]:
+    def pullback(
+        self, residuals: tuple[Any, ...], cotangent: Any, *, dim: int
+    ) -> Sequence[Tangent]:
         (out,) = residuals
         weighted = ops.mul(cotangent, out)
         return (ops.sub(weighted, ops.mul(out, _spread_sum(weighted, dim))),)
@@ -221,7 +244,9 @@ class LogSoftmax(_Along):
         out = log_softmax(primals[0], dim=dim)
         return out, (out,)
 
-    def pullback(self, residuals: tuple[Any, ...], cotangent: Any, *, dim: int) -> Sequence[Tangent]:
+    def pullback(
+        self, residuals: tuple[Any, ...], cotangent: Any, *, dim: int
+    ) -> Sequence[Tangent]:
         (out,) = residuals
         return (ops.sub(cotangent, ops.mul(ops.exp(out), _spread_sum(cotangent, dim))),)
 
@@ -244,7 +269,9 @@ class LogSumExp(Reduction):
         top = ops.where(ops.isfinite(top), top, splat_like(0.0, top))
         return ops.add(ops.log(ops.sum_(ops.exp(ops.sub(x, spread(top, x, dim))), dim=dim)), top)
 
-    def jvp(self, primals: Sequence[Any], tangents: Sequence[Tangent], *, dim: tuple[int, ...]) -> Any:
+    def jvp(
+        self, primals: Sequence[Any], tangents: Sequence[Tangent], *, dim: tuple[int, ...]
+    ) -> Any:
         (x,), (tangent,) = primals, tangents
         out = logsumexp(x, dim=dim)
         if tangent is None:
@@ -255,7 +282,11 @@ class LogSumExp(Reduction):
     def samples(self) -> Iterator[Sample]:
         yield from super().samples()
         low = -np.inf
-        yield Sample((np.array([[1e30, -1e30, 0], [low, 0, 1], [low, low, low]], np.float32),), {"dim": (1,)}, False)
+        yield Sample(
+            (np.array([[1e30, -1e30, 0], [low, 0, 1], [low, low, low]], np.float32),),
+            {"dim": (1,)},
+            False,
+        )
 
 
 class L2Norm(Reduction):
@@ -272,7 +303,9 @@ class L2Norm(Reduction):
     def expand(self, x: Any, *, dim: tuple[int, ...]) -> Any:
         return ops.sqrt(ops.sum_(ops.mul(x, x), dim=dim))
 
-    def jvp(self, primals: Sequence[Any], tangents: Sequence[Tangent], *, dim: tuple[int, ...]) -> Any:
+    def jvp(
+        self, primals: Sequence[Any], tangents: Sequence[Tangent], *, dim: tuple[int, ...]
+    ) -> Any:
         (x,), (tangent,) = primals, tangents
         out = l2_norm(x, dim=dim)
         if tangent is None:
@@ -298,65 +331,102 @@ class CrossEntropyOfClasses(Operator):
 
     name = "cross_entropy_of_classes"
 
-    def infer(self, x: TensorType, target: TensorType, *, dim: int, smoothing: float = 0.0) -> TensorType:
+    def infer(
+        self, x: TensorType, target: TensorType, *, dim: int, smoothing: float = 0.0
+    ) -> TensorType:
         require_kind(self, x, "f")
         require_dim(self, x, dim)
         if not target.dtype.is_integer:
             raise DTypeError(f"{self.name} takes classes of an integer dtype, and got {target}.")
         rows = (*x.shape[:dim], *x.shape[dim + 1 :])
         if target.shape != rows:
-            raise ShapeError(f"{self.name}: for scores {x} with the classes along dim={dim}, the classes must be {target.with_shape(rows)}, and are {target}.")
+            raise ShapeError(
+                f"{self.name}: for scores {x} with the classes along dim={dim}, the classes must be {target.with_shape(rows)}, and are {target}."
+            )
         return x.with_shape(rows)
 
     def expand(self, x: Any, target: Any, *, dim: int, smoothing: float = 0.0) -> Any:
         return self._forward(x, target, dim, smoothing)[0]
 
-    def _forward(self, x: Tensor, target: Tensor, dim: int, smoothing: float) -> tuple[Tensor, Tensor, Tensor]:
+    def _forward(
+        self, x: Tensor, target: Tensor, dim: int, smoothing: float
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """The losses, and the weights ``exp(x - max)`` with their sums."""
         shifted = _shifted(x, dim)
         weights = ops.exp(shifted)
         total = ops.sum_(weights, dim=(dim,))
         true = _picked(shifted, target, dim)
         if smoothing:
-            even = ops.div(ops.sum_(shifted, dim=(dim,)), ops.sum_(splat_like(1.0, shifted), dim=(dim,)))
-            true = ops.add(ops.mul(splat_like(1.0 - smoothing, true), true), ops.mul(splat_like(smoothing, true), even))
+            even = ops.div(
+                ops.sum_(shifted, dim=(dim,)), ops.sum_(splat_like(1.0, shifted), dim=(dim,))
+            )
+            true = ops.add(
+                ops.mul(splat_like(1.0 - smoothing, true), true),
+                ops.mul(splat_like(smoothing, true), even),
+            )
         return ops.sub(ops.log(total), true), weights, total
 
-    def jvp(self, primals: Sequence[Any], tangents: Sequence[Tangent], *, dim: int, smoothing: float = 0.0) -> Any:
+    def jvp(
+        self,
+        primals: Sequence[Any],
+        tangents: Sequence[Tangent],
+        *,
+        dim: int,
+        smoothing: float = 0.0,
+    ) -> Any:
         x, target = primals
         out, weights, total = self._forward(x, target, dim, smoothing)
         if tangents[0] is None:
             return out, None
-        return out, ops.sum_(ops.mul(tangents[0], self._slope(target, weights, total, dim, smoothing)), dim=(dim,))
+        return out, ops.sum_(
+            ops.mul(tangents[0], self._slope(target, weights, total, dim, smoothing)), dim=(dim,)
+        )
 
     def vjp(self, *primals: Any, dim: int, smoothing: float = 0.0) -> Any:
         x, target = primals
         out, weights, total = self._forward(x, target, dim, smoothing)
         return out, (target, weights, total)
 
-    def pullback(self, residuals: tuple[Any, ...], cotangent: Any, *, dim: int, smoothing: float = 0.0) -> Sequence[Tangent]:
+    def pullback(
+        self, residuals: tuple[Any, ...], cotangent: Any, *, dim: int, smoothing: float = 0.0
+    ) -> Sequence[Tangent]:
         target, weights, total = residuals
         slope = self._slope(target, weights, total, dim, smoothing)
         return ops.mul(slope, spread(cotangent, weights, (dim,))), None
 
-    def _slope(self, target: Tensor, weights: Tensor, total: Tensor, dim: int, smoothing: float) -> Tensor:
+    def _slope(
+        self, target: Tensor, weights: Tensor, total: Tensor, dim: int, smoothing: float
+    ) -> Tensor:
         """``softmax(x)`` less the target distribution."""
-        on, off = splat_like(1.0, weights), splat_like(0.0, weights)
-        if smoothing:
-            even = smoothing / weights.shape[dim]
-            on, off = splat_like(1.0 - smoothing + even, weights), splat_like(even, weights)
         share = ops.div(weights, spread(total, weights, (dim,)))
-        return ops.sub(share, ops.where(at_class(target, weights, dim), on, off))
+        here = at_class(target, weights, dim)
+        if not smoothing:
+            return ops.sub(share, ops.cast(here, dtype=weights.dtype))
+        even = smoothing / weights.shape[dim]
+        on, off = splat_like(1.0 - smoothing + even, weights), splat_like(even, weights)
+        return ops.sub(share, ops.where(here, on, off))
 
-    def batch(self, size: Any, args: Sequence[Tensor], dims: Sequence[int | None], *, dim: int, smoothing: float = 0.0) -> tuple[Any, Any]:
-        x, target = (batched_at(arg, at, size, 0) for arg, at in zip(args, dims, strict=True))
+    def batch(
+        self,
+        size: Any,
+        args: Sequence[Tensor],
+        in_dims: Sequence[int | None],
+        *,
+        dim: int,
+        smoothing: float = 0.0,
+    ) -> tuple[Any, Any]:
+        x, target = (batched_at(arg, at, size, 0) for arg, at in zip(args, in_dims, strict=True))
         return cross_entropy_of_classes(x, target, dim=dim + 1, smoothing=smoothing), 0
 
     def samples(self) -> Iterator[Sample]:
         yield Sample((draws(4, 3), np.array([0, 2, 1, 1])), {"dim": 1, "smoothing": 0.0})
         yield Sample((draws(2, 3, 2), np.array([[0, 2], [1, 1]])), {"dim": 1, "smoothing": 0.1})
         yield Sample((draws(3), np.array(2, np.int32)), {"dim": 0, "smoothing": 0.0})
-        yield Sample((np.array([[1e30, -1e30, 0], [-np.inf, 0, 1]], np.float32), np.array([1, 2])), {"dim": 1, "smoothing": 0.0}, False)
+        yield Sample(
+            (np.array([[1e30, -1e30, 0], [-np.inf, 0, 1]], np.float32), np.array([1, 2])),
+            {"dim": 1, "smoothing": 0.0},
+            False,
+        )
 
 
 def at_class(target: Tensor, like: Tensor, dim: int) -> Tensor:

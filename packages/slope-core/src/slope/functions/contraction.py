@@ -20,7 +20,9 @@ from slope.functions.shapes import diagonal, movedim
 Labels = tuple[Any, ...]
 
 
-def _pair(function: str, x: TensorLike, y: TensorLike, names: tuple[str, str] = ("x", "y")) -> tuple[Tensor, Tensor]:
+def _pair(
+    function: str, x: TensorLike, y: TensorLike, names: tuple[str, str] = ("x", "y")
+) -> tuple[Tensor, Tensor]:
     a, b = as_tensor(x, function, names[0]), as_tensor(y, function, names[1])
     if a.dtype is not b.dtype:
         dtype = result_dtype(function, (a, b))
@@ -41,7 +43,11 @@ def contract(x: Tensor, of_x: Labels, y: Tensor, of_y: Labels, out: Labels) -> T
         contract=(_places(of_x, over), _places(of_y, over)),
         batch=(_places(of_x, along), _places(of_y, along)),
     )
-    made = [*along, *(label for label in of_x if label not in shared), *(label for label in of_y if label not in shared)]
+    made = [
+        *along,
+        *(label for label in of_x if label not in shared),
+        *(label for label in of_y if label not in shared),
+    ]
     order = tuple(made.index(label) for label in out)
     return result if order == tuple(range(len(order))) else ops.permute(result, dims=order)
 
@@ -55,7 +61,9 @@ def _summed(x: Tensor, labels: Labels, other: Labels, out: Labels) -> tuple[Tens
     alone = tuple(at for at, label in enumerate(labels) if label not in other and label not in out)
     if not alone:
         return x, labels
-    return ops.sum_(x, dim=alone), tuple(label for at, label in enumerate(labels) if at not in alone)
+    return ops.sum_(x, dim=alone), tuple(
+        label for at, label in enumerate(labels) if at not in alone
+    )
 
 
 def _is_one(length: Any) -> bool:
@@ -72,7 +80,9 @@ def matmul(x: TensorLike, y: TensorLike) -> Tensor:
     """
     a, b = _pair("matmul", x, y)
     if a.ndim == 0 or b.ndim == 0:
-        raise ShapeError(f"matmul: takes tensors of at least 1 dimension, and got {a.type} and {b.type}; use * for a number.")
+        raise ShapeError(
+            f"matmul: takes tensors of at least 1 dimension, and got {a.type} and {b.type}; use * for a number."
+        )
     inner_b = b.shape[-2] if b.ndim > 1 else b.shape[0]
     if a.shape[-1] != inner_b:
         raise ShapeError(
@@ -87,16 +97,24 @@ def matmul(x: TensorLike, y: TensorLike) -> Tensor:
     for label in set(batch_a) & set(batch_b):
         first, second = a.shape[batch_a.index(label)], b.shape[batch_b.index(label)]
         if first != second:
-            raise ShapeError(f"matmul: the leading dimensions of {a.type} and {b.type} do not broadcast: {first} and {second}.")
+            raise ShapeError(
+                f"matmul: the leading dimensions of {a.type} and {b.type} do not broadcast: {first} and {second}."
+            )
     leads = sorted({*batch_a, *batch_b})
     out = (*leads, *(label for label in ("n", "m") if label in of_a or label in of_b))
     return contract(a, (*batch_a, *of_a), b, (*batch_b, *of_b), out)
 
 
-def _batch_labels(x: Tensor, lead: Sequence[Any], other: Sequence[Any], matrix: int) -> tuple[Tensor, Labels]:
+def _batch_labels(
+    x: Tensor, lead: Sequence[Any], other: Sequence[Any], matrix: int
+) -> tuple[Tensor, Labels]:
     """Labels (negative places) of the leading dimensions; those that are 1 here and not there are dropped."""
     places = range(-len(lead), 0)
-    dropped = [place for place in places if _is_one(lead[place]) and -place <= len(other) and not _is_one(other[place])]
+    dropped = [
+        place
+        for place in places
+        if _is_one(lead[place]) and -place <= len(other) and not _is_one(other[place])
+    ]
     if dropped:
         kept = tuple(lead[place] for place in places if place not in dropped)
         x = ops.reshape(x, shape=(*kept, *x.shape[x.ndim - matrix :]))
@@ -105,7 +123,9 @@ def _batch_labels(x: Tensor, lead: Sequence[Any], other: Sequence[Any], matrix: 
 
 def _of_rank(function: str, x: Tensor, ndim: int, argument: str) -> None:
     if x.ndim != ndim:
-        raise ShapeError(f"{function}: {argument} must have {ndim} dimensions, and is {x.type}; matmul takes any.")
+        raise ShapeError(
+            f"{function}: {argument} must have {ndim} dimensions, and is {x.type}; matmul takes any."
+        )
 
 
 def dot(x: TensorLike, y: TensorLike) -> Tensor:
@@ -131,7 +151,9 @@ def bmm(x: TensorLike, y: TensorLike) -> Tensor:
     """
     a, b = _pair("bmm", x, y)
     if a.ndim == b.ndim == 3 and a.shape[0] != b.shape[0]:
-        raise ShapeError(f"bmm: {a.type} and {b.type} hold different numbers of matrices; matmul broadcasts.")
+        raise ShapeError(
+            f"bmm: {a.type} and {b.type} hold different numbers of matrices; matmul broadcasts."
+        )
     return _ranked("bmm", a, b, 3, 3)
 
 
@@ -140,7 +162,9 @@ def _ranked(function: str, x: TensorLike, y: TensorLike, of_x: int, of_y: int) -
     _of_rank(function, a, of_x, "x")
     _of_rank(function, b, of_y, "y")
     if a.shape[-1] != b.shape[-2 if of_y > 1 else 0]:
-        raise ShapeError(f"{function}: {a.type} and {b.type} do not fit: the summed dimensions must be of equal length.")
+        raise ShapeError(
+            f"{function}: {a.type} and {b.type} do not fit: the summed dimensions must be of equal length."
+        )
     return matmul(a, b)
 
 
@@ -169,7 +193,9 @@ def linear(x: TensorLike, weight: TensorLike, bias: TensorLike | None = None) ->
     a, b = _pair("linear", x, weight, ("x", "weight"))
     _of_rank("linear", b, 2, "weight")
     if a.ndim == 0 or a.shape[-1] != b.shape[1]:
-        raise ShapeError(f"linear: x is {a.type}, and a weight {b.type} needs a last dimension of length {b.shape[1]}.")
+        raise ShapeError(
+            f"linear: x is {a.type}, and a weight {b.type} needs a last dimension of length {b.shape[1]}."
+        )
     out = ops.dot_general(a, b, contract=((a.ndim - 1,), (1,)), batch=((), ()))
     return out if bias is None else add(out, bias)
 
@@ -188,8 +214,12 @@ def tensordot(x: TensorLike, y: TensorLike, dims: int | Sequence[Sequence[int]] 
     else:
         of_a = [dim_of(dim, a.ndim, "tensordot", "dims[0]", shape=a.shape) for dim in dims[0]]
         of_b = [dim_of(dim, b.ndim, "tensordot", "dims[1]", shape=b.shape) for dim in dims[1]]
-    if len(of_a) != len(of_b) or any(a.shape[p] != b.shape[q] for p, q in zip(of_a, of_b, strict=True)):
-        raise ShapeError(f"tensordot: dims={dims} pairs dimensions of different lengths of {a.type} and {b.type}.")
+    if len(of_a) != len(of_b) or any(
+        a.shape[p] != b.shape[q] for p, q in zip(of_a, of_b, strict=True)
+    ):
+        raise ShapeError(
+            f"tensordot: dims={dims} pairs dimensions of different lengths of {a.type} and {b.type}."
+        )
     return ops.dot_general(a, b, contract=(tuple(of_a), tuple(of_b)), batch=((), ()))
 
 
@@ -210,14 +240,18 @@ def einsum(equation: str, *operands: TensorLike) -> Tensor:
         raise ArgumentError(f"einsum: {equation!r} has no operands.")
     dtype = result_dtype("einsum", given)
     terms, out = _parsed(equation, [x.ndim for x in given])
-    pairs = [_traced(to_dtype(x, dtype), term, equation) for x, term in zip(given, terms, strict=True)]
+    pairs = [
+        _traced(to_dtype(x, dtype), term, equation) for x, term in zip(given, terms, strict=True)
+    ]
     _check_lengths(equation, pairs)
     x, labels = pairs[0]
     for number, (y, of_y) in enumerate(pairs[1:], 1):
         later = {label for _, term in pairs[number + 1 :] for label in term} | set(out)
         x, labels, y, of_y = _aligned(x, labels, y, of_y)
         union = (*labels, *(label for label in of_y if label not in labels))
-        kept = out if number == len(pairs) - 1 else tuple(label for label in union if label in later)
+        kept = (
+            out if number == len(pairs) - 1 else tuple(label for label in union if label in later)
+        )
         x, labels = contract(x, labels, y, of_y, kept), kept
     return _finished(x, labels, out)
 
@@ -232,7 +266,9 @@ def _parsed(equation: str, ranks: Sequence[int]) -> tuple[list[Labels], Labels]:
     left, arrow, right = equation.replace(" ", "").partition("->")
     terms = left.split(",")
     if len(terms) != len(ranks):
-        raise ArgumentError(f"einsum: {equation!r} names {len(terms)} operands, and got {len(ranks)}.")
+        raise ArgumentError(
+            f"einsum: {equation!r} names {len(terms)} operands, and got {len(ranks)}."
+        )
     found = [_labels(equation, term, ndim) for term, ndim in zip(terms, ranks, strict=True)]
     dots = sorted({label for term in found for label in term if isinstance(label, int)})
     if arrow:
@@ -243,7 +279,9 @@ def _parsed(equation: str, ranks: Sequence[int]) -> tuple[list[Labels], Labels]:
         out = (*dots, *sorted(label for label in set(every) if every.count(label) == 1))
     known = {label for term in found for label in term}
     if len(set(out)) != len(out) or any(label not in known for label in out):
-        raise ArgumentError(f"einsum: the result of {equation!r} repeats a letter, or has one that no operand has.")
+        raise ArgumentError(
+            f"einsum: the result of {equation!r} repeats a letter, or has one that no operand has."
+        )
     return found, out
 
 
@@ -253,7 +291,9 @@ def _labels(equation: str, term: str, ndim: int) -> Labels:
         raise ArgumentError(f"einsum: {equation!r} may hold letters, commas, '...' and one '->'.")
     free = ndim - len(head) - len(tail)
     if free < 0 or (free and not ellipsis):
-        raise ShapeError(f"einsum: {term!r} in {equation!r} does not name the dimensions of an operand of {ndim} dimensions.")
+        raise ShapeError(
+            f"einsum: {term!r} in {equation!r} does not name the dimensions of an operand of {ndim} dimensions."
+        )
     return (*head, *range(-free, 0), *tail)
 
 
@@ -264,7 +304,9 @@ def _traced(x: Tensor, labels: Labels, equation: str) -> tuple[Tensor, Labels]:
             first = labels.index(label)
             second = labels.index(label, first + 1)
             if x.shape[first] != x.shape[second]:
-                raise ShapeError(f"einsum: {label!r} in {equation!r} has the lengths {x.shape[first]} and {x.shape[second]}.")
+                raise ShapeError(
+                    f"einsum: {label!r} in {equation!r} has the lengths {x.shape[first]} and {x.shape[second]}."
+                )
             x = movedim(diagonal(x, 0, first, second), -1, first)
             labels = (*labels[:second], *labels[second + 1 :])
     return x, labels
@@ -279,21 +321,31 @@ def _check_lengths(equation: str, pairs: Sequence[tuple[Tensor, Labels]]) -> Non
                 lengths[label] = length
             elif not _is_one(length) and known != length:
                 name = "'...'" if isinstance(label, int) else repr(label)
-                raise ShapeError(f"einsum: {name} in {equation!r} has the lengths {known} and {length}.")
+                raise ShapeError(
+                    f"einsum: {name} in {equation!r} has the lengths {known} and {length}."
+                )
 
 
-def _aligned(x: Tensor, of_x: Labels, y: Tensor, of_y: Labels) -> tuple[Tensor, Labels, Tensor, Labels]:
+def _aligned(
+    x: Tensor, of_x: Labels, y: Tensor, of_y: Labels
+) -> tuple[Tensor, Labels, Tensor, Labels]:
     """Drop dimensions of length 1 that broadcast against the other operand."""
     x2, of_x2 = _without_ones(x, of_x, y, of_y)
     y2, of_y2 = _without_ones(y, of_y, x, of_x)
     return x2, of_x2, y2, of_y2
 
 
-def _without_ones(x: Tensor, labels: Labels, other: Tensor, of_other: Labels) -> tuple[Tensor, Labels]:
+def _without_ones(
+    x: Tensor, labels: Labels, other: Tensor, of_other: Labels
+) -> tuple[Tensor, Labels]:
     kept = [
         at
         for at, label in enumerate(labels)
-        if not (_is_one(x.shape[at]) and label in of_other and not _is_one(other.shape[of_other.index(label)]))
+        if not (
+            _is_one(x.shape[at])
+            and label in of_other
+            and not _is_one(other.shape[of_other.index(label)])
+        )
     ]
     if len(kept) == x.ndim:
         return x, labels

@@ -7,7 +7,6 @@ literal of the program, and ``arange`` and ``eye`` count with ``iota``.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +22,6 @@ from slope.errors import ArgumentError, ShapeError
 from slope.functions._base import (
     Scalar,
     TensorLike,
-    as_tensor as _as_tensor,
     copied,
     scalar_kind,
     scalar_of,
@@ -31,6 +29,9 @@ from slope.functions._base import (
     splat,
     strong,
     to_dtype,
+)
+from slope.functions._base import (
+    as_tensor as _as_tensor,
 )
 from slope.functions._devices import placed
 
@@ -73,7 +74,9 @@ def _from_data(data: Any, wanted: DType | None) -> Tensor:
             return copied(np.from_dlpack(data), wanted)
         if hasattr(data, "__array__"):
             return copied(np.asarray(data), wanted)
-        raise ArgumentError(f"tensor: data is a {type(data).__name__} ({data!r:.60}); give numbers, lists of them, or arrays.")
+        raise ArgumentError(
+            f"tensor: data is a {type(data).__name__} ({data!r:.60}); give numbers, lists of them, or arrays."
+        )
     try:
         array = np.asarray(data)
     except (ValueError, OverflowError) as error:
@@ -86,11 +89,15 @@ def _from_data(data: Any, wanted: DType | None) -> Tensor:
 
 
 def _holds_arrays(data: Any) -> bool:
-    return isinstance(data, np.ndarray) or (isinstance(data, (list, tuple)) and any(map(_holds_arrays, data)))
+    return isinstance(data, np.ndarray) or (
+        isinstance(data, (list, tuple)) and any(map(_holds_arrays, data))
+    )
 
 
 def _holds_tensors(data: Any) -> bool:
-    return isinstance(data, Tensor) or (isinstance(data, (list, tuple)) and any(map(_holds_tensors, data)))
+    return isinstance(data, Tensor) or (
+        isinstance(data, (list, tuple)) and any(map(_holds_tensors, data))
+    )
 
 
 def _stacked(data: Any) -> Tensor:
@@ -101,9 +108,15 @@ def _stacked(data: Any) -> Tensor:
     return _as_tensor(data, "tensor", "data")
 
 
-def as_tensor(data: Any, dtype: DTypeLike | None = None, device: Device | str | None = None) -> Tensor:
+def as_tensor(
+    data: Any, dtype: DTypeLike | None = None, device: Device | str | None = None
+) -> Tensor:
     """The tensor itself where it has the dtype and device already, else as :func:`tensor`."""
-    if isinstance(data, Tensor) and (dtype is None or as_dtype(dtype) is data.dtype) and device is None:
+    if (
+        isinstance(data, Tensor)
+        and (dtype is None or as_dtype(dtype) is data.dtype)
+        and device is None
+    ):
         return data
     return tensor(data, dtype, device)
 
@@ -118,7 +131,9 @@ def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
         DTypeError: slope has no such dtype.
     """
     if not isinstance(array, np.ndarray):
-        raise ArgumentError(f"from_numpy: array is a {type(array).__name__}; slope.tensor(...) takes lists and numbers.")
+        raise ArgumentError(
+            f"from_numpy: array is a {type(array).__name__}; slope.tensor(...) takes lists and numbers."
+        )
     if not array.flags.c_contiguous or not array.dtype.isnative:
         return copied(array)
     return Tensor(type_of_array(array), host=array)
@@ -133,7 +148,9 @@ def from_dlpack(source: Any) -> Tensor:
     try:
         array = np.from_dlpack(source)
     except (AttributeError, TypeError, BufferError, RuntimeError) as error:
-        raise ArgumentError(f"from_dlpack: cannot take {type(source).__name__} over: {error}.") from None
+        raise ArgumentError(
+            f"from_dlpack: cannot take {type(source).__name__} over: {error}."
+        ) from None
     return from_numpy(array)
 
 
@@ -156,7 +173,9 @@ def full(
     """
     if fill_value is None:
         if len(size) != 2:
-            raise ArgumentError(f"full: takes a shape and a number, as in full((2, 3), 7), and got {size!r:.80}.")
+            raise ArgumentError(
+                f"full: takes a shape and a number, as in full((2, 3), 7), and got {size!r:.80}."
+            )
         size, fill_value = (size[0],), size[1]
     shape = sizes_of(size, "full")
     wanted = None if dtype is None else as_dtype(dtype)
@@ -169,7 +188,9 @@ def full(
     return filled(number, shape, wanted or dtypes.default_dtype(scalar_kind(number)), device)
 
 
-def filled(number: Scalar, shape: Shape, dtype: DType, device: Device | str | None = None) -> Tensor:
+def filled(
+    number: Scalar, shape: Shape, dtype: DType, device: Device | str | None = None
+) -> Tensor:
     """One number everywhere: a literal while tracing, else a host array."""
     for length in shape:
         if type(length) is int and length < 0:
@@ -184,16 +205,22 @@ def filled(number: Scalar, shape: Shape, dtype: DType, device: Device | str | No
 def _static(shape: Shape) -> tuple[int, ...]:
     if not is_static(shape):
         text = ", ".join(map(dim_str, shape))
-        raise ShapeError(f"a tensor of the symbolic shape ({text}) has no elements outside of a traced function; give ints.")
+        raise ShapeError(
+            f"a tensor of the symbolic shape ({text}) has no elements outside of a traced function; give ints."
+        )
     return shape
 
 
-def zeros(*size: Any, dtype: DTypeLike = dtypes.float32, device: Device | str | None = None) -> Tensor:
+def zeros(
+    *size: Any, dtype: DTypeLike = dtypes.float32, device: Device | str | None = None
+) -> Tensor:
     """Zeros of a shape, given as ints or as one sequence."""
     return filled(0, sizes_of(size, "zeros", "size"), as_dtype(dtype), device)
 
 
-def ones(*size: Any, dtype: DTypeLike = dtypes.float32, device: Device | str | None = None) -> Tensor:
+def ones(
+    *size: Any, dtype: DTypeLike = dtypes.float32, device: Device | str | None = None
+) -> Tensor:
     """Ones of a shape, given as ints or as one sequence."""
     return filled(1, sizes_of(size, "ones", "size"), as_dtype(dtype), device)
 
@@ -218,7 +245,9 @@ def full_like(x: TensorLike, fill_value: Scalar, dtype: DTypeLike | None = None)
 
 def _like(function: str, x: TensorLike, number: Scalar, dtype: DTypeLike | None) -> Tensor:
     given = _as_tensor(x, function, "x")
-    return filled(number, given.shape, given.dtype if dtype is None else as_dtype(dtype), given.device)
+    return filled(
+        number, given.shape, given.dtype if dtype is None else as_dtype(dtype), given.device
+    )
 
 
 # --- counting
@@ -243,18 +272,29 @@ def arange(
         start, end = 0, start
     symbolic = not is_static((start, end))  # pyright: ignore[reportArgumentType]  # lengths may be symbolic
     if not symbolic:
-        start, end, step = (_number("arange", name, value) for name, value in (("start", start), ("end", end), ("step", step)))
+        start, end, step = (
+            _number("arange", name, value)
+            for name, value in (("start", start), ("end", end), ("step", step))
+        )
     numbers = (start, end, step)
-    wanted = as_dtype(dtype) if dtype is not None else dtypes.float32 if any(isinstance(n, float) for n in numbers) else dtypes.int64
+    wanted = (
+        as_dtype(dtype)
+        if dtype is not None
+        else dtypes.float32
+        if any(isinstance(n, float) for n in numbers)
+        else dtypes.int64
+    )
     if symbolic:
         return _scaled(ops.iota(shape=(end - start,), dim=0, dtype=wanted), start, 1)
     if step == 0 or (end - start) * step < 0:
         raise ArgumentError(f"arange: step={step} does not lead from {start} to {end}.")
-    count = math.ceil((end - start) / step) if any(isinstance(n, float) for n in numbers) else -((start - end) // step)
+    count = math.ceil((end - start) / step)
     if current_trace() is not EVAL:
         return _scaled(ops.iota(shape=(count,), dim=0, dtype=wanted), start, step)
     host = aligned_empty((count,), wanted.numpy)
-    host[...] = np.arange(count).astype(wanted.numpy) * splat_scalar(step, wanted) + splat_scalar(start, wanted)
+    host[...] = np.arange(count).astype(wanted.numpy) * splat_scalar(step, wanted) + splat_scalar(
+        start, wanted
+    )
     return placed(Tensor(TensorType((count,), wanted), host=host), device)
 
 
@@ -272,7 +312,12 @@ def _number(function: str, name: str, value: Any) -> Scalar:
 
 
 def linspace(
-    start: Scalar, end: Scalar, steps: int, *, dtype: DTypeLike = dtypes.float32, device: Device | str | None = None
+    start: Scalar,
+    end: Scalar,
+    steps: int,
+    *,
+    dtype: DTypeLike = dtypes.float32,
+    device: Device | str | None = None,
 ) -> Tensor:
     """``steps`` evenly spaced numbers from ``start`` to ``end``, both exact.
 
@@ -286,11 +331,21 @@ def linspace(
     step = (last - first) / (steps - 1) if steps > 1 else 0.0
     places = np.arange(steps)
     # Counted from the nearer end, so that both ends are exact (as PyTorch does).
-    values = np.where(places < steps // 2, first + step * places, last - step * (steps - 1 - places)) if steps > 1 else np.full(steps, first)
+    values = (
+        np.where(places < steps // 2, first + step * places, last - step * (steps - 1 - places))
+        if steps > 1
+        else np.full(steps, first)
+    )
     return placed(copied(values, wanted), device)
 
 
-def eye(n: int, m: int | None = None, *, dtype: DTypeLike = dtypes.float32, device: Device | str | None = None) -> Tensor:
+def eye(
+    n: int,
+    m: int | None = None,
+    *,
+    dtype: DTypeLike = dtypes.float32,
+    device: Device | str | None = None,
+) -> Tensor:
     """Ones on the diagonal of an ``n`` by ``m`` matrix, zeros elsewhere; ``m`` is ``n`` by default."""
     shape = sizes_of((n, n if m is None else m), "eye", "n")
     wanted = as_dtype(dtype)
@@ -300,5 +355,3 @@ def eye(n: int, m: int | None = None, *, dtype: DTypeLike = dtypes.float32, devi
     host = aligned_empty(_static(shape), wanted.numpy)
     host[...] = np.eye(*shape)
     return placed(Tensor(TensorType(shape, wanted), host=host), device)
-
-

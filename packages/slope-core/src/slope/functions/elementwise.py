@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import math
 
+import ml_dtypes
+
 from slope import dtypes, ops
 from slope.core.operator import Operator
 from slope.core.tensor import Splat, Tensor
 from slope.dtypes import DType, DTypeLike, as_dtype
 from slope.errors import DTypeError
-from slope.functions._base import TensorLike, as_tensor, floating, splat_like, strong, to_dtype, weakly
+from slope.functions._base import (
+    TensorLike,
+    as_tensor,
+    floating,
+    splat_like,
+    strong,
+    to_dtype,
+    weakly,
+)
 
 
 def neg(x: TensorLike) -> Tensor:
@@ -21,7 +31,7 @@ def neg(x: TensorLike) -> Tensor:
     return _signed(ops.neg, "neg", x)
 
 
-def abs(x: TensorLike) -> Tensor:  # noqa: A001  # PyTorch's name
+def abs(x: TensorLike) -> Tensor:  # PyTorch's name
     """The absolute value; its derivative at 0 is 0."""
     return _signed(ops.abs_, "abs", x)
 
@@ -38,7 +48,7 @@ def sign(x: TensorLike) -> Tensor:
 
 
 def exp(x: TensorLike) -> Tensor:
-    """e to the power of ``x``."""
+    """E to the power of ``x``."""
     return ops.exp(floating(x, "exp"))
 
 
@@ -161,7 +171,9 @@ def asinh(x: TensorLike) -> Tensor:
     square_ = ops.mul(made, made)
     one = splat_like(1.0, made)
     grown = ops.add(size, ops.div(square_, ops.add(one, ops.sqrt(ops.add(square_, one)))))
-    return ops.where(ops.lt(made, splat_like(0.0, made)), ops.neg(ops.log1p(grown)), ops.log1p(grown))
+    return ops.where(
+        ops.lt(made, splat_like(0.0, made)), ops.neg(ops.log1p(grown)), ops.log1p(grown)
+    )
 
 
 def acosh(x: TensorLike) -> Tensor:
@@ -212,7 +224,7 @@ def ceil(x: TensorLike) -> Tensor:
     return _rounded(ops.ceil, "ceil", x)
 
 
-def round(x: TensorLike, decimals: int = 0) -> Tensor:  # noqa: A001  # PyTorch's name
+def round(x: TensorLike, decimals: int = 0) -> Tensor:  # PyTorch's name
     """The nearest whole number (or multiple of ``10 ** -decimals``); halves go to the even one; integers stay."""
     if decimals == 0:
         return _rounded(ops.round_, "round", x)
@@ -238,13 +250,21 @@ def frac(x: TensorLike) -> Tensor:
 def isnan(x: TensorLike) -> Tensor:
     """Whether an element is NaN."""
     made = as_tensor(x, "isnan", "x")
-    return ops.isnan(made) if made.dtype.kind == "f" else Splat(False, made.type.with_dtype(dtypes.bool_))
+    return (
+        ops.isnan(made)
+        if made.dtype.kind == "f"
+        else Splat(False, made.type.with_dtype(dtypes.bool_))
+    )
 
 
 def isfinite(x: TensorLike) -> Tensor:
     """Whether an element is neither NaN nor infinite."""
     made = as_tensor(x, "isfinite", "x")
-    return ops.isfinite(made) if made.dtype.kind == "f" else Splat(True, made.type.with_dtype(dtypes.bool_))
+    return (
+        ops.isfinite(made)
+        if made.dtype.kind == "f"
+        else Splat(True, made.type.with_dtype(dtypes.bool_))
+    )
 
 
 def isinf(x: TensorLike) -> Tensor:
@@ -255,7 +275,9 @@ def isinf(x: TensorLike) -> Tensor:
     return ops.eq(ops.abs_(made), splat_like(math.inf, made))
 
 
-def nan_to_num(x: TensorLike, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Tensor:
+def nan_to_num(
+    x: TensorLike, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
+) -> Tensor:
     """NaN replaced by ``nan``, infinities by the largest and lowest finite numbers or by what is given."""
     made = floating(x, "nan_to_num")
     top = _largest(made.dtype) if posinf is None else posinf
@@ -266,8 +288,6 @@ def nan_to_num(x: TensorLike, nan: float = 0.0, posinf: float | None = None, neg
 
 
 def _largest(dtype: DType) -> float:
-    import ml_dtypes
-
     return float(ml_dtypes.finfo(dtype.numpy).max)
 
 
@@ -305,4 +325,6 @@ def require_floating(x: Tensor, function: str) -> None:
         DTypeError: names the function and the type.
     """
     if x.dtype.kind != "f":
-        raise DTypeError(f"{function} takes a floating-point tensor, and got {x.type}; cast it with x.to(slope.float32).")
+        raise DTypeError(
+            f"{function} takes a floating-point tensor, and got {x.type}; cast it with x.to(slope.float32)."
+        )

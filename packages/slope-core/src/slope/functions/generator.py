@@ -236,7 +236,12 @@ class use_scope:  # noqa: N801  # a context manager that reads as a verb
         self._token: Token[Scope] = _current.set(self._scope)
         return self._scope
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
         _current.reset(self._token)
 
 

@@ -32,12 +32,21 @@ from slope.ops.linear import inverse, move_dim
 
 def getitem(x: Tensor, index: Any) -> Tensor:
     """``x[index]``: ints, slices (negative steps, too), None, ``...``, integer tensors and arrays, known masks."""
-    if type(index) is int and x.type.shape and type(x) is Tensor and x.device.kind == "cpu" and current_trace() is EVAL:
+    if (
+        type(index) is int
+        and x.type.shape
+        and type(x) is Tensor
+        and x.device.kind == "cpu"
+        and current_trace() is EVAL
+    ):
         return _row(x, index)  # iterating compiles nothing
     found = plan(index, x.shape)
     out = _sliced(x, found)
     if found.dropped:
-        out = ops.reshape(out, shape=tuple(length for at, length in enumerate(out.shape) if at not in found.dropped))
+        out = ops.reshape(
+            out,
+            shape=tuple(length for at, length in enumerate(out.shape) if at not in found.dropped),
+        )
     if found.arrays:
         out = _gathered(out, found)
     return out if same(out.shape, found.result) else ops.reshape(out, shape=found.result)
@@ -51,7 +60,9 @@ def _row(x: Tensor, index: int) -> Tensor:
 
 
 def _sliced(x: Tensor, found: Plan) -> Tensor:
-    if any(step != 1 for step in found.step) or not (same(found.start, (0,) * x.ndim) and same(found.stop, x.shape)):
+    if any(step != 1 for step in found.step) or not (
+        same(found.start, (0,) * x.ndim) and same(found.stop, x.shape)
+    ):
         x = ops.slice_(x, start=found.start, stop=found.stop, step=found.step)
     return ops.flip(x, dims=found.flips) if found.flips else x
 
@@ -141,21 +152,40 @@ def _updated(x: Tensor, index: Any, value: Any, mode: str) -> Tensor:
     given = operand(value, function, "value")
     dtype = result_dtype(function, (x, given))
     if dtype is not x.dtype and isinstance(given, Tensor):
-        raise DTypeError(f"{function}: a value {given.type} does not go into {x.type}; cast it with .to(slope.{x.dtype.name}).")
+        raise DTypeError(
+            f"{function}: a value {given.type} does not go into {x.type}; cast it with .to(slope.{x.dtype.name})."
+        )
     if dtype is not x.dtype and not isinstance(given, Tensor) and given != int(given):
-        raise DTypeError(f"{function}: {given} does not go into {x.type}; cast the tensor first, for instance with x.to(slope.float32).")
+        raise DTypeError(
+            f"{function}: {given} does not go into {x.type}; cast the tensor first, for instance with x.to(slope.float32)."
+        )
     shape = given.shape if isinstance(given, Tensor) else ()
     if not same(broadcast_shapes(function, shape, found.result), found.result):
-        raise ShapeError(f"{function}: a value of shape {shape} does not broadcast to {found.result}, the shape of x[index].")
+        raise ShapeError(
+            f"{function}: a value of shape {shape} does not broadcast to {found.result}, the shape of x[index]."
+        )
     update = materialize(given, x.dtype, found.result)
     if not found.arrays:
         return _write(x, found, update, mode)
     whole = _sliced(x, found)
     inner = whole
     if found.dropped:
-        inner = ops.reshape(whole, shape=tuple(length for at_, length in enumerate(whole.shape) if at_ not in found.dropped))
-    changed = ops.reshape(_scattered(inner, found, update, mode), shape=whole.shape) if found.dropped else _scattered(inner, found, update, mode)
-    return changed if same(whole.shape, x.shape) and not found.flips else _write(x, found, changed, "set")
+        inner = ops.reshape(
+            whole,
+            shape=tuple(
+                length for at_, length in enumerate(whole.shape) if at_ not in found.dropped
+            ),
+        )
+    changed = (
+        ops.reshape(_scattered(inner, found, update, mode), shape=whole.shape)
+        if found.dropped
+        else _scattered(inner, found, update, mode)
+    )
+    return (
+        changed
+        if same(whole.shape, x.shape) and not found.flips
+        else _write(x, found, changed, "set")
+    )
 
 
 def _scattered(x: Tensor, found: Plan, update: Tensor, mode: str) -> Tensor:
@@ -177,16 +207,29 @@ _NEUTRAL = {"add": 0, "mul": 1}
 
 def _write(x: Tensor, found: Plan, update: Tensor, mode: str) -> Tensor:
     """Change a strided window: the update is padded to the whole shape, with what leaves the rest alone."""
-    lengths = tuple((last - first + step - 1) // step for first, last, step in zip(found.start, found.stop, found.step, strict=True))
+    lengths = tuple(
+        (last - first + step - 1) // step
+        for first, last, step in zip(found.start, found.stop, found.step, strict=True)
+    )
     update = update if same(update.shape, lengths) else ops.reshape(update, shape=lengths)
     if found.flips:
         update = ops.flip(update, dims=found.flips)
     if same(lengths, x.shape):
         padding = None
     else:
-        used = tuple((length - 1) * step + 1 if length != 0 else 0 for length, step in zip(lengths, found.step, strict=True))
-        high = tuple(total - first - span for total, first, span in zip(x.shape, found.start, used, strict=True))
-        padding = {"low": found.start, "high": high, "interior": tuple(step - 1 for step in found.step)}
+        used = tuple(
+            (length - 1) * step + 1 if length != 0 else 0
+            for length, step in zip(lengths, found.step, strict=True)
+        )
+        high = tuple(
+            total - first - span
+            for total, first, span in zip(x.shape, found.start, used, strict=True)
+        )
+        padding = {
+            "low": found.start,
+            "high": high,
+            "interior": tuple(step - 1 for step in found.step),
+        }
 
     def padded(part: Tensor, value: Any) -> Tensor:
         if padding is None:
@@ -201,9 +244,13 @@ def _write(x: Tensor, found: Plan, update: Tensor, mode: str) -> Tensor:
         inside = padded(Splat(True, update.type.with_dtype(dtypes.bool_)), False)
         return ops.where(inside, padded(update, splat_like(0, x).value), x)
     if mode in _NEUTRAL:
-        return (ops.add if mode == "add" else ops.mul)(x, padded(update, splat_like(_NEUTRAL[mode], x).value))
+        return (ops.add if mode == "add" else ops.mul)(
+            x, padded(update, splat_like(_NEUTRAL[mode], x).value)
+        )
     inside = padded(Splat(True, update.type.with_dtype(dtypes.bool_)), False)
-    best = (ops.minimum if mode == "min" else ops.maximum)(x, padded(update, splat_like(0, x).value))
+    best = (ops.minimum if mode == "min" else ops.maximum)(
+        x, padded(update, splat_like(0, x).value)
+    )
     return best if padding is None else ops.where(inside, best, x)
 
 
@@ -213,7 +260,9 @@ def setitem(x: Tensor, index: Any, value: Any) -> NoReturn:
     Raises:
         ArgumentError: always; it names the way out.
     """
-    raise ArgumentError("tensors do not change; write x = x.at[index].set(value) (or .add, .mul, .min, .max) instead of x[index] = value.")
+    raise ArgumentError(
+        "tensors do not change; write x = x.at[index].set(value) (or .add, .mul, .min, .max) instead of x[index] = value."
+    )
 
 
 def iterate(x: Tensor) -> Iterator[Tensor]:
@@ -237,7 +286,9 @@ def index_select(x: TensorLike, dim: int, index: TensorLike) -> Tensor:
     given, places = as_tensor(x, "index_select", "x"), as_tensor(index, "index_select", "index")
     where = dim_of(dim, given.ndim, "index_select", shape=given.shape)
     if places.ndim > 1:
-        raise ShapeError(f"index_select: index must be a vector, and is {places.type}; x[..., index] takes any shape.")
+        raise ShapeError(
+            f"index_select: index must be a vector, and is {places.type}; x[..., index] takes any shape."
+        )
     places = ops.reshape(places, shape=(1,)) if places.ndim == 0 else places
     return getitem(given, (slice(None),) * where + (places,))
 
@@ -256,8 +307,12 @@ def take_along_dim(x: TensorLike, index: TensorLike, dim: int | None = None) -> 
         dim = 0
     where = dim_of(dim, given.ndim, "take_along_dim", shape=given.shape)
     if places.ndim != given.ndim:
-        raise ShapeError(f"take_along_dim: x is {given.type} and index is {places.type}; they must have as many dimensions.")
-    others = broadcast_shapes("take_along_dim", _at(given.shape, where, 1), _at(places.shape, where, 1))
+        raise ShapeError(
+            f"take_along_dim: x is {given.type} and index is {places.type}; they must have as many dimensions."
+        )
+    others = broadcast_shapes(
+        "take_along_dim", _at(given.shape, where, 1), _at(places.shape, where, 1)
+    )
     given = expand_to(given, _at(others, where, given.shape[where]))
     places = expand_to(places, _at(others, where, places.shape[where]))
     return _along("take_along_dim", given, places, where)
@@ -276,7 +331,9 @@ def gather(x: TensorLike, dim: int, index: TensorLike) -> Tensor:
         for at_, (length, total) in enumerate(zip(places.shape, given.shape, strict=True))
     )
     if not fits:
-        raise ShapeError(f"gather: index {places.type} must have as many dimensions as x {given.type}, and be nowhere longer but along dim.")
+        raise ShapeError(
+            f"gather: index {places.type} must have as many dimensions as x {given.type}, and be nowhere longer but along dim."
+        )
     stop = _at(places.shape, where, given.shape[where])
     if not same(stop, given.shape):
         given = ops.slice_(given, start=(0,) * given.ndim, stop=stop, step=(1,) * given.ndim)
@@ -293,7 +350,9 @@ def _along(function: str, x: Tensor, index: Tensor, where: int) -> Tensor:
     last = x.ndim - 1
     checked = next(iter(plan((slice(None),) * where + (index,), x.shape).arrays.values()))
     rows, places = move_dim(x, where, last), move_dim(checked, where, last)
-    out = ops.gather(rows, ops.reshape(places, shape=(*places.shape, 1)), axis=last, batch_dims=last)
+    out = ops.gather(
+        rows, ops.reshape(places, shape=(*places.shape, 1)), axis=last, batch_dims=last
+    )
     return move_dim(out, last, where)
 
 
@@ -324,5 +383,3 @@ def embedding(x: TensorLike, weight: TensorLike) -> Tensor:
     if not places.dtype.is_integer:
         raise IndexingError(f"embedding: x must be of an integer dtype, and is {places.type}.")
     return getitem(rows, places)
-
-

@@ -16,7 +16,6 @@ from slope.functions import (
     contraction,
     elementwise,
     indexing,
-    random,
     reductions,
     shapes,
 )
@@ -24,7 +23,9 @@ from slope.functions._base import strong, to_dtype
 from slope.functions._devices import placed
 
 
-def to(x: Tensor, *targets: Any, dtype: DTypeLike | None = None, device: Device | str | None = None) -> Tensor:
+def to(
+    x: Tensor, *targets: Any, dtype: DTypeLike | None = None, device: Device | str | None = None
+) -> Tensor:
     """As another dtype, on another device, or both: ``x.to(slope.float16)``, ``x.to("cpu")``.
 
     Raises:
@@ -43,7 +44,9 @@ def to(x: Tensor, *targets: Any, dtype: DTypeLike | None = None, device: Device 
             try:
                 dtype = as_dtype(target)
             except SlopeError:
-                raise ArgumentError(f"to: {target!r:.60} is neither a dtype nor a device.") from None
+                raise ArgumentError(
+                    f"to: {target!r:.60} is neither a dtype nor a device."
+                ) from None
     x = x if dtype is None else strong(to_dtype(x, as_dtype(dtype)))
     return x if device is None else placed(x, device)
 

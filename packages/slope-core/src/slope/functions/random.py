@@ -18,20 +18,47 @@ from slope import dtypes, ops
 from slope.core.tensor import Splat, Tensor
 from slope.core.types import Shape, TensorType
 from slope.devices import Device
-from slope.dims import is_static, size as count_of
+from slope.dims import is_static
+from slope.dims import size as count_of
 from slope.dtypes import DType, DTypeLike, as_dtype, float32, int64, uint32
 from slope.errors import ArgumentError, DTypeError, ShapeError
-from slope.functions._base import TensorLike, as_tensor, broadcast_shapes, expand_to, floating, of_host, sizes_of, splat, to_dtype
+from slope.functions._base import (
+    TensorLike,
+    as_tensor,
+    broadcast_shapes,
+    expand_to,
+    floating,
+    of_host,
+    sizes_of,
+    splat,
+    to_dtype,
+)
 from slope.functions._devices import placed
 from slope.functions.generator import (
     BatchScope as BatchScope,
+)
+from slope.functions.generator import (
     Generator as Generator,
+)
+from slope.functions.generator import (
     JitScope as JitScope,
+)
+from slope.functions.generator import (
     Scope as Scope,
+)
+from slope.functions.generator import (
     current_scope as current_scope,
+)
+from slope.functions.generator import (
     default_generator as default_generator,
+)
+from slope.functions.generator import (
     manual_seed as manual_seed,
+)
+from slope.functions.generator import (
     use_scope as use_scope,
+)
+from slope.functions.generator import (
     words,
 )
 
@@ -52,10 +79,14 @@ def key(seed: int | Tensor) -> Tensor:
     """
     if isinstance(seed, Tensor):
         if not seed.dtype.is_integer or seed.shape != ():
-            raise ArgumentError(f"random.key: the seed must be an int or an integer tensor of shape (), and is {seed.type}.")
+            raise ArgumentError(
+                f"random.key: the seed must be an int or an integer tensor of shape (), and is {seed.type}."
+            )
         wide = ops.cast(seed, dtype=int64)
         high = ops.shift_right_logical(wide, splat(32, wide.type))
-        return ops.cat(*(ops.reshape(ops.cast(word, dtype=uint32), shape=(1,)) for word in (high, wide)), dim=0)
+        return ops.cat(
+            *(ops.reshape(ops.cast(word, dtype=uint32), shape=(1,)) for word in (high, wide)), dim=0
+        )
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
         raise ArgumentError(f"random.key: the seed must be an int, and is {seed!r:.60}.")
     return of_host(np.asarray(words(int(seed)), np.uint32))
@@ -64,14 +95,19 @@ def key(seed: int | Tensor) -> Tensor:
 def _checked(given: Any, function: str) -> Tensor:
     made = as_tensor(given, f"random.{function}", "key")
     if made.type != KEY_TYPE:
-        raise ArgumentError(f"random.{function}: key must be {KEY_TYPE} (slope.random.key(seed) makes one), and is {made.type}.")
+        raise ArgumentError(
+            f"random.{function}: key must be {KEY_TYPE} (slope.random.key(seed) makes one), and is {made.type}."
+        )
     return made
 
 
 def _encrypted(given: Tensor, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
     """Counters encrypted with the key's two words."""
     halves = (ops.slice_(given, start=(at,), stop=(at + 1,), step=(1,)) for at in (0, 1))
-    keys = [expand_to(half, first.shape) if first.ndim else ops.reshape(half, shape=()) for half in halves]
+    keys = [
+        expand_to(half, first.shape) if first.ndim else ops.reshape(half, shape=())
+        for half in halves
+    ]
     return ops.threefry2x32(*keys, first, second)
 
 
@@ -99,7 +135,13 @@ def fold_in(key: TensorLike, data: int | Tensor) -> Tensor:
     """The key that a key and a whole number (a step, a layer's number) make together."""
     given = _checked(key, "fold_in")
     number = _key_words(data)
-    outs = _encrypted(given, *(ops.reshape(ops.slice_(number, start=(at,), stop=(at + 1,), step=(1,)), shape=()) for at in (0, 1)))
+    outs = _encrypted(
+        given,
+        *(
+            ops.reshape(ops.slice_(number, start=(at,), stop=(at + 1,), step=(1,)), shape=())
+            for at in (0, 1)
+        ),
+    )
     return ops.cat(*(ops.reshape(word, shape=(1,)) for word in outs), dim=0)
 
 
@@ -115,16 +157,26 @@ def bits(key: TensorLike, *size: Any, dtype: DTypeLike = uint32) -> Tensor:
     Raises:
         DTypeError: another dtype.
     """
-    given, shape, wanted = _checked(key, "bits"), sizes_of(size, "random.bits", "size"), as_dtype(dtype)
+    given, shape, wanted = (
+        _checked(key, "bits"),
+        sizes_of(size, "random.bits", "size"),
+        as_dtype(dtype),
+    )
     count = count_of(shape)
     if wanted is dtypes.uint64:
         high, low = (ops.cast(word, dtype=wanted) for word in _pairs(given, count))
-        return ops.reshape(ops.bitwise_or(ops.shift_left(high, splat(32, high.type)), low), shape=shape)
+        return ops.reshape(
+            ops.bitwise_or(ops.shift_left(high, splat(32, high.type)), low), shape=shape
+        )
     if wanted.kind != "u":
-        raise DTypeError(f"random.bits: dtype must be uint8, uint16, uint32 or uint64, and is {wanted}.")
+        raise DTypeError(
+            f"random.bits: dtype must be uint8, uint16, uint32 or uint64, and is {wanted}."
+        )
     out = _words(given, count)
     if wanted.bits < 32:
-        out = ops.cast(ops.shift_right_logical(out, splat(32 - wanted.bits, out.type)), dtype=wanted)
+        out = ops.cast(
+            ops.shift_right_logical(out, splat(32 - wanted.bits, out.type)), dtype=wanted
+        )
     return ops.reshape(out, shape=shape)
 
 
@@ -137,13 +189,19 @@ def _pairs(given: Tensor, count: Any) -> tuple[Tensor, Tensor]:
 _MANTISSA: Final = {"float16": 11, "bfloat16": 8, "float32": 24}
 
 
-def uniform(key: TensorLike, *size: Any, low: float = 0.0, high: float = 1.0, dtype: DTypeLike = float32) -> Tensor:
+def uniform(
+    key: TensorLike, *size: Any, low: float = 0.0, high: float = 1.0, dtype: DTypeLike = float32
+) -> Tensor:
     """Evenly spread floats in ``[low, high)``, as many steps apart as the dtype has digits (24 bits for float32).
 
     Raises:
         DTypeError: not a floating-point dtype.
     """
-    given, shape, wanted = _checked(key, "uniform"), sizes_of(size, "random.uniform", "size"), as_dtype(dtype)
+    given, shape, wanted = (
+        _checked(key, "uniform"),
+        sizes_of(size, "random.uniform", "size"),
+        as_dtype(dtype),
+    )
     _require_floating("uniform", wanted)
     unit = ops.reshape(_unit(given, count_of(shape), wanted), shape=shape)
     if high - low != 1.0:
@@ -153,7 +211,9 @@ def uniform(key: TensorLike, *size: Any, low: float = 0.0, high: float = 1.0, dt
 
 def _require_floating(function: str, dtype: DType) -> None:
     if dtype.kind != "f":
-        raise DTypeError(f"random.{function}: dtype must be floating-point, and is {dtype}; slope.random.randint draws integers.")
+        raise DTypeError(
+            f"random.{function}: dtype must be floating-point, and is {dtype}; slope.random.randint draws integers."
+        )
 
 
 def _unit(given: Tensor, count: Any, dtype: DType) -> Tensor:
@@ -181,7 +241,11 @@ def normal(key: TensorLike, *size: Any, dtype: DTypeLike = float32) -> Tensor:
     Raises:
         DTypeError: not a floating-point dtype.
     """
-    given, shape, wanted = _checked(key, "normal"), sizes_of(size, "random.normal", "size"), as_dtype(dtype)
+    given, shape, wanted = (
+        _checked(key, "normal"),
+        sizes_of(size, "random.normal", "size"),
+        as_dtype(dtype),
+    )
     _require_floating("normal", wanted)
     wide = dtypes.accumulator(wanted)
     count = count_of(shape)
@@ -190,7 +254,9 @@ def normal(key: TensorLike, *size: Any, dtype: DTypeLike = float32) -> Tensor:
     one = Splat(1.0, TensorType((half,), wide))
     radius_part = ops.sub(one, ops.slice_(unit, start=(0,), stop=(half,), step=(1,)))
     radius = ops.sqrt(ops.mul(splat(-2.0, one.type), ops.log(radius_part)))
-    angle = ops.mul(splat(2.0 * math.pi, one.type), ops.slice_(unit, start=(half,), stop=(2 * half,), step=(1,)))
+    angle = ops.mul(
+        splat(2.0 * math.pi, one.type), ops.slice_(unit, start=(half,), stop=(2 * half,), step=(1,))
+    )
     out = ops.cat(ops.mul(radius, ops.cos(angle)), ops.mul(radius, ops.sin(angle)), dim=0)
     if not is_static((count,)) or count % 2:
         out = ops.slice_(out, start=(0,), stop=(count,), step=(1,))
@@ -206,16 +272,25 @@ def randint(key: TensorLike, size: Any, low: int, high: int, dtype: DTypeLike = 
         ArgumentError: there is no number in the range.
         DTypeError: not an integer dtype.
     """
-    given, shape, wanted = _checked(key, "randint"), sizes_of((size,), "random.randint", "size"), as_dtype(dtype)
+    given, shape, wanted = (
+        _checked(key, "randint"),
+        sizes_of((size,), "random.randint", "size"),
+        as_dtype(dtype),
+    )
     if not wanted.is_integer:
         raise DTypeError(f"random.randint: dtype must be an integer dtype, and is {wanted}.")
     if not -(2**63) <= low < high <= 2**63 or high - low >= 2**63:
-        raise ArgumentError(f"random.randint: low={low} and high={high} must span at least one and less than 2**63 numbers.")
+        raise ArgumentError(
+            f"random.randint: low={low} and high={high} must span at least one and less than 2**63 numbers."
+        )
     first, second = _pairs(given, count_of(shape))
     top = ops.cast(ops.shift_right_logical(first, splat(1, first.type)), dtype=int64)
     whole = ops.add(ops.mul(top, splat(2**32, top.type)), ops.cast(second, dtype=int64))
     place = ops.remainder(whole, splat(high - low, whole.type))
-    return ops.cast(ops.reshape(ops.add(place, splat(low, place.type)) if low else place, shape=shape), dtype=wanted)
+    return ops.cast(
+        ops.reshape(ops.add(place, splat(low, place.type)) if low else place, shape=shape),
+        dtype=wanted,
+    )
 
 
 def bernoulli(key: TensorLike, p: TensorLike = 0.5, shape: Shape | None = None) -> Tensor:
@@ -241,12 +316,18 @@ def randn(*size: Any, dtype: DTypeLike = float32, device: Device | str | None = 
     return placed(normal(current_scope().draw(), *size, dtype=dtype), device)
 
 
-def randints(*arguments: Any, dtype: DTypeLike = int64, device: Device | str | None = None) -> Tensor:
+def randints(
+    *arguments: Any, dtype: DTypeLike = int64, device: Device | str | None = None
+) -> Tensor:
     """``randint(high, size)`` or ``randint(low, high, size)``: whole numbers below ``high``, from the default generator."""
     if not 2 <= len(arguments) <= 3 or not isinstance(arguments[-1], (tuple, list)):
-        raise ArgumentError(f"randint: takes (high, size) or (low, high, size), and got {arguments!r:.80}.")
+        raise ArgumentError(
+            f"randint: takes (high, size) or (low, high, size), and got {arguments!r:.80}."
+        )
     low, high = (0, arguments[0]) if len(arguments) == 2 else arguments[:2]
-    return placed(randint(current_scope().draw(), tuple(arguments[-1]), int(low), int(high), dtype), device)
+    return placed(
+        randint(current_scope().draw(), tuple(arguments[-1]), int(low), int(high), dtype), device
+    )
 
 
 def rand_like(x: TensorLike, dtype: DTypeLike | None = None) -> Tensor:

@@ -15,7 +15,15 @@ from slope.core.tensor import Tensor
 from slope.dims import is_static
 from slope.dtypes import DTypeLike, as_dtype
 from slope.errors import ArgumentError, DTypeError
-from slope.functions._base import TensorLike, as_tensor, dim_of, dims_of, floating, splat_like, to_dtype
+from slope.functions._base import (
+    TensorLike,
+    as_tensor,
+    dim_of,
+    dims_of,
+    floating,
+    splat_like,
+    to_dtype,
+)
 
 Dim = int | tuple[int, ...] | list[int] | None
 
@@ -45,12 +53,16 @@ def _summable(x: TensorLike, function: str, dtype: DTypeLike | None) -> Tensor:
     return given if given.dtype.kind == "f" else to_dtype(given, dtypes.int64)
 
 
-def sum(x: TensorLike, dim: Dim = None, keepdim: bool = False, *, dtype: DTypeLike | None = None) -> Tensor:  # noqa: A001  # PyTorch's name
+def sum(
+    x: TensorLike, dim: Dim = None, keepdim: bool = False, *, dtype: DTypeLike | None = None
+) -> Tensor:  # PyTorch's name
     """Sums; of integers and bools as int64, unless ``dtype`` says else. Of nothing it is 0."""
     return _reduce(ops.sum_, _summable(x, "sum", dtype), dim, keepdim, "sum")
 
 
-def prod(x: TensorLike, dim: Dim = None, keepdim: bool = False, *, dtype: DTypeLike | None = None) -> Tensor:
+def prod(
+    x: TensorLike, dim: Dim = None, keepdim: bool = False, *, dtype: DTypeLike | None = None
+) -> Tensor:
     """Products; of integers and bools as int64, unless ``dtype`` says else. Of nothing it is 1."""
     return _reduce(ops.prod, _summable(x, "prod", dtype), dim, keepdim, "prod")
 
@@ -66,7 +78,9 @@ def count_of(x: Tensor, dims: tuple[int, ...]) -> Tensor:
     return ops.sum_(splat_like(1.0, x), dim=dims)  # a symbolic number is counted when it is known
 
 
-def mean(x: TensorLike, dim: Dim = None, keepdim: bool = False, *, dtype: DTypeLike | None = None) -> Tensor:
+def mean(
+    x: TensorLike, dim: Dim = None, keepdim: bool = False, *, dtype: DTypeLike | None = None
+) -> Tensor:
     """Means; of nothing NaN. Half precision is averaged in float32.
 
     Raises:
@@ -76,7 +90,9 @@ def mean(x: TensorLike, dim: Dim = None, keepdim: bool = False, *, dtype: DTypeL
     if dtype is not None:
         given = to_dtype(given, as_dtype(dtype))
     if given.dtype.kind != "f":
-        raise DTypeError(f"mean: {given.type} is not floating-point; give dtype=slope.float32, or cast it with x.to(slope.float32).")
+        raise DTypeError(
+            f"mean: {given.type} is not floating-point; give dtype=slope.float32, or cast it with x.to(slope.float32)."
+        )
     wide = to_dtype(given, dtypes.accumulator(given.dtype))
     dims = dims_of(dim, given, "mean")
     total = ops.sum_(wide, dim=dims)
@@ -96,7 +112,9 @@ def var(x: TensorLike, dim: Dim = None, *, correction: float = 1, keepdim: bool 
 def _variance(function: str, x: TensorLike, dim: Dim, correction: float, keepdim: bool) -> Tensor:
     given = as_tensor(x, function, "x")
     if given.dtype.kind != "f":
-        raise DTypeError(f"{function}: {given.type} is not floating-point; cast it with x.to(slope.float32).")
+        raise DTypeError(
+            f"{function}: {given.type} is not floating-point; cast it with x.to(slope.float32)."
+        )
     wide = to_dtype(given, dtypes.accumulator(given.dtype))
     dims = dims_of(dim, given, function)
     count = count_of(wide, dims)
@@ -105,7 +123,9 @@ def _variance(function: str, x: TensorLike, dim: Dim, correction: float, keepdim
     away = ops.sub(wide, ops.broadcast(center, shape=wide.shape, dims=kept))
     left = ops.sub(count, splat_like(correction, count)) if correction else count
     left = _at_least_zero(left)
-    out = to_dtype(ops.div(ops.sum_(ops.integer_pow(away, exponent=2), dim=dims), left), given.dtype)
+    out = to_dtype(
+        ops.div(ops.sum_(ops.integer_pow(away, exponent=2), dim=dims), left), given.dtype
+    )
     return ops.reshape(out, shape=kept_shape(given, dims)) if keepdim and dims else out
 
 
@@ -131,7 +151,7 @@ def amin(x: TensorLike, dim: Dim = None, keepdim: bool = False) -> Tensor:
     return _reduce(ops.amin, as_tensor(x, "amin", "x"), dim, keepdim, "amin")
 
 
-def max(x: TensorLike, dim: Any = None, keepdim: bool = False) -> Any:  # noqa: A001  # PyTorch's name
+def max(x: TensorLike, dim: Any = None, keepdim: bool = False) -> Any:  # PyTorch's name
     """The largest element; with ``dim`` an int, the largest along it as ``(values, indices)``.
 
     With a tensor in the place of ``dim``, the larger of two elements, as :func:`slope.maximum`. Indices are the first of
@@ -140,7 +160,7 @@ def max(x: TensorLike, dim: Any = None, keepdim: bool = False) -> Any:  # noqa: 
     return _extreme("max", ops.amax, argmax, x, dim, keepdim)
 
 
-def min(x: TensorLike, dim: Any = None, keepdim: bool = False) -> Any:  # noqa: A001  # PyTorch's name
+def min(x: TensorLike, dim: Any = None, keepdim: bool = False) -> Any:  # PyTorch's name
     """The smallest element; with ``dim`` an int, the smallest along it as ``(values, indices)``.
 
     With a tensor in the place of ``dim``, the smaller of two elements, as :func:`slope.minimum`. Indices are the first of
@@ -149,7 +169,9 @@ def min(x: TensorLike, dim: Any = None, keepdim: bool = False) -> Any:  # noqa: 
     return _extreme("min", ops.amin, argmin, x, dim, keepdim)
 
 
-def _extreme(function: str, op: Operator, position: Any, x: TensorLike, dim: Any, keepdim: bool) -> Any:
+def _extreme(
+    function: str, op: Operator, position: Any, x: TensorLike, dim: Any, keepdim: bool
+) -> Any:
     if isinstance(dim, Tensor):
         from slope.functions.arithmetic import maximum, minimum
 
@@ -158,7 +180,9 @@ def _extreme(function: str, op: Operator, position: Any, x: TensorLike, dim: Any
     if dim is None:
         return _reduce(op, given, None, keepdim, function)
     if isinstance(dim, (tuple, list)):
-        raise ArgumentError(f"{function}: dim={dim!r} must be one int, since it gives indices, too; slope.a{function} takes several.")
+        raise ArgumentError(
+            f"{function}: dim={dim!r} must be one int, since it gives indices, too; slope.a{function} takes several."
+        )
     at = dim_of(dim, given.ndim, function, shape=given.shape)
     return Extreme(_reduce(op, given, at, keepdim, function), position(given, at, keepdim))
 
@@ -190,19 +214,21 @@ def _truth(x: TensorLike, function: str) -> Tensor:
     return to_dtype(as_tensor(x, function, "x"), dtypes.bool_)
 
 
-def any(x: TensorLike, dim: Dim = None, keepdim: bool = False) -> Tensor:  # noqa: A001  # PyTorch's name
+def any(x: TensorLike, dim: Dim = None, keepdim: bool = False) -> Tensor:  # PyTorch's name
     """Whether any element differs from zero; of nothing it is False."""
     return _reduce(ops.any_, _truth(x, "any"), dim, keepdim, "any")
 
 
-def all(x: TensorLike, dim: Dim = None, keepdim: bool = False) -> Tensor:  # noqa: A001  # PyTorch's name
+def all(x: TensorLike, dim: Dim = None, keepdim: bool = False) -> Tensor:  # PyTorch's name
     """Whether all elements differ from zero; of nothing it is True."""
     return _reduce(ops.all_, _truth(x, "all"), dim, keepdim, "all")
 
 
 def count_nonzero(x: TensorLike, dim: Dim = None) -> Tensor:
     """How many elements differ from zero, as int64."""
-    return _reduce(ops.sum_, to_dtype(_truth(x, "count_nonzero"), dtypes.int64), dim, False, "count_nonzero")
+    return _reduce(
+        ops.sum_, to_dtype(_truth(x, "count_nonzero"), dtypes.int64), dim, False, "count_nonzero"
+    )
 
 
 # --- running sums, norms
@@ -211,7 +237,9 @@ def count_nonzero(x: TensorLike, dim: Dim = None) -> Tensor:
 def cumsum(x: TensorLike, dim: int, reverse: bool = False) -> Tensor:
     """Running sums along a dimension, each with its own element; of integers and bools as int64."""
     given = _summable(x, "cumsum", None)
-    return ops.cumsum(given, dim=dim_of(dim, given.ndim, "cumsum", shape=given.shape), reverse=bool(reverse))
+    return ops.cumsum(
+        given, dim=dim_of(dim, given.ndim, "cumsum", shape=given.shape), reverse=bool(reverse)
+    )
 
 
 def norm(x: TensorLike, p: float = 2, dim: Dim = None, keepdim: bool = False) -> Tensor:
@@ -228,7 +256,9 @@ def norm(x: TensorLike, p: float = 2, dim: Dim = None, keepdim: bool = False) ->
     if math.isinf(p):
         return _reduce(ops.amax if p > 0 else ops.amin, size, dim, keepdim, "norm")
     if p == 0:
-        return _reduce(ops.sum_, to_dtype(to_dtype(given, dtypes.bool_), given.dtype), dim, keepdim, "norm")
+        return _reduce(
+            ops.sum_, to_dtype(to_dtype(given, dtypes.bool_), given.dtype), dim, keepdim, "norm"
+        )
     if p == 1:
         return _reduce(ops.sum_, size, dim, keepdim, "norm")
     total = _reduce(ops.sum_, ops.pow_(size, splat_like(p, size)), dim, keepdim, "norm")

@@ -10,7 +10,8 @@ import numpy as np
 
 from slope import dtypes, ops
 from slope.core.tensor import Splat, Tensor
-from slope.dims import DimExpr, is_static, same, size as count_of
+from slope.dims import DimExpr, is_static, same
+from slope.dims import size as count_of
 from slope.errors import ArgumentError, ShapeError
 from slope.functions._base import (
     Scalar,
@@ -27,7 +28,6 @@ from slope.functions._base import (
     sizes_of,
     splat_like,
 )
-
 
 # --- other views of the same elements
 
@@ -46,18 +46,26 @@ def reshape(x: TensorLike, *sizes: Any, shape: Sequence[Any] | None = None) -> T
         return given
     total = count_of(wanted)
     if total != given.type.size:
-        raise ShapeError(f"reshape: {given.type} has {given.type.size} elements, shape {shown(wanted)} has {total}.")
+        raise ShapeError(
+            f"reshape: {given.type} has {given.type.size} elements, shape {shown(wanted)} has {total}."
+        )
     return ops.reshape(given, shape=wanted)
 
 
 def _solved(x: Tensor, wanted: tuple[Any, ...]) -> tuple[Any, ...]:
-    unknown = [at for at, length in enumerate(wanted) if not isinstance(length, DimExpr) and length < 0]
+    unknown = [
+        at for at, length in enumerate(wanted) if not isinstance(length, DimExpr) and length < 0
+    ]
     if len(unknown) > 1 or wanted[unknown[0]] != -1:
-        raise ShapeError(f"reshape: shape {shown(wanted)} may have one -1 and no other negative length.")
+        raise ShapeError(
+            f"reshape: shape {shown(wanted)} may have one -1 and no other negative length."
+        )
     rest = count_of([length for at, length in enumerate(wanted) if at != unknown[0]])
     size = x.type.size
     if rest == 0 or size % rest != 0:
-        raise ShapeError(f"reshape: {x.type} has {size} elements, which do not fill shape {shown(wanted)} for any -1.")
+        raise ShapeError(
+            f"reshape: {x.type} has {size} elements, which do not fill shape {shown(wanted)} for any -1."
+        )
     return (*wanted[: unknown[0]], size // rest, *wanted[unknown[0] + 1 :])
 
 
@@ -85,10 +93,17 @@ def unflatten(x: TensorLike, dim: int, sizes: Sequence[Any]) -> Tensor:
     if -1 in [length for length in wanted if type(length) is int]:
         rest = count_of([length for length in wanted if length != -1])
         if rest == 0 or given.shape[at] % rest != 0:
-            raise ShapeError(f"unflatten: dimension {dim} of {given.type} does not split into {shown(wanted)}.")
-        wanted = tuple(given.shape[at] // rest if type(length) is int and length == -1 else length for length in wanted)
+            raise ShapeError(
+                f"unflatten: dimension {dim} of {given.type} does not split into {shown(wanted)}."
+            )
+        wanted = tuple(
+            given.shape[at] // rest if type(length) is int and length == -1 else length
+            for length in wanted
+        )
     if count_of(wanted) != given.shape[at]:
-        raise ShapeError(f"unflatten: dimension {dim} of {given.type} has not the length of {shown(wanted)}.")
+        raise ShapeError(
+            f"unflatten: dimension {dim} of {given.type} has not the length of {shown(wanted)}."
+        )
     return reshape(given, (*given.shape[:at], *wanted, *given.shape[at + 1 :]))
 
 
@@ -102,7 +117,9 @@ def permute(x: TensorLike, *order: Any, dims: Sequence[int] | None = None) -> Te
     wanted = sizes_of(order if dims is None else (tuple(dims),), "permute", "dims")
     numbers = tuple(dim_of(dim, given.ndim, "permute", "dims", shape=given.shape) for dim in wanted)
     if sorted(numbers) != list(range(given.ndim)):
-        raise ShapeError(f"permute: dims={tuple(wanted)} is no permutation of the {given.ndim} dimensions of {given.type}.")
+        raise ShapeError(
+            f"permute: dims={tuple(wanted)} is no permutation of the {given.ndim} dimensions of {given.type}."
+        )
     return given if numbers == tuple(range(given.ndim)) else ops.permute(given, dims=numbers)
 
 
@@ -146,7 +163,9 @@ def movedim(x: TensorLike, source: int | Sequence[int], destination: int | Seque
     froms = [dim_of(dim, given.ndim, "movedim", "source", shape=given.shape) for dim in sources]
     tos = [dim_of(dim, given.ndim, "movedim", "destination", shape=given.shape) for dim in targets]
     if len(froms) != len(tos) or len(set(froms)) != len(froms) or len(set(tos)) != len(tos):
-        raise ShapeError(f"movedim: source={source} and destination={destination} must name as many dimensions, each once.")
+        raise ShapeError(
+            f"movedim: source={source} and destination={destination} must name as many dimensions, each once."
+        )
     order = [dim for dim in range(given.ndim) if dim not in froms]
     for to, dim in sorted(zip(tos, froms, strict=True)):
         order.insert(to, dim)
@@ -187,9 +206,13 @@ def expand(x: TensorLike, *sizes: Any, shape: Sequence[Any] | None = None) -> Te
         for at, length in enumerate(wanted)
     )
     if any(type(length) is int and length < 0 for length in full):
-        raise ShapeError(f"expand: -1 in shape {shown(wanted)} stands where {given.type} has no dimension.")
+        raise ShapeError(
+            f"expand: -1 in shape {shown(wanted)} stands where {given.type} has no dimension."
+        )
     if not same(broadcast_shapes("expand", given.shape, full), full):
-        raise ShapeError(f"expand: {given.type} does not expand to shape {shown(full)}; only lengths of 1 are repeated.")
+        raise ShapeError(
+            f"expand: {given.type} does not expand to shape {shown(full)}; only lengths of 1 are repeated."
+        )
     return expand_to(given, full)
 
 
@@ -208,7 +231,9 @@ def repeat(x: TensorLike, *sizes: Any) -> Tensor:
     times = sizes_of(sizes, "repeat", "sizes")
     new = len(times) - given.ndim
     if new < 0:
-        raise ShapeError(f"repeat: {given.type} has {given.ndim} dimensions, and sizes={shown(times)} are fewer.")
+        raise ShapeError(
+            f"repeat: {given.type} has {given.ndim} dimensions, and sizes={shown(times)} are fewer."
+        )
     lengths = (1,) * new + given.shape
     between: list[Any] = []
     kept: list[int] = []
@@ -219,7 +244,9 @@ def repeat(x: TensorLike, *sizes: Any) -> Tensor:
             kept.append(len(between))
             between.append(length)
     out = ops.broadcast(given, shape=tuple(between), dims=tuple(kept))
-    return reshape(out, tuple(number * length for number, length in zip(times, lengths, strict=True)))
+    return reshape(
+        out, tuple(number * length for number, length in zip(times, lengths, strict=True))
+    )
 
 
 def tile(x: TensorLike, *sizes: Any) -> Tensor:
@@ -257,7 +284,9 @@ def cat(tensors: Sequence[TensorLike], dim: int = 0) -> Tensor:
     at = dim_of(dim, first.ndim, "cat", shape=first.shape)
     for x in given:
         if x.ndim != first.ndim or not same(_without(x.shape, at), _without(first.shape, at)):
-            raise ShapeError(f"cat: along dim={dim}, {x.type} does not go with {first.type}; all other lengths must be equal.")
+            raise ShapeError(
+                f"cat: along dim={dim}, {x.type} does not go with {first.type}; all other lengths must be equal."
+            )
     return given[0] if len(given) == 1 else ops.cat(*given, dim=at)
 
 
@@ -267,7 +296,9 @@ def _without(shape: tuple[Any, ...], at: int) -> tuple[Any, ...]:
 
 def _joined(function: str, tensors: Sequence[TensorLike]) -> list[Tensor]:
     if isinstance(tensors, Tensor) or not isinstance(tensors, (list, tuple)):
-        raise ArgumentError(f"{function}: takes a list or tuple of tensors, and got {type(tensors).__name__}.")
+        raise ArgumentError(
+            f"{function}: takes a list or tuple of tensors, and got {type(tensors).__name__}."
+        )
     given = [operand(x, function, f"tensors[{number}]") for number, x in enumerate(tensors)]
     if not given:
         raise ShapeError(f"{function}: takes at least one tensor, and got none.")
@@ -286,7 +317,9 @@ def stack(tensors: Sequence[TensorLike], dim: int = 0) -> Tensor:
     at = dim_of(dim, first.ndim + 1, "stack")
     for x in given:
         if not same(x.shape, first.shape):
-            raise ShapeError(f"stack: {x.type} does not go with {first.type}; all shapes must be equal.")
+            raise ShapeError(
+                f"stack: {x.type} does not go with {first.type}; all shapes must be equal."
+            )
     rows = [ops.reshape(x, shape=(*x.shape[:at], 1, *x.shape[at:])) for x in given]
     return rows[0] if len(rows) == 1 else ops.cat(*rows, dim=at)
 
@@ -303,7 +336,9 @@ def cut(x: Tensor, at: int, start: Any, stop: Any, step: int = 1) -> Tensor:
     )
 
 
-def split(x: TensorLike, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
+def split(
+    x: TensorLike, split_size_or_sections: int | Sequence[int], dim: int = 0
+) -> tuple[Tensor, ...]:
     """Pieces along a dimension: of one length (the last may be shorter), or of the given lengths.
 
     Raises:
@@ -315,13 +350,19 @@ def split(x: TensorLike, split_size_or_sections: int | Sequence[int], dim: int =
     if isinstance(split_size_or_sections, (int, np.integer)):
         size = int(split_size_or_sections)
         if size < 1:
-            raise ShapeError(f"split: pieces of length {size} are not possible; give a positive int.")
+            raise ShapeError(
+                f"split: pieces of length {size} are not possible; give a positive int."
+            )
         starts = list(range(0, length, size)) or [0]
         sections = [min(size, length - start) for start in starts]
     else:
-        sections = list(sizes_of((tuple(split_size_or_sections),), "split", "split_size_or_sections"))
+        sections = list(
+            sizes_of((tuple(split_size_or_sections),), "split", "split_size_or_sections")
+        )
         if count_sum(sections) != length:
-            raise ShapeError(f"split: sections {tuple(sections)} do not add up to dimension {dim} of {given.type}.")
+            raise ShapeError(
+                f"split: sections {tuple(sections)} do not add up to dimension {dim} of {given.type}."
+            )
     pieces: list[Tensor] = []
     start: Any = 0
     for section in sections:
@@ -357,8 +398,13 @@ def unbind(x: TensorLike, dim: int = 0) -> tuple[Tensor, ...]:
     at = dim_of(dim, given.ndim, "unbind", shape=given.shape)
     rest = _without(given.shape, at)
     if not is_static((given.shape[at],)):
-        raise ShapeError(f"unbind: dimension {dim} of {given.type} has no known length, so neither has the tuple.")
-    return tuple(ops.reshape(cut(given, at, place, place + 1), shape=rest) for place in range(given.shape[at]))
+        raise ShapeError(
+            f"unbind: dimension {dim} of {given.type} has no known length, so neither has the tuple."
+        )
+    return tuple(
+        ops.reshape(cut(given, at, place, place + 1), shape=rest)
+        for place in range(given.shape[at])
+    )
 
 
 def narrow(x: TensorLike, dim: int, start: TensorLike, length: int) -> Tensor:
@@ -375,8 +421,10 @@ def narrow(x: TensorLike, dim: int, start: TensorLike, length: int) -> Tensor:
     if isinstance(first, Tensor):
         return _window(given, at, first, length)
     begin = first + given.shape[at] if first < 0 else first
-    if not (0 <= begin and 0 <= length and begin + length <= given.shape[at]):
-        raise ShapeError(f"narrow: {length} elements from {start} on leave dimension {dim} of {given.type}.")
+    if not (begin >= 0 and length >= 0 and begin + length <= given.shape[at]):
+        raise ShapeError(
+            f"narrow: {length} elements from {start} on leave dimension {dim} of {given.type}."
+        )
     return cut(given, at, begin, begin + length)
 
 
@@ -384,7 +432,9 @@ def _window(x: Tensor, at: int, start: Tensor, length: int) -> Tensor:
     from slope.functions.arithmetic import clamp
 
     limited = clamp(ops.cast(start, dtype=dtypes.int64), 0, x.shape[at] - length)
-    places = ops.add(ops.iota(shape=(length,), dim=0, dtype=dtypes.int64), expand_to(limited, (length,)))
+    places = ops.add(
+        ops.iota(shape=(length,), dim=0, dtype=dtypes.int64), expand_to(limited, (length,))
+    )
     return ops.gather(x, ops.reshape(places, shape=(length, 1)), axis=at, batch_dims=0)
 
 
@@ -399,7 +449,9 @@ def flip(x: TensorLike, *order: Any, dims: Sequence[int] | int | None = None) ->
     return ops.flip(given, dims=found) if found else given
 
 
-def roll(x: TensorLike, shifts: int | Sequence[int], dims: int | Sequence[int] | None = None) -> Tensor:
+def roll(
+    x: TensorLike, shifts: int | Sequence[int], dims: int | Sequence[int] | None = None
+) -> Tensor:
     """Elements moved up by ``shifts`` along ``dims``, those beyond the end coming in at the front; flattened without ``dims``."""
     given = as_tensor(x, "roll", "x")
     if dims is None:
@@ -430,7 +482,9 @@ def pad(x: TensorLike, pad: Sequence[int], mode: str = "constant", value: Scalar
     if mode != "constant":
         raise ArgumentError(f"pad: mode={mode!r} is not there; the mode is 'constant'.")
     if len(widths) % 2 or len(widths) > 2 * given.ndim:
-        raise ArgumentError(f"pad: pad={widths} must hold two widths for each of at most {given.ndim} dimensions of {given.type}.")
+        raise ArgumentError(
+            f"pad: pad={widths} must hold two widths for each of at most {given.ndim} dimensions of {given.type}."
+        )
     low, high = [0] * given.ndim, [0] * given.ndim
     for number in range(len(widths) // 2):
         low[-1 - number], high[-1 - number] = widths[2 * number], widths[2 * number + 1]
@@ -441,15 +495,22 @@ def pad(x: TensorLike, pad: Sequence[int], mode: str = "constant", value: Scalar
     if not any(low) and not any(high):
         return given
     number = splat_like(value, given).value
-    return ops.pad(given, low=tuple(low), high=tuple(high), interior=(0,) * given.ndim, value=number)
+    return ops.pad(
+        given, low=tuple(low), high=tuple(high), interior=(0,) * given.ndim, value=number
+    )
 
 
 def diagonal(x: TensorLike, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
     """The elements ``x[..., i, ..., i + offset, ...]`` of two dimensions, as a new last dimension."""
     given = as_tensor(x, "diagonal", "x")
-    first, second = (dim_of(dim, given.ndim, "diagonal", name, shape=given.shape) for dim, name in ((dim1, "dim1"), (dim2, "dim2")))
+    first, second = (
+        dim_of(dim, given.ndim, "diagonal", name, shape=given.shape)
+        for dim, name in ((dim1, "dim1"), (dim2, "dim2"))
+    )
     if first == second:
-        raise ShapeError(f"diagonal: dim1={dim1} and dim2={dim2} are the same dimension of {given.type}.")
+        raise ShapeError(
+            f"diagonal: dim1={dim1} and dim2={dim2} are the same dimension of {given.type}."
+        )
     given = movedim(given, (first, second), (-2, -1))
     rows, columns = given.shape[-2:]
     length = max(0, min(rows, columns - offset) if offset >= 0 else min(rows + offset, columns))
@@ -472,7 +533,9 @@ def triu(x: TensorLike, diagonal: int = 0) -> Tensor:
 def _triangle(function: str, x: TensorLike, diagonal: int, *, lower: bool) -> Tensor:
     given = as_tensor(x, function, "x")
     if given.ndim < 2:
-        raise ShapeError(f"{function}: takes a tensor of at least 2 dimensions, and got {given.type}.")
+        raise ShapeError(
+            f"{function}: takes a tensor of at least 2 dimensions, and got {given.type}."
+        )
     shape = given.shape[-2:]
     rows, columns = (ops.iota(shape=shape, dim=dim, dtype=dtypes.int64) for dim in (0, 1))
     limit = ops.add(rows, Splat(diagonal, rows.type)) if diagonal else rows

@@ -215,11 +215,9 @@ class _Printer:
             call = f"{visible[instr.params['program']]}({', '.join(inputs)})"
         else:
             params = [f"{key}={self._value(value, visible)}" for key, value in instr.params.items()]
-            if instr.op.name in WIDENING:
-                dtype = instr.outputs[0].type.dtype
-                params += (
-                    [f"dtype={_dtype(dtype)}"] if dtype.is_integer and dtype is not int64 else []
-                )
+            dtype = instr.outputs[0].type.dtype if instr.op.name in WIDENING else int64
+            if dtype.is_integer and dtype is not int64:
+                params.append(f"dtype={_dtype(dtype)}")
             call = f"slope.{instr.op.name}({', '.join(inputs + params)})"
         outputs = [self._name_result(var) for var in instr.outputs]
         types = ", ".join(str(var.type) for var in instr.outputs)

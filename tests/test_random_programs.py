@@ -6,6 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import slope
+from slope.core.printer import constants_of, identifier
 
 UNARY = (slope.sin, slope.tanh, slope.exp, lambda x: x * 0.5 - 1, slope.sigmoid, lambda x: x**2, lambda x: slope.log1p(x * x), slope.neg)
 BINARY = (slope.add, slope.mul, slope.sub, slope.maximum, lambda a, b: a / (b * b + 1), lambda a, b: slope.where(a > b, a, b * 2))
@@ -146,8 +147,8 @@ def test_backends_agree(name, examples):
 def test_printed_programs_run(f, x):
     with slope.use_backend("numpy"):
         lowered = slope.jit(gradient(f)).lower(slope.tensor(x))
-        space = {}
-        exec(str(lowered.program), space)  # noqa: S102  # that the text runs is what is tested
-        (run,) = [value for name, value in space.items() if callable(value) and not name.startswith("__")]
-        (again,) = run(slope.tensor(x))
+        space, program = {}, lowered.program
+        exec(str(program), space)  # noqa: S102  # that the text runs is what is tested
+        numbered = {f"c{number}": value for number, value in enumerate(constants_of(program))}
+        (again,) = space[identifier(program.name)](slope.tensor(x), **numbered)
         np.testing.assert_allclose(again.numpy(), gradient(f)(slope.tensor(x)).numpy(), rtol=1e-8, atol=1e-8)

@@ -15,7 +15,7 @@ import numpy as np
 from optree import PyTreeSpec
 
 from slope.api._arguments import definition, function_name, positional_names
-from slope.compile import Compiled, Options, common_device, compile_program, log_jit, refuse_tracer
+from slope.compile import Compiled, Options, close, common_device, compile_program, log_jit, refuse_tracer
 from slope.control.call import call
 from slope.core.program import Literal, Program, ProgramTrace, Var
 from slope.core.tensor import Splat, Tensor, Tracer
@@ -71,11 +71,11 @@ def _kind(leaf: Any, signature: Any) -> int:
 class _Entry:
     """A traced and compiled specialization of a function."""
 
-    __slots__ = ("compiled", "constants", "draws", "in_kinds", "out_plan", "out_structure", "program")
+    __slots__ = ("closed", "compiled", "constants", "draws", "in_kinds", "out_plan", "out_structure", "program")
 
-    def __init__(self, program: Program, constants: list[Tensor], in_kinds: list[int], out_plan: list[tuple[int, Any]], out_structure: PyTreeSpec, draws: bool) -> None:
+    def __init__(self, program: Program, in_kinds: list[int], out_plan: list[tuple[int, Any]], out_structure: PyTreeSpec, draws: bool) -> None:
         self.program = program
-        self.constants = constants
+        self.closed, self.constants = close(program)
         self.in_kinds = in_kinds
         # For each result leaf: (0, number of an output), (1, number of an argument leaf), (2, a value), (3, a weak output).
         self.out_plan = out_plan
@@ -278,16 +278,14 @@ class Jit:
         if scope.used:
             outputs.append(scope.key)
         program = trace.finish(outputs, self.__name__)
-        closed = Program([*program.inputs, *(var for var, _ in program.constants)], (), program.instrs, program.outputs, program.name)
-        constants = [value for _, value in program.constants]
-        return _Entry(closed, constants, in_kinds, plan, out_structure, scope.used)
+        return _Entry(program, in_kinds, plan, out_structure, scope.used)
 
     def _compiled(self, entry: _Entry, leaves: Sequence[Any]) -> Compiled:
         tensors = [leaf for leaf, kind in zip(leaves, entry.in_kinds, strict=True) if kind == TENSOR]
         for tensor in tensors:
             refuse_tracer(tensor, f"jit of {self.__name__}")
         device: Device = common_device([*tensors, *entry.constants], f"jit of {self.__name__}")
-        compiled = compile_program(entry.program, device, self.options)
+        compiled = compile_program(entry.closed, device, self.options)
         if entry.constants:
             compiled = Compiled(compiled.program, entry.constants, compiled.backend, compiled.device, compiled.executable)
         entry.compiled = compiled
@@ -307,7 +305,7 @@ class Jit:
         scope = current_scope()
         if entry.draws:
             operands.append(scope.key)
-        outs = list(call(*operands, *entry.constants, program=entry.program, options=self.options))
+        outs = list(call(*operands, *entry.constants, program=entry.closed, options=self.options))
         if entry.draws:
             scope.key = outs.pop()
         return entry.results(outs, leaves)

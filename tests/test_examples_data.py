@@ -24,6 +24,8 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from slope.errors import SlopeError
+
 EXAMPLES = Path(__file__).parents[1] / "examples"
 FILES = {
     "images": struct.pack(">4B3I", 0, 0, 8, 3, 2, 3, 4) + bytes(range(24)),
@@ -191,6 +193,7 @@ def test_files_put_there_by_hand_as_gz_are_taken_first(fetch, tmp_path):
 
 def test_folder_that_cannot_be_made_is_named(fetch, tmp_path):
     (tmp_path / "file").write_bytes(b"")
+    assert issubclass(fetch.DataError, SlopeError)
     with pytest.raises(fetch.DataError, match=r"cannot make the folder .*Set SLOPE_DATA"):
         fetch.ensure_files("tiny", SHA256, tmp_path / "file" / "tiny", [])
 

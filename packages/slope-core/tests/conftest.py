@@ -8,12 +8,11 @@ import warnings
 import numpy as np
 import pytest
 
-import slope.ops  # noqa: F401  registers the operators
+import slope
 from slope import dtypes
-from slope.core.operator import OPERATORS
 from slope.core.printer import constants_of, identifier, program_of, program_text
 from slope.core.program import Literal, trace_program
-from slope.core.tensor import Splat, Tensor, splat_scalar
+from slope.core.tensor import splat_scalar
 from slope.core.types import TensorType
 
 
@@ -139,36 +138,22 @@ def type_(text):
     )
 
 
-def namespace():
-    """What printed text imports: operators and dtypes as ``slope.NAME``."""
-    module = types.SimpleNamespace(
-        full=lambda shape, value, dtype: Splat(value, TensorType(shape, dtype)),
-        program_of=program_of,
-    )
-    for dtype in dtypes.ALL:
-        setattr(module, "bool_" if dtype.name == "bool" else dtype.name, dtype)
-    for op in OPERATORS.values():
-        setattr(module, op.name, _with_numbers(op))
-    return module
+class Namespace:
+    """``slope`` as printed text imports it."""
+
+    program_of = staticmethod(program_of)
+
+    def __init__(self, **more):
+        self.__dict__.update(more)
+
+    def __getattr__(self, name):
+        return getattr(slope, name)
 
 
-def _with_numbers(op):
-    def function(*args, **params):
-        like = [arg for arg in args if isinstance(arg, Tensor)]
-        # The condition of `where` says nothing about the type of a number.
-        pick = like[-1] if like else None
-        return op(
-            *(arg if isinstance(arg, Tensor) else Splat(arg, pick.type) for arg in args),
-            **params,
-        )
-
-    return function
-
-
-def retrace(program):
-    """The program that the text of a program computes."""
+def retrace(program, **more):
+    """The program that the text of a program computes; ``more`` are names of ``slope`` besides."""
     source = program_text(program).replace("\nimport slope\n", "\n")
-    scope = {"slope": namespace()}
+    scope = {"slope": Namespace(**more)}
     exec(compile(source, "<printed>", "exec"), scope)
     constants = {f"c{k}": tensor for k, tensor in enumerate(constants_of(program))}
     function = scope[identifier(program.name)]
@@ -189,7 +174,5 @@ def body(program):
 
 @pytest.fixture(scope="session")
 def programs():
-    """The helpers above: ``run``, ``make``, ``type_``, ``namespace``, ``retrace``, ``body``."""
-    return types.SimpleNamespace(
-        run=run, make=make, type_=type_, namespace=namespace, retrace=retrace, body=body
-    )
+    """The helpers above: ``run``, ``make``, ``type_``, ``retrace``, ``body``."""
+    return types.SimpleNamespace(run=run, make=make, type_=type_, retrace=retrace, body=body)

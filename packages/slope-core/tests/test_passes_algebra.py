@@ -168,7 +168,7 @@ def test_shapes(programs, function, inputs, expected):
         (lambda x: ops.amin(ops.broadcast(x, shape=(4, 2), dims=(1,)), dim=(0, 1)), [F], "amin(x0, dim=(0,))"),
         (lambda x: ops.any_(ops.any_(x, dim=(0,)), dim=(0,)), ["bool[2, 3]"], "any(x0, dim=(0, 1))"),
         (lambda x: ops.all_(ops.broadcast(x, shape=(4, 2), dims=(1,)), dim=(0,)), [B], "x0"),
-        (lambda x: ops.prod(ops.reshape(x, shape=(1, 2)), dim=(0, 1)), [I32], "prod(x0, dim=(0,))"),
+        (lambda x: ops.prod(ops.reshape(x, shape=(1, 2)), dim=(0, 1)), [I32], "prod(x0, dim=(0,), dtype=slope.int32)"),
         (lambda x, y: dot(ops.permute(x, dims=(1, 0)), y, ((1,), (0,))), ["float32[3, 2]", "float32[3, 4]"],
          "dot_general(x0, x1, contract=((0,), (0,)), batch=((), ()))"),
         (lambda x, y: dot(x, ops.permute(y, dims=(0, 2, 1)), ((2,), (1,)), ((0,), (0,))), ["float32[5, 2, 3]", "float32[5, 4, 3]"],

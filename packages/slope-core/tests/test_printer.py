@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from slope import dtypes, ops
+from slope.core.operator import Operator
 from slope.core.printer import identifier, program_text
 from slope.core.program import Instr, Literal, Program, Var, trace_program
 from slope.core.tensor import Splat, Tensor
@@ -62,6 +63,7 @@ def test_numbers_are_bare_only_where_a_function_takes_them(programs):
             ops.truncate_divide(i, Splat(3, i.type)),
             ops.add(i, Splat(300, i.type)),
             ops.cast(i, dtype=dtypes.bool_),
+            ops.sum_(i, dim=(0,)),
         )
 
     program = programs.make(f, "float32[2]", "int8[2]", "bool[2]")
@@ -74,7 +76,8 @@ def test_numbers_are_bare_only_where_a_function_takes_them(programs):
         "v5 = slope.truncate_divide(x1, slope.full((2,), 3, dtype=slope.int8))  # int8[2]\n"
         "v6 = slope.add(x1, 44)  # int8[2]\n"
         "v7 = slope.cast(x1, dtype=slope.bool_)  # bool[2]\n"
-        "return (v0, v1, v2, v3, v4, v5, v6, v7)"
+        "v8 = slope.sum(x1, dim=(0,), dtype=slope.int8)  # int8[]\n"
+        "return (v0, v1, v2, v3, v4, v5, v6, v7, v8)"
     )
     assert str(programs.retrace(program)) == str(program)
 
@@ -137,6 +140,52 @@ def test_nested_programs_are_functions_before_their_use(programs):
         "return (v2,)"
     )
     assert programs.retrace(program).count("sin") == 2
+
+
+class Twice(Operator):
+    """An operator that holds a program, for these tests."""
+
+    name = "test_twice"
+
+    def infer(self, x, *, body):
+        return x
+
+
+def test_programs_in_parameters_are_made_again(programs):
+    n = Dim("n")
+    state = TensorType((n, 2), dtypes.float32)
+    constant = tensor(np.ones(2, np.float32))
+
+    def step(x):
+        return ops.add(x, ops.broadcast(constant, shape=(n, 2), dims=(1,)))
+
+    inner = programs.make(step, state, names=("state",))
+    program = programs.make(lambda x: Twice()(x, body=inner), state)
+    program.name = "outer"
+    assert str(program) == (
+        "# slope program outer: 1 input, 0 constants, 1 instruction\n"
+        "import slope\n"
+        "\n"
+        "\n"
+        "def outer(\n"
+        "    x0,  # float32[n, 2]\n"
+        "    *,\n"
+        "    c0,  # float32[2], a constant of step\n"
+        "):\n"
+        "    n = x0.shape[0]\n"
+        "    @slope.program_of(((n, 2), slope.float32))\n"
+        "    def step(state):\n"
+        "        v0 = slope.broadcast(c0, shape=(n, 2), dims=(1,))  # float32[n, 2]\n"
+        "        v1 = slope.add(state, v0)  # float32[n, 2]\n"
+        "        return (v1,)\n"
+        "    v2 = slope.test_twice(x0, body=step)  # float32[n, 2]\n"
+        "    return (v2,)\n"
+    )
+    (instr,) = programs.retrace(program, test_twice=Twice()).instrs
+    again = instr.params["body"].check()
+    again.input_names = ("state",)
+    assert programs.body(again) == programs.body(inner)
+    assert [held for _, held in again.constants] == [constant]
 
 
 @pytest.mark.parametrize(

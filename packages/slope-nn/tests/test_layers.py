@@ -91,6 +91,28 @@ def test_gelu():
         nn.GELU("erf")  # pyright: ignore[reportArgumentType]  # as it says
 
 
+def test_dropout(backend):
+    layer, x = nn.Dropout(0.25), slope.ones(100, 100)
+    call = slope.jit(lambda layer, x: layer(x))
+    slope.manual_seed(0)
+    first, second = call(layer, x), call(layer, x)
+    values = first.numpy()
+    assert set(np.unique(values).tolist()) == {0.0, float(np.float32(1 / 0.75))}
+    assert abs((values == 0).mean() - 0.25) < 0.02
+    assert not np.array_equal(values, second.numpy())
+    slope.manual_seed(0)
+    np.testing.assert_array_equal(layer(x).numpy(), values)
+    assert layer.eval()(x) is x
+    np.testing.assert_array_equal(call(layer, x).numpy(), x.numpy())
+
+
+@pytest.mark.usefixtures("on_numpy")
+@pytest.mark.parametrize("p", [-0.1, 1, "half", True, float("nan")])
+def test_dropout_refuses(p):
+    with pytest.raises(errors.ArgumentError, match="p must be at least 0 and below 1"):
+        nn.Dropout(p)
+
+
 @pytest.mark.usefixtures("on_numpy")
 def test_sequential():
     model = nn.Sequential(nn.Linear(4, 5), slope.relu, nn.Linear(5, 2))

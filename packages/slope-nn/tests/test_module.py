@@ -69,7 +69,7 @@ def gradients_of(model):
         return sum(leaf.sum() for leaf in slope.tree_flatten(model)[0])
 
     grads = slope.grad(total)(model)
-    matched = structure(model).flatten_up_to(grads)
+    matched: Any = structure(model).flatten_up_to(grads)
     return dict(zip(model.state_dict(), matched, strict=True))
 
 

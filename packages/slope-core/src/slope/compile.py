@@ -16,7 +16,7 @@ from typing import Any
 from slope.core.operator import Operator
 from slope.core.program import Program, ProgramTrace, expand, run_instrs
 from slope.core.tensor import Splat, Tensor, Tracer
-from slope.core.trace import EVAL, escaped_message, use_trace
+from slope.core.trace import EVAL, escaped_message, paused_collection, use_trace
 from slope.core.types import TensorType
 from slope.devices import CPU, Device, default_device
 from slope.errors import DeviceError, EscapedTracerError, UnsupportedOperatorError
@@ -100,7 +100,8 @@ def compile_program(program: Program, device: Device, options: Options = DEFAULT
     key = ("compiled", backend, device, options)
     found = program.derived.get(key)
     if found is None:
-        found = program.derived[key] = _compile(program, backend, device, options)
+        with paused_collection():
+            found = program.derived[key] = _compile(program, backend, device, options)
     return found
 
 

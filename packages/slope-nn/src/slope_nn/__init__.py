@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from slope_nn import functional
-from slope_nn._activations import GELU, Flatten, Identity, ReLU, Sigmoid, Tanh
+from slope_nn._activations import GELU, Dropout, Flatten, Identity, ReLU, Sigmoid, Tanh
 from slope_nn._containers import Fn, Sequential
 from slope_nn._linear import Linear
 from slope_nn._module import Module
@@ -15,6 +15,7 @@ __all__ = [
     "GELU",
     "SGD",
     "Buffer",
+    "Dropout",
     "Flatten",
     "Fn",
     "Identity",

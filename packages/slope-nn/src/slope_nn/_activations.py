@@ -76,3 +76,27 @@ class Flatten(Module):
     def __call__(self, x: slope.Tensor) -> slope.Tensor:
         """Map shape (n, a, b, ...) to (n, a * b * ...)."""
         return slope.flatten(x, self.start_dim, self.end_dim)
+
+
+class Dropout(Module):
+    """In training, zero elements at random and scale the rest to keep the mean; else nothing.
+
+    The draws come from slope's default generator, so they are fresh at each call of a jitted
+    function, too, and repeat from the seed. Source: N. Srivastava et al., "Dropout", JMLR 15, 2014.
+
+    Args:
+        p: the probability of zero, at least 0 and less than 1.
+    """
+
+    def __init__(self, p: float = 0.5) -> None:
+        if isinstance(p, bool) or not isinstance(p, int | float) or not 0 <= p < 1:
+            raise slope.errors.ArgumentError(
+                f"Dropout: p must be at least 0 and below 1, not {p!r}"
+            )
+        self.p = float(p)
+
+    def __call__(self, x: slope.Tensor) -> slope.Tensor:
+        """Apply it to a floating-point tensor of any shape."""
+        if not self.training or self.p == 0:
+            return x
+        return slope.where(slope.rand_like(x) >= self.p, x / (1 - self.p), 0.0)

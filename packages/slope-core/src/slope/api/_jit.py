@@ -19,7 +19,7 @@ from slope.compile import Compiled, Options, common_device, compile_program, log
 from slope.control.call import call
 from slope.core.program import Literal, Program, ProgramTrace, Var
 from slope.core.tensor import Splat, Tensor, Tracer
-from slope.core.trace import EVAL, current_trace, use_trace
+from slope.core.trace import EVAL, current_trace, paused_collection, use_trace
 from slope.core.types import TensorType, type_of_array, type_of_number
 from slope.devices import CPU, Device
 from slope.dtypes import DType, float32, float64, int64, uint32
@@ -214,7 +214,8 @@ class Jit:
             with self._lock:
                 entry = self._entries.get(key)
                 if entry is None:
-                    entry = self._trace(leaves, structure, signatures, static and static[0], (args, kwargs), key)
+                    with paused_collection():
+                        entry = self._trace(leaves, structure, signatures, static and static[0], (args, kwargs), key)
         return entry, leaves
 
     def _split(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any], Any]:

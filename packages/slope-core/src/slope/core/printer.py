@@ -37,7 +37,7 @@ from slope.core.tensor import splat_scalar
 from slope.core.types import Shape, TensorType
 from slope.dims import DimExpr, dim_str
 from slope.dims import names as dim_names
-from slope.dtypes import DType
+from slope.dtypes import DType, int64
 from slope.errors import ProgramError, Source
 
 # Functions that take Python numbers beside tensors and give the operator of their name whatever the
@@ -68,6 +68,7 @@ TAKE_NUMBERS: Final = frozenset(
         "bitwise_xor",
     ]
 )
+WIDENING: Final = frozenset({"sum", "prod"})  # functions that make int64 of integers unless told
 _INDENT: Final = "    "
 _RESERVED: Final = frozenset({"slope", "float"})  # names that the text itself uses
 _NUMBERED: Final = re.compile(r"[vc]\d+")  # names of results and constants
@@ -214,6 +215,9 @@ class _Printer:
             call = f"{visible[instr.params['program']]}({', '.join(inputs)})"
         else:
             params = [f"{key}={self._value(value, visible)}" for key, value in instr.params.items()]
+            dtype = instr.outputs[0].type.dtype if instr.op.name in WIDENING else int64
+            if dtype.is_integer and dtype is not int64:
+                params.append(f"dtype={_dtype(dtype)}")
             call = f"slope.{instr.op.name}({', '.join(inputs + params)})"
         outputs = [self._name_result(var) for var in instr.outputs]
         types = ", ".join(str(var.type) for var in instr.outputs)

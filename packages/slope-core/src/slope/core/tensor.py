@@ -259,6 +259,8 @@ def splat_scalar(value: bool | float, dtype: DType) -> Any:
         value = value & ((1 << bits) - 1)
         if dtype.kind == "i" and value >> (bits - 1):
             value -= 1 << bits
+    if -65504 <= value <= 65504:  # fits every floating dtype, so there is no warning to silence
+        return dtype.numpy.type(value)
     with np.errstate(over="ignore"):
         return dtype.numpy.type(value)
 

@@ -8,6 +8,8 @@ evaluating trace at the bottom computes. Operands that are not tracers of the cu
 
 from __future__ import annotations
 
+import gc
+import threading
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar, Token
 from types import TracebackType
@@ -109,6 +111,33 @@ class use_trace:  # noqa: N801  # a context manager that reads as a verb
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         _current.reset(self._token)
+
+
+class paused_collection:  # noqa: N801  # a context manager that reads as a phrase
+    """Leave cyclic garbage alone inside a ``with`` block.
+
+    Tracing makes many small objects that all live on; each full collection would walk through all of them again, which makes
+    the time to trace grow faster than the program.
+    """
+
+    _depth = 0
+    _was_enabled = False
+    _lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        cls = type(self)
+        with cls._lock:
+            if cls._depth == 0:
+                cls._was_enabled = gc.isenabled()
+                gc.disable()
+            cls._depth += 1
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        cls = type(self)
+        with cls._lock:
+            cls._depth -= 1
+            if cls._depth == 0 and cls._was_enabled:
+                gc.enable()
 
 
 def bind(op: Operator, args: Sequence[Tensor], params: dict[str, Any]) -> tuple[Tensor, ...]:

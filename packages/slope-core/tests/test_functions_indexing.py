@@ -16,17 +16,60 @@ from slope.transforms.linearize import linearize_flat
 from slope.transforms.transpose import backward
 from slope.transforms.vmap import vmap_flat
 
-I, J = np.array([2, 0, -1]), np.array([[1, 0], [2, -3]])
+I, J = np.array([2, 0, -1]), np.array([[1, 0], [2, -3]])  # noqa: E741  # an index
 X = np.arange(60.0, dtype=np.float32).reshape(3, 4, 5)
 N = None
 E = ...
 INDICES = [
-    0, -1, slice(None), slice(1, 3), slice(None, None, -1), slice(4, 0, -2), slice(-2, None), slice(5, 2), slice(0, 99), N, E,
-    (0, 1), (0, 1, 2), (0, E), (E, 0), (E, N), (N, 0, N, slice(1, 2)), (slice(None), 2), (slice(None, None, 2), slice(None, None, -3), 1), (),
-    I, J, I.tolist(), (I, I), (I, slice(None), I), (slice(None), I), (slice(None), I, I), (0, I), (I, 0), (0, slice(None), I), (slice(None), 0, I),
-    (I, N, I), (N, I, I), (slice(1), I, N, I), (E, I), (J, I[:2]), (slice(None), I, slice(None, None, -2)), (slice(0, 2), E, J), (I, slice(1, 3), 0),
-    (I, 0, J[:, :1]), (np.int64(1), E), (0, N, I), (I[:0],), (slice(None), slice(None), I[:1]), (X[:, :, 0] > 20), (X > 30), (E, X[0, 0] > 2), [],
-]  # fmt: skip
+    0,
+    -1,
+    slice(None),
+    slice(1, 3),
+    slice(None, None, -1),
+    slice(4, 0, -2),
+    slice(-2, None),
+    slice(5, 2),
+    slice(0, 99),
+    N,
+    E,
+    (0, 1),
+    (0, 1, 2),
+    (0, E),
+    (E, 0),
+    (E, N),
+    (N, 0, N, slice(1, 2)),
+    (slice(None), 2),
+    (slice(None, None, 2), slice(None, None, -3), 1),
+    (),
+    I,
+    J,
+    I.tolist(),
+    (I, I),
+    (I, slice(None), I),
+    (slice(None), I),
+    (slice(None), I, I),
+    (0, I),
+    (I, 0),
+    (0, slice(None), I),
+    (slice(None), 0, I),
+    (I, N, I),
+    (N, I, I),
+    (slice(1), I, N, I),
+    (E, I),
+    (J, I[:2]),
+    (slice(None), I, slice(None, None, -2)),
+    (slice(0, 2), E, J),
+    (I, slice(1, 3), 0),
+    (I, 0, J[:, :1]),
+    (np.int64(1), E),
+    (0, N, I),
+    (I[:0],),
+    (slice(None), slice(None), I[:1]),
+    (X[:, :, 0] > 20),
+    (X > 30),
+    (E, X[0, 0] > 2),
+    [],
+]
 
 
 @pytest.fixture(autouse=True)
@@ -137,10 +180,26 @@ def traced(function, *types):
 
 
 BAD = {
-    "range": (lambda: fn.tensor(X)[0, 4], errors.IndexingError, r"index 4 is out of range for dimension 1 of length 4"),
-    "first": (lambda: fn.tensor(X)[-4], errors.IndexingError, r"index -4 is out of range for dimension 0 of length 3"),
-    "array": (lambda: fn.tensor(X)[[0, 3]], errors.IndexingError, r"index 3 is out of range for dimension 0"),
-    "tensor": (lambda: fn.tensor(X)[fn.tensor([0, -4])], errors.IndexingError, r"index -4 is out of range"),
+    "range": (
+        lambda: fn.tensor(X)[0, 4],
+        errors.IndexingError,
+        r"index 4 is out of range for dimension 1 of length 4",
+    ),
+    "first": (
+        lambda: fn.tensor(X)[-4],
+        errors.IndexingError,
+        r"index -4 is out of range for dimension 0 of length 3",
+    ),
+    "array": (
+        lambda: fn.tensor(X)[[0, 3]],
+        errors.IndexingError,
+        r"index 3 is out of range for dimension 0",
+    ),
+    "tensor": (
+        lambda: fn.tensor(X)[fn.tensor([0, -4])],
+        errors.IndexingError,
+        r"index -4 is out of range",
+    ),
     "many": (lambda: fn.tensor(X)[0, 0, 0, 0], errors.IndexingError, "4 indices are too many"),
     "dots": (lambda: fn.tensor(X)[..., ...], errors.IndexingError, "2"),
     "float": (lambda: fn.tensor(X)[1.5], errors.IndexingError, "a float"),
@@ -148,20 +207,60 @@ BAD = {
     "bool": (lambda: fn.tensor(X)[True], errors.IndexingError, "True is no index"),
     "step": (lambda: fn.tensor(X)[::0], errors.IndexingError, "step"),
     "bound": (lambda: fn.tensor(X)["a":], errors.IndexingError, "'a'"),
-    "mask": (traced(lambda x: x[x > 0], fn.tensor(X).type), errors.ConcretizationError, r"slope.where\(mask, x, y\)"),
-    "traced bound": (traced(lambda i, x: x[i:], TensorType((), int64), fn.tensor(X).type), errors.ConcretizationError, "slope.narrow"),
-    "assignment": (lambda: fn.tensor(X).__setitem__(0, 1), errors.ArgumentError, r"x.at\[index\].set\(value\)"),
-    "value shape": (lambda: fn.tensor(X).at[0].set(fn.ones(3)), errors.ShapeError, r"x.at\[...\].set: .*\(3,\)"),
-    "value larger": (lambda: fn.tensor(X).at[0, 0, 0].set(fn.ones(3)), errors.ShapeError, r"x.at\[...\].set: .*\(3,\)"),
-    "value dtype": (lambda: fn.zeros(3, dtype="int64").at[0].add(fn.ones(())), errors.DTypeError, r"float32\[\] does not go into int64\[3\]"),
+    "mask": (
+        traced(lambda x: x[x > 0], fn.tensor(X).type),
+        errors.ConcretizationError,
+        r"slope.where\(mask, x, y\)",
+    ),
+    "traced bound": (
+        traced(lambda i, x: x[i:], TensorType((), int64), fn.tensor(X).type),
+        errors.ConcretizationError,
+        "slope.narrow",
+    ),
+    "assignment": (
+        lambda: fn.tensor(X).__setitem__(0, 1),
+        errors.ArgumentError,
+        r"x.at\[index\].set\(value\)",
+    ),
+    "value shape": (
+        lambda: fn.tensor(X).at[0].set(fn.ones(3)),
+        errors.ShapeError,
+        r"x.at\[...\].set: .*\(3,\)",
+    ),
+    "value larger": (
+        lambda: fn.tensor(X).at[0, 0, 0].set(fn.ones(3)),
+        errors.ShapeError,
+        r"x.at\[...\].set: .*\(3,\)",
+    ),
+    "value dtype": (
+        lambda: fn.zeros(3, dtype="int64").at[0].add(fn.ones(())),
+        errors.DTypeError,
+        r"float32\[\] does not go into int64\[3\]",
+    ),
     "value number": (lambda: fn.zeros(3, dtype="int64").at[0].add(0.5), errors.DTypeError, "0.5"),
-    "gather": (lambda: fn.gather(fn.tensor(X), 0, fn.tensor([1])), errors.ShapeError, "gather: index"),
+    "gather": (
+        lambda: fn.gather(fn.tensor(X), 0, fn.tensor([1])),
+        errors.ShapeError,
+        "gather: index",
+    ),
     "gather dtype": (lambda: fn.gather(fn.ones(3), 0, fn.ones(2)), errors.DTypeError, "integer"),
-    "take": (lambda: fn.take_along_dim(fn.ones(3), fn.tensor([5]), 0), errors.IndexingError, "index 5"),
+    "take": (
+        lambda: fn.take_along_dim(fn.ones(3), fn.tensor([5]), 0),
+        errors.IndexingError,
+        "index 5",
+    ),
     "one_hot": (lambda: fn.one_hot(fn.ones(3), 2), errors.DTypeError, "one_hot"),
-    "embedding": (lambda: fn.embedding(fn.tensor([0]), fn.ones(3)), errors.ShapeError, "count, width"),
-    "index_select": (lambda: fn.index_select(fn.ones(3), 0, fn.zeros(1, 1, dtype="int64")), errors.ShapeError, "vector"),
-}  # fmt: skip
+    "embedding": (
+        lambda: fn.embedding(fn.tensor([0]), fn.ones(3)),
+        errors.ShapeError,
+        "count, width",
+    ),
+    "index_select": (
+        lambda: fn.index_select(fn.ones(3), 0, fn.zeros(1, 1, dtype="int64")),
+        errors.ShapeError,
+        "vector",
+    ),
+}
 
 
 @pytest.mark.parametrize("name", BAD)

@@ -17,9 +17,10 @@ def installed():
     return names | {
         name
         for name, value in vars(tensor.Tensor).items()
-        if getattr(value, "__module__", getattr(getattr(value, "fget", None), "__module__", ""))
-        .startswith("slope.functions")
-    }  # fmt: skip
+        if getattr(
+            value, "__module__", getattr(getattr(value, "fget", None), "__module__", "")
+        ).startswith("slope.functions")
+    }
 
 
 def declarations():
@@ -55,9 +56,14 @@ def test_conversions():
     with use_backend("numpy"):
         x = fn.tensor([0.0, 1.7])
         for name, dtype in {
-            "float": "float32", "double": "float64", "half": "float16", "bfloat16": "bfloat16",
-            "int": "int32", "long": "int64", "bool": "bool",
-        }.items():  # fmt: skip
+            "float": "float32",
+            "double": "float64",
+            "half": "float16",
+            "bfloat16": "bfloat16",
+            "int": "int32",
+            "long": "int64",
+            "bool": "bool",
+        }.items():
             assert getattr(x, name)().dtype.name == dtype
         assert x.to("int64").tolist() == x.to(fn.arange(2)).tolist() == [0, 1]
         assert x.to("cpu") is x

@@ -62,16 +62,23 @@ def test_the_generator_splits_as_split_does():
 def test_draws_repeat_from_the_key_in_every_way_of_running():
     key = random.key(3)
     for draw in (
-        lambda k: random.bits(k, 5), lambda k: random.uniform(k, 2, 3), lambda k: random.uniform(k, (3,), dtype="float64"), lambda k: random.uniform(k, 4, dtype="float16"),
-        lambda k: random.randint(k, (5,), -3, 9), lambda k: random.normal(k, 3), lambda k: random.normal(k, 4, dtype="float64"), lambda k: random.bernoulli(k, 0.3, (7,)),
-        lambda k: random.bits(k, 3, dtype="uint8"), lambda k: random.bits(k, 3, dtype="uint64"),
-    ):  # fmt: skip
+        lambda k: random.bits(k, 5),
+        lambda k: random.uniform(k, 2, 3),
+        lambda k: random.uniform(k, (3,), dtype="float64"),
+        lambda k: random.uniform(k, 4, dtype="float16"),
+        lambda k: random.randint(k, (5,), -3, 9),
+        lambda k: random.normal(k, 3),
+        lambda k: random.normal(k, 4, dtype="float64"),
+        lambda k: random.bernoulli(k, 0.3, (7,)),
+        lambda k: random.bits(k, 3, dtype="uint8"),
+        lambda k: random.bits(k, 3, dtype="uint64"),
+    ):
         eager = draw(key)
-        (traced,) = evaluate(trace_program(lambda k: [draw(k)], [KEY]).check(), [key])
+        (traced,) = evaluate(trace_program(lambda k, draw=draw: [draw(k)], [KEY]).check(), [key])
         assert traced.type == eager.type
         assert traced.tolist() == eager.tolist() == draw(key).tolist()
         keys = random.split(key, 3)
-        (batched,), _ = vmap_flat(lambda k: [draw(k)], [keys], [0], 3)
+        (batched,), _ = vmap_flat(lambda k, draw=draw: [draw(k)], [keys], [0], 3)
         assert batched.tolist() == [draw(each).tolist() for each in keys]
 
 

@@ -326,3 +326,28 @@ def test_every_operator_is_callable_by_its_name():
     for name in OPERATORS:
         if name != "call":
             assert callable(getattr(fn, name)), name
+
+
+def test_symbolic_lengths():
+    from slope.dims import Dim
+
+    b = Dim("b")
+    x, w, t = (
+        TensorType((b, 4), float32),
+        TensorType((5, 4), float32),
+        TensorType((b,), int64),
+    )
+
+    def model(x, w, t):
+        h = fn.relu(fn.linear(x, w, fn.zeros(5)))
+        h = h + h.mean(0) - fn.softmax(h, 1) * h[:, ::-1] + h[0] + h[:, [0, 1, 0, 1, 0]]
+        return [
+            fn.cross_entropy(h, t), h[1:], h.reshape(-1), h.T @ h, fn.stack([h, h]),
+            h.at[0].set(1.0), h[t], fn.ones(b, 2) + fn.arange(2), h.var(0), fn.cat([h, h]),
+            h.flatten(), h.unsqueeze(1),
+        ]  # fmt: skip
+
+    program = trace_program(model, [x, w, t]).check()
+    shapes = [type_.shape for type_ in program.output_types]
+    assert shapes[:4] == [(), (b - 1, 5), (b * 5,), (5, 5)]
+    assert shapes[9] == (2 * b, 5)

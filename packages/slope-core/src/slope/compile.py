@@ -6,7 +6,6 @@ compiled program of one instruction.
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 import time
@@ -26,7 +25,13 @@ from slope.plugins.backend import Backend, Executable
 from slope.plugins.selection import backend as backend_named
 from slope.plugins.selection import current_backend, installed
 
-logger = logging.getLogger("slope.jit")
+
+def log(message: str, *values: object) -> None:
+    """Tell the logger ``slope.jit``. Where nobody has imported logging there is nobody to tell, and it stays unloaded."""
+    if "logging" in sys.modules:
+        import logging
+
+        logging.getLogger("slope.jit").info(message, *values)
 
 
 class Options:
@@ -114,7 +119,7 @@ def _compile(program: Program, backend: Backend, device: Device, options: Option
     started = time.perf_counter()
     executable = backend.compile(closed, device, options.extra)
     seconds = time.perf_counter() - started
-    logger.info("compiled %s (%d instructions) for %s on %s in %.3f s", program.name, len(closed.instrs), backend.name, device, seconds)
+    log("compiled %s (%d instructions) for %s on %s in %.3f s", program.name, len(closed.instrs), backend.name, device, seconds)
     if log_jit():
         print(f"# {program.name}: program\n{closed}\n# {program.name}: {backend.name} code\n{executable.code}", file=sys.stderr)  # noqa: T201  # what LOG_JIT=1 asks for
     return Compiled(closed, constants, backend, device, executable)

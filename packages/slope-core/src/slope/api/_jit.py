@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import logging
 import sys
 import threading
 import types
@@ -15,7 +14,7 @@ import numpy as np
 from optree import PyTreeSpec
 
 from slope.api._arguments import definition, function_name, positional_names
-from slope.compile import Compiled, Options, close, common_device, compile_program, log_jit, refuse_tracer
+from slope.compile import Compiled, Options, close, common_device, compile_program, log, log_jit, refuse_tracer
 from slope.control.call import call
 from slope.core.program import Literal, Program, ProgramTrace, Var
 from slope.core.tensor import Splat, Tensor, Tracer
@@ -29,8 +28,6 @@ from slope.ops import cast
 from slope.passes import optimize
 from slope.plugins.selection import current_backend
 from slope.tree import is_leaf, leaf_paths, tree_flatten, tree_unflatten, typed_key
-
-logger = logging.getLogger("slope.jit")
 
 # What a leaf is to a compiled call.
 TENSOR: Final = 0
@@ -323,11 +320,11 @@ class Jit:
 
     def _explain(self, key: Any, tree: Any) -> None:
         """Log why a function that has programs already needs another."""
-        if not self._entries or not (logger.isEnabledFor(logging.INFO) or log_jit()):
+        if not self._entries or not ("logging" in sys.modules or log_jit()):
             return
         reasons = min((_differences(old, key, tree) for old in self._entries), key=len)
         message = f"jit of {self.__name__} compiles again (program {len(self._entries) + 1}): {'; '.join(reasons)}"
-        logger.info("%s", message)
+        log("%s", message)
         if log_jit():
             print(f"# {message}", file=sys.stderr)  # noqa: T201  # what LOG_JIT=1 asks for
 

@@ -54,7 +54,16 @@ def aligned_empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray[An
 class Tensor(Methods):
     """An immutable array of numbers on a device; made by ``slope.tensor`` and by computing."""
 
-    __slots__ = ("__weakref__", "_backend", "_handle", "_host", "_imports", "device", "type", "weak")
+    __slots__ = (
+        "__weakref__",
+        "_backend",
+        "_handle",
+        "_host",
+        "_imports",
+        "device",
+        "type",
+        "weak",
+    )
     __array_priority__ = 1000  # NumPy lets our reflected operators answer
     # A tensor hashes by identity although == compares elements, as in PyTorch.
 
@@ -185,7 +194,9 @@ class Tensor(Methods):
 
     def __index__(self) -> int:
         if not self.dtype.is_integer or self.ndim != 0:
-            raise ArgumentError(f"only an integer tensor of shape () can serve as an index; this one is {self.type}.")
+            raise ArgumentError(
+                f"only an integer tensor of shape () can serve as an index; this one is {self.type}."
+            )
         return int(self.item())
 
     def __len__(self) -> int:
@@ -201,7 +212,9 @@ class Tensor(Methods):
 
     def __dlpack__(self, **options: Any) -> Any:
         if self.device.kind != "cpu":
-            raise DeviceError(f"DLPack export from {self.device} is not supported; move it with .to('cpu') first.")
+            raise DeviceError(
+                f"DLPack export from {self.device} is not supported; move it with .to('cpu') first."
+            )
         host = self.host()
         # NumPy exports no read-only arrays without a version; the consumer must not write, as with every tensor.
         if not host.flags.writeable:
@@ -229,7 +242,9 @@ def _rebuild(array: np.ndarray[Any, Any], name: str) -> Tensor:
 
 
 def _elements(array: np.ndarray[Any, Any], indent: int) -> str:
-    return np.array2string(array, separator=", ", prefix=" " * indent, threshold=200, edgeitems=3, precision=4)
+    return np.array2string(
+        array, separator=", ", prefix=" " * indent, threshold=200, edgeitems=3, precision=4
+    )
 
 
 class Splat(Tensor):

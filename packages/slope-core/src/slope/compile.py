@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -120,9 +121,14 @@ def compile_program(
     key = ("compiled", backend, device, options)
     found = program.derived.get(key)
     if found is None:
-        with paused_collection():
-            found = program.derived[key] = _compile(program, backend, device, options)
+        with _compiling, paused_collection():  # no code of the user's runs in here
+            found = program.derived.get(key)
+            if found is None:
+                found = program.derived[key] = _compile(program, backend, device, options)
     return found
+
+
+_compiling = threading.RLock()  # compilers keep all cores busy anyway
 
 
 def _compile(program: Program, backend: Backend, device: Device, options: Options) -> Compiled:

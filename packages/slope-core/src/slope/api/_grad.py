@@ -107,13 +107,12 @@ class Pullback:
             cotangent: of the result's structure, shapes and dtypes.
         """
         leaves = flatten_up_to(self._out_structure, cotangent, "the cotangent")
-        cotangents = tensor_leaves(leaves, cotangent, "a pullback", "the cotangent")
-        for given, wanted in zip(cotangents, self._out_types, strict=True):
-            if given.type != wanted:
-                raise ShapeError(
-                    f"the cotangent must have the result's type {wanted}, and has {given.type}."
-                )
-        return self.flat(cotangents)
+        return self.flat(
+            [
+                _like(leaf, wanted, "a pullback", "the cotangent", "the result's")
+                for leaf, wanted in zip(leaves, self._out_types, strict=True)
+            ]
+        )
 
     def flat(self, cotangents: Sequence[Tensor]) -> Any:
         """As calling it, with the cotangents as a list."""
@@ -208,13 +207,20 @@ def _tangent_leaves(args: _Flattened, tangents: Any) -> list[Tangent]:
         if not moves or leaf is None:
             checked.append(None if not moves else Splat(0.0, primal.type))
             continue
-        (tangent,) = tensor_leaves([leaf], leaf, "jvp", f"the tangent{path}")
-        if tangent.type != primal.type:
-            raise ShapeError(
-                f"the tangent{path} must have its primal's type {primal.type}, and has {tangent.type}."
-            )
-        checked.append(tangent)
+        checked.append(_like(leaf, primal.type, "jvp", f"the tangent{path}", "its primal's"))
     return checked
+
+
+def _like(leaf: Any, wanted: TensorType, user: str, what: str, whose: str) -> Tensor:
+    """A tangent or cotangent as a tensor of the type it must have; ``None`` is zero, numbers take its dtype."""
+    if leaf is None:
+        return Splat(0, wanted)
+    if isinstance(leaf, (int, float)) and wanted.shape == ():
+        return Splat(float(leaf), wanted)
+    (tensor,) = tensor_leaves([leaf], leaf, user, what)
+    if tensor.type != wanted:
+        raise ShapeError(f"{what} must have {whose} type {wanted}, and has {tensor.type}.")
+    return tensor
 
 
 @boundary

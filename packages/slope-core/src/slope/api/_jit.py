@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
-import threading
 import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
@@ -173,7 +172,6 @@ class Jit:
             function, static_argnums, static_argnames
         )
         self._entries: dict[Any, _Entry] = {}
-        self._lock = threading.RLock()
         self.__name__ = function_name(function)
 
     @property
@@ -183,8 +181,7 @@ class Jit:
 
     def clear_cache(self) -> None:
         """Forget all compiled programs."""
-        with self._lock:
-            self._entries.clear()
+        self._entries.clear()
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         """As a method: the instance is the first argument."""
@@ -237,13 +234,11 @@ class Jit:
         key = (structure, signatures, backend, static and static[1])
         entry = self._entries.get(key)
         if entry is None:
-            with self._lock:
-                entry = self._entries.get(key)
-                if entry is None:
-                    with paused_collection():
-                        entry = self._trace(
-                            leaves, structure, signatures, static and static[0], (args, kwargs), key
-                        )
+            # No lock is held while the user's function runs: two threads may both trace it, and one result is kept.
+            with paused_collection():
+                entry = self._trace(
+                    leaves, structure, signatures, static and static[0], (args, kwargs), key
+                )
         return entry, leaves
 
     def _split(
@@ -292,9 +287,8 @@ class Jit:
         finally:
             trace.alive = False
         if not any(isinstance(constant, Tracer) for constant in entry.constants):
-            self._entries[key] = (
-                entry  # a trace that captured tracers of an outer one is good for this call only
-            )
+            # A trace that captured tracers of an outer one is good for this call only.
+            entry = self._entries.setdefault(key, entry)
         return entry
 
     def _call(self, args: Any, kwargs: dict[str, Any], static: Any) -> Any:

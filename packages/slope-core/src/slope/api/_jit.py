@@ -138,10 +138,10 @@ class Jit:
         owner = getattr(function, "__self__", None)
         if isinstance(function, types.MethodType) and _is_node(owner):
             self._bound, function = (owner,), function.__func__
-            static_argnums = [number + 1 for number in static_argnums]
+            static_argnums = _shifted(static_argnums)
         elif _is_node(function):
             self._bound, function = (function,), type(function).__call__
-            static_argnums = [number + 1 for number in static_argnums]
+            static_argnums = _shifted(static_argnums)
         functools.update_wrapper(self, function, updated=())
         self.function = function
         self.options = options
@@ -303,7 +303,8 @@ class Jit:
                 operands.append(Tensor(type_of_array(leaf), host=np.array(leaf)))
             elif kind in _WEAK:
                 dtype = _WEAK[kind]
-                operands.append(cast(leaf, dtype=dtype) if isinstance(leaf, Tensor) else Splat(leaf, TensorType((), dtype)))
+                number = _int64(leaf) if kind == WEAK_INT and not isinstance(leaf, Tensor) else leaf
+                operands.append(cast(number, dtype=dtype) if isinstance(number, Tensor) else Splat(number, TensorType((), dtype)))
         scope = current_scope()
         if entry.draws:
             operands.append(scope.key)
@@ -340,6 +341,11 @@ _KEY_TYPE: Final = TensorType((2,), uint32)
 def _is_node(value: Any) -> bool:
     """Whether a value is a pytree node of a registered class, such as a module."""
     return value is not None and not is_leaf(value)
+
+
+def _shifted(numbers: Sequence[int]) -> list[int]:
+    """Positions behind the bound argument; those counted from the end stay."""
+    return [number if number < 0 else number + 1 for number in numbers]
 
 
 def _statics(function: Callable[..., Any], numbers: Sequence[int], names: Sequence[str]) -> tuple[frozenset[int], frozenset[str]]:

@@ -34,7 +34,9 @@ def test_fifty_thousand_operators(how):
     f = slope.value_and_grad(chain(LENGTH))
     limit = sys.getrecursionlimit()
     with slope.use_backend("numpy"):
-        value, gradient = (slope.jit(f) if how == "jit" else f)(slope.tensor(0.5, dtype=slope.float64))
+        value, gradient = (slope.jit(f) if how == "jit" else f)(
+            slope.tensor(0.5, dtype=slope.float64)
+        )
     assert sys.getrecursionlimit() == limit
     wanted = expected(LENGTH, 0.5)
     np.testing.assert_allclose([value.item(), gradient.item()], wanted, rtol=1e-6)

@@ -251,7 +251,7 @@ def execute(op: Operator, args: Sequence[Tensor], params: dict[str, Any]) -> tup
         backend = backend_named("numpy")
     key += (backend, device) if device is not CPU else (backend,)
     if params:
-        key += params.items()
+        key += [(name, _typed(value)) for name, value in params.items()]
     place = tuple(key)
     compiled = _eager.get(place)
     if compiled is None:
@@ -264,6 +264,12 @@ def execute(op: Operator, args: Sequence[Tensor], params: dict[str, Any]) -> tup
     else:
         handles = [arg._handle if arg._backend is backend else arg.handle(backend) for arg in args]
     return tuple(compiled.run(handles))
+
+
+def _typed(value: Any) -> Any:
+    """A parameter so that equal means the same: 0, 0.0, -0.0 and False differ, NaN is itself."""
+    kind = type(value)
+    return value.hex() if kind is float else (kind, value) if kind is bool else value
 
 
 def _operand_handle(arg: Tensor, backend: Backend, device: Device) -> Any:
@@ -348,7 +354,7 @@ _scalar_programs: dict[Any, Compiled] = {}
 def _compile_scalar(
     op: Operator, dtypes: Any, params: Any, args: Sequence[Splat], backend: Backend
 ) -> Compiled:
-    key = (op, dtypes, params)
+    key = (op, dtypes, tuple([(name, _typed(value)) for name, value in params]))
     if key not in _scalar_programs:
         trace = ProgramTrace(EVAL, op.name)
         with use_trace(trace):

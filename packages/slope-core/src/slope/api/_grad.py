@@ -308,6 +308,10 @@ class _Selection:
                 raise ArgumentError(
                     f"{self.user} of {function_name(self.function)}: argnums={given} but there are {len(args)} positional arguments."
                 )
+        if len({*numbers}) < len(numbers):
+            raise ArgumentError(
+                f"{self.user} of {function_name(self.function)}: argnums={self.numbers} names an argument twice."
+            )
         by_name: dict[str, Any] = {}
         name_places: dict[str, int] = {}
         for name in self.names:
@@ -315,6 +319,10 @@ class _Selection:
                 by_name[name] = kwargs[name]
             elif name in self._positions and self._positions.index(name) < len(args):
                 name_places[name] = self._positions.index(name)
+                if name_places[name] in numbers:
+                    raise ArgumentError(
+                        f"{self.user} of {function_name(self.function)}: the argument {name!r} is in argnums and in argnames."
+                    )
                 by_name[name] = args[name_places[name]]
             else:
                 raise ArgumentError(

@@ -161,10 +161,10 @@ class Jit:
         owner = getattr(function, "__self__", None)
         if isinstance(function, types.MethodType) and _is_node(owner):
             self._bound, function = (owner,), function.__func__
-            static_argnums = [number + 1 for number in static_argnums]
+            static_argnums = _shifted(static_argnums)
         elif _is_node(function):
             self._bound, function = (function,), type(function).__call__
-            static_argnums = [number + 1 for number in static_argnums]
+            static_argnums = _shifted(static_argnums)
         functools.update_wrapper(self, function, updated=())
         self.function = function
         self.options = options
@@ -366,10 +366,11 @@ class Jit:
                 operands.append(Tensor(type_of_array(leaf), host=np.array(leaf)))
             elif kind in _WEAK:
                 dtype = _WEAK[kind]
+                number = _int64(leaf) if kind == WEAK_INT and not isinstance(leaf, Tensor) else leaf
                 operands.append(
-                    cast(leaf, dtype=dtype)
-                    if isinstance(leaf, Tensor)
-                    else Splat(leaf, TensorType((), dtype))
+                    cast(number, dtype=dtype)
+                    if isinstance(number, Tensor)
+                    else Splat(number, TensorType((), dtype))
                 )
         scope = current_scope()
         if entry.draws:
@@ -407,6 +408,11 @@ _KEY_TYPE: Final = TensorType((2,), uint32)
 def _is_node(value: Any) -> bool:
     """Whether a value is a pytree node of a registered class, such as a module."""
     return value is not None and not is_leaf(value)
+
+
+def _shifted(numbers: Sequence[int]) -> list[int]:
+    """Positions behind the bound argument; those counted from the end stay."""
+    return [number if number < 0 else number + 1 for number in numbers]
 
 
 def _statics(
@@ -456,7 +462,9 @@ def _handles(kinds: Sequence[int], leaves: Sequence[Any], compiled: Compiled) ->
         if kind == TENSOR:
             if type(leaf) is not Tensor:
                 refuse_tracer(leaf, "a compiled function")
-            handles.append(leaf._handle if leaf._backend is backend else leaf.handle(backend))  # the hot path of every compiled call
+            handles.append(
+                leaf._handle if leaf._backend is backend else leaf.handle(backend)
+            )  # the hot path of every compiled call
         elif kind == WEAK_FLOAT:
             handles.append(backend.scalar(float(leaf), float64, device))
         elif kind == WEAK_INT:

@@ -462,7 +462,9 @@ def _handles(kinds: Sequence[int], leaves: Sequence[Any], compiled: Compiled) ->
         if kind == TENSOR:
             if type(leaf) is not Tensor:
                 refuse_tracer(leaf, "a compiled function")
-            handles.append(leaf._handle if leaf._backend is backend else leaf.handle(backend))  # the hot path of every compiled call
+            handles.append(
+                leaf._handle if leaf._backend is backend else leaf.handle(backend)
+            )  # the hot path of every compiled call
         elif kind == WEAK_FLOAT:
             handles.append(backend.scalar(float(leaf), float64, device))
         elif kind == WEAK_INT:

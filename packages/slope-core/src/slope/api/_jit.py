@@ -22,6 +22,7 @@ from slope.compile import (
     log,
     log_jit,
     refuse_tracer,
+    fold_scalars,
 )
 from slope.control.call import call
 from slope.core.program import Literal, Program, ProgramTrace, Var
@@ -132,7 +133,7 @@ class Lowered:
     def __init__(self, entry: _Entry, compiled: Compiled) -> None:
         self._entry = entry
         self._compiled = compiled
-        self.program: Program = optimize(entry.program)
+        self.program: Program = optimize(entry.program, evaluate=fold_scalars)
 
     @property
     def code(self) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -125,9 +126,14 @@ def compile_program(
     key = ("compiled", backend, device, options)
     found = program.derived.get(key)
     if found is None:
-        with paused_collection():
-            found = program.derived[key] = _compile(program, backend, device, options)
+        with _compiling, paused_collection():  # no code of the user's runs in here
+            found = program.derived.get(key)
+            if found is None:
+                found = program.derived[key] = _compile(program, backend, device, options)
     return found
+
+
+_compiling = threading.RLock()  # compilers keep all cores busy anyway
 
 
 def _compile(program: Program, backend: Backend, device: Device, options: Options) -> Compiled:
@@ -254,7 +260,7 @@ def execute(  # noqa: C901  # every eager call passes here: one loop, no call th
         backend = backend_named("numpy")
     key += (backend, device) if device is not CPU else (backend,)
     if params:
-        key += params.items()
+        key += [(name, _typed(value)) for name, value in params.items()]
     place = tuple(key)
     compiled = _eager.get(place)
     if compiled is None:
@@ -267,6 +273,12 @@ def execute(  # noqa: C901  # every eager call passes here: one loop, no call th
     else:
         handles = [arg._handle if arg._backend is backend else arg.handle(backend) for arg in args]
     return tuple(compiled.run(handles))
+
+
+def _typed(value: Any) -> Any:
+    """A parameter so that equal means the same: 0, 0.0, -0.0 and False differ, NaN is itself."""
+    kind = type(value)
+    return value.hex() if kind is float else (kind, value) if kind is bool else value
 
 
 def _operand_handle(arg: Tensor, backend: Backend, device: Device) -> Any:
@@ -356,7 +368,7 @@ _scalar_programs: dict[Any, Compiled] = {}
 def _compile_scalar(
     op: Operator, dtypes: Any, params: Any, args: Sequence[Splat], backend: Backend
 ) -> Compiled:
-    key = (op, dtypes, params)
+    key = (op, dtypes, tuple([(name, _typed(value)) for name, value in params]))
     if key not in _scalar_programs:
         trace = ProgramTrace(EVAL, op.name)
         with use_trace(trace):

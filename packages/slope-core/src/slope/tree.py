@@ -8,6 +8,7 @@ differ in one number never share a program.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, TypeVar, cast
 
@@ -35,11 +36,11 @@ def typed_key(value: Any) -> Any:
         return (kind, value)
     if kind is float:
         return (kind, value.hex())
-    if kind in (tuple, list):
+    if isinstance(value, (tuple, list)):
         return (kind, tuple(map(typed_key, value)))
-    if kind is dict:
+    if isinstance(value, dict):
         return (kind, tuple((typed_key(key), typed_key(item)) for key, item in value.items()))
-    if kind in (set, frozenset):
+    if isinstance(value, (set, frozenset)):
         return (kind, frozenset(map(typed_key, value)))
     if isinstance(value, np.ndarray):
         array = cast("np.ndarray[Any, Any]", value)
@@ -52,6 +53,18 @@ def typed_key(value: Any) -> Any:
             f"__hash__ and __eq__, or make it a pytree with slope.register_node so that its "
             f"tensors become leaves."
         ) from None
+    if dataclasses.is_dataclass(value) and not isinstance(
+        value, type
+    ):  # equal for 1 and True, 0.0 and -0.0
+        return (
+            kind,
+            value,
+            *(
+                typed_key(getattr(value, each.name))
+                for each in dataclasses.fields(value)
+                if each.compare
+            ),
+        )
     return (kind, value)
 
 

@@ -116,13 +116,12 @@ class Pullback:
             cotangent: of the result's structure, shapes and dtypes.
         """
         leaves = flatten_up_to(self._out_structure, cotangent, "the cotangent")
-        cotangents = tensor_leaves(leaves, cotangent, "a pullback", "the cotangent")
-        for given, wanted in zip(cotangents, self._out_types, strict=True):
-            if given.type != wanted:
-                raise ShapeError(
-                    f"the cotangent must have the result's type {wanted}, and has {given.type}."
-                )
-        return self.flat(cotangents)
+        return self.flat(
+            [
+                _like(leaf, wanted, "a pullback", "the cotangent", "the result's")
+                for leaf, wanted in zip(leaves, self._out_types, strict=True)
+            ]
+        )
 
     def flat(self, cotangents: Sequence[Tensor]) -> Any:
         """As calling it, with the cotangents as a list."""
@@ -218,14 +217,23 @@ def _tangent_leaves(args: _Flattened, tangents: Any) -> list[Tangent]:
         if not moves or leaf is None:
             checked.append(None if not moves else Splat(0.0, primal.type))
             continue
-        (tangent,) = tensor_leaves([leaf], leaf, "jvp", f"the tangent{path}")
-        if tangent.type != primal.type:
-            raise ShapeError(
-                f"the tangent{path} must have its primal's type {primal.type}, and has "
-                f"{tangent.type}."
-            )
-        checked.append(tangent)
+        checked.append(_like(leaf, primal.type, "jvp", f"the tangent{path}", "its primal's"))
     return checked
+
+
+def _like(leaf: Any, wanted: TensorType, user: str, what: str, whose: str) -> Tensor:
+    """A tangent or cotangent as a tensor of the type it must have.
+
+    ``None`` is zero, numbers take its dtype.
+    """
+    if leaf is None:
+        return Splat(0, wanted)
+    if isinstance(leaf, (int, float)) and wanted.shape == ():
+        return Splat(float(leaf), wanted)
+    (tensor,) = tensor_leaves([leaf], leaf, user, what)
+    if tensor.type != wanted:
+        raise ShapeError(f"{what} must have {whose} type {wanted}, and has {tensor.type}.")
+    return tensor
 
 
 @boundary
@@ -318,6 +326,11 @@ class _Selection:
                     f"{self.user} of {function_name(self.function)}: argnums={given} but there are "
                     f"{len(args)} positional arguments."
                 )
+        if len({*numbers}) < len(numbers):
+            raise ArgumentError(
+                f"{self.user} of {function_name(self.function)}: argnums={self.numbers} names an "
+                f"argument twice."
+            )
         by_name: dict[str, Any] = {}
         name_places: dict[str, int] = {}
         for name in self.names:
@@ -325,6 +338,11 @@ class _Selection:
                 by_name[name] = kwargs[name]
             elif name in self._positions and self._positions.index(name) < len(args):
                 name_places[name] = self._positions.index(name)
+                if name_places[name] in numbers:
+                    raise ArgumentError(
+                        f"{self.user} of {function_name(self.function)}: the argument {name!r} is "
+                        f"in argnums and in argnames."
+                    )
                 by_name[name] = args[name_places[name]]
             else:
                 raise ArgumentError(

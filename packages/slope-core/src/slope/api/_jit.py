@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
-import threading
 import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
@@ -23,6 +22,7 @@ from slope.compile import (
     log,
     log_jit,
     refuse_tracer,
+    fold_scalars,
 )
 from slope.control.call import call
 from slope.core.program import Literal, Program, ProgramTrace, Var
@@ -137,7 +137,7 @@ class Lowered:
     def __init__(self, entry: _Entry, compiled: Compiled) -> None:
         self._entry = entry
         self._compiled = compiled
-        self.program: Program = optimize(entry.program)
+        self.program: Program = optimize(entry.program, evaluate=fold_scalars)
 
     @property
     def code(self) -> str:
@@ -167,10 +167,10 @@ class Jit:
         owner = getattr(function, "__self__", None)
         if isinstance(function, types.MethodType) and _is_node(owner):
             self._bound, function = (owner,), function.__func__
-            static_argnums = [number + 1 for number in static_argnums]
+            static_argnums = _shifted(static_argnums)
         elif _is_node(function):
             self._bound, function = (function,), type(function).__call__
-            static_argnums = [number + 1 for number in static_argnums]
+            static_argnums = _shifted(static_argnums)
         functools.update_wrapper(self, function, updated=())
         self.function = function
         self.options = options
@@ -178,7 +178,6 @@ class Jit:
             function, static_argnums, static_argnames
         )
         self._entries: dict[Any, _Entry] = {}
-        self._lock = threading.RLock()
         self.__name__ = function_name(function)
 
     @property
@@ -188,8 +187,7 @@ class Jit:
 
     def clear_cache(self) -> None:
         """Forget all compiled programs."""
-        with self._lock:
-            self._entries.clear()
+        self._entries.clear()
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         """As a method: the instance is the first argument."""
@@ -242,13 +240,12 @@ class Jit:
         key = (structure, signatures, backend, static and static[1])
         entry = self._entries.get(key)
         if entry is None:
-            with self._lock:
-                entry = self._entries.get(key)
-                if entry is None:
-                    with paused_collection():
-                        entry = self._trace(
-                            leaves, structure, signatures, static and static[0], (args, kwargs), key
-                        )
+            # No lock is held while the user's function runs: two threads may both trace it, and one
+            # result is kept.
+            with paused_collection():
+                entry = self._trace(
+                    leaves, structure, signatures, static and static[0], (args, kwargs), key
+                )
         return entry, leaves
 
     def _split(
@@ -300,9 +297,8 @@ class Jit:
         finally:
             trace.alive = False
         if not any(isinstance(constant, Tracer) for constant in entry.constants):
-            self._entries[key] = (
-                entry  # a trace that captured tracers of an outer one is good for this call only
-            )
+            # A trace that captured tracers of an outer one is good for this call only.
+            entry = self._entries.setdefault(key, entry)
         return entry
 
     def _call(self, args: Any, kwargs: dict[str, Any], static: Any) -> Any:
@@ -380,10 +376,11 @@ class Jit:
                 operands.append(Tensor(type_of_array(leaf), host=np.array(leaf)))
             elif kind in _WEAK:
                 dtype = _WEAK[kind]
+                number = _int64(leaf) if kind == WEAK_INT and not isinstance(leaf, Tensor) else leaf
                 operands.append(
-                    cast(leaf, dtype=dtype)
-                    if isinstance(leaf, Tensor)
-                    else Splat(leaf, TensorType((), dtype))
+                    cast(number, dtype=dtype)
+                    if isinstance(number, Tensor)
+                    else Splat(number, TensorType((), dtype))
                 )
         scope = current_scope()
         if entry.draws:
@@ -424,6 +421,11 @@ _KEY_TYPE: Final = TensorType((2,), uint32)
 def _is_node(value: Any) -> bool:
     """Whether a value is a pytree node of a registered class, such as a module."""
     return value is not None and not is_leaf(value)
+
+
+def _shifted(numbers: Sequence[int]) -> list[int]:
+    """Positions behind the bound argument; those counted from the end stay."""
+    return [number if number < 0 else number + 1 for number in numbers]
 
 
 def _statics(

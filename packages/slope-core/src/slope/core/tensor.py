@@ -19,7 +19,13 @@ import numpy as np
 from slope.core.types import Shape, TensorType, type_of_array
 from slope.devices import CPU, Device
 from slope.dtypes import DType
-from slope.errors import ArgumentError, ConcretizationError, DeviceError, ShapeError
+from slope.errors import (
+    ArgumentError,
+    ConcretizationError,
+    DeviceError,
+    EscapedTracerError,
+    ShapeError,
+)
 
 if TYPE_CHECKING:
     from slope.core.declared import Methods
@@ -213,6 +219,11 @@ class Tensor(Methods):
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         host = self.numpy()
         if dtype is not None and np.dtype(dtype) != host.dtype:
+            if copy is False:
+                raise ArgumentError(
+                    f"an array of {np.dtype(dtype)} cannot share the memory of a tensor "
+                    f"{self.type}; leave out copy=False."
+                )
             return host.astype(dtype)
         return host.copy() if copy else host
 
@@ -241,11 +252,11 @@ class Tensor(Methods):
         return f"shape={self.shape}, dtype={self.dtype.name}, device='{self.device}'"
 
     def __reduce__(self) -> Any:
-        return _rebuild, (np.asarray(self.host()), self.dtype.name)
+        return _rebuild, (np.asarray(self.host()), self.weak)
 
 
-def _rebuild(array: np.ndarray[Any, Any], name: str) -> Tensor:
-    return Tensor(type_of_array(array), host=array)
+def _rebuild(array: np.ndarray[Any, Any], weak: bool) -> Tensor:
+    return Tensor(type_of_array(array), host=array, weak=weak)
 
 
 def _elements(array: np.ndarray[Any, Any], indent: int) -> str:
@@ -316,6 +327,10 @@ class Tracer(Tensor):
         self._refuse("its truth (an `if`, `while`, `and`, `or`, `not` or `assert`)")
 
     def _refuse(self, what: str) -> NoReturn:
+        if not self.trace.alive:
+            from slope.core.trace import escaped_message  # which imports this module
+
+            raise EscapedTracerError(escaped_message(self, f"Python, which asked for {what},"))
         raise ConcretizationError(
             f"Python asked for {what} of a traced tensor {self.type} "
             f"({self.trace.describe(self)}), which has no value while the function is traced. "

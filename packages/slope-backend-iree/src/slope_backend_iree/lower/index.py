@@ -97,7 +97,7 @@ def scatter(
         )
     window = _window(x, indices, axis, batch_dims)
     at, dims = _coordinates(ctx, x, indices, axis, batch_dims)
-    x = _copied(ctx, x, at)
+    x = copied(ctx, x, at)
     numbers = (
         f"#stablehlo.scatter<update_window_dims = {listed(window)}, "
         f"inserted_window_dims = {listed(dims)}, "
@@ -118,7 +118,7 @@ def scatter(
     )
 
 
-def _copied(ctx: Context, x: Value, at: Value) -> Value:
+def copied(ctx: Context, x: Value, at: Value) -> Value:
     # IREE scatters in place, into the memory of the program's own input too (its issue 16168). No
     # coordinate is negative, but IREE does not know, and so has to write x elsewhere first. Where x
     # is computed here, this fuses into that.

@@ -80,6 +80,9 @@ from slope.ops.index import gather, scatter
 from slope.ops.create import iota
 from slope.ops.random import threefry2x32
 
+from slope.ops.order import cummax, cummin, cumprod, sort, topk
+from slope.ops.window import dynamic_slice, dynamic_update_slice
+
 __all__ = [
     "abs_",
     "add",
@@ -100,9 +103,14 @@ __all__ = [
     "cat",
     "ceil",
     "cos",
+    "cummax",
+    "cummin",
+    "cumprod",
     "cumsum",
     "div",
     "dot_general",
+    "dynamic_slice",
+    "dynamic_update_slice",
     "eq",
     "erf",
     "exp",
@@ -143,6 +151,7 @@ __all__ = [
     "sign",
     "sin",
     "slice_",
+    "sort",
     "sqrt",
     "stop_gradient",
     "sub",
@@ -150,6 +159,7 @@ __all__ = [
     "tan",
     "tanh",
     "threefry2x32",
+    "topk",
     "trunc",
     "truncate_divide",
     "where",

@@ -1,0 +1,52 @@
+"""Windows at computed places. StableHLO clamps their starts as slope does."""
+
+from __future__ import annotations
+
+from slope.extend import dtypes
+
+from .context import Context, Rule, Value, listed, mlir_type
+from .index import copied
+
+
+def _starts(ctx: Context, starts: tuple[Value, ...], limits: list[int]) -> list[Value]:
+    """The starts as int32 or int64, within ``0 .. limit``."""
+    found: list[Value] = []
+    for start, limit in zip(starts, limits, strict=True):
+        wide = start.dtype
+        if wide.kind == "i":
+            start = ctx.same("maximum", start, ctx.like(0, start))
+        if limit < (1 << (wide.bits - (wide.kind == "i"))) - 1:
+            start = ctx.same("minimum", start, ctx.like(limit, start))
+        found.append(ctx.convert(start, dtypes.int64))
+    return found
+
+
+def _limits(x: Value, sizes: tuple[int, ...]) -> list[int]:
+    return [length - size for length, size in zip(x.shape, sizes, strict=True)]
+
+
+def dynamic_slice(ctx: Context, x: Value, *starts: Value, sizes: tuple[int, ...]) -> Value:
+    if sizes == x.shape:
+        return x
+    at = _starts(ctx, starts, _limits(x, sizes))
+    return ctx.op("dynamic_slice", [x, *at], x.type.with_shape(sizes), f"sizes = {listed(sizes)}")
+
+
+def dynamic_update_slice(ctx: Context, x: Value, update: Value, *starts: Value) -> Value:
+    if not update.type.size:
+        return x
+    if update.shape == x.shape:
+        return update
+    at = _starts(ctx, starts, _limits(x, update.shape))
+    x = copied(ctx, x, next(place for place, start in zip(at, starts, strict=True) if start.literal is None)) if any(start.literal is None for start in starts) else x
+    operands = ", ".join(each.name for each in (x, update, *at))
+    types = ", ".join(each.mlir for each in (x, update, *at))
+    return ctx.emit(
+        f"stablehlo.dynamic_update_slice {operands} : ({types}) -> {mlir_type(x.type)}", x.type
+    )
+
+
+RULES: dict[str, Rule] = {
+    "dynamic_slice": dynamic_slice,
+    "dynamic_update_slice": dynamic_update_slice,
+}

@@ -51,7 +51,10 @@ def _head(ctx: Context, x: Value, k: int) -> Value:
 
 def _places(ctx: Context, x: Value, descending: bool) -> Value:
     """Where the elements stand in the order of the last dimension, as int32."""
-    keys = _keys(ctx, x, descending)
+    if x.dtype is dtypes.int64:  # not the elements themselves, which would be sorted in place
+        keys, direction = ctx.same("not", x), "LT" if descending else "GT"
+    else:
+        keys, direction = _keys(ctx, x, descending), "LT"
     places = _iota(ctx, keys.type.with_dtype(dtypes.int32))
     if keys.dtype is dtypes.int32:  # key and place in one number
         wide = ctx.same(
@@ -60,7 +63,7 @@ def _places(ctx: Context, x: Value, descending: bool) -> Value:
         packed = ctx.same("add", wide, ctx.convert(places, dtypes.int64))
         (done,) = _sorted(ctx, [packed])
         return ctx.convert(ctx.same("and", done, ctx.like(2**32 - 1, done)), dtypes.int32)
-    return _sorted(ctx, [keys, places])[1]
+    return _sorted(ctx, [keys, places], direction)[1]
 
 
 def _iota(ctx: Context, result: TensorType) -> Value:
@@ -77,7 +80,7 @@ def _keys(ctx: Context, x: Value, descending: bool) -> Value:
         keys = ctx.bitcast(x, signed)
         keys = ctx.same("xor", keys, ctx.like(-_MAXIMUM[signed.name] - 1, keys))
     else:
-        keys = ctx.convert(x, dtypes.int64 if dtype.bits == 64 else dtypes.int32)
+        keys = ctx.convert(x, dtypes.int32)
     return ctx.same("not", keys) if descending else keys
 
 
@@ -96,7 +99,7 @@ def _float_keys(ctx: Context, x: Value) -> Value:
     return ctx.select(nan, top, keys)
 
 
-def _sorted(ctx: Context, xs: list[Value]) -> list[Value]:
+def _sorted(ctx: Context, xs: list[Value], direction: str = "LT") -> list[Value]:
     """Along the last dimension, by the first operand; where that is equal, by the second."""
     names, types = ", ".join(x.name for x in xs), ", ".join(x.mlir for x in xs)
     scalars = [mlir_type(TensorType((), x.dtype)) for x in xs]
@@ -108,10 +111,10 @@ def _sorted(ctx: Context, xs: list[Value]) -> list[Value]:
             f"stablehlo.compare {direction}, %a{place}, %b{place}, SIGNED : ({one}, {one}) -> {flag}"
         )
 
-    body = f"%l = {less('LT', 0)} stablehlo.return %l : {flag}"
+    body = f"%l = {less(direction, 0)} stablehlo.return %l : {flag}"
     if len(xs) == 2:
         body = (
-            f"%f = {less('LT', 0)} %e = {less('EQ', 0)} %s = {less('LT', 1)} "
+            f"%f = {less(direction, 0)} %e = {less('EQ', 0)} %s = {less('LT', 1)} "
             f"%t = stablehlo.and %e, %s : {flag} %l = stablehlo.or %f, %t : {flag} "
             f"stablehlo.return %l : {flag}"
         )

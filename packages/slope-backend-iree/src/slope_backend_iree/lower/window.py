@@ -37,13 +37,33 @@ def dynamic_update_slice(ctx: Context, x: Value, update: Value, *starts: Value) 
         return x
     if update.shape == x.shape:
         return update
-    at = _starts(ctx, starts, _limits(x, update.shape))
-    x = copied(ctx, x, next(place for place, start in zip(at, starts, strict=True) if start.literal is None)) if any(start.literal is None for start in starts) else x
+    limits = _limits(x, update.shape)
+    if all(start.literal is not None for start in starts):
+        return _at_known_places(ctx, x, update, starts, limits)
+    at = _starts(ctx, starts, limits)
+    computed = next(b for a, b in zip(starts, at, strict=True) if a.literal is None)
+    x = copied(ctx, x, computed)
     operands = ", ".join(each.name for each in (x, update, *at))
     types = ", ".join(each.mlir for each in (x, update, *at))
     return ctx.emit(
         f"stablehlo.dynamic_update_slice {operands} : ({types}) -> {mlir_type(x.type)}", x.type
     )
+
+
+def _at_known_places(
+    ctx: Context, x: Value, update: Value, starts: tuple[Value, ...], limits: list[int]
+) -> Value:
+    # Nothing here could hide from IREE that it might write into an input.
+    low = [min(max(int(start.literal or 0), 0), end) for start, end in zip(starts, limits, strict=True)]
+    high = [end - first for end, first in zip(limits, low, strict=True)]
+
+    def padded(part: Value) -> Value:
+        zero = ctx.scalar(0, part.dtype)
+        attributes = f"low = {listed(low)}, high = {listed(high)}, interior = {listed([0] * len(low))}"
+        return ctx.op("pad", [part, zero], part.type.with_shape(x.shape), attributes)
+
+    inside = ctx.constant(True, update.type.with_dtype(dtypes.bool_))
+    return ctx.select(padded(inside), padded(update), x)
 
 
 RULES: dict[str, Rule] = {

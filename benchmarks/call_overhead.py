@@ -33,7 +33,9 @@ def jax_calls(count: int) -> dict[str, Callable[[], object]]:
     return {"jax": lambda: function(arguments)}
 
 
-def contenders(backends: list[str], peers: list[str], count: int) -> dict[str, Callable[[], object]]:
+def contenders(
+    backends: list[str], peers: list[str], count: int
+) -> dict[str, Callable[[], object]]:
     """All of them, by name."""
     made: dict[str, Callable[[], object]] = {}
     for backend in backends:

@@ -46,7 +46,10 @@ def slope_step(backend: str) -> Step:
         return value, params, velocities
 
     x, y = map(slope.tensor, data())
-    state = [[slope.tensor(p) for p in parameters()], [slope.tensor(np.zeros_like(p)) for p in parameters()]]
+    state = [
+        [slope.tensor(p) for p in parameters()],
+        [slope.tensor(np.zeros_like(p)) for p in parameters()],
+    ]
 
     def call() -> float:
         value, state[0], state[1] = step(state[0], state[1], x, y, RATE, MOMENTUM)

@@ -136,11 +136,26 @@ class Runtime:
         """
         dtype = _DTYPES[handle.element_type]
         if self.kind == "cpu":
-            array = handle.map().asarray(handle.shape, dtype)
+            exported = _Exported(handle, handle.map().asarray(handle.shape, dtype))
+            array = np.asarray(exported).view(dtype)  # the interface has no name for bfloat16
         else:
             array = _copy_to_host(open_device(self._driver, self.index)[0], handle, dtype)
         array.setflags(write=False)
         return array
+
+
+class _Exported:
+    """The memory of a handle, as NumPy's array interface; the array made of it keeps this, and so the handle, alive.
+
+    What `map().asarray` returns does not: it is memory of a buffer that may be freed and used again.
+    """
+
+    __slots__ = ("__array_interface__", "array", "handle")
+
+    def __init__(self, handle: iree.HalBufferView, array: np.ndarray) -> None:
+        self.handle = handle
+        self.array = array
+        self.__array_interface__ = array.__array_interface__
 
 
 class Module:

@@ -42,7 +42,9 @@ def device(name: str | Device) -> Device:
     if match is None:
         raise DeviceError(f"{name!r} names no device; write for instance 'cpu:0' or 'cuda:0'.")
     found = Device(match[1], int(match[2] or 0))
-    return CPU if found == CPU else found  # one object for the usual device: comparing it is comparing identity
+    return (
+        CPU if found == CPU else found
+    )  # one object for the usual device: comparing it is comparing identity
 
 
 def default_device() -> Device:

@@ -7,6 +7,7 @@ its types: ``1``, ``1.0`` and ``True`` differ, so two modules that differ in one
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, TypeVar
 
@@ -34,11 +35,11 @@ def typed_key(value: Any) -> Any:
         return (kind, value)
     if kind is float:
         return (kind, value.hex())
-    if kind in (tuple, list):
+    if isinstance(value, (tuple, list)):
         return (kind, tuple(map(typed_key, value)))
-    if kind is dict:
+    if isinstance(value, dict):
         return (kind, tuple((typed_key(key), typed_key(item)) for key, item in value.items()))
-    if kind in (set, frozenset):
+    if isinstance(value, (set, frozenset)):
         return (kind, frozenset(map(typed_key, value)))
     if isinstance(value, np.ndarray):
         return (kind, value.dtype.str, value.shape, value.tobytes())
@@ -49,6 +50,18 @@ def typed_key(value: Any) -> Any:
             f"a static value must be hashable, and this {kind.__name__} is not: {value!r}. Define __hash__ and "
             f"__eq__, or make it a pytree with slope.register_node so that its tensors become leaves."
         ) from None
+    if dataclasses.is_dataclass(value) and not isinstance(
+        value, type
+    ):  # equal for 1 and True, 0.0 and -0.0
+        return (
+            kind,
+            value,
+            *(
+                typed_key(getattr(value, each.name))
+                for each in dataclasses.fields(value)
+                if each.compare
+            ),
+        )
     return (kind, value)
 
 
@@ -66,7 +79,9 @@ class Static:
         return self._hash
 
     def __eq__(self, other: object) -> bool:
-        return self is other or (isinstance(other, Static) and self._hash == other._hash and self._key == other._key)
+        return self is other or (
+            isinstance(other, Static) and self._hash == other._hash and self._key == other._key
+        )
 
     def __repr__(self) -> str:
         return repr(self.value)
@@ -112,7 +127,9 @@ def register_node(
     return cls
 
 
-def tree_flatten(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> tuple[list[Any], PyTreeSpec]:
+def tree_flatten(
+    tree: Any, is_leaf: Callable[[Any], bool] | None = None
+) -> tuple[list[Any], PyTreeSpec]:
     """The leaves of a pytree, from left to right (dicts by sorted key), and its structure."""
     return optree.tree_flatten(tree, is_leaf, namespace=NAMESPACE)
 
@@ -126,7 +143,9 @@ def tree_unflatten(structure: PyTreeSpec, leaves: Iterable[Any]) -> Any:
     try:
         return optree.tree_unflatten(structure, leaves)
     except ValueError as error:
-        raise TreeError(f"cannot rebuild a pytree of {structure.num_leaves} leaves: {error}.") from error
+        raise TreeError(
+            f"cannot rebuild a pytree of {structure.num_leaves} leaves: {error}."
+        ) from error
 
 
 def tree_leaves(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> list[Any]:
@@ -140,7 +159,10 @@ def tree_structure(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> P
 
 
 def tree_map(
-    function: Callable[..., Any], tree: Any, *rest: Any, is_leaf: Callable[[Any], bool] | None = None
+    function: Callable[..., Any],
+    tree: Any,
+    *rest: Any,
+    is_leaf: Callable[[Any], bool] | None = None,
 ) -> Any:
     """Apply a function to the leaves of pytrees that stand at the same places.
 

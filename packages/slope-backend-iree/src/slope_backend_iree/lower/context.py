@@ -22,8 +22,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from slope.extend import dtypes
-from slope.extend import DType, ShapeError, TensorType, splat_scalar
+from slope.extend import DType, ShapeError, TensorType, dtypes, splat_scalar
 
 Rule = Callable[..., Any]
 

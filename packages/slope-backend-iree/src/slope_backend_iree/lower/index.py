@@ -6,8 +6,7 @@ StableHLO's gather does that itself, its scatter would drop what is out of range
 
 from __future__ import annotations
 
-from slope.extend import dtypes
-from slope.extend import TensorType
+from slope.extend import TensorType, dtypes
 
 from .context import Context, Rule, Value, is_half, listed, mlir_type
 

@@ -49,7 +49,10 @@ def tensor_leaves(leaves: Sequence[Any], tree: Any, user: str, what: str) -> lis
         return [tensor_leaf(leaf, user) for leaf in leaves]
     except ArgumentError:
         paths = leaf_paths(tree)
-        return [tensor_leaf(leaf, user, f"{what}{path}") for leaf, path in zip(leaves, paths, strict=True)]
+        return [
+            tensor_leaf(leaf, user, f"{what}{path}")
+            for leaf, path in zip(leaves, paths, strict=True)
+        ]
 
 
 def output_leaves(leaves: Sequence[Any], tree: Any, user: str) -> list[Tensor]:
@@ -74,4 +77,8 @@ def positional_names(function: Callable[..., Any]) -> list[str]:
 def definition(function: Callable[..., Any]) -> Source | None:
     """Where a function is defined, for messages."""
     code = getattr(inspect.unwrap(function), "__code__", None)
-    return None if code is None else Source(code.co_filename, code.co_firstlineno, function_name(function))
+    return (
+        None
+        if code is None
+        else Source(code.co_filename, code.co_firstlineno, function_name(function))
+    )

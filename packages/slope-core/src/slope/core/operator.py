@@ -101,7 +101,9 @@ class Operator:
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        own = frozenset(rule for rule in _RULES if getattr(cls, rule) is not getattr(Operator, rule))
+        own = frozenset(
+            rule for rule in _RULES if getattr(cls, rule) is not getattr(Operator, rule)
+        )
         cls._own = own
         signature = cls.infer if "infer" in own else cls.expand
         cls._defaults = signature.__kwdefaults__ or {}
@@ -109,15 +111,23 @@ class Operator:
             return  # a family base
         where = f"operator {cls.name!r} ({cls.__module__}.{cls.__qualname__})"
         if "expand" not in own and "infer" not in own:
-            raise OperatorDefinitionError(f"{where} defines neither expand nor infer; define expand, or infer and lowerings.")
+            raise OperatorDefinitionError(
+                f"{where} defines neither expand nor infer; define expand, or infer and lowerings."
+            )
         if ("vjp" in own) != ("pullback" in own):
             missing = "pullback" if "vjp" in own else "vjp"
-            raise OperatorDefinitionError(f"{where} defines only one of vjp and pullback; write {missing}, too.")
+            raise OperatorDefinitionError(
+                f"{where} defines only one of vjp and pullback; write {missing}, too."
+            )
         if not cls.differentiable and own & {"jvp", "vjp", "transpose"}:
             extra = ", ".join(sorted(own & {"jvp", "vjp", "transpose"}))
-            raise OperatorDefinitionError(f"{where} says differentiable = False but defines {extra}; drop one of the two.")
+            raise OperatorDefinitionError(
+                f"{where} says differentiable = False but defines {extra}; drop one of the two."
+            )
         if "vjp" in own and "jvp" not in own and "expand" not in own:
-            raise OperatorDefinitionError(f"{where} defines vjp but neither jvp nor expand, which forward mode needs.")
+            raise OperatorDefinitionError(
+                f"{where} defines vjp but neither jvp nor expand, which forward mode needs."
+            )
 
     @classmethod
     def has(cls, rule: str) -> bool:
@@ -160,7 +170,9 @@ class Operator:
         """``(out, residuals)``: the result, and a tuple of the tensors that ``pullback`` needs."""
         raise MissingRuleError(self._missing("vjp", "vjp"))
 
-    def pullback(self, residuals: tuple[Any, ...], cotangent: Any, **params: Any) -> Sequence[Tangent]:
+    def pullback(
+        self, residuals: tuple[Any, ...], cotangent: Any, **params: Any
+    ) -> Sequence[Tangent]:
         """The cotangents of the operands, given ``vjp``'s residuals and the cotangent of the result."""
         raise MissingRuleError(self._missing("vjp", "pullback"))
 
@@ -168,7 +180,9 @@ class Operator:
         """The cotangents of the operands that are :class:`Linear`; ``None`` at the others."""
         raise MissingRuleError(self._missing("transposition", "transpose"))
 
-    def batch(self, size: Any, args: Sequence[Tensor], in_dims: Sequence[int | None], **params: Any) -> tuple[Any, Any]:
+    def batch(
+        self, size: Any, args: Sequence[Tensor], in_dims: Sequence[int | None], **params: Any
+    ) -> tuple[Any, Any]:
         """``(out, dim)``: the operator applied along a batch dimension of length ``size``.
 
         ``in_dims`` says where each operand holds that dimension (``None``: it has none), ``dim`` where the result does.

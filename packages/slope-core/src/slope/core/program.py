@@ -34,7 +34,7 @@ class Literal:
 
     __slots__ = ("type", "value")
 
-    def __init__(self, value: bool | int | float, tensor_type: TensorType) -> None:
+    def __init__(self, value: bool | float, tensor_type: TensorType) -> None:
         self.value = value
         self.type = tensor_type
 
@@ -90,7 +90,16 @@ class Program:
         input_names: what the traced function calls its first inputs, where known, for printing.
     """
 
-    __slots__ = ("__weakref__", "constants", "derived", "input_names", "inputs", "instrs", "name", "outputs")
+    __slots__ = (
+        "__weakref__",
+        "constants",
+        "derived",
+        "input_names",
+        "inputs",
+        "instrs",
+        "name",
+        "outputs",
+    )
 
     def __init__(
         self,
@@ -139,11 +148,15 @@ class Program:
             place = f"instruction {number} ({instr.op.name})"
             for atom in instr.inputs:
                 if isinstance(atom, Var) and atom not in bound:
-                    raise ProgramError(f"program {self.name!r}: {place} uses a variable {atom.type} before it is bound.")
+                    raise ProgramError(
+                        f"program {self.name!r}: {place} uses a variable {atom.type} before it is bound."
+                    )
             types = result_types(instr.op, [atom.type for atom in instr.inputs], instr.params)
             stated = tuple(var.type for var in instr.outputs)
             if types != stated:
-                raise ProgramError(f"program {self.name!r}: {place} is stated to give {stated} but gives {types}.")
+                raise ProgramError(
+                    f"program {self.name!r}: {place} is stated to give {stated} but gives {types}."
+                )
             for var in instr.outputs:
                 self._bind(bound, var, place)
         for atom in self.outputs:
@@ -153,7 +166,9 @@ class Program:
 
     def _bind(self, bound: set[Var], var: Var, place: str) -> None:
         if var in bound:
-            raise ProgramError(f"program {self.name!r}: {place} binds a variable {var.type} a second time.")
+            raise ProgramError(
+                f"program {self.name!r}: {place} binds a variable {var.type} a second time."
+            )
         bound.add(var)
 
     def cost(self) -> Any:
@@ -177,7 +192,9 @@ class Program:
 _expanded_types: dict[Any, tuple[TensorType, ...]] = {}
 
 
-def result_types(op: Operator, types: Sequence[TensorType], params: dict[str, Any]) -> tuple[TensorType, ...]:
+def result_types(
+    op: Operator, types: Sequence[TensorType], params: dict[str, Any]
+) -> tuple[TensorType, ...]:
     """The types of an operator's results, always as a tuple; from ``infer``, else by tracing ``expand``."""
     if op.has("infer"):
         result = op.infer(*types, **params)
@@ -223,11 +240,18 @@ class ProgramTrace(Trace):
     name = "jit"
 
     def __init__(
-        self, parent: Trace, function: str = "", source: Source | None = None, *, record_all: bool = True
+        self,
+        parent: Trace,
+        function: str = "",
+        source: Source | None = None,
+        *,
+        record_all: bool = True,
     ) -> None:
         super().__init__(parent, function, source)
         self.record_all = record_all
-        self.instr_source: Source | None = None  # set while an instruction is rewritten: what replaces it keeps its line
+        self.instr_source: Source | None = (
+            None  # set while an instruction is rewritten: what replaces it keeps its line
+        )
         self.inputs: list[Var] = []
         self.instrs: list[Instr] = []
         self.constants: dict[int, tuple[Var, Tensor]] = {}
@@ -252,7 +276,9 @@ class ProgramTrace(Trace):
             found = self.constants[id(arg)] = (Var(arg.type), arg)
         return found[0]
 
-    def process(self, op: Operator, args: Sequence[Tensor], params: dict[str, Any]) -> tuple[Tensor, ...]:
+    def process(
+        self, op: Operator, args: Sequence[Tensor], params: dict[str, Any]
+    ) -> tuple[Tensor, ...]:
         if not self.record_all:
             if not any(isinstance(arg, ProgramTracer) and arg.trace is self for arg in args):
                 assert self.parent is not None
@@ -316,7 +342,9 @@ def run_instrs(
     for instr in program.instrs:
         if keep_source and before is None:
             trace.instr_source = instr.source  # pyright: ignore[reportAttributeAccessIssue]  # a ProgramTrace, as tested above
-        env.update(zip(instr.outputs, step(instr, [read(atom) for atom in instr.inputs]), strict=True))
+        env.update(
+            zip(instr.outputs, step(instr, [read(atom) for atom in instr.inputs]), strict=True)
+        )
     if keep_source:
         trace.instr_source = before  # pyright: ignore[reportAttributeAccessIssue]  # as above
     return tuple([read(atom) for atom in program.outputs])

@@ -19,7 +19,13 @@ import numpy as np
 from slope.core.types import Shape, TensorType, type_of_array
 from slope.devices import CPU, Device
 from slope.dtypes import DType
-from slope.errors import ArgumentError, ConcretizationError, DeviceError, ShapeError
+from slope.errors import (
+    ArgumentError,
+    ConcretizationError,
+    DeviceError,
+    EscapedTracerError,
+    ShapeError,
+)
 
 if TYPE_CHECKING:
     from slope.core.declared import Methods
@@ -54,7 +60,16 @@ def aligned_empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray[An
 class Tensor(Methods):
     """An immutable array of numbers on a device; made by ``slope.tensor`` and by computing."""
 
-    __slots__ = ("__weakref__", "_backend", "_handle", "_host", "_imports", "device", "type", "weak")
+    __slots__ = (
+        "__weakref__",
+        "_backend",
+        "_handle",
+        "_host",
+        "_imports",
+        "device",
+        "type",
+        "weak",
+    )
     __array_priority__ = 1000  # NumPy lets our reflected operators answer
     # A tensor hashes by identity although == compares elements, as in PyTorch.
 
@@ -185,7 +200,9 @@ class Tensor(Methods):
 
     def __index__(self) -> int:
         if not self.dtype.is_integer or self.ndim != 0:
-            raise ArgumentError(f"only an integer tensor of shape () can serve as an index; this one is {self.type}.")
+            raise ArgumentError(
+                f"only an integer tensor of shape () can serve as an index; this one is {self.type}."
+            )
         return int(self.item())
 
     def __len__(self) -> int:
@@ -196,12 +213,18 @@ class Tensor(Methods):
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         host = self.numpy()
         if dtype is not None and np.dtype(dtype) != host.dtype:
+            if copy is False:
+                raise ArgumentError(
+                    f"an array of {np.dtype(dtype)} cannot share the memory of a tensor {self.type}; leave out copy=False."
+                )
             return host.astype(dtype)
         return host.copy() if copy else host
 
     def __dlpack__(self, **options: Any) -> Any:
         if self.device.kind != "cpu":
-            raise DeviceError(f"DLPack export from {self.device} is not supported; move it with .to('cpu') first.")
+            raise DeviceError(
+                f"DLPack export from {self.device} is not supported; move it with .to('cpu') first."
+            )
         host = self.host()
         # NumPy exports no read-only arrays without a version; the consumer must not write, as with every tensor.
         if not host.flags.writeable:
@@ -221,15 +244,17 @@ class Tensor(Methods):
         return f"shape={self.shape}, dtype={self.dtype.name}, device='{self.device}'"
 
     def __reduce__(self) -> Any:
-        return _rebuild, (np.asarray(self.host()), self.dtype.name)
+        return _rebuild, (np.asarray(self.host()), self.weak)
 
 
-def _rebuild(array: np.ndarray[Any, Any], name: str) -> Tensor:
-    return Tensor(type_of_array(array), host=array)
+def _rebuild(array: np.ndarray[Any, Any], weak: bool) -> Tensor:
+    return Tensor(type_of_array(array), host=array, weak=weak)
 
 
 def _elements(array: np.ndarray[Any, Any], indent: int) -> str:
-    return np.array2string(array, separator=", ", prefix=" " * indent, threshold=200, edgeitems=3, precision=4)
+    return np.array2string(
+        array, separator=", ", prefix=" " * indent, threshold=200, edgeitems=3, precision=4
+    )
 
 
 class Splat(Tensor):
@@ -291,6 +316,10 @@ class Tracer(Tensor):
         self._refuse("its truth (an `if`, `while`, `and`, `or`, `not` or `assert`)")
 
     def _refuse(self, what: str) -> NoReturn:
+        if not self.trace.alive:
+            from slope.core.trace import escaped_message  # which imports this module
+
+            raise EscapedTracerError(escaped_message(self, f"Python, which asked for {what},"))
         raise ConcretizationError(
             f"Python asked for {what} of a traced tensor {self.type} ({self.trace.describe(self)}), which has no "
             f"value while the function is traced. {self.trace.remedy}"

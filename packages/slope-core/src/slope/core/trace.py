@@ -39,13 +39,17 @@ class Trace:
     name = "trace"
     remedy = "Use slope.where or slope.cond, or compute the value outside the transformed function."
 
-    def __init__(self, parent: Trace | None, function: str = "", source: Source | None = None) -> None:
+    def __init__(
+        self, parent: Trace | None, function: str = "", source: Source | None = None
+    ) -> None:
         self.parent = parent
         self.function = function
         self.source = source
         self.alive = True
 
-    def process(self, op: Operator, args: Sequence[Tensor], params: dict[str, Any]) -> tuple[Tensor, ...]:
+    def process(
+        self, op: Operator, args: Sequence[Tensor], params: dict[str, Any]
+    ) -> tuple[Tensor, ...]:
         """Give meaning to one operator call.
 
         Returns:
@@ -66,7 +70,11 @@ class Trace:
             user: the operator that got it, or some words for who did.
         """
         if isinstance(arg, Tracer) and not arg.trace.alive:
-            raise EscapedTracerError(escaped_message(arg, user if isinstance(user, str) else f"the operator {user.name!r}"))
+            raise EscapedTracerError(
+                escaped_message(
+                    arg, user if isinstance(user, str) else f"the operator {user.name!r}"
+                )
+            )
 
 
 def escaped_message(tracer: Tracer, user: str) -> str:
@@ -88,7 +96,9 @@ class EvalTrace(Trace):
         self.executor: Executor | None = None
         self.transfer: Callable[[Tensor, Device], Tensor] | None = None
 
-    def process(self, op: Operator, args: Sequence[Tensor], params: dict[str, Any]) -> tuple[Tensor, ...]:
+    def process(
+        self, op: Operator, args: Sequence[Tensor], params: dict[str, Any]
+    ) -> tuple[Tensor, ...]:
         assert self.executor is not None, "slope.compile fills the executor when slope is imported"
         return self.executor(op, args, params)
 
@@ -109,7 +119,12 @@ class use_trace:  # noqa: N801  # a context manager that reads as a verb
     def __enter__(self) -> None:
         self._token: Token[Trace] = _current.set(self._trace)
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
         _current.reset(self._token)
 
 
@@ -132,7 +147,12 @@ class paused_collection:  # noqa: N801  # a context manager that reads as a phra
                 gc.disable()
             cls._depth += 1
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
         cls = type(self)
         with cls._lock:
             cls._depth -= 1

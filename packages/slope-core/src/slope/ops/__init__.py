@@ -1,16 +1,7 @@
 """First-order operators, by family. They never broadcast and never promote; ``slope.functions`` does both, once."""
 
-from slope.ops.linear import (
-    broadcast,
-    cast,
-    cat,
-    flip,
-    pad,
-    permute,
-    reshape,
-    slice_,
-    sum_,
-)
+from slope.ops.contract import dot_general
+from slope.ops.create import iota
 from slope.ops.elementwise import (
     abs_,
     add,
@@ -45,6 +36,18 @@ from slope.ops.elementwise import (
     trunc,
     truncate_divide,
 )
+from slope.ops.index import gather, scatter
+from slope.ops.linear import (
+    broadcast,
+    cast,
+    cat,
+    flip,
+    pad,
+    permute,
+    reshape,
+    slice_,
+    sum_,
+)
 from slope.ops.logic import (
     bitcast,
     bitwise_and,
@@ -65,6 +68,7 @@ from slope.ops.logic import (
     stop_gradient,
     where,
 )
+from slope.ops.random import threefry2x32
 from slope.ops.reduce import (
     all_,
     amax,
@@ -75,10 +79,6 @@ from slope.ops.reduce import (
     cumsum,
     prod,
 )
-from slope.ops.contract import dot_general
-from slope.ops.index import gather, scatter
-from slope.ops.create import iota
-from slope.ops.random import threefry2x32
 
 from slope.ops.order import cummax, cummin, cumprod, sort, topk
 from slope.ops.window import dynamic_slice, dynamic_update_slice

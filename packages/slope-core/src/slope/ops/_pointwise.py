@@ -36,7 +36,9 @@ class Pointwise(Operator):
         require_kind(self, first, self.kinds)
         return first
 
-    def batch(self, size: Any, args: Sequence[Tensor], in_dims: Sequence[int | None], **params: Any) -> tuple[Any, Any]:
+    def batch(
+        self, size: Any, args: Sequence[Tensor], in_dims: Sequence[int | None], **params: Any
+    ) -> tuple[Any, Any]:
         target = next(dim for dim in in_dims if dim is not None)
         moved = [batched_at(x, dim, size, target) for x, dim in zip(args, in_dims, strict=True)]
         return self(*moved, **params), target
@@ -48,7 +50,9 @@ class Pointwise(Operator):
             yield Sample(tuple(draws(0, 2) for _ in range(self.arity)))
         if "i" in self.kinds:
             yield Sample(tuple(ints(7, seed=i) for i in range(self.arity)), {}, False)
-            yield Sample(tuple(ints(7, seed=i, dtype=np.int32) for i in range(self.arity)), {}, False)
+            yield Sample(
+                tuple(ints(7, seed=i, dtype=np.int32) for i in range(self.arity)), {}, False
+            )
 
 
 class NotDifferentiable(Pointwise):

@@ -82,7 +82,9 @@ class Sub(Elementwise):
         return out, neg(second) if first is None else sub(first, second)
 
     def transpose(self, cotangent: Any, x: Operand, y: Operand) -> Sequence[Tangent]:
-        return cotangent if isinstance(x, Linear) else None, neg(cotangent) if isinstance(y, Linear) else None
+        return cotangent if isinstance(x, Linear) else None, neg(cotangent) if isinstance(
+            y, Linear
+        ) else None
 
 
 class Mul(Elementwise):
@@ -138,7 +140,9 @@ class Pow(Elementwise):
 
     def samples(self) -> Iterator[Sample]:
         yield Sample((draws(2, 3, low=0.2), draws(2, 3, seed=1)))
-        yield Sample((np.array([0, 0, -2, 4], np.float32), np.array([0, 2, 3, -0.5], np.float32)), {}, False)
+        yield Sample(
+            (np.array([0, 0, -2, 4], np.float32), np.array([0, 2, 3, -0.5], np.float32)), {}, False
+        )
 
 
 class IntegerPow(Elementwise):
@@ -153,7 +157,9 @@ class IntegerPow(Elementwise):
 
     def infer(self, *xs: TensorType, exponent: int) -> TensorType:
         if exponent < 0 and not xs[0].dtype.is_floating_point:
-            raise DTypeError(f"integer_pow: the exponent {exponent} is negative, and {xs[0]} is no floating-point tensor.")
+            raise DTypeError(
+                f"integer_pow: the exponent {exponent} is negative, and {xs[0]} is no floating-point tensor."
+            )
         return super().infer(*xs)
 
     def push(self, i: int, tangent: Tensor, out: Tensor, *xs: Tensor, exponent: int) -> Tensor:
@@ -400,7 +406,14 @@ class TruncateDivide(NotDifferentiable):
     def samples(self) -> Iterator[Sample]:
         yield from super().samples()
         low = np.iinfo(np.int32).min
-        yield Sample((np.array([7, -7, 7, -7, 5, 0, low], np.int32), np.array([2, 2, -2, -2, 0, 0, -1], np.int32)), {}, False)
+        yield Sample(
+            (
+                np.array([7, -7, 7, -7, 5, 0, low], np.int32),
+                np.array([2, 2, -2, -2, 0, 0, -1], np.int32),
+            ),
+            {},
+            False,
+        )
 
 
 class FloorDivide(NotDifferentiable):
@@ -420,7 +433,9 @@ class FloorDivide(NotDifferentiable):
         inexact = ne(mul(quotient, y), x)
         opposite = ne(lt(x, zero), lt(y, zero))
         divides = ne(y, zero)
-        return where(bitwise_and(bitwise_and(inexact, opposite), divides), sub(quotient, one), quotient)
+        return where(
+            bitwise_and(bitwise_and(inexact, opposite), divides), sub(quotient, one), quotient
+        )
 
     def samples(self) -> Iterator[Sample]:
         yield Sample((draws(2, 3), draws(2, 3, seed=1, low=0.5)), {}, False)

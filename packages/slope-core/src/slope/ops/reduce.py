@@ -34,10 +34,19 @@ class Reduction(Operator):
         for each in dim:
             require_dim(self, x, each)
             if not self.empty and x.shape[each] == 0:
-                raise ShapeError(f"{self.name}: dimension {each} of {x} is empty, and {self.name} of nothing has no value.")
+                raise ShapeError(
+                    f"{self.name}: dimension {each} of {x} is empty, and {self.name} of nothing has no value."
+                )
         return x.with_shape(tuple(length for each, length in enumerate(x.shape) if each not in dim))
 
-    def batch(self, size: Any, args: Sequence[Tensor], in_dims: Sequence[int | None], *, dim: tuple[int, ...]) -> tuple[Any, Any]:
+    def batch(
+        self,
+        size: Any,
+        args: Sequence[Tensor],
+        in_dims: Sequence[int | None],
+        *,
+        dim: tuple[int, ...],
+    ) -> tuple[Any, Any]:
         (at,) = in_dims
         assert at is not None
         moved = tuple(each if each < at else each + 1 for each in dim)
@@ -56,7 +65,9 @@ class Reduction(Operator):
 
 def spread(x: Tensor, like: Tensor, dim: tuple[int, ...]) -> Tensor:
     """A reduction's result repeated back along the reduced dimensions."""
-    return broadcast(x, shape=like.shape, dims=tuple(each for each in range(like.ndim) if each not in dim))
+    return broadcast(
+        x, shape=like.shape, dims=tuple(each for each in range(like.ndim) if each not in dim)
+    )
 
 
 class _Extreme(Reduction):
@@ -168,10 +179,14 @@ class _Position(Operator):
         if x.dtype is bool_:
             raise DTypeError(f"{self.name} takes numbers, and got {x}.")
         if x.shape[dim] == 0:
-            raise ShapeError(f"{self.name}: dimension {dim} of {x} is empty, and {self.name} of nothing has no value.")
+            raise ShapeError(
+                f"{self.name}: dimension {dim} of {x} is empty, and {self.name} of nothing has no value."
+            )
         return TensorType((*x.shape[:dim], *x.shape[dim + 1 :]), int64)
 
-    def batch(self, size: Any, args: Sequence[Tensor], in_dims: Sequence[int | None], *, dim: int) -> tuple[Any, Any]:
+    def batch(
+        self, size: Any, args: Sequence[Tensor], in_dims: Sequence[int | None], *, dim: int
+    ) -> tuple[Any, Any]:
         (at,) = in_dims
         assert at is not None
         moved = dim if dim < at else dim + 1
@@ -218,14 +233,20 @@ class Cumsum(LinearOperator):
         require_dim(self, x, dim)
         return x
 
-    def transpose(self, cotangent: Any, x: Operand, *, dim: int, reverse: bool = False) -> Sequence[Tangent]:
+    def transpose(
+        self, cotangent: Any, x: Operand, *, dim: int, reverse: bool = False
+    ) -> Sequence[Tangent]:
         return (cumsum(cotangent, dim=dim, reverse=not reverse),)
 
-    def batch(self, size: Any, args: Sequence[Tensor], in_dims: Sequence[int | None], **params: Any) -> tuple[Any, Any]:
+    def batch(
+        self, size: Any, args: Sequence[Tensor], in_dims: Sequence[int | None], **params: Any
+    ) -> tuple[Any, Any]:
         (at,) = in_dims
         assert at is not None
         dim = params["dim"]
-        return cumsum(args[0], dim=dim if dim < at else dim + 1, reverse=params.get("reverse", False)), at
+        return cumsum(
+            args[0], dim=dim if dim < at else dim + 1, reverse=params.get("reverse", False)
+        ), at
 
     def samples(self) -> Iterator[Sample]:
         yield Sample((draws(3, 4),), {"dim": 1, "reverse": False})

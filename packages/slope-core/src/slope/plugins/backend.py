@@ -67,7 +67,7 @@ class Backend:
         """The elements of a handle as a host array. On CPU it may share memory, and then must keep it alive."""
         raise NotImplementedError
 
-    def scalar(self, value: bool | int | float, dtype: DType, device: Device) -> Any:
+    def scalar(self, value: bool | float, dtype: DType, device: Device) -> Any:
         """A handle for a Python number as a tensor of shape ()."""
         return self.from_host(np.asarray(value, dtype.numpy), device)
 

@@ -27,7 +27,13 @@ class LinearizeTrace(JVPTrace):
     def has_rule(self, op: Operator) -> bool:
         return op.has("vjp") or op.has("jvp")
 
-    def rule(self, op: Operator, primals: Sequence[Tensor], tangents: Sequence[Tangent], params: dict[str, Any]) -> tuple[Sequence[Tensor], Sequence[Tangent]]:
+    def rule(
+        self,
+        op: Operator,
+        primals: Sequence[Tensor],
+        tangents: Sequence[Tangent],
+        params: dict[str, Any],
+    ) -> tuple[Sequence[Tensor], Sequence[Tangent]]:
         linearize = getattr(op, "linearize", None)
         if linearize is not None:
             return linearize(primals, tangents, **params)
@@ -38,7 +44,13 @@ class LinearizeTrace(JVPTrace):
         moving = tuple(tangent is not None for tangent in tangents)
         given = [tangent for tangent in tangents if tangent is not None]
         out_tangents = pullback_call(
-            *primals, *residuals, *given, op=op, params=tuple(params.items()), moving=moving, residuals=len(residuals)
+            *primals,
+            *residuals,
+            *given,
+            op=op,
+            params=tuple(params.items()),
+            moving=moving,
+            residuals=len(residuals),
         )
         return outs, out_tangents
 
@@ -58,27 +70,58 @@ class PullbackCall(Operator):
     name = "pullback_call"
     multiple = True
 
-    def infer(self, *types: TensorType, op: Operator, params: Any, moving: tuple[bool, ...], residuals: int) -> tuple[TensorType, ...]:
+    def infer(
+        self,
+        *types: TensorType,
+        op: Operator,
+        params: Any,
+        moving: tuple[bool, ...],
+        residuals: int,
+    ) -> tuple[TensorType, ...]:
         from slope.core.program import result_types
 
         return result_types(op, types[: len(moving)], dict(params))
 
-    def expand(self, *args: Any, op: Operator, params: Any, moving: tuple[bool, ...], residuals: int) -> Any:
+    def expand(
+        self, *args: Any, op: Operator, params: Any, moving: tuple[bool, ...], residuals: int
+    ) -> Any:
         primals = args[: len(moving)]
         given = iter(args[len(moving) + residuals :])
         tangents = [next(given) if moves else None for moves in moving]
-        outs, out_tangents = jvp_flat(lambda *xs: _call(op, xs, dict(params)), primals, tangents, op.name)
-        return tuple(Splat(0, out.type) if tangent is None else tangent for out, tangent in zip(outs, out_tangents, strict=True))
+        outs, out_tangents = jvp_flat(
+            lambda *xs: _call(op, xs, dict(params)), primals, tangents, op.name
+        )
+        return tuple(
+            Splat(0, out.type) if tangent is None else tangent
+            for out, tangent in zip(outs, out_tangents, strict=True)
+        )
 
-    def transpose(self, cotangent: Any, *operands: Any, op: Operator, params: Any, moving: tuple[bool, ...], residuals: int) -> Sequence[Tangent]:
+    def transpose(
+        self,
+        cotangent: Any,
+        *operands: Any,
+        op: Operator,
+        params: Any,
+        moving: tuple[bool, ...],
+        residuals: int,
+    ) -> Sequence[Tangent]:
         count = len(moving)
         kept = operands[count : count + residuals]
-        outs = [Splat(0, each) if ct is None else ct for ct, each in zip(cotangent, self._out_types(operands, op, params, count), strict=True)]
-        cotangents = op.pullback(tuple(kept), tuple(outs) if op.multiple else outs[0], **dict(params))
+        outs = [
+            Splat(0, each) if ct is None else ct
+            for ct, each in zip(
+                cotangent, self._out_types(operands, op, params, count), strict=True
+            )
+        ]
+        cotangents = op.pullback(
+            tuple(kept), tuple(outs) if op.multiple else outs[0], **dict(params)
+        )
         moved = [ct for ct, moves in zip(cotangents, moving, strict=True) if moves]
         return (*[None] * (count + residuals), *moved)
 
-    def _out_types(self, operands: Sequence[Tensor | Linear], op: Operator, params: Any, count: int) -> Sequence[TensorType]:
+    def _out_types(
+        self, operands: Sequence[Tensor | Linear], op: Operator, params: Any, count: int
+    ) -> Sequence[TensorType]:
         from slope.core.program import result_types
 
         return result_types(op, [operand.type for operand in operands[:count]], dict(params))
@@ -123,7 +166,9 @@ def linearize_flat(
     return [out for out, _ in pairs], program, [tangent is not None for _, tangent in pairs]
 
 
-def linearize_program(program: Program, moving: tuple[bool, ...]) -> tuple[Program, Program, tuple[bool, ...]]:
+def linearize_program(
+    program: Program, moving: tuple[bool, ...]
+) -> tuple[Program, Program, tuple[bool, ...]]:
     """Split a program into one that computes its results and residuals, and a linear one.
 
     Args:
@@ -139,12 +184,20 @@ def linearize_program(program: Program, moving: tuple[bool, ...]) -> tuple[Progr
         trace = ProgramTrace(EVAL, program.name)
         with use_trace(trace):
             primals = [trace.new_input(each) for each in program.input_types]
-            outs, linear, moved = linearize_flat(lambda *args: evaluate(program, args), primals, moving, program.name)
+            outs, linear, moved = linearize_flat(
+                lambda *args: evaluate(program, args), primals, moving, program.name
+            )
             used = _used(linear)
             residuals = [(var, value) for var, value in linear.constants if var in used]
             forward = trace.finish([*outs, *(value for _, value in residuals)], program.name)
         trace.alive = False
-        closed = Program([*(var for var, _ in residuals), *linear.inputs], (), linear.instrs, linear.outputs, program.name)
+        closed = Program(
+            [*(var for var, _ in residuals), *linear.inputs],
+            (),
+            linear.instrs,
+            linear.outputs,
+            program.name,
+        )
         program.derived[key] = forward, closed, tuple(moved)
     return program.derived[key]
 

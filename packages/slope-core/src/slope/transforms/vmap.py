@@ -34,11 +34,15 @@ class BatchTrace(Trace):
 
     name = "vmap"
 
-    def __init__(self, parent: Trace, size: Any, function: str = "", source: Source | None = None) -> None:
+    def __init__(
+        self, parent: Trace, size: Any, function: str = "", source: Source | None = None
+    ) -> None:
         super().__init__(parent, function, source)
         self.size = size
 
-    def process(self, op: Operator, args: Sequence[Tensor], params: dict[str, Any]) -> tuple[Tensor, ...]:
+    def process(
+        self, op: Operator, args: Sequence[Tensor], params: dict[str, Any]
+    ) -> tuple[Tensor, ...]:
         pairs = [self.unwrap(arg, op) for arg in args]
         values = [value for value, _ in pairs]
         dims = [at for _, at in pairs]
@@ -107,7 +111,9 @@ def vmap_flat(
     return [value for value, _ in pairs], [at for _, at in pairs]
 
 
-def batch_program(program: Program, size: Any, dims: tuple[int | None, ...]) -> tuple[Program, tuple[int | None, ...]]:
+def batch_program(
+    program: Program, size: Any, dims: tuple[int | None, ...]
+) -> tuple[Program, tuple[int | None, ...]]:
     """The program that works on a whole batch.
 
     Args:
@@ -123,7 +129,11 @@ def batch_program(program: Program, size: Any, dims: tuple[int | None, ...]) -> 
         trace = ProgramTrace(EVAL, program.name)
         with use_trace(trace):
             args = [
-                trace.new_input(each if at is None else each.with_shape((*each.shape[:at], size, *each.shape[at:])))
+                trace.new_input(
+                    each
+                    if at is None
+                    else each.with_shape((*each.shape[:at], size, *each.shape[at:]))
+                )
                 for each, at in zip(program.input_types, dims, strict=True)
             ]
             outs, ats = vmap_flat(lambda *xs: evaluate(program, xs), args, dims, size, program.name)

@@ -4,6 +4,7 @@ They never broadcast and never promote; ``slope.functions`` does both, once.
 """
 
 from slope.ops.contract import dot_general
+from slope.ops.conv import ConvAxes, conv, conv_axes, conv_input_grad, conv_weight_grad
 from slope.ops.create import iota
 from slope.ops.elementwise import (
     abs_,
@@ -71,6 +72,8 @@ from slope.ops.logic import (
     stop_gradient,
     where,
 )
+from slope.ops.order import cummax, cummin, cumprod, sort, topk
+from slope.ops.pool import window_max, window_sum
 from slope.ops.random import threefry2x32
 from slope.ops.reduce import (
     all_,
@@ -82,11 +85,10 @@ from slope.ops.reduce import (
     cumsum,
     prod,
 )
-
-from slope.ops.order import cummax, cummin, cumprod, sort, topk
 from slope.ops.window import dynamic_slice, dynamic_update_slice
 
 __all__ = [
+    "ConvAxes",
     "abs_",
     "add",
     "all_",
@@ -105,6 +107,10 @@ __all__ = [
     "cast",
     "cat",
     "ceil",
+    "conv",
+    "conv_axes",
+    "conv_input_grad",
+    "conv_weight_grad",
     "cos",
     "cummax",
     "cummin",
@@ -166,4 +172,6 @@ __all__ = [
     "trunc",
     "truncate_divide",
     "where",
+    "window_max",
+    "window_sum",
 ]

@@ -7,6 +7,7 @@ import inspect
 import sys
 import types
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from typing import Any, Final
 
 import numpy as np
@@ -395,7 +396,8 @@ class Jit:
         """Log why a function that has programs already needs another."""
         if not self._entries or not ("logging" in sys.modules or log_jit()):
             return
-        reasons = min((_differences(old, key, tree) for old in self._entries), key=len)
+        recent = tuple(islice(reversed(self._entries), 16))  # all of thousands would take long
+        reasons = min((_differences(old, key, tree) for old in recent), key=len)
         message = f"jit of {self.__name__} compiles again (program {len(self._entries) + 1}): {'; '.join(reasons)}"
         log("%s", message)
         if log_jit():

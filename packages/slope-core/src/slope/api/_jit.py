@@ -62,7 +62,7 @@ def _signature(leaf: Any) -> Any:
     if kind is int or isinstance(leaf, (int, np.integer)):
         return "int"
     if isinstance(leaf, np.ndarray):
-        return type_of_array(leaf).number
+        return ~type_of_array(leaf).number  # not a tensor's: the call must convert it
     return None
 
 
@@ -517,6 +517,8 @@ def _differences(old: Any, new: Any, tree: Any) -> list[str]:
 
 def _described(signature: Any) -> str:
     if isinstance(signature, int):
+        if signature < 0:
+            return f"a NumPy array {type_of_number(~signature)}"
         return str(type_of_number(signature))
     if isinstance(signature, tuple) and isinstance(signature[0], TensorType):
         return f"{signature[0]} on {signature[1]}"

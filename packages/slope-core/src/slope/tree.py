@@ -6,11 +6,15 @@ Tuples, lists, dicts, named tuples, ``None`` (no leaf) and every class given to
 differ in one number never share a program.
 """
 
+# Values of any type are taken apart here; what isinstance finds in them, strict mode calls unknown.
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownMemberType=false
+
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import optree
@@ -31,7 +35,7 @@ def typed_key(value: Any) -> Any:
     Raises:
         ArgumentError: the value can be neither hashed nor taken apart.
     """
-    kind: type = type(value)
+    kind = type(value)
     if kind is str or kind is bool or value is None or kind is int:
         return (kind, value)
     if kind is float:
@@ -43,8 +47,7 @@ def typed_key(value: Any) -> Any:
     if isinstance(value, (set, frozenset)):
         return (kind, frozenset(map(typed_key, value)))
     if isinstance(value, np.ndarray):
-        array = cast("np.ndarray[Any, Any]", value)
-        return (kind, array.dtype.str, array.shape, array.tobytes())
+        return (kind, value.dtype.str, value.shape, value.tobytes())
     try:
         hash(value)
     except TypeError:
@@ -53,9 +56,8 @@ def typed_key(value: Any) -> Any:
             f"__hash__ and __eq__, or make it a pytree with slope.register_node so that its "
             f"tensors become leaves."
         ) from None
-    if dataclasses.is_dataclass(value) and not isinstance(
-        value, type
-    ):  # equal for 1 and True, 0.0 and -0.0
+    # Dataclasses are equal for 1 and True, 0.0 and -0.0.
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return (
             kind,
             value,

@@ -204,7 +204,7 @@ def linearize(function: Callable[..., Any], *primals: Any) -> tuple[Any, Callabl
         )
         return tree_unflatten(flat.out_structure, results)
 
-    derivative.program = program  # pyright: ignore[reportFunctionMemberAccess]  # for people to print
+    derivative.program = program  # for people to print
     return tree_unflatten(flat.out_structure, outs), derivative
 
 

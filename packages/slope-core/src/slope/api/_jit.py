@@ -19,10 +19,10 @@ from slope.compile import (
     close,
     common_device,
     compile_program,
+    fold_scalars,
     log,
     log_jit,
     refuse_tracer,
-    fold_scalars,
 )
 from slope.control.call import call
 from slope.core.program import Literal, Program, ProgramTrace, Var

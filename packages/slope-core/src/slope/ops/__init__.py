@@ -83,6 +83,9 @@ from slope.ops.reduce import (
     prod,
 )
 
+from slope.ops.order import cummax, cummin, cumprod, sort, topk
+from slope.ops.window import dynamic_slice, dynamic_update_slice
+
 __all__ = [
     "abs_",
     "add",
@@ -103,9 +106,14 @@ __all__ = [
     "cat",
     "ceil",
     "cos",
+    "cummax",
+    "cummin",
+    "cumprod",
     "cumsum",
     "div",
     "dot_general",
+    "dynamic_slice",
+    "dynamic_update_slice",
     "eq",
     "erf",
     "exp",
@@ -146,6 +154,7 @@ __all__ = [
     "sign",
     "sin",
     "slice_",
+    "sort",
     "sqrt",
     "stop_gradient",
     "sub",
@@ -153,6 +162,7 @@ __all__ = [
     "tan",
     "tanh",
     "threefry2x32",
+    "topk",
     "trunc",
     "truncate_divide",
     "where",

@@ -28,7 +28,7 @@ from slope.errors import DTypeError, ShapeError
 from slope.ops._family import draws, ints, splat_like
 from slope.ops.create import iota
 from slope.ops.elementwise import div, mul
-from slope.ops.linear import batched_at, cast, reshape
+from slope.ops.linear import batched_at, cast, move_dim, reshape
 from slope.ops.logic import eq, where
 
 
@@ -307,3 +307,20 @@ def _write_numbers(
 
 gather = register(Gather())
 scatter = register(Scatter())
+
+
+def take_along(x: Tensor, indices: Tensor, dim: int) -> Tensor:
+    """For every place of ``indices``, the element of ``x`` there, but at ``indices`` along ``dim``; other lengths are equal."""
+    last = x.ndim - 1
+    places = move_dim(indices, dim, last)
+    out = gather(move_dim(x, dim, last), reshape(places, shape=(*places.shape, 1)), axis=last, batch_dims=last)
+    return move_dim(out, last, dim)
+
+
+def put_along(x: Tensor, indices: Tensor, updates: Tensor, dim: int, mode: str) -> Tensor:
+    """``x`` with updates combined into the places that :func:`take_along` reads."""
+    last = x.ndim - 1
+    places = move_dim(indices, dim, last)
+    coordinates = reshape(places, shape=(*places.shape, 1))
+    out = scatter(move_dim(x, dim, last), coordinates, move_dim(updates, dim, last), axis=last, batch_dims=last, mode=mode)
+    return move_dim(out, last, dim)

@@ -248,6 +248,9 @@ class Tensor(Methods):
     def __repr__(self) -> str:
         return f"tensor({_elements(self.host(), len('tensor('))}, {self._description()})"
 
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec else str(self)
+
     def _description(self) -> str:
         return f"shape={self.shape}, dtype={self.dtype.name}, device='{self.device}'"
 

@@ -114,6 +114,9 @@ def register_node(
     Returns:
         ``cls``.
 
+    Raises:
+        TreeError: the class is a node already.
+
     Example:
         >>> slope.register_node(Point, lambda p: ((p.x, p.y), None), lambda _, xy: Point(*xy))
     """
@@ -137,7 +140,12 @@ def register_node(
 def tree_flatten(
     tree: Any, is_leaf: Callable[[Any], bool] | None = None
 ) -> tuple[list[Any], PyTreeSpec]:
-    """The leaves of a pytree, from left to right (dicts by sorted key), and its structure."""
+    """The leaves of a pytree, from left to right (dicts by sorted key), and its structure.
+
+    Args:
+        tree: any value; one that is no node is a leaf.
+        is_leaf: says which nodes to take as leaves.
+    """
     return optree.tree_flatten(tree, is_leaf, namespace=NAMESPACE)
 
 
@@ -156,7 +164,7 @@ def tree_unflatten(structure: PyTreeSpec, leaves: Iterable[Any]) -> Any:
 
 
 def tree_leaves(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> list[Any]:
-    """The leaves of a pytree, from left to right."""
+    """The leaves of a pytree, from left to right (dicts by sorted key)."""
     return optree.tree_leaves(tree, is_leaf, namespace=NAMESPACE)
 
 
@@ -178,6 +186,9 @@ def tree_map(
         tree: decides the structure.
         rest: trees of which ``tree``'s structure is a prefix.
         is_leaf: says which nodes of ``tree`` to take as leaves.
+
+    Returns:
+        A pytree of the structure of ``tree`` that holds the function's results.
 
     Raises:
         TreeError: a tree of another structure.

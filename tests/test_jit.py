@@ -255,7 +255,7 @@ def test_refuses_what_is_no_pytree_of_tensors(backend, bad):
 
 def test_refuses_unhashable_static_values():
     class Odd:
-        __hash__ = None
+        __hash__ = None  # pyright: ignore[reportAssignmentType]  # how Python is told so
 
     with pytest.raises(errors.ArgumentError, match="must be hashable"):
         slope.jit(lambda x, y: x, static_argnums=1)(slope.ones(1), Odd())
@@ -287,7 +287,7 @@ def test_escaped_tracer(backend):
 
     f(slope.ones(2))
     with pytest.raises(errors.EscapedTracerError, match=r"jit of f at .*test_jit\.py:\d+"):
-        kept[0] + 1
+        _ = kept[0] + 1
     with pytest.raises(errors.EscapedTracerError, match="jit of f"):
         slope.jit(lambda x: x + kept[0])(slope.ones(2))
     with pytest.raises(errors.EscapedTracerError, match="jit of f"):

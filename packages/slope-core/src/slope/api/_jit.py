@@ -20,10 +20,10 @@ from slope.compile import (
     close,
     common_device,
     compile_program,
+    fold_scalars,
     log,
     log_jit,
     refuse_tracer,
-    fold_scalars,
 )
 from slope.control.call import call
 from slope.core.program import Literal, Program, ProgramTrace, Var
@@ -569,6 +569,12 @@ def jit(
 
     Returns:
         A callable with ``lower(*args)``, ``compile_count`` and ``clear_cache()``.
+
+    Raises:
+        ArgumentError: ``static_argnames`` names no argument, or when called, a leaf is of no kind
+            that is listed above.
+        BackendError: when called, the backend is not installed.
+        CompileError: when called, the backend's compiler refuses the program.
 
     Example:
         >>> slope.jit(lambda x: x * 2 + 1)(slope.ones(3)).tolist()

@@ -8,23 +8,65 @@ from slope_nn._containers import Fn, Sequential
 from slope_nn._linear import Linear
 from slope_nn._module import Module
 from slope_nn._node import Buffer
+from slope_nn._optimizers._adafactor import Adafactor
+from slope_nn._optimizers._adam import LAMB, Adam, AdamW
 from slope_nn._optimizers._base import Optimizer
+from slope_nn._optimizers._clipping import clip_grad_norm, clip_grad_value, global_norm
+from slope_nn._optimizers._lion import Lion
+from slope_nn._optimizers._rms import Adagrad, RMSprop
+from slope_nn._optimizers._schedules import (
+    ConstantSchedule,
+    CosineSchedule,
+    ExponentialSchedule,
+    LinearSchedule,
+    MultiStepSchedule,
+    OneCycleSchedule,
+    PolynomialSchedule,
+    ReduceOnPlateau,
+    Schedule,
+    StepSchedule,
+    WarmupSchedule,
+)
 from slope_nn._optimizers._sgd import SGD
+from slope_nn._optimizers._wrappers import EMA, Accumulate
 
 __all__ = [
+    "EMA",
     "GELU",
+    "LAMB",
     "SGD",
+    "Accumulate",
+    "Adafactor",
+    "Adagrad",
+    "Adam",
+    "AdamW",
     "Buffer",
+    "ConstantSchedule",
+    "CosineSchedule",
     "Dropout",
+    "ExponentialSchedule",
     "Flatten",
     "Fn",
     "Identity",
     "Linear",
+    "LinearSchedule",
+    "Lion",
     "Module",
+    "MultiStepSchedule",
+    "OneCycleSchedule",
     "Optimizer",
+    "PolynomialSchedule",
+    "RMSprop",
     "ReLU",
+    "ReduceOnPlateau",
+    "Schedule",
     "Sequential",
     "Sigmoid",
+    "StepSchedule",
     "Tanh",
+    "WarmupSchedule",
+    "clip_grad_norm",
+    "clip_grad_value",
     "functional",
+    "global_norm",
 ]

@@ -29,6 +29,14 @@ from slope_nn._optimizers._schedules import (
 )
 from slope_nn._optimizers._sgd import SGD
 from slope_nn._optimizers._wrappers import EMA, Accumulate
+from slope_nn._saving._files import (
+    CheckpointError,
+    read_safetensors,
+    write_safetensors,
+    write_sharded,
+)
+from slope_nn._saving._names import rename
+from slope_nn._saving._trees import load, save
 
 __all__ = [
     "EMA",
@@ -41,6 +49,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "Buffer",
+    "CheckpointError",
     "ConstantSchedule",
     "CosineSchedule",
     "Dropout",
@@ -69,4 +78,10 @@ __all__ = [
     "clip_grad_value",
     "functional",
     "global_norm",
+    "load",
+    "read_safetensors",
+    "rename",
+    "save",
+    "write_safetensors",
+    "write_sharded",
 ]

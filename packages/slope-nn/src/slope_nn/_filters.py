@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import slope
+from slope.extend import ArgumentError, TreeError
 from slope_nn._node import walk
 
 Filter = Callable[[str, slope.Tensor], bool] | Any
@@ -30,14 +31,14 @@ def selected(who: str, model: Any, which: Filter) -> list[bool]:
     flags, structure = slope.tree_flatten(which)
     for flag in flags:
         if not isinstance(flag, bool):
-            raise slope.errors.ArgumentError(
+            raise ArgumentError(
                 f"{who} must be a function of name and tensor, or a pytree of bools; "
                 f"it holds {flag!r:.60}."
             )
     try:
         parts = structure.flatten_up_to(model)
     except (ValueError, TypeError) as error:
-        raise slope.errors.TreeError(
+        raise TreeError(
             f"{who} does not fit the model: {str(error).splitlines()[0]:.300}"
         ) from None
     return [

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 import slope
+from slope.extend import ArgumentError
 from slope_nn._optimizers._base import Groups, Number, Optimizer
 
 
@@ -36,7 +37,15 @@ class Adafactor(Optimizer):
     """
 
     _required: ClassVar[frozenset[str]] = frozenset({"lr", "beta2_decay", "d"})
-    _counts: ClassVar[bool] = True
+    _counts: bool = True
+
+    beta2_decay: Any
+    eps1: Any
+    eps2: Any
+    d: Any
+    newest: Any
+    size: Any
+    keep: Any
 
     def __init__(
         self,
@@ -63,7 +72,7 @@ class Adafactor(Optimizer):
             try:
                 first, second = value
             except (TypeError, ValueError):
-                raise slope.errors.ArgumentError(
+                raise ArgumentError(
                     f"Adafactor: eps must be two numbers, the first may be None, not {value!r}."
                 ) from None
             return {

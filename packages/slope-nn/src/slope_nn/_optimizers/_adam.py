@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import slope
+from slope.extend import ArgumentError
 from slope_nn._optimizers._base import Groups, Number, Optimizer, hyperparameter
 
 
@@ -18,15 +19,13 @@ def rest_of_betas(who: str, betas: Any, names: tuple[str, ...]) -> dict[str, Any
     except TypeError:
         given = ()
     if len(given) != len(names):
-        raise slope.errors.ArgumentError(
-            f"{who}: betas must be {len(names)} numbers, not {betas!r}."
-        )
+        raise ArgumentError(f"{who}: betas must be {len(names)} numbers, not {betas!r}.")
     rests = {}
     for name, beta in zip(names, given, strict=True):
         if not isinstance(beta, slope.Tensor):
             beta = hyperparameter(who, "each of betas", beta, optional=False)
             if not beta < 1:
-                raise slope.errors.ArgumentError(
+                raise ArgumentError(
                     f"{who}: each of betas must be at least 0 and below 1, not {beta!r}."
                 )
         rests[name] = 1.0 - beta
@@ -39,6 +38,10 @@ class _Moments(Optimizer):
     _required: ClassVar[frozenset[str]] = frozenset({"lr", "eps"})
     _rest1: Any
     _rest2: Any
+
+    eps: Any
+    rate: Any
+    guard: Any
 
     def __init__(
         self,
@@ -54,7 +57,7 @@ class _Moments(Optimizer):
         self._settled2 = 0.0
         super().__init__(model, groups, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)
         if any("_rest1" in group.__dict__ for group in self.groups):
-            raise slope.errors.ArgumentError(
+            raise ArgumentError(
                 f"{type(self).__name__}: a group cannot set betas; make an optimizer for each part."
             )
 
@@ -167,6 +170,8 @@ class AdamW(_Moments):
         groups: filters with settings of their own (all but betas), such as ``[(lambda name,
             tensor: tensor.ndim < 2, {"weight_decay": 0.0})]``; see :class:`Optimizer`.
     """
+
+    keep: Any
 
     def __init__(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 import slope
+from slope.extend import ArgumentError
 
 Tree = TypeVar("Tree")
 
@@ -20,7 +21,7 @@ def global_norm(tree: Any, norm_type: float = 2.0) -> slope.Tensor:
         A tensor of shape (); 0 for a tree without tensors.
     """
     if isinstance(norm_type, bool) or not norm_type >= 1:
-        raise slope.errors.ArgumentError(f"norm_type must be at least 1, not {norm_type!r}.")
+        raise ArgumentError(f"norm_type must be at least 1, not {norm_type!r}.")
     leaves = [leaf for leaf in slope.tree_leaves(tree) if 0 not in leaf.shape]
     if not leaves:
         return slope.tensor(0.0)

@@ -31,6 +31,8 @@ class Lion(Optimizer):
     _rest1: Any
     _rest2: Any
 
+    keep: Any
+
     def __init__(
         self,
         model: Any,

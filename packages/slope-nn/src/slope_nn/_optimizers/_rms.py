@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import slope
+from slope.extend import ArgumentError
 from slope_nn._optimizers._base import Groups, Number, Optimizer
 
 
@@ -34,6 +35,10 @@ class RMSprop(Optimizer):
     """
 
     _required: ClassVar[frozenset[str]] = frozenset({"lr", "alpha", "eps"})
+
+    alpha: Any
+    eps: Any
+    momentum: Any
 
     def __init__(
         self,
@@ -79,7 +84,7 @@ class RMSprop(Optimizer):
         step = gradient / (slope.sqrt(spread) + self.eps)
         if self.momentum is not None:
             if "velocity" not in state:
-                raise slope.errors.ArgumentError(
+                raise ArgumentError(
                     "RMSprop: momentum was switched on after the optimizer was made without; "
                     "make a new one."
                 )
@@ -110,6 +115,11 @@ class Adagrad(Optimizer):
     """
 
     _required: ClassVar[frozenset[str]] = frozenset({"lr", "eps"})
+
+    lr_decay: Any
+    initial_accumulator_value: Any
+    eps: Any
+    rate: Any
 
     def __init__(
         self,

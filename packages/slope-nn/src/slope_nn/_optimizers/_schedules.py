@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import slope
+from slope.extend import ArgumentError
 from slope_nn._node import Node
 
 Value = float | slope.Tensor
@@ -77,7 +78,7 @@ class MultiStepSchedule(Schedule):
 
     def __init__(self, value: Value, milestones: Sequence[int], factor: Value = 0.1) -> None:
         if not milestones or list(milestones) != sorted(milestones):
-            raise slope.errors.ArgumentError(
+            raise ArgumentError(
                 f"MultiStepSchedule: milestones must be rising steps, not {milestones!r}."
             )
         self.value, self.factor = value, factor
@@ -177,7 +178,7 @@ class CosineSchedule(Schedule):
         self.steps = _count("CosineSchedule", "steps", steps)
         self.warmup = _count("CosineSchedule", "warmup", warmup, least=0) or None
         if isinstance(restart_factor, bool) or not isinstance(restart_factor, int):
-            raise slope.errors.ArgumentError(
+            raise ArgumentError(
                 f"CosineSchedule: restart_factor must be an int, not {restart_factor!r}."
             )
         self.restart_factor = restart_factor
@@ -216,9 +217,7 @@ class WarmupSchedule(Schedule):
 
     def __init__(self, warmup: int, after: Schedule) -> None:
         if not isinstance(after, Schedule):
-            raise slope.errors.ArgumentError(
-                f"WarmupSchedule: after must be a schedule, not {after!r:.60}."
-            )
+            raise ArgumentError(f"WarmupSchedule: after must be a schedule, not {after!r:.60}.")
         self.warmup = _count("WarmupSchedule", "warmup", warmup)
         self.after = after
 
@@ -298,13 +297,9 @@ class ReduceOnPlateau:
         mode: str = "min",
     ) -> None:
         if not 0 < factor < 1:
-            raise slope.errors.ArgumentError(
-                f"ReduceOnPlateau: factor must be between 0 and 1, not {factor!r}."
-            )
+            raise ArgumentError(f"ReduceOnPlateau: factor must be between 0 and 1, not {factor!r}.")
         if mode not in ("min", "max"):
-            raise slope.errors.ArgumentError(
-                f"ReduceOnPlateau: mode must be 'min' or 'max', not {mode!r}."
-            )
+            raise ArgumentError(f"ReduceOnPlateau: mode must be 'min' or 'max', not {mode!r}.")
         self.value, self.factor, self.patience = value, factor, patience
         self.threshold, self.cooldown, self.least, self.mode = threshold, cooldown, least, mode
         self.best = math.inf if mode == "min" else -math.inf
@@ -355,7 +350,5 @@ def _part(step: Any, steps: Any) -> Any:
 
 def _count(who: str, name: str, value: Any, least: int = 1) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise slope.errors.ArgumentError(
-            f"{who}: {name} must be an int of at least {least}, not {value!r}."
-        )
+        raise ArgumentError(f"{who}: {name} must be an int of at least {least}, not {value!r}.")
     return value

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import slope
+from slope.extend import ArgumentError
 from slope_nn._optimizers._base import Groups, Number, Optimizer, switched_on
 
 
@@ -36,6 +37,9 @@ class SGD(Optimizer):
         >>> model, optimizer = optimizer(model, gradients)
     """
 
+    momentum: Any
+    dampening: Any
+
     def __init__(
         self,
         model: Any,
@@ -58,7 +62,7 @@ class SGD(Optimizer):
             dampening=dampening,
         )
         if nesterov and (self.momentum is None or self.dampening is not None):
-            raise slope.errors.ArgumentError(
+            raise ArgumentError(
                 f"SGD: nesterov needs momentum > 0 and dampening = 0, "
                 f"not {momentum!r} and {dampening!r}."
             )
@@ -74,7 +78,7 @@ class SGD(Optimizer):
         if self.momentum is None:
             return parameter - self.lr * gradient, state
         if isinstance(state, tuple):
-            raise slope.errors.ArgumentError(
+            raise ArgumentError(
                 "SGD: momentum was switched on after the optimizer was made without; "
                 "make a new one."
             )

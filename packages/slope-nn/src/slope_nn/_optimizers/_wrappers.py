@@ -6,6 +6,7 @@ import copy
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import slope
+from slope.extend import ArgumentError, TreeError
 from slope_nn._node import Node, walk
 from slope_nn._optimizers._base import Optimizer
 from slope_nn._plan import BUFFER
@@ -33,9 +34,7 @@ class Accumulate(Node):
 
     def __init__(self, optimizer: Optimizer, model: Any, every: int) -> None:
         if isinstance(every, bool) or not isinstance(every, int) or every < 1:
-            raise slope.errors.ArgumentError(
-                f"Accumulate: every must be an int of at least 1, not {every!r}."
-            )
+            raise ArgumentError(f"Accumulate: every must be an int of at least 1, not {every!r}.")
         self.optimizer = optimizer
         self.every = every
         self.calls = 0
@@ -107,7 +106,7 @@ class EMA(Node, Generic[Model]):
 
     def __init__(self, model: Model, decay: float | slope.Tensor = 0.999) -> None:
         if not isinstance(decay, slope.Tensor) and not 0 <= decay <= 1:
-            raise slope.errors.ArgumentError(f"EMA: decay must be between 0 and 1, not {decay!r}.")
+            raise ArgumentError(f"EMA: decay must be between 0 and 1, not {decay!r}.")
         self.model = slope.tree_map(lambda leaf: leaf, model)  # so that neither changes the other
         self._rest = 1.0 - decay
 
@@ -125,7 +124,7 @@ class EMA(Node, Generic[Model]):
         newest = slope.tree_leaves(model)
         kept, known = slope.tree_flatten(self.model)
         if len(newest) != len(kept):
-            raise slope.errors.TreeError(
+            raise TreeError(
                 f"EMA: the model has {len(newest)} tensors and the average {len(kept)}; it was "
                 f"made of another model."
             )

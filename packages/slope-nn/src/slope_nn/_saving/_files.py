@@ -18,6 +18,7 @@ import numpy as np
 import safetensors
 
 import slope
+from slope.extend import ArgumentError, SlopeError
 
 DTYPES: Final = {
     "BOOL": "bool",
@@ -38,7 +39,7 @@ _CODES: Final = {name: code for code, name in DTYPES.items()}
 INDEX: Final = "model.safetensors.index.json"
 
 
-class CheckpointError(slope.errors.SlopeError, ValueError):
+class CheckpointError(SlopeError, ValueError):
     """A file of tensors that is truncated, malformed, or not what was expected."""
 
 
@@ -83,7 +84,7 @@ def write_safetensors(
 def _array(name: str, tensor: Any) -> np.ndarray[Any, Any]:
     array = tensor.numpy() if isinstance(tensor, slope.Tensor) else tensor
     if not isinstance(array, np.ndarray) or array.dtype.name not in DTYPES.values():
-        raise slope.errors.ArgumentError(
+        raise ArgumentError(
             f"cannot save {name!r}: it is {getattr(array, 'dtype', type(array).__name__)}, and "
             f"safetensors files hold tensors of {', '.join(DTYPES.values())}."
         )
@@ -219,7 +220,7 @@ def write_sharded(
         shard_bytes: the largest size of a shard, unless one tensor is larger.
     """
     if shard_bytes < 1:
-        raise slope.errors.ArgumentError(f"shard_bytes must be at least 1, not {shard_bytes!r}.")
+        raise ArgumentError(f"shard_bytes must be at least 1, not {shard_bytes!r}.")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     shards: list[dict[str, slope.Tensor]] = [{}]

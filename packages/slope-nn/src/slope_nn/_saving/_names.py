@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-import slope
+from slope.extend import ArgumentError, TreeError
 
 Rule = tuple[str, str | Callable[[re.Match[str]], str] | None]
 
@@ -40,9 +40,7 @@ def rename(
         try:
             compiled.append((re.compile(pattern), replacement))
         except re.error as error:
-            raise slope.errors.ArgumentError(
-                f"rename: {pattern!r} is no regular expression: {error}."
-            ) from None
+            raise ArgumentError(f"rename: {pattern!r} is no regular expression: {error}.") from None
     renamed: dict[str, Any] = {}
     origin: dict[str, str] = {}
     for old, tensor in state.items():
@@ -56,9 +54,7 @@ def rename(
         if name is None:
             continue
         if name in renamed:
-            raise slope.errors.TreeError(
-                f"rename: {origin[name]!r} and {old!r} both become {name!r}."
-            )
+            raise TreeError(f"rename: {origin[name]!r} and {old!r} both become {name!r}.")
         renamed[name] = tensor if transform is None else transform(name, tensor)
         origin[name] = old
     return renamed

@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 import slope
+from slope.extend import ArgumentError, TreeError
 from slope_nn._node import Node, entries
 from slope_nn._saving._files import CheckpointError, read_file, write_safetensors
 
@@ -112,14 +113,14 @@ def _encoded(value: Any, path: tuple[str, ...], tensors: dict[str, Any]) -> Any:
     if isinstance(value, dict):
         for key in value:
             if not isinstance(key, str):
-                raise slope.errors.ArgumentError(
+                raise ArgumentError(
                     f"cannot save the dict at {name or 'the top'!r}: its key {key!r} is no text."
                 )
         return {"dict": {key: _encoded(item, (*path, key), tensors) for key, item in value.items()}}
     if isinstance(value, list | tuple):
         kind = "list" if isinstance(value, list) else "tuple"
         return {kind: [_encoded(v, (*path, str(n)), tensors) for n, v in enumerate(value)]}
-    raise slope.errors.ArgumentError(
+    raise ArgumentError(
         f"cannot save {name or 'the tree'!r}: it is a {type(value).__name__}. Save tensors, "
         f"numbers, text, containers of them, modules and optimizers."
     )
@@ -186,7 +187,7 @@ def _poured(path: Path, saved: Any, like: Any) -> Any:
     _pair(saved, like, "", leaves, differences)
     if differences:
         shown = "; ".join(differences[:8]) + ("; ..." if len(differences) > 8 else "")
-        raise slope.errors.TreeError(f"{path} holds another tree than `like`: {shown}.")
+        raise TreeError(f"{path} holds another tree than `like`: {shown}.")
     return slope.tree_unflatten(slope.tree_structure(like), leaves)
 
 

@@ -141,7 +141,10 @@ def expm1(ctx: Context, x: Value) -> Value:
 
 
 def log1p(ctx: Context, x: Value) -> Value:
-    """IREE's float64 is log(1 + x); here with (x - (u - 1)) / u for u = 1 + x, what rounding lost."""
+    """IREE's float64 is log(1 + x).
+
+    Here with (x - (u - 1)) / u for u = 1 + x, what rounding lost.
+    """
     if x.dtype is not dtypes.float64:
         return in_float32(same("log_plus_one"))(ctx, x)
     one = ctx.like(1.0, x)

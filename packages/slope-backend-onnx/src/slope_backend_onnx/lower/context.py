@@ -18,8 +18,7 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from slope.extend import dtypes
-from slope.extend import DType, TensorType, splat_scalar
+from slope.extend import DType, TensorType, dtypes, splat_scalar
 from slope_backend_onnx.graph import Attribute, Graph, element_type
 from slope_backend_onnx.lower.kernels import WIDE, compute_dtype, numpy_dtype
 

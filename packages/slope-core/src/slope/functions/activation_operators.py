@@ -20,7 +20,8 @@ _EDGES = np.array([-100, -1, 0, 1, 100, np.inf, -np.inf, np.nan], np.float32)
 class Elu(Elementwise):
     """``scale * x`` where ``x`` is positive, else ``scale * alpha * (exp(input_scale * x) - 1)``.
 
-    Source: D. Clevert, T. Unterthiner, S. Hochreiter, "Fast and accurate deep network learning by exponential linear units"
+    Source: D. Clevert, T. Unterthiner, S. Hochreiter, "Fast and accurate deep network learning by
+        exponential linear units"
     (2015).
 
     Params:
@@ -71,7 +72,8 @@ class Elu(Elementwise):
 class Mish(Elementwise):
     """``x * tanh(softplus(x))``.
 
-    With ``n = exp(x)``, the gate ``tanh(softplus(x))`` is ``n (n + 2) / (n (n + 2) + 2)``; large ``x`` pass unchanged.
+    With ``n = exp(x)``, the gate ``tanh(softplus(x))`` is ``n (n + 2) / (n (n + 2) + 2)``; large
+    ``x`` pass unchanged.
 
     Source: D. Misra, "Mish: a self regularized non-monotonic activation function" (2019).
     """
@@ -117,7 +119,9 @@ class LogSigmoid(Elementwise):
 
 
 class BinaryCrossEntropy(Elementwise):
-    """``-(target * logsigmoid(x) + (1 - target) * logsigmoid(-x))``, without overflow: the loss of logits ``x``.
+    """``-(target * logsigmoid(x) + (1 - target) * logsigmoid(-x))``.
+
+    Without overflow: the loss of logits ``x``.
 
     The derivative is ``sigmoid(x) - target``, and ``-x`` for the target.
     """
@@ -144,7 +148,9 @@ class BinaryCrossEntropy(Elementwise):
 
 
 class Huber(Elementwise):
-    """``x^2 / 2`` where ``abs(x)`` is at most ``delta``, else ``delta * (abs(x) - delta / 2)``; the derivative is ``x``, limited.
+    """``x^2 / 2`` where ``abs(x)`` is at most ``delta``, else ``delta * (abs(x) - delta / 2)``.
+
+    The derivative is ``x``, limited.
 
     Params:
         delta: a positive float.

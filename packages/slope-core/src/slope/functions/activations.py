@@ -60,7 +60,9 @@ def leaky_relu(x: TensorLike, negative_slope: float = 0.01) -> Tensor:
 
 
 def prelu(x: TensorLike, weight: TensorLike) -> Tensor:
-    """``x`` where it is positive, else ``weight * x``; one weight for all, or one for each channel (dimension 1).
+    """``x`` where it is positive, else ``weight * x``.
+
+    One weight for all, or one for each channel (dimension 1).
 
     Raises:
         ShapeError: as many weights as neither 1 nor the channels.
@@ -70,7 +72,8 @@ def prelu(x: TensorLike, weight: TensorLike) -> Tensor:
     channels = given.shape[1] if given.ndim > 1 else 1
     if factor.ndim > 1 or (factor.ndim == 1 and factor.shape[0] not in (1, channels)):
         raise ShapeError(
-            f"prelu: weight must have one element, or one for each of {channels} channels (dimension 1) of x "
+            f"prelu: weight must have one element, or one for each of {channels} channels "
+            "(dimension 1) of x "
             f"{given.type}, and is {factor.type}."
         )
     if factor.ndim and factor.shape[0] == 1:
@@ -83,7 +86,10 @@ def prelu(x: TensorLike, weight: TensorLike) -> Tensor:
 
 
 def elu(x: TensorLike, alpha: float = 1.0, scale: float = 1.0, input_scale: float = 1.0) -> Tensor:
-    """``scale * x`` where ``x`` is positive, else ``scale * alpha * (exp(input_scale * x) - 1)``."""
+    """``scale * x`` where ``x`` is positive.
+
+    Else ``scale * alpha * (exp(input_scale * x) - 1)``.
+    """
     params = {"alpha": alpha, "scale": scale, "input_scale": input_scale}
     numbers = {name: number_of(value, "elu", name) for name, value in params.items()}
     return activation_operators.elu(floating(x, "elu"), **numbers)
@@ -122,7 +128,9 @@ def mish(x: TensorLike) -> Tensor:
 
 
 def gelu(x: TensorLike, approximate: str = "none") -> Tensor:
-    """``x`` times the normal distribution's cumulative function at ``x``; with ``approximate="tanh"`` its approximation.
+    """``x`` times the normal distribution's cumulative function at ``x``.
+
+    With ``approximate="tanh"`` its approximation.
 
     Raises:
         ArgumentError: another ``approximate``.
@@ -135,7 +143,8 @@ def gelu(x: TensorLike, approximate: str = "none") -> Tensor:
 def softplus(x: TensorLike, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     """``log(1 + exp(beta * x)) / beta``, without overflow.
 
-    ``threshold``, from which PyTorch returns ``x`` itself, changes nothing here: the formula loses no digits there.
+    ``threshold``, from which PyTorch returns ``x`` itself, changes nothing here: the formula loses
+    no digits there.
     """
     factor = number_of(beta, "softplus", "beta")
     number_of(threshold, "softplus", "threshold")
@@ -218,7 +227,10 @@ def threshold(x: TensorLike, threshold: float, value: float) -> Tensor:
 
 
 def softmax(x: TensorLike, dim: int, dtype: Any = None) -> Tensor:
-    """``exp(x) / sum(exp(x))`` along a dimension, without overflow; computed in ``dtype`` if given."""
+    """``exp(x) / sum(exp(x))`` along a dimension, without overflow.
+
+    Computed in ``dtype`` if given.
+    """
     given = _along(x, "softmax", dtype)
     return composites.softmax(given, dim=dim_of(dim, given.ndim, "softmax", shape=given.shape))
 
@@ -231,7 +243,10 @@ def softmin(x: TensorLike, dim: int, dtype: Any = None) -> Tensor:
 
 
 def log_softmax(x: TensorLike, dim: int, dtype: Any = None) -> Tensor:
-    """``x - log(sum(exp(x)))`` along a dimension, without overflow; computed in ``dtype`` if given."""
+    """``x - log(sum(exp(x)))`` along a dimension, without overflow.
+
+    Computed in ``dtype`` if given.
+    """
     given = _along(x, "log_softmax", dtype)
     at = dim_of(dim, given.ndim, "log_softmax", shape=given.shape)
     return composites.log_softmax(given, dim=at)

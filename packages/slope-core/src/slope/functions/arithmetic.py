@@ -59,7 +59,8 @@ def sub(x: TensorLike, y: TensorLike) -> Tensor:
     a, b, weak = binary("sub", x, y)
     if a.dtype is dtypes.bool_:
         raise DTypeError(
-            f"sub: both operands are bool ({a.type}); use slope.logical_xor, or cast one with x.to(slope.int64)."
+            f"sub: both operands are bool ({a.type}); use slope.logical_xor, or cast one with "
+            "x.to(slope.int64)."
         )
     return weakly(ops.sub(a, b), weak)
 
@@ -115,8 +116,10 @@ _MAX_EXPONENT = 64
 def pow(x: TensorLike, y: TensorLike) -> Tensor:  # PyTorch's name
     """``x ** y``.
 
-    A Python int as exponent multiplies repeatedly, ``0.5`` takes the square root. Integers to integer tensors wrap around;
-    exponents from 64 on give 0, 1 or -1 for bases 0, 1, -1 and else 0, negative exponents likewise (as PyTorch).
+    A Python int as exponent multiplies repeatedly, ``0.5`` takes the square root. Integers to
+    integer tensors wrap around;
+    exponents from 64 on give 0, 1 or -1 for bases 0, 1, -1 and else 0, negative exponents likewise
+    (as PyTorch).
 
     Raises:
         DTypeError: an integer tensor to a negative Python int.
@@ -139,7 +142,8 @@ def pow(x: TensorLike, y: TensorLike) -> Tensor:  # PyTorch's name
 def _known_power(x: Tensor, exponent: bool | float) -> Tensor | None:
     if isinstance(exponent, int) and exponent < 0 and x.dtype.kind != "f":
         raise DTypeError(
-            f"pow: {x.type} to the power {exponent}: integers have no negative powers; cast the base first, "
+            f"pow: {x.type} to the power {exponent}: integers have no negative powers; cast the "
+            "base first, "
             f"for instance x.to(slope.float32), or write 1 / x**{-exponent}."
         )
     weak = x.weak
@@ -318,7 +322,9 @@ def minimum(x: TensorLike, y: TensorLike) -> Tensor:
 
 
 def where(condition: TensorLike, x: TensorLike, y: TensorLike) -> Tensor:
-    """``x`` where the condition holds, else ``y``; NaN and inf that are not chosen reach neither result nor derivative.
+    """``x`` where the condition holds, else ``y``.
+
+    NaN and inf that are not chosen reach neither result nor derivative.
 
     Raises:
         DTypeError: the condition is not bool.
@@ -326,7 +332,8 @@ def where(condition: TensorLike, x: TensorLike, y: TensorLike) -> Tensor:
     test = as_tensor(condition, "where", "condition")
     if test.dtype is not dtypes.bool_:
         raise DTypeError(
-            f"where: the condition must be bool, and is {test.type}; write for instance condition != 0."
+            f"where: the condition must be bool, and is {test.type}; write for instance condition "
+            "!= 0."
         )
     a, b = operand(x, "where", "x"), operand(y, "where", "y")
     dtype = result_dtype("where", (a, b))
@@ -354,13 +361,19 @@ def clamp(
 
 
 def clamp_min(x: TensorLike, min: TensorLike) -> Tensor:  # PyTorch's name
-    """``x``, but at least ``min``; NaN stays. Where they are equal ``x`` keeps the whole derivative."""
+    """``x``, but at least ``min``; NaN stays.
+
+    Where they are equal ``x`` keeps the whole derivative.
+    """
     a, b = operands_of("clamp_min", None, x=x, min=min)
     return ops.maximum(a, b) if a.dtype is dtypes.bool_ else precise.clamp_min(a, b)
 
 
 def clamp_max(x: TensorLike, max: TensorLike) -> Tensor:  # PyTorch's name
-    """``x``, but at most ``max``; NaN stays. Where they are equal ``x`` keeps the whole derivative."""
+    """``x``, but at most ``max``; NaN stays.
+
+    Where they are equal ``x`` keeps the whole derivative.
+    """
     a, b = operands_of("clamp_max", None, x=x, max=max)
     return ops.minimum(a, b) if a.dtype is dtypes.bool_ else precise.clamp_max(a, b)
 
@@ -376,7 +389,14 @@ def lerp(start: TensorLike, end: TensorLike, weight: TensorLike) -> Tensor:
 
 
 def _floating_operands(function: str, **values: object) -> list[Tensor]:
-    """Operands promoted to one floating-point dtype (float32 for whole numbers) and broadcast to one shape."""
+    """Operands promoted to one floating-point dtype (float32 for whole numbers) and broadcast to one shape.
+
+    Perands promoted to one floating-point dtype (float32 for whole numbers) and broadcast to one
+    shape.
+
+    Perands promoted to one floating-point dtype (float32 for whole numbers) and broadcast to one
+    shape.
+    """
     given = {name: operand(value, function, name) for name, value in values.items()}
     dtype = result_dtype(function, list(given.values()))
     return operands_of(function, dtype if dtype.kind == "f" else dtypes.float32, **given)
@@ -408,7 +428,10 @@ def copysign(x: TensorLike, y: TensorLike) -> Tensor:
 
 
 def heaviside(x: TensorLike, values: TensorLike) -> Tensor:
-    """0 below 0, 1 above, and ``values`` at 0; 0 of NaN, as PyTorch's. No derivative passes from ``x``."""
+    """0 below 0, 1 above, and ``values`` at 0; 0 of NaN, as PyTorch's.
+
+    No derivative passes from ``x``.
+    """
     a, b = operands_of("heaviside", None, x=x, values=values)
     zero = splat_like(0, a)
     step = ops.cast(ops.gt(a, zero), dtype=a.dtype)
@@ -433,7 +456,10 @@ def addcdiv(x: TensorLike, tensor1: TensorLike, tensor2: TensorLike, *, value: f
 def isclose(
     x: TensorLike, y: TensorLike, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
 ) -> Tensor:
-    """Whether ``abs(x - y) <= atol + rtol * abs(y)``, or both are the same (infinities), or NaN if ``equal_nan``."""
+    """Whether ``abs(x - y) <= atol + rtol * abs(y)``, or both are the same (infinities).
+
+    Or NaN if ``equal_nan``.
+    """
     a, b = operands_of("isclose", None, x=x, y=y)
     near = ops.eq(a, b)
     if a.dtype.kind != "b":

@@ -33,17 +33,22 @@ def scaled_dot_product_attention(
     *,
     generator_key: TensorLike | None = None,
 ) -> Tensor:
-    """``softmax(query @ key^T * scale + mask) @ value``: each query's mean of the values, weighted by likeness of the keys.
+    """``softmax(query @ key^T * scale + mask) @ value``: each query's mean of the values.
+
+    Weighted by likeness of the keys.
 
     Args:
-        query: ``[..., heads, L, E]`` (the heads are just one more batch dimension unless ``enable_gqa``).
+        query: ``[..., heads, L, E]`` (the heads are just one more batch dimension unless
+            ``enable_gqa``).
         key: ``[..., heads, S, E]``.
         value: ``[..., heads, S, V]``.
-        attn_mask: broadcasts to ``[..., L, S]``: bools, True where a query sees a key, or floats to be added.
+        attn_mask: broadcasts to ``[..., L, S]``: bools, True where a query sees a key, or floats to
+            be added.
         dropout_p: the probability of dropping a weight.
         is_causal: a query sees the keys up to its own position alone.
         scale: ``1 / sqrt(E)`` by default.
-        enable_gqa: keys and values may have fewer heads than queries: each serves as many consecutive heads of queries.
+        enable_gqa: keys and values may have fewer heads than queries: each serves as many
+            consecutive heads of queries.
         generator_key: a key for the dropout; the default generator draws otherwise.
 
     Returns:
@@ -104,7 +109,8 @@ def _operands(name: str, query: object, key: object, value: object) -> list[Tens
     q, k, v = (to_dtype(each, dtype) for each in given.values())
     if q.shape[-1] != k.shape[-1] or k.shape[-2] != v.shape[-2]:
         raise ShapeError(
-            f"{name}: query {q.type} and key {k.type} must have equally many features, key and value {v.type} equal lengths."
+            f"{name}: query {q.type} and key {k.type} must have equally many features, key and "
+            f"value {v.type} equal lengths."
         )
     return [q, k, v]
 
@@ -119,10 +125,14 @@ def _joint(name: str, *operands: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def _grouped(
     name: str, q: Tensor, k: Tensor, v: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, tuple[object, ...]]:
-    """Queries whose heads that share a key's head stand one after another in its length; and the result's leading shape."""
+    """Queries whose heads that share a key's head stand one after another in its length.
+
+    And the result's leading shape.
+    """
     if min(q.ndim, k.ndim, v.ndim) < 3 or k.shape[-3] != v.shape[-3] or q.shape[-3] % k.shape[-3]:
         raise ShapeError(
-            f"{name}: enable_gqa needs [..., heads, length, features] with query's heads a multiple of key's and value's: query "
+            f"{name}: enable_gqa needs [..., heads, length, features] with query's heads a "
+            "multiple of key's and value's: query "
             f"is {q.type}, key {k.type}, value {v.type}."
         )
     heads, shared = q.shape[-3], k.shape[-3]
@@ -137,7 +147,10 @@ def _grouped(
 def _masked(
     name: str, scores: Tensor, mask: object, is_causal: bool
 ) -> tuple[Tensor, Tensor | None]:
-    """Scores with what is hidden at the lowest finite number, and which rows see nothing (None: none)."""
+    """Scores with what is hidden at the lowest finite number.
+
+    And which rows see nothing (None: none).
+    """
     lowest = splat_like(float(dtypes.finfo(scores.dtype).min), scores)
     if is_causal:
         flat = scores.shape[-2:]
@@ -151,7 +164,8 @@ def _masked(
         raise DTypeError(f"{name}: attn_mask must be bool or floating-point, and is {given.type}.")
     if given.ndim < 2 or broadcast_shapes(name, given.shape, scores.shape) != scores.shape:
         raise ShapeError(
-            f"{name}: attn_mask {given.type} does not broadcast to the scores' shape {scores.shape}."
+            f"{name}: attn_mask {given.type} does not broadcast to the scores' shape "
+            f"{scores.shape}."
         )
     if given.dtype.kind == "b":
         out = ops.where(expand_to(given, scores.shape), scores, lowest)
@@ -169,7 +183,9 @@ def _masked(
 def dropout(
     x: TensorLike, p: float = 0.5, training: bool = True, *, key: TensorLike | None = None
 ) -> Tensor:
-    """Each element is 0 with probability ``p``, else divided by ``1 - p``; ``x`` itself unless ``training``.
+    """Each element is 0 with probability ``p``, else divided by ``1 - p``.
+
+    ``x`` itself unless ``training``.
 
     Args:
         x: a tensor.
@@ -177,7 +193,8 @@ def dropout(
         training: whether to drop at all.
         key: a key (:func:`slope.random.key`); the default generator draws otherwise.
 
-    Source: N. Srivastava and others, "Dropout: a simple way to prevent neural networks from overfitting" (2014).
+    Source: N. Srivastava and others, "Dropout: a simple way to prevent neural networks from
+        overfitting" (2014).
 
     Raises:
         ArgumentError: ``p`` is no probability.
@@ -188,14 +205,20 @@ def dropout(
 def dropout1d(
     x: TensorLike, p: float = 0.5, training: bool = True, *, key: TensorLike | None = None
 ) -> Tensor:
-    """:func:`dropout` of whole channels of ``[batch, channels, length]`` or ``[channels, length]``."""
+    """:func:`dropout` of whole channels of ``[batch, channels, length]`` or ``[channels.
+
+    Length]``.
+    """
     return _dropped("dropout1d", x, p, training, key, 1)
 
 
 def dropout2d(
     x: TensorLike, p: float = 0.5, training: bool = True, *, key: TensorLike | None = None
 ) -> Tensor:
-    """:func:`dropout` of whole channels of ``[batch, channels, height, width]`` or ``[channels, height, width]``."""
+    """:func:`dropout` of whole channels of ``[batch, channels, height, width]`` or ``[channels.
+
+    Height, width]``.
+    """
     return _dropped("dropout2d", x, p, training, key, 2)
 
 
@@ -208,7 +231,8 @@ def _dropped(
         raise ArgumentError(f"{function}: p={chance} must be a probability, from 0 to 1.")
     if spatial is not None and given.ndim not in (spatial + 1, spatial + 2):
         raise ShapeError(
-            f"{function}: x must have {spatial + 1} or {spatial + 2} dimensions, channels before {spatial} others, and is "
+            f"{function}: x must have {spatial + 1} or {spatial + 2} dimensions, channels before "
+            f"{spatial} others, and is "
             f"{given.type}."
         )
     if not training or chance == 0.0:

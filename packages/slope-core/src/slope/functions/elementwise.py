@@ -1,4 +1,7 @@
-"""Functions of one tensor, element by element. Integers and bools become float32 where the function is not whole-valued."""
+"""Functions of one tensor, element by element.
+
+Integers and bools become float32 where the function is not whole-valued.
+"""
 
 from __future__ import annotations
 
@@ -205,7 +208,10 @@ def sinc(x: TensorLike) -> Tensor:
 
 
 def logit(x: TensorLike, eps: float | None = None) -> Tensor:
-    """``log(x / (1 - x))``, the inverse of :func:`sigmoid`; ``x`` is first limited to ``[eps, 1 - eps]`` if ``eps`` is given."""
+    """``log(x / (1 - x))``, the inverse of :func:`sigmoid`.
+
+    ``x`` is first limited to ``[eps, 1 - eps]`` if ``eps`` is given.
+    """
     made = floating(x, "logit")
     if eps is not None:
         low = number_of(eps, "logit", "eps")
@@ -238,7 +244,10 @@ def ceil(x: TensorLike) -> Tensor:
 
 
 def round(x: TensorLike, decimals: int = 0) -> Tensor:  # PyTorch's name
-    """The nearest whole number (or multiple of ``10 ** -decimals``); halves go to the even one; integers stay."""
+    """The nearest whole number (or multiple of ``10 ** -decimals``); halves go to the even one.
+
+    Integers stay.
+    """
     digits = whole_of(decimals, "round", "decimals")
     if digits == 0:
         return _rounded(ops.round_, "round", x)
@@ -320,7 +329,10 @@ def isinf(x: TensorLike) -> Tensor:
 def nan_to_num(
     x: TensorLike, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
 ) -> Tensor:
-    """NaN replaced by ``nan``, infinities by the largest and lowest finite numbers or by what is given; integers stay."""
+    """NaN replaced by ``nan``.
+
+    Infinities by the largest and lowest finite numbers or by what is given; integers stay.
+    """
     made = as_tensor(x, "nan_to_num", "x")
     if made.dtype.kind != "f":
         return made
@@ -337,7 +349,10 @@ def nan_to_num(
 
 
 def cast(x: TensorLike, dtype: DTypeLike) -> Tensor:
-    """``x`` as another dtype. Floating to integer truncates, saturates, and makes 0 of NaN; to bool it is ``x != 0``."""
+    """``x`` as another dtype. Floating to integer truncates, saturates, and makes 0 of NaN.
+
+    To bool it is ``x != 0``.
+    """
     made = x if isinstance(x, Tensor) else as_tensor(x, "cast", "x")
     return strong(to_dtype(made, as_dtype(dtype)))
 
@@ -368,5 +383,6 @@ def require_floating(x: Tensor, function: str) -> None:
     """
     if x.dtype.kind != "f":
         raise DTypeError(
-            f"{function} takes a floating-point tensor, and got {x.type}; cast it with x.to(slope.float32)."
+            f"{function} takes a floating-point tensor, and got {x.type}; cast it with "
+            "x.to(slope.float32)."
         )

@@ -76,7 +76,9 @@ def l1_loss(x: TensorLike, target: TensorLike, reduction: str = "mean") -> Tenso
 def huber_loss(
     x: TensorLike, target: TensorLike, reduction: str = "mean", delta: float = 1.0
 ) -> Tensor:
-    """Half the squared difference ``d`` up to ``delta``, and ``delta * (abs(d) - delta / 2)`` beyond.
+    """Half the squared difference ``d`` up to ``delta``.
+
+    And ``delta * (abs(d) - delta / 2)`` beyond.
 
     Source: P. Huber, "Robust estimation of a location parameter" (1964).
 
@@ -140,14 +142,19 @@ def cross_entropy(
     reduction: str = "mean",
     label_smoothing: float = 0.0,
 ) -> Tensor:
-    """The negative log-likelihood of the target under ``softmax(x)``. Its derivative is ``softmax(x) - target``, scaled.
+    """The negative log-likelihood of the target under ``softmax(x)``.
+
+    Its derivative is ``softmax(x) - target``, scaled.
 
     Args:
         x: scores (logits), ``[classes]`` or ``[batch, classes, ...]``.
-        target: integers: classes from 0 on, of ``x``'s shape without the classes; or floats: probabilities, of ``x``'s shape.
-        weight: ``[classes]``, how much each counts; a mean is divided by the sum of the targets' weights (by the number of
+        target: integers: classes from 0 on, of ``x``'s shape without the classes; or floats:
+            probabilities, of ``x``'s shape.
+        weight: ``[classes]``, how much each counts; a mean is divided by the sum of the targets'
+            weights (by the number of
             rows for probabilities).
-        ignore_index: a class that counts nothing. (None is ignored by default, so the common gradient stays short.)
+        ignore_index: a class that counts nothing. (None is ignored by default, so the common
+            gradient stays short.)
         reduction: ``"mean"``, ``"sum"`` or ``"none"``.
         label_smoothing: the share of the target that is spread evenly over all classes.
 
@@ -163,12 +170,14 @@ def cross_entropy(
     if goal.dtype.kind == "f":
         if ignore_index is not None:
             raise ArgumentError(
-                f"cross_entropy: ignore_index={ignore_index} needs classes, and target is {goal.type}."
+                f"cross_entropy: ignore_index={ignore_index} needs classes, and target is "
+                f"{goal.type}."
             )
         return _of_probabilities(scores, goal, dim, weight, reduction, label_smoothing)
     if not goal.dtype.is_integer:
         raise DTypeError(
-            f"cross_entropy: target must be integers (classes) or floats (probabilities), and is {goal.type}."
+            "cross_entropy: target must be integers (classes) or floats (probabilities), and is "
+            f"{goal.type}."
         )
     _check_classes("cross_entropy", scores, goal, dim)
     if weight is not None and label_smoothing:
@@ -215,7 +224,10 @@ def _smoothed(
     reduction: str,
     smoothing: float,
 ) -> Tensor:
-    """Smoothed losses with weights: those of the classes weigh the evenly spread share, too, as in PyTorch."""
+    """Smoothed losses with weights: those of the classes weigh the evenly spread share, too.
+
+    As in PyTorch.
+    """
     given = _class_weights("cross_entropy", weight, scores, dim)
     logs = composites.log_softmax(scores, dim=dim)
     weighted = ops.mul(logs, ops.broadcast(given, shape=logs.shape, dims=(dim,)))
@@ -240,7 +252,8 @@ def _class_weights(function: str, weight: Any, scores: Tensor, dim: int) -> Tens
     given = to_dtype(as_tensor(weight, function, "weight"), scores.dtype)
     if given.shape != (scores.shape[dim],):
         raise ShapeError(
-            f"{function}: weight must have shape ({scores.shape[dim]},), one for each class, and is {given.type}."
+            f"{function}: weight must have shape ({scores.shape[dim]},), one for each class, and "
+            f"is {given.type}."
         )
     return given
 
@@ -250,7 +263,8 @@ def _of_probabilities(
 ) -> Tensor:
     if goal.shape != scores.shape:
         raise ShapeError(
-            f"cross_entropy: probabilities must have the shape of x {scores.type}, and are {goal.type}."
+            f"cross_entropy: probabilities must have the shape of x {scores.type}, and are "
+            f"{goal.type}."
         )
     dtype = result_dtype("cross_entropy", (scores, goal))
     scores, goal = to_dtype(scores, dtype), to_dtype(goal, dtype)
@@ -271,7 +285,10 @@ def nll_loss(
     ignore_index: int | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """The negative of the log-probabilities ``x`` at the true classes; arguments as :func:`cross_entropy` for classes."""
+    """The negative of the log-probabilities ``x`` at the true classes.
+
+    Arguments as :func:`cross_entropy` for classes.
+    """
     given, goal = floating(x, "nll_loss"), as_tensor(target, "nll_loss", "target")
     dim = _class_dim("nll_loss", given)
     if not goal.dtype.is_integer:
@@ -296,7 +313,9 @@ def nll_loss(
 def binary_cross_entropy(
     x: TensorLike, target: TensorLike, weight: TensorLike | None = None, reduction: str = "mean"
 ) -> Tensor:
-    """``-(target * log(x) + (1 - target) * log(1 - x))`` of probabilities ``x``; logarithms are at least -100, as PyTorch's.
+    """``-(target * log(x) + (1 - target) * log(1 - x))`` of probabilities ``x``.
+
+    Logarithms are at least -100, as PyTorch's.
 
     :func:`binary_cross_entropy_with_logits` loses fewer digits.
     """
@@ -360,7 +379,8 @@ def kl_div(
     Args:
         x: log-probabilities.
         target: probabilities, or log-probabilities if ``log_target``; broadcasts with ``x``.
-        reduction: also ``"batchmean"``: the sum divided by the first dimension's length, which is the divergence's mean.
+        reduction: also ``"batchmean"``: the sum divided by the first dimension's length, which is
+            the divergence's mean.
         log_target: whether the target is given as logarithms.
     """
     given, goal = _promoted("kl_div", x=x, target=target)
@@ -415,7 +435,10 @@ def poisson_nll_loss(
 
 
 def cosine_similarity(x: TensorLike, y: TensorLike, dim: int = 1, eps: float = 1e-8) -> Tensor:
-    """The cosine of the angle between vectors along a dimension; norms count as at least ``eps``. ``x`` and ``y`` broadcast."""
+    """The cosine of the angle between vectors along a dimension.
+
+    Norms count as at least ``eps``. ``x`` and ``y`` broadcast.
+    """
     a, b = _promoted("cosine_similarity", x=x, y=y)
     at = (dim_of(dim, a.ndim, "cosine_similarity", shape=a.shape),)
     least = number_of(eps, "cosine_similarity", "eps")
@@ -439,7 +462,8 @@ def cosine_embedding_loss(
     goal = as_tensor(target, "cosine_embedding_loss", "target")
     if goal.shape != cosine.shape:
         raise ShapeError(
-            f"cosine_embedding_loss: target must have shape {shown(cosine.shape)}, as x1 without its last dimension, "
+            f"cosine_embedding_loss: target must have shape {shown(cosine.shape)}, as x1 without "
+            "its last dimension, "
             f"and is {goal.type}."
         )
     edge = splat_like(number_of(margin, "cosine_embedding_loss", "margin"), cosine)
@@ -461,7 +485,9 @@ def triplet_margin_loss(
     eps: float = 1e-6,
     reduction: str = "mean",
 ) -> Tensor:
-    """``max(0, |anchor - positive| - |anchor - negative| + margin)`` with ``p``-norms along the last dimension.
+    """``max(0.
+
+    |anchor - positive| - |anchor - negative| + margin)`` with ``p``-norms along the last dimension.
 
     ``eps`` is added to each difference.
     """

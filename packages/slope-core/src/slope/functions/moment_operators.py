@@ -49,7 +49,9 @@ class _Moment(Reduction):
 
 
 class Var(_Moment):
-    """The variance: squared distances from the mean, summed and divided by the count less ``correction`` (at least 0).
+    """The variance: squared distances from the mean.
+
+    Summed and divided by the count less ``correction`` (at least 0).
 
     Half precision is computed in float32. The derivative is ``2 (x - mean)`` over the same divisor.
 
@@ -105,7 +107,10 @@ class Std(_Moment):
 
 
 def _variance(x: Tensor, dim: Dims, correction: float) -> tuple[Tensor, Tensor, Tensor]:
-    """The variance, the distances from the mean and the divisor, in the dtype that sums are formed in."""
+    """The variance, the distances from the mean and the divisor.
+
+    In the dtype that sums are formed in.
+    """
     wide = ops.cast(x, dtype=dtypes.accumulator(x.dtype))
     count = count_of(wide, dim)
     mean = ops.div(ops.sum_(wide, dim=dim), count)
@@ -118,7 +123,9 @@ def _variance(x: Tensor, dim: Dims, correction: float) -> tuple[Tensor, Tensor, 
 
 
 class VectorNorm(Reduction):
-    """``sum(abs(x) ** p) ** (1 / p)`` for finite ``p`` that is not 0; its derivative is 0 where the norm is, as PyTorch's.
+    """``sum(abs(x) ** p) ** (1 / p)`` for finite ``p`` that is not 0.
+
+    Its derivative is 0 where the norm is, as PyTorch's.
 
     Params:
         dim: the dimensions to reduce, ascending.

@@ -1,5 +1,11 @@
 """Normalizations as operators with gradients of their own: two sums and a few products instead of a chain through the variance.
 
+Ormalizations as operators with gradients of their own: two sums and a few products instead of a
+chain through the variance.
+
+Ormalizations as operators with gradients of their own: two sums and a few products instead of a
+chain through the variance.
+
 All compute in float32 where the operand is half precision.
 """
 
@@ -66,7 +72,8 @@ class _Normalize(Operator):
 class Standardize(_Normalize):
     """``(x - mean) / sqrt(variance + eps)``, the mean and variance taken over some dimensions.
 
-    With ``n`` elements taken together, ``y`` the result and ``g`` its cotangent, ``x``'s cotangent is
+    With ``n`` elements taken together, ``y`` the result and ``g`` its cotangent, ``x``'s cotangent
+    is
     ``(g - mean(g) - y * mean(g * y)) / sqrt(variance + eps)``.
 
     Source: J. Ba, J. Kiros, G. Hinton, "Layer normalization" (2016).
@@ -105,7 +112,8 @@ class Standardize(_Normalize):
 class RmsNormalize(_Normalize):
     """``x / sqrt(mean(x^2) + eps)``, the mean taken over some dimensions.
 
-    With ``y`` the result and ``g`` its cotangent, ``x``'s cotangent is ``(g - y * mean(g * y)) / sqrt(mean(x^2) + eps)``.
+    With ``y`` the result and ``g`` its cotangent, ``x``'s cotangent is ``(g - y * mean(g * y)) /
+    sqrt(mean(x^2) + eps)``.
 
     Source: B. Zhang, R. Sennrich, "Root mean square layer normalization" (2019).
 
@@ -141,11 +149,21 @@ class RmsNormalize(_Normalize):
 class NormalizeBatch(Operator):
     """Batch normalization by the batch's own statistics: ``(x - mean) / sqrt(variance + eps) * weight + bias``.
 
-    Operands: ``x``; ``weight`` and ``bias``, one element for each place along ``dim``, in the dtype that sums of ``x``'s are
-    formed in. Results: the normalized ``x``; the means and variances (divided by the count) over all other dimensions.
+    Atch normalization by the batch's own statistics: ``(x - mean) / sqrt(variance + eps) * weight +
+    bias``.
 
-    With ``g`` the cotangent, ``c = x - mean``, ``s = 1 / sqrt(variance + eps)`` and ``n`` elements a place: the bias' is
-    ``sum(g)``, the weight's ``w' = s * sum(g * c)``, and ``x``'s ``weight * s * (g - sum(g)/n - c * s * w'/n)``.
+    Atch normalization by the batch's own statistics: ``(x - mean) / sqrt(variance + eps) * weight +
+    bias``.
+
+    Operands: ``x``; ``weight`` and ``bias``, one element for each place along ``dim``, in the dtype
+        that sums of ``x``'s are
+    formed in. Results: the normalized ``x``; the means and variances (divided by the count) over
+    all other dimensions.
+
+    With ``g`` the cotangent, ``c = x - mean``, ``s = 1 / sqrt(variance + eps)`` and ``n`` elements
+    a place: the bias' is
+    ``sum(g)``, the weight's ``w' = s * sum(g * c)``, and ``x``'s ``weight * s * (g - sum(g)/n - c *
+    s * w'/n)``.
 
     Source: S. Ioffe, C. Szegedy, "Batch normalization" (2015).
 

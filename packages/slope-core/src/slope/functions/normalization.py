@@ -1,4 +1,7 @@
-"""Normalizing layers as functions: arguments and meanings as PyTorch's. Tensors do not change, so statistics are returned."""
+"""Normalizing layers as functions: arguments and meanings as PyTorch's.
+
+Tensors do not change, so statistics are returned.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,10 @@ from slope.functions._base import (
 
 
 class BatchNorm(NamedTuple):
-    """What :func:`batch_norm` returns: the result, and the running statistics that the next call takes."""
+    """What :func:`batch_norm` returns: the result.
+
+    And the running statistics that the next call takes.
+    """
 
     output: Tensor
     running_mean: Tensor | None
@@ -36,7 +42,8 @@ def _parameter(value: Any, shape: Shape, like: Tensor, function: str, argument: 
     given = as_tensor(value, function, argument)
     if given.shape != shape:
         raise ShapeError(
-            f"{function}: {argument} must have shape {shown(shape)} for x {like.type}, and is {given.type}."
+            f"{function}: {argument} must have shape {shown(shape)} for x {like.type}, and is "
+            f"{given.type}."
         )
     return to_dtype(given, like.dtype)
 
@@ -59,7 +66,8 @@ def _trailing(x: Tensor, normalized_shape: Any, function: str) -> tuple[Shape, t
     shape = sizes_of((tuple(given),), function, "normalized_shape")
     if not shape or len(shape) > x.ndim or x.shape[x.ndim - len(shape) :] != shape:
         raise ShapeError(
-            f"{function}: normalized_shape={shown(shape)} must be the last dimensions of x, and x is {x.type}."
+            f"{function}: normalized_shape={shown(shape)} must be the last dimensions of x, and "
+            f"x is {x.type}."
         )
     return shape, tuple(range(x.ndim - len(shape), x.ndim))
 
@@ -97,7 +105,9 @@ def rms_norm(
     weight: TensorLike | None = None,
     eps: float | None = None,
 ) -> Tensor:
-    """``x / sqrt(mean(x^2) + eps) * weight`` over the last dimensions; ``eps`` is the dtype's epsilon by default.
+    """``x / sqrt(mean(x^2) + eps) * weight`` over the last dimensions.
+
+    ``eps`` is the dtype's epsilon by default.
 
     Source: B. Zhang, R. Sennrich, "Root mean square layer normalization" (2019).
 
@@ -119,7 +129,9 @@ def group_norm(
     bias: TensorLike | None = None,
     eps: float = 1e-5,
 ) -> Tensor:
-    """Each example's channels (dimension 1) in groups, each group normalized on its own; then scaled by channel.
+    """Each example's channels (dimension 1) in groups, each group normalized on its own.
+
+    Then scaled by channel.
 
     Source: Y. Wu, K. He, "Group normalization" (2018).
 
@@ -130,7 +142,8 @@ def group_norm(
     groups = whole_of(num_groups, "group_norm", "num_groups", 1)
     if given.ndim < 2 or given.shape[1] % groups != 0:
         raise ShapeError(
-            f"group_norm: x must be [batch, channels, ...] with channels divisible by num_groups={groups}, and is {given.type}."
+            "group_norm: x must be [batch, channels, ...] with channels divisible by "
+            f"num_groups={groups}, and is {given.type}."
         )
     batch, channels, *rest = given.shape
     parts = ops.reshape(given, shape=(batch, groups, channels // groups, *rest))
@@ -150,9 +163,12 @@ def instance_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
-    """Each channel of each example normalized on its own; or, without ``use_input_stats``, by running statistics.
+    """Each channel of each example normalized on its own.
 
-    Running statistics are not updated (``momentum`` has no effect): take :func:`slope.var_mean` of ``x`` for that.
+    Or, without ``use_input_stats``, by running statistics.
+
+    Running statistics are not updated (``momentum`` has no effect): take :func:`slope.var_mean` of
+    ``x`` for that.
 
     Source: D. Ulyanov, A. Vedaldi, V. Lempitsky, "Instance normalization" (2016).
 
@@ -176,8 +192,10 @@ def _by_running(
 ) -> Tensor:
     if mean is None or variance is None:
         raise ArgumentError(
-            f"{function}: running_mean and running_var are needed to normalize by, and one is None; give both, or normalize "
-            f"by x's own statistics ({'training' if function == 'batch_norm' else 'use_input_stats'}=True)."
+            f"{function}: running_mean and running_var are needed to normalize by, and one is "
+            "None; give both, or normalize "
+            "by x's own statistics "
+            f"({'training' if function == 'batch_norm' else 'use_input_stats'}=True)."
         )
     wide = dtypes.accumulator(x.dtype)
     shape = (x.shape[1],)
@@ -219,7 +237,8 @@ def batch_norm(
         eps: keeps the root from 0.
 
     Returns:
-        ``(output, running_mean, running_var)``. Tensors do not change: keep the statistics for the next call. Without
+        ``(output, running_mean, running_var)``. Tensors do not change: keep the statistics for the
+        next call. Without
         ``training`` they are those given; no derivative passes through them.
 
     Source: S. Ioffe, C. Szegedy, "Batch normalization" (2015).
@@ -253,7 +272,8 @@ def batch_norm(
     count = reductions.count_of(like, others)
     if isinstance(count, Splat) and count.value == 1:
         raise ShapeError(
-            f"batch_norm: in training x {given.type} has one value a channel, whose variance is 0; give a larger batch."
+            f"batch_norm: in training x {given.type} has one value a channel, whose variance is "
+            "0; give a larger batch."
         )
     out, mean, variance = norm_operators.normalize_batch(given, factor, offset, dim=1, eps=small)
     mean, variance = ops.stop_gradient(mean), ops.stop_gradient(variance)

@@ -1,7 +1,11 @@
-"""Operators for elementary and special functions, written so that no digits are lost where plain formulas cancel or overflow.
+"""Operators for elementary and special functions.
 
-Each is accurate to a few units in the last place in float32 and float64 (where its docstring does not say else); half
-precision is computed in float32. A backend may have a rule of its own; otherwise the expansion is lowered.
+Written so that no digits are lost where plain formulas cancel or overflow.
+
+Each is accurate to a few units in the last place in float32 and float64 (where its docstring does
+not say else); half
+precision is computed in float32. A backend may have a rule of its own; otherwise the expansion is
+lowered.
 """
 
 from __future__ import annotations
@@ -127,7 +131,10 @@ class Atan(Precise):
 
 
 class Sinh(Precise):
-    """The hyperbolic sine, ``(exp(x) - exp(-x)) / 2``; exact near 0, without overflow before the result's own."""
+    """The hyperbolic sine, ``(exp(x) - exp(-x)) / 2``.
+
+    Exact near 0, without overflow before the result's own.
+    """
 
     name = "sinh"
 
@@ -147,7 +154,10 @@ class Sinh(Precise):
 
 
 class Cosh(Sinh):
-    """The hyperbolic cosine, ``(exp(x) + exp(-x)) / 2``, without overflow before the result's own."""
+    """The hyperbolic cosine, ``(exp(x) + exp(-x)) / 2``.
+
+    Without overflow before the result's own.
+    """
 
     name = "cosh"
 
@@ -249,7 +259,10 @@ class Atanh(Precise):
 
 
 class Hypot(Precise):
-    """``sqrt(x^2 + y^2)`` without overflow or underflow; infinite if either is. The derivative at (0, 0) is NaN, as PyTorch's."""
+    """``sqrt(x^2 + y^2)`` without overflow or underflow; infinite if either is.
+
+    The derivative at (0, 0) is NaN, as PyTorch's.
+    """
 
     name = "hypot"
     arity = 2
@@ -319,7 +332,10 @@ class Xlogy(Precise):
 
 
 class CopySign(Pointwise):
-    """The size of ``x`` with the sign of ``y``, of -0 and NaN, too. As PyTorch's, the derivative at ``x == 0`` is 0, and ``y``'s 0."""
+    """The size of ``x`` with the sign of ``y``, of -0 and NaN, too.
+
+    As PyTorch's, the derivative at ``x == 0`` is 0, and ``y``'s 0.
+    """
 
     name = "copysign"
     arity = 2
@@ -359,7 +375,10 @@ class _Limit(Elementwise):
 
 
 class ClampMin(_Limit):
-    """``x``, but at least ``min``; NaN of NaN. ``x`` has the whole derivative where it equals the bound, as in PyTorch."""
+    """``x``, but at least ``min``; NaN of NaN.
+
+    ``x`` has the whole derivative where it equals the bound, as in PyTorch.
+    """
 
     name = "clamp_min"
 
@@ -371,7 +390,10 @@ class ClampMin(_Limit):
 
 
 class ClampMax(_Limit):
-    """``x``, but at most ``max``; NaN of NaN. ``x`` has the whole derivative where it equals the bound, as in PyTorch."""
+    """``x``, but at most ``max``; NaN of NaN.
+
+    ``x`` has the whole derivative where it equals the bound, as in PyTorch.
+    """
 
     name = "clamp_max"
 

@@ -1,6 +1,7 @@
 """Reductions over one, several or all dimensions.
 
-``dim`` is an int, a tuple of ints or ``None`` for all; ``keepdim`` keeps the reduced dimensions with length 1.
+``dim`` is an int, a tuple of ints or ``None`` for all; ``keepdim`` keeps the reduced dimensions
+with length 1.
 Sums of integers and bools are int64; sums of half precision accumulate in float32.
 """
 
@@ -82,7 +83,8 @@ def mean(
         given = to_dtype(given, as_dtype(dtype))
     if given.dtype.kind != "f":
         raise DTypeError(
-            f"mean: {given.type} is not floating-point; give dtype=slope.float32, or cast it with x.to(slope.float32)."
+            f"mean: {given.type} is not floating-point; give dtype=slope.float32, or cast it "
+            "with x.to(slope.float32)."
         )
     wide = to_dtype(given, dtypes.accumulator(given.dtype))
     dims = dims_of(dim, given, "mean")
@@ -99,7 +101,9 @@ def var(
     keepdim: bool = False,
     unbiased: bool | None = None,
 ) -> Tensor:
-    """Variances: squared distances from the mean, summed and divided by the count less ``correction``.
+    """Variances: squared distances from the mean.
+
+    Summed and divided by the count less ``correction``.
 
     ``unbiased`` is the older way to say ``correction=1`` or ``correction=0``.
 
@@ -172,7 +176,8 @@ def nanmean(
         given = to_dtype(given, as_dtype(dtype))
     if given.dtype.kind != "f":
         raise DTypeError(
-            f"nanmean: {given.type} is not floating-point; give dtype=slope.float32, or cast it with x.to(slope.float32)."
+            f"nanmean: {given.type} is not floating-point; give dtype=slope.float32, or cast it "
+            "with x.to(slope.float32)."
         )
     wide = to_dtype(given, dtypes.accumulator(given.dtype))
     counts = ops.cast(ops.bitwise_not(ops.isnan(wide)), dtype=wide.dtype)
@@ -196,7 +201,8 @@ def amin(x: TensorLike, dim: Dim = None, keepdim: bool = False) -> Tensor:
 def max(x: TensorLike, dim: Any = None, keepdim: bool = False) -> Any:  # PyTorch's name
     """The largest element; with ``dim`` an int, the largest along it as ``(values, indices)``.
 
-    With a tensor in the place of ``dim``, the larger of two elements, as :func:`slope.maximum`. Indices are the first of
+    With a tensor in the place of ``dim``, the larger of two elements, as :func:`slope.maximum`.
+    Indices are the first of
     equal ones; ties share the derivative evenly.
     """
     return _extreme("max", ops.amax, argmax, x, dim, keepdim)
@@ -205,7 +211,8 @@ def max(x: TensorLike, dim: Any = None, keepdim: bool = False) -> Any:  # PyTorc
 def min(x: TensorLike, dim: Any = None, keepdim: bool = False) -> Any:  # PyTorch's name
     """The smallest element; with ``dim`` an int, the smallest along it as ``(values, indices)``.
 
-    With a tensor in the place of ``dim``, the smaller of two elements, as :func:`slope.minimum`. Indices are the first of
+    With a tensor in the place of ``dim``, the smaller of two elements, as :func:`slope.minimum`.
+    Indices are the first of
     equal ones; ties share the derivative evenly.
     """
     return _extreme("min", ops.amin, argmin, x, dim, keepdim)
@@ -223,19 +230,26 @@ def _extreme(
         return _reduce(op, given, None, keepdim, function)
     if isinstance(dim, (tuple, list)):
         raise ArgumentError(
-            f"{function}: dim={dim!r} must be one int, since it gives indices, too; slope.a{function} takes several."
+            f"{function}: dim={dim!r} must be one int, since it gives indices, too; "
+            f"slope.a{function} takes several."
         )
     at = dim_of(dim, given.ndim, function, shape=given.shape)
     return Extreme(_reduce(op, given, at, keepdim, function), position(given, at, keepdim))
 
 
 def argmax(x: TensorLike, dim: int | None = None, keepdim: bool = False) -> Tensor:
-    """The position (int64) of the largest element, the first of equal ones; in row-major order without ``dim``."""
+    """The position (int64) of the largest element, the first of equal ones.
+
+    In row-major order without ``dim``.
+    """
     return _position(ops.argmax, x, dim, keepdim, "argmax")
 
 
 def argmin(x: TensorLike, dim: int | None = None, keepdim: bool = False) -> Tensor:
-    """The position (int64) of the smallest element, the first of equal ones; in row-major order without ``dim``."""
+    """The position (int64) of the smallest element, the first of equal ones.
+
+    In row-major order without ``dim``.
+    """
     return _position(ops.argmin, x, dim, keepdim, "argmin")
 
 
@@ -279,7 +293,10 @@ def count_nonzero(x: TensorLike, dim: Dim = None) -> Tensor:
 def cumsum(
     x: TensorLike, dim: int, reverse: bool = False, *, dtype: DTypeLike | None = None
 ) -> Tensor:
-    """Running sums along a dimension, each with its own element; of integers and bools as int64, unless ``dtype`` says else."""
+    """Running sums along a dimension, each with its own element.
+
+    Of integers and bools as int64, unless ``dtype`` says else.
+    """
     given = _summable(x, "cumsum", dtype)
     return ops.cumsum(
         given, dim=dim_of(dim, given.ndim, "cumsum", shape=given.shape), reverse=bool(reverse)
@@ -287,7 +304,9 @@ def cumsum(
 
 
 def norm(x: TensorLike, p: float = 2, dim: Dim = None, keepdim: bool = False) -> Tensor:
-    """Vector norms: ``sum(abs(x) ** p) ** (1 / p)``; the largest or smallest size for infinite ``p``, a count for 0.
+    """Vector norms: ``sum(abs(x) ** p) ** (1 / p)``.
+
+    The largest or smallest size for infinite ``p``, a count for 0.
 
     The derivative where the norm is 0 is 0, as PyTorch's; equal largest sizes share it.
     """
@@ -312,7 +331,10 @@ def norm(x: TensorLike, p: float = 2, dim: Dim = None, keepdim: bool = False) ->
 
 
 def logsumexp(x: TensorLike, dim: Dim = None, keepdim: bool = False) -> Tensor:
-    """``log(sum(exp(x)))`` without overflow; -inf of nothing but -inf, where the derivative is 0."""
+    """``log(sum(exp(x)))`` without overflow.
+
+    -inf of nothing but -inf, where the derivative is 0.
+    """
     from slope.functions.composites import logsumexp as op
 
     return _reduce(op, floating(x, "logsumexp"), dim, keepdim, "logsumexp")

@@ -1,4 +1,7 @@
-"""Operators for the error function's complement and inverse, the gamma function's logarithm and its derivatives."""
+"""Operators for the error function's complement and inverse.
+
+The gamma function's logarithm and its derivatives.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +19,10 @@ from slope.ops._family import draws
 
 # --- the error function
 #
-# erfc: W. J. Cody, "Rational Chebyshev approximations for the error function", Math. Comp. 23 (1969), with the coefficients
-# of his SPECFUN routine CALERF. erfinv: M. Giles, "Approximating the erfinv function" (2010), then Halley's steps.
+# erfc: W. J. Cody, "Rational Chebyshev approximations for the error function", Math. Comp. 23
+# (1969), with the coefficients
+# of his SPECFUN routine CALERF. erfinv: M. Giles, "Approximating the erfinv function" (2010), then
+# Halley's steps.
 
 _MIDDLE_P = (
     2.15311535474403846e-8, 5.64188496988670089e-1, 8.88314979438837594e0, 6.61191906371416295e1,
@@ -115,7 +120,10 @@ class ErfInv(Precise):
 
 
 def _giles(size: Tensor, left: Tensor) -> Tensor:
-    """The inverse to 7 digits, and to 2 beyond ``1 - 1e-7``, where the tail's leading terms serve."""
+    """The inverse to 7 digits, and to 2 beyond ``1 - 1e-7``.
+
+    Where the tail's leading terms serve.
+    """
     w = ops.neg(ops.log(ops.mul(left, ops.add(number(1.0, size), size))))
     center = ops.mul(size, polynomial(ops.sub(w, number(2.5, w)), _CENTER))
     root = ops.sqrt(ops.maximum(w, number(5.0, w)))
@@ -140,8 +148,10 @@ def _halley(z: Tensor, size: Tensor, left: Tensor) -> Tensor:
 
 # --- the gamma function
 #
-# lgamma: C. Lanczos, "A precision approximation of the gamma function" (1964), with Godfrey's coefficients for g = 7. Its
-# derivatives: the recurrence up to 10, then Bernoulli's asymptotic series (Abramowitz and Stegun 6.3.18, 6.4.12).
+# lgamma: C. Lanczos, "A precision approximation of the gamma function" (1964), with Godfrey's
+# coefficients for g = 7. Its
+# derivatives: the recurrence up to 10, then Bernoulli's asymptotic series (Abramowitz and Stegun
+# 6.3.18, 6.4.12).
 
 _LANCZOS = (
     676.5203681218851, -1259.1392167224028, 771.32342877765313, -176.61502916214059, 12.507343278686905,
@@ -171,7 +181,8 @@ class Lgamma(Precise):
         log_t = ops.add(number(math.log(7.5), x), ops.log1p(ops.div(z, number(7.5, x))))
         body = ops.mul(ops.sub(ops.add(z, half), ops.div(t, log_t)), log_t)
         upper = ops.add(ops.add(number(0.5 * math.log(2 * math.pi), x), body), ops.log(total))
-        # Reflection: |gamma(x) gamma(1 - x)| = pi / |sin(pi x)|, with the sine of the fraction alone.
+        # Reflection: |gamma(x) gamma(1 - x)| = pi / |sin(pi x)|, with the sine of the fraction
+        # alone.
         part = ops.abs_(ops.sub(x, ops.round_(x)))
         sine = ops.log(ops.sin(ops.mul(number(math.pi, x), part)))
         lower = ops.sub(ops.sub(number(math.log(math.pi), x), sine), upper)
@@ -189,7 +200,10 @@ class Lgamma(Precise):
 
 
 class Digamma(PreciseByExpansion):
-    """The derivative of :class:`Lgamma`; NaN at the negative whole numbers, -inf at 0 (inf at -0), as PyTorch's."""
+    """The derivative of :class:`Lgamma`.
+
+    NaN at the negative whole numbers, -inf at 0 (inf at -0), as PyTorch's.
+    """
 
     name = "digamma"
 

@@ -40,7 +40,7 @@ class Accumulate(Node):
         self.calls = 0
         trained = optimizer._trained()  # noqa: SLF001  # the same family
         leaves = slope.tree_leaves(model)
-        self._sums = tuple(
+        self._sums: tuple[Any, ...] = tuple(
             slope.zeros_like(leaf) if on else None for leaf, on in zip(leaves, trained, strict=True)
         )
 
@@ -51,7 +51,7 @@ class Accumulate(Node):
             TreeError: see :class:`Optimizer`.
         """
         matched = self.optimizer.match(model, gradients)
-        sums = tuple(
+        sums: tuple[Any, ...] = tuple(
             old if new is None else old + new for old, new in zip(self._sums, matched, strict=True)
         )
         structure = slope.tree_structure(model)

@@ -174,18 +174,6 @@ from slope.functions.indexing import gather as gather
 from slope.functions.indexing import index_select as index_select
 from slope.functions.indexing import one_hot as one_hot
 from slope.functions.indexing import take_along_dim as take_along_dim
-from slope.functions.pooling import adaptive_avg_pool1d as adaptive_avg_pool1d
-from slope.functions.pooling import adaptive_avg_pool2d as adaptive_avg_pool2d
-from slope.functions.pooling import adaptive_avg_pool3d as adaptive_avg_pool3d
-from slope.functions.pooling import adaptive_max_pool1d as adaptive_max_pool1d
-from slope.functions.pooling import adaptive_max_pool2d as adaptive_max_pool2d
-from slope.functions.pooling import adaptive_max_pool3d as adaptive_max_pool3d
-from slope.functions.pooling import avg_pool1d as avg_pool1d
-from slope.functions.pooling import avg_pool2d as avg_pool2d
-from slope.functions.pooling import avg_pool3d as avg_pool3d
-from slope.functions.pooling import max_pool1d as max_pool1d
-from slope.functions.pooling import max_pool2d as max_pool2d
-from slope.functions.pooling import max_pool3d as max_pool3d
 from slope.functions.losses import binary_cross_entropy as binary_cross_entropy
 from slope.functions.losses import (
     binary_cross_entropy_with_logits as binary_cross_entropy_with_logits,
@@ -211,6 +199,18 @@ from slope.functions.normalization import instance_norm as instance_norm
 from slope.functions.normalization import layer_norm as layer_norm
 from slope.functions.normalization import normalize as normalize
 from slope.functions.normalization import rms_norm as rms_norm
+from slope.functions.pooling import adaptive_avg_pool1d as adaptive_avg_pool1d
+from slope.functions.pooling import adaptive_avg_pool2d as adaptive_avg_pool2d
+from slope.functions.pooling import adaptive_avg_pool3d as adaptive_avg_pool3d
+from slope.functions.pooling import adaptive_max_pool1d as adaptive_max_pool1d
+from slope.functions.pooling import adaptive_max_pool2d as adaptive_max_pool2d
+from slope.functions.pooling import adaptive_max_pool3d as adaptive_max_pool3d
+from slope.functions.pooling import avg_pool1d as avg_pool1d
+from slope.functions.pooling import avg_pool2d as avg_pool2d
+from slope.functions.pooling import avg_pool3d as avg_pool3d
+from slope.functions.pooling import max_pool1d as max_pool1d
+from slope.functions.pooling import max_pool2d as max_pool2d
+from slope.functions.pooling import max_pool3d as max_pool3d
 from slope.functions.random import rand as rand
 from slope.functions.random import rand_like as rand_like
 from slope.functions.random import randints as randint
@@ -236,11 +236,11 @@ from slope.functions.reductions import std as std
 from slope.functions.reductions import std_mean as std_mean
 from slope.functions.reductions import sum as sum
 from slope.functions.reductions import var as var
+from slope.functions.reductions import var_mean as var_mean
 from slope.functions.resizing import interpolate as interpolate
 from slope.functions.resizing import pixel_shuffle as pixel_shuffle
 from slope.functions.resizing import pixel_unshuffle as pixel_unshuffle
 from slope.functions.resizing import unfold as unfold
-from slope.functions.reductions import var_mean as var_mean
 from slope.functions.shapes import broadcast_to as broadcast_to
 from slope.functions.shapes import cat as cat
 from slope.functions.shapes import chunk as chunk

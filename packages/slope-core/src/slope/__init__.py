@@ -44,10 +44,13 @@ from slope.functions import add as add
 from slope.functions import all as all
 from slope.functions import amax as amax
 from slope.functions import amin as amin
+from slope.functions import aminmax as aminmax
 from slope.functions import any as any
 from slope.functions import arange as arange
 from slope.functions import argmax as argmax
 from slope.functions import argmin as argmin
+from slope.functions import argsort as argsort
+from slope.functions import argwhere as argwhere
 from slope.functions import as_tensor as as_tensor
 from slope.functions import asin as asin
 from slope.functions import asinh as asinh
@@ -55,6 +58,7 @@ from slope.functions import astype as astype
 from slope.functions import atan as atan
 from slope.functions import atan2 as atan2
 from slope.functions import atanh as atanh
+from slope.functions import bincount as bincount
 from slope.functions import bitcast as bitcast
 from slope.functions import bitwise_and as bitwise_and
 from slope.functions import bitwise_left_shift as bitwise_left_shift
@@ -65,6 +69,7 @@ from slope.functions import bitwise_xor as bitwise_xor
 from slope.functions import bmm as bmm
 from slope.functions import broadcast as broadcast
 from slope.functions import broadcast_to as broadcast_to
+from slope.functions import bucketize as bucketize
 from slope.functions import cast as cast
 from slope.functions import cat as cat
 from slope.functions import ceil as ceil
@@ -76,12 +81,19 @@ from slope.functions import cosh as cosh
 from slope.functions import count_nonzero as count_nonzero
 from slope.functions import cross_entropy as cross_entropy
 from slope.functions import cross_entropy_of_classes as cross_entropy_of_classes
+from slope.functions import cummax as cummax
+from slope.functions import cummin as cummin
+from slope.functions import cumprod as cumprod
 from slope.functions import cumsum as cumsum
 from slope.functions import default_generator as default_generator
+from slope.functions import diag as diag
+from slope.functions import diag_embed as diag_embed
 from slope.functions import diagonal as diagonal
 from slope.functions import div as div
 from slope.functions import dot as dot
 from slope.functions import dot_general as dot_general
+from slope.functions import dynamic_slice as dynamic_slice
+from slope.functions import dynamic_update_slice as dynamic_update_slice
 from slope.functions import einsum as einsum
 from slope.functions import embedding as embedding
 from slope.functions import eq as eq
@@ -94,6 +106,8 @@ from slope.functions import expm1 as expm1
 from slope.functions import eye as eye
 from slope.functions import flatten as flatten
 from slope.functions import flip as flip
+from slope.functions import fliplr as fliplr
+from slope.functions import flipud as flipud
 from slope.functions import floor as floor
 from slope.functions import floor_divide as floor_divide
 from slope.functions import fmod as fmod
@@ -103,10 +117,15 @@ from slope.functions import from_numpy as from_numpy
 from slope.functions import full as full
 from slope.functions import full_like as full_like
 from slope.functions import gather as gather
+from slope.functions import gather_nd as gather_nd
 from slope.functions import gather_slices as gather_slices
 from slope.functions import ge as ge
 from slope.functions import gelu as gelu
 from slope.functions import gt as gt
+from slope.functions import index_add as index_add
+from slope.functions import index_copy as index_copy
+from slope.functions import index_fill as index_fill
+from slope.functions import index_put as index_put
 from slope.functions import index_select as index_select
 from slope.functions import integer_pow as integer_pow
 from slope.functions import interior_pad as interior_pad
@@ -126,6 +145,7 @@ from slope.functions import log2 as log2
 from slope.functions import log10 as log10
 from slope.functions import log_softmax as log_softmax
 from slope.functions import logaddexp as logaddexp
+from slope.functions import logcumsumexp as logcumsumexp
 from slope.functions import logical_and as logical_and
 from slope.functions import logical_not as logical_not
 from slope.functions import logical_or as logical_or
@@ -133,10 +153,14 @@ from slope.functions import logical_xor as logical_xor
 from slope.functions import logsumexp as logsumexp
 from slope.functions import lt as lt
 from slope.functions import manual_seed as manual_seed
+from slope.functions import masked_fill as masked_fill
+from slope.functions import masked_select as masked_select
 from slope.functions import matmul as matmul
 from slope.functions import max as max
 from slope.functions import maximum as maximum
 from slope.functions import mean as mean
+from slope.functions import median as median
+from slope.functions import meshgrid as meshgrid
 from slope.functions import min as min
 from slope.functions import minimum as minimum
 from slope.functions import mm as mm
@@ -149,6 +173,7 @@ from slope.functions import narrow as narrow
 from slope.functions import ne as ne
 from slope.functions import neg as neg
 from slope.functions import nll_loss as nll_loss
+from slope.functions import nonzero as nonzero
 from slope.functions import norm as norm
 from slope.functions import one_hot as one_hot
 from slope.functions import ones as ones
@@ -158,6 +183,7 @@ from slope.functions import pad as pad
 from slope.functions import permute as permute
 from slope.functions import pow as pow
 from slope.functions import prod as prod
+from slope.functions import quantile as quantile
 from slope.functions import rand as rand
 from slope.functions import rand_like as rand_like
 from slope.functions import randint as randint
@@ -170,9 +196,15 @@ from slope.functions import remainder as remainder
 from slope.functions import repeat as repeat
 from slope.functions import reshape as reshape
 from slope.functions import roll as roll
+from slope.functions import rot90 as rot90
 from slope.functions import round as round
 from slope.functions import rsqrt as rsqrt
+from slope.functions import scatter as scatter
+from slope.functions import scatter_add as scatter_add
+from slope.functions import scatter_nd as scatter_nd
+from slope.functions import scatter_reduce as scatter_reduce
 from slope.functions import scatter_slices as scatter_slices
+from slope.functions import searchsorted as searchsorted
 from slope.functions import shift_left as shift_left
 from slope.functions import shift_right_arithmetic as shift_right_arithmetic
 from slope.functions import shift_right_logical as shift_right_logical
@@ -184,6 +216,7 @@ from slope.functions import sinh as sinh
 from slope.functions import slice as slice
 from slope.functions import softmax as softmax
 from slope.functions import softplus as softplus
+from slope.functions import sort as sort
 from slope.functions import split as split
 from slope.functions import sqrt as sqrt
 from slope.functions import square as square
@@ -193,6 +226,8 @@ from slope.functions import std as std
 from slope.functions import stop_gradient as stop_gradient
 from slope.functions import sub as sub
 from slope.functions import sum as sum
+from slope.functions import swapaxes as swapaxes
+from slope.functions import take as take
 from slope.functions import take_along_dim as take_along_dim
 from slope.functions import tan as tan
 from slope.functions import tanh as tanh
@@ -200,6 +235,7 @@ from slope.functions import tensor as tensor
 from slope.functions import tensordot as tensordot
 from slope.functions import threefry2x32 as threefry2x32
 from slope.functions import tile as tile
+from slope.functions import topk as topk
 from slope.functions import transpose as transpose
 from slope.functions import tril as tril
 from slope.functions import triu as triu
@@ -208,6 +244,7 @@ from slope.functions import trunc as trunc
 from slope.functions import truncate_divide as truncate_divide
 from slope.functions import unbind as unbind
 from slope.functions import unflatten as unflatten
+from slope.functions import unique as unique
 from slope.functions import unsqueeze as unsqueeze
 from slope.functions import var as var
 from slope.functions import view as view
@@ -252,10 +289,13 @@ __all__ = [
     "all",
     "amax",
     "amin",
+    "aminmax",
     "any",
     "arange",
     "argmax",
     "argmin",
+    "argsort",
+    "argwhere",
     "as_tensor",
     "asin",
     "asinh",
@@ -265,6 +305,7 @@ __all__ = [
     "atanh",
     "backend",
     "bfloat16",
+    "bincount",
     "bitcast",
     "bitwise_and",
     "bitwise_left_shift",
@@ -276,6 +317,7 @@ __all__ = [
     "bool_",
     "broadcast",
     "broadcast_to",
+    "bucketize",
     "cast",
     "cat",
     "ceil",
@@ -287,13 +329,20 @@ __all__ = [
     "count_nonzero",
     "cross_entropy",
     "cross_entropy_of_classes",
+    "cummax",
+    "cummin",
+    "cumprod",
     "cumsum",
     "default_generator",
     "device",
+    "diag",
+    "diag_embed",
     "diagonal",
     "div",
     "dot",
     "dot_general",
+    "dynamic_slice",
+    "dynamic_update_slice",
     "einsum",
     "embedding",
     "eq",
@@ -306,6 +355,8 @@ __all__ = [
     "eye",
     "flatten",
     "flip",
+    "fliplr",
+    "flipud",
     "float16",
     "float32",
     "float64",
@@ -318,12 +369,17 @@ __all__ = [
     "full",
     "full_like",
     "gather",
+    "gather_nd",
     "gather_slices",
     "ge",
     "gelu",
     "grad",
     "gt",
     "hessian",
+    "index_add",
+    "index_copy",
+    "index_fill",
+    "index_put",
     "index_select",
     "inf",
     "int8",
@@ -353,6 +409,7 @@ __all__ = [
     "log10",
     "log_softmax",
     "logaddexp",
+    "logcumsumexp",
     "logical_and",
     "logical_not",
     "logical_or",
@@ -360,10 +417,14 @@ __all__ = [
     "logsumexp",
     "lt",
     "manual_seed",
+    "masked_fill",
+    "masked_select",
     "matmul",
     "max",
     "maximum",
     "mean",
+    "median",
+    "meshgrid",
     "min",
     "minimum",
     "mm",
@@ -378,6 +439,7 @@ __all__ = [
     "neg",
     "nll_loss",
     "nn",
+    "nonzero",
     "norm",
     "one_hot",
     "ones",
@@ -390,6 +452,7 @@ __all__ = [
     "pow",
     "prod",
     "promote_types",
+    "quantile",
     "rand",
     "rand_like",
     "randint",
@@ -403,9 +466,15 @@ __all__ = [
     "repeat",
     "reshape",
     "roll",
+    "rot90",
     "round",
     "rsqrt",
+    "scatter",
+    "scatter_add",
+    "scatter_nd",
+    "scatter_reduce",
     "scatter_slices",
+    "searchsorted",
     "set_backend",
     "shift_left",
     "shift_right_arithmetic",
@@ -418,6 +487,7 @@ __all__ = [
     "slice",
     "softmax",
     "softplus",
+    "sort",
     "split",
     "sqrt",
     "square",
@@ -427,6 +497,8 @@ __all__ = [
     "stop_gradient",
     "sub",
     "sum",
+    "swapaxes",
+    "take",
     "take_along_dim",
     "tan",
     "tanh",
@@ -434,6 +506,7 @@ __all__ = [
     "tensordot",
     "threefry2x32",
     "tile",
+    "topk",
     "transpose",
     "tree_flatten",
     "tree_leaves",
@@ -451,6 +524,7 @@ __all__ = [
     "uint64",
     "unbind",
     "unflatten",
+    "unique",
     "unsqueeze",
     "use_backend",
     "value_and_grad",

@@ -58,7 +58,9 @@ def _places(ctx: Context, x: Value, descending: bool) -> Value:
     places = _iota(ctx, keys.type.with_dtype(dtypes.int32))
     if keys.dtype is dtypes.int32:  # key and place in one number
         wide = ctx.same(
-            "multiply", ctx.convert(keys, dtypes.int64), ctx.constant(2**32, keys.type.with_dtype(dtypes.int64))
+            "multiply",
+            ctx.convert(keys, dtypes.int64),
+            ctx.constant(2**32, keys.type.with_dtype(dtypes.int64)),
         )
         packed = ctx.same("add", wide, ctx.convert(places, dtypes.int64))
         (done,) = _sorted(ctx, [packed])
@@ -107,9 +109,7 @@ def _sorted(ctx: Context, xs: list[Value], direction: str = "LT") -> list[Value]
 
     def less(direction: str, place: int) -> str:
         one = scalars[place]
-        return (
-            f"stablehlo.compare {direction}, %a{place}, %b{place}, SIGNED : ({one}, {one}) -> {flag}"
-        )
+        return f"stablehlo.compare {direction}, %a{place}, %b{place}, SIGNED : ({one}, {one}) -> {flag}"
 
     body = f"%l = {less(direction, 0)} stablehlo.return %l : {flag}"
     if len(xs) == 2:

@@ -18,6 +18,13 @@ from slope.functions.activations import relu as relu
 from slope.functions.activations import silu as silu
 from slope.functions.activations import softmax as softmax
 from slope.functions.activations import softplus as softplus
+from slope.functions.arrangement import diag as diag
+from slope.functions.arrangement import diag_embed as diag_embed
+from slope.functions.arrangement import fliplr as fliplr
+from slope.functions.arrangement import flipud as flipud
+from slope.functions.arrangement import meshgrid as meshgrid
+from slope.functions.arrangement import rot90 as rot90
+from slope.functions.arrangement import swapaxes as swapaxes
 from slope.functions.arithmetic import add as add
 from slope.functions.arithmetic import atan2 as atan2
 from slope.functions.arithmetic import bitwise_and as bitwise_and
@@ -126,6 +133,18 @@ from slope.functions.indexing import gather as gather
 from slope.functions.indexing import index_select as index_select
 from slope.functions.indexing import one_hot as one_hot
 from slope.functions.indexing import take_along_dim as take_along_dim
+from slope.functions.ordering import aminmax as aminmax
+from slope.functions.ordering import argsort as argsort
+from slope.functions.ordering import bucketize as bucketize
+from slope.functions.ordering import cummax as cummax
+from slope.functions.ordering import cummin as cummin
+from slope.functions.ordering import cumprod as cumprod
+from slope.functions.ordering import logcumsumexp as logcumsumexp
+from slope.functions.ordering import median as median
+from slope.functions.ordering import quantile as quantile
+from slope.functions.ordering import searchsorted as searchsorted
+from slope.functions.ordering import sort as sort
+from slope.functions.ordering import topk as topk
 from slope.functions.random import rand as rand
 from slope.functions.random import rand_like as rand_like
 from slope.functions.random import randints as randint
@@ -148,6 +167,24 @@ from slope.functions.reductions import prod as prod
 from slope.functions.reductions import std as std
 from slope.functions.reductions import sum as sum
 from slope.functions.reductions import var as var
+from slope.functions.scattering import argwhere as argwhere
+from slope.functions.scattering import bincount as bincount
+from slope.functions.scattering import dynamic_slice as dynamic_slice
+from slope.functions.scattering import dynamic_update_slice as dynamic_update_slice
+from slope.functions.scattering import gather_nd as gather_nd
+from slope.functions.scattering import index_add as index_add
+from slope.functions.scattering import index_copy as index_copy
+from slope.functions.scattering import index_fill as index_fill
+from slope.functions.scattering import index_put as index_put
+from slope.functions.scattering import masked_fill as masked_fill
+from slope.functions.scattering import masked_select as masked_select
+from slope.functions.scattering import nonzero as nonzero
+from slope.functions.scattering import scatter as scatter
+from slope.functions.scattering import scatter_add as scatter_add
+from slope.functions.scattering import scatter_nd as scatter_nd
+from slope.functions.scattering import scatter_reduce as scatter_reduce
+from slope.functions.scattering import take as take
+from slope.functions.scattering import unique as unique
 from slope.functions.shapes import broadcast_to as broadcast_to
 from slope.functions.shapes import cat as cat
 from slope.functions.shapes import chunk as chunk
@@ -193,10 +230,13 @@ __all__ = [
     "all",
     "amax",
     "amin",
+    "aminmax",
     "any",
     "arange",
     "argmax",
     "argmin",
+    "argsort",
+    "argwhere",
     "as_tensor",
     "asin",
     "asinh",
@@ -204,6 +244,7 @@ __all__ = [
     "atan",
     "atan2",
     "atanh",
+    "bincount",
     "bitcast",
     "bitwise_and",
     "bitwise_left_shift",
@@ -214,6 +255,7 @@ __all__ = [
     "bmm",
     "broadcast",
     "broadcast_to",
+    "bucketize",
     "cast",
     "cat",
     "ceil",
@@ -225,12 +267,19 @@ __all__ = [
     "count_nonzero",
     "cross_entropy",
     "cross_entropy_of_classes",
+    "cummax",
+    "cummin",
+    "cumprod",
     "cumsum",
     "default_generator",
+    "diag",
+    "diag_embed",
     "diagonal",
     "div",
     "dot",
     "dot_general",
+    "dynamic_slice",
+    "dynamic_update_slice",
     "einsum",
     "embedding",
     "eq",
@@ -243,6 +292,8 @@ __all__ = [
     "eye",
     "flatten",
     "flip",
+    "fliplr",
+    "flipud",
     "floor",
     "floor_divide",
     "fmod",
@@ -252,10 +303,15 @@ __all__ = [
     "full",
     "full_like",
     "gather",
+    "gather_nd",
     "gather_slices",
     "ge",
     "gelu",
     "gt",
+    "index_add",
+    "index_copy",
+    "index_fill",
+    "index_put",
     "index_select",
     "integer_pow",
     "interior_pad",
@@ -275,6 +331,7 @@ __all__ = [
     "log10",
     "log_softmax",
     "logaddexp",
+    "logcumsumexp",
     "logical_and",
     "logical_not",
     "logical_or",
@@ -282,10 +339,14 @@ __all__ = [
     "logsumexp",
     "lt",
     "manual_seed",
+    "masked_fill",
+    "masked_select",
     "matmul",
     "max",
     "maximum",
     "mean",
+    "median",
+    "meshgrid",
     "min",
     "minimum",
     "mm",
@@ -298,6 +359,7 @@ __all__ = [
     "ne",
     "neg",
     "nll_loss",
+    "nonzero",
     "norm",
     "one_hot",
     "ones",
@@ -307,6 +369,7 @@ __all__ = [
     "permute",
     "pow",
     "prod",
+    "quantile",
     "rand",
     "rand_like",
     "randint",
@@ -319,9 +382,15 @@ __all__ = [
     "repeat",
     "reshape",
     "roll",
+    "rot90",
     "round",
     "rsqrt",
+    "scatter",
+    "scatter_add",
+    "scatter_nd",
+    "scatter_reduce",
     "scatter_slices",
+    "searchsorted",
     "shift_left",
     "shift_right_arithmetic",
     "shift_right_logical",
@@ -333,6 +402,7 @@ __all__ = [
     "slice",
     "softmax",
     "softplus",
+    "sort",
     "split",
     "sqrt",
     "square",
@@ -342,6 +412,8 @@ __all__ = [
     "stop_gradient",
     "sub",
     "sum",
+    "swapaxes",
+    "take",
     "take_along_dim",
     "tan",
     "tanh",
@@ -349,6 +421,7 @@ __all__ = [
     "tensordot",
     "threefry2x32",
     "tile",
+    "topk",
     "transpose",
     "tril",
     "triu",
@@ -357,6 +430,7 @@ __all__ = [
     "truncate_divide",
     "unbind",
     "unflatten",
+    "unique",
     "unsqueeze",
     "var",
     "view",

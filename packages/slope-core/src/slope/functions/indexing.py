@@ -10,11 +10,17 @@ from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from slope import dtypes, ops
-from slope.core.tensor import Splat, Tensor
+from slope.core.tensor import Splat, Tensor, Tracer
 from slope.core.trace import EVAL, current_trace
 from slope.core.types import Shape
 from slope.dims import same
-from slope.errors import ArgumentError, DTypeError, IndexingError, ShapeError
+from slope.errors import (
+    ArgumentError,
+    ConcretizationError,
+    DTypeError,
+    IndexingError,
+    ShapeError,
+)
 from slope.functions._base import (
     TensorLike,
     as_tensor,
@@ -121,6 +127,10 @@ class AtIndex:
     def __init__(self, x: Tensor, index: Any) -> None:
         self._x = x
         self._index = index
+
+    def get(self) -> Tensor:
+        """What stands at these places: ``x[index]``."""
+        return getitem(self._x, self._index)
 
     def set(self, value: TensorLike) -> Tensor:
         """The value at these places."""
@@ -387,15 +397,30 @@ def one_hot(x: TensorLike, num_classes: int, *, dtype: Any = dtypes.int64) -> Te
     return ops.cast(ops.eq(places, spread), dtype=dtypes.as_dtype(dtype))
 
 
-def embedding(x: TensorLike, weight: TensorLike) -> Tensor:
-    """Rows of ``weight`` by number: ``[...]`` and ``[count, width]`` give ``[..., width]``.
+def embedding(x: TensorLike, weight: TensorLike, padding_idx: int | None = None) -> Tensor:
+    """The rows of ``weight`` that integers name: ``[...]`` and ``[count, width]`` give ``[..., width]``.
+
+    Args:
+        x: integers.
+        weight: ``[count, width]``.
+        padding_idx: a row that gets no gradient.
 
     Raises:
-        IndexingError: ``x`` is not of an integer dtype, or out of range.
+        IndexingError: ``x`` is not of an integer dtype, or out of range; or ``padding_idx`` is.
     """
     places, rows = as_tensor(x, "embedding", "x"), as_tensor(weight, "embedding", "weight")
     if rows.ndim != 2:
         raise ShapeError(f"embedding: weight must be [count, width], and is {rows.type}.")
     if not places.dtype.is_integer:
         raise IndexingError(f"embedding: x must be of an integer dtype, and is {places.type}.")
-    return getitem(rows, places)
+    out = getitem(rows, places)
+    if padding_idx is None:
+        return out
+    count = rows.shape[0]
+    if not -count <= padding_idx < count:
+        raise IndexingError(
+            f"embedding: padding_idx={padding_idx} is out of range for weight {rows.type}."
+        )
+    padding = ops.eq(places, splat_like(padding_idx % count, places))
+    spread = ops.broadcast(padding, shape=out.shape, dims=tuple(range(places.ndim)))
+    return ops.where(spread, ops.stop_gradient(out), out)

@@ -27,7 +27,9 @@ TIES = np.array([[2, 1, 2, 0, 1, 1]], np.float32)
 ODD = np.array([[1, np.nan, -np.inf, np.inf, np.nan, 0.0, -0.0, np.inf]], np.float32)
 
 
-def _following(op: Operator, primals: Sequence[Any], tangents: Sequence[Tangent], params: dict[str, Any]) -> Any:
+def _following(
+    op: Operator, primals: Sequence[Any], tangents: Sequence[Tangent], params: dict[str, Any]
+) -> Any:
     """The jvp of operators that give elements and their places: a tangent follows its element."""
     (x,), (tangent,) = primals, tangents
     values, indices = op(x, **params)
@@ -43,7 +45,9 @@ class _Ordered(Operator):
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Tangent], **params: Any) -> Any:
         return _following(self, primals, tangents, params)
 
-    def batch(self, size: Any, args: Sequence[Tensor], in_dims: Sequence[int | None], **params: Any) -> tuple[Any, Any]:
+    def batch(
+        self, size: Any, args: Sequence[Tensor], in_dims: Sequence[int | None], **params: Any
+    ) -> tuple[Any, Any]:
         (at,) = in_dims
         assert at is not None
         dim = params.pop("dim")
@@ -60,7 +64,9 @@ class Sort(_Ordered):
 
     name = "sort"
 
-    def infer(self, x: TensorType, *, dim: int, descending: bool = False) -> tuple[TensorType, TensorType]:
+    def infer(
+        self, x: TensorType, *, dim: int, descending: bool = False
+    ) -> tuple[TensorType, TensorType]:
         require_dim(self, x, dim)
         return x, x.with_dtype(int64)
 
@@ -72,8 +78,14 @@ class Sort(_Ordered):
             yield Sample((TIES,), {"dim": 1, "descending": descending}, False)
             yield Sample((ODD,), {"dim": 1, "descending": descending}, False)
             yield Sample((ints(4, 6, low=-3, high=3),), {"dim": 0, "descending": descending}, False)
-        yield Sample((np.array([2**62 + 1, 2**62, -(2**63), 2**63 - 1, 1]),), {"dim": 0, "descending": False}, False)
-        yield Sample((np.array([True, False, True, False]),), {"dim": 0, "descending": False}, False)
+        yield Sample(
+            (np.array([2**62 + 1, 2**62, -(2**63), 2**63 - 1, 1]),),
+            {"dim": 0, "descending": False},
+            False,
+        )
+        yield Sample(
+            (np.array([True, False, True, False]),), {"dim": 0, "descending": False}, False
+        )
         yield Sample((draws(2, 0),), {"dim": 1, "descending": False})
         yield Sample((draws(3, 1),), {"dim": 1, "descending": False})
 
@@ -89,7 +101,9 @@ class Topk(_Ordered):
 
     name = "topk"
 
-    def infer(self, x: TensorType, *, k: int, dim: int, largest: bool = True) -> tuple[TensorType, TensorType]:
+    def infer(
+        self, x: TensorType, *, k: int, dim: int, largest: bool = True
+    ) -> tuple[TensorType, TensorType]:
         require_dim(self, x, dim)
         if not 0 <= k <= x.shape[dim]:
             raise ShapeError(f"topk: k={k} is out of range for dimension {dim} of {x}.")
@@ -145,7 +159,9 @@ class _Running(Operator):
         require_dim(self, x, dim)
         return x
 
-    def batch(self, size: Any, args: Sequence[Tensor], in_dims: Sequence[int | None], *, dim: int) -> tuple[Any, Any]:
+    def batch(
+        self, size: Any, args: Sequence[Tensor], in_dims: Sequence[int | None], *, dim: int
+    ) -> tuple[Any, Any]:
         (at,) = in_dims
         assert at is not None
         out = self(args[0], dim=dim if dim < at else dim + 1)

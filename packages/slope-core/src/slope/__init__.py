@@ -251,11 +251,12 @@ from slope.functions import view as view
 from slope.functions import where as where
 from slope.functions import zeros as zeros
 from slope.functions import zeros_like as zeros_like
-from slope.plugins.contributions import tensor_attribute as _tensor_attribute
 from slope.plugins.manager import plugins as plugins
 from slope.plugins.selection import backend as backend
 from slope.plugins.selection import set_backend as set_backend
 from slope.plugins.selection import use_backend as use_backend
+from slope.renamed import check_name as _check_name
+from slope.renamed import method as _method
 from slope.tree import register_node as register_node
 from slope.tree import tree_flatten as tree_flatten
 from slope.tree import tree_leaves as tree_leaves
@@ -266,9 +267,8 @@ from slope.tree import tree_unflatten as tree_unflatten
 if TYPE_CHECKING:
     from slope import nn as nn
 
-Tensor.__getattr__ = (
-    _tensor_attribute  # methods that operator packages offer, looked up on a miss alone
-)
+# Methods that operator packages offer, and the new names of old ones: looked up on a miss alone.
+Tensor.__getattr__ = _method
 
 __version__ = "0.1.0"
 inf = float("inf")
@@ -546,4 +546,5 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module("slope.nn")
     from slope.plugins.contributions import module_attribute
 
+    _check_name(name)
     return module_attribute(name)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
+
+from slope.core.tensor import Tensor
+from slope.errors import RenamedError
+from slope.plugins.contributions import find_function, tensor_attribute
 
 RENAMED: Final[dict[str, str]] = {
     "arange_with_cumsum": "arange",
@@ -30,7 +34,24 @@ RENAMED: Final[dict[str, str]] = {
 }
 
 
-def renaming(name: str) -> str | None:
-    """A sentence that says what an old name is now; None for other names."""
+def check_name(name: str) -> None:
+    """Refuse an old name that no plugin has taken.
+
+    Raises:
+        RenamedError: it says what ``slope.NAME`` is called now.
+    """
     new = RENAMED.get(name)
-    return None if new is None else f"slope.{name} is now slope.{new}."
+    if new is not None and find_function(name) is None:
+        raise RenamedError(f"slope.{name} is now slope.{new}.")
+
+
+def method(tensor: Tensor, name: str) -> Any:
+    """``Tensor.__getattr__``: a plugin's method, or the new name of an old one.
+
+    Raises:
+        AttributeError: there is no such method.
+    """
+    new = RENAMED.get(name)
+    if new is not None and hasattr(Tensor, new) and find_function(name) is None:
+        raise RenamedError(f"the method {name!r} of tensors is now {new!r}: x.{new}(...).")
+    return tensor_attribute(tensor, name)

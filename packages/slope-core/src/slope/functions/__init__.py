@@ -18,13 +18,6 @@ from slope.functions.activations import relu as relu
 from slope.functions.activations import silu as silu
 from slope.functions.activations import softmax as softmax
 from slope.functions.activations import softplus as softplus
-from slope.functions.arrangement import diag as diag
-from slope.functions.arrangement import diag_embed as diag_embed
-from slope.functions.arrangement import fliplr as fliplr
-from slope.functions.arrangement import flipud as flipud
-from slope.functions.arrangement import meshgrid as meshgrid
-from slope.functions.arrangement import rot90 as rot90
-from slope.functions.arrangement import swapaxes as swapaxes
 from slope.functions.arithmetic import add as add
 from slope.functions.arithmetic import atan2 as atan2
 from slope.functions.arithmetic import bitwise_and as bitwise_and
@@ -60,6 +53,13 @@ from slope.functions.arithmetic import shift_right_logical as shift_right_logica
 from slope.functions.arithmetic import sub as sub
 from slope.functions.arithmetic import true_divide as true_divide
 from slope.functions.arithmetic import where as where
+from slope.functions.arrangement import diag as diag
+from slope.functions.arrangement import diag_embed as diag_embed
+from slope.functions.arrangement import fliplr as fliplr
+from slope.functions.arrangement import flipud as flipud
+from slope.functions.arrangement import meshgrid as meshgrid
+from slope.functions.arrangement import rot90 as rot90
+from slope.functions.arrangement import swapaxes as swapaxes
 from slope.functions.composites import cross_entropy_of_classes as cross_entropy_of_classes
 from slope.functions.composites import l2_norm as l2_norm
 from slope.functions.contraction import bmm as bmm

@@ -380,17 +380,34 @@ def _along(function: str, x: Tensor, index: Tensor, where: int) -> Tensor:
     return move_dim(out, last, where)
 
 
-def one_hot(x: TensorLike, num_classes: int, *, dtype: Any = dtypes.int64) -> Tensor:
+def one_hot(x: TensorLike, num_classes: int = -1, *, dtype: Any = dtypes.int64) -> Tensor:
     """1 at the place that each integer names and 0 elsewhere, in a new last dimension.
 
     All 0 for integers out of range.
 
+    Args:
+        x: integers.
+        num_classes: the new dimension's length; -1 takes one more than the largest known integer.
+        dtype: the result's.
+
     Raises:
         DTypeError: no integers.
+        ConcretizationError: ``num_classes`` is not given, and the integers are traced.
     """
     given = as_tensor(x, "one_hot", "x")
     if not given.dtype.is_integer:
         raise DTypeError(f"one_hot: x must be of an integer dtype, and is {given.type}.")
+    if num_classes == -1:
+        if isinstance(given, Tracer):
+            raise ConcretizationError(
+                f"one_hot: x {given.type} is traced, so its largest element is not known; "
+                f"give num_classes."
+            )
+        if given.type.size == 0:
+            raise ShapeError(f"one_hot: x {given.type} has no largest element; give num_classes.")
+        num_classes = int(given.numpy().max()) + 1
+    if num_classes < 0:
+        raise ArgumentError(f"one_hot: num_classes={num_classes} must not be negative.")
     shape = (*given.shape, num_classes)
     places = ops.iota(shape=shape, dim=given.ndim, dtype=given.dtype)
     spread = ops.broadcast(given, shape=shape, dims=tuple(range(given.ndim)))

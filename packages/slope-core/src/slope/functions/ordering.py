@@ -12,20 +12,17 @@ import numpy as np
 from slope import dtypes, ops
 from slope.core.operator import Operator
 from slope.core.tensor import Splat, Tensor
-from slope.core.types import TensorType
 from slope.dtypes import DTypeLike, as_dtype
 from slope.errors import ArgumentError, DTypeError, ShapeError
 from slope.functions._base import (
     TensorLike,
     as_tensor,
-    broadcast_shapes,
     dim_of,
     expand_to,
     floating,
     operand,
     result_dtype,
     scalar_of,
-    shown,
     splat_like,
     to_dtype,
 )
@@ -182,8 +179,9 @@ def quantile(
         rows = ops.reshape(given, shape=(given.type.size,))
         kept: tuple[Any, ...] = (1,) * given.ndim if keepdim else ()
     else:
-        rows, at, _ = _along(given, dim, "quantile")
-        kept = kept_shape(rows, (at,)) if keepdim else (*rows.shape[:at], *rows.shape[at + 1 :])
+        rows, at, scalar = _along(given, dim, "quantile")
+        rest = (*rows.shape[:at], *rows.shape[at + 1 :])
+        kept = kept_shape(rows, (at,)) if keepdim and not scalar else rest
         rows = move_dim(rows, at, max(last, 0))
     out = _between(rows, to_dtype(parts, rows.dtype), interpolation)
     return ops.reshape(out, shape=(*parts.shape, *kept))
@@ -218,8 +216,11 @@ def _between(x: Tensor, q: Tensor, interpolation: str) -> Tensor:
         if interpolation in ("lower", "higher"):
             out = low if interpolation == "lower" else high
         else:
-            same_ = ops.eq(low, high)  # of infinite ones, too
-            out = ops.where(same_, low, ops.add(low, ops.mul(ops.sub(high, low), weight)))
+            away = ops.sub(high, low)
+            between = ops.add(low, ops.mul(away, weight))
+            left = ops.mul(low, ops.sub(splat_like(1.0, weight), weight))
+            beyond = ops.where(ops.eq(low, high), low, ops.add(left, ops.mul(high, weight)))
+            out = ops.where(ops.isfinite(away), between, beyond)
     worst = ops.cast(ops.isnan(cut(values, 0, length - 1, length)), dtype=dtypes.bool_)
     spoiled = expand_to(worst if q.ndim else ops.reshape(worst, shape=values.shape[1:]), out.shape)
     return ops.where(spoiled, splat_like(float("nan"), out), out)
@@ -293,8 +294,12 @@ def _search(rows: Tensor, wanted: Tensor, right: bool) -> Tensor:
         element = ops.gather(
             rows, ops.reshape(places, shape=(*places.shape, 1)), axis=lead, batch_dims=lead
         )
-        # Not a comparison the other way round: a NaN that is looked for stands behind all.
         beyond = (ops.gt if right else ops.ge)(element, wanted)
+        if rows.dtype.kind == "f":
+            nan = ops.isnan(element)
+            if right:
+                nan = ops.bitwise_and(nan, ops.bitwise_not(ops.isnan(wanted)))
+            beyond = ops.bitwise_or(beyond, nan)
         count = ops.where(ops.bitwise_and(there, ops.bitwise_not(beyond)), tried, count)
         step //= 2
     return count

@@ -6,6 +6,7 @@ nobody can see, are clamped into range. Where places repeat, all updates take pa
 
 from __future__ import annotations
 
+import builtins
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -33,7 +34,6 @@ from slope.functions._base import (
     shown,
     splat,
     splat_like,
-    to_dtype,
 )
 from slope.functions._index import plan
 from slope.functions.indexing import getitem
@@ -578,7 +578,7 @@ def bincount(x: TensorLike, weights: TensorLike | None = None, minlength: int = 
         array = given.numpy()
         if array.min() < 0:
             raise IndexingError(f"bincount: x holds {array.min()}, and takes no negative elements.")
-        length = builtin_max(length, int(array.max()) + 1)
+        length = builtins.max(length, int(array.max()) + 1)
     if weights is None:
         new: Tensor = Splat(1, given.type.with_dtype(dtypes.int64))
     else:
@@ -594,6 +594,3 @@ def bincount(x: TensorLike, weights: TensorLike | None = None, minlength: int = 
     empty = Splat(0, TensorType((length + 1,), new.dtype))
     rows = ops.reshape(places, shape=(*places.shape, 1))
     return cut(ops.scatter(empty, rows, new, axis=0, batch_dims=0, mode="add"), 0, 0, length)
-
-
-builtin_max = max

@@ -68,6 +68,7 @@ from slope.ops.logic import (
     stop_gradient,
     where,
 )
+from slope.ops.order import cummax, cummin, cumprod, sort, topk
 from slope.ops.random import threefry2x32
 from slope.ops.reduce import (
     all_,
@@ -79,8 +80,6 @@ from slope.ops.reduce import (
     cumsum,
     prod,
 )
-
-from slope.ops.order import cummax, cummin, cumprod, sort, topk
 from slope.ops.window import dynamic_slice, dynamic_update_slice
 
 __all__ = [

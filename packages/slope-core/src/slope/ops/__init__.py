@@ -1,4 +1,7 @@
-"""First-order operators, by family. They never broadcast and never promote; ``slope.functions`` does both, once."""
+"""First-order operators, by family.
+
+They never broadcast and never promote; ``slope.functions`` does both, once.
+"""
 
 from slope.ops.contract import dot_general
 from slope.ops.create import iota

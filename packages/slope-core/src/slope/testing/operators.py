@@ -1,7 +1,8 @@
 """An operator's whole contract, checked from its samples.
 
-Derivatives are compared with central differences in float64, reverse mode with forward mode by ``<u, J t> = <J' u, t>``,
-batching with a loop, inferred with actual types, and a backend's values with the numpy backend's.
+Derivatives are compared with central differences in float64, reverse mode with forward mode by
+``<u, J t> = <J' u, t>``, batching with a loop, inferred with actual types, and a backend's values
+with the numpy backend's.
 """
 
 from __future__ import annotations
@@ -32,7 +33,10 @@ Flat = Callable[..., tuple[Tensor, ...]]
 
 
 def tolerance(dtype: DType) -> float:
-    """The relative and absolute tolerance between backends for a dtype; 0 for integers and bools."""
+    """The relative and absolute tolerance between backends for a dtype.
+
+    Both are 0 for integers and bools.
+    """
     return _TOLERANCES.get(dtype.name, 0.0)
 
 
@@ -123,7 +127,10 @@ def _wide(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 
 def check_derivatives(op: Operator, sample: Sample) -> None:
-    """Forward mode agrees with central differences, reverse mode with forward mode, both in float64 on the numpy backend."""
+    """Forward mode agrees with central differences, reverse mode with forward mode.
+
+    Both are run in float64 on the numpy backend.
+    """
     moving = [np.asarray(arg).dtype.kind not in "iub" for arg in sample.args]
     if not sample.differentiable or not op.differentiable or not any(moving):
         return

@@ -1,4 +1,4 @@
-"""What the first slope called by other names: asking for one of these says what it is called now."""
+"""What the first slope called by other names; asking for one gives the name of today."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ class Context:
         return value
 
     def origin(self, x: Value) -> str:
-        """The StableHLO operation that a value comes from, ``"add"``; empty for the program's inputs."""
+        """The StableHLO operation that a value comes from, ``"add"``; empty for inputs."""
         start = f"{x} = "
         line = next((each for each in reversed(self.lines) if each.startswith(start)), "")
         found = re.search(r"stablehlo\.(\w+)", line)

@@ -1,7 +1,7 @@
 """Sorting.
 
-Integer keys are computed that order as the elements do. No two of them are equal, since the position
-takes part, so that every sort is stable; the elements are gathered afterwards.
+Integer keys are computed that order as the elements do. No two of them are equal, since the
+position takes part, so that every sort is stable; the elements are gathered afterwards.
 
 IREE's own sort (3.13) exchanges neighbours until none is out of order: it takes quadratic time, is
 not stable, and works in place, in the memory of the program's own input too. It sorts short rows
@@ -13,8 +13,7 @@ from __future__ import annotations
 
 import math
 
-from slope.extend import dtypes
-from slope.extend import DType, TensorType
+from slope.extend import DType, TensorType, dtypes
 
 from .context import Context, Rule, Value, listed, mlir_type
 from .index import gather
@@ -81,7 +80,7 @@ def _iota(ctx: Context, result: TensorType) -> Value:
 
 
 def _keys(ctx: Context, x: Value, descending: bool) -> Value:
-    """int32 or int64 numbers that are in ascending order when the elements are in the wanted one."""
+    """int32 or int64 numbers that are in ascending order when the elements are as wanted."""
     dtype = x.dtype
     if dtype.is_floating_point:
         keys = _float_keys(ctx, x)

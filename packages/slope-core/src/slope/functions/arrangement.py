@@ -18,7 +18,9 @@ def swapaxes(x: TensorLike, axis0: int, axis1: int) -> Tensor:
 
 
 def diag_embed(x: TensorLike, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
-    """The last dimension as the ``offset``-th diagonal of square matrices, which are 0 elsewhere, in dimensions ``dim1`` and ``dim2``.
+    """The last dimension as the ``offset``-th diagonal of square matrices, 0 elsewhere.
+
+    The matrices lie in dimensions ``dim1`` and ``dim2`` of the result.
 
     Raises:
         ShapeError: there is no dimension, or ``dim1`` and ``dim2`` are the same.
@@ -58,7 +60,8 @@ def diag(x: TensorLike, diagonal: int = 0) -> Tensor:
     given = as_tensor(x, "diag", "x")
     if given.ndim not in (1, 2):
         raise ShapeError(
-            f"diag: takes a vector or a matrix, and got {given.type}; slope.diagonal and slope.diag_embed take more dimensions."
+            f"diag: takes a vector or a matrix, and got {given.type}; slope.diagonal and "
+            f"slope.diag_embed take more dimensions."
         )
     return diag_embed(given, diagonal) if given.ndim == 1 else _diagonal(given, diagonal)
 
@@ -101,7 +104,8 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
 
     Args:
         *tensors: vectors, or tensors of shape (); one list of them does as well.
-        indexing: ``"ij"``: the first vector runs along the first dimension; ``"xy"``: along the second, and the second along the first.
+        indexing: ``"ij"``: the first vector runs along the first dimension; ``"xy"``: along the
+            second, and the second along the first.
 
     Raises:
         ShapeError, ArgumentError: the arguments do not fit.
@@ -131,7 +135,7 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
 
 
 def pad_dim(x: Tensor, at: int, before: int, after: int, mode: str) -> Tensor:
-    """One dimension padded by reflection (without the edge), by the edge, or by what stands at the other end.
+    """One dimension padded with its own elements; see :func:`slope.pad` for the modes.
 
     Raises:
         ShapeError: the dimension is too short.
@@ -140,11 +144,13 @@ def pad_dim(x: Tensor, at: int, before: int, after: int, mode: str) -> Tensor:
     limit = {"reflect": length - 1, "circular": length}.get(mode)
     if limit is not None and max(before, after) > limit:
         raise ShapeError(
-            f"pad: mode={mode!r} adds at most {max(limit, 0)} elements to dimension {at} of a tensor of shape {shown(x.shape)}, and was asked for {max(before, after)}."
+            f"pad: mode={mode!r} adds at most {max(limit, 0)} elements to dimension {at} of a "
+            f"tensor of shape {shown(x.shape)}, and was asked for {max(before, after)}."
         )
     if length == 0 and max(before, after) > 0:
         raise ShapeError(
-            f"pad: mode={mode!r} has nothing to repeat in dimension {at} of a tensor of shape {shown(x.shape)}."
+            f"pad: mode={mode!r} has nothing to repeat in dimension {at} of a tensor of shape "
+            f"{shown(x.shape)}."
         )
     parts = [x]
     if before:

@@ -415,7 +415,7 @@ def one_hot(x: TensorLike, num_classes: int = -1, *, dtype: Any = dtypes.int64) 
 
 
 def embedding(x: TensorLike, weight: TensorLike, padding_idx: int | None = None) -> Tensor:
-    """The rows of ``weight`` that integers name: ``[...]`` and ``[count, width]`` give ``[..., width]``.
+    """The rows of ``weight`` that integers name, as ``[..., width]``.
 
     Args:
         x: integers.

@@ -170,8 +170,8 @@ NAMES = {
     indexing: "gather take_along_dim index_select",
     activations: "relu softmax log_softmax",
     ordering: """aminmax argsort cummax cummin cumprod logcumsumexp median quantile sort topk""",
-    scattering: """argwhere bincount index_add index_copy index_fill index_put masked_fill masked_select nonzero scatter scatter_add
-        scatter_reduce take unique""",
+    scattering: """argwhere bincount index_add index_copy index_fill index_put masked_fill
+        masked_select nonzero scatter scatter_add scatter_reduce take unique""",
     arrangement: "diag diag_embed fliplr flipud rot90 swapaxes",
 }
 

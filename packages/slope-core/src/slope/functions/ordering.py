@@ -1,4 +1,4 @@
-"""Sorting, the middle and the largest elements, places in sorted sequences; running products and extrema.
+"""Sorting, medians, the largest elements, searching; running products and extrema.
 
 A NaN counts as larger than every number, as in PyTorch. Sorting is always stable.
 """
@@ -40,7 +40,7 @@ class MinMax(NamedTuple):
 
 
 def _along(x: TensorLike, dim: Any, function: str) -> tuple[Tensor, int, bool]:
-    """A tensor with at least one dimension, which one is meant, and whether it was made up for a tensor without any."""
+    """A tensor with dimensions, which one is meant, and whether there was none before."""
     given = as_tensor(x, function, "x")
     if given.ndim:
         return given, dim_of(dim, given.ndim, function, shape=given.shape), False
@@ -63,8 +63,8 @@ def _pair(results: Any, scalar: bool) -> Extreme:
 def sort(x: TensorLike, dim: int = -1, descending: bool = False, stable: bool = True) -> Extreme:
     """The elements in order along a dimension, and where they stood: ``(values, indices)``.
 
-    Equal elements keep their order, whatever ``stable`` says; a NaN comes last (first if descending). The derivative of a
-    value goes to the element that it is.
+    Equal elements keep their order, whatever ``stable`` says; a NaN comes last (first if
+    descending). The derivative of a value goes to the element that it is.
     """
     del stable
     given, at, scalar = _along(x, dim, "sort")
@@ -92,7 +92,8 @@ def topk(
         raise ArgumentError(f"topk: k={k!r} must be an int, since it decides the result's shape.")
     if not 0 <= k <= given.shape[at]:
         raise ShapeError(
-            f"topk: k={k} is out of range for dimension {dim} of {given.type}; it may be 0 to {given.shape[at]}."
+            f"topk: k={k} is out of range for dimension {dim} of {given.type}; it may be 0 to "
+            f"{given.shape[at]}."
         )
     found = ops.topk(given, k=int(k), dim=at, largest=bool(largest))
     return _pair(found, scalar and k == 1)
@@ -147,11 +148,12 @@ def quantile(
     *,
     interpolation: str = "linear",
 ) -> Tensor:
-    """The elements that a fraction ``q`` of all lies below, between two by ``interpolation``; NaN if any is NaN.
+    """The elements that a fraction ``q`` of all lies below; NaN if any is NaN.
 
     Args:
         x: floating-point.
-        q: a number from 0 to 1, or a vector of them, which becomes the first dimension of the result.
+        q: a number from 0 to 1, or a vector of them, which becomes the first dimension of the
+            result.
         dim: the dimension; all elements without.
         keepdim: keep the reduced dimensions with length 1.
         interpolation: ``"linear"``, ``"lower"``, ``"higher"``, ``"nearest"`` or ``"midpoint"``.
@@ -237,7 +239,7 @@ def searchsorted(
     right: bool = False,
     side: str | None = None,
 ) -> Tensor:
-    """Where values would stand in ascending sequences: before equal elements, or behind them with ``right``.
+    """Where values would stand in ascending sequences; a NaN behind all numbers.
 
     Args:
         sorted_sequence: ``[..., n]``, ascending along the last dimension.
@@ -257,7 +259,8 @@ def searchsorted(
     batched = rows.ndim > 1
     if rows.ndim == 0 or (batched and wanted.shape[:-1] != rows.shape[:-1]):
         raise ShapeError(
-            f"searchsorted: sorted_sequence is {rows.type} and values {wanted.type}; give a vector, or equal leading dimensions."
+            f"searchsorted: sorted_sequence is {rows.type} and values {wanted.type}; give a "
+            f"vector, or equal leading dimensions."
         )
     found = _search(rows, wanted, right or side == "right")
     return to_dtype(found, dtypes.int32) if out_int32 else found
@@ -266,7 +269,7 @@ def searchsorted(
 def bucketize(
     x: TensorLike, boundaries: TensorLike, *, out_int32: bool = False, right: bool = False
 ) -> Tensor:
-    """Which of the buckets between ascending boundaries each element falls into; see :func:`searchsorted`."""
+    """Which bucket between ascending boundaries each element falls into: :func:`searchsorted`."""
     return searchsorted(boundaries, x, out_int32=out_int32, right=right)
 
 
@@ -309,7 +312,10 @@ def _search(rows: Tensor, wanted: Tensor, right: bool) -> Tensor:
 
 
 def cumprod(x: TensorLike, dim: int, *, dtype: DTypeLike | None = None) -> Tensor:
-    """Running products along a dimension, each with its own element; of integers and bools as int64, unless ``dtype`` says else."""
+    """Running products along a dimension, each with its own element.
+
+    Of integers and bools as int64, unless ``dtype`` says else.
+    """
     given, at, scalar = _along(x, dim, "cumprod")
     wanted = as_dtype(dtype) if dtype is not None else None
     if wanted is None and given.dtype.kind != "f":
@@ -319,12 +325,12 @@ def cumprod(x: TensorLike, dim: int, *, dtype: DTypeLike | None = None) -> Tenso
 
 
 def cummax(x: TensorLike, dim: int) -> Extreme:
-    """The largest element so far along a dimension, and where it stands, the last of equal ones: ``(values, indices)``."""
+    """The largest element so far, and where it stands (the last of equal ones)."""
     return _cumulative(ops.cummax, x, dim)
 
 
 def cummin(x: TensorLike, dim: int) -> Extreme:
-    """The smallest element so far along a dimension, and where it stands, the last of equal ones: ``(values, indices)``."""
+    """The smallest element so far, and where it stands (the last of equal ones)."""
     return _cumulative(ops.cummin, x, dim)
 
 

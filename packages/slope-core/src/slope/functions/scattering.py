@@ -1,7 +1,8 @@
 """Writing at computed places, in copies; windows; masks; and what only known values can answer.
 
-Places count from 0; negative ones count from the end. Known ones that are out of range raise; traced ones, whose values
-nobody can see, are clamped into range. Where places repeat, all updates take part, and of plain writing the last wins.
+Places count from 0; negative ones count from the end. Known ones that are out of range raise;
+traced ones, whose values nobody can see, are clamped into range. Where places repeat, all updates
+take part, and of plain writing the last wins.
 """
 
 from __future__ import annotations
@@ -60,7 +61,8 @@ def _source(
     given = as_tensor(value, function, argument)
     if given.dtype is not x.dtype:
         raise DTypeError(
-            f"{function}: {argument} {given.type} does not go into {x.type}; cast it with .to(slope.{x.dtype.name})."
+            f"{function}: {argument} {given.type} does not go into {x.type}; cast it with "
+            f".to(slope.{x.dtype.name})."
         )
     return given
 
@@ -68,7 +70,8 @@ def _source(
 def _number(number: Scalar, tensor_type: TensorType, function: str, argument: str) -> Tensor:
     if tensor_type.dtype.kind != "f" and isinstance(number, float) and number != math.trunc(number):
         raise DTypeError(
-            f"{function}: {argument}={number} does not go into {tensor_type.dtype}; cast the tensor first, for instance with x.to(slope.float32)."
+            f"{function}: {argument}={number} does not go into {tensor_type.dtype}; cast the "
+            f"tensor first, for instance with x.to(slope.float32)."
         )
     return splat(number, tensor_type)
 
@@ -89,7 +92,8 @@ def scatter(
     Args:
         x: what is copied.
         dim: the dimension that ``index`` counts along.
-        index: integers with as many dimensions as ``x``; nowhere longer than ``src``, nor than ``x`` but along ``dim``.
+        index: integers with as many dimensions as ``x``; nowhere longer than ``src``, nor than
+            ``x`` but along ``dim``.
         src: a tensor of ``x``'s dtype, or a number.
         reduce: None to write, ``"add"`` or ``"multiply"`` to combine with what is there.
 
@@ -99,7 +103,8 @@ def scatter(
     modes = {None: "set", "add": "add", "multiply": "mul"}
     if reduce not in modes:
         raise ArgumentError(
-            f"scatter: reduce={reduce!r} must be None, 'add' or 'multiply'; slope.scatter_reduce has more."
+            f"scatter: reduce={reduce!r} must be None, 'add' or 'multiply'; slope.scatter_reduce "
+            f"has more."
         )
     return _scattered("scatter", x, dim, index, src, modes[reduce])
 
@@ -121,7 +126,10 @@ def scatter_reduce(
     """As :func:`scatter`, but all of ``src`` that goes to one place is reduced.
 
     Args:
-        x, dim, index, src: see :func:`scatter`.
+        x: what is copied.
+        dim: the dimension that ``index`` counts along.
+        index: see :func:`scatter`.
+        src: see :func:`scatter`.
         reduce: ``"sum"``, ``"prod"``, ``"mean"``, ``"amax"`` or ``"amin"``.
         include_self: whether what is there takes part.
 
@@ -183,7 +191,8 @@ def _scattered(
     )
     if not fits:
         raise ShapeError(
-            f"{function}: index {places.type} must have as many dimensions as x {given.type} and src {update.type}, and be "
+            f"{function}: index {places.type} must have as many dimensions as x {given.type} and "
+            f"src {update.type}, and be "
             f"nowhere longer than src, nor than x but along dim={dim}."
         )
     checked = _places(places, given, at, function)
@@ -225,7 +234,8 @@ def _into_slices(
     update = _source(source, given, shape, function, "source")
     if not same(update.shape, shape):
         raise ShapeError(
-            f"{function}: source must be of shape {shown(shape)}, for x {given.type} and an index of {places.shape[0]}, and is {update.type}."
+            f"{function}: source must be of shape {shown(shape)}, for x {given.type} and an "
+            f"index of {places.shape[0]}, and is {update.type}."
         )
     rows = ops.reshape(places, shape=(*places.shape, 1))
     return ops.scatter(given, rows, update, axis=at, batch_dims=0, mode=mode)
@@ -234,7 +244,7 @@ def _into_slices(
 def index_add(
     x: TensorLike, dim: int, index: TensorLike, source: TensorLike, *, alpha: Scalar = 1
 ) -> Tensor:
-    """``x`` with ``alpha`` times the slices of ``source`` added to those along ``dim`` that ``index`` names.
+    """``x`` with ``alpha`` times the slices of ``source`` added to those that ``index`` names.
 
     Repeated places add up.
 
@@ -271,7 +281,7 @@ def index_fill(x: TensorLike, dim: int, index: TensorLike, value: TensorLike) ->
 def index_put(
     x: Tensor, indices: Sequence[Any], values: TensorLike, accumulate: bool = False
 ) -> Tensor:
-    """``x`` with ``x[indices]`` replaced by values, or values added there: ``x.at[indices].set(values)``."""
+    """``x.at[indices].set(values)``; with ``accumulate``, ``.add(values)``."""
     from slope.functions.indexing import at
 
     where = at(as_tensor(x, "index_put", "x"))[tuple(indices)]
@@ -297,12 +307,14 @@ def _coordinates(function: str, x: Tensor, indices: TensorLike, batch_dims: int)
     count = given.shape[-1] if given.ndim else 0
     if given.ndim <= batch_dims or batch_dims + count > x.ndim:
         raise ShapeError(
-            f"{function}: indices {given.type} need a last dimension of at most {x.ndim - batch_dims} coordinates into {x.type}, "
+            f"{function}: indices {given.type} need a last dimension of at most "
+            f"{x.ndim - batch_dims} coordinates into {x.type}, "
             f"behind batch_dims={batch_dims} dimensions."
         )
     if not same(x.shape[:batch_dims], given.shape[:batch_dims]):
         raise ShapeError(
-            f"{function}: the first batch_dims={batch_dims} dimensions of {x.type} and of indices {given.type} must be equal."
+            f"{function}: the first batch_dims={batch_dims} dimensions of {x.type} and of "
+            f"indices {given.type} must be equal."
         )
     parts = []
     for k in range(count):
@@ -314,7 +326,9 @@ def _coordinates(function: str, x: Tensor, indices: TensorLike, batch_dims: int)
 
 
 def gather_nd(x: TensorLike, indices: TensorLike, batch_dims: int = 0) -> Tensor:
-    """The elements or slices of ``x`` at coordinates, which stand in the last dimension of ``indices`` (as ONNX's GatherND).
+    """The elements or slices of ``x`` at coordinates, as ONNX's GatherND.
+
+    The coordinates stand in the last dimension of ``indices``.
 
     Raises:
         ShapeError, DTypeError, IndexingError: they do not fit.
@@ -332,7 +346,7 @@ def scatter_nd(
     *,
     reduction: str = "none",
 ) -> Tensor:
-    """``x`` with elements or slices written at coordinates, which stand in the last dimension of ``indices`` (as ONNX's ScatterND).
+    """``x`` with elements or slices written at coordinates, as ONNX's ScatterND.
 
     Args:
         x: what is copied.
@@ -355,7 +369,8 @@ def scatter_nd(
     update = _source(updates, given, shape, "scatter_nd", "updates")
     if not same(update.shape, shape):
         raise ShapeError(
-            f"scatter_nd: updates for x {given.type} at indices of shape {shown(places.shape)} must be of shape {shown(shape)}, and are {update.type}."
+            f"scatter_nd: updates for x {given.type} at indices of shape {shown(places.shape)} "
+            f"must be of shape {shown(shape)}, and are {update.type}."
         )
     mode = "set" if reduction == "none" else reduction
     return ops.scatter(given, places, update, axis=batch_dims, batch_dims=batch_dims, mode=mode)
@@ -369,7 +384,8 @@ def dynamic_slice(x: TensorLike, *starts: Any, sizes: Sequence[int] | None = Non
 
     Args:
         x: a tensor.
-        starts: for each dimension an int or an integer tensor of shape (); one sequence of them, or one after the other.
+        starts: for each dimension an int or an integer tensor of shape (); one sequence of them, or
+            one after the other.
         sizes: the window's shape: ints. May follow a sequence of starts without its name.
 
     A start is clamped so that the window fits, as JAX does it; a negative one is clamped to 0.
@@ -389,7 +405,7 @@ def dynamic_slice(x: TensorLike, *starts: Any, sizes: Sequence[int] | None = Non
 
 
 def dynamic_update_slice(x: TensorLike, update: TensorLike, *starts: Any) -> Tensor:
-    """``x`` with the window replaced that begins at computed places: ``dynamic_update_slice(cache, row, (0, i))``.
+    """``x`` with a window replaced: ``dynamic_update_slice(cache, row, (0, i))``.
 
     Args:
         x: a tensor.
@@ -409,7 +425,8 @@ def dynamic_update_slice(x: TensorLike, update: TensorLike, *starts: Any) -> Ten
         and result_dtype("dynamic_update_slice", (given, new)) is not given.dtype
     ):
         raise DTypeError(
-            f"dynamic_update_slice: an update {new.type} does not go into {given.type}; cast it with .to(slope.{given.dtype.name})."
+            f"dynamic_update_slice: an update {new.type} does not go into {given.type}; cast it "
+            f"with .to(slope.{given.dtype.name})."
         )
     return ops.dynamic_update_slice(
         given, part, *_starts("dynamic_update_slice", given, starts, part.shape)
@@ -421,7 +438,8 @@ def _starts(function: str, x: Tensor, starts: tuple[Any, ...], sizes: Shape) -> 
         starts = tuple(starts[0])
     if len(starts) != x.ndim or len(sizes) != x.ndim:
         raise ShapeError(
-            f"{function}: {x.type} needs a start and a size for each dimension, and got {len(starts)} starts and sizes {shown(sizes)}."
+            f"{function}: {x.type} needs a start and a size for each dimension, and got "
+            f"{len(starts)} starts and sizes {shown(sizes)}."
         )
     if any(
         bool(size > length) or bool(size < 0) for size, length in zip(sizes, x.shape, strict=True)
@@ -433,7 +451,8 @@ def _starts(function: str, x: Tensor, starts: tuple[Any, ...], sizes: Shape) -> 
     for number, start in enumerate(found):
         if start.shape != () or not start.dtype.is_integer:
             raise ArgumentError(
-                f"{function}: starts[{number}] must be an int or an integer tensor of shape (), and is {start.type}."
+                f"{function}: starts[{number}] must be an int or an integer tensor of shape (), "
+                f"and is {start.type}."
             )
     return found
 
@@ -453,7 +472,8 @@ def masked_fill(x: TensorLike, mask: TensorLike, value: TensorLike) -> Tensor:
     new = _source(value, given, (), "masked_fill", "value")
     if new.ndim:
         raise ShapeError(
-            f"masked_fill: value must be a number or of shape (), and is {new.type}; slope.where(mask, value, x) takes any shape."
+            f"masked_fill: value must be a number or of shape (), and is {new.type}; "
+            f"slope.where(mask, value, x) takes any shape."
         )
     return ops.where(expand_to(held, shape), expand_to(new, shape), expand_to(given, shape))
 
@@ -462,7 +482,8 @@ def _mask(function: str, mask: TensorLike) -> Tensor:
     held = as_tensor(mask, function, "mask")
     if held.dtype is not dtypes.bool_:
         raise DTypeError(
-            f"{function}: mask must be of bools, and is {held.type}; compare it, for instance mask != 0."
+            f"{function}: mask must be of bools, and is {held.type}; compare it, for instance "
+            f"mask != 0."
         )
     return held
 
@@ -486,7 +507,8 @@ def masked_select(x: TensorLike, mask: TensorLike) -> Tensor:
 
 def _refuse(function: str, x: Tensor, way_out: str) -> None:
     raise ConcretizationError(
-        f"{function}: the shape of the result depends on the values of a traced tensor {x.type}, which are not known while the "
+        f"{function}: the shape of the result depends on the values of a traced tensor {x.type}, "
+        f"which are not known while the "
         f"function is traced; {way_out}, or call it outside of the transformed function."
     )
 
@@ -495,7 +517,9 @@ def _refuse(function: str, x: Tensor, way_out: str) -> None:
 
 
 def nonzero(x: TensorLike, as_tuple: bool = False) -> Any:
-    """Where the elements differ from zero: ``[count, ndim]`` int64 coordinates, or with ``as_tuple`` one vector a dimension.
+    """Where the elements differ from zero: int64 coordinates, ``[count, ndim]``.
+
+    With ``as_tuple`` one vector for each dimension.
 
     Only for tensors whose values are known.
 
@@ -523,7 +547,9 @@ def unique(
     return_counts: bool = False,
     dim: int | None = None,
 ) -> Any:
-    """The different elements in ascending order (or slices along ``dim``). Only for tensors whose values are known.
+    """The different elements in ascending order (or slices along ``dim``).
+
+    Only for tensors whose values are known.
 
     Args:
         x: a tensor.
@@ -560,8 +586,8 @@ def unique(
 def bincount(x: TensorLike, weights: TensorLike | None = None, minlength: int = 0) -> Tensor:
     """How often each of 0, 1, ... occurs in a vector, or the sums of the weights there.
 
-    The result is as long as the largest element needs, and at least ``minlength``. Traced elements are unknown: then it
-    has length ``minlength``, and larger elements are left out.
+    The result is as long as the largest element needs, and at least ``minlength``. Traced elements
+    are unknown: then it has length ``minlength``, and larger elements are left out.
 
     Raises:
         DTypeError, ShapeError, IndexingError: no vector of non-negative integers.

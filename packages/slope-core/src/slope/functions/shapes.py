@@ -481,15 +481,18 @@ def roll(
 
 
 def pad(x: TensorLike, pad: Sequence[int], mode: str = "constant", value: Scalar = 0) -> Tensor:
-    """Elements added at the edges: ``pad`` is ``(before, after)`` of the last dimension, then of the one before, and so on.
+    """Elements added at the edges.
+
+    ``pad`` is ``(before, after)`` of the last dimension, then of the one before, and so on.
 
     Negative widths cut off.
 
     Args:
         x: a tensor.
         pad: an even number of ints.
-        mode: ``"constant"`` for ``value``; ``"reflect"`` for the elements next to the edge in reverse order, without the
-            edge itself; ``"replicate"`` for the element at the edge; ``"circular"`` for those at the other end.
+        mode: ``"constant"`` for ``value``; ``"reflect"`` for the elements next to the edge in
+            reverse order, without the edge itself; ``"replicate"`` for the element at the edge;
+            ``"circular"`` for those at the other end.
         value: what ``"constant"`` adds.
 
     Raises:
@@ -504,7 +507,8 @@ def pad(x: TensorLike, pad: Sequence[int], mode: str = "constant", value: Scalar
     widths = sizes_of((tuple(pad),), "pad", "pad")
     if len(widths) % 2 or len(widths) > 2 * given.ndim:
         raise ArgumentError(
-            f"pad: pad={widths} must hold two widths for each of at most {given.ndim} dimensions of {given.type}."
+            f"pad: pad={widths} must hold two widths for each of at most {given.ndim} dimensions "
+            f"of {given.type}."
         )
     low, high = [0] * given.ndim, [0] * given.ndim
     for number in range(len(widths) // 2):

@@ -310,7 +310,10 @@ scatter = register(Scatter())
 
 
 def take_along(x: Tensor, indices: Tensor, dim: int) -> Tensor:
-    """For every place of ``indices``, the element of ``x`` there, but at ``indices`` along ``dim``; other lengths are equal."""
+    """For every place of ``indices``, the element of ``x`` there, but at ``indices`` along ``dim``.
+
+    All lengths but those along ``dim`` are equal.
+    """
     last = x.ndim - 1
     places = move_dim(indices, dim, last)
     out = gather(

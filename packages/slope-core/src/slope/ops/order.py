@@ -1,7 +1,8 @@
 """Order along one dimension: sorting, the largest elements, running products and extrema.
 
-One order holds everywhere: that of numbers, with every NaN after all of them (as PyTorch's) and with -0.0 equal to 0.0.
-Sorting is stable, downward too: of equal elements the earlier one comes first.
+One order holds everywhere: that of numbers, with every NaN after all of them (as PyTorch's) and
+with -0.0 equal to 0.0. Sorting is stable, downward too: of equal elements the earlier one comes
+first.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def _following(
 
 
 class _Ordered(Operator):
-    """The base of operators that give elements of ``x``, and where along ``dim`` they stood (int64)."""
+    """The base of operators that give elements, and where along ``dim`` they stood (int64)."""
 
     multiple = True
 
@@ -55,7 +56,9 @@ class _Ordered(Operator):
 
 
 class Sort(_Ordered):
-    """The elements in order along a dimension, and where they stood; stable, NaN last (first if descending).
+    """The elements in order along a dimension, and where they stood.
+
+    Stable; NaN last, or first if descending.
 
     Params:
         dim: the dimension.
@@ -96,7 +99,8 @@ class Topk(_Ordered):
     Params:
         k: how many.
         dim: the dimension.
-        largest: the largest, largest first; else the smallest, smallest first. A NaN counts as the largest.
+        largest: the largest, largest first; else the smallest, smallest first. A NaN counts as the
+            largest.
     """
 
     name = "topk"
@@ -137,9 +141,12 @@ def cut(x: Tensor, dim: int, start: Any, stop: Any) -> Tensor:
 
 
 def scan_pairs(x: Tensor, dim: int, combine: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """Running combinations along a dimension by doubling: in step ``i`` every element takes in what stands ``2**i`` before it.
+    """Running combinations along a dimension, by doubling.
 
-    Takes log2 of the length many steps over all elements. ``combine`` must be associative; its first operand is the earlier.
+    In step ``i`` every element takes in what stands ``2**i`` before it.
+
+    Takes log2 of the length many steps over all elements. ``combine`` must be associative; its
+    first operand is the earlier.
     """
     length, step = x.shape[dim], 1
     while step < length:
@@ -176,7 +183,9 @@ class _Running(Operator):
 
 
 class Cumprod(_Running):
-    """Running products along a dimension, each including its own element; half precision is multiplied in float32.
+    """Running products along a dimension, each including its own element.
+
+    Half precision is multiplied in float32.
 
     Its derivative, by the products' own, is right where factors are zero.
 
@@ -221,7 +230,9 @@ class _CumulativeExtreme(_Running):
 
 
 class Cummax(_CumulativeExtreme):
-    """The largest element so far along a dimension, and where it stands: the last of equal ones, as in PyTorch.
+    """The largest element so far along a dimension, and where it stands.
+
+    Of equal ones that is the last, as in PyTorch.
 
     From a NaN on all are NaN, and the place is the last NaN's.
 
@@ -234,7 +245,9 @@ class Cummax(_CumulativeExtreme):
 
 
 class Cummin(_CumulativeExtreme):
-    """The smallest element so far along a dimension, and where it stands: the last of equal ones, as in PyTorch.
+    """The smallest element so far along a dimension, and where it stands.
+
+    Of equal ones that is the last, as in PyTorch.
 
     From a NaN on all are NaN, and the place is the last NaN's.
 

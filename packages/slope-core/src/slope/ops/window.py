@@ -1,7 +1,7 @@
 """Windows at computed places: cut out, and written.
 
-The starts are integer tensors of shape (), one for each dimension of ``x``, and are clamped so that the window fits, as in
-JAX. Each of the two operators is the other's transpose.
+The starts are integer tensors of shape (), one for each dimension of ``x``, and are clamped so that
+the window fits, as in JAX. Each of the two operators is the other's transpose.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from slope.ops.linear import batched_at, broadcast, cast, cat, reshape
 def _check(op: Operator, x: TensorType, sizes: Sequence[Any], starts: Sequence[TensorType]) -> None:
     if len(starts) != x.ndim or len(sizes) != x.ndim:
         raise ShapeError(
-            f"{op.name}: {x} needs a start and a size for each dimension, and got {len(starts)} and {len(sizes)}."
+            f"{op.name}: {x} needs a start and a size for each dimension, and got {len(starts)} "
+            f"and {len(sizes)}."
         )
     if any(start.shape != () or not start.dtype.is_integer for start in starts):
         given = ", ".join(map(str, starts))
@@ -102,14 +103,15 @@ class DynamicSlice(Operator):
 
 
 class DynamicUpdateSlice(Operator):
-    """``x`` with a window overwritten that begins at computed places: ``dynamic_update_slice(x, update, *starts)``."""
+    """``x`` with a window overwritten: ``dynamic_update_slice(x, update, *starts)``."""
 
     name = "dynamic_update_slice"
 
     def infer(self, x: TensorType, update: TensorType, *starts: TensorType) -> TensorType:
         if update.dtype is not x.dtype or update.ndim != x.ndim:
             raise ShapeError(
-                f"dynamic_update_slice: an update {update} does not go into {x}; dtype and number of dimensions must be equal."
+                f"dynamic_update_slice: an update {update} does not go into {x}; dtype and "
+                f"number of dimensions must be equal."
             )
         _check(self, x, update.shape, starts)
         return x
@@ -201,7 +203,7 @@ def _clamped(start: Tensor, limit: Any) -> Tensor:
 
 
 def _counted(start: Tensor, length: Any) -> Tensor:
-    """``start, start + 1, ...`` for every example, as coordinates of shape ``(batch, length, 1)``."""
+    """``start, start + 1, ...`` for every example, of shape ``(batch, length, 1)``."""
     shape = (*start.shape, length, 1)
     return add(broadcast(start, shape=shape, dims=(0,)), iota(shape=shape, dim=1, dtype=int64))
 

@@ -313,3 +313,44 @@ def test_padding_with_own_elements(mode, name):
     (found,) = gradient(lambda x: slope.pad(x, (1, 1), mode=mode), tensor([1.0, 2.0]))
     wanted = {"reflect": [4, 8], "replicate": [4, 8], "circular": [4, 8]}
     assert found == wanted[mode]
+
+
+V = np.array([3, 1])
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "message"),
+    [
+        (lambda: slope.sort(X, 2), "ShapeError", "sort: dim=2 is out of range"),
+        (lambda: slope.cumprod(X, "x"), "ArgumentError", "cumprod: dim='x' must be an int"),
+        (lambda: slope.topk([1, 2], 1), "ArgumentError", "topk: x is a list"),
+        (lambda: slope.topk(X, None), "ArgumentError", "topk: k must be an int, and is None"),
+        (lambda: slope.searchsorted(V, 1, side="up"), "ArgumentError", "side='up' must be"),
+        (lambda: slope.gather_nd(X, X), "DTypeError", "indices must be of an integer dtype"),
+        (lambda: slope.gather_nd(X, V, -1), "ShapeError", "batch_dims=-1 is out of range"),
+        (lambda: slope.scatter(X, 0, V, 1.0), "ShapeError", "scatter: index .* as many dimensions"),
+        (lambda: slope.scatter(V, 0, V % 2, NAN), "DTypeError", "src=nan does not go into int64"),
+        (lambda: slope.scatter_reduce(X, 0, V, X, "add"), "ArgumentError", "reduce='add' must be"),
+        (lambda: slope.index_add(X, 0, X, X), "ShapeError", "index must be a vector"),
+        (lambda: slope.index_put(X, 1, 1.0), "ArgumentError", "indices must be a tuple"),
+        (lambda: slope.dynamic_slice(X, (0, 0), "x"), "ArgumentError", "sizes takes ints"),
+        (lambda: slope.dynamic_slice(X, (0, 0.5), (1, 1)), "ArgumentError", r"starts\[1\] must be"),
+        (lambda: slope.dynamic_slice(X, (0, 0)), "ArgumentError", "sizes is missing"),
+        (lambda: slope.bincount(X), "DTypeError", "bincount: x must be a vector of integers"),
+        (lambda: slope.bincount(-V), "IndexingError", "takes no negative elements"),
+        (lambda: slope.take(X, 6), "IndexingError", "index 6 is out of range"),
+        (lambda: slope.diag(V, None), "ArgumentError", "diagonal must be an int"),
+        (lambda: slope.diag_embed(V, 0, 1, 1), "ShapeError", "are the same dimension"),
+        (lambda: slope.rot90(X, 1, 0), "ArgumentError", "must be two dimensions"),
+        (lambda: slope.meshgrid(X), "ShapeError", "meshgrid: takes vectors"),
+        (lambda: slope.meshgrid(V, indexing="a"), "ArgumentError", "must be 'ij' or 'xy'"),
+        (lambda: slope.pad(X, 1), "ArgumentError", "must hold two widths"),
+        (lambda: slope.pad(X, (1, 1), "mirror"), "ArgumentError", "mode='mirror' is none of"),
+        (lambda: slope.pad(X, (-2, -2)), "ShapeError", "cuts off more than dimension 1"),
+        (lambda: slope.one_hot(V, -2), "ArgumentError", "must not be negative"),
+        (lambda: tensor(X)[tensor(True)], "IndexingError", r"a mask of shape \(\) \(True\) is no"),
+    ],
+)
+def test_bad_input(call, kind, message):
+    with pytest.raises(getattr(errors, kind), match=message):
+        call()

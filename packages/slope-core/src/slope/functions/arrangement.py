@@ -8,7 +8,7 @@ from typing import Any
 from slope import ops
 from slope.core.tensor import Tensor
 from slope.errors import ArgumentError, ShapeError
-from slope.functions._base import TensorLike, as_tensor, dim_of, shown
+from slope.functions._base import TensorLike, as_tensor, dim_of, int_of, shown, sizes_of
 from slope.functions.shapes import cut, diagonal, expand, flip, movedim, transpose
 
 
@@ -25,7 +25,7 @@ def diag_embed(x: TensorLike, offset: int = 0, dim1: int = -2, dim2: int = -1) -
     Raises:
         ShapeError: there is no dimension, or ``dim1`` and ``dim2`` are the same.
     """
-    given = as_tensor(x, "diag_embed", "x")
+    given, offset = as_tensor(x, "diag_embed", "x"), int_of(offset, "diag_embed", "offset")
     if not given.ndim:
         raise ShapeError(f"diag_embed: takes a tensor with dimensions, and got {given.type}.")
     first, second = (
@@ -57,7 +57,7 @@ def diag(x: TensorLike, diagonal: int = 0) -> Tensor:
     Raises:
         ShapeError: neither a vector nor a matrix.
     """
-    given = as_tensor(x, "diag", "x")
+    given, diagonal = as_tensor(x, "diag", "x"), int_of(diagonal, "diag", "diagonal")
     if given.ndim not in (1, 2):
         raise ShapeError(
             f"diag: takes a vector or a matrix, and got {given.type}; slope.diagonal and "
@@ -76,12 +76,13 @@ def rot90(x: TensorLike, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
         ShapeError: ``dims`` are not two different dimensions.
     """
     given = as_tensor(x, "rot90", "x")
+    dims = sizes_of((dims,), "rot90", "dims")
     if len(dims) != 2:
         raise ArgumentError(f"rot90: dims={dims} must be two dimensions.")
     first, second = (dim_of(dim, given.ndim, "rot90", "dims", shape=given.shape) for dim in dims)
     if first == second:
         raise ShapeError(f"rot90: dims={tuple(dims)} are the same dimension of {given.type}.")
-    turns = k % 4
+    turns = int_of(k, "rot90", "k") % 4
     if turns == 2:
         return flip(given, (first, second))
     if turns == 1:

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from slope import dtypes, ops
 from slope.core.operator import Operator
 from slope.core.tensor import Splat, Tensor
@@ -20,6 +18,7 @@ from slope.functions._base import (
     dim_of,
     expand_to,
     floating,
+    int_of,
     operand,
     result_dtype,
     scalar_of,
@@ -88,14 +87,13 @@ def topk(
     """
     del sorted  # they always are
     given, at, scalar = _along(x, dim, "topk")
-    if isinstance(k, bool) or not isinstance(k, (int, np.integer)):
-        raise ArgumentError(f"topk: k={k!r} must be an int, since it decides the result's shape.")
+    k = int_of(k, "topk", "k")
     if not 0 <= k <= given.shape[at]:
         raise ShapeError(
             f"topk: k={k} is out of range for dimension {dim} of {given.type}; it may be 0 to "
             f"{given.shape[at]}."
         )
-    found = ops.topk(given, k=int(k), dim=at, largest=bool(largest))
+    found = ops.topk(given, k=k, dim=at, largest=bool(largest))
     return _pair(found, scalar and k == 1)
 
 

@@ -27,12 +27,11 @@ from slope.functions._base import (
     copied,
     dim_of,
     expand_to,
-    materialize,
+    int_of,
     of_host,
-    operand,
-    result_dtype,
     scalar_of,
     shown,
+    sizes_of,
     splat,
     splat_like,
 )
@@ -68,7 +67,7 @@ def _source(
 
 
 def _number(number: Scalar, tensor_type: TensorType, function: str, argument: str) -> Tensor:
-    if tensor_type.dtype.kind != "f" and isinstance(number, float) and number != math.trunc(number):
+    if tensor_type.dtype.kind != "f" and isinstance(number, float) and not number.is_integer():
         raise DTypeError(
             f"{function}: {argument}={number} does not go into {tensor_type.dtype}; cast the "
             f"tensor first, for instance with x.to(slope.float32)."
@@ -284,6 +283,10 @@ def index_put(
     """``x.at[indices].set(values)``; with ``accumulate``, ``.add(values)``."""
     from slope.functions.indexing import at
 
+    if not isinstance(indices, (tuple, list)):
+        raise ArgumentError(
+            f"index_put: indices must be a tuple of index tensors, and is {indices!r:.60}."
+        )
     where = at(as_tensor(x, "index_put", "x"))[tuple(indices)]
     return where.add(values) if accumulate else where.set(values)
 
@@ -302,6 +305,8 @@ def take(x: TensorLike, index: TensorLike) -> Tensor:
 
 def _coordinates(function: str, x: Tensor, indices: TensorLike, batch_dims: int) -> Tensor:
     given = as_tensor(indices, function, "indices")
+    if not 0 <= int_of(batch_dims, function, "batch_dims") <= x.ndim:
+        raise ShapeError(f"{function}: batch_dims={batch_dims} is out of range for {x.type}.")
     if not given.dtype.is_integer:
         raise DTypeError(f"{function}: indices must be of an integer dtype, and are {given.type}.")
     count = given.shape[-1] if given.ndim else 0
@@ -400,7 +405,7 @@ def dynamic_slice(x: TensorLike, *starts: Any, sizes: Sequence[int] | None = Non
         raise ArgumentError(
             "dynamic_slice: sizes is missing; give the window's shape, a tuple of ints."
         )
-    window = tuple(int(size) for size in sizes)
+    window = sizes_of((sizes,), "dynamic_slice", "sizes")
     return ops.dynamic_slice(given, *_starts("dynamic_slice", given, starts, window), sizes=window)
 
 
@@ -415,19 +420,8 @@ def dynamic_update_slice(x: TensorLike, update: TensorLike, *starts: Any) -> Ten
     Raises:
         ShapeError, DTypeError, ArgumentError: the arguments do not fit.
     """
-    given, new = (
-        as_tensor(x, "dynamic_update_slice", "x"),
-        operand(update, "dynamic_update_slice", "update"),
-    )
-    part = materialize(new, given.dtype, new.shape if isinstance(new, Tensor) else ())
-    if (
-        isinstance(new, Tensor)
-        and result_dtype("dynamic_update_slice", (given, new)) is not given.dtype
-    ):
-        raise DTypeError(
-            f"dynamic_update_slice: an update {new.type} does not go into {given.type}; cast it "
-            f"with .to(slope.{given.dtype.name})."
-        )
+    given = as_tensor(x, "dynamic_update_slice", "x")
+    part = _source(update, given, (), "dynamic_update_slice", "update")
     return ops.dynamic_update_slice(
         given, part, *_starts("dynamic_update_slice", given, starts, part.shape)
     )
@@ -596,7 +590,9 @@ def bincount(x: TensorLike, weights: TensorLike | None = None, minlength: int = 
     given = as_tensor(x, "bincount", "x")
     if not given.dtype.is_integer or given.ndim != 1:
         raise DTypeError(f"bincount: x must be a vector of integers, and is {given.type}.")
-    length = int(minlength)
+    length = int_of(minlength, "bincount", "minlength")
+    if length < 0:
+        raise ArgumentError(f"bincount: minlength={length} must not be negative.")
     if isinstance(given, Tracer):
         if not length:
             _refuse("bincount", given, "give minlength=, the length of the result")

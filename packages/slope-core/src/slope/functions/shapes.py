@@ -162,8 +162,8 @@ def movedim(x: TensorLike, source: int | Sequence[int], destination: int | Seque
         ShapeError: unequal numbers of places, or one named twice.
     """
     given = as_tensor(x, "movedim", "x")
-    sources = [source] if isinstance(source, int) else list(source)
-    targets = [destination] if isinstance(destination, int) else list(destination)
+    sources = sizes_of((source,), "movedim", "source")
+    targets = sizes_of((destination,), "movedim", "destination")
     froms = [dim_of(dim, given.ndim, "movedim", "source", shape=given.shape) for dim in sources]
     tos = [dim_of(dim, given.ndim, "movedim", "destination", shape=given.shape) for dim in targets]
     if len(froms) != len(tos) or len(set(froms)) != len(froms) or len(set(tos)) != len(tos):
@@ -429,6 +429,7 @@ def narrow(x: TensorLike, dim: int, start: TensorLike, length: int) -> Tensor:
     given = as_tensor(x, "narrow", "x")
     at = dim_of(dim, given.ndim, "narrow", shape=given.shape)
     first = operand(start, "narrow", "start")
+    (length,) = sizes_of((length,), "narrow", "length")
     if isinstance(first, Tensor):
         return _window(given, at, first, length)
     begin = first + given.shape[at] if first < 0 else first
@@ -467,8 +468,7 @@ def roll(
     given = as_tensor(x, "roll", "x")
     if dims is None:
         return reshape(roll(reshape(given, -1), shifts, 0), given.shape)
-    steps = [shifts] if isinstance(shifts, int) else list(shifts)
-    places = [dims] if isinstance(dims, int) else list(dims)
+    steps, places = sizes_of((shifts,), "roll", "shifts"), sizes_of((dims,), "roll", "dims")
     if len(steps) != len(places):
         raise ArgumentError(f"roll: shifts={shifts} and dims={dims} must be as many.")
     for step, dim in zip(steps, places, strict=True):
@@ -504,7 +504,7 @@ def pad(x: TensorLike, pad: Sequence[int], mode: str = "constant", value: Scalar
         raise ArgumentError(
             f"pad: mode={mode!r} is none of 'constant', 'reflect', 'replicate', 'circular'."
         )
-    widths = sizes_of((tuple(pad),), "pad", "pad")
+    widths = sizes_of((pad,), "pad", "pad")
     if len(widths) % 2 or len(widths) > 2 * given.ndim:
         raise ArgumentError(
             f"pad: pad={widths} must hold two widths for each of at most {given.ndim} dimensions "

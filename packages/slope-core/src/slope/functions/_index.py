@@ -192,7 +192,8 @@ def _entries(each: Any) -> list[Entry]:
 def _where_true(mask: np.ndarray[Any, Any]) -> list[Entry]:
     if not mask.ndim:
         raise IndexingError(
-            f"a mask of shape () ({mask}) is no index; a mask must have dimensions, and mask[None] adds one."
+            f"a mask of shape () ({mask}) is no index; a mask must have dimensions, and mask[None] "
+            f"adds one."
         )
     return list(mask.nonzero())
 

@@ -74,8 +74,12 @@ class Backend:
     # --- programs
 
     def supports(self, op: Operator, dtype: DType) -> bool:
-        """Whether the operator can be compiled for operands (for ``iota``: a result) of this dtype. Declared in documentation and tests."""
-        return True
+        """Whether the operator can be compiled for operands (for ``iota``: a result) of this dtype.
+
+        Shown in the documentation, and what the conformance kit holds the backend to. By default all dtypes of the
+        operators that have a lowering here or an expansion.
+        """
+        return self.lowers(op) or op.has("expand")
 
     def lowers(self, op: Operator) -> bool:
         """Whether there is a lowering rule; operators without one are expanded before ``compile`` sees them."""

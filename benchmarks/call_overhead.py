@@ -1,4 +1,7 @@
-"""W6: what a call of a compiled function costs: ``x * 2 + 1`` on a tensor of shape (4,), alone and in a pytree of 100."""
+"""W6: what a call of a compiled function costs.
+
+The function is ``x * 2 + 1`` on a tensor of shape (4,), alone and in a pytree of 100.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""W1: one training step of an MLP 784-100-10 on a batch of 200, softmax cross-entropy, SGD with momentum.
+"""W1: one training step of an MLP 784-100-10 on a batch of 200.
+
+The loss is softmax cross-entropy, the optimizer SGD with momentum.
 
 The whole step, forward, gradient and update, is one compiled program in slope and in JAX.
 """

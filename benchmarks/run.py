@@ -1,6 +1,7 @@
-"""Run the benchmarks: every installed backend of slope and every installed peer, interleaved in one run.
+"""Run the benchmarks on every installed backend and peer, interleaved in one run.
 
-python benchmarks/run.py [--workloads W1 W6 tracing] [--backends numpy] [--peers jax torch] [--json out.json]
+python benchmarks/run.py [--workloads W1 W6 tracing] [--backends numpy] [--peers jax torch] [--json
+out.json]
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ def main() -> None:
     options = parser.parse_args()
     results: dict[str, Any] = {}
     print(
-        f"slope {slope.__version__}, Python {platform.python_version()}; backends {options.backends}, peers {options.peers}"
+        f"slope {slope.__version__}, Python {platform.python_version()}; backends "
+        f"{options.backends}, peers {options.peers}"
     )
     if "W1" in options.workloads:
         timings = interleaved(

@@ -1,4 +1,4 @@
-"""Interleaved timing: every contender runs in every round, so that a busy moment falls on all of them."""
+"""Interleaved timing: all contenders run in every round, so a busy moment falls on all of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""How the time to trace, differentiate, compile and run grows with the length of a program: a chain of operators."""
+"""How the time to trace, differentiate, compile and run grows with a program's length.
+
+The program is a chain of operators.
+"""
 
 from __future__ import annotations
 

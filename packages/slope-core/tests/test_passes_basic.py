@@ -1,6 +1,5 @@
 """Dead code, common subexpressions, and the table of passes."""
 
-
 import numpy as np
 import pytest
 

@@ -2,7 +2,6 @@
 
 # ruff: noqa: E501  # golden texts and tables
 
-
 import numpy as np
 import pytest
 
@@ -237,5 +236,7 @@ def test_a_long_program_prints_in_linear_time():
         return Program([x], [], instrs, [var])
 
     assert program_text(program_of_length(50_000)).count("\n") == 50_000 + 8
-    few, many = (count_calls(lambda p=program_of_length(n): program_text(p)) for n in (1_000, 8_000))
+    few, many = (
+        count_calls(lambda p=program_of_length(n): program_text(p)) for n in (1_000, 8_000)
+    )
     assert many < 8.2 * few

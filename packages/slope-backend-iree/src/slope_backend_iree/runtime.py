@@ -145,9 +145,12 @@ class Runtime:
 
 
 class _Exported:
-    """The memory of a handle, as NumPy's array interface; the array made of it keeps this, and so the handle, alive.
+    """The memory of a handle, as NumPy's array interface.
 
-    What `map().asarray` returns does not: it is memory of a buffer that may be freed and used again.
+    The array made of it keeps this, and so the handle, alive.
+
+    What `map().asarray` returns does not: it is memory of a buffer that may be freed and used
+    again.
     """
 
     __slots__ = ("__array_interface__", "array", "handle")
@@ -223,6 +226,12 @@ class Module:
             self._idle.append(context)
         get = results.get_as_object
         return [get(position, iree.HalBufferView) for position in range(len(results))]
+
+    def abandon(self) -> None:
+        """Forgets its contexts, without freeing them: in a forked child, whose devices are new."""
+        for context in self._idle:
+            immortal(context)  # freeing it would wait for threads that are no more
+        self._idle.clear()
 
     def _context(self) -> iree.VmContext:
         hal = open_device(self._driver, self._index)[1]
@@ -345,9 +354,7 @@ _modules: weakref.WeakSet[Module] = weakref.WeakSet()
 def _after_fork() -> None:
     """In a forked child modules take contexts on the child's own devices, when next called."""
     for module in list(_modules):
-        for context in module._idle:
-            immortal(context)  # freeing it would wait for threads that are no more
-        module._idle.clear()
+        module.abandon()
 
 
 if hasattr(os, "register_at_fork"):

@@ -1,6 +1,7 @@
-"""slope: a small automatic-differentiation engine for machine learning that its users can take apart.
+"""slope: a small automatic-differentiation engine for machine learning, made to be taken apart.
 
-Tensor code reads like PyTorch, transforms of functions like JAX, and programs run on whichever backend is installed.
+Tensor code reads like PyTorch, transforms of functions like JAX, and programs run on whichever
+backend is installed.
 """
 
 from __future__ import annotations
@@ -229,9 +230,8 @@ from slope.tree import tree_unflatten as tree_unflatten
 if TYPE_CHECKING:
     from slope import nn as nn
 
-Tensor.__getattr__ = (
-    _tensor_attribute  # methods that operator packages offer, looked up on a miss alone
-)
+# Methods that operator packages offer, looked up on a miss alone.
+Tensor.__getattr__ = _tensor_attribute  # pyright: ignore[reportAttributeAccessIssue]  # undeclared: checkers refuse unknown names
 
 __version__ = "0.1.0"
 inf = float("inf")

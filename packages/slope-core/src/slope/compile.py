@@ -1,7 +1,9 @@
-"""From a program to an executable: passes, expansion of what the backend cannot lower, the backend's compiler, caches.
+"""From a program to an executable: passes, expansion, the backend's compiler, caches.
 
-This module also fills the executor of the evaluating trace, so that an operator called outside every transform runs as a
-compiled program of one instruction.
+What the backend cannot lower is expanded before it compiles.
+
+This module also fills the executor of the evaluating trace, so that an operator called outside
+every transform runs as a compiled program of one instruction.
 """
 
 from __future__ import annotations
@@ -28,7 +30,10 @@ from slope.plugins.selection import current_backend, installed
 
 
 def log(message: str, *values: object) -> None:
-    """Tell the logger ``slope.jit``. Where nobody has imported logging there is nobody to tell, and it stays unloaded."""
+    """Tell the logger ``slope.jit``.
+
+    Where nobody has imported logging there is nobody to tell, and it stays unloaded.
+    """
     if "logging" in sys.modules:
         import logging
 
@@ -137,7 +142,8 @@ def _compile(program: Program, backend: Backend, device: Device, options: Option
     if device not in backend.devices():
         there = ", ".join(map(str, backend.devices()))
         raise DeviceError(
-            f"backend {backend.name!r} has no device {device}; it has {there}. Move tensors with .to('cpu'), or choose another backend."
+            f"backend {backend.name!r} has no device {device}; it has {there}. Move tensors with "
+            f".to('cpu'), or choose another backend."
         )
     started = time.perf_counter()
     executable = backend.compile(closed, device, options.extra)
@@ -151,8 +157,9 @@ def _compile(program: Program, backend: Backend, device: Device, options: Option
         seconds,
     )
     if log_jit():
-        print(
-            f"# {program.name}: program\n{closed}\n# {program.name}: {backend.name} code\n{executable.code}",
+        print(  # noqa: T201  # what LOG_JIT=1 asks for
+            f"# {program.name}: program\n{closed}\n"
+            f"# {program.name}: {backend.name} code\n{executable.code}",
             file=sys.stderr,
         )  # what LOG_JIT=1 asks for
     return Compiled(closed, constants, backend, device, executable)
@@ -196,9 +203,10 @@ class _LoweringTrace(ProgramTrace):
         if op.has("expand"):
             return expand(op, args, params)
         raise UnsupportedOperatorError(
-            f"backend {self.backend.name!r} has no lowering for operator {op.name!r}, which has no expand either"
-            f"{f' (used at {self.instr_source})' if self.instr_source else ''}. Define {type(op).__qualname__}.expand, give the backend a rule "
-            f"through the hook slope_lowerings, or choose another backend with slope.use_backend(...)."
+            f"backend {self.backend.name!r} has no lowering for operator {op.name!r}, which has no "
+            f"expand either{f' (used at {self.instr_source})' if self.instr_source else ''}. "
+            f"Define {type(op).__qualname__}.expand, give the backend a rule through the hook "
+            f"slope_lowerings, or choose another backend with slope.use_backend(...)."
         )
 
 
@@ -218,12 +226,13 @@ def _expand_unknown(program: Program, backend: Backend) -> Program:
 
 
 _eager: dict[Any, Compiled] = {}
-_EAGER_LIMIT = (
-    16384  # one-operator programs kept; thousands of shapes fit, endless new ones do not pile up
-)
+# One-operator programs kept: thousands of shapes fit, endless new ones do not pile up.
+_EAGER_LIMIT = 16384
 
 
-def execute(op: Operator, args: Sequence[Tensor], params: dict[str, Any]) -> tuple[Tensor, ...]:
+def execute(  # noqa: C901  # every eager call passes here: one loop, no call that can be spared
+    op: Operator, args: Sequence[Tensor], params: dict[str, Any]
+) -> tuple[Tensor, ...]:
     """Run one operator at once: the executor of the evaluating trace."""
     backend = current_backend()
     device = None
@@ -301,7 +310,9 @@ def _compile_eager(
 
 
 def refuse_tracer(arg: Tensor, op: Operator | str) -> None:
-    """Raise for a tracer that reached the evaluating trace: its own trace has ended, or runs elsewhere.
+    """Raise for a tracer that reached the evaluating trace.
+
+    Its own trace has ended, or runs elsewhere.
 
     Raises:
         EscapedTracerError: always, for tracers.
@@ -323,7 +334,8 @@ def common_device(args: Sequence[Tensor], user: str) -> Device:
             f"argument {number} {arg.type} on {arg.device}" for number, arg in enumerate(args)
         )
         raise DeviceError(
-            f"{user} got tensors on several devices: {where}. Move them to one with .to('cpu') or .to('cuda:0')."
+            f"{user} got tensors on several devices: {where}. Move them to one with .to('cpu') or "
+            f".to('cuda:0')."
         )
     return found.pop() if found else default_device()
 
@@ -331,7 +343,9 @@ def common_device(args: Sequence[Tensor], user: str) -> Device:
 def fold_scalars(
     op: Operator, scalars: Sequence[Any], types: Sequence[TensorType], params: Mapping[str, Any]
 ) -> Any:
-    """The value of an elementwise operator of literals, for constant folding; ``None`` where none can be had.
+    """The value of an elementwise operator of literals, for constant folding.
+
+    It is ``None`` where none can be had.
 
     Computed by the numpy backend, which defines what operators mean.
     """

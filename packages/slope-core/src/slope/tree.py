@@ -1,15 +1,16 @@
 """Pytrees: nested containers of leaves, flattened and rebuilt by optree.
 
-Tuples, lists, dicts, named tuples, ``None`` (no leaf) and every class given to :func:`register_node` are
-nodes; all else is a leaf. What a node keeps besides its children (its *static* part) is compared with
-its types: ``1``, ``1.0`` and ``True`` differ, so two modules that differ in one number never share a program.
+Tuples, lists, dicts, named tuples, ``None`` (no leaf) and every class given to
+:func:`register_node` are nodes; all else is a leaf. What a node keeps besides its children (its
+*static* part) is compared with its types: ``1``, ``1.0`` and ``True`` differ, so two modules that
+differ in one number never share a program.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import numpy as np
 import optree
@@ -30,7 +31,7 @@ def typed_key(value: Any) -> Any:
     Raises:
         ArgumentError: the value can be neither hashed nor taken apart.
     """
-    kind = type(value)
+    kind: type = type(value)
     if kind is str or kind is bool or value is None or kind is int:
         return (kind, value)
     if kind is float:
@@ -42,13 +43,15 @@ def typed_key(value: Any) -> Any:
     if isinstance(value, (set, frozenset)):
         return (kind, frozenset(map(typed_key, value)))
     if isinstance(value, np.ndarray):
-        return (kind, value.dtype.str, value.shape, value.tobytes())
+        array = cast("np.ndarray[Any, Any]", value)
+        return (kind, array.dtype.str, array.shape, array.tobytes())
     try:
         hash(value)
     except TypeError:
         raise ArgumentError(
-            f"a static value must be hashable, and this {kind.__name__} is not: {value!r}. Define __hash__ and "
-            f"__eq__, or make it a pytree with slope.register_node so that its tensors become leaves."
+            f"a static value must be hashable, and this {kind.__name__} is not: {value!r}. Define "
+            f"__hash__ and __eq__, or make it a pytree with slope.register_node so that its "
+            f"tensors become leaves."
         ) from None
     if dataclasses.is_dataclass(value) and not isinstance(
         value, type
@@ -98,11 +101,13 @@ def register_node(
 
     Args:
         cls: the class; its subclasses are not included.
-        flatten: takes an instance to ``(children, static)``; ``static`` must be hashable or made of containers
-            of hashable values.
-        unflatten: takes ``(static, children)`` back to an instance; children may be any objects, not only tensors.
-        differentiable: takes ``(static, number of children)`` to one bool for each child: whether its leaves
-            take part in ``grad``. Leaves that do not get ``None`` as their gradient. Default: all do.
+        flatten: takes an instance to ``(children, static)``; ``static`` must be hashable or made of
+            containers of hashable values.
+        unflatten: takes ``(static, children)`` back to an instance; children may be any objects,
+            not only tensors.
+        differentiable: takes ``(static, number of children)`` to one bool for each child: whether
+            its leaves take part in ``grad``. Leaves that do not get ``None`` as their gradient.
+            Default: all do.
 
     Returns:
         ``cls``.
@@ -206,7 +211,8 @@ def leaf_paths(tree: Any) -> list[str]:
 def differentiable_mask(tree: Any, structure: PyTreeSpec) -> tuple[bool, ...]:
     """Which leaves of ``tree``, whose structure is ``structure``, take part in differentiation.
 
-    Only nodes whose ``register_node`` says otherwise (buffers, frozen parameters) hold leaves that do not.
+    Only nodes whose ``register_node`` says otherwise (buffers, frozen parameters) hold leaves that
+    do not.
     """
     if not _differentiable_rules:
         return (True,) * structure.num_leaves

@@ -38,8 +38,9 @@ def tensor_leaf(leaf: Any, user: str, path: str = "") -> Tensor:
         if isinstance(leaf, kind):
             return Tensor(TensorType((), dtype), host=np.asarray(leaf, dtype.numpy))
     raise ArgumentError(
-        f"{user} takes pytrees of tensors, numbers and NumPy arrays; {path or 'a leaf'} is a {type(leaf).__name__} ({leaf!r:.80}). "
-        f"Convert it with slope.tensor, or register its class with slope.register_node."
+        f"{user} takes pytrees of tensors, numbers and NumPy arrays; {path or 'a leaf'} is a "
+        f"{type(leaf).__name__} ({leaf!r:.80}). Convert it with slope.tensor, or register its "
+        f"class with slope.register_node."
     )
 
 

@@ -47,7 +47,10 @@ class _Flattened:
 
 
 class _FlatFunction:
-    """A function of flat tensors made from a user's function of pytrees; remembers the result's structure."""
+    """A function of flat tensors made from a user's function of pytrees.
+
+    It remembers the structure of the last result.
+    """
 
     def __init__(
         self, function: Callable[..., Any], structure: PyTreeSpec, user: str, has_aux: bool
@@ -66,7 +69,8 @@ class _FlatFunction:
         if self.has_aux:
             if not isinstance(result, tuple) or len(result) != 2:
                 raise ArgumentError(
-                    f"{self.user}: with has_aux=True the function must return a pair (result, auxiliary data); it returned a {type(result).__name__}."
+                    f"{self.user}: with has_aux=True the function must return a pair (result, "
+                    f"auxiliary data); it returned a {type(result).__name__}."
                 )
             result, aux = result
             self.aux_leaves, self.aux_structure = tree_flatten(aux)
@@ -83,7 +87,10 @@ class _FlatFunction:
 
 
 class Pullback:
-    """What :func:`vjp` returns: takes the cotangent of the result to the cotangents of the arguments. Callable many times."""
+    """What :func:`vjp` returns: from the result's cotangent to those of the arguments.
+
+    It can be called many times.
+    """
 
     def __init__(
         self,
@@ -101,7 +108,9 @@ class Pullback:
 
     @boundary
     def __call__(self, cotangent: Any) -> Any:
-        """The cotangents of the arguments, a tuple in their structure; ``None`` at leaves that do not differentiate.
+        """The cotangents of the arguments, a tuple in their structure.
+
+        Leaves that do not differentiate get ``None``.
 
         Args:
             cotangent: of the result's structure, shapes and dtypes.
@@ -150,11 +159,12 @@ def vjp(function: Callable[..., Any], *primals: Any, has_aux: bool = False) -> A
     Args:
         function: of pytrees of tensors.
         primals: its arguments.
-        has_aux: whether it returns a pair of the result and auxiliary data, which is not differentiated.
+        has_aux: whether it returns a pair of the result and auxiliary data, which is not
+            differentiated.
 
     Returns:
-        ``(result, pullback)``, with ``has_aux`` ``(result, pullback, aux)``. ``pullback(cotangent)`` is the tuple of the
-        arguments' cotangents.
+        ``(result, pullback)``, with ``has_aux`` ``(result, pullback, aux)``.
+        ``pullback(cotangent)`` is the tuple of the arguments' cotangents.
 
     Example:
         >>> y, pullback = slope.vjp(slope.sin, slope.tensor(0.0))
@@ -173,8 +183,8 @@ def linearize(function: Callable[..., Any], *primals: Any) -> tuple[Any, Callabl
     """Run a function and get its derivative there as a linear function of tangents.
 
     Returns:
-        ``(result, derivative)``; ``derivative(*tangents)`` is the result's tangent, and runs only the linear part. Its
-        ``program`` is that part.
+        ``(result, derivative)``; ``derivative(*tangents)`` is the result's tangent, and runs only
+        the linear part. Its ``program`` is that part.
     """
     args = _Flattened(primals, "linearize")
     flat = _FlatFunction(lambda trees: function(*trees), args.structure, "linearize", False)
@@ -212,7 +222,10 @@ def _tangent_leaves(args: _Flattened, tangents: Any) -> list[Tangent]:
 
 
 def _like(leaf: Any, wanted: TensorType, user: str, what: str, whose: str) -> Tensor:
-    """A tangent or cotangent as a tensor of the type it must have; ``None`` is zero, numbers take its dtype."""
+    """A tangent or cotangent as a tensor of the type it must have.
+
+    ``None`` is zero, numbers take its dtype.
+    """
     if leaf is None:
         return Splat(0, wanted)
     if isinstance(leaf, (int, float)) and wanted.shape == ():
@@ -242,7 +255,8 @@ def jvp(function: Callable[..., Any], primals: Any, tangents: Any, *, has_aux: b
         )
     if len(primals) != len(tangents):
         raise TreeError(
-            f"jvp got {len(primals)} primals and {len(tangents)} tangents; there must be one for each."
+            f"jvp got {len(primals)} primals and {len(tangents)} tangents; there must be one for "
+            f"each."
         )
     args = _Flattened(tuple(primals), "jvp")
     flat = _FlatFunction(lambda trees: function(*trees), args.structure, "jvp", has_aux)
@@ -301,16 +315,21 @@ class _Selection:
     def split(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[Any, Callable[[Any], Any]]:
-        """The selected arguments, as ``(tuple by number, dict by name)``, and a function of such a pair alone."""
+        """The selected arguments, and a function of them alone.
+
+        The arguments are a pair ``(tuple by number, dict by name)``, and the function takes one.
+        """
         numbers = [number + len(args) if number < 0 else number for number in self.numbers]
         for given, number in zip(self.numbers, numbers, strict=True):
             if not 0 <= number < len(args):
                 raise ArgumentError(
-                    f"{self.user} of {function_name(self.function)}: argnums={given} but there are {len(args)} positional arguments."
+                    f"{self.user} of {function_name(self.function)}: argnums={given} but there are "
+                    f"{len(args)} positional arguments."
                 )
         if len({*numbers}) < len(numbers):
             raise ArgumentError(
-                f"{self.user} of {function_name(self.function)}: argnums={self.numbers} names an argument twice."
+                f"{self.user} of {function_name(self.function)}: argnums={self.numbers} names an "
+                f"argument twice."
             )
         by_name: dict[str, Any] = {}
         name_places: dict[str, int] = {}
@@ -321,12 +340,14 @@ class _Selection:
                 name_places[name] = self._positions.index(name)
                 if name_places[name] in numbers:
                     raise ArgumentError(
-                        f"{self.user} of {function_name(self.function)}: the argument {name!r} is in argnums and in argnames."
+                        f"{self.user} of {function_name(self.function)}: the argument {name!r} is "
+                        f"in argnums and in argnames."
                     )
                 by_name[name] = args[name_places[name]]
             else:
                 raise ArgumentError(
-                    f"{self.user} of {function_name(self.function)}: there is no argument named {name!r} in this call."
+                    f"{self.user} of {function_name(self.function)}: there is no argument named "
+                    f"{name!r} in this call."
                 )
 
         def call(selected: Any) -> Any:
@@ -367,18 +388,21 @@ def value_and_grad(
     """A function that returns the value of ``function`` and its gradient.
 
     Args:
-        function: returns one floating-point tensor of shape ``()``, with ``has_aux`` a pair of that and any pytree.
-        argnums: the positional argument to differentiate with respect to (an int: the gradient itself is returned), or
-            several (a tuple is returned). Default: the first.
+        function: returns one floating-point tensor of shape ``()``, with ``has_aux`` a pair of that
+            and any pytree.
+        argnums: the positional argument to differentiate with respect to (an int: the gradient
+            itself is returned), or several (a tuple is returned). Default: the first.
         argnames: the same by name; several names give a dict.
         has_aux: see ``function``.
 
     Returns:
-        A function of the same arguments, returning ``(value, gradient)`` or ``((value, aux), gradient)``. Gradients have the
-        argument's structure, with ``None`` for integer, buffer and frozen leaves.
+        A function of the same arguments, returning ``(value, gradient)`` or
+        ``((value, aux), gradient)``. Gradients have the argument's structure, with ``None`` for
+        integer, buffer and frozen leaves.
 
     Raises:
-        GradientError: the function is not scalar, or the argument holds nothing that can be differentiated.
+        GradientError: the function is not scalar, or the argument holds nothing that can be
+            differentiated.
     """
     selection = _Selection(function, argnums, argnames, "grad")
 
@@ -407,13 +431,15 @@ def _require_differentiable(
             (tensor,) = tensor_leaves(leaves, tree, "grad", "the argument")
             if not tensor.dtype.is_floating_point:
                 raise GradientError(
-                    f"grad of {function_name(function)} with respect to {tensor.type}: only floating-point tensors have gradients. Cast it "
-                    f"with .to(slope.float32), or choose another argument with argnums=."
+                    f"grad of {function_name(function)} with respect to {tensor.type}: only "
+                    f"floating-point tensors have gradients. Cast it with .to(slope.float32), or "
+                    f"choose another argument with argnums=."
                 )
     if not any(flattened.moving):
         raise GradientError(
-            f"grad of {function_name(function)}: the argument holds no floating-point leaf that may be differentiated "
-            f"({len(flattened.moving)} leaves, all of them integers, buffers or frozen). Choose another with argnums=."
+            f"grad of {function_name(function)}: the argument holds no floating-point leaf that "
+            f"may be differentiated ({len(flattened.moving)} leaves, all of them integers, buffers "
+            f"or frozen). Choose another with argnums=."
         )
 
 
@@ -424,11 +450,13 @@ def _require_scalar(
     if flat.count != 1 or flat.out_structure.num_nodes != 1:
         hint = "" if flat.has_aux else " To return other values beside it, use has_aux=True."
         raise GradientError(
-            f"grad of {name}: it must return one scalar tensor, and returned {flat.count} values in {flat.out_structure}.{hint}"
+            f"grad of {name}: it must return one scalar tensor, and returned {flat.count} values "
+            f"in {flat.out_structure}.{hint}"
         )
     if outs[0].shape != ():
         raise GradientError(
-            f"grad of {name}: it must return a tensor of shape (), and returned {outs[0].type}. Reduce it with .sum() or .mean(), or use slope.vjp or slope.jacrev."
+            f"grad of {name}: it must return a tensor of shape (), and returned {outs[0].type}. "
+            f"Reduce it with .sum() or .mean(), or use slope.vjp or slope.jacrev."
         )
     if not outs[0].dtype.is_floating_point:
         raise GradientError(
@@ -443,10 +471,13 @@ def grad(
     argnames: str | Sequence[str] | None = None,
     has_aux: bool = False,
 ) -> Callable[..., Any]:
-    """A function that returns the gradient of ``function``; see :func:`value_and_grad` for the arguments.
+    """A function that returns the gradient of ``function``.
+
+    See :func:`value_and_grad` for the arguments.
 
     Returns:
-        A function of the same arguments, returning the gradient, with ``has_aux`` ``(gradient, aux)``.
+        A function of the same arguments, returning the gradient, with ``has_aux``
+        ``(gradient, aux)``.
 
     Example:
         >>> slope.grad(lambda x: x**3)(slope.tensor(2.0)).item()
@@ -477,7 +508,9 @@ def _basis(tensor: Tensor, user: str) -> Tensor:
 def jacfwd(
     function: Callable[..., Any], argnums: Argnums = None, *, has_aux: bool = False
 ) -> Callable[..., Any]:
-    """A function that returns the Jacobian of ``function``, by forward mode (best for few inputs and many outputs).
+    """A function that returns the Jacobian of ``function``, by forward mode.
+
+    Forward mode is best for few inputs and many outputs.
 
     Args:
         function: of pytrees of tensors.
@@ -485,7 +518,8 @@ def jacfwd(
         has_aux: whether it returns a pair of the result and auxiliary data.
 
     Returns:
-        For each leaf of the result a tree like the argument whose leaves have shape ``result leaf shape + argument leaf shape``.
+        For each leaf of the result a tree like the argument whose leaves have shape
+        ``result leaf shape + argument leaf shape``.
     """
     selection = _Selection(function, argnums, None, "jacfwd")
 
@@ -534,7 +568,9 @@ def jacfwd(
 def jacrev(
     function: Callable[..., Any], argnums: Argnums = None, *, has_aux: bool = False
 ) -> Callable[..., Any]:
-    """A function that returns the Jacobian of ``function``, by reverse mode (best for many inputs and few outputs).
+    """A function that returns the Jacobian of ``function``, by reverse mode.
+
+    Reverse mode is best for many inputs and few outputs.
 
     Arguments and result as in :func:`jacfwd`.
     """
@@ -552,7 +588,8 @@ def jacrev(
         for number, out in enumerate(outs):
             if not out.dtype.is_floating_point:
                 raise GradientError(
-                    f"jacrev of {function_name(function)}: the result must be floating-point, and holds {out.type}."
+                    f"jacrev of {function_name(function)}: the result must be floating-point, and "
+                    f"holds {out.type}."
                 )
 
             def pull(unit: Tensor, number: int = number) -> Any:
@@ -596,6 +633,7 @@ def hessian(
     Arguments as in :func:`jacfwd`.
 
     Returns:
-        A tree like the argument of trees like the argument, whose leaves have the two leaves' shapes one after the other.
+        A tree like the argument of trees like the argument, whose leaves have the two leaves'
+        shapes one after the other.
     """
     return jacfwd(jacrev(function, argnums, has_aux=has_aux), argnums, has_aux=has_aux)

@@ -1,4 +1,4 @@
-"""jit: trace a function once for each structure and types of its arguments, compile it, and call the executable."""
+"""jit: trace a function once for each structure and types of its arguments, and compile it."""
 
 from __future__ import annotations
 
@@ -49,7 +49,10 @@ _WEAK: Final[dict[int, DType]] = {WEAK_FLOAT: float64, WEAK_INT: int64}
 
 
 def _signature(leaf: Any) -> Any:
-    """What of a leaf decides the program: its type, weakness and device, or the value of a static leaf."""
+    """What of a leaf decides the program.
+
+    That is its type, weakness and device, or the value of a static leaf.
+    """
     kind = type(leaf)
     if kind is Tensor or isinstance(leaf, Tensor):
         if leaf.weak and leaf.type.shape == ():
@@ -101,7 +104,8 @@ class _Entry:
         self.program = program
         self.closed, self.constants = close(program)
         self.in_kinds = in_kinds
-        # For each result leaf: (0, number of an output), (1, number of an argument leaf), (2, a value), (3, a weak output).
+        # For each result leaf: (0, number of an output), (1, number of an argument leaf), (2, a
+        # value), (3, a weak output).
         self.out_plan = out_plan
         self.out_structure = out_structure
         self.draws = draws
@@ -145,7 +149,8 @@ class Lowered:
         return self.program.cost()
 
     def __repr__(self) -> str:
-        return f"<lowered {self.program.name}: {len(self.program.instrs)} instructions for {self._compiled.backend.name}>"
+        count, backend = len(self.program.instrs), self._compiled.backend.name
+        return f"<lowered {self.program.name}: {count} instructions for {backend}>"
 
 
 class Jit:
@@ -235,7 +240,8 @@ class Jit:
         key = (structure, signatures, backend, static and static[1])
         entry = self._entries.get(key)
         if entry is None:
-            # No lock is held while the user's function runs: two threads may both trace it, and one result is kept.
+            # No lock is held while the user's function runs: two threads may both trace it, and one
+            # result is kept.
             with paused_collection():
                 entry = self._trace(
                     leaves, structure, signatures, static and static[0], (args, kwargs), key
@@ -245,7 +251,10 @@ class Jit:
     def _split(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any], Any]:
-        """The arguments that are not static, and ``((static by number, static by name), their key)``."""
+        """The arguments that are not static, and the static ones with their key.
+
+        The latter are ``((static by number, static by name), key)``.
+        """
         by_number = {number: args[number] for number in self._static_numbers if number < len(args)}
         by_name = {name: kwargs[name] for name in self._static_names if name in kwargs}
         try:
@@ -388,8 +397,10 @@ class Jit:
             if signature is None:
                 path = leaf_paths(tree)[number]
                 raise ArgumentError(
-                    f"jit of {self.__name__}: the argument{path} is a {type(leaf).__name__} ({leaf!r:.80}), which is neither a tensor, a number, a NumPy "
-                    f"array, a bool, a string nor a pytree of those. Name it in static_argnums= or static_argnames=, or register its class with slope.register_node."
+                    f"jit of {self.__name__}: the argument{path} is a {type(leaf).__name__} "
+                    f"({leaf!r:.80}), which is neither a tensor, a number, a NumPy array, a bool, "
+                    f"a string nor a pytree of those. Name it in static_argnums= or "
+                    f"static_argnames=, or register its class with slope.register_node."
                 )
 
     def _explain(self, key: Any, tree: Any) -> None:
@@ -397,7 +408,8 @@ class Jit:
         if not self._entries or not ("logging" in sys.modules or log_jit()):
             return
         reasons = min((_differences(old, key, tree) for old in self._entries), key=len)
-        message = f"jit of {self.__name__} compiles again (program {len(self._entries) + 1}): {'; '.join(reasons)}"
+        count = len(self._entries) + 1
+        message = f"jit of {self.__name__} compiles again (program {count}): {'; '.join(reasons)}"
         log("%s", message)
         if log_jit():
             print(f"# {message}", file=sys.stderr)  # noqa: T201  # what LOG_JIT=1 asks for
@@ -424,7 +436,8 @@ def _statics(
     for name in names:
         if known and name not in known and not _takes_keyword(function, name):
             raise ArgumentError(
-                f"jit of {function_name(function)}: static_argnames names {name!r}, and its arguments are {', '.join(known)}."
+                f"jit of {function_name(function)}: static_argnames names {name!r}, and its "
+                f"arguments are {', '.join(known)}."
             )
     count = len(known)
     positions = [number + count if number < 0 else number for number in numbers]
@@ -491,7 +504,8 @@ def _int64(value: Any) -> int:
     number = int(value)
     if not -(2**63) <= number < 2**63:
         raise ArgumentError(
-            f"the Python int {number} does not fit int64; pass a tensor of another dtype, or name the argument in static_argnums=."
+            f"the Python int {number} does not fit int64; pass a tensor of another dtype, or name "
+            f"the argument in static_argnums=."
         )
     return number
 
@@ -532,14 +546,18 @@ def jit(
     backend: str | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> Any:
-    """Compile a function: it is traced once for each structure, shapes and dtypes of its arguments, and then runs as one program.
+    """Compile a function, so that it runs as one program.
 
-    Tensors, NumPy arrays, Python ints and floats among the leaves of the arguments are inputs (a new number compiles nothing);
-    bools, strings and ``None`` are static (a new value compiles a new program). A module, or the module of a bound method,
-    is an argument like any other pytree. Draws from the default generator are fresh at each call.
+    It is traced once for each structure, shapes and dtypes of its arguments.
+
+    Tensors, NumPy arrays, Python ints and floats among the leaves of the arguments are inputs (a
+    new number compiles nothing); bools, strings and ``None`` are static (a new value compiles a new
+    program). A module, or the module of a bound method, is an argument like any other pytree. Draws
+    from the default generator are fresh at each call.
 
     Args:
-        function: what to compile: a function, a method, a module or another callable. Left out, ``jit`` is a decorator with options.
+        function: what to compile: a function, a method, a module or another callable. Left out,
+            ``jit`` is a decorator with options.
         static_argnums: positional arguments that are static: hashable, and part of the program.
         static_argnames: the same by name.
         backend: run on this backend whatever the current one is.

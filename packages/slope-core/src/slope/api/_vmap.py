@@ -26,11 +26,13 @@ def vmap(
 
     Args:
         function: of pytrees of tensors, written for one example.
-        in_dims: the dimension of each positional argument that runs over the examples: an int for all, or a tuple with an
-            int, ``None`` (not batched) or a pytree of those for each. Keyword arguments are batched along dimension 0.
-        out_dims: where the results hold it: an int, or a pytree of ints and ``None`` (only for results that do not depend on the batch).
-        randomness: draws from the default generator inside are refused (``"error"``), alike for all examples (``"same"``)
-            or different for each.
+        in_dims: the dimension of each positional argument that runs over the examples: an int for
+            all, or a tuple with an int, ``None`` (not batched) or a pytree of those for each.
+            Keyword arguments are batched along dimension 0.
+        out_dims: where the results hold it: an int, or a pytree of ints and ``None`` (only for
+            results that do not depend on the batch).
+        randomness: draws from the default generator inside are refused (``"error"``), alike for all
+            examples (``"same"``) or different for each.
 
     Returns:
         A function of batched arguments.
@@ -52,7 +54,8 @@ def vmap(
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         if isinstance(in_dims, (tuple, list)) and len(in_dims) != len(args):
             raise TreeError(
-                f"vmap of {function_name(function)}: in_dims={in_dims} is for {len(in_dims)} arguments, and there are {len(args)}."
+                f"vmap of {function_name(function)}: in_dims={in_dims} is for {len(in_dims)} "
+                f"arguments, and there are {len(args)}."
             )
         trees = (args, kwargs)
         dims_tree = (tuple(in_dims) if isinstance(in_dims, (tuple, list)) else in_dims, 0)
@@ -127,7 +130,8 @@ def _normal(dim: int | None, tensor: Tensor, path: str) -> int | None:
         return None
     if not -tensor.ndim <= dim < tensor.ndim:
         raise ShapeError(
-            f"vmap: dimension {dim} of the argument{path} is out of range for {tensor.type}; use None for arguments that are not batched."
+            f"vmap: dimension {dim} of the argument{path} is out of range for {tensor.type}; use "
+            f"None for arguments that are not batched."
         )
     return dim % tensor.ndim
 
@@ -142,7 +146,8 @@ def _batch_size(
     ]
     if not found:
         raise ShapeError(
-            f"vmap of {function_name(function)}: no argument is batched; at least one entry of in_dims must be an int."
+            f"vmap of {function_name(function)}: no argument is batched; at least one entry of "
+            f"in_dims must be an int."
         )
     size = found[0][0]
     if any(length != size for length, *_ in found):
@@ -162,12 +167,14 @@ def _place(
     if want is None:
         if at is not None:
             raise ShapeError(
-                f"vmap of {function_name(function)}: out_dims=None for a result {out.type} that depends on the batch."
+                f"vmap of {function_name(function)}: out_dims=None for a result {out.type} that "
+                f"depends on the batch."
             )
         return out
     ndim = out.ndim + (1 if at is None else 0)
     if not -ndim <= want < ndim:
         raise ShapeError(
-            f"vmap of {function_name(function)}: out_dims={want} is out of range for a result of {ndim} dimensions."
+            f"vmap of {function_name(function)}: out_dims={want} is out of range for a result of "
+            f"{ndim} dimensions."
         )
     return batched_at(out, at, size, want % ndim)

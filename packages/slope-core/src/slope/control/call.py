@@ -16,7 +16,9 @@ from slope.transforms.vmap import batch_program
 
 
 class Call(Operator):
-    """Run a program on its inputs, compiled as a whole. Transforms transform the program; another program inlines it.
+    """Run a program on its inputs, compiled as a whole.
+
+    Transforms transform the program; another program inlines it.
 
     Params:
         program: without constants.
@@ -56,7 +58,10 @@ class Call(Operator):
         program: Program,
         options: Any,
     ) -> Any:
-        """The results, and their tangents by a call of the linear program on residuals and tangents."""
+        """The results and their tangents.
+
+        The tangents come of a call of the linear program on residuals and tangents.
+        """
         moving = tuple(tangent is not None for tangent in tangents)
         forward, linear, moved = linearize_program(program, moving)
         results = call(*primals, program=forward, options=options)

@@ -1,8 +1,8 @@
 """Programs: typed lists of instructions over variables that are bound once.
 
-A program is what tracing makes, what transforms and passes turn into other programs, and what backends compile.
-Its operands are variables and literals (one number in every element, written inline); tensors that the traced
-function captured are its constants, hoisted to the front.
+A program is what tracing makes, what transforms and passes turn into other programs, and what
+backends compile. Its operands are variables and literals (one number in every element, written
+inline); tensors that the traced function captured are its constants, hoisted to the front.
 """
 
 from __future__ import annotations
@@ -149,7 +149,8 @@ class Program:
             for atom in instr.inputs:
                 if isinstance(atom, Var) and atom not in bound:
                     raise ProgramError(
-                        f"program {self.name!r}: {place} uses a variable {atom.type} before it is bound."
+                        f"program {self.name!r}: {place} uses a variable {atom.type} before it is "
+                        f"bound."
                     )
             types = result_types(instr.op, [atom.type for atom in instr.inputs], instr.params)
             stated = tuple(var.type for var in instr.outputs)
@@ -172,7 +173,10 @@ class Program:
         bound.add(var)
 
     def cost(self) -> Any:
-        """Floating-point operations, bytes and peak live bytes, in all and by operator (:class:`slope.core.cost.Cost`)."""
+        """Floating-point operations, bytes and peak live bytes, in all and by operator.
+
+        See :class:`slope.core.cost.Cost`.
+        """
         from slope.core.cost import program_cost
 
         return program_cost(self)
@@ -195,7 +199,10 @@ _expanded_types: dict[Any, tuple[TensorType, ...]] = {}
 def result_types(
     op: Operator, types: Sequence[TensorType], params: dict[str, Any]
 ) -> tuple[TensorType, ...]:
-    """The types of an operator's results, always as a tuple; from ``infer``, else by tracing ``expand``."""
+    """The types of an operator's results, always as a tuple.
+
+    They come from ``infer``, else from tracing ``expand``.
+    """
     if op.has("infer"):
         result = op.infer(*types, **params)
         return tuple(result) if op.multiple else (result,)
@@ -233,8 +240,9 @@ class ProgramTrace(Trace):
     """Records operator calls as instructions.
 
     Args:
-        record_all: record every call (jit), or only those with an operand that depends on an input of this
-            program (the linear part of a linearization), while all others go to the parent trace.
+        record_all: record every call (jit), or only those with an operand that depends on an input
+            of this program (the linear part of a linearization), while all others go to the parent
+            trace.
     """
 
     name = "jit"
@@ -306,7 +314,10 @@ def trace_program(
     name: str = "program",
     source: Source | None = None,
 ) -> Program:
-    """The program of a function from tensors to a sequence of tensors, traced on inputs of these types."""
+    """The program of a function from tensors to a sequence of tensors.
+
+    It is traced on inputs of these types.
+    """
     trace = ProgramTrace(current_trace(), name, source)
     try:
         with use_trace(trace):
@@ -329,7 +340,10 @@ def run_instrs(
     args: Sequence[Tensor],
     step: Callable[[Instr, list[Tensor]], Sequence[Tensor]],
 ) -> tuple[Tensor, ...]:
-    """Run a program with one's own meaning of an instruction; the base of interpreters and passes."""
+    """Run a program with one's own meaning of an instruction.
+
+    This is the base of interpreters and passes.
+    """
     env: dict[Var, Tensor] = dict(zip(program.inputs, args, strict=True))
     env.update(program.constants)
 
@@ -341,10 +355,10 @@ def run_instrs(
     before = trace.instr_source if isinstance(trace, ProgramTrace) else None
     for instr in program.instrs:
         if keep_source and before is None:
-            trace.instr_source = instr.source  # pyright: ignore[reportAttributeAccessIssue]  # a ProgramTrace, as tested above
+            trace.instr_source = instr.source
         env.update(
             zip(instr.outputs, step(instr, [read(atom) for atom in instr.inputs]), strict=True)
         )
     if keep_source:
-        trace.instr_source = before  # pyright: ignore[reportAttributeAccessIssue]  # as above
+        trace.instr_source = before
     return tuple([read(atom) for atom in program.outputs])

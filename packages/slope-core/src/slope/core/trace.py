@@ -1,9 +1,10 @@
 """Traces: who processes an operator.
 
-Context decides, not data: the one current trace, held in a context variable, processes every operator that is
-called, whatever its operands. A trace runs an operator's rule with its parent as the current trace, until the
-evaluating trace at the bottom computes. Operands that are not tracers of the current trace are constants to it.
-(The arrangement that JAX reached in 2024; its ``autodidax2`` document explains it.)
+Context decides, not data: the one current trace, held in a context variable, processes every
+operator that is called, whatever its operands. A trace runs an operator's rule with its parent as
+the current trace, until the evaluating trace at the bottom computes. Operands that are not tracers
+of the current trace are constants to it. (The arrangement that JAX reached in 2024; its
+``autodidax2`` document explains it.)
 """
 
 from __future__ import annotations
@@ -81,8 +82,8 @@ def escaped_message(tracer: Tracer, user: str) -> str:
     """The text of the error for a tracer that outlived its trace."""
     return (
         f"{user} got a traced tensor {tracer.type} that has left the function it belongs to: "
-        f"{tracer.trace.describe(tracer)}. Return it from that function instead of keeping it in a global, "
-        f"an attribute or a list."
+        f"{tracer.trace.describe(tracer)}. Return it from that function instead of keeping it in a "
+        f"global, an attribute or a list."
     )
 
 
@@ -131,8 +132,8 @@ class use_trace:  # noqa: N801  # a context manager that reads as a verb
 class paused_collection:  # noqa: N801  # a context manager that reads as a phrase
     """Leave cyclic garbage alone inside a ``with`` block.
 
-    Tracing makes many small objects that all live on; each full collection would walk through all of them again, which makes
-    the time to trace grow faster than the program.
+    Tracing makes many small objects that all live on; each full collection would walk through all
+    of them again, which makes the time to trace grow faster than the program.
     """
 
     _depth = 0

@@ -1,4 +1,7 @@
-"""First-order operators, by family. They never broadcast and never promote; ``slope.functions`` does both, once."""
+"""First-order operators, by family.
+
+They never broadcast and never promote; ``slope.functions`` does both, once.
+"""
 
 from slope.ops.contract import dot_general
 from slope.ops.create import iota
@@ -80,6 +83,9 @@ from slope.ops.reduce import (
     prod,
 )
 
+from slope.ops.order import cummax, cummin, cumprod, sort, topk
+from slope.ops.window import dynamic_slice, dynamic_update_slice
+
 __all__ = [
     "abs_",
     "add",
@@ -100,9 +106,14 @@ __all__ = [
     "cat",
     "ceil",
     "cos",
+    "cummax",
+    "cummin",
+    "cumprod",
     "cumsum",
     "div",
     "dot_general",
+    "dynamic_slice",
+    "dynamic_update_slice",
     "eq",
     "erf",
     "exp",
@@ -143,6 +154,7 @@ __all__ = [
     "sign",
     "sin",
     "slice_",
+    "sort",
     "sqrt",
     "stop_gradient",
     "sub",
@@ -150,6 +162,7 @@ __all__ = [
     "tan",
     "tanh",
     "threefry2x32",
+    "topk",
     "trunc",
     "truncate_divide",
     "where",

@@ -29,7 +29,8 @@ def require_kind(op: Operator, tensor_type: TensorType, kinds: str) -> None:
     if tensor_type.dtype.kind not in kinds:
         allowed = " or ".join(name for key, name in KIND_NAMES.items() if set(key) & set(kinds))
         raise DTypeError(
-            f"{op.name} takes {allowed}, and got {tensor_type}; cast it, for instance with x.to(slope.float32)."
+            f"{op.name} takes {allowed}, and got {tensor_type}; cast it, for instance with "
+            f"x.to(slope.float32)."
         )
 
 
@@ -43,7 +44,8 @@ def require_rank(op: Operator, values: Sequence[Any], tensor_type: TensorType, n
     """Refuse a parameter that does not have one entry for each dimension."""
     if len(values) != tensor_type.ndim:
         raise ShapeError(
-            f"{op.name}: {name}={tuple(values)} has {len(values)} entries for an operand {tensor_type} of {tensor_type.ndim} dimensions."
+            f"{op.name}: {name}={tuple(values)} has {len(values)} entries for an operand "
+            f"{tensor_type} of {tensor_type.ndim} dimensions."
         )
 
 

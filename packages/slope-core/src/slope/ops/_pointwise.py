@@ -69,9 +69,11 @@ def require_same(op: Operator, x: TensorType, y: TensorType) -> None:
     """
     if x.dtype is not y.dtype:
         raise DTypeError(
-            f"operator {op.name} takes operands of one dtype, and got {x} and {y}; the function slope.{op.name} promotes."
+            f"operator {op.name} takes operands of one dtype, and got {x} and {y}; the function "
+            f"slope.{op.name} promotes."
         )
     if x.shape != y.shape:
         raise ShapeError(
-            f"operator {op.name} takes operands of one shape, and got {x} and {y}; the function slope.{op.name} broadcasts."
+            f"operator {op.name} takes operands of one shape, and got {x} and {y}; the function "
+            f"slope.{op.name} broadcasts."
         )

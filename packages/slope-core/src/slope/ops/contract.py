@@ -21,8 +21,8 @@ Dims = tuple[int, ...]
 class DotGeneral(Operator):
     """Products of two operands, summed over contracted dimensions.
 
-    The result's dimensions are the batch dimensions, then ``x``'s free ones, then ``y``'s free ones, each in order.
-    Half-precision products accumulate in float32.
+    The result's dimensions are the batch dimensions, then ``x``'s free ones, then ``y``'s free
+    ones, each in order. Half-precision products accumulate in float32.
 
     Params:
         contract: ``(dims of x, dims of y)`` that are summed over, pairwise of equal length.
@@ -50,7 +50,8 @@ class DotGeneral(Operator):
                 x.shape[a] != y.shape[b] for a, b in zip(of_x, of_y, strict=False)
             ):
                 raise ShapeError(
-                    f"dot_general: {name}={(of_x, of_y)} pairs dimensions of different lengths of {x} and {y}."
+                    f"dot_general: {name}={(of_x, of_y)} pairs dimensions of different lengths of "
+                    f"{x} and {y}."
                 )
         free_x, free_y = (
             free_dims(x.ndim, contract[0], batch[0]),
@@ -170,15 +171,19 @@ def _cotangent(
     of_target: tuple[Dims, Dims, Dims],
     places_other: Dims,
 ) -> Tensor:
-    """The cotangent of one operand: the result's contracted with the other operand over the latter's free dimensions.
+    """The cotangent of one operand.
 
-    The two may be taken in either order; the one that leaves the dimensions where the operand has them needs no permute.
+    It is the result's, contracted with the other operand over the latter's free dimensions.
+
+    The two may be taken in either order; the one that leaves the dimensions where the operand has
+    them needs no permute.
     """
     batch_o, contract_o, free_o = of_other
     batch_t, contract_t, free_t = of_target
     nb = len(batch_t)
     along: Dims = tuple(range(nb))
-    # The other operand's contracted dimensions come out in its own order; these are their partners in the target.
+    # The other operand's contracted dimensions come out in its own order; these are their partners
+    # in the target.
     by_place = sorted(range(len(contract_o)), key=lambda k: contract_o[k])
     contracted = tuple(contract_t[k] for k in by_place)
     first = (*batch_t, *free_t, *contracted)

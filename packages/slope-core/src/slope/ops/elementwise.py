@@ -1,7 +1,10 @@
-"""Arithmetic and transcendental operators: each result element depends on the operand elements at its place.
+"""Arithmetic and transcendental operators.
 
-All operands have one shape and one dtype; ``slope.functions`` broadcasts and promotes before. A differentiable operator
-says what it does to one operand's tangent in ``push``; the family base sums over the operands.
+Each result element depends on the operand elements at its place alone.
+
+All operands have one shape and one dtype; ``slope.functions`` broadcasts and promotes before. A
+differentiable operator says what it does to one operand's tangent in ``push``; the family base sums
+over the operands.
 """
 
 from __future__ import annotations
@@ -123,7 +126,10 @@ class Div(Elementwise):
 
 
 class Pow(Elementwise):
-    """``x ** y`` of floating-point operands. ``0 ** 0`` is 1; the derivatives at ``x == 0`` are PyTorch's."""
+    """``x ** y`` of floating-point operands.
+
+    ``0 ** 0`` is 1; the derivatives at ``x == 0`` are PyTorch's.
+    """
 
     name = "pow"
     arity = 2
@@ -158,7 +164,8 @@ class IntegerPow(Elementwise):
     def infer(self, *xs: TensorType, exponent: int) -> TensorType:
         if exponent < 0 and not xs[0].dtype.is_floating_point:
             raise DTypeError(
-                f"integer_pow: the exponent {exponent} is negative, and {xs[0]} is no floating-point tensor."
+                f"integer_pow: the exponent {exponent} is negative, and {xs[0]} is no "
+                f"floating-point tensor."
             )
         return super().infer(*xs)
 
@@ -382,13 +389,19 @@ class _Extremum(Elementwise):
 
 
 class Maximum(_Extremum):
-    """The larger operand; NaN if either is NaN. Equal operands share the derivative, half each, as in PyTorch."""
+    """The larger operand; NaN if either is NaN.
+
+    Equal operands share the derivative, half each, as in PyTorch.
+    """
 
     name = "maximum"
 
 
 class Minimum(_Extremum):
-    """The smaller operand; NaN if either is NaN. Equal operands share the derivative, half each, as in PyTorch."""
+    """The smaller operand; NaN if either is NaN.
+
+    Equal operands share the derivative, half each, as in PyTorch.
+    """
 
     name = "minimum"
 
@@ -397,7 +410,10 @@ class Minimum(_Extremum):
 
 
 class TruncateDivide(NotDifferentiable):
-    """Integer division rounding toward zero. By zero it gives 0; the lowest integer by -1 wraps to itself."""
+    """Integer division rounding toward zero.
+
+    By zero it gives 0; the lowest integer by -1 wraps to itself.
+    """
 
     name = "truncate_divide"
     arity = 2
@@ -439,11 +455,14 @@ class FloorDivide(NotDifferentiable):
 
     def samples(self) -> Iterator[Sample]:
         yield Sample((draws(2, 3), draws(2, 3, seed=1, low=0.5)), {}, False)
-        yield from TruncateDivide.samples(truncate_divide)
+        yield from truncate_divide.samples()
 
 
 class Fmod(Elementwise):
-    """The remainder with the sign of the dividend, ``x - y * trunc(x / y)``, exact. Integers modulo zero give 0."""
+    """The remainder with the sign of the dividend, ``x - y * trunc(x / y)``, exact.
+
+    Integers modulo zero give 0.
+    """
 
     name = "fmod"
     arity = 2
@@ -455,11 +474,14 @@ class Fmod(Elementwise):
 
     def samples(self) -> Iterator[Sample]:
         yield Sample((draws(2, 3, low=-5, high=5), draws(2, 3, seed=1, low=0.6)))
-        yield from TruncateDivide.samples(truncate_divide)
+        yield from truncate_divide.samples()
 
 
 class Remainder(Elementwise):
-    """The remainder with the sign of the divisor, ``x - y * floor(x / y)``, as Python's ``%``. Integers modulo zero give 0."""
+    """The remainder with the sign of the divisor, ``x - y * floor(x / y)``, as Python's ``%``.
+
+    Integers modulo zero give 0.
+    """
 
     name = "remainder"
     arity = 2
@@ -478,7 +500,7 @@ class Remainder(Elementwise):
         return where(wrong, add(rest, y), rest)
 
     def samples(self) -> Iterator[Sample]:
-        yield from Fmod.samples(fmod)
+        yield from fmod.samples()
 
 
 neg = register(Neg())

@@ -1,14 +1,16 @@
 """Reading and writing at computed places: gather and scatter.
 
-Both use the same coordinates. ``indices`` holds, in its last dimension, ``k`` coordinates into the ``k`` dimensions of ``x``
-that begin at ``axis``; its other dimensions take their place in the gathered shape::
+Both use the same coordinates. ``indices`` holds, in its last dimension, ``k`` coordinates into the
+``k`` dimensions of ``x`` that begin at ``axis``; its other dimensions take their place in the
+gathered shape::
 
     x        [batch...,  before...,  indexed (k)...,  after...]
     indices  [batch...,  places...,  k]
     result   [batch...,  before...,  places...,       after...]
 
-With ``axis == batch_dims`` that is ONNX's GatherND; with ``k == 1`` and no batch dimensions, NumPy's ``take``.
-Coordinates are clamped into range, in both operators, so that each is the other's transpose.
+With ``axis == batch_dims`` that is ONNX's GatherND; with ``k == 1`` and no batch dimensions,
+NumPy's ``take``. Coordinates are clamped into range, in both operators, so that each is the other's
+transpose.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from slope.errors import DTypeError, ShapeError
 from slope.ops._family import draws, ints, splat_like
 from slope.ops.create import iota
 from slope.ops.elementwise import div, mul
-from slope.ops.linear import batched_at, cast, reshape
+from slope.ops.linear import batched_at, cast, move_dim, reshape
 from slope.ops.logic import eq, where
 
 
@@ -43,22 +45,26 @@ def gathered_shape(
     k = indices.shape[-1] if indices.ndim else 0
     if not isinstance(k, int) or indices.ndim < batch_dims + 1:
         raise ShapeError(
-            f"{op.name}: indices {indices} need a last dimension of coordinates behind {batch_dims} batch dimensions."
+            f"{op.name}: indices {indices} need a last dimension of coordinates behind "
+            f"{batch_dims} batch dimensions."
         )
     if not batch_dims <= axis <= axis + k <= x.ndim:
         raise ShapeError(
-            f"{op.name}: {k} coordinates from axis={axis} on, behind {batch_dims} batch dimensions, do not fit {x}."
+            f"{op.name}: {k} coordinates from axis={axis} on, behind {batch_dims} batch "
+            f"dimensions, do not fit {x}."
         )
     if x.shape[:batch_dims] != indices.shape[:batch_dims]:
         raise ShapeError(
-            f"{op.name}: the first {batch_dims} dimensions of {x} and of the indices {indices} must be equal."
+            f"{op.name}: the first {batch_dims} dimensions of {x} and of the indices {indices} "
+            f"must be equal."
         )
     places = indices.shape[batch_dims:-1]
     if any(length == 0 for length in x.shape[axis : axis + k]) and all(
         length != 0 for length in places
     ):
         raise ShapeError(
-            f"{op.name}: {x} has an empty dimension among the indexed ones, so no index is in range."
+            f"{op.name}: {x} has an empty dimension among the indexed ones, so no index is in "
+            f"range."
         )
     return (*x.shape[:axis], *places, *x.shape[axis + k :])
 
@@ -125,10 +131,12 @@ class Gather(Operator):
 
 
 class Scatter(Operator):
-    """``x`` with updates combined into computed places; see the module for the layout. The updates have the gathered shape.
+    """``x`` with updates combined into computed places; see the module for the layout.
 
-    Where places repeat, ``add``, ``mul``, ``min`` and ``max`` combine all of them; of ``set`` the last wins (in row-major
-    order of the places).
+    The updates have the gathered shape.
+
+    Where places repeat, ``add``, ``mul``, ``min`` and ``max`` combine all of them; of ``set`` the
+    last wins (in row-major order of the places).
 
     Params:
         axis: the first indexed dimension.
@@ -151,7 +159,8 @@ class Scatter(Operator):
         shape = gathered_shape(self, x, indices, axis, batch_dims)
         if updates.shape != shape or updates.dtype is not x.dtype:
             raise ShapeError(
-                f"scatter_slices: updates for {x} at indices {indices} must be {x.with_shape(shape)}, and are {updates}."
+                f"scatter_slices: updates for {x} at indices {indices} must be "
+                f"{x.with_shape(shape)}, and are {updates}."
             )
         if mode not in ("set", "add", "mul", "min", "max"):
             raise ShapeError(
@@ -185,7 +194,8 @@ class Scatter(Operator):
     def _set_tangent(
         self, x: Tensor, indices: Tensor, dx: Tensor, du: Tensor, where_: dict[str, Any]
     ) -> Tensor:
-        # Only the update that won moves the result: the one whose number is found at its place afterwards.
+        # Only the update that won moves the result: the one whose number is found at its place
+        # afterwards.
         numbers, written = _write_numbers(x, indices, du, where_)
         won = eq(gather(written, indices, **where_), numbers)
         kept = scatter(dx, indices, splat_like(0, du), mode="set", **where_)
@@ -194,7 +204,8 @@ class Scatter(Operator):
     def _mul_tangent(
         self, out: Any, x: Any, indices: Any, updates: Any, dx: Any, du: Any, where_: dict[str, Any]
     ) -> Tensor:
-        # Each factor's derivative is the product of the others: of those that are not zero, unless a zero is among them.
+        # Each factor's derivative is the product of the others: of those that are not zero, unless
+        # a zero is among them.
         safe_x, zero_x = _without_zeros(x)
         safe_u, zero_u = _without_zeros(updates)
         product = scatter(safe_x, indices, safe_u, mode="mul", **where_)
@@ -285,7 +296,10 @@ def _without_zeros(x: Tensor) -> tuple[Tensor, Tensor]:
 def _write_numbers(
     x: Tensor, indices: Tensor, updates: Tensor, where_: dict[str, Any]
 ) -> tuple[Tensor, Tensor]:
-    """The running number of each update, and ``x``'s shape with the number of the update that is written last."""
+    """The running number of each update, and which update is written last at each place.
+
+    The latter has the shape of ``x``.
+    """
     numbers = reshape(iota(shape=(updates.type.size,), dim=0, dtype=int64), shape=updates.shape)
     blank = Splat(-1, x.type.with_dtype(int64))
     return numbers, scatter(blank, indices, numbers, mode="set", **where_)
@@ -293,3 +307,20 @@ def _write_numbers(
 
 gather = register(Gather())
 scatter = register(Scatter())
+
+
+def take_along(x: Tensor, indices: Tensor, dim: int) -> Tensor:
+    """For every place of ``indices``, the element of ``x`` there, but at ``indices`` along ``dim``; other lengths are equal."""
+    last = x.ndim - 1
+    places = move_dim(indices, dim, last)
+    out = gather(move_dim(x, dim, last), reshape(places, shape=(*places.shape, 1)), axis=last, batch_dims=last)
+    return move_dim(out, last, dim)
+
+
+def put_along(x: Tensor, indices: Tensor, updates: Tensor, dim: int, mode: str) -> Tensor:
+    """``x`` with updates combined into the places that :func:`take_along` reads."""
+    last = x.ndim - 1
+    places = move_dim(indices, dim, last)
+    coordinates = reshape(places, shape=(*places.shape, 1))
+    out = scatter(move_dim(x, dim, last), coordinates, move_dim(updates, dim, last), axis=last, batch_dims=last, mode=mode)
+    return move_dim(out, last, dim)

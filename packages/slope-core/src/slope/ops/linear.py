@@ -20,7 +20,10 @@ from slope.ops._family import draws, flags, insert, ints, require_dim, require_r
 
 
 class LinearOperator(Operator):
-    """The family base: linear in all operands jointly. Subclasses define ``infer``, ``transpose``, ``batch``."""
+    """The family base: linear in all operands jointly.
+
+    Subclasses define ``infer``, ``transpose``, ``batch``.
+    """
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Tangent], **params: Any) -> Any:
         out = self(*primals, **params)
@@ -147,7 +150,8 @@ class Broadcast(LinearOperator):
 
     Params:
         shape: the result's shape.
-        dims: where the operand's dimensions stand in the result, ascending; their lengths do not change.
+        dims: where the operand's dimensions stand in the result, ascending; their lengths do not
+            change.
     """
 
     name = "broadcast"
@@ -165,11 +169,13 @@ class Broadcast(LinearOperator):
             or any(not 0 <= dim < len(shape) for dim in dims)
         ):
             raise ShapeError(
-                f"broadcast: dims={tuple(dims)} does not place the dimensions of {x} in shape {tuple(shape)}."
+                f"broadcast: dims={tuple(dims)} does not place the dimensions of {x} in shape "
+                f"{tuple(shape)}."
             )
         if any(shape[dim] != length for dim, length in zip(dims, x.shape, strict=True)):
             raise ShapeError(
-                f"broadcast: {x} at dims={tuple(dims)} does not fit shape {tuple(shape)}; lengths must be equal."
+                f"broadcast: {x} at dims={tuple(dims)} does not fit shape {tuple(shape)}; lengths "
+                f"must be equal."
             )
         return x.with_shape(shape)
 
@@ -240,8 +246,9 @@ class Sum(LinearOperator):
 class Cast(LinearOperator):
     """Elements as another dtype.
 
-    Floating to integer truncates toward zero; values out of range saturate and NaN gives 0. Integers wrap around
-    among themselves. Anything to bool is ``x != 0``. Between floating dtypes it rounds to nearest even, and is linear.
+    Floating to integer truncates toward zero; values out of range saturate and NaN gives 0.
+    Integers wrap around among themselves. Anything to bool is ``x != 0``. Between floating dtypes
+    it rounds to nearest even, and is linear.
 
     Params:
         dtype: the new dtype.
@@ -361,7 +368,8 @@ class Slice(LinearOperator):
     """Every ``step``-th element of each dimension from ``start`` to before ``stop``.
 
     Params:
-        start, stop, step: one entry for each dimension; ``0 <= start <= stop <= length``, ``step >= 1``.
+        start, stop, step: one entry for each dimension; ``0 <= start <= stop <= length``,
+            ``step >= 1``.
     """
 
     name = "slice"

@@ -16,7 +16,10 @@ from slope.ops._pointwise import NotDifferentiable, Pointwise
 
 
 class Comparison(NotDifferentiable):
-    """The base of comparisons: two operands of one type, a bool result. Comparisons with NaN are False, ``ne`` True."""
+    """The base of comparisons: two operands of one type, a bool result.
+
+    Comparisons with NaN are False, ``ne`` True.
+    """
 
     arity = 2
     kinds = "biuf"
@@ -71,7 +74,10 @@ class Ge(Comparison):
 
 
 class Where(Pointwise):
-    """``x`` where the condition holds, else ``y``. What is not chosen never reaches result or derivative."""
+    """``x`` where the condition holds, else ``y``.
+
+    What is not chosen never reaches result or derivative.
+    """
 
     name = "where"
     arity = 3
@@ -82,7 +88,8 @@ class Where(Pointwise):
             raise DTypeError(f"where takes a bool condition, and got {condition}.")
         if x != y or condition.shape != x.shape:
             raise ShapeError(
-                f"operator where takes operands of one shape and dtype, and got {condition}, {x} and {y}."
+                f"operator where takes operands of one shape and dtype, and got {condition}, {x} "
+                f"and {y}."
             )
         return x
 
@@ -183,7 +190,10 @@ class ShiftRightLogical(_Shift):
 
 
 class ShiftRightArithmetic(_Shift):
-    """``x`` moved down by ``y`` bits, the sign coming in. Shifting by the width or more leaves the sign alone."""
+    """``x`` moved down by ``y`` bits, the sign coming in.
+
+    Shifting by the width or more leaves the sign alone.
+    """
 
     name = "shift_right_arithmetic"
 

@@ -1,7 +1,7 @@
 """Random bits: the threefry counter-based generator, the same on every backend.
 
-Source: J. Salmon, M. Moraes, R. Dror, D. Shaw, "Parallel random numbers: as easy as 1, 2, 3" (SC 2011), Threefry-2x32
-with 20 rounds.
+Source: J. Salmon, M. Moraes, R. Dror, D. Shaw, "Parallel random numbers: as easy as 1, 2, 3" (SC
+2011), Threefry-2x32 with 20 rounds.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ PARITY: Final = 0x1BD11BDA
 
 
 class Threefry2x32(Operator):
-    """Two words of a counter, encrypted with two words of a key, element by element; all uint32 and of one shape.
+    """Two words of a counter, encrypted with two words of a key, element by element.
+
+    All are uint32 and of one shape.
 
     Operands: ``key0, key1, counter0, counter1``. Results: the two encrypted words.
     """

@@ -35,7 +35,8 @@ class Reduction(Operator):
             require_dim(self, x, each)
             if not self.empty and x.shape[each] == 0:
                 raise ShapeError(
-                    f"{self.name}: dimension {each} of {x} is empty, and {self.name} of nothing has no value."
+                    f"{self.name}: dimension {each} of {x} is empty, and {self.name} of nothing "
+                    f"has no value."
                 )
         return x.with_shape(tuple(length for each, length in enumerate(x.shape) if each not in dim))
 
@@ -133,7 +134,8 @@ class Prod(Reduction):
 
 
 def _others(x: Tensor, dim: tuple[int, ...]) -> Tensor:
-    # The product of all elements but one's own: over the others that are not zero, unless there is a zero among them.
+    # The product of all elements but one's own: over the others that are not zero, unless there is
+    # a zero among them.
     zero, one = splat_like(0, x), splat_like(1, x)
     is_zero = eq(x, zero)
     zeros = sum_(cast(is_zero, dtype=x.dtype), dim=dim)
@@ -180,7 +182,8 @@ class _Position(Operator):
             raise DTypeError(f"{self.name} takes numbers, and got {x}.")
         if x.shape[dim] == 0:
             raise ShapeError(
-                f"{self.name}: dimension {dim} of {x} is empty, and {self.name} of nothing has no value."
+                f"{self.name}: dimension {dim} of {x} is empty, and {self.name} of nothing has no "
+                f"value."
             )
         return TensorType((*x.shape[:dim], *x.shape[dim + 1 :]), int64)
 
@@ -199,7 +202,9 @@ class _Position(Operator):
 
 
 class Argmax(_Position):
-    """The position (int64) of the largest element, the first of equal ones; of the first NaN if there is one.
+    """The position (int64) of the largest element, the first of equal ones.
+
+    If there is a NaN, it is the position of the first.
 
     Params:
         dim: the dimension to reduce.
@@ -209,7 +214,9 @@ class Argmax(_Position):
 
 
 class Argmin(_Position):
-    """The position (int64) of the smallest element, the first of equal ones; of the first NaN if there is one.
+    """The position (int64) of the smallest element, the first of equal ones.
+
+    If there is a NaN, it is the position of the first.
 
     Params:
         dim: the dimension to reduce.

@@ -1,8 +1,8 @@
 """An operator's whole contract, checked from its samples.
 
 Derivatives are compared with central differences in float64, reverse mode with forward mode by
-``<u, J t> = <J' u, t>``,
-batching with a loop, inferred with actual types, and a backend's values with the numpy backend's.
+``<u, J t> = <J' u, t>``, batching with a loop, inferred with actual types, and a backend's values
+with the numpy backend's.
 """
 
 from __future__ import annotations
@@ -119,7 +119,10 @@ def _wide(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 
 def check_derivatives(op: Operator, sample: Sample) -> None:
-    """Forward mode agrees with differences, reverse with forward mode; in float64, by numpy."""
+    """Forward mode agrees with central differences, reverse mode with forward mode.
+
+    Both are run in float64 on the numpy backend.
+    """
     moving = [np.asarray(arg).dtype.kind not in "iub" for arg in sample.args]
     if not sample.differentiable or not op.differentiable or not any(moving):
         return

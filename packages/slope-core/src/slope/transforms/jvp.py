@@ -51,8 +51,9 @@ class JVPTrace(Trace):
         if not self.has_rule(op):
             if not op.has("expand"):
                 raise MissingRuleError(
-                    f"operator {op.name!r} cannot take part in {self.name}: it defines neither jvp nor vjp nor expand. Write "
-                    f"{type(op).__qualname__}.jvp, or {type(op).__qualname__}.expand, which serves every transform."
+                    f"operator {op.name!r} cannot take part in {self.name}: it defines neither jvp "
+                    f"nor vjp nor expand. Write {type(op).__qualname__}.jvp, or "
+                    f"{type(op).__qualname__}.expand, which serves every transform."
                 )
             return expand(op, args, params)
         with use_trace(self.parent):
@@ -121,7 +122,8 @@ def jvp_program(program: Program, moving: tuple[bool, ...]) -> tuple[Program, tu
         moving: which inputs have a tangent.
 
     Returns:
-        A program from ``(*inputs, *tangents of the moving inputs)`` to ``(*outputs, *tangents)``, and which outputs have one.
+        A program from ``(*inputs, *tangents of the moving inputs)`` to ``(*outputs, *tangents)``,
+        and which outputs have one.
     """
     key = ("jvp", moving)
     if key not in program.derived:

@@ -1,8 +1,9 @@
 """Linearization: run the primal computation now, and record its derivative as a linear program.
 
-A linearizing trace is a forward-mode trace whose tangents are variables of a program being recorded. What a ``jvp``
-rule computes from primals alone goes through to the trace below and is computed once; what involves a tangent is recorded,
-with the primal values it needs as constants (the residuals).
+A linearizing trace is a forward-mode trace whose tangents are variables of a program being
+recorded. What a ``jvp`` rule computes from primals alone goes through to the trace below and is
+computed once; what involves a tangent is recorded, with the primal values it needs as constants
+(the residuals).
 """
 
 from __future__ import annotations
@@ -56,7 +57,9 @@ class LinearizeTrace(JVPTrace):
 
 
 class PullbackCall(Operator):
-    """The linear part of an operator with ``vjp``: its transpose is ``pullback``, its forward the tangent of ``expand``.
+    """The linear part of an operator with ``vjp``.
+
+    Its transpose is ``pullback``, its forward the tangent of ``expand``.
 
     Operands: the operator's operands, its residuals, the tangents of its moving operands.
 
@@ -128,7 +131,8 @@ class PullbackCall(Operator):
 
 
 def _call(op: Operator, args: Sequence[Tensor], params: dict[str, Any]) -> tuple[Tensor, ...]:
-    # Through expand even where the operator is current: its own jvp, if any, is found first by the trace.
+    # Through expand even where the operator is current: its own jvp, if any, is found first by the
+    # trace.
     result = op(*args, **params)
     return tuple(result) if op.multiple else (result,)
 
@@ -146,8 +150,9 @@ def linearize_flat(
     """Run a function of tensors and record its derivative with respect to the moving inputs.
 
     Returns:
-        The results; the linear program from the moving inputs' tangents to the results' tangents, whose constants are
-        the residuals; and which results move (the others' tangents are zero literals).
+        The results; the linear program from the moving inputs' tangents to the results' tangents,
+        whose constants are the residuals; and which results move (the others' tangents are zero
+        literals).
     """
     recorder = ProgramTrace(current_trace(), name, source, record_all=False)
     trace = LinearizeTrace(recorder, name, source)
@@ -176,8 +181,9 @@ def linearize_program(
         moving: which inputs have a tangent.
 
     Returns:
-        ``forward`` from the inputs to ``(*outputs, *residuals)``; ``linear`` from ``(*residuals, *tangents of the moving
-        inputs)`` to the outputs' tangents; which outputs move.
+        ``forward`` from the inputs to ``(*outputs, *residuals)``; ``linear`` from
+        ``(*residuals, *tangents of the moving inputs)`` to the outputs' tangents; which outputs
+        move.
     """
     key = ("linearize", moving)
     if key not in program.derived:

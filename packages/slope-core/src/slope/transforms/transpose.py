@@ -1,4 +1,4 @@
-"""Transposition: a linear program run backward, from the cotangents of its outputs to those of its inputs."""
+"""Transposition: a linear program run backward, from the outputs' cotangents to the inputs'."""
 
 from __future__ import annotations
 
@@ -90,8 +90,10 @@ def _transposed(
         return op.transpose(tuple(outs) if op.multiple else outs[0], *operands, **params)
     if not op.has("expand"):
         raise MissingRuleError(
-            f"operator {op.name!r} cannot take part in transposition (reverse-mode differentiation): it defines neither transpose "
-            f"nor expand. Write {type(op).__qualname__}.transpose, or {type(op).__qualname__}.expand, which serves every transform."
+            f"operator {op.name!r} cannot take part in transposition (reverse-mode "
+            f"differentiation): it defines neither transpose nor expand. Write "
+            f"{type(op).__qualname__}.transpose, or {type(op).__qualname__}.expand, which serves "
+            f"every transform."
         )
     recorder = ProgramTrace(current_trace(), op.name, record_all=False)
     args = [
@@ -116,8 +118,8 @@ def transpose_program(
         given: which outputs have a cotangent that is not zero.
 
     Returns:
-        A program from ``(*inputs that are not linear, *given cotangents)`` to the cotangents of the linear inputs that
-        are not zero, and which those are.
+        A program from ``(*inputs that are not linear, *given cotangents)`` to the cotangents of the
+        linear inputs that are not zero, and which those are.
     """
     key = ("transpose", linear, given)
     if key not in program.derived:

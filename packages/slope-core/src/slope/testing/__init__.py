@@ -5,6 +5,7 @@
 - ``python -m slope.testing conformance --backend NAME``: all that a backend has to hold.
 """
 
+from slope.testing.gradients import check_grads as check_grads
 from slope.testing.kit import conformance as run_conformance
 from slope.testing.operators import check_batching as check_batching
 from slope.testing.operators import check_derivatives as check_derivatives
@@ -16,6 +17,7 @@ from slope.testing.runner import tolerance as tolerance
 __all__ = [
     "check_batching",
     "check_derivatives",
+    "check_grads",
     "check_operator",
     "check_types",
     "check_values",

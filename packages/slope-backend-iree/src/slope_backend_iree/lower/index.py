@@ -94,7 +94,12 @@ def scatter(
     if updates.type.size == 0:
         return x
     if mode in ("add", "mul") and is_half(x.dtype):
-        wide = ctx.convert(x, dtypes.float32), indices, ctx.convert(updates, dtypes.float32)
+        # A literal stays one: two scatters into one converted zero write into the same memory.
+        single = x.type.with_dtype(dtypes.float32)
+        start = (
+            ctx.convert(x, dtypes.float32) if x.literal is None else ctx.constant(x.literal, single)
+        )
+        wide = start, indices, ctx.convert(updates, dtypes.float32)
         return ctx.convert(
             scatter(ctx, *wide, axis=axis, batch_dims=batch_dims, mode=mode), x.dtype
         )
@@ -135,7 +140,7 @@ _OWN = ("scatter", "dynamic_update_slice", "constant", "dot_general", "while")
 
 
 def copied(ctx: Context, x: Value, at: Value) -> Value:
-    """A copy of ``x`` to write in, made by what IREE cannot see to be one; ``at`` has no negative element."""
+    """A copy of ``x`` to write in, by what IREE cannot see to be one; ``at`` is not negative."""
     # IREE scatters in place, into the memory of the program's own input too (its issue 16168). No
     # coordinate is negative, but IREE does not know, and so has to write x elsewhere first. Where x
     # is computed here, this fuses into that; what is written to already is no input.

@@ -17,7 +17,7 @@ from slope import functions as fn
 from slope import ops
 from slope.core.operator import lookup
 from slope.core.program import trace_program
-from slope.core.tensor import Tensor
+from slope.core.tensor import Splat, Tensor
 from slope.core.types import type_of_array
 from slope.dtypes import ALL, DType, as_dtype, bool_
 from slope.testing.cases import Array, Broken, Case, closed, pulled
@@ -405,6 +405,14 @@ def _empty() -> Rules:
 
 
 def _places() -> Rules:
+    for name in FLOATS:
+        yield (
+            "two results that start from one literal stay apart",
+            name,
+            _both,
+            [np.array([[1]]), array([[1, 2]], name), array([[3, 4]], name)],
+            (array([[0, 0], [1, 2]], name), array([[0, 0], [3, 4]], name)),
+        )
     for name in (*FLOATS, *SIGNED, *UNSIGNED):
         x = array([10, 20, 30], name)
         for index in ("int32", "int64"):
@@ -448,6 +456,11 @@ def _places() -> Rules:
         condition,
         np.array([1, 2], np.float32),
     )
+
+
+def _both(i: Tensor, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+    zeros = Splat(0, first.type.with_shape((2, 2)))
+    return _scatter("add")(zeros, i, first), _scatter("add")(zeros, i, second)
 
 
 def _scatter(mode: str) -> Function:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from slope.api import compare as compare
 from slope.api import grad as grad
 from slope.api import hessian as hessian
 from slope.api import jacfwd as jacfwd
@@ -441,6 +442,7 @@ __all__ = [
     "clamp",
     "clamp_max",
     "clamp_min",
+    "compare",
     "concatenate",
     "conv",
     "conv1d",

@@ -219,6 +219,11 @@ from slope.functions.reductions import std_mean as std_mean
 from slope.functions.reductions import sum as sum
 from slope.functions.reductions import var as var
 from slope.functions.reductions import var_mean as var_mean
+from slope.functions.sampling import bernoulli as bernoulli
+from slope.functions.sampling import multinomial as multinomial
+from slope.functions.sampling import normal as normal
+from slope.functions.sampling import randint_like as randint_like
+from slope.functions.sampling import randperm as randperm
 from slope.functions.shapes import broadcast_to as broadcast_to
 from slope.functions.shapes import cat as cat
 from slope.functions.shapes import chunk as chunk
@@ -279,6 +284,7 @@ __all__ = [
     "atan2",
     "atanh",
     "batch_norm",
+    "bernoulli",
     "binary_cross_entropy",
     "binary_cross_entropy_of_logits",
     "binary_cross_entropy_with_logits",
@@ -404,6 +410,7 @@ __all__ = [
     "movedim",
     "mse_loss",
     "mul",
+    "multinomial",
     "mv",
     "nan_to_num",
     "nanmean",
@@ -413,6 +420,7 @@ __all__ = [
     "neg",
     "nll_loss",
     "norm",
+    "normal",
     "normalize",
     "normalize_batch",
     "one_hot",
@@ -428,9 +436,11 @@ __all__ = [
     "rand",
     "rand_like",
     "randint",
+    "randint_like",
     "randn",
     "randn_like",
     "random",
+    "randperm",
     "reciprocal",
     "relu",
     "relu6",

@@ -76,6 +76,7 @@ from slope.functions import avg_pool1d as avg_pool1d
 from slope.functions import avg_pool2d as avg_pool2d
 from slope.functions import avg_pool3d as avg_pool3d
 from slope.functions import batch_norm as batch_norm
+from slope.functions import bernoulli as bernoulli
 from slope.functions import binary_cross_entropy as binary_cross_entropy
 from slope.functions import binary_cross_entropy_of_logits as binary_cross_entropy_of_logits
 from slope.functions import binary_cross_entropy_with_logits as binary_cross_entropy_with_logits
@@ -235,6 +236,7 @@ from slope.functions import mm as mm
 from slope.functions import movedim as movedim
 from slope.functions import mse_loss as mse_loss
 from slope.functions import mul as mul
+from slope.functions import multinomial as multinomial
 from slope.functions import mv as mv
 from slope.functions import nan_to_num as nan_to_num
 from slope.functions import nanmean as nanmean
@@ -245,6 +247,7 @@ from slope.functions import neg as neg
 from slope.functions import nll_loss as nll_loss
 from slope.functions import nonzero as nonzero
 from slope.functions import norm as norm
+from slope.functions import normal as normal
 from slope.functions import normalize as normalize
 from slope.functions import normalize_batch as normalize_batch
 from slope.functions import one_hot as one_hot
@@ -263,9 +266,11 @@ from slope.functions import quantile as quantile
 from slope.functions import rand as rand
 from slope.functions import rand_like as rand_like
 from slope.functions import randint as randint
+from slope.functions import randint_like as randint_like
 from slope.functions import randn as randn
 from slope.functions import randn_like as randn_like
 from slope.functions import random as random
+from slope.functions import randperm as randperm
 from slope.functions import reciprocal as reciprocal
 from slope.functions import relu as relu
 from slope.functions import relu6 as relu6
@@ -416,6 +421,7 @@ __all__ = [
     "avg_pool3d",
     "backend",
     "batch_norm",
+    "bernoulli",
     "bfloat16",
     "binary_cross_entropy",
     "binary_cross_entropy_of_logits",
@@ -597,6 +603,7 @@ __all__ = [
     "movedim",
     "mse_loss",
     "mul",
+    "multinomial",
     "mv",
     "nan",
     "nan_to_num",
@@ -609,6 +616,7 @@ __all__ = [
     "nn",
     "nonzero",
     "norm",
+    "normal",
     "normalize",
     "normalize_batch",
     "one_hot",
@@ -630,9 +638,11 @@ __all__ = [
     "rand",
     "rand_like",
     "randint",
+    "randint_like",
     "randn",
     "randn_like",
     "random",
+    "randperm",
     "reciprocal",
     "register_node",
     "relu",

@@ -278,6 +278,11 @@ from slope.functions.scattering import scatter_nd as scatter_nd
 from slope.functions.scattering import scatter_reduce as scatter_reduce
 from slope.functions.scattering import take as take
 from slope.functions.scattering import unique as unique
+from slope.functions.sampling import bernoulli as bernoulli
+from slope.functions.sampling import multinomial as multinomial
+from slope.functions.sampling import normal as normal
+from slope.functions.sampling import randint_like as randint_like
+from slope.functions.sampling import randperm as randperm
 from slope.functions.shapes import broadcast_to as broadcast_to
 from slope.functions.shapes import cat as cat
 from slope.functions.shapes import chunk as chunk
@@ -355,6 +360,7 @@ __all__ = [
     "avg_pool2d",
     "avg_pool3d",
     "batch_norm",
+    "bernoulli",
     "binary_cross_entropy",
     "binary_cross_entropy_of_logits",
     "binary_cross_entropy_with_logits",
@@ -514,6 +520,7 @@ __all__ = [
     "movedim",
     "mse_loss",
     "mul",
+    "multinomial",
     "mv",
     "nan_to_num",
     "nanmean",
@@ -524,6 +531,7 @@ __all__ = [
     "nll_loss",
     "nonzero",
     "norm",
+    "normal",
     "normalize",
     "normalize_batch",
     "one_hot",
@@ -542,9 +550,11 @@ __all__ = [
     "rand",
     "rand_like",
     "randint",
+    "randint_like",
     "randn",
     "randn_like",
     "random",
+    "randperm",
     "reciprocal",
     "relu",
     "relu6",

@@ -260,6 +260,11 @@ from slope.functions.resizing import interpolate as interpolate
 from slope.functions.resizing import pixel_shuffle as pixel_shuffle
 from slope.functions.resizing import pixel_unshuffle as pixel_unshuffle
 from slope.functions.resizing import unfold as unfold
+from slope.functions.sampling import bernoulli as bernoulli
+from slope.functions.sampling import multinomial as multinomial
+from slope.functions.sampling import normal as normal
+from slope.functions.sampling import randint_like as randint_like
+from slope.functions.sampling import randperm as randperm
 from slope.functions.scattering import argwhere as argwhere
 from slope.functions.scattering import bincount as bincount
 from slope.functions.scattering import dynamic_slice as dynamic_slice
@@ -278,11 +283,6 @@ from slope.functions.scattering import scatter_nd as scatter_nd
 from slope.functions.scattering import scatter_reduce as scatter_reduce
 from slope.functions.scattering import take as take
 from slope.functions.scattering import unique as unique
-from slope.functions.sampling import bernoulli as bernoulli
-from slope.functions.sampling import multinomial as multinomial
-from slope.functions.sampling import normal as normal
-from slope.functions.sampling import randint_like as randint_like
-from slope.functions.sampling import randperm as randperm
 from slope.functions.shapes import broadcast_to as broadcast_to
 from slope.functions.shapes import cat as cat
 from slope.functions.shapes import chunk as chunk

@@ -40,6 +40,12 @@ from slope.dtypes import uint8 as uint8
 from slope.functions import abs as abs
 from slope.functions import acos as acos
 from slope.functions import acosh as acosh
+from slope.functions import adaptive_avg_pool1d as adaptive_avg_pool1d
+from slope.functions import adaptive_avg_pool2d as adaptive_avg_pool2d
+from slope.functions import adaptive_avg_pool3d as adaptive_avg_pool3d
+from slope.functions import adaptive_max_pool1d as adaptive_max_pool1d
+from slope.functions import adaptive_max_pool2d as adaptive_max_pool2d
+from slope.functions import adaptive_max_pool3d as adaptive_max_pool3d
 from slope.functions import add as add
 from slope.functions import all as all
 from slope.functions import amax as amax
@@ -55,6 +61,9 @@ from slope.functions import astype as astype
 from slope.functions import atan as atan
 from slope.functions import atan2 as atan2
 from slope.functions import atanh as atanh
+from slope.functions import avg_pool1d as avg_pool1d
+from slope.functions import avg_pool2d as avg_pool2d
+from slope.functions import avg_pool3d as avg_pool3d
 from slope.functions import bitcast as bitcast
 from slope.functions import bitwise_and as bitwise_and
 from slope.functions import bitwise_left_shift as bitwise_left_shift
@@ -71,6 +80,15 @@ from slope.functions import ceil as ceil
 from slope.functions import chunk as chunk
 from slope.functions import clamp as clamp
 from slope.functions import concatenate as concatenate
+from slope.functions import conv as conv
+from slope.functions import conv1d as conv1d
+from slope.functions import conv2d as conv2d
+from slope.functions import conv3d as conv3d
+from slope.functions import conv_input_grad as conv_input_grad
+from slope.functions import conv_transpose1d as conv_transpose1d
+from slope.functions import conv_transpose2d as conv_transpose2d
+from slope.functions import conv_transpose3d as conv_transpose3d
+from slope.functions import conv_weight_grad as conv_weight_grad
 from slope.functions import cos as cos
 from slope.functions import cosh as cosh
 from slope.functions import count_nonzero as count_nonzero
@@ -110,6 +128,7 @@ from slope.functions import gt as gt
 from slope.functions import index_select as index_select
 from slope.functions import integer_pow as integer_pow
 from slope.functions import interior_pad as interior_pad
+from slope.functions import interpolate as interpolate
 from slope.functions import iota as iota
 from slope.functions import isfinite as isfinite
 from slope.functions import isinf as isinf
@@ -135,6 +154,9 @@ from slope.functions import lt as lt
 from slope.functions import manual_seed as manual_seed
 from slope.functions import matmul as matmul
 from slope.functions import max as max
+from slope.functions import max_pool1d as max_pool1d
+from slope.functions import max_pool2d as max_pool2d
+from slope.functions import max_pool3d as max_pool3d
 from slope.functions import maximum as maximum
 from slope.functions import mean as mean
 from slope.functions import min as min
@@ -156,6 +178,8 @@ from slope.functions import ones_like as ones_like
 from slope.functions import outer as outer
 from slope.functions import pad as pad
 from slope.functions import permute as permute
+from slope.functions import pixel_shuffle as pixel_shuffle
+from slope.functions import pixel_unshuffle as pixel_unshuffle
 from slope.functions import pow as pow
 from slope.functions import prod as prod
 from slope.functions import rand as rand
@@ -208,10 +232,13 @@ from slope.functions import trunc as trunc
 from slope.functions import truncate_divide as truncate_divide
 from slope.functions import unbind as unbind
 from slope.functions import unflatten as unflatten
+from slope.functions import unfold as unfold
 from slope.functions import unsqueeze as unsqueeze
 from slope.functions import var as var
 from slope.functions import view as view
 from slope.functions import where as where
+from slope.functions import window_max as window_max
+from slope.functions import window_sum as window_sum
 from slope.functions import zeros as zeros
 from slope.functions import zeros_like as zeros_like
 from slope.plugins.contributions import tensor_attribute as _tensor_attribute
@@ -246,6 +273,12 @@ __all__ = [
     "abs",
     "acos",
     "acosh",
+    "adaptive_avg_pool1d",
+    "adaptive_avg_pool2d",
+    "adaptive_avg_pool3d",
+    "adaptive_max_pool1d",
+    "adaptive_max_pool2d",
+    "adaptive_max_pool3d",
     "add",
     "all",
     "amax",
@@ -261,6 +294,9 @@ __all__ = [
     "atan",
     "atan2",
     "atanh",
+    "avg_pool1d",
+    "avg_pool2d",
+    "avg_pool3d",
     "backend",
     "bfloat16",
     "bitcast",
@@ -280,6 +316,15 @@ __all__ = [
     "chunk",
     "clamp",
     "concatenate",
+    "conv",
+    "conv1d",
+    "conv2d",
+    "conv3d",
+    "conv_input_grad",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "conv_transpose3d",
+    "conv_weight_grad",
     "cos",
     "cosh",
     "count_nonzero",
@@ -330,6 +375,7 @@ __all__ = [
     "int8",
     "integer_pow",
     "interior_pad",
+    "interpolate",
     "iota",
     "isfinite",
     "isinf",
@@ -360,6 +406,9 @@ __all__ = [
     "manual_seed",
     "matmul",
     "max",
+    "max_pool1d",
+    "max_pool2d",
+    "max_pool3d",
     "maximum",
     "mean",
     "min",
@@ -384,6 +433,8 @@ __all__ = [
     "pad",
     "permute",
     "pi",
+    "pixel_shuffle",
+    "pixel_unshuffle",
     "plugins",
     "pow",
     "prod",
@@ -449,6 +500,7 @@ __all__ = [
     "uint8",
     "unbind",
     "unflatten",
+    "unfold",
     "unsqueeze",
     "use_backend",
     "value_and_grad",
@@ -457,6 +509,8 @@ __all__ = [
     "vjp",
     "vmap",
     "where",
+    "window_max",
+    "window_sum",
     "zeros",
     "zeros_like",
 ]

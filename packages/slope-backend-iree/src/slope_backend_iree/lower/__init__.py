@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import contract, create, elementwise, index, linear, logic, reduce
+from . import contract, conv, create, elementwise, index, linear, logic, reduce
 from .context import Context as Context
 from .context import Rule as Rule
 from .context import Value as Value
@@ -13,6 +13,7 @@ RULES: dict[str, Rule] = {
     **logic.RULES,
     **reduce.RULES,
     **contract.RULES,
+    **conv.RULES,
     **index.RULES,
     **create.RULES,
 }

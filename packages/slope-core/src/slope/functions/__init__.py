@@ -61,6 +61,12 @@ from slope.functions.contraction import mm as mm
 from slope.functions.contraction import mv as mv
 from slope.functions.contraction import outer as outer
 from slope.functions.contraction import tensordot as tensordot
+from slope.functions.convolution import conv1d as conv1d
+from slope.functions.convolution import conv2d as conv2d
+from slope.functions.convolution import conv3d as conv3d
+from slope.functions.convolution import conv_transpose1d as conv_transpose1d
+from slope.functions.convolution import conv_transpose2d as conv_transpose2d
+from slope.functions.convolution import conv_transpose3d as conv_transpose3d
 from slope.functions.creation import arange as arange
 from slope.functions.creation import as_tensor as as_tensor
 from slope.functions.creation import eye as eye
@@ -123,6 +129,18 @@ from slope.functions.indexing import gather as gather
 from slope.functions.indexing import index_select as index_select
 from slope.functions.indexing import one_hot as one_hot
 from slope.functions.indexing import take_along_dim as take_along_dim
+from slope.functions.pooling import adaptive_avg_pool1d as adaptive_avg_pool1d
+from slope.functions.pooling import adaptive_avg_pool2d as adaptive_avg_pool2d
+from slope.functions.pooling import adaptive_avg_pool3d as adaptive_avg_pool3d
+from slope.functions.pooling import adaptive_max_pool1d as adaptive_max_pool1d
+from slope.functions.pooling import adaptive_max_pool2d as adaptive_max_pool2d
+from slope.functions.pooling import adaptive_max_pool3d as adaptive_max_pool3d
+from slope.functions.pooling import avg_pool1d as avg_pool1d
+from slope.functions.pooling import avg_pool2d as avg_pool2d
+from slope.functions.pooling import avg_pool3d as avg_pool3d
+from slope.functions.pooling import max_pool1d as max_pool1d
+from slope.functions.pooling import max_pool2d as max_pool2d
+from slope.functions.pooling import max_pool3d as max_pool3d
 from slope.functions.random import rand as rand
 from slope.functions.random import rand_like as rand_like
 from slope.functions.random import randints as randint
@@ -145,6 +163,10 @@ from slope.functions.reductions import prod as prod
 from slope.functions.reductions import std as std
 from slope.functions.reductions import sum as sum
 from slope.functions.reductions import var as var
+from slope.functions.resizing import interpolate as interpolate
+from slope.functions.resizing import pixel_shuffle as pixel_shuffle
+from slope.functions.resizing import pixel_unshuffle as pixel_unshuffle
+from slope.functions.resizing import unfold as unfold
 from slope.functions.shapes import broadcast_to as broadcast_to
 from slope.functions.shapes import cat as cat
 from slope.functions.shapes import chunk as chunk
@@ -172,6 +194,9 @@ from slope.functions.shapes import unflatten as unflatten
 from slope.functions.shapes import unsqueeze as unsqueeze
 from slope.functions.shapes import view as view
 from slope.ops import broadcast as broadcast
+from slope.ops import conv as conv
+from slope.ops import conv_input_grad as conv_input_grad
+from slope.ops import conv_weight_grad as conv_weight_grad
 from slope.ops import dot_general as dot_general
 from slope.ops import gather as gather_slices
 from slope.ops import integer_pow as integer_pow
@@ -181,11 +206,19 @@ from slope.ops import scatter as scatter_slices
 from slope.ops import slice_ as slice
 from slope.ops import threefry2x32 as threefry2x32
 from slope.ops import truncate_divide as truncate_divide
+from slope.ops import window_max as window_max
+from slope.ops import window_sum as window_sum
 
 __all__ = [
     "abs",
     "acos",
     "acosh",
+    "adaptive_avg_pool1d",
+    "adaptive_avg_pool2d",
+    "adaptive_avg_pool3d",
+    "adaptive_max_pool1d",
+    "adaptive_max_pool2d",
+    "adaptive_max_pool3d",
     "add",
     "all",
     "amax",
@@ -201,6 +234,9 @@ __all__ = [
     "atan",
     "atan2",
     "atanh",
+    "avg_pool1d",
+    "avg_pool2d",
+    "avg_pool3d",
     "bitcast",
     "bitwise_and",
     "bitwise_left_shift",
@@ -217,6 +253,15 @@ __all__ = [
     "chunk",
     "clamp",
     "concatenate",
+    "conv",
+    "conv1d",
+    "conv2d",
+    "conv3d",
+    "conv_input_grad",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "conv_transpose3d",
+    "conv_weight_grad",
     "cos",
     "cosh",
     "count_nonzero",
@@ -256,6 +301,7 @@ __all__ = [
     "index_select",
     "integer_pow",
     "interior_pad",
+    "interpolate",
     "iota",
     "isfinite",
     "isinf",
@@ -267,9 +313,9 @@ __all__ = [
     "linear",
     "linspace",
     "log",
+    "log10",
     "log1p",
     "log2",
-    "log10",
     "log_softmax",
     "logaddexp",
     "logical_and",
@@ -281,6 +327,9 @@ __all__ = [
     "manual_seed",
     "matmul",
     "max",
+    "max_pool1d",
+    "max_pool2d",
+    "max_pool3d",
     "maximum",
     "mean",
     "min",
@@ -302,6 +351,8 @@ __all__ = [
     "outer",
     "pad",
     "permute",
+    "pixel_shuffle",
+    "pixel_unshuffle",
     "pow",
     "prod",
     "rand",
@@ -354,10 +405,13 @@ __all__ = [
     "truncate_divide",
     "unbind",
     "unflatten",
+    "unfold",
     "unsqueeze",
     "var",
     "view",
     "where",
+    "window_max",
+    "window_sum",
     "zeros",
     "zeros_like",
 ]

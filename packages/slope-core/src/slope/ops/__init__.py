@@ -76,11 +76,14 @@ from slope.ops.reduce import (
     prod,
 )
 from slope.ops.contract import dot_general
+from slope.ops.conv import ConvAxes, conv, conv_axes, conv_input_grad, conv_weight_grad
 from slope.ops.index import gather, scatter
+from slope.ops.pool import window_max, window_sum
 from slope.ops.create import iota
 from slope.ops.random import threefry2x32
 
 __all__ = [
+    "ConvAxes",
     "abs_",
     "add",
     "all_",
@@ -99,6 +102,10 @@ __all__ = [
     "cast",
     "cat",
     "ceil",
+    "conv",
+    "conv_axes",
+    "conv_input_grad",
+    "conv_weight_grad",
     "cos",
     "cumsum",
     "div",
@@ -153,4 +160,6 @@ __all__ = [
     "trunc",
     "truncate_divide",
     "where",
+    "window_max",
+    "window_sum",
 ]

@@ -3,6 +3,8 @@
 All cases of a backend are one program: a compile costs more than all of them.
 """
 
+# ruff: noqa: E501  # tables
+
 import itertools
 import math
 

@@ -1,4 +1,7 @@
-"""The convolution trio and the pooling operators: their contracts, their expansions, refusals, costs."""
+"""The convolution trio and the pooling operators: their contracts, their expansions, refusals,
+costs."""
+
+# ruff: noqa: E501  # tables
 
 import numpy as np
 import pytest

@@ -1,5 +1,7 @@
 """The layout pass: where permutes stand, what programs compute, and regions that meet."""
 
+# ruff: noqa: E501  # tables
+
 import numpy as np
 import pytest
 

@@ -254,6 +254,16 @@ class Context:
             f"{value.code}.astype({_scalar_type(dtype)})", value.type.with_dtype(dtype), value.shape
         )
 
+    def write(self, value: Value, statement: str) -> Value:
+        """Write a statement that changes the array of a :meth:`reusable` value; the result.
+
+        Args:
+            value: what the statement writes to; its array becomes the instruction's result.
+            statement: Python code.
+        """
+        self._writer.line(statement, self.type)
+        return Value(value.code, self.type, value.shape, value.buffer)
+
     def _bind(self, expression: str, tensor_type: TensorType, buffer: Buffer) -> str:
         name = self._writer.name()
         buffer.names.append(name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import contract, conv, create, elementwise, index, linear, logic, reduce
+from . import contract, conv, create, elementwise, index, linear, logic, order, reduce, window
 from .context import Context as Context
 from .context import Rule as Rule
 from .context import Value as Value
@@ -16,4 +16,6 @@ RULES: dict[str, Rule] = {
     **conv.RULES,
     **index.RULES,
     **create.RULES,
+    **order.RULES,
+    **window.RULES,
 }

@@ -16,13 +16,13 @@ elements: those are written as empty constants.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from slope.extend import dtypes
-from slope.extend import DType, ShapeError, TensorType, splat_scalar
+from slope.extend import DType, ShapeError, TensorType, dtypes, splat_scalar
 
 Rule = Callable[..., Any]
 
@@ -77,6 +77,13 @@ class Context:
         self._count += 1
         self.lines.append(f"{value} = {text}")
         return value
+
+    def origin(self, x: Value) -> str:
+        """The StableHLO operation that a value comes from, ``"add"``; empty for the program's inputs."""
+        start = f"{x} = "
+        line = next((each for each in reversed(self.lines) if each.startswith(start)), "")
+        found = re.search(r"stablehlo\.(\w+)", line)
+        return found.group(1) if found else ""
 
     def same(self, name: str, *xs: Value) -> Value:
         """A StableHLO operation whose operands and result have one type."""

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from slope.core.tensor import Tensor
 from slope.ops.contract import dot_general
-from slope.ops.conv import ConvAxes, Dims, Padding, conv_axes, placed
+from slope.ops.conv import ConvAxes, Dims, Padding, conv, conv_axes, placed
 from slope.ops.elementwise import add
 from slope.ops.linear import cat, pad, permute, reshape, slice_
 
@@ -51,7 +51,10 @@ def _joined(x: Tensor, channel: int) -> Tensor:
 
 
 def _weights_of(w: Tensor, axes: ConvAxes, tap: Sequence[int], groups: int) -> Tensor:
-    """One tap's weights: (groups, outputs of a group, inputs), or in NHWC (inputs, groups, outputs of a group)."""
+    """One tap's weights.
+
+    (groups, outputs of a group, inputs), or in NHWC (inputs, groups, outputs of a group).
+    """
     start, stop = [0] * w.ndim, list(w.shape)
     for dim, place in zip(axes.kernel, tap, strict=True):
         start[dim], stop[dim] = place, place + 1
@@ -83,8 +86,6 @@ def conv_by_taps(
     layout: str,
 ) -> Tensor:
     """``conv`` as a sum over taps."""
-    from slope.ops.conv import conv
-
     axes = conv_axes(layout, x.ndim)
     shape = conv.infer(
         x.type,

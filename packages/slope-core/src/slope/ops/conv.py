@@ -1,7 +1,8 @@
 """Convolution: three bilinear operators whose transposes are each other.
 
-``conv`` maps an input and weights to an output; each of the other two maps the output's cotangent and one operand to
-the cotangent of the other operand. Their operands lie as ``layout`` says, with any number of spatial dimensions:
+``conv`` maps an input and weights to an output; each of the other two maps the output's cotangent
+and one operand to the cotangent of the other operand. Their operands lie as ``layout`` says, with
+any number of spatial dimensions:
 
 ======== ===================== =====================================
 layout   input and output      weights
@@ -10,15 +11,16 @@ layout   input and output      weights
 "NHWC"   batch, ..., channels  ..., inputs of a group, outputs
 ======== ===================== =====================================
 
-It is correlation, as everywhere in machine learning: the kernel is not flipped. Half-precision products accumulate in
-float32.
+It is correlation, as everywhere in machine learning: the kernel is not flipped. Half-precision
+products accumulate in float32.
 
 Params of all three, each a tuple with one entry for each spatial dimension:
     stride: the step between windows.
     padding: pairs: how many zeros before and after, not negative.
     dilation: the step between the elements of a window.
 
-And numbers for all: ``groups``, into how many groups the channels fall, of which each is convolved by itself; ``layout``.
+And numbers for all: ``groups``, into how many groups the channels fall, of which each is convolved
+by itself; ``layout``.
 """
 
 from __future__ import annotations
@@ -89,9 +91,9 @@ class Convolution(Operator):
     """The family base. Bilinear; subclasses say in ``folds`` into which dimensions a batch folds.
 
     Class attributes:
-        folds: for a batch in the first operand alone, in the second alone, and in both: pairs for the operands and the
-            result, of a dimension's name in :class:`ConvAxes` (``"batch"`` for dimension 0), and whether the groups
-            stay outside of the batch there.
+        folds: for a batch in the first operand alone, in the second alone, and in both: pairs for
+            the operands and the result, of a dimension's name in :class:`ConvAxes` (``"batch"`` for
+            dimension 0), and whether the groups stay outside of the batch there.
     """
 
     folds: tuple[tuple[tuple[str, bool] | None, ...], ...]
@@ -142,19 +144,22 @@ class Convolution(Operator):
             raise DTypeError(f"{self.name} takes operands of one dtype, and got {x} and {y}.")
         if x.ndim != y.ndim or x.ndim < 3:
             raise ShapeError(
-                f"{self.name}: {x} and {y} must have the same number of dimensions, two more than spatial ones."
+                f"{self.name}: {x} and {y} must have the same number of dimensions, two more than "
+                "spatial ones."
             )
         for name, values in (("stride", stride), ("padding", padding), ("dilation", dilation)):
             if len(values) != x.ndim - 2:
                 raise ShapeError(
-                    f"{self.name}: {name}={tuple(values)} must have {x.ndim - 2} entries for operands {x} and {y}."
+                    f"{self.name}: {name}={tuple(values)} must have {x.ndim - 2} entries for "
+                    f"operands {x} and {y}."
                 )
         positive = all(each >= 1 for each in (*stride, *dilation)) and (
             not isinstance(groups, int) or groups >= 1
         )
         if not positive or any(each < 0 for pair in padding for each in pair):
             raise ShapeError(
-                f"{self.name}: stride={stride}, dilation={dilation} and groups={groups} must be positive, and padding={padding} not negative."
+                f"{self.name}: stride={stride}, dilation={dilation} and groups={groups} must be "
+                f"positive, and padding={padding} not negative."
             )
 
     def check_channels(
@@ -169,7 +174,8 @@ class Convolution(Operator):
             out % groups if isinstance(out, int) and isinstance(groups, int) else 0, 0
         ):
             raise ShapeError(
-                f"{self.name}: {x} and {y} do not fit: with groups={groups}, {channels} input channels must be {groups} times the weights' "
+                f"{self.name}: {x} and {y} do not fit: with groups={groups}, {channels} input "
+                f"channels must be {groups} times the weights' "
                 f"{into}, and the {out} output channels a multiple of {groups}."
             )
 
@@ -184,11 +190,13 @@ class Convolution(Operator):
         found = tuple(map(windows, size, kernel, stride, padding, dilation))
         if any(isinstance(each, int) and each < 1 for each in found):
             raise ShapeError(
-                f"{self.name}: a kernel {kernel} with dilation {dilation} is larger than an input {size} with padding {padding}."
+                f"{self.name}: a kernel {kernel} with dilation {dilation} is larger than an input "
+                f"{size} with padding {padding}."
             )
         if any(map(_differ, found, out)):
             raise ShapeError(
-                f"{self.name}: an input {size} and a kernel {kernel} give an output {found}, and got {out}."
+                f"{self.name}: an input {size} and a kernel {kernel} give an output {found}, and "
+                f"got {out}."
             )
 
 
@@ -197,7 +205,10 @@ def _place(axes: ConvAxes, fold: tuple[str, bool]) -> int:
 
 
 def _folded(x: Tensor, at: int, dim: int, groups: Any, size: Any) -> Tensor:
-    """``x`` with its batch dimension made part of dimension ``dim``: inside of the groups, outside of what a group holds."""
+    """``x`` with its batch dimension made part of dimension ``dim``.
+
+    It comes inside of the groups, and outside of what a group holds.
+    """
     length = (*x.shape[:at], *x.shape[at + 1 :])[dim]
     if groups == 1:
         x = batched_at(x, at, size, dim)
@@ -306,7 +317,8 @@ class ConvInputGrad(Convolution):
         channels, out = w.shape[axes.into] * groups, tuple(y.shape[d] for d in axes.spatial)
         if _differ(y.shape[axes.channel], w.shape[axes.out]):
             raise ShapeError(
-                f"{self.name}: {y} has not the {w.shape[axes.out]} output channels of the weights {w} (layout {layout})."
+                f"{self.name}: {y} has not the {w.shape[axes.out]} output channels of the weights "
+                f"{w} (layout {layout})."
             )
         self.check_channels(y, w, channels, w.shape[axes.into], w.shape[axes.out], groups)
         self.check_windows(
@@ -371,7 +383,8 @@ class ConvWeightGrad(Convolution):
         into = channels // groups
         if _differ(x.shape[0], y.shape[0]):
             raise ShapeError(
-                f"{self.name}: the input {x} and the output's cotangent {y} must have one batch length."
+                f"{self.name}: the input {x} and the output's cotangent {y} must have one batch "
+                "length."
             )
         self.check_channels(x, y, channels, into, out, groups)
         self.check_windows(

@@ -1,12 +1,14 @@
 """Pooling: sums and maxima over windows that move along every dimension.
 
-Params, each a tuple with one entry for each dimension of the operand (1, 1, (0, 0) and 1 where nothing is pooled):
+Params, each a tuple with one entry for each dimension of the operand (1, 1, (0, 0) and 1 where
+nothing is pooled):
     window: how many elements a window has.
     stride: the step between windows.
     padding: pairs: how many neutral elements before and after, not negative.
     dilation: the step between the elements of a window.
 
-Both are sequences of strided slices, one for each element of the window and, where it does not matter in which order elements
+Both are sequences of strided slices, one for each element of the window and, where it does not
+matter in which order elements
 are combined, one dimension after the other: compilers fuse these well.
 """
 
@@ -58,7 +60,8 @@ class Pooling(Operator):
             each < 0 for pair in padding for each in pair
         ):
             raise ShapeError(
-                f"{self.name}: window={window}, stride={stride} and dilation={dilation} must be positive, and padding={padding} not negative."
+                f"{self.name}: window={window}, stride={stride} and dilation={dilation} must be "
+                f"positive, and padding={padding} not negative."
             )
         shape = tuple(map(windows, x.shape, window, stride, padding, dilation))
         if any(
@@ -66,7 +69,8 @@ class Pooling(Operator):
             for length, width in zip(shape, window, strict=True)
         ):
             raise ShapeError(
-                f"{self.name}: a window {window} with dilation {dilation} is larger than {x} with padding {padding}."
+                f"{self.name}: a window {window} with dilation {dilation} is larger than {x} with "
+                f"padding {padding}."
             )
         return x.with_shape(shape)
 
@@ -181,7 +185,8 @@ class WindowSum(Pooling, LinearOperator):
 class WindowMax(Pooling):
     """The largest element of each window; NaN if any is NaN. Padding counts as less than anything.
 
-    The derivative goes to the first of equal elements, in row-major order; where the maximum is NaN, to the last element.
+    The derivative goes to the first of equal elements, in row-major order; where the maximum is
+    NaN, to the last element.
     """
 
     name = "window_max"

@@ -1,14 +1,17 @@
 """Layout: a program with its convolutions in the layout that a backend prefers.
 
-A transpose beside a convolution can cost more than the convolution, so tensors are kept in the other layout throughout:
-variables that only operators without a view of their own on the order of dimensions connect (elementwise ones,
-padding, slices...) form a *region*, and a region that holds a convolution's operand or result is stored in that
-convolution's order. Convolutions take their layout by parameter, the operators of a region get theirs permuted, and a
-``permute`` stands only where regions meet: at inputs, at outputs, and around operators that know nothing of this (reshapes,
-contractions). Images and weights are in regions of their own, and so an optimizer's step on weights stays in their order.
+A transpose beside a convolution can cost more than the convolution, so tensors are kept in the
+other layout throughout: variables that only operators without a view of their own on the order of
+dimensions connect (elementwise ones, padding, slices...) form a *region*, and a region that holds a
+convolution's operand or result is stored in that convolution's order. Convolutions take their
+layout by parameter, the operators of a region get theirs permuted, and a
+``permute`` stands only where regions meet: at inputs, at outputs, and around operators that know
+nothing of this (reshapes, contractions). Images and weights are in regions of their own, and so an
+optimizer's step on weights stays in their order.
 
-The program's inputs and outputs keep their order: the permutes at its edges stay within the compiled program. To move them
-out of it, so that buffers lie in the backend's order from call to call, is the work of what calls the program.
+The program's inputs and outputs keep their order: the permutes at its edges stay within the
+compiled program. To move them out of it, so that buffers lie in the backend's order from call to
+call, is the work of what calls the program.
 """
 
 from __future__ import annotations
@@ -30,7 +33,8 @@ CONVOLUTIONS: Final = {
 }
 """What the operands and the result are."""
 
-# Operators that work on any order of dimensions, with the parameters that have one entry for each dimension...
+# Operators that work on any order of dimensions, with the parameters that have one entry for each
+# dimension...
 _PER_DIM: Final[dict[str, tuple[str, ...]]] = {
     "interior_pad": ("low", "high", "interior"),
     "slice": ("start", "stop", "step"),
@@ -56,7 +60,8 @@ def to_layout(program: Program, layout: str | None) -> Program:
 
     Args:
         program: any program.
-        layout: ``"NCHW"`` or ``"NHWC"`` (:mod:`slope.ops.conv`); ``None`` leaves everything as it is.
+        layout: ``"NCHW"`` or ``"NHWC"`` (:mod:`slope.ops.conv`); ``None`` leaves everything as it
+            is.
     """
     if layout is None:
         return program
@@ -110,7 +115,7 @@ class _Regions:
             self.orders.setdefault(self.root(atom), order)
 
     def order(self, atom: Atom) -> Order:
-        """The order that a variable is stored in: stored dimension ``i`` is its dimension ``order[i]``."""
+        """How a variable is stored: stored dimension ``i`` is its dimension ``order[i]``."""
         plain = tuple(range(atom.type.ndim))
         return self.orders.get(self.root(atom), plain) if isinstance(atom, Var) else plain
 
@@ -197,7 +202,8 @@ class _Relayout:
             (x,), (result,) = instr.inputs, instr.outputs
             held = self.regions.order(x)
             source = self._read(x, held)
-            # Stored dimension i of x is dimension held[i] of x, which is dimension dims.index(held[i]) of the result.
+            # Stored dimension i of x is dimension held[i] of x, which is dimension
+            # dims.index(held[i]) of the result.
             dims = instr.params["dims"]
             self._define(result, source, tuple(dims.index(dim) for dim in held))
         else:
@@ -256,7 +262,7 @@ class _Relayout:
 
 
 def _is_transparent(instr: Instr) -> bool:
-    """Whether an operator works alike on any order of dimensions, one for all its operands and its result."""
+    """Whether one order of dimensions, whichever, serves all operands and the result."""
     name, op = instr.op.name, instr.op
     if len(instr.outputs) != 1 or instr.outputs[0].type.ndim < 3:
         return False

@@ -19,6 +19,7 @@ from slope import dtypes
 from slope.core.operator import OPERATORS
 from slope.extend import CPU, Backend, Program, TensorType, ops, trace_program
 from slope_backend_iree.backend import IreeBackend
+from slope_backend_iree.lower.program import lower_program
 from slope_backend_numpy.backend import NumpyBackend
 
 Array = Any
@@ -377,3 +378,20 @@ def test_sums_between_other_work(backend: IreeBackend):
     program = trace_program(function, [array_type(x)])
     for out, wanted in zip(run(backend, program, [x]), run(REFERENCE, program, [x]), strict=True):
         np.testing.assert_allclose(out, wanted, 1e-5)
+
+
+def test_transposes_are_kept_apart_from_convolutions():
+    params = {"stride": (1, 1), "padding": ((0, 0), (0, 0)), "dilation": (1, 1)}
+
+    def convolve(x: Any, w: Any) -> Sequence[Any]:
+        last = ops.permute(x, dims=(0, 2, 3, 1))
+        out = ops.conv(last, ops.permute(w, dims=(2, 3, 1, 0)), groups=1, layout="NHWC", **params)
+        return [ops.permute(out, dims=(0, 3, 1, 2)), ops.permute(x, dims=(1, 0, 2, 3))]
+
+    types = [TensorType((2, 3, 4, 5), dtypes.float32), TensorType((6, 3, 2, 2), dtypes.float32)]
+    text = lower_program(trace_program(convolve, types), IreeBackend().lowerings).text
+    # Behind both operands' transposes and before the result's; heads exchanged with batch are free.
+    assert text.count("stablehlo.transpose") == 4
+    assert text.count("stablehlo.optimization_barrier") == 3
+    alone = trace_program(lambda x, w: [ops.permute(x, dims=(0, 2, 3, 1))], types)
+    assert "barrier" not in lower_program(alone, IreeBackend().lowerings).text

@@ -56,7 +56,7 @@ def _convolution(
     count = len(stride)
     image = _letters(layout, count, "bf")
     kernel = _letters(layout, count, weights, weights=True)
-    pads = listed([listed(pair) for pair in padding])
+    pads = f"[{', '.join(listed(pair) for pair in padding)}]"
     window = (
         f"{{stride = {listed(stride)}, pad = {pads}, lhs_dilate = {listed(gaps)}, "
         f"rhs_dilate = {listed(dilation)}}}"

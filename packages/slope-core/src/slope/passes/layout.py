@@ -278,7 +278,9 @@ def _moved(shape: Shape, order: Order) -> Shape:
 
 def _moved_params(instr: Instr, order: Order) -> dict[str, Any]:
     name = instr.op.name
-    changed = {key: _moved(instr.params[key], order) for key in _PER_DIM.get(name, ())}
+    changed: dict[str, Any] = {
+        key: _moved(instr.params[key], order) for key in _PER_DIM.get(name, ())
+    }
     if name in _NAMED:
         key = _NAMED[name]
         dims = instr.params[key]

@@ -106,6 +106,14 @@ def test_numpy_arrays_keep_their_dtype(backend):
     np.testing.assert_array_equal(out.numpy(), [3.0, 5.0])
 
 
+def test_arrays_and_tensors_in_any_order(backend):
+    f = slope.jit(lambda x: x + 1)
+    array = np.ones(2, np.float32)
+    for x in (slope.tensor(array), array, slope.tensor(array), array):
+        assert f(x).tolist() == [2.0, 2.0]
+    assert f.compile_count == 2
+
+
 def test_inside_jit_and_as_method_and_of_a_callable(backend):
     inner = slope.jit(lambda x: x * 3)
 

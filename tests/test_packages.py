@@ -15,9 +15,8 @@ PACKAGES = sorted(path.parent for path in (ROOT / "packages").glob("*/pyproject.
 def test_carries_license_and_types(package: Path) -> None:
     # Wheels hold nothing from above their project, so each has its own copy of the license.
     assert (package / "LICENSE").read_text() == (ROOT / "LICENSE").read_text()
-    assert [
-        path.name for path in (package / "src").iterdir() if not (path / "py.typed").exists()
-    ] == []
+    modules = [path for path in (package / "src").iterdir() if (path / "__init__.py").exists()]
+    assert [path.name for path in modules if not (path / "py.typed").exists()] == []
     project = tomllib.loads((package / "pyproject.toml").read_text())["project"]
     assert project["name"] == package.name
     assert project["license"] == "MIT"

@@ -13,7 +13,7 @@ from slope import dtypes, ops
 from slope.core.tensor import Splat, Tensor
 from slope.core.trace import EVAL, current_trace
 from slope.core.types import Shape
-from slope.dims import same
+from slope.dims import DimExpr, same
 from slope.errors import ArgumentError, DTypeError, IndexingError, ShapeError
 from slope.functions._base import (
     TensorLike,
@@ -25,7 +25,9 @@ from slope.functions._base import (
     materialize,
     operand,
     result_dtype,
+    shape_of,
     splat_like,
+    whole_of,
 )
 from slope.functions._index import Plan, coordinates, plan
 from slope.ops.linear import inverse, move_dim
@@ -381,7 +383,9 @@ def one_hot(x: TensorLike, num_classes: int, *, dtype: Any = dtypes.int64) -> Te
     given = as_tensor(x, "one_hot", "x")
     if not given.dtype.is_integer:
         raise DTypeError(f"one_hot: x must be of an integer dtype, and is {given.type}.")
-    shape = (*given.shape, num_classes)
+    if not isinstance(num_classes, DimExpr):
+        num_classes = whole_of(num_classes, "one_hot", "num_classes", 0)
+    shape = shape_of((*given.shape, num_classes), "one_hot", "num_classes")
     places = ops.iota(shape=shape, dim=given.ndim, dtype=given.dtype)
     spread = ops.broadcast(given, shape=shape, dims=tuple(range(given.ndim)))
     return ops.cast(ops.eq(places, spread), dtype=dtypes.as_dtype(dtype))

@@ -123,7 +123,8 @@ def flag_of(value: object, function: str, argument: str) -> bool:
     """
     if not isinstance(value, (bool, int, np.bool_)):
         raise ArgumentError(
-            f"{function}: {argument} must be True or False, and is {_article(value)} ({value!r:.60})."
+            f"{function}: {argument} must be True or False, and is {_article(value)} "
+            f"({value!r:.60})."
         )
     return bool(value)
 
@@ -463,6 +464,19 @@ def _length(length: Any, function: str, argument: str) -> Any:
         return length.__index__()
     except SlopeError as error:
         raise ArgumentError(f"{function}: {argument}: {error}") from None
+
+
+def int_of(value: object, function: str, argument: str) -> int:
+    """An int as given, or as a NumPy or slope integer of shape ().
+
+    Raises:
+        ArgumentError: it is none.
+    """
+    if type(value) is int:
+        return value
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise ArgumentError(f"{function}: {argument} must be an int, and is {value!r:.60}.")
+    return int(value)
 
 
 def shown(shape: Shape) -> str:

@@ -398,6 +398,9 @@ def _floating_operands(function: str, **values: object) -> list[Tensor]:
 
     Perands promoted to one floating-point dtype (float32 for whole numbers) and broadcast to one
     shape.
+
+    Perands promoted to one floating-point dtype (float32 for whole numbers) and broadcast to one
+    shape.
     """
     given = {name: operand(value, function, name) for name, value in values.items()}
     dtype = result_dtype(function, list(given.values()))

@@ -6,6 +6,9 @@ chain through the variance.
 Ormalizations as operators with gradients of their own: two sums and a few products instead of a
 chain through the variance.
 
+Ormalizations as operators with gradients of their own: two sums and a few products instead of a
+chain through the variance.
+
 All compute in float32 where the operand is half precision.
 """
 
@@ -148,6 +151,9 @@ class RmsNormalize(_Normalize):
 
 class NormalizeBatch(Operator):
     """Batch normalization by the batch's own statistics: ``(x - mean) / sqrt(variance + eps) * weight + bias``.
+
+    Atch normalization by the batch's own statistics: ``(x - mean) / sqrt(variance + eps) * weight +
+    bias``.
 
     Atch normalization by the batch's own statistics: ``(x - mean) / sqrt(variance + eps) * weight +
     bias``.

@@ -1,9 +1,8 @@
 """Bad input: whatever a function gets, a user sees an error of slope's that says what is wrong.
 
 Every public function is called with arguments of wrong kind, rank, size, dtype and device at every
-position. It may take
-them; what it raises must be a ``slope.errors`` kind. Python's own complaint of a missing argument
-is left to Python.
+position. It may take them; what it raises must be a ``slope.errors`` kind. Python's own complaint
+of a missing argument is left to Python.
 """
 
 import inspect

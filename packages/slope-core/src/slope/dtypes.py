@@ -117,7 +117,7 @@ def as_dtype(dtype: DTypeLike) -> DType:
     if found is None:
         try:
             found = None if dtype is None else _by_numpy.get(np.dtype(dtype))
-        except (TypeError, ValueError, KeyError, OverflowError, SyntaxError):  # NumPy's ways to say no
+        except (TypeError, ValueError, KeyError, OverflowError, SyntaxError):
             found = None
     if found is None:
         names = ", ".join(known.name for known in ALL)

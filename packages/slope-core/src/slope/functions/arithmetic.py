@@ -391,7 +391,7 @@ def lerp(start: TensorLike, end: TensorLike, weight: TensorLike) -> Tensor:
 
 
 def _floating_operands(function: str, **values: object) -> list[Tensor]:
-    """Operands promoted to one floating-point dtype (float32 for whole numbers) and broadcast to one shape.
+    """Operands promoted to one floating-point dtype and broadcast to one shape.
 
     Perands promoted to one floating-point dtype (float32 for whole numbers) and broadcast to one
     shape.

@@ -22,14 +22,7 @@ def bernoulli(x: TensorLike) -> Tensor:
 
 
 def multinomial(x: TensorLike, num_samples: int, replacement: bool = False) -> Tensor:
-    """Classes (int64) drawn in proportion to the elements of each row: :func:`slope.random.multinomial`.
-
-    Lasses (int64) drawn in proportion to the elements of each row:
-    :func:`slope.random.multinomial`.
-
-    Lasses (int64) drawn in proportion to the elements of each row:
-    :func:`slope.random.multinomial`.
-    """
+    """Classes drawn in proportion to each row: :func:`slope.random.multinomial`."""
     given = floating(x, "multinomial")
     return distributions.multinomial(current_scope().draw(), given, num_samples, replacement)
 

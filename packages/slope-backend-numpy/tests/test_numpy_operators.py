@@ -301,6 +301,24 @@ def updated(x, update, *starts):
     return out
 
 
+def limited(function):
+    """A function of Python floats, element by element.
+
+    Inf where it overflows or has a pole, NaN where it is undefined.
+    """
+
+    def value(*numbers):
+        try:
+            return function(*numbers)
+        except OverflowError:
+            return math.copysign(math.inf, numbers[0]) if function is math.sinh else math.inf
+        except ValueError:
+            pole = function is math.atanh and abs(numbers[0]) == 1
+            return math.copysign(math.inf, numbers[0]) if pole else math.nan
+
+    return lambda *xs: elementwise(value, *xs)
+
+
 EXPECTED = {
     "neg": arithmetic(lambda a: -a, lambda x: -x),
     "add": arithmetic(lambda a, b: a + b, lambda x, y: x + y),
@@ -337,6 +355,17 @@ EXPECTED = {
     "minimum": extreme(min),
     "truncate_divide": lambda x, y: whole(quotient, x, y),
     "floor_divide": arithmetic(lambda a, b: a // b if b else 0, lambda x, y: np.floor(x / y)),
+    **{
+        name: limited(getattr(math, name))
+        for name in ["asin", "acos", "atan", "sinh", "cosh", "asinh", "acosh", "atanh", "hypot"]
+    },
+    "logaddexp": limited(
+        lambda a, b: (
+            max(a, b) + (math.log1p(math.exp(-abs(a - b))) if a != b else math.log(2))
+            if not math.isinf(max(a, b))
+            else max(a, b)
+        )
+    ),
     "fmod": arithmetic(
         lambda a, b: a - b * quotient(a, b) if b else 0, lambda x, y: elementwise(math.fmod, x, y)
     ),

@@ -116,12 +116,12 @@ def as_dtype(dtype: DTypeLike) -> DType:
         found = _by_python[dtype]
     if found is None:
         try:
-            found = _by_numpy.get(np.dtype(dtype))
-        except TypeError:
+            found = None if dtype is None else _by_numpy.get(np.dtype(dtype))
+        except (TypeError, ValueError, KeyError, OverflowError, SyntaxError):
             found = None
     if found is None:
         names = ", ".join(known.name for known in ALL)
-        raise DTypeError(f"slope has no dtype {dtype!r}; it has {names}.")
+        raise DTypeError(f"slope has no dtype {dtype!r:.60}; it has {names}.")
     return found
 
 

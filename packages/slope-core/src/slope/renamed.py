@@ -15,7 +15,6 @@ RENAMED: Final[dict[str, str]] = {
     "clip": "clamp",
     "conv": "conv2d",
     "conv_transpose": "conv_transpose2d",
-    "equal": "eq",
     "expand_dims": "unsqueeze",
     "greater": "gt",
     "greater_equal": "ge",

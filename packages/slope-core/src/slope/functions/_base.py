@@ -21,7 +21,7 @@ from slope.core.tensor import Splat, Tensor, aligned_empty, splat_scalar
 from slope.core.types import Shape, TensorType, type_of_array
 from slope.dims import DimExpr, dim_str, is_static, same
 from slope.dtypes import DType
-from slope.errors import ArgumentError, DTypeError, ShapeError
+from slope.errors import ArgumentError, DTypeError, ShapeError, SlopeError
 
 Scalar = bool | int | float
 TensorLike = Tensor | Scalar | np.ndarray[Any, Any] | np.generic
@@ -59,7 +59,10 @@ def operand(value: object, function: str, argument: str) -> Operand:
             raise ArgumentError(f"{function}: {argument}={number} fits no integer dtype.")
         return number
     if isinstance(value, np.ndarray):
-        return copied(value)
+        try:
+            return copied(value)
+        except DTypeError as error:
+            raise DTypeError(f"{function}: {argument}: {error}") from None
     hint = (
         "slope.tensor(...) makes a tensor of it"
         if isinstance(value, (list, tuple))
@@ -101,6 +104,31 @@ def number_of(value: object, function: str, argument: str) -> float:
     return float(number)
 
 
+def wholes_of(value: object, function: str, argument: str) -> list[int]:
+    """Python ints of what must be one whole number, or a sequence of them.
+
+    Raises:
+        ArgumentError: it is neither.
+    """
+    if not isinstance(value, (tuple, list)):
+        value = [value]
+    return [whole_of(each, function, argument) for each in value]
+
+
+def flag_of(value: object, function: str, argument: str) -> bool:
+    """A Python bool of what must be one, known when the function is called.
+
+    Raises:
+        ArgumentError: it is neither True nor False (nor 0 or 1).
+    """
+    if not isinstance(value, (bool, int, np.bool_)):
+        raise ArgumentError(
+            f"{function}: {argument} must be True or False, and is {_article(value)} "
+            f"({value!r:.60})."
+        )
+    return bool(value)
+
+
 def whole_of(value: object, function: str, argument: str, least: int | None = None) -> int:
     """A Python int of what must be one whole number, known when the function is called.
 
@@ -138,6 +166,8 @@ def scalar_kind(value: Scalar) -> str:
 def splat(value: Scalar, tensor_type: TensorType) -> Splat:
     """A number as a tensor; written as the dtype's kind of number."""
     kind = tensor_type.dtype.kind
+    if kind in "iu" and isinstance(value, float) and not math.isfinite(value):
+        raise DTypeError(f"{value} fits no integer dtype, and the tensor is {tensor_type}.")
     return Splat(
         float(value) if kind == "f" else bool(value) if kind == "b" else int(value), tensor_type
     )
@@ -404,12 +434,36 @@ def sizes_of(sizes: Sequence[Any], function: str, argument: str = "shape") -> Sh
     )
 
 
+def shape_of(sizes: Sequence[Any], function: str, argument: str = "shape") -> Shape:
+    """A whole shape as :func:`sizes_of` takes it; no length may be negative.
+
+    Raises:
+        ArgumentError: an entry is no whole number.
+        ShapeError: one is negative, or they are too large together.
+    """
+    shape = sizes_of(sizes, function, argument)
+    _refuse_sizes(shape, function, argument)
+    return shape
+
+
+def _refuse_sizes(shape: Sequence[Any], function: str, argument: str) -> None:
+    known = [length for length in shape if not isinstance(length, DimExpr)]
+    if any(length < 0 for length in known) or math.prod(known) >= 2**48:
+        raise ShapeError(
+            f"{function}: {argument}={tuple(shape)} has a negative length, or 2**48 elements or "
+            "more; a shape's lengths are at least 0."
+        )
+
+
 def _length(length: Any, function: str, argument: str) -> Any:
     if isinstance(length, DimExpr):
         return length
     if isinstance(length, bool) or not isinstance(length, (int, np.integer, Tensor)):
         raise ArgumentError(f"{function}: {argument} takes ints, and got {length!r}.")
-    return length.__index__()
+    try:
+        return length.__index__()
+    except SlopeError as error:
+        raise ArgumentError(f"{function}: {argument}: {error}") from None
 
 
 def int_of(value: object, function: str, argument: str) -> int:

@@ -135,7 +135,7 @@ def gelu(x: TensorLike, approximate: str = "none") -> Tensor:
     Raises:
         ArgumentError: another ``approximate``.
     """
-    if approximate not in ("none", "tanh"):
+    if not isinstance(approximate, str) or approximate not in ("none", "tanh"):
         raise ArgumentError(f"gelu: approximate={approximate!r} must be 'none' or 'tanh'.")
     return composites.gelu(floating(x, "gelu"), approximate=approximate)
 

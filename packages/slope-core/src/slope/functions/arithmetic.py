@@ -11,11 +11,13 @@ from slope.core.tensor import Tensor
 from slope.errors import ArgumentError, DTypeError
 from slope.functions import precise
 from slope.functions._base import (
+    Operand,
     TensorLike,
     as_tensor,
     binary,
     broadcast_shapes,
     expand_to,
+    flag_of,
     materialize,
     number_of,
     operand,
@@ -389,7 +391,10 @@ def lerp(start: TensorLike, end: TensorLike, weight: TensorLike) -> Tensor:
 
 
 def _floating_operands(function: str, **values: object) -> list[Tensor]:
-    """Operands promoted to one floating-point dtype (float32 for whole numbers) and broadcast to one shape.
+    """Operands promoted to one floating-point dtype and broadcast to one shape.
+
+    Perands promoted to one floating-point dtype (float32 for whole numbers) and broadcast to one
+    shape.
 
     Perands promoted to one floating-point dtype (float32 for whole numbers) and broadcast to one
     shape.
@@ -440,14 +445,23 @@ def heaviside(x: TensorLike, values: TensorLike) -> Tensor:
 
 def addcmul(x: TensorLike, tensor1: TensorLike, tensor2: TensorLike, *, value: float = 1) -> Tensor:
     """``x + value * tensor1 * tensor2``."""
+    value = number_of(value, "addcmul", "value")
+    x, tensor1, tensor2 = _checked("addcmul", x=x, tensor1=tensor1, tensor2=tensor2)
     product = mul(tensor1, tensor2)
     return add(x, product if value == 1 else mul(product, value))
 
 
 def addcdiv(x: TensorLike, tensor1: TensorLike, tensor2: TensorLike, *, value: float = 1) -> Tensor:
     """``x + value * tensor1 / tensor2``."""
+    value = number_of(value, "addcdiv", "value")
+    x, tensor1, tensor2 = _checked("addcdiv", x=x, tensor1=tensor1, tensor2=tensor2)
     quotient = div(tensor1, tensor2)
     return add(x, quotient if value == 1 else mul(quotient, value))
+
+
+def _checked(function: str, **values: object) -> list[Operand]:
+    """Operands as tensors or numbers, refused under the function's name."""
+    return [operand(value, function, name) for name, value in values.items()]
 
 
 # --- closeness
@@ -472,7 +486,7 @@ def isclose(
         away = ops.abs_(ops.sub(u, v))
         finite = ops.isfinite(away)
         near = ops.bitwise_or(near, ops.bitwise_and(finite, ops.le(away, bound)))
-    if equal_nan and a.dtype.kind == "f":
+    if flag_of(equal_nan, "isclose", "equal_nan") and a.dtype.kind == "f":
         near = ops.bitwise_or(near, ops.bitwise_and(ops.isnan(a), ops.isnan(b)))
     return near
 

@@ -13,6 +13,7 @@ from slope.functions._base import (
     as_tensor,
     broadcast_shapes,
     expand_to,
+    flag_of,
     floating,
     number_of,
     result_dtype,
@@ -61,6 +62,8 @@ def scaled_dot_product_attention(
     """
     name = "scaled_dot_product_attention"
     q, k, v = _operands(name, query, key, value)
+    is_causal = flag_of(is_causal, name, "is_causal")
+    enable_gqa = flag_of(enable_gqa, name, "enable_gqa")
     if is_causal and attn_mask is not None:
         raise ArgumentError(f"{name}: give either attn_mask or is_causal=True, not both.")
     factor = (
@@ -235,7 +238,7 @@ def _dropped(
             f"{spatial} others, and is "
             f"{given.type}."
         )
-    if not training or chance == 0.0:
+    if not flag_of(training, function, "training") or chance == 0.0:
         return given
     if chance == 1.0:
         return ops.mul(given, splat_like(0.0, given))

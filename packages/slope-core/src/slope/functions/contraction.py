@@ -14,7 +14,14 @@ from slope import ops
 from slope.core.tensor import Tensor
 from slope.dims import DimExpr
 from slope.errors import ArgumentError, ShapeError
-from slope.functions._base import TensorLike, as_tensor, dim_of, result_dtype, to_dtype
+from slope.functions._base import (
+    TensorLike,
+    as_tensor,
+    dim_of,
+    result_dtype,
+    to_dtype,
+    wholes_of,
+)
 from slope.functions.arithmetic import add
 from slope.functions.shapes import diagonal, movedim
 
@@ -229,8 +236,18 @@ def tensordot(x: TensorLike, y: TensorLike, dims: int | Sequence[Sequence[int]] 
             raise ShapeError(f"tensordot: dims={dims} is more than {a.type} and {b.type} have.")
         of_a, of_b = list(range(a.ndim - dims, a.ndim)), list(range(dims))
     else:
-        of_a = [dim_of(dim, a.ndim, "tensordot", "dims[0]", shape=a.shape) for dim in dims[0]]
-        of_b = [dim_of(dim, b.ndim, "tensordot", "dims[1]", shape=b.shape) for dim in dims[1]]
+        if not isinstance(dims, (tuple, list)) or len(dims) != 2:
+            raise ArgumentError(
+                f"tensordot: dims={dims!r:.60} must be an int, or two sequences of dimensions."
+            )
+        of_a = [
+            dim_of(dim, a.ndim, "tensordot", "dims[0]", shape=a.shape)
+            for dim in wholes_of(dims[0], "tensordot", "dims[0]")
+        ]
+        of_b = [
+            dim_of(dim, b.ndim, "tensordot", "dims[1]", shape=b.shape)
+            for dim in wholes_of(dims[1], "tensordot", "dims[1]")
+        ]
     if len(of_a) != len(of_b) or any(
         a.shape[p] != b.shape[q] for p, q in zip(of_a, of_b, strict=True)
     ):
@@ -283,6 +300,8 @@ def _finished(x: Tensor, labels: Labels, out: Labels) -> Tensor:
 
 
 def _parsed(equation: str, ranks: Sequence[int]) -> tuple[list[Labels], Labels]:
+    if not isinstance(equation, str):
+        raise ArgumentError(f"einsum: equation must be a string, and is {equation!r:.60}.")
     left, arrow, right = equation.replace(" ", "").partition("->")
     terms = left.split(",")
     if len(terms) != len(ranks):

@@ -26,10 +26,11 @@ from slope.functions._base import (
     copied,
     scalar_kind,
     scalar_of,
-    sizes_of,
+    shape_of,
     splat,
     strong,
     to_dtype,
+    whole_of,
 )
 from slope.functions._base import (
     as_tensor as _as_tensor,
@@ -57,7 +58,10 @@ def tensor(data: Any, dtype: DTypeLike | None = None, device: Device | str | Non
     wanted = None if dtype is None else as_dtype(dtype)
     if isinstance(data, Tensor):
         made = strong(data)
-        return placed(made if wanted is None else to_dtype(made, wanted), device or data.device)
+        return placed(
+            made if wanted is None else to_dtype(made, wanted),
+            data.device if device is None else device,
+        )
     if isinstance(data, (list, tuple)) and _holds_tensors(data):
         made = _stacked(data)
         return made if wanted is None else to_dtype(made, wanted)
@@ -182,7 +186,7 @@ def full(
                 f"full: takes a shape and a number, as in full((2, 3), 7), and got {size!r:.80}."
             )
         size, fill_value = (size[0],), size[1]
-    shape = sizes_of(size, "full")
+    shape = shape_of(size, "full")
     wanted = None if dtype is None else as_dtype(dtype)
     number = scalar_of(fill_value)
     if number is None:
@@ -221,14 +225,14 @@ def zeros(
     *size: Any, dtype: DTypeLike = dtypes.float32, device: Device | str | None = None
 ) -> Tensor:
     """Zeros of a shape, given as ints or as one sequence."""
-    return filled(0, sizes_of(size, "zeros", "size"), as_dtype(dtype), device)
+    return filled(0, shape_of(size, "zeros", "size"), as_dtype(dtype), device)
 
 
 def ones(
     *size: Any, dtype: DTypeLike = dtypes.float32, device: Device | str | None = None
 ) -> Tensor:
     """Ones of a shape, given as ints or as one sequence."""
-    return filled(1, sizes_of(size, "ones", "size"), as_dtype(dtype), device)
+    return filled(1, shape_of(size, "ones", "size"), as_dtype(dtype), device)
 
 
 def zeros_like(x: TensorLike, dtype: DTypeLike | None = None) -> Tensor:
@@ -293,9 +297,12 @@ def arange(
     )
     if symbolic:
         return _scaled(ops.iota(shape=(end - start,), dim=0, dtype=wanted), start, 1)
+    if not all(math.isfinite(each) for each in (start, end, step)):
+        raise ArgumentError(f"arange: start={start}, end={end} and step={step} must be finite.")
     if step == 0 or (end - start) * step < 0:
         raise ArgumentError(f"arange: step={step} does not lead from {start} to {end}.")
     count = math.ceil((end - start) / step)
+    shape_of((count,), "arange", "count")
     if current_trace() is not EVAL:
         return _scaled(ops.iota(shape=(count,), dim=0, dtype=wanted), start, step)
     host = aligned_empty((count,), wanted.numpy)
@@ -331,8 +338,7 @@ def linspace(
     Raises:
         ArgumentError: ``steps`` is negative.
     """
-    if steps < 0:
-        raise ArgumentError(f"linspace: steps={steps} must not be negative.")
+    steps = whole_of(steps, "linspace", "steps", 0)
     wanted = as_dtype(dtype)
     first, last = _number("linspace", "start", start), _number("linspace", "end", end)
     step = (last - first) / (steps - 1) if steps > 1 else 0.0
@@ -357,7 +363,7 @@ def eye(
 
     ``m`` is ``n`` by default.
     """
-    shape = sizes_of((n, n if m is None else m), "eye", "n")
+    shape = shape_of((n, n if m is None else m), "eye", "n")
     wanted = as_dtype(dtype)
     if current_trace() is not EVAL:
         rows, columns = (ops.iota(shape=shape, dim=dim, dtype=dtypes.int64) for dim in (0, 1))

@@ -27,12 +27,13 @@ from slope.functions._base import (
     broadcast_shapes,
     dim_of,
     expand_to,
+    flag_of,
     floating,
     number_of,
     operands_of,
     result_dtype,
+    shape_of,
     shown,
-    sizes_of,
     splat,
     splat_like,
     to_dtype,
@@ -50,7 +51,7 @@ def _drawn(key: object, size: Any, dtype: DTypeLike, function: str) -> tuple[Ten
     """Floats in [0, 1) of a shape, in the dtype to compute in; and the dtype wanted."""
     given, wanted = checked_key(key, function), as_dtype(dtype)
     require_floating(function, wanted)
-    shape = sizes_of(size, f"random.{function}", "size")
+    shape = shape_of(size, f"random.{function}", "size")
     unit = unit_draws(given, count_of(shape), dtypes.accumulator(wanted))
     return ops.reshape(unit, shape=shape), wanted
 
@@ -111,11 +112,12 @@ def truncated_normal(
     Raises:
         ArgumentError: ``low`` is not below ``high``.
     """
+    given = checked_key(key, "truncated_normal")
     bottom = number_of(low, "random.truncated_normal", "low")
     top = number_of(high, "random.truncated_normal", "high")
     if not bottom < top:
         raise ArgumentError(f"random.truncated_normal: low={bottom} must be less than high={top}.")
-    unit, wanted = _drawn(key, size, dtype, "truncated_normal")
+    unit, wanted = _drawn(given, size, dtype, "truncated_normal")
     first, last = (math.erf(each / math.sqrt(2.0)) for each in (bottom, top))
     place = ops.add(ops.mul(unit, splat_like(last - first, unit)), splat_like(first, unit))
     out = ops.mul(special.erfinv(place), splat_like(math.sqrt(2.0), unit))
@@ -151,7 +153,7 @@ def _parameters(function: str, shape: Any, **values: object) -> tuple[DType, lis
     made = [ops.stop_gradient(each) for each in made]
     if shape is None:
         return dtype, made
-    wanted = sizes_of((tuple(shape) if isinstance(shape, (tuple, list)) else (shape,),), name)
+    wanted = shape_of((shape,), name)
     if broadcast_shapes(name, made[0].shape, wanted) != wanted:
         raise ShapeError(
             f"{name}: parameters of shape {shown(made[0].shape)} do not broadcast to "
@@ -225,7 +227,7 @@ def categorical(
     scores = floating(logits, "random.categorical", "logits")
     at = dim_of(dim, scores.ndim, "random.categorical", shape=scores.shape)
     rest = (*scores.shape[:at], *scores.shape[at + 1 :])
-    wanted = rest if shape is None else sizes_of((tuple(shape),), "random.categorical")
+    wanted = rest if shape is None else shape_of((shape,), "random.categorical")
     if len(wanted) < len(rest) or wanted[len(wanted) - len(rest) :] != rest:
         raise ShapeError(
             f"random.categorical: shape={shown(wanted)} must end with {shown(rest)}, which is "
@@ -265,7 +267,7 @@ def multinomial(
             f"{name}: probabilities must be [classes] or [rows, classes], and are {weights.type}."
         )
     logits = ops.log(to_dtype(weights, dtypes.accumulator(weights.dtype)))
-    if replacement:
+    if flag_of(replacement, name, "replacement"):
         drawn = categorical(given, logits, -1, (count, *weights.shape[:-1]))
         return ops.permute(drawn, dims=(1, 0)) if weights.ndim == 2 else drawn
     if count > weights.shape[-1]:
@@ -294,6 +296,7 @@ def permutation(key: TensorLike, x: int | TensorLike, dim: int = 0) -> Tensor:
 
 
 def _order(key: Tensor, count: Any) -> Tensor:
+    shape_of((count,), "random.permutation", "x")
     if count == 0:
         return splat(0, TensorType((0,), int64))
     first, second = pairs(key, count)
@@ -304,5 +307,6 @@ def _order(key: Tensor, count: Any) -> Tensor:
 
 def shuffle(key: TensorLike, x: TensorLike, dim: int = 0) -> Tensor:
     """A tensor's parts along ``dim`` in random order."""
+    given = checked_key(key, "shuffle")
     made = as_tensor(x, "random.shuffle", "x")
-    return permutation(key, made, dim_of(dim, made.ndim, "random.shuffle", shape=made.shape))
+    return permutation(given, made, dim_of(dim, made.ndim, "random.shuffle", shape=made.shape))

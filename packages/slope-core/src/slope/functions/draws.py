@@ -18,7 +18,7 @@ from slope.functions._base import (
     expand_to,
     floating,
     number_of,
-    sizes_of,
+    shape_of,
     splat,
     to_dtype,
     whole_of,
@@ -36,7 +36,7 @@ def uniform(
     """
     given, shape, wanted = (
         checked_key(key, "uniform"),
-        sizes_of(size, "random.uniform", "size"),
+        shape_of(size, "random.uniform", "size"),
         as_dtype(dtype),
     )
     require_floating("uniform", wanted)
@@ -62,7 +62,7 @@ def normal(key: TensorLike, *size: Any, dtype: DTypeLike = float32) -> Tensor:
     """
     given, shape, wanted = (
         checked_key(key, "normal"),
-        sizes_of(size, "random.normal", "size"),
+        shape_of(size, "random.normal", "size"),
         as_dtype(dtype),
     )
     require_floating("normal", wanted)
@@ -94,7 +94,7 @@ def randint(key: TensorLike, size: Any, low: int, high: int, dtype: DTypeLike = 
     """
     given, shape, wanted = (
         checked_key(key, "randint"),
-        sizes_of((size,), "random.randint", "size"),
+        shape_of((size,), "random.randint", "size"),
         as_dtype(dtype),
     )
     if not wanted.is_integer:
@@ -120,7 +120,7 @@ def randint(key: TensorLike, size: Any, low: int, high: int, dtype: DTypeLike = 
 def bernoulli(key: TensorLike, p: TensorLike = 0.5, shape: Shape | None = None) -> Tensor:
     """True with probability ``p``, of ``p``'s shape or one that ``p`` broadcasts to."""
     given, chance = checked_key(key, "bernoulli"), floating(p, "random.bernoulli", "p")
-    wanted = chance.shape if shape is None else sizes_of((shape,), "random.bernoulli")
+    wanted = chance.shape if shape is None else shape_of((shape,), "random.bernoulli")
     if broadcast_shapes("random.bernoulli", chance.shape, wanted) != wanted:
         raise ShapeError(f"random.bernoulli: p {chance.type} does not broadcast to shape {wanted}.")
     unit = ops.reshape(unit_draws(given, count_of(wanted), chance.dtype), shape=wanted)

@@ -12,7 +12,7 @@ from slope import dtypes, ops
 from slope.core.operator import Operator
 from slope.core.tensor import Splat, Tensor
 from slope.dtypes import DTypeLike, as_dtype
-from slope.errors import DTypeError
+from slope.errors import ArgumentError, DTypeError
 from slope.functions import precise, special
 from slope.functions._base import (
     TensorLike,
@@ -251,6 +251,8 @@ def round(x: TensorLike, decimals: int = 0) -> Tensor:  # PyTorch's name
     digits = whole_of(decimals, "round", "decimals")
     if digits == 0:
         return _rounded(ops.round_, "round", x)
+    if builtins.abs(digits) > 300:
+        raise ArgumentError(f"round: decimals={digits} must lie between -300 and 300.")
     made = floating(x, "round")
     scale = splat_like(10.0 ** builtins.abs(digits), made)
     if digits < 0:  # dividing by a power of ten is exact where multiplying by its reciprocal is not

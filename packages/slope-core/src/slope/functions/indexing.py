@@ -32,6 +32,7 @@ from slope.functions._base import (
     materialize,
     operand,
     result_dtype,
+    shape_of,
     splat_like,
 )
 from slope.functions._index import Plan, coordinates, plan
@@ -410,7 +411,7 @@ def one_hot(x: TensorLike, num_classes: int = -1, *, dtype: Any = dtypes.int64) 
         num_classes = int(given.numpy().max()) + 1
     if num_classes < 0:
         raise ArgumentError(f"one_hot: num_classes={num_classes} must not be negative.")
-    shape = (*given.shape, num_classes)
+    shape = shape_of((*given.shape, num_classes), "one_hot", "num_classes")
     places = ops.iota(shape=shape, dim=given.ndim, dtype=given.dtype)
     spread = ops.broadcast(given, shape=shape, dims=tuple(range(given.ndim)))
     return ops.cast(ops.eq(places, spread), dtype=dtypes.as_dtype(dtype))

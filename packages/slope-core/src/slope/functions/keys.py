@@ -22,7 +22,7 @@ from slope.functions._base import (
     as_tensor,
     expand_to,
     of_host,
-    sizes_of,
+    shape_of,
     splat,
     whole_of,
 )
@@ -98,6 +98,7 @@ def split(key: TensorLike, num: int = 2) -> Tensor:
     given = checked_key(key, "split")
     if not isinstance(num, DimExpr):
         num = whole_of(num, "random.split", "num", 1)
+        shape_of((num, 2), "random.split", "num")
     return ops.reshape(random_words(given, 2 * num), shape=(num, 2))
 
 
@@ -132,7 +133,7 @@ def bits(key: TensorLike, *size: Any, dtype: DTypeLike = uint32) -> Tensor:
     """
     given, shape, wanted = (
         checked_key(key, "bits"),
-        sizes_of(size, "random.bits", "size"),
+        shape_of(size, "random.bits", "size"),
         as_dtype(dtype),
     )
     count = count_of(shape)

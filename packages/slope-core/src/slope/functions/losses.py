@@ -19,6 +19,7 @@ from slope.functions._base import (
     broadcast_shapes,
     dim_of,
     expand_to,
+    flag_of,
     floating,
     number_of,
     operands_of,
@@ -26,10 +27,15 @@ from slope.functions._base import (
     shown,
     splat_like,
     to_dtype,
+    whole_of,
 )
 
 
 def _reduced(function: str, losses: Tensor, reduction: str, total: Tensor | None = None) -> Tensor:
+    if not isinstance(reduction, str):
+        raise ArgumentError(
+            f"{function}: reduction={reduction!r:.60} must be 'mean', 'sum' or 'none'."
+        )
     if reduction == "none":
         return losses
     if reduction == "sum":
@@ -162,7 +168,10 @@ def cross_entropy(
         ShapeError, DTypeError, ArgumentError: operands that do not fit.
     """
     scores, goal = floating(x, "cross_entropy"), as_tensor(target, "cross_entropy", "target")
+    if ignore_index is not None:
+        ignore_index = whole_of(ignore_index, "cross_entropy", "ignore_index")
     dim = _class_dim("cross_entropy", scores)
+    label_smoothing = number_of(label_smoothing, "cross_entropy", "label_smoothing")
     if not 0.0 <= label_smoothing <= 1.0:
         raise ArgumentError(
             f"cross_entropy: label_smoothing={label_smoothing} must lie between 0 and 1."
@@ -290,6 +299,8 @@ def nll_loss(
     Arguments as :func:`cross_entropy` for classes.
     """
     given, goal = floating(x, "nll_loss"), as_tensor(target, "nll_loss", "target")
+    if ignore_index is not None:
+        ignore_index = whole_of(ignore_index, "nll_loss", "ignore_index")
     dim = _class_dim("nll_loss", given)
     if not goal.dtype.is_integer:
         raise DTypeError(f"nll_loss: target must be integers (classes), and is {goal.type}.")
@@ -384,11 +395,11 @@ def kl_div(
         log_target: whether the target is given as logarithms.
     """
     given, goal = _promoted("kl_div", x=x, target=target)
-    if log_target:
+    if flag_of(log_target, "kl_div", "log_target"):
         losses = ops.mul(ops.exp(goal), ops.sub(goal, given))
     else:
         losses = ops.sub(precise.xlogy(goal, goal), ops.mul(goal, given))
-    if reduction != "batchmean":
+    if not isinstance(reduction, str) or reduction != "batchmean":
         return _reduced("kl_div", losses, reduction)
     if losses.ndim == 0:
         raise ShapeError("kl_div: reduction='batchmean' needs a batch, and x is a scalar.")
@@ -415,12 +426,12 @@ def poisson_nll_loss(
     ``full`` adds Stirling's approximation of ``log(target!)`` for targets above 1.
     """
     rate, goal = _promoted("poisson_nll_loss", x=x, target=target)
-    if log_input:
+    if flag_of(log_input, "poisson_nll_loss", "log_input"):
         losses = ops.sub(ops.exp(rate), ops.mul(goal, rate))
     else:
         small = splat_like(number_of(eps, "poisson_nll_loss", "eps"), rate)
         losses = ops.sub(rate, ops.mul(goal, ops.log(ops.add(rate, small))))
-    if full:
+    if flag_of(full, "poisson_nll_loss", "full"):
         one = splat_like(1.0, goal)
         many = ops.gt(goal, one)
         safe = ops.where(many, goal, one)

@@ -1,10 +1,6 @@
-"""Normalizations as operators with gradients of their own: two sums and a few products instead of a chain through the variance.
+"""Normalizations as operators with gradients of their own.
 
-Ormalizations as operators with gradients of their own: two sums and a few products instead of a
-chain through the variance.
-
-Ormalizations as operators with gradients of their own: two sums and a few products instead of a
-chain through the variance.
+Two sums and a few products instead of a chain through the variance.
 
 All compute in float32 where the operand is half precision.
 """
@@ -147,18 +143,11 @@ class RmsNormalize(_Normalize):
 
 
 class NormalizeBatch(Operator):
-    """Batch normalization by the batch's own statistics: ``(x - mean) / sqrt(variance + eps) * weight + bias``.
+    """Batch normalization: ``(x - mean) / sqrt(variance + eps) * weight + bias``.
 
-    Atch normalization by the batch's own statistics: ``(x - mean) / sqrt(variance + eps) * weight +
-    bias``.
-
-    Atch normalization by the batch's own statistics: ``(x - mean) / sqrt(variance + eps) * weight +
-    bias``.
-
-    Operands: ``x``; ``weight`` and ``bias``, one element for each place along ``dim``, in the dtype
-        that sums of ``x``'s are
-    formed in. Results: the normalized ``x``; the means and variances (divided by the count) over
-    all other dimensions.
+    Operands: ``x``; ``weight`` and ``bias``, one element for each place along ``dim``, in the
+    dtype that sums of ``x``'s are formed in. Results: the normalized ``x``; the means and variances
+    (divided by the count) over all other dimensions.
 
     With ``g`` the cotangent, ``c = x - mean``, ``s = 1 / sqrt(variance + eps)`` and ``n`` elements
     a place: the bias' is

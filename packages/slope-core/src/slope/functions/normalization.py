@@ -17,10 +17,11 @@ from slope.functions._base import (
     TensorLike,
     as_tensor,
     expand_to,
+    flag_of,
     floating,
     number_of,
+    shape_of,
     shown,
-    sizes_of,
     splat_like,
     to_dtype,
     whole_of,
@@ -63,7 +64,7 @@ def _affine(
 
 def _trailing(x: Tensor, normalized_shape: Any, function: str) -> tuple[Shape, tuple[int, ...]]:
     given = normalized_shape if isinstance(normalized_shape, (tuple, list)) else (normalized_shape,)
-    shape = sizes_of((tuple(given),), function, "normalized_shape")
+    shape = shape_of((tuple(given),), function, "normalized_shape")
     if not shape or len(shape) > x.ndim or x.shape[x.ndim - len(shape) :] != shape:
         raise ShapeError(
             f"{function}: normalized_shape={shown(shape)} must be the last dimensions of x, and "
@@ -181,7 +182,7 @@ def instance_norm(
         raise ShapeError(f"instance_norm: x must be [batch, channels, ...], and is {given.type}.")
     small = number_of(eps, "instance_norm", "eps")
     number_of(momentum, "instance_norm", "momentum")
-    if not use_input_stats:
+    if not flag_of(use_input_stats, "instance_norm", "use_input_stats"):
         return _by_running(given, running_mean, running_var, weight, bias, small, "instance_norm")
     out = norm_operators.standardize(given, dim=tuple(range(2, given.ndim)), eps=small)
     return _affine(out, weight, bias, (given.shape[1],), (1,), "instance_norm")
@@ -252,7 +253,7 @@ def batch_norm(
         raise ShapeError(f"batch_norm: x must be [batch, channels, ...], and is {given.type}.")
     small = number_of(eps, "batch_norm", "eps")
     share = number_of(momentum, "batch_norm", "momentum")
-    if not training:
+    if not flag_of(training, "batch_norm", "training"):
         out = _by_running(given, running_mean, running_var, weight, bias, small, "batch_norm")
         old = [
             each if each is None else as_tensor(each, "batch_norm", "statistics")

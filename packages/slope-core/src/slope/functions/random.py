@@ -116,10 +116,10 @@ def randints(
 def rand_like(x: TensorLike, dtype: DTypeLike | None = None) -> Tensor:
     """Evenly spread floats in [0, 1) of another tensor's shape, dtype and device."""
     given = as_tensor(x, "rand_like", "x")
-    return rand(given.shape, dtype=dtype or given.dtype, device=given.device)
+    return rand(given.shape, dtype=given.dtype if dtype is None else dtype, device=given.device)
 
 
 def randn_like(x: TensorLike, dtype: DTypeLike | None = None) -> Tensor:
     """Normal draws of another tensor's shape, dtype and device."""
     given = as_tensor(x, "randn_like", "x")
-    return randn(given.shape, dtype=dtype or given.dtype, device=given.device)
+    return randn(given.shape, dtype=given.dtype if dtype is None else dtype, device=given.device)

@@ -22,6 +22,7 @@ from slope.functions._base import (
     count_of,
     dim_of,
     dims_of,
+    flag_of,
     floating,
     number_of,
     splat_like,
@@ -44,7 +45,7 @@ def kept_shape(x: Tensor, dims: tuple[int, ...]) -> tuple[Any, ...]:
 
 
 def _reduce(op: Operator, x: Tensor, dim: Dim, keepdim: bool, function: str) -> Tensor:
-    dims = dims_of(dim, x, function)
+    dims, keepdim = dims_of(dim, x, function), flag_of(keepdim, function, "keepdim")
     out = op(x, dim=dims) if dims else x
     return ops.reshape(out, shape=kept_shape(x, dims)) if keepdim and dims else out
 
@@ -87,7 +88,7 @@ def mean(
             "with x.to(slope.float32)."
         )
     wide = to_dtype(given, dtypes.accumulator(given.dtype))
-    dims = dims_of(dim, given, "mean")
+    dims, keepdim = dims_of(dim, given, "mean"), flag_of(keepdim, "mean", "keepdim")
     total = ops.sum_(wide, dim=dims)
     out = to_dtype(ops.div(total, count_of(wide, dims)), given.dtype)
     return ops.reshape(out, shape=kept_shape(given, dims)) if keepdim and dims else out
@@ -133,8 +134,12 @@ def _moment(
         raise DTypeError(
             f"{op.name}: {given.type} is not floating-point; cast it with x.to(slope.float32)."
         )
-    less = number_of(correction, op.name, "correction") if unbiased is None else float(unbiased)
-    dims = dims_of(dim, given, op.name)
+    less = (
+        number_of(correction, op.name, "correction")
+        if unbiased is None
+        else float(flag_of(unbiased, op.name, "unbiased"))
+    )
+    dims, keepdim = dims_of(dim, given, op.name), flag_of(keepdim, op.name, "keepdim")
     out = op(given, dim=dims, correction=less)
     return ops.reshape(out, shape=kept_shape(given, dims)) if keepdim and dims else out
 
@@ -181,8 +186,9 @@ def nanmean(
         )
     wide = to_dtype(given, dtypes.accumulator(given.dtype))
     counts = ops.cast(ops.bitwise_not(ops.isnan(wide)), dtype=wide.dtype)
-    total = nansum(wide, dim, keepdim)
-    return to_dtype(ops.div(total, sum(counts, dim, keepdim)), given.dtype)
+    known = ops.where(ops.isnan(wide), splat_like(0.0, wide), wide)
+    total, count = (_reduce(ops.sum_, each, dim, keepdim, "nanmean") for each in (known, counts))
+    return to_dtype(ops.div(total, count), given.dtype)
 
 
 # --- extremes
@@ -254,7 +260,7 @@ def argmin(x: TensorLike, dim: int | None = None, keepdim: bool = False) -> Tens
 
 
 def _position(op: Operator, x: TensorLike, dim: int | None, keepdim: bool, function: str) -> Tensor:
-    given = as_tensor(x, function, "x")
+    given, keepdim = as_tensor(x, function, "x"), flag_of(keepdim, function, "keepdim")
     if dim is None:
         out = op(ops.reshape(given, shape=(given.type.size,)), dim=0)
         return ops.reshape(out, shape=(1,) * given.ndim) if keepdim else out
@@ -299,7 +305,9 @@ def cumsum(
     """
     given = _summable(x, "cumsum", dtype)
     return ops.cumsum(
-        given, dim=dim_of(dim, given.ndim, "cumsum", shape=given.shape), reverse=bool(reverse)
+        given,
+        dim=dim_of(dim, given.ndim, "cumsum", shape=given.shape),
+        reverse=flag_of(reverse, "cumsum", "reverse"),
     )
 
 
@@ -325,7 +333,7 @@ def norm(x: TensorLike, p: float = 2, dim: Dim = None, keepdim: bool = False) ->
         )
     if p == 1:
         return _reduce(ops.sum_, size, dim, keepdim, "norm")
-    dims = dims_of(dim, given, "norm")
+    dims, keepdim = dims_of(dim, given, "norm"), flag_of(keepdim, "norm", "keepdim")
     out = moment_operators.vector_norm(given, dim=dims, p=p) if dims else size
     return ops.reshape(out, shape=kept_shape(given, dims)) if keepdim and dims else out
 

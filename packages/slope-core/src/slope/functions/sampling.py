@@ -22,11 +22,7 @@ def bernoulli(x: TensorLike) -> Tensor:
 
 
 def multinomial(x: TensorLike, num_samples: int, replacement: bool = False) -> Tensor:
-    """Classes (int64) drawn in proportion to the elements of each row: :func:`slope.random.multinomial`.
-
-    Lasses (int64) drawn in proportion to the elements of each row:
-    :func:`slope.random.multinomial`.
-    """
+    """Classes drawn in proportion to each row: :func:`slope.random.multinomial`."""
     given = floating(x, "multinomial")
     return distributions.multinomial(current_scope().draw(), given, num_samples, replacement)
 
@@ -65,7 +61,8 @@ def randint_like(x: TensorLike, *bounds: int, dtype: DTypeLike | None = None) ->
     given = as_tensor(x, "randint_like", "x")
     if len(bounds) not in (1, 2):
         raise ArgumentError(
-            f"randint_like: takes (x, high) or (x, low, high), and got {bounds!r:.60} for the bounds."
+            f"randint_like: takes (x, high) or (x, low, high), and got {bounds!r:.60} for the "
+            "bounds."
         )
     drawn = random.randints(*bounds, given.shape)
     return drawn.to(given.dtype if dtype is None else dtype)

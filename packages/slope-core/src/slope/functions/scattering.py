@@ -100,7 +100,7 @@ def scatter(
         ShapeError, DTypeError, ArgumentError, IndexingError: the arguments do not fit.
     """
     modes = {None: "set", "add": "add", "multiply": "mul"}
-    if reduce not in modes:
+    if not isinstance(reduce, (str, type(None))) or reduce not in modes:
         raise ArgumentError(
             f"scatter: reduce={reduce!r} must be None, 'add' or 'multiply'; slope.scatter_reduce "
             f"has more."

@@ -25,9 +25,11 @@ from slope.functions._base import (
     materialize,
     operand,
     result_dtype,
+    shape_of,
     shown,
     sizes_of,
     splat_like,
+    whole_of,
 )
 
 # --- other views of the same elements
@@ -40,7 +42,7 @@ def reshape(x: TensorLike, *sizes: Any, shape: Sequence[Any] | None = None) -> T
         ShapeError: the shape has another number of elements.
     """
     given = as_tensor(x, "reshape", "x")
-    wanted = sizes_of(sizes if shape is None else (tuple(shape),), "reshape")
+    wanted = sizes_of(sizes if shape is None else (shape,), "reshape")
     if any(type(length) is int and length < 0 for length in wanted):
         wanted = _solved(given, wanted)
     if same(wanted, given.shape):
@@ -92,7 +94,7 @@ def unflatten(x: TensorLike, dim: int, sizes: Sequence[Any]) -> Tensor:
     """One dimension split into several; one of the sizes may be -1."""
     given = as_tensor(x, "unflatten", "x")
     at = dim_of(dim, given.ndim, "unflatten", shape=given.shape)
-    wanted = sizes_of((tuple(sizes),), "unflatten", "sizes")
+    wanted = sizes_of((sizes,), "unflatten", "sizes")
     if -1 in [length for length in wanted if type(length) is int]:
         rest = count_of([length for length in wanted if length != -1])
         if rest == 0 or given.shape[at] % rest != 0:
@@ -117,7 +119,7 @@ def permute(x: TensorLike, *order: Any, dims: Sequence[int] | None = None) -> Te
         ShapeError: the order does not name every dimension once.
     """
     given = as_tensor(x, "permute", "x")
-    wanted = sizes_of(order if dims is None else (tuple(dims),), "permute", "dims")
+    wanted = sizes_of(order if dims is None else (dims,), "permute", "dims")
     numbers = tuple(dim_of(dim, given.ndim, "permute", "dims", shape=given.shape) for dim in wanted)
     if sorted(numbers) != list(range(given.ndim)):
         raise ShapeError(
@@ -202,7 +204,7 @@ def expand(x: TensorLike, *sizes: Any, shape: Sequence[Any] | None = None) -> Te
         ShapeError: a length is neither 1 nor the wanted one.
     """
     given = as_tensor(x, "expand", "x")
-    wanted = sizes_of(sizes if shape is None else (tuple(shape),), "expand")
+    wanted = sizes_of(sizes if shape is None else (shape,), "expand")
     new = len(wanted) - given.ndim
     if new < 0:
         raise ShapeError(f"expand: {given.type} has more dimensions than shape {shown(wanted)}.")
@@ -224,7 +226,7 @@ def expand(x: TensorLike, *sizes: Any, shape: Sequence[Any] | None = None) -> Te
 
 def broadcast_to(x: TensorLike, shape: Sequence[Any]) -> Tensor:
     """Repeated to a shape, by NumPy's broadcasting rule."""
-    return expand(x, tuple(shape))
+    return expand(x, shape)
 
 
 def repeat(x: TensorLike, *sizes: Any) -> Tensor:
@@ -236,7 +238,7 @@ def repeat(x: TensorLike, *sizes: Any) -> Tensor:
         ShapeError: fewer sizes than dimensions.
     """
     given = as_tensor(x, "repeat", "x")
-    times = sizes_of(sizes, "repeat", "sizes")
+    times = shape_of(sizes, "repeat", "sizes")
     new = len(times) - given.ndim
     if new < 0:
         raise ShapeError(
@@ -260,7 +262,7 @@ def repeat(x: TensorLike, *sizes: Any) -> Tensor:
 def tile(x: TensorLike, *sizes: Any) -> Tensor:
     """As :func:`repeat`; missing sizes are 1."""
     given = as_tensor(x, "tile", "x")
-    times = sizes_of(sizes, "tile", "sizes")
+    times = shape_of(sizes, "tile", "sizes")
     return repeat(given, (1,) * (given.ndim - len(times)) + times)
 
 
@@ -365,9 +367,7 @@ def split(
         starts = list(range(0, length, size)) or [0]
         sections = [min(size, length - start) for start in starts]
     else:
-        sections = list(
-            sizes_of((tuple(split_size_or_sections),), "split", "split_size_or_sections")
-        )
+        sections = list(sizes_of((split_size_or_sections,), "split", "split_size_or_sections"))
         if count_sum(sections) != length:
             raise ShapeError(
                 f"split: sections {tuple(sections)} do not add up to dimension {dim} of "
@@ -397,8 +397,7 @@ def chunk(x: TensorLike, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """
     given = as_tensor(x, "chunk", "x")
     at = dim_of(dim, given.ndim, "chunk", shape=given.shape)
-    if chunks < 1:
-        raise ArgumentError(f"chunk: chunks={chunks} must be positive.")
+    chunks = whole_of(chunks, "chunk", "chunks", 1)
     return split(given, max(1, math.ceil(given.shape[at] / chunks)), at)
 
 
@@ -453,7 +452,7 @@ def _window(x: Tensor, at: int, start: Tensor, length: int) -> Tensor:
 def flip(x: TensorLike, *order: Any, dims: Sequence[int] | int | None = None) -> Tensor:
     """The elements along these dimensions in reverse order."""
     given = as_tensor(x, "flip", "x")
-    named = (dims,) if isinstance(dims, int) else order if dims is None else (tuple(dims),)
+    named = (dims,) if isinstance(dims, int) else order if dims is None else (dims,)
     found = dims_of(sizes_of(named, "flip", "dims"), given, "flip", "dims")
     return ops.flip(given, dims=found) if found else given
 
@@ -500,7 +499,7 @@ def pad(x: TensorLike, pad: Sequence[int], mode: str = "constant", value: Scalar
         ShapeError: a dimension is too short for the mode.
     """
     given = as_tensor(x, "pad", "x")
-    if mode not in ("constant", "reflect", "replicate", "circular"):
+    if not isinstance(mode, str) or mode not in ("constant", "reflect", "replicate", "circular"):
         raise ArgumentError(
             f"pad: mode={mode!r} is none of 'constant', 'reflect', 'replicate', 'circular'."
         )
@@ -546,7 +545,10 @@ def diagonal(x: TensorLike, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Te
         raise ShapeError(
             f"diagonal: dim1={dim1} and dim2={dim2} are the same dimension of {given.type}."
         )
-    given = movedim(given, (first, second), (-2, -1))
+    given, offset = (
+        movedim(given, (first, second), (-2, -1)),
+        whole_of(offset, "diagonal", "offset"),
+    )
     rows, columns = given.shape[-2:]
     length = max(0, min(rows, columns - offset) if offset >= 0 else min(rows + offset, columns))
     flat = reshape(given, (*given.shape[:-2], rows * columns))
@@ -577,6 +579,7 @@ def _triangle(function: str, x: TensorLike, diagonal: int, *, lower: bool) -> Te
         raise ShapeError(
             f"{function}: takes a tensor of at least 2 dimensions, and got {given.type}."
         )
+    diagonal = whole_of(diagonal, function, "diagonal")
     shape = given.shape[-2:]
     rows, columns = (ops.iota(shape=shape, dim=dim, dtype=dtypes.int64) for dim in (0, 1))
     limit = ops.add(rows, Splat(diagonal, rows.type)) if diagonal else rows

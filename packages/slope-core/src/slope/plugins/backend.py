@@ -12,6 +12,7 @@ import numpy as np
 
 from slope.core.operator import Operator
 from slope.core.program import Program
+from slope.core.tensor import splat_scalar
 from slope.devices import CPU, Device
 from slope.dtypes import DType
 
@@ -81,7 +82,7 @@ class Backend:
 
     def scalar(self, value: bool | float, dtype: DType, device: Device) -> Any:
         """A handle for a Python number as a tensor of shape ()."""
-        return self.from_host(np.asarray(value, dtype.numpy), device)
+        return self.from_host(np.asarray(splat_scalar(value, dtype)), device)
 
     # --- programs
 

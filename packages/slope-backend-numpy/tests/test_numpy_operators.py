@@ -714,3 +714,15 @@ def test_dot_general_in_any_order_of_dimensions(call):
             rtol=1e-12,
             atol=1e-12,
         )
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int64, ml_dtypes.bfloat16, np.uint8], ids=str)
+def test_the_largest_of_long_rows(call, dtype):
+    x = np.random.default_rng(0).integers(0, 90, (3, 1100, 2)).astype(dtype)
+    if np.dtype(dtype).kind not in "iu":
+        x[0, ::400], x[1, ::5], x[2, 3:] = np.nan, np.inf, np.nan
+    for largest, k in itertools.product((True, False), (1, 20, 137)):
+        values, places = call(ops.topk, x, k=k, dim=1, largest=largest)
+        want, order = picked(x, 1, largest, k)
+        np.testing.assert_array_equal(places, order)
+        np.testing.assert_array_equal(values.astype(np.float64), want.astype(np.float64))

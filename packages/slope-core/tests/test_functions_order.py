@@ -32,7 +32,17 @@ def gradient(function, *args):
 
 @pytest.mark.parametrize(
     "name",
-    ["sort", "topk", "cumprod", "cummax", "cummin", "dynamic_slice", "dynamic_update_slice"],
+    [
+        "sort",
+        "topk",
+        "max_with_indices",
+        "min_with_indices",
+        "cumprod",
+        "cummax",
+        "cummin",
+        "dynamic_slice",
+        "dynamic_update_slice",
+    ],  # fmt: skip
 )
 def test_operator(name):
     assert check_operator(getattr(slope.ops, name)) > 4
@@ -65,6 +75,15 @@ def test_gradients_follow_the_elements():
     assert found == [4, 0, 0]
     (found,) = slope.grad(lambda x: x.cumprod(0)[2], argnums=(0,))(tensor([2.0, 0.0, 3.0]))
     assert found.tolist() == [0, 6, 0]
+
+
+def test_of_equal_extrema_the_first_gets_the_derivative():
+    x = tensor([[1.0, 3.0, 3.0], [2.0, 2.0, 2.0]])
+    assert gradient(lambda x: x.max(1).values, x) == [[[0, 6, 0], [4, 0, 0]]]
+    assert gradient(slope.vmap(lambda row: row.min(0).values), x) == [[[2, 0, 0], [4, 0, 0]]]
+    assert gradient(lambda x: x[:1].amax(1), x) == [[[0, 3, 3], [0, 0, 0]]]
+    values, indices = x.max(0, keepdim=True)
+    assert (values.tolist(), indices.tolist()) == ([[2, 3, 3]], [[1, 0, 0]])
 
 
 def test_median_is_the_lower_one():

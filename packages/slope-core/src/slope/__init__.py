@@ -225,11 +225,13 @@ from slope.functions import max as max
 from slope.functions import max_pool1d as max_pool1d
 from slope.functions import max_pool2d as max_pool2d
 from slope.functions import max_pool3d as max_pool3d
+from slope.functions import max_with_indices as max_with_indices
 from slope.functions import maximum as maximum
 from slope.functions import mean as mean
 from slope.functions import median as median
 from slope.functions import meshgrid as meshgrid
 from slope.functions import min as min
+from slope.functions import min_with_indices as min_with_indices
 from slope.functions import minimum as minimum
 from slope.functions import mish as mish
 from slope.functions import mm as mm
@@ -540,10 +542,10 @@ __all__ = [
     "index_select",
     "inf",
     "instance_norm",
+    "int8",
     "int16",
     "int32",
     "int64",
-    "int8",
     "integer_pow",
     "interior_pad",
     "interpolate",
@@ -570,9 +572,9 @@ __all__ = [
     "linearize",
     "linspace",
     "log",
-    "log10",
     "log1p",
     "log2",
+    "log10",
     "log_softmax",
     "logaddexp",
     "logcumsumexp",
@@ -592,11 +594,13 @@ __all__ = [
     "max_pool1d",
     "max_pool2d",
     "max_pool3d",
+    "max_with_indices",
     "maximum",
     "mean",
     "median",
     "meshgrid",
     "min",
+    "min_with_indices",
     "minimum",
     "mish",
     "mm",
@@ -719,10 +723,10 @@ __all__ = [
     "true_divide",
     "trunc",
     "truncate_divide",
+    "uint8",
     "uint16",
     "uint32",
     "uint64",
-    "uint8",
     "unbind",
     "unflatten",
     "unfold",

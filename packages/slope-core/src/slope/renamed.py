@@ -13,7 +13,6 @@ RENAMED: Final[dict[str, str]] = {
     "avgpool2d": "avg_pool2d",
     "batchnorm": "batch_norm",
     "clip": "clamp",
-    "conv": "conv2d",
     "conv_transpose": "conv_transpose2d",
     "expand_dims": "unsqueeze",
     "greater": "gt",

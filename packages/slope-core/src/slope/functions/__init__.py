@@ -317,6 +317,8 @@ from slope.ops import dot_general as dot_general
 from slope.ops import gather as gather_slices
 from slope.ops import integer_pow as integer_pow
 from slope.ops import iota as iota
+from slope.ops import max_with_indices as max_with_indices
+from slope.ops import min_with_indices as min_with_indices
 from slope.ops import pad as interior_pad
 from slope.ops import scatter as scatter_slices
 from slope.ops import slice_ as slice
@@ -487,9 +489,9 @@ __all__ = [
     "linear",
     "linspace",
     "log",
-    "log10",
     "log1p",
     "log2",
+    "log10",
     "log_softmax",
     "logaddexp",
     "logcumsumexp",
@@ -509,11 +511,13 @@ __all__ = [
     "max_pool1d",
     "max_pool2d",
     "max_pool3d",
+    "max_with_indices",
     "maximum",
     "mean",
     "median",
     "meshgrid",
     "min",
+    "min_with_indices",
     "minimum",
     "mish",
     "mm",

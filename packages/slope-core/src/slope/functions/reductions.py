@@ -208,25 +208,23 @@ def max(x: TensorLike, dim: Any = None, keepdim: bool = False) -> Any:  # PyTorc
     """The largest element; with ``dim`` an int, the largest along it as ``(values, indices)``.
 
     With a tensor in the place of ``dim``, the larger of two elements, as :func:`slope.maximum`.
-    Indices are the first of
-    equal ones; ties share the derivative evenly.
+    Of equal elements the first is named, and gets the whole derivative; without ``dim`` they share
+    it evenly. Both as in PyTorch.
     """
-    return _extreme("max", ops.amax, argmax, x, dim, keepdim)
+    return _extreme("max", ops.amax, x, dim, keepdim)
 
 
 def min(x: TensorLike, dim: Any = None, keepdim: bool = False) -> Any:  # PyTorch's name
     """The smallest element; with ``dim`` an int, the smallest along it as ``(values, indices)``.
 
     With a tensor in the place of ``dim``, the smaller of two elements, as :func:`slope.minimum`.
-    Indices are the first of
-    equal ones; ties share the derivative evenly.
+    Of equal elements the first is named, and gets the whole derivative; without ``dim`` they share
+    it evenly. Both as in PyTorch.
     """
-    return _extreme("min", ops.amin, argmin, x, dim, keepdim)
+    return _extreme("min", ops.amin, x, dim, keepdim)
 
 
-def _extreme(
-    function: str, op: Operator, position: Any, x: TensorLike, dim: Any, keepdim: bool
-) -> Any:
+def _extreme(function: str, op: Operator, x: TensorLike, dim: Any, keepdim: bool) -> Any:
     if isinstance(dim, Tensor):
         from slope.functions.arithmetic import maximum, minimum
 
@@ -240,7 +238,10 @@ def _extreme(
             f"slope.a{function} takes several."
         )
     at = dim_of(dim, given.ndim, function, shape=given.shape)
-    return Extreme(_reduce(op, given, at, keepdim, function), position(given, at, keepdim))
+    found = (ops.max_with_indices if op is ops.amax else ops.min_with_indices)(given, dim=at)
+    if not keepdim:
+        return Extreme(*found)
+    return Extreme(*(ops.reshape(each, shape=kept_shape(given, (at,))) for each in found))
 
 
 def argmax(x: TensorLike, dim: int | None = None, keepdim: bool = False) -> Tensor:

@@ -89,6 +89,8 @@ from slope.ops.order import (
     cummax,
     cummin,
     cumprod,
+    max_with_indices,
+    min_with_indices,
     sort,
     topk,
 )
@@ -166,7 +168,9 @@ __all__ = [
     "log",
     "log1p",
     "lt",
+    "max_with_indices",
     "maximum",
+    "min_with_indices",
     "minimum",
     "mul",
     "ne",

@@ -21,8 +21,9 @@ from slope.ops._family import draws, ints, require_dim, require_kind, splat_like
 from slope.ops.create import iota
 from slope.ops.elementwise import maximum, minimum, mul
 from slope.ops.index import take_along
-from slope.ops.linear import cast, cat, slice_
+from slope.ops.linear import cast, cat, reshape, slice_
 from slope.ops.logic import bitwise_or, eq, isnan, where
+from slope.ops.reduce import amax, amin, argmax, argmin
 
 TIES = np.array([[2, 1, 2, 0, 1, 1]], np.float32)
 ODD = np.array([[1, np.nan, -np.inf, np.inf, np.nan, 0.0, -0.0, np.inf]], np.float32)
@@ -125,6 +126,75 @@ class Topk(_Ordered):
             yield Sample((ODD,), {"k": 5, "dim": 1, "largest": largest}, False)
             yield Sample((ints(9),), {"k": 9, "dim": 0, "largest": largest}, False)
         yield Sample((draws(2, 3),), {"k": 0, "dim": 1, "largest": True})
+
+
+class _Best(Operator):
+    """The base of extrema along one dimension together with where they stand.
+
+    It computes as the two reductions that it expands to. Its own is the derivative, which goes to
+    the element that the index names, while ``amax`` and ``amin`` share it among equal ones.
+    """
+
+    multiple = True
+    value: ClassVar[Any] = None
+    position: ClassVar[Any] = None
+
+    def infer(self, x: TensorType, *, dim: int) -> tuple[TensorType, TensorType]:
+        return self.value.infer(x, dim=(dim,)), self.position.infer(x, dim=dim)
+
+    def expand(self, x: Any, *, dim: int) -> Any:
+        return self.value(x, dim=(dim,)), self.position(x, dim=dim)
+
+    def jvp(self, primals: Sequence[Any], tangents: Sequence[Tangent], *, dim: int) -> Any:
+        (x,), (tangent,) = primals, tangents
+        values, indices = self(x, dim=dim)
+        if tangent is None:
+            return (values, indices), (None, None)
+        place = reshape(indices, shape=(*x.shape[:dim], 1, *x.shape[dim + 1 :]))
+        return (values, indices), (
+            reshape(take_along(tangent, place, dim), shape=values.shape),
+            None,
+        )
+
+    def batch(
+        self, size: Any, args: Sequence[Tensor], in_dims: Sequence[int | None], *, dim: int
+    ) -> tuple[Any, Any]:
+        (at,) = in_dims
+        assert at is not None
+        moved = dim if dim < at else dim + 1
+        left = at - 1 if moved < at else at
+        return self(args[0], dim=moved), (left, left)
+
+    def samples(self) -> Iterator[Sample]:
+        yield Sample((draws(3, 4),), {"dim": 1})
+        yield Sample((draws(2, 3, 2),), {"dim": 0})
+        yield Sample((TIES,), {"dim": 1}, False)
+        yield Sample((ODD,), {"dim": 1}, False)
+        yield Sample((ints(4, 6, low=-3, high=3),), {"dim": 0}, False)
+
+
+class MaxWithIndices(_Best):
+    """The largest element along a dimension, and where the first of equal ones stands.
+
+    Params:
+        dim: the dimension, which vanishes; not an empty one.
+    """
+
+    name = "max_with_indices"
+    value = amax
+    position = argmax
+
+
+class MinWithIndices(_Best):
+    """The smallest element along a dimension, and where the first of equal ones stands.
+
+    Params:
+        dim: the dimension, which vanishes; not an empty one.
+    """
+
+    name = "min_with_indices"
+    value = amin
+    position = argmin
 
 
 # --- running products and extrema
@@ -261,6 +331,8 @@ class Cummin(_CumulativeExtreme):
 
 sort = register(Sort())
 topk = register(Topk())
+max_with_indices = register(MaxWithIndices())
+min_with_indices = register(MinWithIndices())
 cumprod = register(Cumprod())
 cummax = register(Cummax())
 cummin = register(Cummin())

@@ -299,6 +299,8 @@ from slope.tree import tree_unflatten as tree_unflatten
 
 if TYPE_CHECKING:
     from slope import nn as nn
+    from slope.nn import load as load
+    from slope.nn import save as save
 
 Tensor.__getattr__ = (
     _tensor_attribute  # methods that operator packages offer, looked up on a miss alone
@@ -461,6 +463,7 @@ __all__ = [
     "linear",
     "linearize",
     "linspace",
+    "load",
     "log",
     "log1p",
     "log2",
@@ -532,6 +535,7 @@ __all__ = [
     "roll",
     "round",
     "rsqrt",
+    "save",
     "scaled_dot_product_attention",
     "scatter_slices",
     "selu",
@@ -613,6 +617,10 @@ def __getattr__(name: str) -> Any:
         import importlib
 
         return importlib.import_module("slope.nn")
+    if name in ("load", "save"):  # pytrees to files and back: slope-nn's, which knows modules
+        import importlib
+
+        return getattr(importlib.import_module("slope.nn"), name)
     from slope.plugins.contributions import module_attribute
 
     return module_attribute(name)

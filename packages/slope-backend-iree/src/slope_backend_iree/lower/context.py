@@ -64,10 +64,12 @@ class Context:
 
     Attributes:
         lines: what was written so far.
+        convolves: whether the program holds convolutions, from which transposes are kept apart.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, convolves: bool = False) -> None:
         self.lines: list[str] = []
+        self.convolves = convolves
         self._count = 0
         self._constants: dict[Any, Value] = {}
 
@@ -79,7 +81,10 @@ class Context:
         return value
 
     def origin(self, x: Value) -> str:
-        """The StableHLO operation that a value comes from, ``"add"``; empty for the program's inputs."""
+        """The StableHLO operation that a value comes from, such as ``"add"``.
+
+        It is empty for the program's inputs.
+        """
         start = f"{x} = "
         line = next((each for each in reversed(self.lines) if each.startswith(start)), "")
         found = re.search(r"stablehlo\.(\w+)", line)

@@ -162,6 +162,8 @@ def test_rotary_positions():
         (lambda: nn.RotaryEmbedding(3), "dim must be even"),
         (lambda: nn.MultiheadAttention(10, 4), "4 heads must divide embed_dim 10"),
         (lambda: nn.MultiheadAttention(8, 4, num_kv_heads=3), "must divide them"),
+        (lambda: nn.Conv2d(3, 4, 3, groups=2), "2 groups must divide 3 and 4 channels"),
+        (lambda: nn.Conv2d(3, 4, (3, 3, 3)), "kernel_size takes 2 lengths"),
         (lambda: nn.GroupNorm(4, 6), "6 channels cannot form 4"),
         (lambda: nn.BatchNorm2d(3)(slope.ones(2, 3)), "takes 4 dimensions"),
         (lambda: nn.InstanceNorm1d(3)(slope.ones(2, 3)), "takes 3 dimensions"),

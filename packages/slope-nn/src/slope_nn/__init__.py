@@ -18,6 +18,7 @@ from slope_nn._activations import (
 )
 from slope_nn._attention import KVCache, MultiheadAttention, RotaryEmbedding
 from slope_nn._containers import Fn, ModuleDict, ModuleList, Sequential
+from slope_nn._conv import AdaptiveAvgPool2d, AvgPool2d, Conv1d, Conv2d, Conv3d, MaxPool2d
 from slope_nn._embedding import Bilinear, Embedding
 from slope_nn._fit import NaNLossError, fit
 from slope_nn._linear import Linear
@@ -119,6 +120,8 @@ __all__ = [
     "Adagrad",
     "Adam",
     "AdamW",
+    "AdaptiveAvgPool2d",
+    "AvgPool2d",
     "BCELoss",
     "BCEWithLogitsLoss",
     "BatchNorm1d",
@@ -128,6 +131,9 @@ __all__ = [
     "Buffer",
     "CheckpointError",
     "ConstantSchedule",
+    "Conv1d",
+    "Conv2d",
+    "Conv3d",
     "CosineEmbeddingLoss",
     "CosineSchedule",
     "CrossEntropyLoss",
@@ -160,6 +166,7 @@ __all__ = [
     "LogSoftmax",
     "LostAssignmentWarning",
     "MSELoss",
+    "MaxPool2d",
     "Mish",
     "Module",
     "ModuleDict",

@@ -37,6 +37,12 @@ LAYERS = {
         nn.TransformerEncoderLayer, norm_first=True, activation="gelu"
     ),
     "TransformerDecoderLayer": lambda: transformer(nn.TransformerDecoderLayer),
+    "Conv1d": lambda: nn.Conv1d(4, 6, 3, stride=2, padding=1, groups=2),
+    "Conv2d": lambda: nn.Conv2d(3, 4, (3, 2), padding="same", dilation=2),
+    "Conv3d": lambda: nn.Conv3d(2, 3, 2, bias=False),
+    "MaxPool2d": lambda: nn.MaxPool2d(3, 2, 1),
+    "AvgPool2d": lambda: nn.AvgPool2d(2),
+    "AdaptiveAvgPool2d": lambda: nn.AdaptiveAvgPool2d((3, 2)),
     "PixelShuffle": lambda: nn.PixelShuffle(2),
     "Unflatten": lambda: nn.Unflatten(1, (2, 3)),
 }

@@ -136,7 +136,9 @@ def run(make, steps=100, jitted=True):
     return params
 
 
-@pytest.mark.parametrize(("make", "formula", "settings"), CASES, ids=str)
+@pytest.mark.parametrize(
+    ("make", "formula", "settings"), CASES, ids=lambda c: getattr(c, "__name__", str(c))
+)
 @pytest.mark.usefixtures("on_numpy")
 def test_a_trajectory_of_100_steps_in_float32_is_pytorchs(make, formula, settings):
     params = run(lambda model: make(model, **settings))

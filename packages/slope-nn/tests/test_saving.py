@@ -49,6 +49,11 @@ def test_a_tree_comes_back_exactly(tmp_path):
     assert [each.name for each in tmp_path.iterdir()] == ["tree"]
 
 
+def test_the_facade_shows_the_same_functions():
+    assert slope.save is nn.save
+    assert slope.load is nn.load
+
+
 def test_arrays_and_nodes(tmp_path):
     model: Any = net()
     nn.save(tmp_path / "f", {"model": model, "x": np.arange(3)})

@@ -372,6 +372,8 @@ from slope.tree import tree_unflatten as tree_unflatten
 
 if TYPE_CHECKING:
     from slope import nn as nn
+    from slope.nn import load as load
+    from slope.nn import save as save
 
 # Methods that operator packages offer, and the new names of old ones: looked up on a miss alone.
 Tensor.__getattr__ = _method  # pyright: ignore[reportAttributeAccessIssue]  # undeclared: checkers refuse unknown names
@@ -542,10 +544,10 @@ __all__ = [
     "index_select",
     "inf",
     "instance_norm",
+    "int8",
     "int16",
     "int32",
     "int64",
-    "int8",
     "integer_pow",
     "interior_pad",
     "interpolate",
@@ -571,10 +573,11 @@ __all__ = [
     "linear",
     "linearize",
     "linspace",
+    "load",
     "log",
-    "log10",
     "log1p",
     "log2",
+    "log10",
     "log_softmax",
     "logaddexp",
     "logcumsumexp",
@@ -661,6 +664,7 @@ __all__ = [
     "rot90",
     "round",
     "rsqrt",
+    "save",
     "scaled_dot_product_attention",
     "scatter",
     "scatter_add",
@@ -723,10 +727,10 @@ __all__ = [
     "true_divide",
     "trunc",
     "truncate_divide",
+    "uint8",
     "uint16",
     "uint32",
     "uint64",
-    "uint8",
     "unbind",
     "unflatten",
     "unfold",
@@ -755,6 +759,10 @@ def __getattr__(name: str) -> Any:
         import importlib
 
         return importlib.import_module("slope.nn")
+    if name in ("load", "save"):  # pytrees to files and back: slope-nn's, which knows modules
+        import importlib
+
+        return getattr(importlib.import_module("slope.nn"), name)
     from slope.plugins.contributions import module_attribute
 
     _check_name(name)

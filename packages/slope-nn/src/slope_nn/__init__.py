@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from slope_nn import functional, init
+from slope_nn import functional, init, metrics
 from slope_nn._activations import (
     GELU,
     Dropout,
@@ -18,7 +18,9 @@ from slope_nn._activations import (
 )
 from slope_nn._attention import KVCache, MultiheadAttention, RotaryEmbedding
 from slope_nn._containers import Fn, ModuleDict, ModuleList, Sequential
+from slope_nn._conv import AdaptiveAvgPool2d, AvgPool2d, Conv1d, Conv2d, Conv3d, MaxPool2d
 from slope_nn._embedding import Bilinear, Embedding
+from slope_nn._fit import NaNLossError, fit
 from slope_nn._linear import Linear
 from slope_nn._losses import (
     BCELoss,
@@ -34,6 +36,7 @@ from slope_nn._losses import (
     SmoothL1Loss,
     TripletMarginLoss,
 )
+from slope_nn._lost import LostAssignmentWarning
 from slope_nn._module import Module
 from slope_nn._more_activations import (
     CELU,
@@ -100,6 +103,7 @@ from slope_nn._saving._files import (
 )
 from slope_nn._saving._names import rename
 from slope_nn._saving._trees import load, save
+from slope_nn._summary import Summary
 from slope_nn._transformer import TransformerDecoderLayer, TransformerEncoderLayer
 
 __all__ = [
@@ -116,6 +120,8 @@ __all__ = [
     "Adagrad",
     "Adam",
     "AdamW",
+    "AdaptiveAvgPool2d",
+    "AvgPool2d",
     "BCELoss",
     "BCEWithLogitsLoss",
     "BatchNorm1d",
@@ -125,6 +131,9 @@ __all__ = [
     "Buffer",
     "CheckpointError",
     "ConstantSchedule",
+    "Conv1d",
+    "Conv2d",
+    "Conv3d",
     "CosineEmbeddingLoss",
     "CosineSchedule",
     "CrossEntropyLoss",
@@ -155,7 +164,9 @@ __all__ = [
     "Lion",
     "LogSigmoid",
     "LogSoftmax",
+    "LostAssignmentWarning",
     "MSELoss",
+    "MaxPool2d",
     "Mish",
     "Module",
     "ModuleDict",
@@ -163,6 +174,7 @@ __all__ = [
     "MultiStepSchedule",
     "MultiheadAttention",
     "NLLLoss",
+    "NaNLossError",
     "OneCycleSchedule",
     "Optimizer",
     "PReLU",
@@ -186,6 +198,7 @@ __all__ = [
     "Softshrink",
     "Softsign",
     "StepSchedule",
+    "Summary",
     "Tanh",
     "Tanhshrink",
     "Threshold",
@@ -196,10 +209,12 @@ __all__ = [
     "WarmupSchedule",
     "clip_grad_norm",
     "clip_grad_value",
+    "fit",
     "functional",
     "global_norm",
     "init",
     "load",
+    "metrics",
     "read_safetensors",
     "rename",
     "save",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import slope
@@ -88,8 +89,7 @@ class KVCache(Node):
                 f"KVCache: {count} positions do not fit into a cache of {length}; make one longer."
             )
         places = self.filled + slope.arange(count)
-        new = object.__new__(KVCache)
-        Node.__setstate__(new, self.__getstate__())
+        new = copy.copy(self)
         new.keys = self.keys.at[:, :, places].set(keys.astype(self.keys.dtype))
         new.values = self.values.at[:, :, places].set(values.astype(self.values.dtype))
         new.filled = self.filled + count

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self
 
 import numpy as np
 
 import slope
-from slope.extend import ShapeError, TreeError
+from slope.extend import ArgumentError, ShapeError, TreeError
+from slope_nn._filters import Filter, selected
 from slope_nn._node import (
     Node,
     entries,
     plan_of,
     set_kinds,
+    set_kinds_of,
     step_along,
     walk,
     with_item,
 )
 from slope_nn._plan import BUFFER, CHILDREN, FROZEN, PARAMETER, Path
 from slope_nn._saving._files import read_safetensors, write_safetensors
+from slope_nn._summary import Summary, summarize
 
 
 class Module(Node):
@@ -101,21 +104,73 @@ class Module(Node):
         """Put this module and all below it into evaluation mode, in place."""
         return self.train(False)
 
-    def freeze(self) -> Self:
-        """Take all parameters of this module and below out of training, in place.
+    def freeze(self, which: Filter | None = None) -> Self:
+        """Take parameters of this module and below out of training, in place.
 
         ``grad`` gives ``None`` for them, programs hold no work for their gradients, and optimizers
         keep them.
+
+        Args:
+            which: a predicate on the dotted name and the tensor, or a pytree of bools; all
+                parameters by default.
+
+        Raises:
+            ArgumentError: the filter selects only a part of a container of tensors.
         """
-        for module in self.modules():
-            set_kinds(module, {PARAMETER: FROZEN})
+        return self._turn("freeze", which, PARAMETER, FROZEN)
+
+    def unfreeze(self, which: Filter | None = None) -> Self:
+        """Undo :meth:`freeze` for this module and below, in place."""
+        return self._turn("unfreeze", which, FROZEN, PARAMETER)
+
+    def _turn(self, method: str, which: Filter | None, old: str, new: str) -> Self:
+        if which is None:
+            for module in self.modules():
+                set_kinds(module, {old: new})
+            return self
+        flags = selected(f"{method}: the filter", self, which)
+        chosen = {path: on for (path, _, _), on in zip(walk(self), flags, strict=True)}
+        for path, module in _modules(self, ()):
+            fields = {}
+            for name, kind in plan_of(module).kinds.items():
+                place = (*path, name)
+                inside = [on for at, on in chosen.items() if at[: len(place)] == place]
+                if kind == old and any(inside):
+                    if not all(inside):
+                        raise ArgumentError(
+                            f"{method}: the filter selects only a part of {'.'.join(place)!r}; a "
+                            f"container of tensors is frozen as a whole."
+                        )
+                    fields[name] = new
+            set_kinds_of(module, fields)
         return self
 
-    def unfreeze(self) -> Self:
-        """Undo :meth:`freeze` for this module and below, in place."""
-        for module in self.modules():
-            set_kinds(module, {FROZEN: PARAMETER})
+    def apply(self, function: Callable[[Module], object]) -> Self:
+        """Call a function with each module below and then this one; it may change them in place."""
+        for module in reversed(self.modules()):
+            function(module)
         return self
+
+    def astype(self, dtype: slope.DType) -> Self:
+        """A copy with all floating-point tensors, buffers too, in another dtype."""
+        return slope.tree_map(
+            lambda leaf: leaf.astype(dtype) if leaf.dtype.is_floating_point else leaf, self
+        )
+
+    def to(self, device: slope.Device | str) -> Self:
+        """A copy with all tensors on a device."""
+        return slope.tree_map(lambda leaf: leaf.to(device), self)
+
+    def summary(self, *inputs: Any, **options: Any) -> Summary:
+        """What each module takes and gives, holds and costs, when called with these inputs.
+
+        ``print`` shows it as plain text, ``rich.print`` as a table. Nothing is run.
+
+        Args:
+            inputs: tensors or arrays, as for calling the module.
+            options: likewise.
+        """
+        return summarize(self, inputs, options)
 
     # --- tied tensors
 

@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Final, Self, TypeVar, cast
 
 import slope
 from slope.extend import ArgumentError, SlopeError, TreeError
+from slope_nn._lost import Pending, is_traced
 from slope_nn._plan import BUFFER, CHILDREN, PARAMETER, Path, Plan, Record
 
 T = TypeVar("T")
@@ -44,9 +45,10 @@ class Buffer:
 class Node:
     """The base of objects whose fields transforms look into; each subclass is a node of pytrees."""
 
-    __slots__ = ("_kinds", "_plan")
+    __slots__ = ("_kinds", "_pending", "_plan")
     _kinds: dict[str, str]  # of the child fields known so far; shared between copies, never changed
     _plan: Plan | None
+    _pending: Pending | bool | None  # True: a copy made of a pytree; None: made by its class
     _number_leaves: ClassVar[bool] = False  # whether ints and floats are children
     _static: ClassVar[frozenset[str]] = frozenset()  # fields whose numbers are not, even so
 
@@ -54,7 +56,7 @@ class Node:
         super().__init_subclass__(**options)
         slope.register_node(
             cls,
-            flatten,
+            _flatten_and_keep,
             partial(_unflatten, cls),
             differentiable=lambda plan, _: plan.differentiable,
         )
@@ -64,6 +66,7 @@ class Node:
         self = object.__new__(cls)
         _set_kinds(self, {})
         _set_plan(self, None)
+        _set_pending(self, None)
         return self
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -71,6 +74,8 @@ class Node:
         if type(value) is Buffer:
             value, kind = value.value, BUFFER
         object.__setattr__(self, name, value)
+        if self._pending is not None and is_traced(value, slope.Tensor):
+            _note(self, name)
         known = self._kinds.get(name)
         if kind is None and known is not None:
             if value is None or isinstance(value, Node if known is CHILDREN else slope.Tensor):
@@ -93,6 +98,8 @@ class Node:
             _set_kinds(self, {field: kind for field, kind in self._kinds.items() if field != name})
 
     def __getstate__(self) -> tuple[dict[str, Any], dict[str, str]]:
+        if type(self._pending) is Pending:
+            self._pending.keep()  # whoever copies it has it
         return dict(self.__dict__), self._kinds
 
     def __setstate__(self, state: tuple[dict[str, Any], dict[str, str]]) -> None:
@@ -104,6 +111,22 @@ class Node:
 
 _set_kinds: Final[Callable[[Node, dict[str, str]], None]] = Node.__dict__["_kinds"].__set__
 _set_plan: Final[Callable[[Node, Plan | None], None]] = Node.__dict__["_plan"].__set__
+_set_pending: Final[Callable[[Node, Any], None]] = Node.__dict__["_pending"].__set__
+
+
+def _note(node: Node, name: str) -> None:
+    """Remember an assignment to a copy, to report it should the copy be dropped."""
+    pending = node._pending
+    if not isinstance(pending, Pending):
+        pending = Pending()
+        _set_pending(node, pending)
+    pending.add(type(node).__qualname__, name)
+
+
+def _flatten_and_keep(node: Node) -> tuple[tuple[Any, ...], Plan]:
+    if type(node._pending) is Pending:
+        node._pending.keep()
+    return flatten(node)
 
 
 def plan_of(node: Node) -> Plan:
@@ -146,6 +169,13 @@ def set_kinds(node: Node, change: Mapping[str, str]) -> None:
         _set_plan(node, None)
 
 
+def set_kinds_of(node: Node, fields: Mapping[str, str]) -> None:
+    """Give child fields other kinds, by name."""
+    if fields:
+        _set_kinds(node, {**plan_of(node).kinds, **fields})
+        _set_plan(node, None)
+
+
 def flatten(node: Node) -> tuple[tuple[Any, ...], Plan]:
     """The children of a node and its plan; those that hold tied fields are copies without them."""
     plan = node._plan or plan_of(node)
@@ -167,6 +197,7 @@ def _unflatten(cls: type[Node], plan: Plan, children: tuple[Any, ...]) -> Node:
     fields.update(zip(plan.names, children, strict=True))
     _set_kinds(node, plan.whole.kinds)
     _set_plan(node, None if plan.volatile else plan)
+    _set_pending(node, True)
     for target, source in plan.ties:
         _put(node, target, step_along(node, source))
     return node
@@ -278,6 +309,7 @@ def _without_tied(value: Any, tree: Mapping[str, Any]) -> Any:
     below = {name: inner for name, inner in tree.items() if inner is not None}
     if isinstance(value, Node):
         copy = object.__new__(type(value))
+        _set_pending(copy, None)
         copy.__dict__.update(value.__dict__)
         for name, inner in below.items():
             copy.__dict__[name] = _without_tied(copy.__dict__[name], inner)

@@ -51,6 +51,12 @@ CASES = {
         transformer(nn.TransformerDecoderLayer),
         [inputs(2, 5, 8), inputs(2, 3, 8)],
     ),
+    "Conv1d": (nn.Conv1d(4, 6, 3, stride=2, padding=1, groups=2), [inputs(2, 4, 9)]),
+    "Conv2d": (nn.Conv2d(3, 4, (3, 2), padding="same", dilation=2), [inputs(2, 3, 6, 7)]),
+    "Conv3d": (nn.Conv3d(2, 3, 2, bias=False), [inputs(2, 2, 3, 4, 3)]),
+    "MaxPool2d": (nn.MaxPool2d(3, 2, 1), [inputs(2, 3, 6, 7)]),
+    "AvgPool2d": (nn.AvgPool2d(2), [inputs(2, 3, 6, 7)]),
+    "AdaptiveAvgPool2d": (nn.AdaptiveAvgPool2d((3, 2)), [inputs(2, 3, 6, 7)]),
     "PixelShuffle": (nn.PixelShuffle(2), [inputs(2, 8, 3, 2)]),
     "Unflatten": (nn.Unflatten(1, (2, 3)), [inputs(2, 6, 2)]),
 }

@@ -1,0 +1,175 @@
+"""Modules' extras: filters, casts, summaries, lost assignments; metrics; the training loop."""
+
+import gc
+import io
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+
+import slope
+from slope import errors, nn
+
+pytestmark = pytest.mark.usefixtures("on_numpy")
+
+
+def net():
+    slope.manual_seed(0)
+    return nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 2))
+
+
+def test_filters_freeze_parts():
+    model: Any = net()
+    model.freeze(lambda name, tensor: name.endswith("bias"))
+    grads = slope.grad(lambda m: m.eval()(slope.ones(1, 3)).sum())(model)
+    assert grads[0].bias is None
+    assert grads[1].bias is None
+    assert grads[0].weight is not None
+    model.unfreeze(lambda name, tensor: name.startswith("0."))
+    assert slope.grad(lambda m: m.eval()(slope.ones(1, 3)).sum())(model)[0].bias is not None
+
+    class Pair(nn.Module):
+        def __init__(self):
+            self.both = [slope.ones(1), slope.ones(1)]
+
+    with pytest.raises(errors.ArgumentError, match="selects only a part of 'both'"):
+        Pair().freeze(lambda name, tensor: name == "both.0")
+
+
+def test_casts_and_apply():
+    model: Any = net()
+    half = model.astype(slope.bfloat16)
+    assert {each.dtype for each in half.parameters()} == {slope.bfloat16}
+    assert model[0].weight.dtype is slope.float32
+    assert half.to("cpu:0")[0].weight.shape == (4, 3)
+    seen = []
+    assert model.apply(lambda module: seen.append(type(module).__name__)) is model
+    assert seen == ["Linear", "ReLU", "BatchNorm1d", "Linear", "Sequential"]
+
+
+def test_summary():
+    model: Any = net()
+    model[0].freeze()
+    summary = model.summary(slope.ones(8, 3))
+    assert [row.name for row in summary.rows] == ["", "0", "1", "2", "3"]
+    linear = summary.rows[1]
+    assert (linear.kind, linear.output, linear.parameters) == ("Linear", ((8, 4),), 16)
+    assert linear.flops >= 2 * 8 * 3 * 4
+    assert summary.rows[0].flops > summary.rows[1].flops + summary.rows[4].flops
+    assert (summary.parameters, summary.trainable) == (16 + 8 + 10, 18)
+    text = str(summary)
+    assert "34 parameters, 18 of them trainable" in text
+    assert "(8, 4)" in text
+    rich = pytest.importorskip("rich.console")
+    console = rich.Console(width=100, record=True, file=io.StringIO())
+    console.print(summary)
+    assert "Linear" in console.export_text()
+    assert model(slope.ones(2, 3)).shape == (2, 2)  # the classes are as before
+
+
+def test_a_lost_assignment_is_reported_once():
+    class Counter(nn.Module):
+        def __init__(self):
+            self.count = nn.Buffer(slope.zeros(()))
+
+        def __call__(self, x):
+            self.count = self.count + 1.0  # the line that is named
+            return x * 2
+
+    def loses(model, x):
+        return model(x).sum()
+
+    def keeps(model, x):
+        return model(x).sum(), model
+
+    model = Counter()
+    with pytest.warns(nn.LostAssignmentWarning, match=r"Counter\.count was assigned at .*test_ext"):
+        slope.jit(loses)(model, slope.ones(2))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        slope.jit(loses)(model, slope.ones(3))  # told already
+        _, new = slope.jit(keeps)(model, slope.ones(4))
+        (_, again), _ = slope.value_and_grad(lambda x, m: keeps(m, x), has_aux=True)(
+            slope.ones(4), new
+        )
+        model(slope.ones(2))  # outside of transforms, modules are plain objects
+        gc.collect()
+    assert again.count.item() == 2
+    assert model.count.item() == 1
+
+
+def test_metrics():
+    logits = slope.tensor([[0.1, 0.9, 0.0], [0.8, 0.1, 0.7], [0.2, 0.2, 0.2], [0.0, 0.1, 0.3]])
+    target = slope.tensor([1, 2, 1, 0])
+    assert nn.metrics.accuracy(logits, target).item() == 0.25
+    found = [nn.metrics.topk_accuracy(logits, target, k).item() for k in (1, 2, 3)]
+    assert found == [0.25, 0.75, 1.0]
+    with pytest.raises(errors.ArgumentError, match="k must be a positive int"):
+        nn.metrics.topk_accuracy(logits, target, 0)
+    matrix = nn.metrics.confusion_matrix(slope.tensor([0, 1, 1, 2]), slope.tensor([0, 1, 2, 2]), 3)
+    np.testing.assert_array_equal(matrix.numpy(), [[1, 0, 0], [0, 1, 0], [0, 1, 1]])
+    assert nn.metrics.perplexity(slope.log(slope.tensor(8.0))).item() == pytest.approx(8)
+    mean = nn.metrics.Mean()
+    assert np.isnan(mean.value)
+    update = slope.jit(lambda mean, value: mean.update(value, 2.0))
+    for value in (1.0, 2.0, 6.0):
+        mean = update(mean, value)
+    assert mean.value.item() == pytest.approx(3.0)
+    assert update.compile_count == 1
+
+
+def batches(count=40):
+    random = np.random.default_rng(0)
+    for _ in range(count):
+        x = random.standard_normal((16, 3)).astype(np.float32)
+        yield x, (x[:, 0] > 0).astype(np.int64)
+
+
+def loss_of(model, x, y):
+    return slope.cross_entropy(model(x), y)
+
+
+def test_fit_trains_resumes_and_draws(tmp_path):
+    def train(steps, **options):
+        model: Any = net()
+        optimizer = nn.AdamW(model, lr=0.05)
+        return nn.fit(
+            model, optimizer, loss_of, batches(), steps=steps, every=10, progress=False, **options
+        )
+
+    seen: list[int] = []
+    whole = train(
+        40,
+        evaluate=lambda m: loss_of(m, *next(batches(1))).item(),
+        plot=tmp_path / "loss.png",
+        callbacks=[lambda state: seen.append(state.step)],
+    )
+    assert whole.step == 40
+    assert seen == list(range(1, 41))
+    assert np.mean(whole.losses[-5:]) < 0.6 * np.mean(whole.losses[:5])
+    assert [step for step, _ in whole.evaluations] == [10, 20, 30, 40]
+    assert whole.model.training
+    assert not np.array_equal(whole.model[1].running_mean.numpy(), np.zeros(4))
+    assert (tmp_path / "loss.png").read_bytes()[:4] == b"\x89PNG"
+    train(25, checkpoint=tmp_path / "checkpoint")
+    resumed = train(40, checkpoint=tmp_path / "checkpoint")
+    assert resumed.losses == whole.losses
+
+
+def test_fit_stops_at_a_loss_that_is_not_finite():
+    model: Any = net()
+
+    def bad(model, x, y):
+        return loss_of(model, x, y) / (x[0, 0] != 9.0).astype(slope.float32)
+
+    def poisoned():
+        for place, (x, y) in enumerate(batches(5)):
+            if place == 3:
+                x[0, 0] = 9.0
+            yield x, y
+
+    with pytest.raises(nn.NaNLossError, match="the loss is inf at step 3") as told:
+        nn.fit(model, nn.SGD(model, 0.1), bad, poisoned(), progress=False)
+    assert told.value.step == 3
+    assert all(np.isfinite(each.numpy()).all() for each in told.value.state.model.parameters())

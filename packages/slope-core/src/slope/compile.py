@@ -23,7 +23,7 @@ from slope.core.types import TensorType
 from slope.devices import CPU, Device, default_device
 from slope.errors import DeviceError, EscapedTracerError, UnsupportedOperatorError
 from slope.ops import broadcast
-from slope.passes import optimize
+from slope.passes import optimize, to_layout
 from slope.plugins.backend import Backend, Executable
 from slope.plugins.selection import backend as backend_named
 from slope.plugins.selection import current_backend, installed
@@ -185,7 +185,8 @@ def lower_program(program: Program, backend: Backend) -> Program:
     lowered = optimize(program, evaluate=fold_scalars)
     if any(instr.op.inline or not backend.lowers(instr.op) for instr in lowered.instrs):
         lowered = optimize(_expand_unknown(lowered, backend), evaluate=fold_scalars)
-    return lowered
+    turned = to_layout(lowered, backend.layout)  # after expansion: composites would hide what could be permuted
+    return lowered if turned is lowered else optimize(turned, evaluate=fold_scalars)
 
 
 class _LoweringTrace(ProgramTrace):

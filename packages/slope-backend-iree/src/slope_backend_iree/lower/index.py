@@ -140,7 +140,10 @@ _OWN = ("scatter", "dynamic_update_slice", "constant", "dot_general", "while")
 
 
 def copied(ctx: Context, x: Value, at: Value) -> Value:
-    """A copy of ``x`` to write in, by what IREE cannot see to be one; ``at`` is not negative."""
+    """A copy of ``x`` to write in, made by what IREE cannot see to be one.
+
+    ``at`` has no negative element.
+    """
     # IREE scatters in place, into the memory of the program's own input too (its issue 16168). No
     # coordinate is negative, but IREE does not know, and so has to write x elsewhere first. Where x
     # is computed here, this fuses into that; what is written to already is no input.

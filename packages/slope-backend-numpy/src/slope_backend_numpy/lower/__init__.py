@@ -6,6 +6,7 @@ from typing import Final
 
 from slope_backend_numpy.lower import (
     contract,
+    conv,
     create,
     elementwise,
     index,
@@ -24,6 +25,7 @@ LOWERINGS: Final[dict[str, Rule]] = {
     **logic.LOWERINGS,
     **reduce.LOWERINGS,
     **contract.LOWERINGS,
+    **conv.LOWERINGS,
     **index.LOWERINGS,
     **create.LOWERINGS,
     **random.LOWERINGS,

@@ -10,6 +10,7 @@ from typing import Final
 from slope_backend_onnx.lower import (
     composite,
     contract,
+    conv,
     create,
     division,
     elementwise,
@@ -31,6 +32,7 @@ RULES: Final[dict[str, Rule]] = {
     **logic.RULES,
     **reduce.RULES,
     **contract.RULES,
+    **conv.RULES,
     **index.RULES,
     **create.RULES,
     **composite.RULES,

@@ -18,7 +18,7 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from slope.extend import DType, TensorType, dtypes, splat_scalar
+from slope.extend import CompileError, DType, Program, TensorType, dtypes, splat_scalar
 from slope_backend_onnx.graph import Attribute, Graph, element_type
 from slope_backend_onnx.lower.kernels import WIDE, compute_dtype, numpy_dtype
 
@@ -56,8 +56,11 @@ class Lowering:
         outs: the types of the instruction's results.
     """
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(
+        self, graph: Graph, inline: Callable[[Program, Sequence[Value]], Value] | None = None
+    ) -> None:
         self.graph = graph
+        self._inline = inline or _nothing_to_inline
         self.outs: tuple[TensorType, ...] = ()
         self._sources: dict[str, tuple[str, tuple[int, ...]]] = {}  # of reshaped values
         self._full: dict[tuple[str, tuple[int, ...]], str] = {}
@@ -69,6 +72,16 @@ class Lowering:
         return self.outs[0]
 
     # --- nodes
+
+    def inline(self, program: Program, operands: Sequence[Value]) -> Value:
+        """The result of a program with one result, which its rules add here.
+
+        For rules that leave some dtypes to an operator's expansion.
+        """
+        outs = self.outs
+        result = self._inline(program, operands)
+        self.outs = outs
+        return result
 
     def op(self, op_type: str, *inputs: str, domain: str = "", **attrs: Attribute | None) -> str:
         """Add a node with one output; the output's name."""
@@ -175,6 +188,10 @@ class Lowering:
         if result is None:
             name = self.cast(name, inner, target)
         return self.value(name, xs[0].type.with_dtype(dtypes.as_dtype(target)), joint_shape(xs))
+
+
+def _nothing_to_inline(program: Program, operands: Sequence[Value]) -> Value:
+    raise CompileError(f"this lowering has no rules to inline {program.name!r} with.")
 
 
 def joint_shape(xs: Sequence[Value]) -> tuple[int, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from slope.extend import (
@@ -37,7 +37,7 @@ class ProgramLowering:
     def __init__(self, rules: Mapping[str, Rule], program: Program) -> None:
         self.graph = Graph(_identifier(program.name))
         self._rules = rules
-        self._cx = Lowering(self.graph)
+        self._cx = Lowering(self.graph, self._inline)
         self._values: dict[Var, Value] = {}
         self._results: dict[str, int] = {}
         read = {atom for instr in program.instrs for atom in instr.inputs if isinstance(atom, Var)}
@@ -70,6 +70,12 @@ class ProgramLowering:
             self._results[name] = len(self._results)
             self.graph.output(name, value.dtype.numpy, value.type.shape)
         return "session", self._results[name]
+
+    def _inline(self, program: Program, operands: Sequence[Value]) -> Value:
+        self._values.update(zip(program.inputs, operands, strict=True))
+        for instr in program.instrs:
+            self._lower(instr)
+        return self._value(program.outputs[0])
 
     def _value(self, atom: Var | Literal) -> Value:
         if isinstance(atom, Literal):
@@ -106,7 +112,10 @@ def work(program: Program) -> float:
     total = 0.0
     for instr in program.instrs:
         size = sum(math.prod(var.type.shape) for var in instr.outputs)
-        if instr.op.name == "dot_general":
+        flops = getattr(instr.op, "flops", None)
+        if flops is not None:
+            size = flops(*[atom.type for atom in instr.inputs], **instr.params)
+        elif instr.op.name == "dot_general":
             shape = instr.inputs[0].type.shape
             size *= 2 * math.prod(shape[dim] for dim in instr.params["contract"][0])
         else:

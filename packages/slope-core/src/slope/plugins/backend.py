@@ -47,10 +47,13 @@ class Backend:
         eager: how operators outside ``jit`` run on CPU tensors: ``"numpy"`` (by the numpy backend,
             for backends whose compilation is slow) or ``"compile"`` (as one-operator programs of
             this backend).
+        layout: the layout of convolutions that programs are turned to (:mod:`slope.ops.conv`);
+            ``None``: as they are.
     """
 
     name: ClassVar[str] = ""
     eager: ClassVar[Literal["numpy", "compile"]] = "compile"
+    layout: ClassVar[str | None] = None
 
     def __init__(self) -> None:
         self.lowerings: dict[str, Callable[..., Any]] = {}

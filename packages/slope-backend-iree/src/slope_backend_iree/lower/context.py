@@ -64,10 +64,12 @@ class Context:
 
     Attributes:
         lines: what was written so far.
+        convolves: whether the program holds convolutions, from which transposes are kept apart.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, convolves: bool = False) -> None:
         self.lines: list[str] = []
+        self.convolves = convolves
         self._count = 0
         self._constants: dict[Any, Value] = {}
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from slope.extend import Atom, Instr, Literal, Program, UnsupportedOperatorError, Var
+from slope.extend import Atom, Instr, Literal, Program, UnsupportedOperatorError, Var, ops
 
 from .context import Context, Rule, Value, mlir_type
 
 ENTRY = "main"
+CONVOLUTIONS = (ops.conv, ops.conv_input_grad, ops.conv_weight_grad)
 
 
 class Lowered(NamedTuple):
@@ -35,7 +36,7 @@ def lower_program(program: Program, rules: Mapping[str, Rule]) -> Lowered:
         UnsupportedOperatorError: there is no rule for an operator.
         ShapeError: a dimension is symbolic.
     """
-    ctx = Context()
+    ctx = Context(convolves=any(instr.op in CONVOLUTIONS for instr in program.instrs))
     values: dict[Var, Value] = {
         var: Value(f"%arg{i}", var.type) for i, var in enumerate(program.inputs)
     }

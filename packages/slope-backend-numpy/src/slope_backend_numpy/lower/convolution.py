@@ -41,7 +41,9 @@ def conv_input_grad(
         _matrices(w, groups).swapaxes(-1, -2),
         y.reshape(y.shape[0], groups, w.shape[0] // groups, math.prod(out)),
     ).reshape(y.shape[0], channels, *kernel, *out)
-    padded = [length + before + after for length, (before, after) in zip(size, padding, strict=True)]
+    padded = [
+        length + before + after for length, (before, after) in zip(size, padding, strict=True)
+    ]
     whole = np.zeros((y.shape[0], channels, *padded), y.dtype)
     for tap in itertools.product(*map(range, kernel)):
         met = tuple(

@@ -89,9 +89,7 @@ def _input_grad(cx: Lowering, y: Value, w: Value, *, input_size: Dims, **params:
         length + sum(pair) - reached
         for length, pair, reached in zip(input_size, padding, covered, strict=True)
     ]
-    made = cx.op(
-        "ConvTranspose", name, weights, **_attributes(params), output_padding=rest
-    )
+    made = cx.op("ConvTranspose", name, weights, **_attributes(params), output_padding=rest)
     return _image(cx, made, layout)
 
 
@@ -101,9 +99,7 @@ def _narrow(params: dict[str, Any], kernel: Dims) -> bool:
     return all(max(pair) <= span for pair, span in zip(params["padding"], spans, strict=True))
 
 
-def _flipped(
-    cx: Lowering, y: str, weights: str, shape: Dims, params: dict[str, Any]
-) -> str:
+def _flipped(cx: Lowering, y: str, weights: str, shape: Dims, params: dict[str, Any]) -> str:
     """With stride 1 a convolution with the kernel reversed, inputs and outputs exchanged."""
     spatial = range(2, len(shape))
     count = len(spatial)
@@ -144,12 +140,14 @@ def _weight_grad(cx: Lowering, x: Value, y: Value, *, kernel_size: Dims, **param
     return cx.cast(result, INNER, cx.out.dtype.name)
 
 
-def _columns(
-    cx: Lowering, name: str, shape: Dims, kernel: Dims, params: dict[str, Any]
-) -> str:
+def _columns(cx: Lowering, name: str, shape: Dims, kernel: Dims, params: dict[str, Any]) -> str:
     """Every window's elements as channels."""
     taps = math.prod(kernel)
-    if taps == 1 and all(step == 1 for step in params["stride"]) and not any(_pads(params["padding"])):
+    if (
+        taps == 1
+        and all(step == 1 for step in params["stride"])
+        and not any(_pads(params["padding"]))
+    ):
         return name
     picks = np.tile(np.eye(taps, dtype=np.float32), (shape[1], 1))
     one_hot = cx.graph.constant(picks.reshape(shape[1] * taps, 1, *kernel))

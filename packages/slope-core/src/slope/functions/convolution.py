@@ -1,4 +1,7 @@
-"""Convolutions as PyTorch has them: channels second, weights (outputs, inputs of a group, kernel...).
+"""Convolutions as PyTorch has them.
+
+Channels are dimension 1, weights (outputs, inputs of a group, kernel...).
+
 
 How a backend lays them out in memory is its own business (:mod:`slope.passes.layout`).
 """
@@ -16,7 +19,9 @@ from slope.functions._base import TensorLike, as_tensor, result_dtype, shown, to
 Lengths = int | Sequence[int]
 
 
-def lengths(value: Any, count: int, function: str, argument: str, least: int = 0) -> tuple[int, ...]:
+def lengths(
+    value: Any, count: int, function: str, argument: str, least: int = 0
+) -> tuple[int, ...]:
     """One number for each spatial dimension, given as an int or as a sequence.
 
     Raises:
@@ -31,7 +36,8 @@ def lengths(value: Any, count: int, function: str, argument: str, least: int = 0
     whole = all(isinstance(each, int) and not isinstance(each, bool) for each in given)
     if len(given) != count or not whole or any(each < least for each in given):
         raise ArgumentError(
-            f"{function}: {argument}={value!r} must be an int of at least {least}, or {count} of them."
+            f"{function}: {argument}={value!r} must be an int of at least {least}, or {count} of "
+            "them."
         )
     return given
 
@@ -39,10 +45,11 @@ def lengths(value: Any, count: int, function: str, argument: str, least: int = 0
 def operands(
     function: str, count: int, x: TensorLike, weight: TensorLike, bias: TensorLike | None
 ) -> tuple[Tensor, Tensor, Tensor | None, bool]:
-    """The operands as tensors of one floating dtype, and whether ``x`` came without a batch dimension.
+    """The operands as tensors of one floating dtype, and whether ``x`` came without a batch.
 
     Raises:
-        DTypeError, ShapeError: they are not what a convolution of ``count`` spatial dimensions takes.
+        DTypeError, ShapeError: they are not what a convolution of ``count`` spatial dimensions
+            takes.
     """
     image, kernel = as_tensor(x, function, "x"), as_tensor(weight, function, "weight")
     given = [image, kernel]
@@ -56,8 +63,10 @@ def operands(
         )
     if image.ndim not in (count + 1, count + 2) or kernel.ndim != count + 2:
         raise ShapeError(
-            f"{function}: x must have {count + 2} dimensions (batch, channels, {count} spatial; the batch may be left out) and "
-            f"weight {count + 2}, and they have the shapes {shown(image.shape)} and {shown(kernel.shape)}."
+            f"{function}: x must have {count + 2} dimensions (batch, channels, {count} spatial; "
+            "the batch may be left out) and "
+            f"weight {count + 2}, and they have the shapes {shown(image.shape)} and "
+            f"{shown(kernel.shape)}."
         )
     single = image.ndim == count + 1
     if single:
@@ -70,7 +79,8 @@ def _finished(function: str, out: Tensor, bias: Tensor | None, single: bool) -> 
     if bias is not None:
         if bias.shape != (out.shape[1],):
             raise ShapeError(
-                f"{function}: bias must have the shape ({out.shape[1]},), one number for each output channel, and has {shown(bias.shape)}."
+                f"{function}: bias must have the shape ({out.shape[1]},), one number for each "
+                f"output channel, and has {shown(bias.shape)}."
             )
         out = ops.add(out, ops.broadcast(bias, shape=out.shape, dims=(1,)))
     return ops.reshape(out, shape=out.shape[1:]) if single else out
@@ -80,7 +90,11 @@ Padding = Lengths | Literal["same", "valid"]
 
 
 def _pairs(
-    function: str, padding: Any, kernel: Sequence[Any], stride: Sequence[int], dilation: Sequence[int]
+    function: str,
+    padding: Any,
+    kernel: Sequence[Any],
+    stride: Sequence[int],
+    dilation: Sequence[int],
 ) -> tuple[tuple[int, int], ...]:
     count = len(stride)
     if isinstance(padding, str):
@@ -92,7 +106,8 @@ def _pairs(
             )
         if any(step != 1 for step in stride):
             raise ArgumentError(
-                f"{function}: padding='same' goes with stride 1 alone, and got stride={tuple(stride)}; give the padding in numbers."
+                f"{function}: padding='same' goes with stride 1 alone, and got "
+                f"stride={tuple(stride)}; give the padding in numbers."
             )
         totals = [gap * (length - 1) for gap, length in zip(dilation, kernel, strict=True)]
         return tuple((total // 2, total - total // 2) for total in totals)
@@ -129,18 +144,22 @@ def _check_groups(function: str, groups: Any, channels: Any, into: Any, out: Any
         channels != into * groups or out % groups
     ):
         raise ShapeError(
-            f"{function}: x has {channels} channels and weight takes {into} in each of groups={groups}, that is {into * groups}; "
+            f"{function}: x has {channels} channels and weight takes {into} in each of "
+            f"groups={groups}, that is {into * groups}; "
             f"weight gives {out} channels, which the groups must divide."
         )
 
 
 def _check_fits(function: str, size: Any, kernel: Any, padding: Any, dilation: Any) -> None:
     for length, taps, pair, gap in zip(size, kernel, padding, dilation, strict=True):
-        if isinstance(length, int) and isinstance(taps, int) and (
-            taps < 1 or gap * (taps - 1) + 1 > length + sum(pair)
+        if (
+            isinstance(length, int)
+            and isinstance(taps, int)
+            and (taps < 1 or gap * (taps - 1) + 1 > length + sum(pair))
         ):
             raise ShapeError(
-                f"{function}: a kernel of {tuple(kernel)} with dilation {tuple(dilation)} does not fit into an input of {tuple(size)} "
+                f"{function}: a kernel of {tuple(kernel)} with dilation {tuple(dilation)} does not "
+                f"fit into an input of {tuple(size)} "
                 f"with padding {tuple(padding)}."
             )
 
@@ -174,13 +193,14 @@ def conv2d(
         weight: (output channels, channels / groups, kernel height, kernel width).
         bias: (output channels,).
         stride: the step between windows, one number or one for each spatial dimension.
-        padding: zeros on both sides, numbers as for ``stride``; ``"same"`` (with stride 1: as large a result as ``x``) or ``"valid"``
-            (none).
+        padding: zeros on both sides, numbers as for ``stride``; ``"same"`` (with stride 1: as large
+            a result as ``x``) or ``"valid"`` (none).
         dilation: the step between the elements of a window.
         groups: how many groups the channels fall into, each convolved by itself.
 
     Returns:
-        (batch, output channels, ``(height + 2 padding - dilation (kernel - 1) - 1) // stride + 1``, likewise).
+        (batch, output channels, ``(height + 2 padding - dilation (kernel - 1) - 1) // stride + 1``,
+        likewise).
 
     Raises:
         ShapeError: shapes that do not fit together.
@@ -221,10 +241,12 @@ def _conv_transpose(
     extra = lengths(output_padding, count, function, "output_padding")
     if any(more >= max(step, gap) for more, step, gap in zip(extra, steps, gaps, strict=True)):
         raise ArgumentError(
-            f"{function}: output_padding={extra} must be less than stride={steps} or dilation={gaps}."
+            f"{function}: output_padding={extra} must be less than stride={steps} or "
+            f"dilation={gaps}."
         )
     _check_groups(function, groups, kernel.shape[0], image.shape[1] // groups, image.shape[1])
-    # What output_padding asks for lies in the padding that is cut off at the end, and beyond it is 0.
+    # What output_padding asks for lies in the padding that is cut off at the end, and beyond it is
+    # 0.
     pairs = tuple((each, max(each - more, 0)) for each, more in zip(around, extra, strict=True))
     beyond = [max(more - each, 0) for each, more in zip(around, extra, strict=True)]
     size = tuple(
@@ -235,7 +257,8 @@ def _conv_transpose(
     )
     if any(isinstance(length, int) and length < 1 for length in size):
         raise ShapeError(
-            f"{function}: padding={around} leaves nothing of the output of x {image.type} with a kernel of {shown(kernel.shape[2:])}."
+            f"{function}: padding={around} leaves nothing of the output of x {image.type} with a "
+            f"kernel of {shown(kernel.shape[2:])}."
         )
     out = ops.conv_input_grad(
         image,
@@ -264,9 +287,7 @@ def conv_transpose1d(
     dilation: Lengths = 1,
 ) -> Tensor:
     """The transposed convolution over one spatial dimension; see :func:`conv_transpose2d`."""
-    return _conv_transpose(
-        1, x, weight, bias, stride, padding, output_padding, groups, dilation
-    )
+    return _conv_transpose(1, x, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
 def conv_transpose2d(
@@ -279,7 +300,7 @@ def conv_transpose2d(
     groups: int = 1,
     dilation: Lengths = 1,
 ) -> Tensor:
-    """The transposed convolution over two spatial dimensions: what :func:`conv2d` does to cotangents.
+    """What :func:`conv2d` does to cotangents: the transposed convolution.
 
     Args:
         x: (batch, channels, height, width); the batch may be left out.
@@ -292,15 +313,14 @@ def conv_transpose2d(
         dilation: the step between the elements of a window.
 
     Returns:
-        (batch, output channels, ``(height - 1) stride - 2 padding + dilation (kernel - 1) + output_padding + 1``, likewise).
+        (batch, output channels, ``(height - 1) stride - 2 padding + dilation (kernel - 1) +
+        output_padding + 1``, likewise).
 
     Raises:
         ShapeError: shapes that do not fit together.
         DTypeError: integers.
     """
-    return _conv_transpose(
-        2, x, weight, bias, stride, padding, output_padding, groups, dilation
-    )
+    return _conv_transpose(2, x, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
 def conv_transpose3d(
@@ -314,6 +334,4 @@ def conv_transpose3d(
     dilation: Lengths = 1,
 ) -> Tensor:
     """The transposed convolution over three spatial dimensions; see :func:`conv_transpose2d`."""
-    return _conv_transpose(
-        3, x, weight, bias, stride, padding, output_padding, groups, dilation
-    )
+    return _conv_transpose(3, x, weight, bias, stride, padding, output_padding, groups, dilation)

@@ -1,4 +1,4 @@
-"""Pooling and resizing as PyTorch has them: (batch, channels, spatial...), the batch may be left out."""
+"""Pooling as PyTorch has it: (batch, channels, spatial...), the batch may be left out."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ def image(x: TensorLike, count: int, function: str) -> Tensor:
     given = as_tensor(x, function, "x")
     if given.ndim not in (count + 1, count + 2):
         raise ShapeError(
-            f"{function}: x must have {count + 2} dimensions (batch, channels, {count} spatial; the batch may be left out), "
+            f"{function}: x must have {count + 2} dimensions (batch, channels, {count} spatial; "
+            "the batch may be left out), "
             f"and has the shape {shown(given.shape)}."
         )
     return given
@@ -46,21 +47,28 @@ def _pairs(
     dilation: Sequence[int],
     ceil_mode: bool,
 ) -> tuple[tuple[int, int], ...]:
-    """The padding before and after, in ``ceil_mode`` with what the last windows need beyond the end.
+    """The padding before and after.
+
+    In ``ceil_mode`` with what the last windows need beyond the end.
 
     Raises:
-        ArgumentError, ShapeError: padding of more than half a window, or a window that does not fit.
+        ArgumentError, ShapeError: padding of more than half a window, or a window that does not
+            fit.
     """
     pairs: list[tuple[int, int]] = []
-    for length, width, step, around, gap in zip(size, window, stride, padding, dilation, strict=True):
+    for length, width, step, around, gap in zip(
+        size, window, stride, padding, dilation, strict=True
+    ):
         span = gap * (width - 1) + 1
         if 2 * around > width:
             raise ArgumentError(
-                f"{function}: padding={tuple(padding)} must be at most half of kernel_size={tuple(window)}."
+                f"{function}: padding={tuple(padding)} must be at most half of "
+                f"kernel_size={tuple(window)}."
             )
         if isinstance(length, int) and length + 2 * around < span:
             raise ShapeError(
-                f"{function}: a window of {tuple(window)} with dilation {tuple(dilation)} does not fit into {tuple(size)} "
+                f"{function}: a window of {tuple(window)} with dilation {tuple(dilation)} does not "
+                f"fit into {tuple(size)} "
                 f"with padding {tuple(padding)}."
             )
         extra = 0
@@ -127,7 +135,9 @@ def max_pool2d(
     dilation: Lengths = 1,
     ceil_mode: bool = False,
 ) -> Tensor:
-    """The largest elements of windows; NaN where a window holds one. The derivative goes to the first of equal elements.
+    """The largest elements of windows; NaN where a window holds one.
+
+    The derivative goes to the first of equal elements.
 
     Args:
         x: (batch, channels, height, width); the batch may be left out.
@@ -185,7 +195,8 @@ def _avg_pool(
         return ops.div(total, splat_like(int(np.prod(window)), total))
     if not is_static(size):
         raise ShapeError(
-            f"{function}: with padding that is not counted, or ceil_mode, the sizes {shown(size)} must be known."
+            f"{function}: with padding that is not counted, or ceil_mode, the sizes {shown(size)} "
+            "must be known."
         )
     for at in range(count):
         outs, dim = total.shape[given.ndim - count + at], given.ndim - count + at
@@ -226,7 +237,8 @@ def avg_pool2d(
         kernel_size: the size of a window, one number or one for each spatial dimension.
         stride: the step between windows; by default ``kernel_size``.
         padding: zeros on both sides, at most half of ``kernel_size``.
-        ceil_mode: let the last window reach beyond the end, if it starts before it; what is beyond the padding never counts.
+        ceil_mode: let the last window reach beyond the end, if it starts before it; what is beyond
+            the padding never counts.
         count_include_pad: whether padding counts among the elements.
         divisor_override: what to divide by instead of the number of elements.
 
@@ -258,9 +270,7 @@ def avg_pool3d(
 
 
 def _targets(x: Tensor, count: int, function: str, output_size: Any) -> tuple[int, ...]:
-    given = (
-        tuple(output_size) if isinstance(output_size, (tuple, list)) else (output_size,) * count
-    )
+    given = tuple(output_size) if isinstance(output_size, (tuple, list)) else (output_size,) * count
     size = x.shape[-count:]
     if not is_static(size):
         raise ShapeError(f"{function}: the sizes {shown(size)} must be known.")
@@ -272,7 +282,8 @@ def _targets(x: Tensor, count: int, function: str, output_size: Any) -> tuple[in
         not isinstance(each, int) or isinstance(each, bool) or each < 1 for each in filled
     ):
         raise ArgumentError(
-            f"{function}: output_size={output_size!r} must be a positive int or None, or {count} of them."
+            f"{function}: output_size={output_size!r} must be a positive int or None, or {count} "
+            "of them."
         )
     if any(length == 0 for length in size):
         raise ShapeError(f"{function}: x has the shape {shown(x.shape)}, with nothing to pool.")
@@ -280,13 +291,13 @@ def _targets(x: Tensor, count: int, function: str, output_size: Any) -> tuple[in
 
 
 def taken(x: Tensor, dim: int, places: np.ndarray[Any, Any]) -> Tensor:
-    """Elements of ``x`` at constant places along a dimension; the places' dimensions take its place."""
+    """Elements of ``x`` at constant places along a dimension, which their dimensions replace."""
     indices = of_host(np.ascontiguousarray(places[..., None], np.int64))
     return ops.gather(x, indices, axis=dim, batch_dims=0)
 
 
 def _uneven(length: int, count: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """The places (windows, elements) of windows that share a length evenly, and which of them count."""
+    """Places (windows, elements) of windows that share a length evenly; which of them count."""
     numbers = np.arange(count)
     starts, ends = numbers * length // count, -(-(numbers + 1) * length // count)
     widest = int((ends - starts).max())
@@ -329,7 +340,9 @@ def adaptive_avg_pool1d(x: TensorLike, output_size: Any) -> Tensor:
 
 
 def adaptive_avg_pool2d(x: TensorLike, output_size: Any) -> Tensor:
-    """The means of so many windows, which share the lengths of ``x`` as evenly as whole numbers allow.
+    """The means of so many windows.
+
+    They share the lengths of ``x`` as evenly as whole numbers allow.
 
     Args:
         x: (batch, channels, height, width); the batch may be left out.
@@ -343,21 +356,27 @@ def adaptive_avg_pool2d(x: TensorLike, output_size: Any) -> Tensor:
 
 
 def adaptive_avg_pool3d(x: TensorLike, output_size: Any) -> Tensor:
-    """The means of so many windows over three spatial dimensions; see :func:`adaptive_avg_pool2d`."""
+    """The means of so many windows in three dimensions; see :func:`adaptive_avg_pool2d`."""
     function = "adaptive_avg_pool3d"
     return _adaptive(floating(image(x, 3, function), function), 3, function, output_size, False)
 
 
 def adaptive_max_pool1d(x: TensorLike, output_size: Any) -> Tensor:
-    """The largest elements of so many windows along one spatial dimension; see :func:`adaptive_avg_pool2d`."""
-    return _adaptive(image(x, 1, "adaptive_max_pool1d"), 1, "adaptive_max_pool1d", output_size, True)
+    """The largest elements of so many windows; see :func:`adaptive_avg_pool2d`."""
+    return _adaptive(
+        image(x, 1, "adaptive_max_pool1d"), 1, "adaptive_max_pool1d", output_size, True
+    )
 
 
 def adaptive_max_pool2d(x: TensorLike, output_size: Any) -> Tensor:
     """The largest elements of so many windows; see :func:`adaptive_avg_pool2d`."""
-    return _adaptive(image(x, 2, "adaptive_max_pool2d"), 2, "adaptive_max_pool2d", output_size, True)
+    return _adaptive(
+        image(x, 2, "adaptive_max_pool2d"), 2, "adaptive_max_pool2d", output_size, True
+    )
 
 
 def adaptive_max_pool3d(x: TensorLike, output_size: Any) -> Tensor:
-    """The largest elements of so many windows over three spatial dimensions; see :func:`adaptive_avg_pool2d`."""
-    return _adaptive(image(x, 3, "adaptive_max_pool3d"), 3, "adaptive_max_pool3d", output_size, True)
+    """The largest elements of so many windows; see :func:`adaptive_avg_pool2d`."""
+    return _adaptive(
+        image(x, 3, "adaptive_max_pool3d"), 3, "adaptive_max_pool3d", output_size, True
+    )

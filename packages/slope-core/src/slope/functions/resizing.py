@@ -31,11 +31,13 @@ def interpolate(
     Args:
         x: (batch, channels, spatial...).
         size: the new spatial lengths; or else
-        scale_factor: what the lengths are multiplied by (rounded down), which then are also the steps between samples.
-        mode: ``"nearest"`` (the element at or before each place), or ``"linear"``, ``"bilinear"``, ``"trilinear"`` for one, two,
-            three spatial dimensions (the weighted mean of the nearest).
-        align_corners: for the linear ones: whether the first and last elements, rather than the borders, come to lie upon those
-            of ``x``.
+        scale_factor: what the lengths are multiplied by (rounded down), which then are also the
+            steps between samples.
+        mode: ``"nearest"`` (the element at or before each place), or ``"linear"``, ``"bilinear"``,
+            ``"trilinear"`` for one, two, three spatial dimensions (the weighted mean of the
+            nearest).
+        align_corners: for the linear ones: whether the first and last elements, rather than the
+            borders, come to lie upon those of ``x``.
 
     Raises:
         ArgumentError: arguments that do not go together.
@@ -45,7 +47,8 @@ def interpolate(
     count = given.ndim - 2
     if count not in (1, 2, 3) or not is_static(given.shape[2:]) or 0 in given.shape[2:]:
         raise ShapeError(
-            f"interpolate: x must have a batch dimension, channels and 1 to 3 spatial dimensions of known length, "
+            "interpolate: x must have a batch dimension, channels and 1 to 3 spatial dimensions "
+            "of known length, "
             f"and has the shape {shown(given.shape)}."
         )
     if mode != "nearest" and _LINEAR.get(mode) != count:
@@ -54,7 +57,9 @@ def interpolate(
             f"{next(name for name, each in _LINEAR.items() if each == count)!r}."
         )
     if mode == "nearest" and align_corners is not None:
-        raise ArgumentError("interpolate: align_corners goes with the linear modes alone; leave it out.")
+        raise ArgumentError(
+            "interpolate: align_corners goes with the linear modes alone; leave it out."
+        )
     targets, steps = _targets(given, count, size, scale_factor)
     if mode != "nearest":
         given = floating(given, "interpolate")
@@ -72,7 +77,8 @@ def _targets(
     """The new lengths, and how far apart samples are in ``x``."""
     if (size is None) == (scale is None):
         raise ArgumentError(
-            f"interpolate: give either size or scale_factor, and not both; got size={size!r}, scale_factor={scale!r}."
+            f"interpolate: give either size or scale_factor, and not both; got size={size!r}, "
+            f"scale_factor={scale!r}."
         )
     if scale is None:
         targets = lengths(size, count, "interpolate", "size", 1)
@@ -86,7 +92,8 @@ def _targets(
     )
     if len(factors) != count or not valid or 0 in targets:
         raise ArgumentError(
-            f"interpolate: scale_factor={scale!r} must be a positive number or {count} of them, and leave something of {shown(x.shape[2:])}."
+            f"interpolate: scale_factor={scale!r} must be a positive number or {count} of them, "
+            f"and leave something of {shown(x.shape[2:])}."
         )
     return targets, tuple(1.0 / each for each in factors)
 
@@ -120,7 +127,9 @@ def _linear(x: Tensor, dim: int, wanted: int, step: float, align_corners: bool) 
 
 
 def pixel_shuffle(x: TensorLike, upscale_factor: int) -> Tensor:
-    """(..., channels r r, height, width) as (..., channels, height r, width r), with ``r = upscale_factor``.
+    """(..., channels r r, height, width) as (..., channels, height r, width r).
+
+    ``r`` is ``upscale_factor``.
 
     Raises:
         ShapeError: channels that are no multiple of ``r r``.
@@ -130,7 +139,8 @@ def pixel_shuffle(x: TensorLike, upscale_factor: int) -> Tensor:
     *lead, channels, height, width = given.shape
     if channels % (r * r):
         raise ShapeError(
-            f"pixel_shuffle: upscale_factor={r} needs a multiple of {r * r} channels, and x has the shape {shown(given.shape)}."
+            f"pixel_shuffle: upscale_factor={r} needs a multiple of {r * r} channels, and x has "
+            f"the shape {shown(given.shape)}."
         )
     n = len(lead)
     split = ops.reshape(given, shape=(*lead, channels // (r * r), r, r, height, width))
@@ -139,7 +149,9 @@ def pixel_shuffle(x: TensorLike, upscale_factor: int) -> Tensor:
 
 
 def pixel_unshuffle(x: TensorLike, downscale_factor: int) -> Tensor:
-    """(..., channels, height r, width r) as (..., channels r r, height, width), with ``r = downscale_factor``.
+    """(..., channels, height r, width r) as (..., channels r r, height, width).
+
+    ``r`` is ``downscale_factor``.
 
     Raises:
         ShapeError: lengths that are no multiples of ``r``.
@@ -149,7 +161,8 @@ def pixel_unshuffle(x: TensorLike, downscale_factor: int) -> Tensor:
     *lead, channels, height, width = given.shape
     if height % r or width % r:
         raise ShapeError(
-            f"pixel_unshuffle: downscale_factor={r} must divide height and width, and x has the shape {shown(given.shape)}."
+            f"pixel_unshuffle: downscale_factor={r} must divide height and width, and x has the "
+            f"shape {shown(given.shape)}."
         )
     n = len(lead)
     split = ops.reshape(given, shape=(*lead, channels, height // r, r, width // r, r))
@@ -161,7 +174,8 @@ def _pixels(function: str, x: TensorLike, argument: str, factor: Any) -> tuple[T
     given = as_tensor(x, function, "x")
     if given.ndim < 3:
         raise ShapeError(
-            f"{function}: x must have at least 3 dimensions (channels, height, width), and has the shape {shown(given.shape)}."
+            f"{function}: x must have at least 3 dimensions (channels, height, width), and has the "
+            f"shape {shown(given.shape)}."
         )
     if not isinstance(factor, int) or isinstance(factor, bool) or factor < 1:
         raise ArgumentError(f"{function}: {argument}={factor!r} must be a positive int.")
@@ -179,7 +193,11 @@ def unfold(
 
     Args:
         x: (batch, channels, height, width); the batch may be left out.
-        kernel_size, dilation, padding, stride: as for :func:`slope.conv2d`.
+
+        kernel_size: height and width of a window, one number or two.
+        dilation: as for :func:`slope.conv2d`.
+        padding: likewise.
+        stride: likewise.
 
     Raises:
         ShapeError: a window that does not fit.
@@ -189,7 +207,10 @@ def unfold(
     if single:
         given = ops.reshape(given, shape=(1, *given.shape))
     kernel = lengths(kernel_size, 2, "unfold", "kernel_size", 1)
-    gaps, steps = lengths(dilation, 2, "unfold", "dilation", 1), lengths(stride, 2, "unfold", "stride", 1)
+    gaps, steps = (
+        lengths(dilation, 2, "unfold", "dilation", 1),
+        lengths(stride, 2, "unfold", "stride", 1),
+    )
     around = (0, 0, *lengths(padding, 2, "unfold", "padding"))
     if any(around):
         given = ops.pad(given, low=around, high=around, interior=(0,) * 4, value=0)
@@ -199,7 +220,8 @@ def unfold(
     )
     if any(isinstance(each, int) and each < 1 for each in out):
         raise ShapeError(
-            f"unfold: a window of {kernel} with dilation {gaps} does not fit into {shown(given.shape[2:])}, padding included."
+            f"unfold: a window of {kernel} with dilation {gaps} does not fit into "
+            f"{shown(given.shape[2:])}, padding included."
         )
     batch, channels = given.shape[:2]
     parts = []

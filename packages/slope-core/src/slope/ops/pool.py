@@ -1,12 +1,14 @@
 """Pooling: sums and maxima over windows that move along every dimension.
 
-Params, each a tuple with one entry for each dimension of the operand (1, 1, (0, 0) and 1 where nothing is pooled):
+Params, each a tuple with one entry for each dimension of the operand (1, 1, (0, 0) and 1 where
+nothing is pooled):
     window: how many elements a window has.
     stride: the step between windows.
     padding: pairs: how many neutral elements before and after, not negative.
     dilation: the step between the elements of a window.
 
-Both are sequences of strided slices, one for each element of the window and, where it does not matter in which order elements
+Both are sequences of strided slices, one for each element of the window and, where it does not
+matter in which order elements
 are combined, one dimension after the other: compilers fuse these well.
 """
 
@@ -43,27 +45,49 @@ class _Windows(NamedTuple):
 class Pooling(Operator):
     """The family base: types and batching."""
 
-    def infer(self, x: TensorType, *, window: Dims, stride: Dims, padding: Padding, dilation: Dims) -> TensorType:
+    def infer(
+        self, x: TensorType, *, window: Dims, stride: Dims, padding: Padding, dilation: Dims
+    ) -> TensorType:
         require_kind(self, x, "iuf")
-        for name, values in (("window", window), ("stride", stride), ("padding", padding), ("dilation", dilation)):
+        for name, values in (
+            ("window", window),
+            ("stride", stride),
+            ("padding", padding),
+            ("dilation", dilation),
+        ):
             require_rank(self, values, x, name)
-        if any(each < 1 for each in (*window, *stride, *dilation)) or any(each < 0 for pair in padding for each in pair):
+        if any(each < 1 for each in (*window, *stride, *dilation)) or any(
+            each < 0 for pair in padding for each in pair
+        ):
             raise ShapeError(
-                f"{self.name}: window={window}, stride={stride} and dilation={dilation} must be positive, and padding={padding} not negative."
+                f"{self.name}: window={window}, stride={stride} and dilation={dilation} must be "
+                f"positive, and padding={padding} not negative."
             )
         shape = tuple(map(windows, x.shape, window, stride, padding, dilation))
-        if any(isinstance(length, int) and length < 1 and width > 1 for length, width in zip(shape, window, strict=True)):
-            raise ShapeError(f"{self.name}: a window {window} with dilation {dilation} is larger than {x} with padding {padding}.")
+        if any(
+            isinstance(length, int) and length < 1 and width > 1
+            for length, width in zip(shape, window, strict=True)
+        ):
+            raise ShapeError(
+                f"{self.name}: a window {window} with dilation {dilation} is larger than {x} with "
+                f"padding {padding}."
+            )
         return x.with_shape(shape)
 
-    def batch(self, size: Any, args: Sequence[Tensor], in_dims: Sequence[int | None], **params: Any) -> tuple[Any, Any]:
+    def batch(
+        self, size: Any, args: Sequence[Tensor], in_dims: Sequence[int | None], **params: Any
+    ) -> tuple[Any, Any]:
         (at,) = in_dims
         assert at is not None
         plain = {"window": 1, "stride": 1, "padding": (0, 0), "dilation": 1}
-        return self(args[0], **{name: insert(params[name], at, value) for name, value in plain.items()}), at
+        return self(
+            args[0], **{name: insert(params[name], at, value) for name, value in plain.items()}
+        ), at
 
     def samples(self) -> Iterator[Sample]:
-        yield Sample((draws(2, 5, 6),), _params((1, 2, 3), (1, 2, 3), ((0, 0), (0, 0), (0, 0)), (1, 1, 1)))
+        yield Sample(
+            (draws(2, 5, 6),), _params((1, 2, 3), (1, 2, 3), ((0, 0), (0, 0), (0, 0)), (1, 1, 1))
+        )
         yield Sample((draws(5, 4),), _params((3, 2), (2, 1), ((1, 1), (0, 1)), (1, 2)))
         yield Sample((draws(6),), _params((3,), (1,), ((2, 2),), (1,)))
         yield Sample((draws(0, 4),), _params((1, 2), (1, 2), ((0, 0), (0, 0)), (1, 1)))
@@ -84,7 +108,10 @@ def _padded(x: Tensor, padding: Padding, value: Any) -> Tensor:
 def _met(x: Tensor, tap: Sequence[int], out: Dims, stride: Dims, dilation: Dims) -> Tensor:
     """The elements of a padded operand that stand at one place of the windows."""
     start = tuple(place * gap for place, gap in zip(tap, dilation, strict=True))
-    stop = tuple(first + (count - 1) * step + 1 if count else first for first, count, step in zip(start, out, stride, strict=True))
+    stop = tuple(
+        first + (count - 1) * step + 1 if count else first
+        for first, count, step in zip(start, out, stride, strict=True)
+    )
     return slice_(x, start=start, stop=stop, step=stride)
 
 
@@ -95,9 +122,16 @@ def _along_each(x: Tensor, combine: Callable[[Tensor, Tensor], Tensor], pool: _W
         if pool.window[dim] == 1 and pool.stride[dim] == 1:
             continue
         out = list(x.shape)
-        out[dim] = windows(x.shape[dim], pool.window[dim], pool.stride[dim], (0, 0), pool.dilation[dim])
-        stride, dilation = (insert(one[1:], dim, each[dim]) for each in (pool.stride, pool.dilation))
-        parts = [_met(x, insert((0,) * (x.ndim - 1), dim, place), tuple(out), stride, dilation) for place in range(pool.window[dim])]
+        out[dim] = windows(
+            x.shape[dim], pool.window[dim], pool.stride[dim], (0, 0), pool.dilation[dim]
+        )
+        stride, dilation = (
+            insert(one[1:], dim, each[dim]) for each in (pool.stride, pool.dilation)
+        )
+        parts = [
+            _met(x, insert((0,) * (x.ndim - 1), dim, place), tuple(out), stride, dilation)
+            for place in range(pool.window[dim])
+        ]
         x = parts[0]
         for part in parts[1:]:
             x = combine(x, part)
@@ -109,34 +143,60 @@ class WindowSum(Pooling, LinearOperator):
 
     name = "window_sum"
 
-    def transpose(self, cotangent: Any, x: Operand, *, window: Dims, stride: Dims, padding: Padding, dilation: Dims) -> Sequence[Tangent]:
+    def transpose(
+        self,
+        cotangent: Any,
+        x: Operand,
+        *,
+        window: Dims,
+        stride: Dims,
+        padding: Padding,
+        dilation: Dims,
+    ) -> Sequence[Tangent]:
         low, high, start, stop = [], [], [], []
-        for size, count, width, step, (before, after), gap in zip(x.shape, cotangent.shape, window, stride, padding, dilation, strict=True):
+        for size, count, width, step, (before, after), gap in zip(
+            x.shape, cotangent.shape, window, stride, padding, dilation, strict=True
+        ):
             span = gap * (width - 1)
             used = (count - 1) * step + span + 1 if count else 0
             low.append(span)
             high.append(span + size + before + after - used)
             start.append(before)
             stop.append(before + size)
-        spread = pad(cotangent, low=tuple(low), high=tuple(high), interior=tuple(each - 1 for each in stride), value=0)
+        spread = pad(
+            cotangent,
+            low=tuple(low),
+            high=tuple(high),
+            interior=tuple(each - 1 for each in stride),
+            value=0,
+        )
         nothing = ((0, 0),) * x.ndim
-        whole = window_sum(spread, window=window, stride=(1,) * x.ndim, padding=nothing, dilation=dilation)
+        whole = window_sum(
+            spread, window=window, stride=(1,) * x.ndim, padding=nothing, dilation=dilation
+        )
         return (slice_(whole, start=tuple(start), stop=tuple(stop), step=(1,) * x.ndim),)
 
-    def expand(self, x: Any, *, window: Dims, stride: Dims, padding: Padding, dilation: Dims) -> Any:
+    def expand(
+        self, x: Any, *, window: Dims, stride: Dims, padding: Padding, dilation: Dims
+    ) -> Any:
         return _along_each(_padded(x, padding, 0), add, _Windows(window, stride, padding, dilation))
 
 
 class WindowMax(Pooling):
     """The largest element of each window; NaN if any is NaN. Padding counts as less than anything.
 
-    The derivative goes to the first of equal elements, in row-major order; where the maximum is NaN, to the last element.
+    The derivative goes to the first of equal elements, in row-major order; where the maximum is
+    NaN, to the last element.
     """
 
     name = "window_max"
 
-    def expand(self, x: Any, *, window: Dims, stride: Dims, padding: Padding, dilation: Dims) -> Any:
-        return _along_each(_padded(x, padding, _least(x)), maximum, _Windows(window, stride, padding, dilation))
+    def expand(
+        self, x: Any, *, window: Dims, stride: Dims, padding: Padding, dilation: Dims
+    ) -> Any:
+        return _along_each(
+            _padded(x, padding, _least(x)), maximum, _Windows(window, stride, padding, dilation)
+        )
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Tangent], **params: Any) -> Any:
         (x,), (tangent,) = primals, tangents
@@ -154,7 +214,11 @@ class WindowMax(Pooling):
 
     def samples(self) -> Iterator[Sample]:
         yield from super().samples()
-        yield Sample((np.array([1, np.nan, 3, 3, -np.inf], np.float32),), _params((2,), (1,), ((1, 0),), (1,)), False)
+        yield Sample(
+            (np.array([1, np.nan, 3, 3, -np.inf], np.float32),),
+            _params((2,), (1,), ((1, 0),), (1,)),
+            False,
+        )
 
 
 def _least(x: Tensor) -> Any:

@@ -1,14 +1,17 @@
 """Layout: a program with its convolutions in the layout that a backend prefers.
 
-A transpose beside a convolution can cost more than the convolution, so tensors are kept in the other layout throughout:
-variables that only operators without a view of their own on the order of dimensions connect (elementwise ones,
-padding, slices...) form a *region*, and a region that holds a convolution's operand or result is stored in that
-convolution's order. Convolutions take their layout by parameter, the operators of a region get theirs permuted, and a
-``permute`` stands only where regions meet: at inputs, at outputs, and around operators that know nothing of this (reshapes,
-contractions). Images and weights are in regions of their own, and so an optimizer's step on weights stays in their order.
+A transpose beside a convolution can cost more than the convolution, so tensors are kept in the
+other layout throughout: variables that only operators without a view of their own on the order of
+dimensions connect (elementwise ones, padding, slices...) form a *region*, and a region that holds a
+convolution's operand or result is stored in that convolution's order. Convolutions take their
+layout by parameter, the operators of a region get theirs permuted, and a
+``permute`` stands only where regions meet: at inputs, at outputs, and around operators that know
+nothing of this (reshapes, contractions). Images and weights are in regions of their own, and so an
+optimizer's step on weights stays in their order.
 
-The program's inputs and outputs keep their order: the permutes at its edges stay within the compiled program. To move them
-out of it, so that buffers lie in the backend's order from call to call, is the work of what calls the program.
+The program's inputs and outputs keep their order: the permutes at its edges stay within the
+compiled program. To move them out of it, so that buffers lie in the backend's order from call to
+call, is the work of what calls the program.
 """
 
 from __future__ import annotations
@@ -30,7 +33,8 @@ CONVOLUTIONS: Final = {
 }
 """What the operands and the result are."""
 
-# Operators that work on any order of dimensions, with the parameters that have one entry for each dimension...
+# Operators that work on any order of dimensions, with the parameters that have one entry for each
+# dimension...
 _PER_DIM: Final[dict[str, tuple[str, ...]]] = {
     "interior_pad": ("low", "high", "interior"),
     "slice": ("start", "stop", "step"),
@@ -38,8 +42,16 @@ _PER_DIM: Final[dict[str, tuple[str, ...]]] = {
     "window_sum": ("window", "stride", "padding", "dilation"),
 }
 # ... or that name dimensions.
-_NAMED: Final[dict[str, str]] = {"flip": "dims", "concatenate": "dim", "cumsum": "dim", "softmax": "dim", "log_softmax": "dim"}
-_REDUCTIONS: Final = frozenset(("sum", "amax", "amin", "prod", "any", "all", "logsumexp", "l2_norm"))
+_NAMED: Final[dict[str, str]] = {
+    "flip": "dims",
+    "concatenate": "dim",
+    "cumsum": "dim",
+    "softmax": "dim",
+    "log_softmax": "dim",
+}
+_REDUCTIONS: Final = frozenset(
+    ("sum", "amax", "amin", "prod", "any", "all", "logsumexp", "l2_norm")
+)
 _KEPT: Final = frozenset(("stop_gradient",))
 
 
@@ -48,7 +60,8 @@ def to_layout(program: Program, layout: str | None) -> Program:
 
     Args:
         program: any program.
-        layout: ``"NCHW"`` or ``"NHWC"`` (:mod:`slope.ops.conv`); ``None`` leaves everything as it is.
+        layout: ``"NCHW"`` or ``"NHWC"`` (:mod:`slope.ops.conv`); ``None`` leaves everything as it
+            is.
     """
     if layout is None:
         return program
@@ -102,7 +115,7 @@ class _Regions:
             self.orders.setdefault(self.root(atom), order)
 
     def order(self, atom: Atom) -> Order:
-        """The order that a variable is stored in: stored dimension ``i`` is its dimension ``order[i]``."""
+        """How a variable is stored: stored dimension ``i`` is its dimension ``order[i]``."""
         plain = tuple(range(atom.type.ndim))
         return self.orders.get(self.root(atom), plain) if isinstance(atom, Var) else plain
 
@@ -130,7 +143,9 @@ class _Relayout:
         old = self.program
         outputs = [self._plain(atom) for atom in old.outputs]
         self.out.changed = True
-        return Program(old.inputs, old.constants, self.out.instrs, outputs, old.name, old.input_names)
+        return Program(
+            old.inputs, old.constants, self.out.instrs, outputs, old.name, old.input_names
+        )
 
     # --- regions
 
@@ -187,7 +202,8 @@ class _Relayout:
             (x,), (result,) = instr.inputs, instr.outputs
             held = self.regions.order(x)
             source = self._read(x, held)
-            # Stored dimension i of x is dimension held[i] of x, which is dimension dims.index(held[i]) of the result.
+            # Stored dimension i of x is dimension held[i] of x, which is dimension
+            # dims.index(held[i]) of the result.
             dims = instr.params["dims"]
             self._define(result, source, tuple(dims.index(dim) for dim in held))
         else:
@@ -235,7 +251,9 @@ class _Relayout:
     def _write_broadcast(self, instr: Instr) -> None:
         (x,), (var,) = instr.inputs, instr.outputs
         order, dims = self.regions.order(var), instr.params["dims"]
-        places = [order.index(dim) for dim in dims]  # of the operand's dimensions in the stored result
+        places = [
+            order.index(dim) for dim in dims
+        ]  # of the operand's dimensions in the stored result
         ranked = tuple(sorted(range(len(places)), key=lambda each: places[each]))
         operand = self._read(x, ranked)
         shape = _moved(instr.params["shape"], order)
@@ -244,7 +262,7 @@ class _Relayout:
 
 
 def _is_transparent(instr: Instr) -> bool:
-    """Whether an operator works alike on any order of dimensions, one for all its operands and its result."""
+    """Whether one order of dimensions, whichever, serves all operands and the result."""
     name, op = instr.op.name, instr.op
     if len(instr.outputs) != 1 or instr.outputs[0].type.ndim < 3:
         return False
@@ -260,11 +278,15 @@ def _moved(shape: Shape, order: Order) -> Shape:
 
 def _moved_params(instr: Instr, order: Order) -> dict[str, Any]:
     name = instr.op.name
-    changed = {key: _moved(instr.params[key], order) for key in _PER_DIM.get(name, ())}
+    changed: dict[str, Any] = {
+        key: _moved(instr.params[key], order) for key in _PER_DIM.get(name, ())
+    }
     if name in _NAMED:
         key = _NAMED[name]
         dims = instr.params[key]
         changed[key] = (
-            tuple(sorted(order.index(dim) for dim in dims)) if isinstance(dims, tuple) else order.index(dims)
+            tuple(sorted(order.index(dim) for dim in dims))
+            if isinstance(dims, tuple)
+            else order.index(dims)
         )
     return {**instr.params, **changed}

@@ -99,6 +99,8 @@ def test_it_names_the_first_instruction_that_parts():
     found = slope.compare(model, PARAMS, X, backends=["numpy", "faulty"])
     assert not found
     first = found.first
+    assert first is not None
+    assert first.difference is not None
     assert "slope.tanh(float32[3, 2])" in first.what
     assert first.backend == "faulty"
     line = model.__code__.co_firstlineno + 1
@@ -124,6 +126,7 @@ def test_it_finds_what_parts_only_when_compiled_together():
         lambda x: slope.sin(slope.exp(x) + 1) * 2, X, backends=["numpy", "fusing"]
     )
     assert not any(row.parts for row in found.rows)
+    assert found.first is not None
     assert found.first in found.prefixes
     assert "slope.sin" in found.first.what
     assert "compiled with all before it" in str(found)
@@ -131,6 +134,7 @@ def test_it_finds_what_parts_only_when_compiled_together():
 
 def test_it_tells_errors_of_a_backend():
     found = slope.compare(slope.tanh, X, backends=["numpy", "refusing"])
+    assert found.first is not None
     assert found.first.error == "BackendError: no tanh today"
     assert "raises BackendError: no tanh today" in str(found)
 

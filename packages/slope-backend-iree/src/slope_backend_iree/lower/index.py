@@ -6,6 +6,8 @@ StableHLO's gather does that itself, its scatter would drop what is out of range
 
 from __future__ import annotations
 
+import math
+
 from slope.extend import TensorType, dtypes
 
 from .context import Context, Rule, Value, is_half, listed, mlir_type
@@ -83,6 +85,7 @@ def gather(ctx: Context, x: Value, indices: Value, *, axis: int, batch_dims: int
 
 
 _COMBINE = {"add": "add", "mul": "multiply", "min": "minimum", "max": "maximum"}
+_COMBINE_BOOLS = {"add": "or", "mul": "and", "min": "and", "max": "or"}
 
 
 def scatter(
@@ -91,49 +94,46 @@ def scatter(
     if updates.type.size == 0:
         return x
     if mode in ("add", "mul") and is_half(x.dtype):
-        wide = ctx.convert(x, dtypes.float32), indices, ctx.convert(updates, dtypes.float32)
+        # A literal stays one: two scatters into one converted zero write into the same memory.
+        single = x.type.with_dtype(dtypes.float32)
+        start = (
+            ctx.convert(x, dtypes.float32) if x.literal is None else ctx.constant(x.literal, single)
+        )
+        wide = start, indices, ctx.convert(updates, dtypes.float32)
         return ctx.convert(
             scatter(ctx, *wide, axis=axis, batch_dims=batch_dims, mode=mode), x.dtype
-        )
-    if axis > batch_dims:
-        return _scatter_in_front(
-            ctx, x, indices, updates, axis=axis, batch_dims=batch_dims, mode=mode
         )
     window = _window(x, indices, axis, batch_dims)
     at, dims = _coordinates(ctx, x, indices, axis, batch_dims)
     x = copied(ctx, x, at)
+    # IREE takes scatters in one form alone: one dimension of places, the indexed ones first.
+    order = [*dims, *(dim for dim in range(len(x.shape)) if dim not in dims)]
+    lead = [dim for dim in range(len(updates.shape)) if dim not in window]
+    count = math.prod(at.shape[:-1])
+    at = ctx.reshape(at, (count, len(dims)))
+    updates = permute(ctx, updates, dims=(*lead, *window))
+    updates = ctx.reshape(updates, (count, *updates.shape[len(lead) :]))
+    front = permute(ctx, x, dims=tuple(order))
     numbers = (
-        f"#stablehlo.scatter<update_window_dims = {listed(window)}, "
-        f"inserted_window_dims = {listed(dims)}, "
-        f"scatter_dims_to_operand_dims = {listed(dims)}, index_vector_dim = {len(at.shape) - 1}>"
+        f"#stablehlo.scatter<update_window_dims = {listed(range(1, len(updates.shape)))}, "
+        f"inserted_window_dims = {listed(range(len(dims)))}, "
+        f"scatter_dims_to_operand_dims = {listed(range(len(dims)))}, index_vector_dim = 1>"
     )
     one = mlir_type(x.type.with_shape(()))
+    names = _COMBINE_BOOLS if x.dtype is dtypes.bool_ else _COMBINE
     combine = (
-        f"%s = stablehlo.{_COMBINE[mode]} %a, %b : {one} stablehlo.return %s : {one}"
+        f"%s = stablehlo.{names[mode]} %a, %b : {one} stablehlo.return %s : {one}"
         if mode != "set"
         else f"stablehlo.return %b : {one}"
     )
-    return ctx.emit(
-        f'"stablehlo.scatter"({x}, {at}, {updates}) <{{scatter_dimension_numbers = {numbers}, '
+    result = ctx.emit(
+        f'"stablehlo.scatter"({front}, {at}, {updates}) <{{scatter_dimension_numbers = {numbers}, '
         f"indices_are_sorted = false, unique_indices = false}}> "
         f"({{ ^bb0(%a: {one}, %b: {one}): {combine} }}) "
-        f": ({x.mlir}, {at.mlir}, {updates.mlir}) -> {x.mlir}",
-        x.type,
+        f": ({front.mlir}, {at.mlir}, {updates.mlir}) -> {front.mlir}",
+        front.type,
     )
-
-
-def _scatter_in_front(
-    ctx: Context, x: Value, indices: Value, updates: Value, *, axis: int, batch_dims: int, mode: str
-) -> Value:
-    # IREE compiles only some scatters whose window does not come last in operand and updates.
-    behind = axis + indices.shape[-1]
-    order = [*range(batch_dims), *range(axis, behind), *range(batch_dims, axis)]
-    order += range(behind, len(x.shape))
-    window = _window(x, indices, axis, batch_dims)
-    places = [dim for dim in range(len(updates.shape)) if dim not in window]
-    moved = permute(ctx, x, dims=order), indices, permute(ctx, updates, dims=[*places, *window])
-    result = scatter(ctx, *moved, axis=batch_dims, batch_dims=batch_dims, mode=mode)
-    return permute(ctx, result, dims=[order.index(dim) for dim in range(len(order))])
+    return permute(ctx, result, dims=tuple(order.index(dim) for dim in range(len(order))))
 
 
 _OWN = ("scatter", "dynamic_update_slice", "constant", "dot_general", "while")

@@ -261,7 +261,7 @@ def picked(x, dim, downward, k):
     shape = (*x.shape[:dim], k, *x.shape[dim + 1 :])
     values, places = np.zeros(shape, x.dtype), np.zeros(shape, np.int64)
     for row in rows(x, dim):
-        keys = [(each != each, 0 if each != each else each) for each in x[row].tolist()]
+        keys = [(math.isnan(each), 0 if math.isnan(each) else each) for each in x[row].tolist()]
         order = sorted(range(len(keys)), key=keys.__getitem__, reverse=downward)
         places[row] = order[:k]
         values[row] = x[row][order[:k]]
@@ -276,7 +276,7 @@ def running(better):
         for row in rows(x, dim):
             at, found = 0, []
             for i, each in enumerate(x[row]):
-                if each != each or not x[row][at] != x[row][at] and better(each, x[row][at]):
+                if math.isnan(each) or (not math.isnan(x[row][at]) and better(each, x[row][at])):
                     at = i
                 found.append(at)
             places[row] = found

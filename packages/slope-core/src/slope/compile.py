@@ -185,9 +185,8 @@ def lower_program(program: Program, backend: Backend) -> Program:
     lowered = optimize(program, evaluate=fold_scalars)
     if any(instr.op.inline or not backend.lowers(instr.op) for instr in lowered.instrs):
         lowered = optimize(_expand_unknown(lowered, backend), evaluate=fold_scalars)
-    turned = to_layout(
-        lowered, backend.layout
-    )  # after expansion: composites would hide what could be permuted
+    # After expansion: composites would hide what could be permuted.
+    turned = to_layout(lowered, backend.layout)
     return lowered if turned is lowered else optimize(turned, evaluate=fold_scalars)
 
 

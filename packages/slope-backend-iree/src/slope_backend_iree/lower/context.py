@@ -81,7 +81,10 @@ class Context:
         return value
 
     def origin(self, x: Value) -> str:
-        """The StableHLO operation that a value comes from, ``"add"``; empty for the program's inputs."""
+        """The StableHLO operation that a value comes from, such as ``"add"``.
+
+        It is empty for the program's inputs.
+        """
         start = f"{x} = "
         line = next((each for each in reversed(self.lines) if each.startswith(start)), "")
         found = re.search(r"stablehlo\.(\w+)", line)

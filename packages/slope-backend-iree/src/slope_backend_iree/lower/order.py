@@ -1,14 +1,13 @@
 """Sorting.
 
-IREE's sort exchanges neighbours until none is out of order: it takes quadratic time, is not stable, and
-works in place, in the memory of the program's own input too. So integer keys are computed that
+IREE's sort exchanges neighbours until none is out of order: it takes quadratic time, is not stable,
+and works in place, in the memory of the program's own input too. So integer keys are computed that
 order as the elements do, no two of them equal since the position takes part, and are sorted alone.
 """
 
 from __future__ import annotations
 
-from slope.extend import dtypes
-from slope.extend import DType, TensorType
+from slope.extend import DType, TensorType, dtypes
 
 from .context import Context, Rule, Value, listed, mlir_type
 from .index import gather
@@ -58,7 +57,9 @@ def _places(ctx: Context, x: Value, descending: bool) -> Value:
     places = _iota(ctx, keys.type.with_dtype(dtypes.int32))
     if keys.dtype is dtypes.int32:  # key and place in one number
         wide = ctx.same(
-            "multiply", ctx.convert(keys, dtypes.int64), ctx.constant(2**32, keys.type.with_dtype(dtypes.int64))
+            "multiply",
+            ctx.convert(keys, dtypes.int64),
+            ctx.constant(2**32, keys.type.with_dtype(dtypes.int64)),
         )
         packed = ctx.same("add", wide, ctx.convert(places, dtypes.int64))
         (done,) = _sorted(ctx, [packed])
@@ -71,7 +72,10 @@ def _iota(ctx: Context, result: TensorType) -> Value:
 
 
 def _keys(ctx: Context, x: Value, descending: bool) -> Value:
-    """int32 or int64 numbers that are in ascending order when the elements are in the wanted one."""
+    """Integers that are in ascending order when the elements are in the wanted one.
+
+    They are int32 or int64.
+    """
     dtype = x.dtype
     if dtype.is_floating_point:
         keys = _float_keys(ctx, x)
@@ -107,9 +111,8 @@ def _sorted(ctx: Context, xs: list[Value], direction: str = "LT") -> list[Value]
 
     def less(direction: str, place: int) -> str:
         one = scalars[place]
-        return (
-            f"stablehlo.compare {direction}, %a{place}, %b{place}, SIGNED : ({one}, {one}) -> {flag}"
-        )
+        operands = f"%a{place}, %b{place}"
+        return f"stablehlo.compare {direction}, {operands}, SIGNED : ({one}, {one}) -> {flag}"
 
     body = f"%l = {less(direction, 0)} stablehlo.return %l : {flag}"
     if len(xs) == 2:

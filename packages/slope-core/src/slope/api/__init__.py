@@ -1,14 +1,14 @@
 """Transforms of functions: pytrees in and out."""
 
 from slope.api._grad import grad as grad
-from slope.api._grad import hessian as hessian
-from slope.api._grad import jacfwd as jacfwd
-from slope.api._grad import jacrev as jacrev
-from slope.api._grad import jvp as jvp
-from slope.api._grad import linearize as linearize
 from slope.api._grad import value_and_grad as value_and_grad
-from slope.api._grad import vjp as vjp
+from slope.api._jacobians import hessian as hessian
+from slope.api._jacobians import jacfwd as jacfwd
+from slope.api._jacobians import jacrev as jacrev
 from slope.api._jit import Jit as Jit
 from slope.api._jit import Lowered as Lowered
 from slope.api._jit import jit as jit
+from slope.api._products import jvp as jvp
+from slope.api._products import linearize as linearize
+from slope.api._products import vjp as vjp
 from slope.api._vmap import vmap as vmap

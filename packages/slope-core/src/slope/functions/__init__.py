@@ -8,17 +8,38 @@ Operators without such a function are here as themselves, since printed programs
 
 from slope.functions import methods as _methods  # noqa: F401  # makes the methods of tensors
 from slope.functions import random as random
-from slope.functions.activations import cross_entropy as cross_entropy
+from slope.functions.activation_operators import (
+    binary_cross_entropy_of_logits as binary_cross_entropy_of_logits,
+)
+from slope.functions.activation_operators import huber as huber
+from slope.functions.activations import celu as celu
+from slope.functions.activations import elu as elu
 from slope.functions.activations import gelu as gelu
+from slope.functions.activations import glu as glu
+from slope.functions.activations import hardshrink as hardshrink
+from slope.functions.activations import hardsigmoid as hardsigmoid
+from slope.functions.activations import hardswish as hardswish
+from slope.functions.activations import hardtanh as hardtanh
 from slope.functions.activations import leaky_relu as leaky_relu
 from slope.functions.activations import log_softmax as log_softmax
-from slope.functions.activations import mse_loss as mse_loss
-from slope.functions.activations import nll_loss as nll_loss
+from slope.functions.activations import logsigmoid as logsigmoid
+from slope.functions.activations import mish as mish
+from slope.functions.activations import prelu as prelu
 from slope.functions.activations import relu as relu
+from slope.functions.activations import relu6 as relu6
+from slope.functions.activations import selu as selu
 from slope.functions.activations import silu as silu
 from slope.functions.activations import softmax as softmax
+from slope.functions.activations import softmin as softmin
 from slope.functions.activations import softplus as softplus
+from slope.functions.activations import softshrink as softshrink
+from slope.functions.activations import softsign as softsign
+from slope.functions.activations import tanhshrink as tanhshrink
+from slope.functions.activations import threshold as threshold
 from slope.functions.arithmetic import add as add
+from slope.functions.arithmetic import addcdiv as addcdiv
+from slope.functions.arithmetic import addcmul as addcmul
+from slope.functions.arithmetic import allclose as allclose
 from slope.functions.arithmetic import atan2 as atan2
 from slope.functions.arithmetic import bitwise_and as bitwise_and
 from slope.functions.arithmetic import bitwise_left_shift as bitwise_left_shift
@@ -27,12 +48,19 @@ from slope.functions.arithmetic import bitwise_or as bitwise_or
 from slope.functions.arithmetic import bitwise_right_shift as bitwise_right_shift
 from slope.functions.arithmetic import bitwise_xor as bitwise_xor
 from slope.functions.arithmetic import clamp as clamp
+from slope.functions.arithmetic import clamp_max as clamp_max
+from slope.functions.arithmetic import clamp_min as clamp_min
+from slope.functions.arithmetic import copysign as copysign
 from slope.functions.arithmetic import div as div
 from slope.functions.arithmetic import eq as eq
+from slope.functions.arithmetic import equal as equal
 from slope.functions.arithmetic import floor_divide as floor_divide
 from slope.functions.arithmetic import fmod as fmod
 from slope.functions.arithmetic import ge as ge
 from slope.functions.arithmetic import gt as gt
+from slope.functions.arithmetic import heaviside as heaviside
+from slope.functions.arithmetic import hypot as hypot
+from slope.functions.arithmetic import isclose as isclose
 from slope.functions.arithmetic import le as le
 from slope.functions.arithmetic import lerp as lerp
 from slope.functions.arithmetic import logaddexp as logaddexp
@@ -47,12 +75,18 @@ from slope.functions.arithmetic import mul as mul
 from slope.functions.arithmetic import ne as ne
 from slope.functions.arithmetic import pow as pow
 from slope.functions.arithmetic import remainder as remainder
+from slope.functions.arithmetic import result_type as result_type
 from slope.functions.arithmetic import shift_left as shift_left
 from slope.functions.arithmetic import shift_right_arithmetic as shift_right_arithmetic
 from slope.functions.arithmetic import shift_right_logical as shift_right_logical
 from slope.functions.arithmetic import sub as sub
 from slope.functions.arithmetic import true_divide as true_divide
 from slope.functions.arithmetic import where as where
+from slope.functions.arithmetic import xlogy as xlogy
+from slope.functions.attention import dropout as dropout
+from slope.functions.attention import dropout1d as dropout1d
+from slope.functions.attention import dropout2d as dropout2d
+from slope.functions.attention import scaled_dot_product_attention as scaled_dot_product_attention
 from slope.functions.composites import cross_entropy_of_classes as cross_entropy_of_classes
 from slope.functions.composites import l2_norm as l2_norm
 from slope.functions.contraction import bmm as bmm
@@ -96,8 +130,10 @@ from slope.functions.elementwise import cast as cast
 from slope.functions.elementwise import ceil as ceil
 from slope.functions.elementwise import cos as cos
 from slope.functions.elementwise import cosh as cosh
+from slope.functions.elementwise import digamma as digamma
 from slope.functions.elementwise import erf as erf
 from slope.functions.elementwise import erfc as erfc
+from slope.functions.elementwise import erfinv as erfinv
 from slope.functions.elementwise import exp as exp
 from slope.functions.elementwise import exp2 as exp2
 from slope.functions.elementwise import expm1 as expm1
@@ -106,10 +142,14 @@ from slope.functions.elementwise import frac as frac
 from slope.functions.elementwise import isfinite as isfinite
 from slope.functions.elementwise import isinf as isinf
 from slope.functions.elementwise import isnan as isnan
+from slope.functions.elementwise import isneginf as isneginf
+from slope.functions.elementwise import isposinf as isposinf
+from slope.functions.elementwise import lgamma as lgamma
 from slope.functions.elementwise import log as log
 from slope.functions.elementwise import log1p as log1p
 from slope.functions.elementwise import log2 as log2
 from slope.functions.elementwise import log10 as log10
+from slope.functions.elementwise import logit as logit
 from slope.functions.elementwise import nan_to_num as nan_to_num
 from slope.functions.elementwise import neg as neg
 from slope.functions.elementwise import reciprocal as reciprocal
@@ -117,7 +157,9 @@ from slope.functions.elementwise import round as round
 from slope.functions.elementwise import rsqrt as rsqrt
 from slope.functions.elementwise import sigmoid as sigmoid
 from slope.functions.elementwise import sign as sign
+from slope.functions.elementwise import signbit as signbit
 from slope.functions.elementwise import sin as sin
+from slope.functions.elementwise import sinc as sinc
 from slope.functions.elementwise import sinh as sinh
 from slope.functions.elementwise import sqrt as sqrt
 from slope.functions.elementwise import square as square
@@ -132,6 +174,31 @@ from slope.functions.indexing import gather as gather
 from slope.functions.indexing import index_select as index_select
 from slope.functions.indexing import one_hot as one_hot
 from slope.functions.indexing import take_along_dim as take_along_dim
+from slope.functions.losses import binary_cross_entropy as binary_cross_entropy
+from slope.functions.losses import (
+    binary_cross_entropy_with_logits as binary_cross_entropy_with_logits,
+)
+from slope.functions.losses import cosine_embedding_loss as cosine_embedding_loss
+from slope.functions.losses import cosine_similarity as cosine_similarity
+from slope.functions.losses import cross_entropy as cross_entropy
+from slope.functions.losses import huber_loss as huber_loss
+from slope.functions.losses import kl_div as kl_div
+from slope.functions.losses import l1_loss as l1_loss
+from slope.functions.losses import mse_loss as mse_loss
+from slope.functions.losses import nll_loss as nll_loss
+from slope.functions.losses import poisson_nll_loss as poisson_nll_loss
+from slope.functions.losses import smooth_l1_loss as smooth_l1_loss
+from slope.functions.losses import triplet_margin_loss as triplet_margin_loss
+from slope.functions.moment_operators import vector_norm as vector_norm
+from slope.functions.norm_operators import normalize_batch as normalize_batch
+from slope.functions.norm_operators import rms_normalize as rms_normalize
+from slope.functions.norm_operators import standardize as standardize
+from slope.functions.normalization import batch_norm as batch_norm
+from slope.functions.normalization import group_norm as group_norm
+from slope.functions.normalization import instance_norm as instance_norm
+from slope.functions.normalization import layer_norm as layer_norm
+from slope.functions.normalization import normalize as normalize
+from slope.functions.normalization import rms_norm as rms_norm
 from slope.functions.pooling import adaptive_avg_pool1d as adaptive_avg_pool1d
 from slope.functions.pooling import adaptive_avg_pool2d as adaptive_avg_pool2d
 from slope.functions.pooling import adaptive_avg_pool3d as adaptive_avg_pool3d
@@ -161,11 +228,15 @@ from slope.functions.reductions import logsumexp as logsumexp
 from slope.functions.reductions import max as max
 from slope.functions.reductions import mean as mean
 from slope.functions.reductions import min as min
+from slope.functions.reductions import nanmean as nanmean
+from slope.functions.reductions import nansum as nansum
 from slope.functions.reductions import norm as norm
 from slope.functions.reductions import prod as prod
 from slope.functions.reductions import std as std
+from slope.functions.reductions import std_mean as std_mean
 from slope.functions.reductions import sum as sum
 from slope.functions.reductions import var as var
+from slope.functions.reductions import var_mean as var_mean
 from slope.functions.resizing import interpolate as interpolate
 from slope.functions.resizing import pixel_shuffle as pixel_shuffle
 from slope.functions.resizing import pixel_unshuffle as pixel_unshuffle
@@ -223,7 +294,10 @@ __all__ = [
     "adaptive_max_pool2d",
     "adaptive_max_pool3d",
     "add",
+    "addcdiv",
+    "addcmul",
     "all",
+    "allclose",
     "amax",
     "amin",
     "any",
@@ -240,6 +314,10 @@ __all__ = [
     "avg_pool1d",
     "avg_pool2d",
     "avg_pool3d",
+    "batch_norm",
+    "binary_cross_entropy",
+    "binary_cross_entropy_of_logits",
+    "binary_cross_entropy_with_logits",
     "bitcast",
     "bitwise_and",
     "bitwise_left_shift",
@@ -253,8 +331,11 @@ __all__ = [
     "cast",
     "cat",
     "ceil",
+    "celu",
     "chunk",
     "clamp",
+    "clamp_max",
+    "clamp_min",
     "concatenate",
     "conv",
     "conv1d",
@@ -265,22 +346,32 @@ __all__ = [
     "conv_transpose2d",
     "conv_transpose3d",
     "conv_weight_grad",
+    "copysign",
     "cos",
     "cosh",
+    "cosine_embedding_loss",
+    "cosine_similarity",
     "count_nonzero",
     "cross_entropy",
     "cross_entropy_of_classes",
     "cumsum",
     "default_generator",
     "diagonal",
+    "digamma",
     "div",
     "dot",
     "dot_general",
+    "dropout",
+    "dropout1d",
+    "dropout2d",
     "einsum",
+    "elu",
     "embedding",
     "eq",
+    "equal",
     "erf",
     "erfc",
+    "erfinv",
     "exp",
     "exp2",
     "expand",
@@ -300,19 +391,37 @@ __all__ = [
     "gather_slices",
     "ge",
     "gelu",
+    "glu",
+    "group_norm",
     "gt",
+    "hardshrink",
+    "hardsigmoid",
+    "hardswish",
+    "hardtanh",
+    "heaviside",
+    "huber",
+    "huber_loss",
+    "hypot",
     "index_select",
+    "instance_norm",
     "integer_pow",
     "interior_pad",
     "interpolate",
     "iota",
+    "isclose",
     "isfinite",
     "isinf",
     "isnan",
+    "isneginf",
+    "isposinf",
+    "kl_div",
+    "l1_loss",
     "l2_norm",
+    "layer_norm",
     "le",
     "leaky_relu",
     "lerp",
+    "lgamma",
     "linear",
     "linspace",
     "log",
@@ -325,6 +434,8 @@ __all__ = [
     "logical_not",
     "logical_or",
     "logical_xor",
+    "logit",
+    "logsigmoid",
     "logsumexp",
     "lt",
     "manual_seed",
@@ -337,17 +448,22 @@ __all__ = [
     "mean",
     "min",
     "minimum",
+    "mish",
     "mm",
     "movedim",
     "mse_loss",
     "mul",
     "mv",
     "nan_to_num",
+    "nanmean",
+    "nansum",
     "narrow",
     "ne",
     "neg",
     "nll_loss",
     "norm",
+    "normalize",
+    "normalize_batch",
     "one_hot",
     "ones",
     "ones_like",
@@ -356,7 +472,9 @@ __all__ = [
     "permute",
     "pixel_shuffle",
     "pixel_unshuffle",
+    "poisson_nll_loss",
     "pow",
+    "prelu",
     "prod",
     "rand",
     "rand_like",
@@ -366,42 +484,59 @@ __all__ = [
     "random",
     "reciprocal",
     "relu",
+    "relu6",
     "remainder",
     "repeat",
     "reshape",
+    "result_type",
+    "rms_norm",
+    "rms_normalize",
     "roll",
     "round",
     "rsqrt",
+    "scaled_dot_product_attention",
     "scatter_slices",
+    "selu",
     "shift_left",
     "shift_right_arithmetic",
     "shift_right_logical",
     "sigmoid",
     "sign",
+    "signbit",
     "silu",
     "sin",
+    "sinc",
     "sinh",
     "slice",
+    "smooth_l1_loss",
     "softmax",
+    "softmin",
     "softplus",
+    "softshrink",
+    "softsign",
     "split",
     "sqrt",
     "square",
     "squeeze",
     "stack",
+    "standardize",
     "std",
+    "std_mean",
     "stop_gradient",
     "sub",
     "sum",
     "take_along_dim",
     "tan",
     "tanh",
+    "tanhshrink",
     "tensor",
     "tensordot",
     "threefry2x32",
+    "threshold",
     "tile",
     "transpose",
     "tril",
+    "triplet_margin_loss",
     "triu",
     "true_divide",
     "trunc",
@@ -411,10 +546,13 @@ __all__ = [
     "unfold",
     "unsqueeze",
     "var",
+    "var_mean",
+    "vector_norm",
     "view",
     "where",
     "window_max",
     "window_sum",
+    "xlogy",
     "zeros",
     "zeros_like",
 ]

@@ -1,11 +1,21 @@
-"""First-order operators, by family.
+"""First-order operators, by family. They never broadcast and never promote.
 
-They never broadcast and never promote; ``slope.functions`` does both, once.
+``slope.functions`` does both, once.
 """
 
-from slope.ops.contract import dot_general
-from slope.ops.conv import ConvAxes, conv, conv_axes, conv_input_grad, conv_weight_grad
-from slope.ops.create import iota
+from slope.ops.contract import (
+    dot_general,
+)
+from slope.ops.conv import (
+    ConvAxes,
+    conv,
+    conv_axes,
+    conv_input_grad,
+    conv_weight_grad,
+)
+from slope.ops.create import (
+    iota,
+)
 from slope.ops.elementwise import (
     abs_,
     add,
@@ -40,7 +50,10 @@ from slope.ops.elementwise import (
     trunc,
     truncate_divide,
 )
-from slope.ops.index import gather, scatter
+from slope.ops.index import (
+    gather,
+    scatter,
+)
 from slope.ops.linear import (
     broadcast,
     cast,
@@ -72,9 +85,20 @@ from slope.ops.logic import (
     stop_gradient,
     where,
 )
-from slope.ops.order import cummax, cummin, cumprod, sort, topk
-from slope.ops.pool import window_max, window_sum
-from slope.ops.random import threefry2x32
+from slope.ops.order import (
+    cummax,
+    cummin,
+    cumprod,
+    sort,
+    topk,
+)
+from slope.ops.pool import (
+    window_max,
+    window_sum,
+)
+from slope.ops.random import (
+    threefry2x32,
+)
 from slope.ops.reduce import (
     all_,
     amax,
@@ -85,7 +109,10 @@ from slope.ops.reduce import (
     cumsum,
     prod,
 )
-from slope.ops.window import dynamic_slice, dynamic_update_slice
+from slope.ops.window import (
+    dynamic_slice,
+    dynamic_update_slice,
+)
 
 __all__ = [
     "ConvAxes",

@@ -276,7 +276,8 @@ def running(better):
         for row in rows(x, dim):
             at, found = 0, []
             for i, each in enumerate(x[row]):
-                if math.isnan(each) or (not math.isnan(x[row][at]) and better(each, x[row][at])):
+                best = x[row][at]
+                if np.isnan(each) or (not np.isnan(best) and better(each, best)):
                     at = i
                 found.append(at)
             places[row] = found

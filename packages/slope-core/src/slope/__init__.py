@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from slope.api import compare as compare
 from slope.api import grad as grad
 from slope.api import hessian as hessian
 from slope.api import jacfwd as jacfwd
@@ -57,10 +58,13 @@ from slope.functions import all as all
 from slope.functions import allclose as allclose
 from slope.functions import amax as amax
 from slope.functions import amin as amin
+from slope.functions import aminmax as aminmax
 from slope.functions import any as any
 from slope.functions import arange as arange
 from slope.functions import argmax as argmax
 from slope.functions import argmin as argmin
+from slope.functions import argsort as argsort
+from slope.functions import argwhere as argwhere
 from slope.functions import as_tensor as as_tensor
 from slope.functions import asin as asin
 from slope.functions import asinh as asinh
@@ -72,9 +76,11 @@ from slope.functions import avg_pool1d as avg_pool1d
 from slope.functions import avg_pool2d as avg_pool2d
 from slope.functions import avg_pool3d as avg_pool3d
 from slope.functions import batch_norm as batch_norm
+from slope.functions import bernoulli as bernoulli
 from slope.functions import binary_cross_entropy as binary_cross_entropy
 from slope.functions import binary_cross_entropy_of_logits as binary_cross_entropy_of_logits
 from slope.functions import binary_cross_entropy_with_logits as binary_cross_entropy_with_logits
+from slope.functions import bincount as bincount
 from slope.functions import bitcast as bitcast
 from slope.functions import bitwise_and as bitwise_and
 from slope.functions import bitwise_left_shift as bitwise_left_shift
@@ -85,6 +91,7 @@ from slope.functions import bitwise_xor as bitwise_xor
 from slope.functions import bmm as bmm
 from slope.functions import broadcast as broadcast
 from slope.functions import broadcast_to as broadcast_to
+from slope.functions import bucketize as bucketize
 from slope.functions import cast as cast
 from slope.functions import cat as cat
 from slope.functions import ceil as ceil
@@ -111,8 +118,13 @@ from slope.functions import cosine_similarity as cosine_similarity
 from slope.functions import count_nonzero as count_nonzero
 from slope.functions import cross_entropy as cross_entropy
 from slope.functions import cross_entropy_of_classes as cross_entropy_of_classes
+from slope.functions import cummax as cummax
+from slope.functions import cummin as cummin
+from slope.functions import cumprod as cumprod
 from slope.functions import cumsum as cumsum
 from slope.functions import default_generator as default_generator
+from slope.functions import diag as diag
+from slope.functions import diag_embed as diag_embed
 from slope.functions import diagonal as diagonal
 from slope.functions import digamma as digamma
 from slope.functions import div as div
@@ -121,6 +133,8 @@ from slope.functions import dot_general as dot_general
 from slope.functions import dropout as dropout
 from slope.functions import dropout1d as dropout1d
 from slope.functions import dropout2d as dropout2d
+from slope.functions import dynamic_slice as dynamic_slice
+from slope.functions import dynamic_update_slice as dynamic_update_slice
 from slope.functions import einsum as einsum
 from slope.functions import elu as elu
 from slope.functions import embedding as embedding
@@ -136,6 +150,8 @@ from slope.functions import expm1 as expm1
 from slope.functions import eye as eye
 from slope.functions import flatten as flatten
 from slope.functions import flip as flip
+from slope.functions import fliplr as fliplr
+from slope.functions import flipud as flipud
 from slope.functions import floor as floor
 from slope.functions import floor_divide as floor_divide
 from slope.functions import fmod as fmod
@@ -145,6 +161,7 @@ from slope.functions import from_numpy as from_numpy
 from slope.functions import full as full
 from slope.functions import full_like as full_like
 from slope.functions import gather as gather
+from slope.functions import gather_nd as gather_nd
 from slope.functions import gather_slices as gather_slices
 from slope.functions import ge as ge
 from slope.functions import gelu as gelu
@@ -159,6 +176,10 @@ from slope.functions import heaviside as heaviside
 from slope.functions import huber as huber
 from slope.functions import huber_loss as huber_loss
 from slope.functions import hypot as hypot
+from slope.functions import index_add as index_add
+from slope.functions import index_copy as index_copy
+from slope.functions import index_fill as index_fill
+from slope.functions import index_put as index_put
 from slope.functions import index_select as index_select
 from slope.functions import instance_norm as instance_norm
 from slope.functions import integer_pow as integer_pow
@@ -187,6 +208,7 @@ from slope.functions import log2 as log2
 from slope.functions import log10 as log10
 from slope.functions import log_softmax as log_softmax
 from slope.functions import logaddexp as logaddexp
+from slope.functions import logcumsumexp as logcumsumexp
 from slope.functions import logical_and as logical_and
 from slope.functions import logical_not as logical_not
 from slope.functions import logical_or as logical_or
@@ -196,6 +218,8 @@ from slope.functions import logsigmoid as logsigmoid
 from slope.functions import logsumexp as logsumexp
 from slope.functions import lt as lt
 from slope.functions import manual_seed as manual_seed
+from slope.functions import masked_fill as masked_fill
+from slope.functions import masked_select as masked_select
 from slope.functions import matmul as matmul
 from slope.functions import max as max
 from slope.functions import max_pool1d as max_pool1d
@@ -203,6 +227,8 @@ from slope.functions import max_pool2d as max_pool2d
 from slope.functions import max_pool3d as max_pool3d
 from slope.functions import maximum as maximum
 from slope.functions import mean as mean
+from slope.functions import median as median
+from slope.functions import meshgrid as meshgrid
 from slope.functions import min as min
 from slope.functions import minimum as minimum
 from slope.functions import mish as mish
@@ -210,6 +236,7 @@ from slope.functions import mm as mm
 from slope.functions import movedim as movedim
 from slope.functions import mse_loss as mse_loss
 from slope.functions import mul as mul
+from slope.functions import multinomial as multinomial
 from slope.functions import mv as mv
 from slope.functions import nan_to_num as nan_to_num
 from slope.functions import nanmean as nanmean
@@ -218,7 +245,9 @@ from slope.functions import narrow as narrow
 from slope.functions import ne as ne
 from slope.functions import neg as neg
 from slope.functions import nll_loss as nll_loss
+from slope.functions import nonzero as nonzero
 from slope.functions import norm as norm
+from slope.functions import normal as normal
 from slope.functions import normalize as normalize
 from slope.functions import normalize_batch as normalize_batch
 from slope.functions import one_hot as one_hot
@@ -233,12 +262,15 @@ from slope.functions import poisson_nll_loss as poisson_nll_loss
 from slope.functions import pow as pow
 from slope.functions import prelu as prelu
 from slope.functions import prod as prod
+from slope.functions import quantile as quantile
 from slope.functions import rand as rand
 from slope.functions import rand_like as rand_like
 from slope.functions import randint as randint
+from slope.functions import randint_like as randint_like
 from slope.functions import randn as randn
 from slope.functions import randn_like as randn_like
 from slope.functions import random as random
+from slope.functions import randperm as randperm
 from slope.functions import reciprocal as reciprocal
 from slope.functions import relu as relu
 from slope.functions import relu6 as relu6
@@ -249,10 +281,16 @@ from slope.functions import result_type as result_type
 from slope.functions import rms_norm as rms_norm
 from slope.functions import rms_normalize as rms_normalize
 from slope.functions import roll as roll
+from slope.functions import rot90 as rot90
 from slope.functions import round as round
 from slope.functions import rsqrt as rsqrt
 from slope.functions import scaled_dot_product_attention as scaled_dot_product_attention
+from slope.functions import scatter as scatter
+from slope.functions import scatter_add as scatter_add
+from slope.functions import scatter_nd as scatter_nd
+from slope.functions import scatter_reduce as scatter_reduce
 from slope.functions import scatter_slices as scatter_slices
+from slope.functions import searchsorted as searchsorted
 from slope.functions import selu as selu
 from slope.functions import shift_left as shift_left
 from slope.functions import shift_right_arithmetic as shift_right_arithmetic
@@ -271,6 +309,7 @@ from slope.functions import softmin as softmin
 from slope.functions import softplus as softplus
 from slope.functions import softshrink as softshrink
 from slope.functions import softsign as softsign
+from slope.functions import sort as sort
 from slope.functions import split as split
 from slope.functions import sqrt as sqrt
 from slope.functions import square as square
@@ -282,6 +321,8 @@ from slope.functions import std_mean as std_mean
 from slope.functions import stop_gradient as stop_gradient
 from slope.functions import sub as sub
 from slope.functions import sum as sum
+from slope.functions import swapaxes as swapaxes
+from slope.functions import take as take
 from slope.functions import take_along_dim as take_along_dim
 from slope.functions import tan as tan
 from slope.functions import tanh as tanh
@@ -291,6 +332,7 @@ from slope.functions import tensordot as tensordot
 from slope.functions import threefry2x32 as threefry2x32
 from slope.functions import threshold as threshold
 from slope.functions import tile as tile
+from slope.functions import topk as topk
 from slope.functions import transpose as transpose
 from slope.functions import tril as tril
 from slope.functions import triplet_margin_loss as triplet_margin_loss
@@ -301,6 +343,7 @@ from slope.functions import truncate_divide as truncate_divide
 from slope.functions import unbind as unbind
 from slope.functions import unflatten as unflatten
 from slope.functions import unfold as unfold
+from slope.functions import unique as unique
 from slope.functions import unsqueeze as unsqueeze
 from slope.functions import var as var
 from slope.functions import var_mean as var_mean
@@ -312,11 +355,12 @@ from slope.functions import window_sum as window_sum
 from slope.functions import xlogy as xlogy
 from slope.functions import zeros as zeros
 from slope.functions import zeros_like as zeros_like
-from slope.plugins.contributions import tensor_attribute as _tensor_attribute
 from slope.plugins.manager import plugins as plugins
 from slope.plugins.selection import backend as backend
 from slope.plugins.selection import set_backend as set_backend
 from slope.plugins.selection import use_backend as use_backend
+from slope.renamed import check_name as _check_name
+from slope.renamed import method as _method
 from slope.tree import register_node as register_node
 from slope.tree import tree_flatten as tree_flatten
 from slope.tree import tree_leaves as tree_leaves
@@ -327,11 +371,8 @@ from slope.tree import tree_unflatten as tree_unflatten
 if TYPE_CHECKING:
     from slope import nn as nn
 
-Tensor.__getattr__ = (
-    _tensor_attribute  # methods that operator packages offer, looked up on a miss alone
-)
-# Methods that operator packages offer, looked up on a miss alone.
-Tensor.__getattr__ = _tensor_attribute  # pyright: ignore[reportAttributeAccessIssue]  # undeclared: checkers refuse unknown names
+# Methods that operator packages offer, and the new names of old ones: looked up on a miss alone.
+Tensor.__getattr__ = _method  # pyright: ignore[reportAttributeAccessIssue]  # undeclared: checkers refuse unknown names
 
 __version__ = "0.1.0"
 inf = float("inf")
@@ -361,10 +402,13 @@ __all__ = [
     "allclose",
     "amax",
     "amin",
+    "aminmax",
     "any",
     "arange",
     "argmax",
     "argmin",
+    "argsort",
+    "argwhere",
     "as_tensor",
     "asin",
     "asinh",
@@ -377,10 +421,12 @@ __all__ = [
     "avg_pool3d",
     "backend",
     "batch_norm",
+    "bernoulli",
     "bfloat16",
     "binary_cross_entropy",
     "binary_cross_entropy_of_logits",
     "binary_cross_entropy_with_logits",
+    "bincount",
     "bitcast",
     "bitwise_and",
     "bitwise_left_shift",
@@ -392,6 +438,7 @@ __all__ = [
     "bool_",
     "broadcast",
     "broadcast_to",
+    "bucketize",
     "can_cast",
     "cast",
     "cat",
@@ -401,6 +448,7 @@ __all__ = [
     "clamp",
     "clamp_max",
     "clamp_min",
+    "compare",
     "concatenate",
     "conv",
     "conv1d",
@@ -419,9 +467,14 @@ __all__ = [
     "count_nonzero",
     "cross_entropy",
     "cross_entropy_of_classes",
+    "cummax",
+    "cummin",
+    "cumprod",
     "cumsum",
     "default_generator",
     "device",
+    "diag",
+    "diag_embed",
     "diagonal",
     "digamma",
     "div",
@@ -430,6 +483,8 @@ __all__ = [
     "dropout",
     "dropout1d",
     "dropout2d",
+    "dynamic_slice",
+    "dynamic_update_slice",
     "einsum",
     "elu",
     "embedding",
@@ -446,6 +501,8 @@ __all__ = [
     "finfo",
     "flatten",
     "flip",
+    "fliplr",
+    "flipud",
     "float16",
     "float32",
     "float64",
@@ -458,6 +515,7 @@ __all__ = [
     "full",
     "full_like",
     "gather",
+    "gather_nd",
     "gather_slices",
     "ge",
     "gelu",
@@ -475,13 +533,17 @@ __all__ = [
     "huber_loss",
     "hypot",
     "iinfo",
+    "index_add",
+    "index_copy",
+    "index_fill",
+    "index_put",
     "index_select",
     "inf",
     "instance_norm",
-    "int8",
     "int16",
     "int32",
     "int64",
+    "int8",
     "integer_pow",
     "interior_pad",
     "interpolate",
@@ -508,11 +570,12 @@ __all__ = [
     "linearize",
     "linspace",
     "log",
+    "log10",
     "log1p",
     "log2",
-    "log10",
     "log_softmax",
     "logaddexp",
+    "logcumsumexp",
     "logical_and",
     "logical_not",
     "logical_or",
@@ -522,6 +585,8 @@ __all__ = [
     "logsumexp",
     "lt",
     "manual_seed",
+    "masked_fill",
+    "masked_select",
     "matmul",
     "max",
     "max_pool1d",
@@ -529,6 +594,8 @@ __all__ = [
     "max_pool3d",
     "maximum",
     "mean",
+    "median",
+    "meshgrid",
     "min",
     "minimum",
     "mish",
@@ -536,6 +603,7 @@ __all__ = [
     "movedim",
     "mse_loss",
     "mul",
+    "multinomial",
     "mv",
     "nan",
     "nan_to_num",
@@ -546,7 +614,9 @@ __all__ = [
     "neg",
     "nll_loss",
     "nn",
+    "nonzero",
     "norm",
+    "normal",
     "normalize",
     "normalize_batch",
     "one_hot",
@@ -564,12 +634,15 @@ __all__ = [
     "prelu",
     "prod",
     "promote_types",
+    "quantile",
     "rand",
     "rand_like",
     "randint",
+    "randint_like",
     "randn",
     "randn_like",
     "random",
+    "randperm",
     "reciprocal",
     "register_node",
     "relu",
@@ -581,10 +654,16 @@ __all__ = [
     "rms_norm",
     "rms_normalize",
     "roll",
+    "rot90",
     "round",
     "rsqrt",
     "scaled_dot_product_attention",
+    "scatter",
+    "scatter_add",
+    "scatter_nd",
+    "scatter_reduce",
     "scatter_slices",
+    "searchsorted",
     "selu",
     "set_backend",
     "shift_left",
@@ -604,6 +683,7 @@ __all__ = [
     "softplus",
     "softshrink",
     "softsign",
+    "sort",
     "split",
     "sqrt",
     "square",
@@ -615,6 +695,8 @@ __all__ = [
     "stop_gradient",
     "sub",
     "sum",
+    "swapaxes",
+    "take",
     "take_along_dim",
     "tan",
     "tanh",
@@ -624,6 +706,7 @@ __all__ = [
     "threefry2x32",
     "threshold",
     "tile",
+    "topk",
     "transpose",
     "tree_flatten",
     "tree_leaves",
@@ -636,13 +719,14 @@ __all__ = [
     "true_divide",
     "trunc",
     "truncate_divide",
-    "uint8",
     "uint16",
     "uint32",
     "uint64",
+    "uint8",
     "unbind",
     "unflatten",
     "unfold",
+    "unique",
     "unsqueeze",
     "use_backend",
     "value_and_grad",
@@ -669,4 +753,5 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module("slope.nn")
     from slope.plugins.contributions import module_attribute
 
+    _check_name(name)
     return module_attribute(name)

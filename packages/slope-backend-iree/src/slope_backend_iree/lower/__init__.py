@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from . import contract, conv, create, elementwise, index, linear, logic, order, reduce, window
+from . import (
+    contract,
+    conv,
+    create,
+    elementwise,
+    index,
+    linear,
+    logic,
+    order,
+    reduce,
+    window,
+)
 from .context import Context as Context
 from .context import Rule as Rule
 from .context import Value as Value

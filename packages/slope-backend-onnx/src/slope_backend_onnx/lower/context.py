@@ -149,6 +149,10 @@ class Lowering:
         name = self.narrow(x, target)
         if x.shape == x.type.shape:
             return name
+        if (
+            0 in x.type.shape
+        ):  # left to Expand, ONNX Runtime gives one length 1 where 0 was asked for
+            return self.graph.constant(np.empty(x.type.shape, numpy_dtype(target)))
         key = (name, x.type.shape)
         if key not in self._full:
             self._full[key] = self._repeat(name, target, x.type.shape)

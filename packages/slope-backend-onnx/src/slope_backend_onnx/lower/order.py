@@ -50,8 +50,7 @@ def _keys(cx: Lowering, dtype: str, source: str) -> str:
         return flipped(cx, source)
     if dtype not in ("float32", "float16", "bfloat16"):
         return cx.cast(source, dtype, "int64" if dtype in ("int64", "uint32") else "int32")
-    # TopK compares NaN as it does numbers, which gives no order. In float64 there is room above
-    # inf.
+    # TopK compares NaN as it does numbers, which gives no order. float64 has room above inf.
     wide = cx.cast(source, dtype, "float64")
     finite = cx.op(
         "Min", cx.op("Max", wide, cx.number(-_LARGEST, "float64")), cx.number(_LARGEST, "float64")

@@ -1,5 +1,7 @@
 """Transforms of functions: pytrees in and out."""
 
+from slope.api._compare import Comparison as Comparison
+from slope.api._compare import compare as compare
 from slope.api._grad import grad as grad
 from slope.api._grad import value_and_grad as value_and_grad
 from slope.api._jacobians import hessian as hessian

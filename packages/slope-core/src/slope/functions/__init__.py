@@ -83,6 +83,13 @@ from slope.functions.arithmetic import sub as sub
 from slope.functions.arithmetic import true_divide as true_divide
 from slope.functions.arithmetic import where as where
 from slope.functions.arithmetic import xlogy as xlogy
+from slope.functions.arrangement import diag as diag
+from slope.functions.arrangement import diag_embed as diag_embed
+from slope.functions.arrangement import fliplr as fliplr
+from slope.functions.arrangement import flipud as flipud
+from slope.functions.arrangement import meshgrid as meshgrid
+from slope.functions.arrangement import rot90 as rot90
+from slope.functions.arrangement import swapaxes as swapaxes
 from slope.functions.attention import dropout as dropout
 from slope.functions.attention import dropout1d as dropout1d
 from slope.functions.attention import dropout2d as dropout2d
@@ -199,6 +206,18 @@ from slope.functions.normalization import instance_norm as instance_norm
 from slope.functions.normalization import layer_norm as layer_norm
 from slope.functions.normalization import normalize as normalize
 from slope.functions.normalization import rms_norm as rms_norm
+from slope.functions.ordering import aminmax as aminmax
+from slope.functions.ordering import argsort as argsort
+from slope.functions.ordering import bucketize as bucketize
+from slope.functions.ordering import cummax as cummax
+from slope.functions.ordering import cummin as cummin
+from slope.functions.ordering import cumprod as cumprod
+from slope.functions.ordering import logcumsumexp as logcumsumexp
+from slope.functions.ordering import median as median
+from slope.functions.ordering import quantile as quantile
+from slope.functions.ordering import searchsorted as searchsorted
+from slope.functions.ordering import sort as sort
+from slope.functions.ordering import topk as topk
 from slope.functions.pooling import adaptive_avg_pool1d as adaptive_avg_pool1d
 from slope.functions.pooling import adaptive_avg_pool2d as adaptive_avg_pool2d
 from slope.functions.pooling import adaptive_avg_pool3d as adaptive_avg_pool3d
@@ -241,6 +260,29 @@ from slope.functions.resizing import interpolate as interpolate
 from slope.functions.resizing import pixel_shuffle as pixel_shuffle
 from slope.functions.resizing import pixel_unshuffle as pixel_unshuffle
 from slope.functions.resizing import unfold as unfold
+from slope.functions.sampling import bernoulli as bernoulli
+from slope.functions.sampling import multinomial as multinomial
+from slope.functions.sampling import normal as normal
+from slope.functions.sampling import randint_like as randint_like
+from slope.functions.sampling import randperm as randperm
+from slope.functions.scattering import argwhere as argwhere
+from slope.functions.scattering import bincount as bincount
+from slope.functions.scattering import dynamic_slice as dynamic_slice
+from slope.functions.scattering import dynamic_update_slice as dynamic_update_slice
+from slope.functions.scattering import gather_nd as gather_nd
+from slope.functions.scattering import index_add as index_add
+from slope.functions.scattering import index_copy as index_copy
+from slope.functions.scattering import index_fill as index_fill
+from slope.functions.scattering import index_put as index_put
+from slope.functions.scattering import masked_fill as masked_fill
+from slope.functions.scattering import masked_select as masked_select
+from slope.functions.scattering import nonzero as nonzero
+from slope.functions.scattering import scatter as scatter
+from slope.functions.scattering import scatter_add as scatter_add
+from slope.functions.scattering import scatter_nd as scatter_nd
+from slope.functions.scattering import scatter_reduce as scatter_reduce
+from slope.functions.scattering import take as take
+from slope.functions.scattering import unique as unique
 from slope.functions.shapes import broadcast_to as broadcast_to
 from slope.functions.shapes import cat as cat
 from slope.functions.shapes import chunk as chunk
@@ -300,10 +342,13 @@ __all__ = [
     "allclose",
     "amax",
     "amin",
+    "aminmax",
     "any",
     "arange",
     "argmax",
     "argmin",
+    "argsort",
+    "argwhere",
     "as_tensor",
     "asin",
     "asinh",
@@ -315,9 +360,11 @@ __all__ = [
     "avg_pool2d",
     "avg_pool3d",
     "batch_norm",
+    "bernoulli",
     "binary_cross_entropy",
     "binary_cross_entropy_of_logits",
     "binary_cross_entropy_with_logits",
+    "bincount",
     "bitcast",
     "bitwise_and",
     "bitwise_left_shift",
@@ -328,6 +375,7 @@ __all__ = [
     "bmm",
     "broadcast",
     "broadcast_to",
+    "bucketize",
     "cast",
     "cat",
     "ceil",
@@ -354,8 +402,13 @@ __all__ = [
     "count_nonzero",
     "cross_entropy",
     "cross_entropy_of_classes",
+    "cummax",
+    "cummin",
+    "cumprod",
     "cumsum",
     "default_generator",
+    "diag",
+    "diag_embed",
     "diagonal",
     "digamma",
     "div",
@@ -364,6 +417,8 @@ __all__ = [
     "dropout",
     "dropout1d",
     "dropout2d",
+    "dynamic_slice",
+    "dynamic_update_slice",
     "einsum",
     "elu",
     "embedding",
@@ -379,6 +434,8 @@ __all__ = [
     "eye",
     "flatten",
     "flip",
+    "fliplr",
+    "flipud",
     "floor",
     "floor_divide",
     "fmod",
@@ -388,6 +445,7 @@ __all__ = [
     "full",
     "full_like",
     "gather",
+    "gather_nd",
     "gather_slices",
     "ge",
     "gelu",
@@ -402,6 +460,10 @@ __all__ = [
     "huber",
     "huber_loss",
     "hypot",
+    "index_add",
+    "index_copy",
+    "index_fill",
+    "index_put",
     "index_select",
     "instance_norm",
     "integer_pow",
@@ -425,11 +487,12 @@ __all__ = [
     "linear",
     "linspace",
     "log",
+    "log10",
     "log1p",
     "log2",
-    "log10",
     "log_softmax",
     "logaddexp",
+    "logcumsumexp",
     "logical_and",
     "logical_not",
     "logical_or",
@@ -439,6 +502,8 @@ __all__ = [
     "logsumexp",
     "lt",
     "manual_seed",
+    "masked_fill",
+    "masked_select",
     "matmul",
     "max",
     "max_pool1d",
@@ -446,6 +511,8 @@ __all__ = [
     "max_pool3d",
     "maximum",
     "mean",
+    "median",
+    "meshgrid",
     "min",
     "minimum",
     "mish",
@@ -453,6 +520,7 @@ __all__ = [
     "movedim",
     "mse_loss",
     "mul",
+    "multinomial",
     "mv",
     "nan_to_num",
     "nanmean",
@@ -461,7 +529,9 @@ __all__ = [
     "ne",
     "neg",
     "nll_loss",
+    "nonzero",
     "norm",
+    "normal",
     "normalize",
     "normalize_batch",
     "one_hot",
@@ -476,12 +546,15 @@ __all__ = [
     "pow",
     "prelu",
     "prod",
+    "quantile",
     "rand",
     "rand_like",
     "randint",
+    "randint_like",
     "randn",
     "randn_like",
     "random",
+    "randperm",
     "reciprocal",
     "relu",
     "relu6",
@@ -492,10 +565,16 @@ __all__ = [
     "rms_norm",
     "rms_normalize",
     "roll",
+    "rot90",
     "round",
     "rsqrt",
     "scaled_dot_product_attention",
+    "scatter",
+    "scatter_add",
+    "scatter_nd",
+    "scatter_reduce",
     "scatter_slices",
+    "searchsorted",
     "selu",
     "shift_left",
     "shift_right_arithmetic",
@@ -514,6 +593,7 @@ __all__ = [
     "softplus",
     "softshrink",
     "softsign",
+    "sort",
     "split",
     "sqrt",
     "square",
@@ -525,6 +605,8 @@ __all__ = [
     "stop_gradient",
     "sub",
     "sum",
+    "swapaxes",
+    "take",
     "take_along_dim",
     "tan",
     "tanh",
@@ -534,6 +616,7 @@ __all__ = [
     "threefry2x32",
     "threshold",
     "tile",
+    "topk",
     "transpose",
     "tril",
     "triplet_margin_loss",
@@ -544,6 +627,7 @@ __all__ = [
     "unbind",
     "unflatten",
     "unfold",
+    "unique",
     "unsqueeze",
     "var",
     "var_mean",

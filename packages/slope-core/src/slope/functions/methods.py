@@ -16,10 +16,13 @@ from slope.errors import ArgumentError, SlopeError
 from slope.functions import (
     activations,
     arithmetic,
+    arrangement,
     contraction,
     elementwise,
     indexing,
+    ordering,
     reductions,
+    scattering,
     shapes,
 )
 from slope.functions._base import strong, to_dtype
@@ -168,6 +171,10 @@ NAMES = {
     contraction: "matmul dot mv mm bmm outer tensordot",
     indexing: "gather take_along_dim index_select",
     activations: "relu softmax log_softmax prelu hardshrink",
+    ordering: """aminmax argsort cummax cummin cumprod logcumsumexp median quantile sort topk""",
+    scattering: """argwhere bincount index_add index_copy index_fill index_put masked_fill
+        masked_select nonzero scatter scatter_add scatter_reduce take unique""",
+    arrangement: "diag diag_embed fliplr flipud rot90 swapaxes",
 }
 
 

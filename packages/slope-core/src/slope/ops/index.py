@@ -312,7 +312,7 @@ scatter = register(Scatter())
 def take_along(x: Tensor, indices: Tensor, dim: int) -> Tensor:
     """For every place of ``indices``, the element of ``x`` there, but at ``indices`` along ``dim``.
 
-    The other lengths are equal.
+    All lengths but those along ``dim`` are equal.
     """
     last = x.ndim - 1
     places = move_dim(indices, dim, last)

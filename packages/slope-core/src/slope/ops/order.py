@@ -1,8 +1,8 @@
 """Order along one dimension: sorting, the largest elements, running products and extrema.
 
 One order holds everywhere: that of numbers, with every NaN after all of them (as PyTorch's) and
-with -0.0 equal to 0.0.
-Sorting is stable, downward too: of equal elements the earlier one comes first.
+with -0.0 equal to 0.0. Sorting is stable, downward too: of equal elements the earlier one comes
+first.
 """
 
 from __future__ import annotations
@@ -39,10 +39,7 @@ def _following(
 
 
 class _Ordered(Operator):
-    """The base of operators that give elements of ``x`` and where along ``dim`` they stood.
-
-    The places are int64.
-    """
+    """The base of operators that give elements, and where along ``dim`` they stood (int64)."""
 
     multiple = True
 
@@ -61,7 +58,7 @@ class _Ordered(Operator):
 class Sort(_Ordered):
     """The elements in order along a dimension, and where they stood.
 
-    The order is stable, with NaN last (first if descending).
+    Stable; NaN last, or first if descending.
 
     Params:
         dim: the dimension.
@@ -144,7 +141,7 @@ def cut(x: Tensor, dim: int, start: Any, stop: Any) -> Tensor:
 
 
 def scan_pairs(x: Tensor, dim: int, combine: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """Running combinations along a dimension by doubling.
+    """Running combinations along a dimension, by doubling.
 
     In step ``i`` every element takes in what stands ``2**i`` before it.
 
@@ -235,7 +232,7 @@ class _CumulativeExtreme(_Running):
 class Cummax(_CumulativeExtreme):
     """The largest element so far along a dimension, and where it stands.
 
-    The place is that of the last of equal ones, as in PyTorch.
+    Of equal ones that is the last, as in PyTorch.
 
     From a NaN on all are NaN, and the place is the last NaN's.
 
@@ -250,7 +247,7 @@ class Cummax(_CumulativeExtreme):
 class Cummin(_CumulativeExtreme):
     """The smallest element so far along a dimension, and where it stands.
 
-    The place is that of the last of equal ones, as in PyTorch.
+    Of equal ones that is the last, as in PyTorch.
 
     From a NaN on all are NaN, and the place is the last NaN's.
 

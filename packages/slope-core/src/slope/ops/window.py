@@ -103,18 +103,15 @@ class DynamicSlice(Operator):
 
 
 class DynamicUpdateSlice(Operator):
-    """``x`` with a window overwritten that begins at computed places.
-
-    It is called as ``dynamic_update_slice(x, update, *starts)``.
-    """
+    """``x`` with a window overwritten: ``dynamic_update_slice(x, update, *starts)``."""
 
     name = "dynamic_update_slice"
 
     def infer(self, x: TensorType, update: TensorType, *starts: TensorType) -> TensorType:
         if update.dtype is not x.dtype or update.ndim != x.ndim:
             raise ShapeError(
-                f"dynamic_update_slice: an update {update} does not go into {x}; dtype and number "
-                f"of dimensions must be equal."
+                f"dynamic_update_slice: an update {update} does not go into {x}; dtype and "
+                f"number of dimensions must be equal."
             )
         _check(self, x, update.shape, starts)
         return x
@@ -206,10 +203,7 @@ def _clamped(start: Tensor, limit: Any) -> Tensor:
 
 
 def _counted(start: Tensor, length: Any) -> Tensor:
-    """``start, start + 1, ...`` for every example.
-
-    They are coordinates of shape ``(batch, length, 1)``.
-    """
+    """``start, start + 1, ...`` for every example, of shape ``(batch, length, 1)``."""
     shape = (*start.shape, length, 1)
     return add(broadcast(start, shape=shape, dims=(0,)), iota(shape=shape, dim=1, dtype=int64))
 

@@ -27,12 +27,14 @@ def permute(ctx: Context, x: Value, *, dims: Dims) -> Value:
     order = tuple(dims)
     if order == tuple(range(len(order))):
         return x
+    result = x.type.with_shape(tuple(x.shape[dim] for dim in order))
+    if x.literal is not None:
+        return ctx.constant(x.literal, result)
     # IREE would draw a transpose into the convolutions behind or before it, which then take ten
     # times as long: it is kept apart on the side where the channels are last.
     there, back = _relayouts(len(order)) if ctx.convolves else ((), ())
     if order in back:
         x = ctx.barrier(x)
-    result = x.type.with_shape(tuple(x.shape[dim] for dim in order))
     made = ctx.op("transpose", [x], result, f"dims = {listed(order)}")
     return ctx.barrier(made) if order in there else made
 

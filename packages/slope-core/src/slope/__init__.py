@@ -7,6 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from slope.api import checkpoint as checkpoint
+from slope.api import cond as cond
+from slope.api import custom_jvp as custom_jvp
+from slope.api import custom_vjp as custom_vjp
+from slope.api import fori_loop as fori_loop
 from slope.api import grad as grad
 from slope.api import hessian as hessian
 from slope.api import jacfwd as jacfwd
@@ -14,9 +19,18 @@ from slope.api import jacrev as jacrev
 from slope.api import jit as jit
 from slope.api import jvp as jvp
 from slope.api import linearize as linearize
+from slope.api import map_ as map
+from slope.api import scan as scan
+from slope.api import switch as switch
 from slope.api import value_and_grad as value_and_grad
 from slope.api import vjp as vjp
 from slope.api import vmap as vmap
+from slope.api import while_loop as while_loop
+from slope.control import rematerialize as rematerialize
+from slope.control import run_branch as run_branch
+from slope.control import run_scan as run_scan
+from slope.control import run_while as run_while
+from slope.core.printer import program_of as program_of
 from slope.core.program import Program as Program
 from slope.core.tensor import Tensor as Tensor
 from slope.devices import Device as Device
@@ -153,6 +167,7 @@ from slope.functions import norm as norm
 from slope.functions import one_hot as one_hot
 from slope.functions import ones as ones
 from slope.functions import ones_like as ones_like
+from slope.functions import optimization_barrier as optimization_barrier
 from slope.functions import outer as outer
 from slope.functions import pad as pad
 from slope.functions import permute as permute
@@ -277,15 +292,19 @@ __all__ = [
     "cast",
     "cat",
     "ceil",
+    "checkpoint",
     "chunk",
     "clamp",
     "concatenate",
+    "cond",
     "cos",
     "cosh",
     "count_nonzero",
     "cross_entropy",
     "cross_entropy_of_classes",
     "cumsum",
+    "custom_jvp",
+    "custom_vjp",
     "default_generator",
     "device",
     "diagonal",
@@ -310,6 +329,7 @@ __all__ = [
     "floor",
     "floor_divide",
     "fmod",
+    "fori_loop",
     "frac",
     "from_dlpack",
     "from_numpy",
@@ -358,6 +378,7 @@ __all__ = [
     "logsumexp",
     "lt",
     "manual_seed",
+    "map",
     "matmul",
     "max",
     "maximum",
@@ -380,6 +401,7 @@ __all__ = [
     "one_hot",
     "ones",
     "ones_like",
+    "optimization_barrier",
     "outer",
     "pad",
     "permute",
@@ -387,6 +409,7 @@ __all__ = [
     "plugins",
     "pow",
     "prod",
+    "program_of",
     "promote_types",
     "rand",
     "rand_like",
@@ -398,11 +421,16 @@ __all__ = [
     "register_node",
     "relu",
     "remainder",
+    "rematerialize",
     "repeat",
     "reshape",
     "roll",
     "round",
     "rsqrt",
+    "run_branch",
+    "run_scan",
+    "run_while",
+    "scan",
     "scatter_slices",
     "set_backend",
     "shift_left",
@@ -425,6 +453,7 @@ __all__ = [
     "stop_gradient",
     "sub",
     "sum",
+    "switch",
     "take_along_dim",
     "tan",
     "tanh",
@@ -457,6 +486,7 @@ __all__ = [
     "vjp",
     "vmap",
     "where",
+    "while_loop",
     "zeros",
     "zeros_like",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import contract, create, elementwise, index, linear, logic, reduce
+from . import contract, control, create, elementwise, index, linear, logic, reduce
 from .context import Context as Context
 from .context import Rule as Rule
 from .context import Value as Value
@@ -15,4 +15,5 @@ RULES: dict[str, Rule] = {
     **contract.RULES,
     **index.RULES,
     **create.RULES,
+    **control.RULES,
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from slope.extend import Atom, Instr, Literal, Program, UnsupportedOperatorError, Var
@@ -35,7 +35,14 @@ def lower_program(program: Program, rules: Mapping[str, Rule]) -> Lowered:
         UnsupportedOperatorError: there is no rule for an operator.
         ShapeError: a dimension is symbolic.
     """
-    ctx = Context()
+
+    def nested(ctx: Context, inner: Program, operands: Sequence[Value]) -> list[Value]:
+        known = dict(zip(inner.inputs, operands, strict=True))
+        for instr in inner.instrs:
+            known.update(zip(instr.outputs, _lower(ctx, instr, known, rules), strict=True))
+        return [_value(ctx, atom, known) for atom in inner.outputs]
+
+    ctx = Context(nested)
     values: dict[Var, Value] = {
         var: Value(f"%arg{i}", var.type) for i, var in enumerate(program.inputs)
     }

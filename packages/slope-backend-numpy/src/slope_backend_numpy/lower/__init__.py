@@ -6,6 +6,7 @@ from typing import Final
 
 from slope_backend_numpy.lower import (
     contract,
+    control,
     create,
     elementwise,
     index,
@@ -25,4 +26,5 @@ LOWERINGS: Final[dict[str, Rule]] = {
     **index.LOWERINGS,
     **create.LOWERINGS,
     **random.LOWERINGS,
+    **control.LOWERINGS,
 }

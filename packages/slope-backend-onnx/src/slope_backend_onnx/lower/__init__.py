@@ -10,6 +10,7 @@ from typing import Final
 from slope_backend_onnx.lower import (
     composite,
     contract,
+    control,
     create,
     division,
     elementwise,
@@ -32,4 +33,5 @@ RULES: Final[dict[str, Rule]] = {
     **index.RULES,
     **create.RULES,
     **composite.RULES,
+    **control.RULES,
 }

@@ -18,8 +18,7 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from slope.extend import dtypes
-from slope.extend import DType, TensorType, splat_scalar
+from slope.extend import DType, Program, TensorType, dtypes, splat_scalar
 from slope_backend_onnx.graph import Attribute, Graph, element_type
 from slope_backend_onnx.lower.kernels import WIDE, compute_dtype, numpy_dtype
 
@@ -47,6 +46,8 @@ class Value(NamedTuple):
 
 Result: TypeAlias = "Value | str"
 Rule: TypeAlias = Callable[..., "Result | tuple[Result, ...]"]
+Inside: TypeAlias = "Callable[[Lowering, Program, Sequence[Value]], list[Value]]"
+"""Writes a nested program, given the lowering of its graph and its inputs; gives its results."""
 
 
 class Lowering:
@@ -57,12 +58,31 @@ class Lowering:
         outs: the types of the instruction's results.
     """
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, inside: Inside | None = None) -> None:
         self.graph = graph
+        self._inside = inside
         self.outs: tuple[TensorType, ...] = ()
         self._sources: dict[str, tuple[str, tuple[int, ...]]] = {}  # of reshaped values
         self._full: dict[tuple[str, tuple[int, ...]], str] = {}
         self._casts: dict[tuple[str, str], str] = {}
+
+    def inner(self, name: str) -> Lowering:
+        """The lowering of an empty graph inside this one."""
+        return Lowering(Graph(name, parent=self.graph), self._inside)
+
+    def write(self, program: Program, operands: Sequence[Value]) -> list[Value]:
+        """Write a nested program into this graph, on values that it sees; the program's results."""
+        assert self._inside is not None
+        return self._inside(self, program, operands)
+
+    def new_input(self, tensor_type: TensorType) -> Value:
+        """Declare an input of this (inner) graph."""
+        name = self.graph.input(self.graph.fresh(), tensor_type.dtype.numpy, tensor_type.shape)
+        return Value(name, tensor_type, tensor_type.shape)
+
+    def new_output(self, value: Value) -> None:
+        """Make a value an output of this (inner) graph."""
+        self.graph.output(self.full(value), value.dtype.numpy, value.type.shape)
 
     @property
     def out(self) -> TensorType:

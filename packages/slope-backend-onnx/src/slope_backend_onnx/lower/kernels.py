@@ -19,8 +19,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from slope.extend import dtypes
-from slope.extend import DType
+from slope.extend import DType, dtypes
 from slope_backend_onnx.graph import ELEMENT_TYPES, Graph
 from slope_backend_onnx.runtime import RuntimeFault, create_session
 

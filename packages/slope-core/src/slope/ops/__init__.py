@@ -75,6 +75,7 @@ from slope.ops.reduce import (
     cumsum,
     prod,
 )
+from slope.ops.barrier import optimization_barrier
 from slope.ops.contract import dot_general
 from slope.ops.index import gather, scatter
 from slope.ops.create import iota
@@ -127,6 +128,7 @@ __all__ = [
     "mul",
     "ne",
     "neg",
+    "optimization_barrier",
     "pad",
     "permute",
     "pow_",

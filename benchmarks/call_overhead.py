@@ -1,4 +1,7 @@
-"""W6: what a call of a compiled function costs: ``x * 2 + 1`` on a tensor of shape (4,), alone and in a pytree of 100."""
+"""W6: what a call of a compiled function costs.
+
+The function is ``x * 2 + 1`` on a tensor of shape (4,), alone and in a pytree of 100.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,9 @@ def jax_calls(count: int) -> dict[str, Callable[[], object]]:
     return {"jax": lambda: function(arguments)}
 
 
-def contenders(backends: list[str], peers: list[str], count: int) -> dict[str, Callable[[], object]]:
+def contenders(
+    backends: list[str], peers: list[str], count: int
+) -> dict[str, Callable[[], object]]:
     """All of them, by name."""
     made: dict[str, Callable[[], object]] = {}
     for backend in backends:

@@ -1,4 +1,6 @@
-"""W1: one training step of an MLP 784-100-10 on a batch of 200, softmax cross-entropy, SGD with momentum.
+"""W1: one training step of an MLP 784-100-10 on a batch of 200.
+
+The loss is softmax cross-entropy, the optimizer SGD with momentum.
 
 The whole step, forward, gradient and update, is one compiled program in slope and in JAX.
 """
@@ -46,7 +48,10 @@ def slope_step(backend: str) -> Step:
         return value, params, velocities
 
     x, y = map(slope.tensor, data())
-    state = [[slope.tensor(p) for p in parameters()], [slope.tensor(np.zeros_like(p)) for p in parameters()]]
+    state = [
+        [slope.tensor(p) for p in parameters()],
+        [slope.tensor(np.zeros_like(p)) for p in parameters()],
+    ]
 
     def call() -> float:
         value, state[0], state[1] = step(state[0], state[1], x, y, RATE, MOMENTUM)

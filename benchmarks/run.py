@@ -1,6 +1,7 @@
-"""Run the benchmarks: every installed backend of slope and every installed peer, interleaved in one run.
+"""Run the benchmarks on every installed backend and peer, interleaved in one run.
 
-    python benchmarks/run.py [--workloads W1 W6 tracing] [--backends numpy] [--peers jax torch] [--json out.json]
+python benchmarks/run.py [--workloads W1 W6 tracing] [--backends numpy] [--peers jax torch] [--json
+out.json]
 """
 
 from __future__ import annotations
@@ -24,7 +25,11 @@ def main() -> None:
     """Parse the command line, run, print, and save."""
     import slope
 
-    installed = [name for name in ("iree", "onnxruntime", "numpy") if find_spec(f"slope_backend_{'onnx' if name == 'onnxruntime' else name}")]
+    installed = [
+        name
+        for name in ("iree", "onnxruntime", "numpy")
+        if find_spec(f"slope_backend_{'onnx' if name == 'onnxruntime' else name}")
+    ]
     parser = argparse.ArgumentParser(description="slope's benchmarks")
     parser.add_argument("--workloads", nargs="*", default=["W1", "W6", "tracing"])
     parser.add_argument("--backends", nargs="*", default=installed)
@@ -33,21 +38,47 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     results: dict[str, Any] = {}
-    print(f"slope {slope.__version__}, Python {platform.python_version()}; backends {options.backends}, peers {options.peers}")
+    print(
+        f"slope {slope.__version__}, Python {platform.python_version()}; backends "
+        f"{options.backends}, peers {options.peers}"
+    )
     if "W1" in options.workloads:
-        timings = interleaved(mlp_step.contenders(options.backends, options.peers), rounds=options.rounds)
-        print(table("W1 MLP step 200 x 784-100-10", timings, baseline=best_peer(timings), unit=1e-3, unit_name="ms"))
+        timings = interleaved(
+            mlp_step.contenders(options.backends, options.peers), rounds=options.rounds
+        )
+        print(
+            table(
+                "W1 MLP step 200 x 784-100-10",
+                timings,
+                baseline=best_peer(timings),
+                unit=1e-3,
+                unit_name="ms",
+            )
+        )
         results["W1"] = as_json(timings)
     if "W6" in options.workloads:
         for count in (1, 10, 100):
             calls = call_overhead.contenders(options.backends, options.peers, count)
             timings = interleaved(calls, rounds=options.rounds, seconds=0.03)
-            print(table(f"W6 call of x * 2 + 1 on (4,), {count} in a list", timings, baseline="jax", unit=1e-6, unit_name="us"))
+            print(
+                table(
+                    f"W6 call of x * 2 + 1 on (4,), {count} in a list",
+                    timings,
+                    baseline="jax",
+                    unit=1e-6,
+                    unit_name="us",
+                )
+            )
             results[f"W6/{count}"] = as_json(timings)
     if "tracing" in options.workloads:
         print(tracing.table())
     if options.json:
-        options.json.write_text(json.dumps({"machine": platform.processor() or platform.machine(), "workloads": results}, indent=2))
+        options.json.write_text(
+            json.dumps(
+                {"machine": platform.processor() or platform.machine(), "workloads": results},
+                indent=2,
+            )
+        )
 
 
 def best_peer(timings: dict[str, Timing]) -> str | None:
@@ -58,7 +89,12 @@ def best_peer(timings: dict[str, Timing]) -> str | None:
 
 def as_json(timings: dict[str, Timing]) -> dict[str, Any]:
     """For ``--json``."""
-    return {"unit": "s", "systems": {name: {"median": each.median, "min": each.best} for name, each in timings.items()}}
+    return {
+        "unit": "s",
+        "systems": {
+            name: {"median": each.median, "min": each.best} for name, each in timings.items()
+        },
+    }
 
 
 if __name__ == "__main__":

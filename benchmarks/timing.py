@@ -1,4 +1,4 @@
-"""Interleaved timing: every contender runs in every round, so that a busy moment falls on all of them."""
+"""Interleaved timing: all contenders run in every round, so a busy moment falls on all of them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ class Timing(NamedTuple):
     best: float
 
 
-def interleaved(contenders: Mapping[str, Callable[[], object]], *, rounds: int = 15, seconds: float = 0.15) -> dict[str, Timing]:
+def interleaved(
+    contenders: Mapping[str, Callable[[], object]], *, rounds: int = 15, seconds: float = 0.15
+) -> dict[str, Timing]:
     """Time callables against each other.
 
     Args:
@@ -48,13 +50,17 @@ def interleaved(contenders: Mapping[str, Callable[[], object]], *, rounds: int =
     return {name: Timing(statistics.median(each), min(each)) for name, each in taken.items()}
 
 
-def table(title: str, timings: Mapping[str, Timing], *, baseline: str | None, unit: float, unit_name: str) -> str:
+def table(
+    title: str, timings: Mapping[str, Timing], *, baseline: str | None, unit: float, unit_name: str
+) -> str:
     """A text table; ratios are to the ``baseline``'s median."""
     lines = [title, f"  {'':24} {'median':>10} {'best':>10} {unit_name:<4} {'ratio':>6}"]
     reference = timings[baseline].median if baseline in timings else None
     for name, timing in sorted(timings.items(), key=lambda item: item[1].median):
         ratio = f"{timing.median / reference:6.2f}" if reference else f"{'':6}"
-        lines.append(f"  {name:24} {timing.median / unit:10.3f} {timing.best / unit:10.3f} {'':4} {ratio}")
+        lines.append(
+            f"  {name:24} {timing.median / unit:10.3f} {timing.best / unit:10.3f} {'':4} {ratio}"
+        )
     if baseline in timings:
         lines.append(f"  (ratio to {baseline})")
     return "\n".join(lines)

@@ -1,4 +1,7 @@
-"""How the time to trace, differentiate, compile and run grows with the length of a program: a chain of operators."""
+"""How the time to trace, differentiate, compile and run grows with a program's length.
+
+The program is a chain of operators.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +48,10 @@ def measure(length: int) -> Chain:
 
 def table(lengths: tuple[int, ...] = (1_000, 10_000, 50_000)) -> str:
     """A text table, in microseconds per operator."""
-    lines = ["tracing, us per operator", f"  {'operators':>10} {'trace':>8} {'gradient':>9} {'+compile+run':>13} {'eager grad':>11}"]
+    lines = [
+        "tracing, us per operator",
+        f"  {'operators':>10} {'trace':>8} {'gradient':>9} {'+compile+run':>13} {'eager grad':>11}",
+    ]
     for length in lengths:
         each = measure(length)
         trace, gradient, first, eager = (value / length * 1e6 for value in each[1:])

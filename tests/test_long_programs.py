@@ -2,12 +2,12 @@
 
 import math
 import sys
-import time
 
 import numpy as np
 import pytest
 
 import slope
+from slope.testing.counting import count_calls
 
 LENGTH = 50_000
 
@@ -34,7 +34,9 @@ def test_fifty_thousand_operators(how):
     f = slope.value_and_grad(chain(LENGTH))
     limit = sys.getrecursionlimit()
     with slope.use_backend("numpy"):
-        value, gradient = (slope.jit(f) if how == "jit" else f)(slope.tensor(0.5, dtype=slope.float64))
+        value, gradient = (slope.jit(f) if how == "jit" else f)(
+            slope.tensor(0.5, dtype=slope.float64)
+        )
     assert sys.getrecursionlimit() == limit
     wanted = expected(LENGTH, 0.5)
     np.testing.assert_allclose([value.item(), gradient.item()], wanted, rtol=1e-6)
@@ -47,15 +49,14 @@ def test_printing_and_passes_of_a_long_program():
     assert program.check() is program
 
 
-def test_tracing_time_grows_linearly():
-    def seconds(length):
-        best = math.inf
-        for _ in range(3):
-            f = slope.jit(slope.grad(chain(length)), backend="numpy")
-            started = time.perf_counter()
-            f.trace(slope.tensor(0.5))
-            best = min(best, time.perf_counter() - started)
-        return best
+@pytest.mark.parametrize("transform", ["trace", "gradient", "compile"])
+def test_work_grows_linearly(transform):
+    def work(length):
+        f = chain(length) if transform == "trace" else slope.grad(chain(length))
+        f = slope.jit(f, backend="numpy")
+        call = f if transform == "compile" else f.trace
+        return count_calls(lambda: call(slope.tensor(0.5)))
 
-    seconds(1_000)
-    assert seconds(16_000) / seconds(2_000) < 8 * 2.5
+    work(100)
+    few, many = work(1_000), work(8_000)
+    assert many < 8.2 * few

@@ -6,9 +6,26 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import slope
+from slope.core.printer import constants_of, identifier
 
-UNARY = (slope.sin, slope.tanh, slope.exp, lambda x: x * 0.5 - 1, slope.sigmoid, lambda x: x**2, lambda x: slope.log1p(x * x), slope.neg)
-BINARY = (slope.add, slope.mul, slope.sub, slope.maximum, lambda a, b: a / (b * b + 1), lambda a, b: slope.where(a > b, a, b * 2))
+UNARY = (
+    slope.sin,
+    slope.tanh,
+    slope.exp,
+    lambda x: x * 0.5 - 1,
+    slope.sigmoid,
+    lambda x: x**2,
+    lambda x: slope.log1p(x * x),
+    slope.neg,
+)
+BINARY = (
+    slope.add,
+    slope.mul,
+    slope.sub,
+    slope.maximum,
+    lambda a, b: a / (b * b + 1),
+    lambda a, b: slope.where(a > b, a, b * 2),
+)
 SHAPED = (
     lambda x: x.T,
     lambda x: x[::-1],
@@ -34,7 +51,14 @@ def programs(draw):
     for _ in range(draw(st.integers(1, 6))):
         kind = draw(st.sampled_from(["unary", "binary", "shaped"]))
         table = {"unary": UNARY, "binary": BINARY, "shaped": SHAPED}[kind]
-        steps.append((kind, draw(st.integers(0, len(table) - 1)), draw(st.integers(0, 7)), draw(st.integers(0, 7))))
+        steps.append(
+            (
+                kind,
+                draw(st.integers(0, len(table) - 1)),
+                draw(st.integers(0, 7)),
+                draw(st.integers(0, 7)),
+            )
+        )
 
     def run(x):
         values = [x]
@@ -66,8 +90,12 @@ def batched(f):
 
 
 TRANSFORMS = {"jit": slope.jit, "jvp": directional, "grad": gradient, "vmap": batched}
-stacks = st.lists(st.sampled_from(sorted(TRANSFORMS)), min_size=1, max_size=4).filter(lambda names: names.count("grad") + names.count("jvp") <= 2)
-inputs = st.integers(0, 2**31 - 1).map(lambda seed: np.random.default_rng(seed).uniform(-1.5, 1.5, (N, N)))
+stacks = st.lists(st.sampled_from(sorted(TRANSFORMS)), min_size=1, max_size=4).filter(
+    lambda names: names.count("grad") + names.count("jvp") <= 2
+)
+inputs = st.integers(0, 2**31 - 1).map(
+    lambda seed: np.random.default_rng(seed).uniform(-1.5, 1.5, (N, N))
+)
 
 
 def apply(names, f):
@@ -94,7 +122,9 @@ def test_forward_reverse_and_differences_agree(f, x):
         out, pullback = slope.vjp(f, tensor)
         weights = np.random.default_rng(0).uniform(-1, 1, out.shape)
         (pulled,) = pullback(slope.tensor(weights))
-        np.testing.assert_allclose((pulled.numpy()).sum(), (forward.numpy() * weights).sum(), rtol=1e-8, atol=1e-8)
+        np.testing.assert_allclose(
+            (pulled.numpy()).sum(), (forward.numpy() * weights).sum(), rtol=1e-8, atol=1e-8
+        )
         _, derivative = slope.linearize(f, tensor)
         np.testing.assert_allclose(derivative(ones).numpy(), forward.numpy(), rtol=1e-8, atol=1e-8)
 
@@ -108,8 +138,12 @@ def test_hessians_agree(f, x):
     with slope.use_backend("numpy"):
         tensor = slope.tensor(x)
         one = slope.hessian(scalar)(tensor).numpy()
-        np.testing.assert_allclose(slope.jacfwd(slope.jacrev(slope.jit(scalar)))(tensor).numpy(), one, rtol=1e-7, atol=1e-8)
-        np.testing.assert_allclose(slope.jacrev(slope.jacfwd(scalar))(tensor).numpy(), one, rtol=1e-7, atol=1e-8)
+        np.testing.assert_allclose(
+            slope.jacfwd(slope.jacrev(slope.jit(scalar)))(tensor).numpy(), one, rtol=1e-7, atol=1e-8
+        )
+        np.testing.assert_allclose(
+            slope.jacrev(slope.jacfwd(scalar))(tensor).numpy(), one, rtol=1e-7, atol=1e-8
+        )
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -119,14 +153,23 @@ def test_vmap_is_a_loop(f, x):
     with slope.use_backend("numpy"):
         for g in (f, gradient(f), slope.jit(f)):
             looped = np.stack([g(slope.tensor(each)).numpy() for each in batch])
-            np.testing.assert_allclose(slope.vmap(g)(slope.tensor(batch)).numpy(), looped, rtol=1e-8, atol=1e-8)
-            moved = slope.vmap(g, in_dims=2, out_dims=1)(slope.tensor(np.moveaxis(batch, 0, 2))).numpy()
+            np.testing.assert_allclose(
+                slope.vmap(g)(slope.tensor(batch)).numpy(), looped, rtol=1e-8, atol=1e-8
+            )
+            moved = slope.vmap(g, in_dims=2, out_dims=1)(
+                slope.tensor(np.moveaxis(batch, 0, 2))
+            ).numpy()
             np.testing.assert_allclose(np.moveaxis(moved, 1, 0), looped, rtol=1e-8, atol=1e-8)
 
 
 @pytest.mark.parametrize(("name", "examples"), [("onnxruntime", 60), ("iree", 12)])
 def test_backends_agree(name, examples):
-    @settings(max_examples=examples, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+    @settings(
+        max_examples=examples,
+        deadline=None,
+        derandomize=True,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
     @given(programs(), st.sampled_from(["jvp", "grad", "vmap"]), inputs)
     def check(f, transform, x):
         both = slope.jit(lambda x: (f(x), apply([transform], f)(x)))
@@ -146,8 +189,10 @@ def test_backends_agree(name, examples):
 def test_printed_programs_run(f, x):
     with slope.use_backend("numpy"):
         lowered = slope.jit(gradient(f)).lower(slope.tensor(x))
-        space = {}
-        exec(str(lowered.program), space)  # noqa: S102  # that the text runs is what is tested
-        (run,) = [value for name, value in space.items() if callable(value) and not name.startswith("__")]
-        (again,) = run(slope.tensor(x))
-        np.testing.assert_allclose(again.numpy(), gradient(f)(slope.tensor(x)).numpy(), rtol=1e-8, atol=1e-8)
+        space, program = {}, lowered.program
+        exec(str(program), space)  # that the text runs is what is tested
+        numbered = {f"c{number}": value for number, value in enumerate(constants_of(program))}
+        (again,) = space[identifier(program.name)](slope.tensor(x), **numbered)
+        np.testing.assert_allclose(
+            again.numpy(), gradient(f)(slope.tensor(x)).numpy(), rtol=1e-8, atol=1e-8
+        )

@@ -22,9 +22,13 @@ def test_two_threads_at_once(backend):
                     barrier.wait(60)
                     x = np.linspace(0, 1, 3 + number % compiles % 50, dtype=np.float32)
                     wanted = np.cos(x) * (number + 1.0) * sign
-                    np.testing.assert_allclose(jitted(x, number + 1.0).numpy(), wanted, rtol=1e-5, atol=1e-5)
+                    np.testing.assert_allclose(
+                        jitted(x, number + 1.0).numpy(), wanted, rtol=1e-5, atol=1e-5
+                    )
                     eager = slope.vmap(slope.grad(lambda v: slope.exp(v * sign)))(x)
-                    np.testing.assert_allclose(eager.numpy(), np.exp(x * sign) * sign, rtol=1e-5, atol=1e-5)
+                    np.testing.assert_allclose(
+                        eager.numpy(), np.exp(x * sign) * sign, rtol=1e-5, atol=1e-5
+                    )
         except BaseException as error:  # noqa: BLE001  # reported by the main thread
             failures.append(error)
             barrier.abort()

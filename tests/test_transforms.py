@@ -8,7 +8,9 @@ from slope import errors
 
 
 def close(actual, expected, tolerance=2e-5):
-    np.testing.assert_allclose(np.asarray(actual), np.asarray(expected), rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(
+        np.asarray(actual), np.asarray(expected), rtol=tolerance, atol=tolerance
+    )
 
 
 def test_grad_forms(backend):
@@ -72,6 +74,7 @@ def test_vjp_jvp_linearize(backend):
     x, y = slope.tensor([0.5, 1.0]), slope.tensor([2.0, 3.0])
     (out, total), pullback = slope.vjp(f, x, y)
     close(out, np.sin([0.5, 1.0]) * [2, 3])
+    close(total, [2.5, 4.0])
     for _ in range(2):
         dx, dy = pullback((slope.ones(2), slope.zeros(2)))
         close(dx, np.cos([0.5, 1.0]) * [2, 3])
@@ -89,7 +92,9 @@ def test_vmap_forms(backend):
     close(slope.vmap(lambda v: v.sum(), in_dims=1)(x), x.sum(0))
     close(slope.vmap(lambda v: v * 2, out_dims=1)(x), x.T * 2)
     close(slope.vmap(slope.dot, in_dims=(0, None))(x, np.ones(4, np.float32)), x.sum(1))
-    tree = slope.vmap(lambda p: {"s": p["a"] + p["b"]}, in_dims=({"a": 0, "b": None},))({"a": x, "b": np.float32(1)})
+    tree = slope.vmap(lambda p: {"s": p["a"] + p["b"]}, in_dims=({"a": 0, "b": None},))(
+        {"a": x, "b": np.float32(1)}
+    )
     close(tree["s"], x + 1)
     nested = slope.vmap(slope.vmap(lambda a, b: a * b, in_dims=(None, 0)), in_dims=(0, None))
     close(nested(np.arange(3.0), np.arange(4.0)), np.outer(np.arange(3.0), np.arange(4.0)))
@@ -113,7 +118,12 @@ def test_jacobians_and_hessian(backend):
         return (x**3).sum() + x[0] * x[1]
 
     wanted = np.diag(6 * np.array([1.0, 2.0])) + np.array([[0, 1], [1, 0]])
-    for make in (slope.hessian, lambda g: slope.jacfwd(slope.jacfwd(g)), lambda g: slope.jacrev(slope.jacrev(g)), lambda g: slope.jacrev(slope.jacfwd(g))):
+    for make in (
+        slope.hessian,
+        lambda g: slope.jacfwd(slope.jacfwd(g)),
+        lambda g: slope.jacrev(slope.jacrev(g)),
+        lambda g: slope.jacrev(slope.jacfwd(g)),
+    ):
         close(make(g)(x), wanted)
         close(slope.jit(make(g))(x), wanted)
     tree = slope.hessian(lambda p: (p["a"] * p["b"]).sum())({"a": x, "b": x})
@@ -134,16 +144,22 @@ COMPOSITIONS = {
     "vmap of grad": lambda f: lambda x: slope.vmap(slope.grad(f))(x[None])[0],
     "grad of vmap of jit": lambda f: slope.grad(lambda x: slope.vmap(slope.jit(f))(x[None]).sum()),
     "vmap of jit of grad": lambda f: lambda x: slope.vmap(slope.jit(slope.grad(f)))(x[None])[0],
-    "jit of vmap of grad of jit": lambda f: slope.jit(lambda x: slope.vmap(slope.grad(slope.jit(f)))(x[None])[0]),
+    "jit of vmap of grad of jit": lambda f: slope.jit(
+        lambda x: slope.vmap(slope.grad(slope.jit(f)))(x[None])[0]
+    ),
     "linearize": lambda f: lambda x: slope.vmap(slope.linearize(f, x)[1])(slope.eye(3)),
-    "linearize of jit": lambda f: lambda x: slope.vmap(slope.linearize(slope.jit(f), x)[1])(slope.eye(3)),
+    "linearize of jit": lambda f: (
+        lambda x: slope.vmap(slope.linearize(slope.jit(f), x)[1])(slope.eye(3))
+    ),
 }
 
 
 @pytest.mark.parametrize("name", COMPOSITIONS)
 def test_compositions_agree(backend, name):
     def f(x):
-        return (slope.softmax(x * slope.tensor([1.0, 2.0, 3.0]), dim=0) * slope.sin(x)).sum() + slope.relu(x).sum()
+        return (
+            slope.softmax(x * slope.tensor([1.0, 2.0, 3.0]), dim=0) * slope.sin(x)
+        ).sum() + slope.relu(x).sum()
 
     x = slope.tensor([0.3, -0.7, 1.1])
     with slope.use_backend("numpy"):
@@ -161,7 +177,10 @@ def test_second_and_third_derivatives(backend, first, second, jits):
         return lambda x: slope.vjp(f, x)[1](slope.ones_like(x))[0]
 
     def f(x):
-        return slope.exp(x * 0.5) * slope.tanh(x) + slope.log_softmax(slope.stack([x, x * x]), dim=0)[0]
+        return (
+            slope.exp(x * 0.5) * slope.tanh(x)
+            + slope.log_softmax(slope.stack([x, x * x]), dim=0)[0]
+        )
 
     functions = [f]
     if 0 in jits:
@@ -211,23 +230,87 @@ def test_gradients_land_on_the_right_elements(backend):
 
 
 BAD = {
-    "non-scalar": (lambda: slope.grad(lambda x: x * 2)(slope.ones(3)), errors.GradientError, r"shape \(\).*float32\[3\].*\.sum\(\)"),
-    "integer argument": (lambda: slope.grad(lambda x: x.sum())(slope.ones(3).to(slope.int64)), errors.GradientError, r"int64\[3\].*\.to\(slope\.float32\)"),
-    "integer result": (lambda: slope.grad(lambda x: slope.argmax(x))(slope.ones(3)), errors.GradientError, r"floating-point.*int64\[\]"),
-    "several results": (lambda: slope.grad(lambda x: (x.sum(), x))(slope.ones(3)), errors.GradientError, "has_aux=True"),
-    "argnums": (lambda: slope.grad(lambda x: x.sum(), argnums=2)(slope.ones(3)), errors.ArgumentError, "argnums=2 but there are 1"),
-    "argnames": (lambda: slope.grad(lambda x: x.sum(), argnames="z")(slope.ones(3)), errors.ArgumentError, "no argument named 'z'"),
-    "aux": (lambda: slope.grad(lambda x: x.sum(), has_aux=True)(slope.ones(3)), errors.ArgumentError, "pair"),
-    "cotangent": (lambda: slope.vjp(slope.sin, slope.ones(3))[1](slope.ones(2)), errors.ShapeError, r"float32\[3\].*float32\[2\]"),
-    "tangent": (lambda: slope.jvp(slope.sin, (slope.ones(3),), (slope.ones(2),)), errors.ShapeError, r"float32\[3\].*float32\[2\]"),
-    "tangent count": (lambda: slope.jvp(slope.sin, (slope.ones(3),), ()), errors.TreeError, "1 primals and 0 tangents"),
-    "vmap sizes": (lambda: slope.vmap(slope.add)(slope.ones(3), slope.ones(2)), errors.ShapeError, r"differ in length: 3 .* 2 "),
-    "vmap nothing": (lambda: slope.vmap(slope.sin, in_dims=None)(slope.ones(3)), errors.ShapeError, "no argument is batched"),
-    "vmap range": (lambda: slope.vmap(slope.sin, in_dims=2)(slope.ones(3)), errors.ShapeError, "dimension 2 of the argument.*out of range"),
-    "vmap count": (lambda: slope.vmap(slope.sin, in_dims=(0, 0))(slope.ones(3)), errors.TreeError, "in_dims"),
-    "vmap out": (lambda: slope.vmap(slope.sin, out_dims=None)(slope.ones(3)), errors.ShapeError, "out_dims=None"),
+    "non-scalar": (
+        lambda: slope.grad(lambda x: x * 2)(slope.ones(3)),
+        errors.GradientError,
+        r"shape \(\).*float32\[3\].*\.sum\(\)",
+    ),
+    "integer argument": (
+        lambda: slope.grad(lambda x: x.sum())(slope.ones(3).to(slope.int64)),
+        errors.GradientError,
+        r"int64\[3\].*\.to\(slope\.float32\)",
+    ),
+    "integer result": (
+        lambda: slope.grad(slope.argmax)(slope.ones(3)),
+        errors.GradientError,
+        r"floating-point.*int64\[\]",
+    ),
+    "several results": (
+        lambda: slope.grad(lambda x: (x.sum(), x))(slope.ones(3)),
+        errors.GradientError,
+        "has_aux=True",
+    ),
+    "argnums": (
+        lambda: slope.grad(lambda x: x.sum(), argnums=2)(slope.ones(3)),
+        errors.ArgumentError,
+        "argnums=2 but there are 1",
+    ),
+    "argnames": (
+        lambda: slope.grad(lambda x: x.sum(), argnames="z")(slope.ones(3)),
+        errors.ArgumentError,
+        "no argument named 'z'",
+    ),
+    "aux": (
+        lambda: slope.grad(lambda x: x.sum(), has_aux=True)(slope.ones(3)),
+        errors.ArgumentError,
+        "pair",
+    ),
+    "cotangent": (
+        lambda: slope.vjp(slope.sin, slope.ones(3))[1](slope.ones(2)),
+        errors.ShapeError,
+        r"float32\[3\].*float32\[2\]",
+    ),
+    "tangent": (
+        lambda: slope.jvp(slope.sin, (slope.ones(3),), (slope.ones(2),)),
+        errors.ShapeError,
+        r"float32\[3\].*float32\[2\]",
+    ),
+    "tangent count": (
+        lambda: slope.jvp(slope.sin, (slope.ones(3),), ()),
+        errors.TreeError,
+        "1 primals and 0 tangents",
+    ),
+    "vmap sizes": (
+        lambda: slope.vmap(slope.add)(slope.ones(3), slope.ones(2)),
+        errors.ShapeError,
+        r"differ in length: 3 .* 2 ",
+    ),
+    "vmap nothing": (
+        lambda: slope.vmap(slope.sin, in_dims=None)(slope.ones(3)),
+        errors.ShapeError,
+        "no argument is batched",
+    ),
+    "vmap range": (
+        lambda: slope.vmap(slope.sin, in_dims=2)(slope.ones(3)),
+        errors.ShapeError,
+        "dimension 2 of the argument.*out of range",
+    ),
+    "vmap count": (
+        lambda: slope.vmap(slope.sin, in_dims=(0, 0))(slope.ones(3)),
+        errors.TreeError,
+        "in_dims",
+    ),
+    "vmap out": (
+        lambda: slope.vmap(slope.sin, out_dims=None)(slope.ones(3)),
+        errors.ShapeError,
+        "out_dims=None",
+    ),
     "strange argument": (lambda: slope.grad(lambda x: x)("text"), errors.ArgumentError, "'text'"),
-    "random in vmap": (lambda: slope.vmap(lambda x: x + slope.randn(2))(slope.ones(3)), errors.RandomnessError, "randomness="),
+    "random in vmap": (
+        lambda: slope.vmap(lambda x: x + slope.randn(2))(slope.ones(3)),
+        errors.RandomnessError,
+        "randomness=",
+    ),
 }
 
 

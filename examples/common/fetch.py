@@ -233,7 +233,7 @@ def _wait_for_answer(url: str, seconds: float) -> None:
     def ask() -> None:
         try:
             pooch.HTTPDownloader(timeout=seconds)(url, None, None, check_only=True)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # whatever it is, the caller raises it
             answers.put(error)
         else:
             answers.put(None)

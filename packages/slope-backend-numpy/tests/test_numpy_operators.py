@@ -209,6 +209,58 @@ def extreme(pick):
     )
 
 
+def rows(x, dim):
+    """The index of each row along a dimension."""
+    return [
+        (*lead[:dim], slice(None), *lead[dim:])
+        for lead in np.ndindex(*x.shape[:dim], *x.shape[dim + 1 :])
+    ]
+
+
+def picked(x, dim, downward, k):
+    """The first ``k`` elements in order, NaN last (downward: first), and their places."""
+    shape = (*x.shape[:dim], k, *x.shape[dim + 1 :])
+    values, places = np.zeros(shape, x.dtype), np.zeros(shape, np.int64)
+    for row in rows(x, dim):
+        keys = [(each != each, 0 if each != each else each) for each in x[row].tolist()]
+        order = sorted(range(len(keys)), key=keys.__getitem__, reverse=downward)
+        places[row] = order[:k]
+        values[row] = x[row][order[:k]]
+    return values, places
+
+
+def running(better):
+    """The best element so far and the last place where it stands; a NaN is better than all."""
+
+    def run(x, dim):
+        values, places = x.copy(), np.zeros(x.shape, np.int64)
+        for row in rows(x, dim):
+            at, found = 0, []
+            for i, each in enumerate(x[row]):
+                if each != each or not x[row][at] != x[row][at] and better(each, x[row][at]):
+                    at = i
+                found.append(at)
+            places[row] = found
+            values[row] = x[row][found]
+        return values, places
+
+    return run
+
+
+def window(x, sizes, starts):
+    firsts = [
+        min(max(int(start), 0), length - size)
+        for start, size, length in zip(starts, sizes, x.shape, strict=True)
+    ]
+    return tuple(slice(first, first + size) for first, size in zip(firsts, sizes, strict=True))
+
+
+def updated(x, update, *starts):
+    out = x.copy()
+    out[window(x, update.shape, starts)] = update
+    return out
+
+
 EXPECTED = {
     "neg": arithmetic(lambda a: -a, lambda x: -x),
     "add": arithmetic(lambda a, b: a + b, lambda x, y: x + y),
@@ -293,6 +345,13 @@ EXPECTED = {
     "dot_general": dot_general,
     "gather_slices": gather,
     "scatter_slices": scatter,
+    "sort": lambda x, dim, descending: picked(x, dim, descending, x.shape[dim]),
+    "topk": lambda x, k, dim, largest: picked(x, dim, largest, k),
+    "cumprod": lambda x, dim: np.cumprod(x, axis=dim, dtype=x.dtype),
+    "cummax": running(lambda a, b: a >= b),
+    "cummin": running(lambda a, b: a <= b),
+    "dynamic_slice": lambda x, *starts, sizes: x[window(x, sizes, starts)],
+    "dynamic_update_slice": updated,
     "iota": lambda shape, dim, dtype: np.indices(shape)[dim],
     "threefry2x32": threefry,
 }
@@ -308,6 +367,12 @@ EXACT = {
     "where",
     "maximum",
     "stop_gradient",
+    "sort",
+    "topk",
+    "cummax",
+    "cummin",
+    "dynamic_slice",
+    "dynamic_update_slice",
 }
 
 SAMPLES = [
@@ -383,6 +448,8 @@ def samples_in(op, dtype):
     """Some of an operator's samples in a dtype; those whose types it refuses are left out."""
     for sample in itertools.islice(op.samples(), 4):
         kept = (1,) if op.name in ("gather_slices", "scatter_slices") else ()
+        if op.name.startswith("dynamic_"):
+            kept = tuple(range(1 if op.name == "dynamic_slice" else 2, len(sample.args)))
         arrays = [np.asarray(each) for each in sample.args]
         arrays = [
             each if i in kept else converted(each, dtype.numpy) for i, each in enumerate(arrays)

@@ -145,7 +145,8 @@ def test_an_input_a_constant_and_a_repeat_become_outputs_of_their_own() -> None:
     y = graph.op("Neg", x)
     c = graph.constant(np.ones(2, "f4"))
     names = [graph.output(name) for name in (y, y, x, x, c)]
-    assert len(set(names)) == 5 and names[0] == y
+    assert len(set(names)) == 5
+    assert names[0] == y
     value = np.array([1, 2], "f4")
     results = run(graph, value)
     assert [r.tolist() for r in results] == [[-1, -2], [-1, -2], [1, 2], [1, 2], [1, 1]]

@@ -75,7 +75,13 @@ def as_array(values, dtype: DType):
 
 def arguments(op, sample, dtype: DType | None):
     """A sample's arguments in another dtype, but for indices and conditions."""
-    kept = {"gather_slices": (1,), "scatter_slices": (1,), "where": (0,)}.get(op.name, ())
+    kept = {
+        "gather_slices": (1,),
+        "scatter_slices": (1,),
+        "where": (0,),
+        "dynamic_slice": range(1, 9),
+        "dynamic_update_slice": range(2, 9),
+    }.get(op.name, ())
     return [
         np.asarray(x) if dtype is None or number in kept else as_array(x, dtype)
         for number, x in enumerate(sample.args)

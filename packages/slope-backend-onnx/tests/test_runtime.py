@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import gc
-import os
 import subprocess
 import sys
 import threading
 import weakref
+from pathlib import Path
 from typing import Any
 
 import ml_dtypes
@@ -60,8 +60,10 @@ def test_a_call_returns_fresh_aligned_arrays_and_leaves_its_input() -> None:
     x.flags.writeable = False
     (first,) = session([import_array(x)])
     (second,) = session([x])
-    assert first.tolist() == second.tolist() == [1, 3, 5, 7] and x.tolist() == [0, 1, 2, 3]
-    assert not np.shares_memory(first, second) and not np.shares_memory(first, x)
+    assert first.tolist() == second.tolist() == [1, 3, 5, 7]
+    assert x.tolist() == [0, 1, 2, 3]
+    assert not np.shares_memory(first, second)
+    assert not np.shares_memory(first, x)
     assert first.ctypes.data % 64 == 0
 
 
@@ -87,7 +89,9 @@ def test_import_borrows_and_copies_only_what_it_must() -> None:
     misaligned[:] = plain
     for odd in (plain.T.copy().T, plain.astype(">f4"), misaligned, np.repeat(plain, 2, 1)[:, ::2]):
         handle = import_array(odd)
-        assert handle.flags.c_contiguous and handle.flags.aligned and handle.dtype.isnative
+        assert handle.flags.c_contiguous
+        assert handle.flags.aligned
+        assert handle.dtype.isnative
         np.testing.assert_array_equal(handle, plain)
 
 
@@ -95,13 +99,15 @@ def test_export_is_a_read_only_view_that_keeps_the_memory() -> None:
     session = create_session(affine(), work=8)
     (handle,) = session([np.arange(4, dtype="f4")])
     array = export_array(handle)
-    assert np.shares_memory(array, handle) and handle.flags.writeable
+    assert np.shares_memory(array, handle)
+    assert handle.flags.writeable
     with pytest.raises(ValueError, match="read-only"):
         array[0] = 5
     del handle, session
     gc.collect()
     others = [np.full(4, 9, "f4") for _ in range(1000)]  # would take freed memory
-    assert array.tolist() == [1, 3, 5, 7] and len(others) == 1000
+    assert array.tolist() == [1, 3, 5, 7]
+    assert len(others) == 1000
 
 
 def test_an_input_handed_back_outlives_the_input() -> None:
@@ -176,7 +182,7 @@ print(small, count() - before)
 """
 
 
-@pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="counts threads through /proc")
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="counts threads through /proc")
 def test_small_sessions_hold_no_threads_and_large_ones_do() -> None:
     # in a process of its own, where no pool of another test is still going away
     command = [sys.executable, "-c", COUNT_THREADS]

@@ -6,7 +6,7 @@ import pytest
 
 import slope.compile  # noqa: F401  fills the executor
 from slope import errors
-from slope import functions as F
+from slope import functions as fn
 from slope.core import declared, tensor
 from slope.functions import methods
 from slope.plugins.selection import use_backend
@@ -17,9 +17,10 @@ def installed():
     return names | {
         name
         for name, value in vars(tensor.Tensor).items()
-        if getattr(value, "__module__", getattr(getattr(value, "fget", None), "__module__", ""))
-        .startswith("slope.functions")
-    }  # fmt: skip
+        if getattr(
+            value, "__module__", getattr(getattr(value, "fget", None), "__module__", "")
+        ).startswith("slope.functions")
+    }
 
 
 def declarations():
@@ -48,21 +49,26 @@ def test_declared_and_installed_parameters_are_the_same():
 def test_tensors_have_no_base_at_run_time():
     assert tensor.Tensor.__mro__ == (tensor.Tensor, object)
     with pytest.raises(errors.ArgumentError, match="have a method 'add' already"):
-        tensor.install_methods(add=F.add)
+        tensor.install_methods(add=fn.add)
 
 
 def test_conversions():
     with use_backend("numpy"):
-        x = F.tensor([0.0, 1.7])
+        x = fn.tensor([0.0, 1.7])
         for name, dtype in {
-            "float": "float32", "double": "float64", "half": "float16", "bfloat16": "bfloat16",
-            "int": "int32", "long": "int64", "bool": "bool",
-        }.items():  # fmt: skip
+            "float": "float32",
+            "double": "float64",
+            "half": "float16",
+            "bfloat16": "bfloat16",
+            "int": "int32",
+            "long": "int64",
+            "bool": "bool",
+        }.items():
             assert getattr(x, name)().dtype.name == dtype
-        assert x.to("int64").tolist() == x.to(F.arange(2)).tolist() == [0, 1]
+        assert x.to("int64").tolist() == x.to(fn.arange(2)).tolist() == [0, 1]
         assert x.to("cpu") is x
         assert x.to("cpu:0", dtype="float16").dtype.name == "float16"
-        assert x.type_as(F.arange(2)).dtype.name == "int64"
+        assert x.type_as(fn.arange(2)).dtype.name == "int64"
         assert x.clone() is x.contiguous() is x.float() is +x
         assert x.where(x > 1, 9.0).tolist() == [9, pytest.approx(1.7)]
         assert x.detach().tolist() == x.tolist()

@@ -7,7 +7,7 @@ import pytest
 
 import slope.compile  # noqa: F401  fills the executor
 from slope import dtypes, errors
-from slope import functions as F
+from slope import functions as fn
 from slope.core.program import ProgramTrace, evaluate, trace_program
 from slope.core.tensor import Tensor
 from slope.core.trace import current_trace
@@ -45,11 +45,11 @@ def test_keys():
     assert key.type == KEY
     assert key.tolist() == [0, 5]
     assert random.key(-1).tolist() == [2**32 - 1] * 2
-    assert random.key(F.tensor(2**40 + 3)).tolist() == random.key(2**40 + 3).tolist() == [256, 3]
+    assert random.key(fn.tensor(2**40 + 3)).tolist() == random.key(2**40 + 3).tolist() == [256, 3]
     assert random.split(key, 3).shape == (3, 2)
     assert len({tuple(row) for row in random.split(key, 100).tolist()}) == 100
     assert random.fold_in(key, 1).tolist() != random.fold_in(key, 2).tolist()
-    assert random.fold_in(key, F.tensor(1)).tolist() == random.fold_in(key, 1).tolist()
+    assert random.fold_in(key, fn.tensor(1)).tolist() == random.fold_in(key, 1).tolist()
 
 
 def test_the_generator_splits_as_split_does():
@@ -62,16 +62,23 @@ def test_the_generator_splits_as_split_does():
 def test_draws_repeat_from_the_key_in_every_way_of_running():
     key = random.key(3)
     for draw in (
-        lambda k: random.bits(k, 5), lambda k: random.uniform(k, 2, 3), lambda k: random.uniform(k, (3,), dtype="float64"), lambda k: random.uniform(k, 4, dtype="float16"),
-        lambda k: random.randint(k, (5,), -3, 9), lambda k: random.normal(k, 3), lambda k: random.normal(k, 4, dtype="float64"), lambda k: random.bernoulli(k, 0.3, (7,)),
-        lambda k: random.bits(k, 3, dtype="uint8"), lambda k: random.bits(k, 3, dtype="uint64"),
-    ):  # fmt: skip
+        lambda k: random.bits(k, 5),
+        lambda k: random.uniform(k, 2, 3),
+        lambda k: random.uniform(k, (3,), dtype="float64"),
+        lambda k: random.uniform(k, 4, dtype="float16"),
+        lambda k: random.randint(k, (5,), -3, 9),
+        lambda k: random.normal(k, 3),
+        lambda k: random.normal(k, 4, dtype="float64"),
+        lambda k: random.bernoulli(k, 0.3, (7,)),
+        lambda k: random.bits(k, 3, dtype="uint8"),
+        lambda k: random.bits(k, 3, dtype="uint64"),
+    ):
         eager = draw(key)
-        (traced,) = evaluate(trace_program(lambda k: [draw(k)], [KEY]).check(), [key])
+        (traced,) = evaluate(trace_program(lambda k, draw=draw: [draw(k)], [KEY]).check(), [key])
         assert traced.type == eager.type
         assert traced.tolist() == eager.tolist() == draw(key).tolist()
         keys = random.split(key, 3)
-        (batched,), _ = vmap_flat(lambda k: [draw(k)], [keys], [0], 3)
+        (batched,), _ = vmap_flat(lambda k, draw=draw: [draw(k)], [keys], [0], 3)
         assert batched.tolist() == [draw(each).tolist() for each in keys]
 
 
@@ -112,14 +119,14 @@ def test_integers_and_flags():
 
 
 def test_the_default_generator():
-    F.manual_seed(1)
-    first, second = F.rand(3), F.rand(3)
-    F.manual_seed(1)
-    assert F.rand(3).tolist() == first.tolist() != second.tolist()
-    assert F.randn(2, 2).shape == F.randn((2, 2)).shape == (2, 2)
-    assert F.randint(5, (3,)).shape == F.randint(-1, 5, (3,)).shape == (3,)
-    x = F.zeros(2, 3, dtype="float64")
-    assert F.rand_like(x).type == F.randn_like(x).type == x.type
+    fn.manual_seed(1)
+    first, second = fn.rand(3), fn.rand(3)
+    fn.manual_seed(1)
+    assert fn.rand(3).tolist() == first.tolist() != second.tolist()
+    assert fn.randn(2, 2).shape == fn.randn((2, 2)).shape == (2, 2)
+    assert fn.randint(5, (3,)).shape == fn.randint(-1, 5, (3,)).shape == (3,)
+    x = fn.zeros(2, 3, dtype="float64")
+    assert fn.rand_like(x).type == fn.randn_like(x).type == x.type
     assert generator.Generator().key.tolist() != generator.Generator().key.tolist()
     source = generator.Generator(3)
     source.key = random.key(9)
@@ -151,19 +158,19 @@ def test_a_jit_scope_draws_from_a_hidden_input():
         scopes.append(scope)
         with random.use_scope(scope):
             assert not scope.used
-            first, second = F.rand(2), F.rand(2)
-            (third,), _ = jvp_flat(lambda x: [x * F.rand(2)], [F.ones(2)], [F.ones(2)])
+            first, second = fn.rand(2), fn.rand(2)
+            (third,), _ = jvp_flat(lambda x: [x * fn.rand(2)], [fn.ones(2)], [fn.ones(2)])
         assert scope.used
         return [first, second, third, scope.key]
 
     program = trace_program(function, []).check()
     assert program.input_types == (KEY,)
-    F.manual_seed(4)
-    eager = [F.rand(2).tolist() for _ in range(3)]
+    fn.manual_seed(4)
+    eager = [fn.rand(2).tolist() for _ in range(3)]
     outs = evaluate(program, [random.key(4)])
     assert [out.tolist() for out in outs[:3]] == eager
-    assert outs[3].tolist() == F.default_generator.key.tolist()
-    assert random.current_scope() is F.default_generator
+    assert outs[3].tolist() == fn.default_generator.key.tolist()
+    assert random.current_scope() is fn.default_generator
 
 
 def batched(randomness):
@@ -178,13 +185,13 @@ def batched(randomness):
             return self.scope.__exit__(*error)
 
     (a, b), dims = vmap_flat(
-        lambda x: [x + F.rand(2), x + F.rand(2)], [F.zeros(3)], [0], 3, around=Around
+        lambda x: [x + fn.rand(2), x + fn.rand(2)], [fn.zeros(3)], [0], 3, around=Around
     )
     return [np.moveaxis(each.numpy(), at, 0) for each, at in zip((a, b), dims, strict=True)]
 
 
 def test_a_batch_scope_draws_differently_alike_or_not_at_all():
-    F.manual_seed(0)
+    fn.manual_seed(0)
     a, b = batched("different")
     assert len(np.unique(np.concatenate([a, b]))) == 12
     a, b = batched("same")
@@ -196,14 +203,14 @@ def test_a_batch_scope_draws_differently_alike_or_not_at_all():
 
 BAD = {
     "seed": (lambda: random.key(1.5), errors.ArgumentError, "the seed must be an int, and is 1.5"),
-    "seed tensor": (lambda: random.key(F.ones(2)), errors.ArgumentError, r"float32\[2\]"),
+    "seed tensor": (lambda: random.key(fn.ones(2)), errors.ArgumentError, r"float32\[2\]"),
     "manual": (
-        lambda: F.manual_seed("a"),
+        lambda: fn.manual_seed("a"),
         errors.ArgumentError,
         "the seed must be an int, and is 'a'",
     ),
     "key": (
-        lambda: random.uniform(F.ones(2), 3),
+        lambda: random.uniform(fn.ones(2), 3),
         errors.ArgumentError,
         r"random.uniform: key must be uint32\[2\]",
     ),
@@ -227,9 +234,9 @@ BAD = {
         errors.DTypeError,
         "integer dtype",
     ),
-    "randint": (lambda: F.randint(5), errors.ArgumentError, r"\(high, size\)"),
+    "randint": (lambda: fn.randint(5), errors.ArgumentError, r"\(high, size\)"),
     "bernoulli": (
-        lambda: random.bernoulli(random.key(0), F.ones(3), (2,)),
+        lambda: random.bernoulli(random.key(0), fn.ones(3), (2,)),
         errors.ShapeError,
         "do not broadcast",
     ),
@@ -244,4 +251,4 @@ def test_messages(name):
 
 
 def test_draws_are_tensors():
-    assert type(F.rand(2)) is Tensor
+    assert type(fn.rand(2)) is Tensor

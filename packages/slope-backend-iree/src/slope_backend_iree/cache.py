@@ -103,10 +103,10 @@ class DiskCache:
             with os.fdopen(handle, "wb") as file:
                 file.write(_MAGIC + hashlib.sha256(payload).digest())
                 file.write(payload)
-            os.replace(temporary, path)
+            Path(temporary).replace(path)
         except BaseException:
             with contextlib.suppress(OSError):
-                os.unlink(temporary)
+                Path(temporary).unlink()
             raise
         self._evict(keep=path.name)
 
@@ -162,7 +162,7 @@ class DiskCache:
                         status = item.stat()
                         found.append((status.st_mtime_ns, status.st_size, Path(item.path)))
                     elif item.name.endswith(_TEMPORARY) and _abandoned(item):
-                        os.unlink(item.path)
+                        Path(item.path).unlink()
         return found
 
     def _evict(self, keep: str) -> None:

@@ -209,7 +209,7 @@ _DIAGNOSTIC_CALLBACK = ctypes.CFUNCTYPE(
 
 @functools.cache
 def _compiler_api() -> Any:
-    import iree.compiler.api as api
+    from iree.compiler import api
 
     return api
 

@@ -135,7 +135,7 @@ def immortal(thing: _T) -> _T:
 
 def _after_fork() -> None:
     """In a forked child the pool's threads are gone: devices are made anew when next asked for."""
-    global _lock
+    global _lock  # noqa: PLW0603  # a lock cannot be reset, only replaced
     _lock = threading.RLock()  # another thread of the parent may have held it
     _devices.clear()
 

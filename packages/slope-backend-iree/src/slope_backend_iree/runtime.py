@@ -136,11 +136,29 @@ class Runtime:
         """
         dtype = _DTYPES[handle.element_type]
         if self.kind == "cpu":
-            array = handle.map().asarray(handle.shape, dtype)
+            exported = _Exported(handle, handle.map().asarray(handle.shape, dtype))
+            array = np.asarray(exported).view(dtype)  # the interface has no name for bfloat16
         else:
             array = _copy_to_host(open_device(self._driver, self.index)[0], handle, dtype)
         array.setflags(write=False)
         return array
+
+
+class _Exported:
+    """The memory of a handle, as NumPy's array interface.
+
+    The array made of it keeps this, and so the handle, alive.
+
+    What `map().asarray` returns does not: it is memory of a buffer that may be freed and used
+    again.
+    """
+
+    __slots__ = ("__array_interface__", "array", "handle")
+
+    def __init__(self, handle: iree.HalBufferView, array: np.ndarray) -> None:
+        self.handle = handle
+        self.array = array
+        self.__array_interface__ = array.__array_interface__
 
 
 class Module:
@@ -208,6 +226,12 @@ class Module:
             self._idle.append(context)
         get = results.get_as_object
         return [get(position, iree.HalBufferView) for position in range(len(results))]
+
+    def abandon(self) -> None:
+        """Forgets its contexts, without freeing them: in a forked child, whose devices are new."""
+        for context in self._idle:
+            immortal(context)  # freeing it would wait for threads that are no more
+        self._idle.clear()
 
     def _context(self) -> iree.VmContext:
         hal = open_device(self._driver, self._index)[1]
@@ -330,9 +354,7 @@ _modules: weakref.WeakSet[Module] = weakref.WeakSet()
 def _after_fork() -> None:
     """In a forked child modules take contexts on the child's own devices, when next called."""
     for module in list(_modules):
-        for context in module._idle:
-            immortal(context)  # freeing it would wait for threads that are no more
-        module._idle.clear()
+        module.abandon()
 
 
 if hasattr(os, "register_at_fork"):

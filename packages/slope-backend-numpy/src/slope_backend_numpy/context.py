@@ -178,7 +178,7 @@ class Context:
         return first, second
 
     def results(self) -> list[Value]:
-        """Names for new arrays, the results of the instruction, that :meth:`write` will bind."""
+        """Names for new arrays, the results of the instruction, that :meth:`statement` will bind."""
         found: list[Value] = []
         for each in self.types:
             buffer = Buffer(owned=True)
@@ -188,7 +188,7 @@ class Context:
             found.append(Value(name, each, each.shape, buffer))
         return found
 
-    def write(self, text: str) -> None:
+    def statement(self, text: str) -> None:
         """Add a statement (or a line of one) that binds what :meth:`results` named."""
         self._writer.lines.append(f"    {text}")
 
@@ -276,6 +276,16 @@ class Context:
         return self.fresh(
             f"{value.code}.astype({_scalar_type(dtype)})", value.type.with_dtype(dtype), value.shape
         )
+
+    def write(self, value: Value, statement: str) -> Value:
+        """Write a statement that changes the array of a :meth:`reusable` value; the result.
+
+        Args:
+            value: what the statement writes to; its array becomes the instruction's result.
+            statement: Python code.
+        """
+        self._writer.line(statement, self.type)
+        return Value(value.code, self.type, value.shape, value.buffer)
 
     def _bind(self, expression: str, tensor_type: TensorType, buffer: Buffer) -> str:
         name = self._writer.name()

@@ -64,7 +64,7 @@ class OnnxExecutable(Executable):
         given = handles if self._used is None else [handles[number] for number in self._used]
         try:
             computed = self._session(given) if self._session is not None else []
-        except runtime.RuntimeFault as error:
+        except runtime.OnnxRuntimeError as error:
             raise BackendError(str(error)) from error
         if self._results is None:
             return computed
@@ -72,7 +72,7 @@ class OnnxExecutable(Executable):
         return [what if kind == "constant" else sources[kind][what] for kind, what in self._results]
 
     @functools.cached_property
-    def code(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]  # made when asked for
+    def code(self) -> str:  # made when asked for
         """The graph in ONNX's textual syntax."""
         return self._graph.text()
 
@@ -116,7 +116,7 @@ class OnnxRuntimeBackend(Backend):
         graph.output(graph.op("Neg", graph.input("x", np.float32, (1,))))
         try:
             runtime.create_session(graph.model().SerializeToString(), device="cuda:0", work=0)
-        except runtime.RuntimeFault:
+        except runtime.OnnxRuntimeError:
             return [CPU]
         return [CPU, Device("cuda", 0)]
 
@@ -128,7 +128,7 @@ class OnnxRuntimeBackend(Backend):
             return runtime.import_array(array, str(device))
         except runtime.DeviceError as error:
             raise DeviceError(str(error)) from error
-        except runtime.RuntimeFault as error:
+        except runtime.OnnxRuntimeError as error:
             raise BackendError(str(error)) from error
 
     def to_host(self, handle: Any) -> np.ndarray[Any, Any]:
@@ -180,12 +180,12 @@ class OnnxRuntimeBackend(Backend):
             return create(**options)
         except runtime.DeviceError as error:
             raise DeviceError(str(error)) from error
-        except runtime.RuntimeFault as error:
+        except runtime.OnnxRuntimeError as error:
             # Old runtimes fuse nodes into ones that they have no kernel for, such as FusedMatMul of
             # float64 in 1.20.
             try:
                 return create(**{**options, "optimize": False})
-            except runtime.RuntimeFault:
+            except runtime.OnnxRuntimeError:
                 raise CompileError(f"program {program.name!r}: {error}") from error
 
     def _result(

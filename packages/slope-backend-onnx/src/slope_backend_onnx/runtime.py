@@ -28,7 +28,7 @@ __all__ = [
     "DeviceError",
     "Handle",
     "MissingRuntimeError",
-    "RuntimeFault",
+    "OnnxRuntimeError",
     "Session",
     "SessionError",
     "create_session",
@@ -60,23 +60,23 @@ _BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 _DTYPES = frozenset(np.dtype(name) for name in ELEMENT_TYPES)  # looked up faster than names
 
 
-class RuntimeFault(Exception):
+class OnnxRuntimeError(Exception):
     """Base of what this module raises."""
 
 
-class MissingRuntimeError(RuntimeFault, ImportError):
+class MissingRuntimeError(OnnxRuntimeError, ImportError):
     """No ONNX Runtime is installed, or a broken one."""
 
 
-class DeviceError(RuntimeFault):
+class DeviceError(OnnxRuntimeError):
     """A device that ONNX Runtime does not offer here, or that it silently left."""
 
 
-class SessionError(RuntimeFault):
+class SessionError(OnnxRuntimeError):
     """ONNX Runtime refused a model, or a call of a session failed."""
 
 
-class ArrayError(RuntimeFault, TypeError):
+class ArrayError(OnnxRuntimeError, TypeError):
     """An array whose dtype cannot enter ONNX Runtime."""
 
 
@@ -258,8 +258,8 @@ class Session:
         except Exception as error:
             raise self._explain(error, handles) from error
 
-    def _explain(self, error: Exception, handles: Sequence[Handle]) -> RuntimeFault:
-        if isinstance(error, RuntimeFault):
+    def _explain(self, error: Exception, handles: Sequence[Handle]) -> OnnxRuntimeError:
+        if isinstance(error, OnnxRuntimeError):
             return error
         given = ", ".join(map(_describe, handles))
         return SessionError(

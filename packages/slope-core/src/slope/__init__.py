@@ -1,6 +1,7 @@
-"""slope: a small automatic-differentiation engine for machine learning that its users can take apart.
+"""slope: a small automatic-differentiation engine for machine learning, made to be taken apart.
 
-Tensor code reads like PyTorch, transforms of functions like JAX, and programs run on whichever backend is installed.
+Tensor code reads like PyTorch, transforms of functions like JAX, and programs run on whichever
+backend is installed.
 """
 
 from __future__ import annotations
@@ -42,15 +43,15 @@ from slope.dtypes import bool_ as bool_
 from slope.dtypes import float16 as float16
 from slope.dtypes import float32 as float32
 from slope.dtypes import float64 as float64
+from slope.dtypes import int8 as int8
 from slope.dtypes import int16 as int16
 from slope.dtypes import int32 as int32
 from slope.dtypes import int64 as int64
-from slope.dtypes import int8 as int8
 from slope.dtypes import promote_types as promote_types
+from slope.dtypes import uint8 as uint8
 from slope.dtypes import uint16 as uint16
 from slope.dtypes import uint32 as uint32
 from slope.dtypes import uint64 as uint64
-from slope.dtypes import uint8 as uint8
 from slope.functions import abs as abs
 from slope.functions import acos as acos
 from slope.functions import acosh as acosh
@@ -135,9 +136,9 @@ from slope.functions import lerp as lerp
 from slope.functions import linear as linear
 from slope.functions import linspace as linspace
 from slope.functions import log as log
-from slope.functions import log10 as log10
 from slope.functions import log1p as log1p
 from slope.functions import log2 as log2
+from slope.functions import log10 as log10
 from slope.functions import log_softmax as log_softmax
 from slope.functions import logaddexp as logaddexp
 from slope.functions import logical_and as logical_and
@@ -244,7 +245,8 @@ from slope.tree import tree_unflatten as tree_unflatten
 if TYPE_CHECKING:
     from slope import nn as nn
 
-Tensor.__getattr__ = _tensor_attribute  # methods that operator packages offer, looked up on a miss alone
+# Methods that operator packages offer, looked up on a miss alone.
+Tensor.__getattr__ = _tensor_attribute  # pyright: ignore[reportAttributeAccessIssue]  # undeclared: checkers refuse unknown names
 
 __version__ = "0.1.0"
 inf = float("inf")
@@ -344,10 +346,10 @@ __all__ = [
     "hessian",
     "index_select",
     "inf",
+    "int8",
     "int16",
     "int32",
     "int64",
-    "int8",
     "integer_pow",
     "interior_pad",
     "iota",
@@ -366,9 +368,9 @@ __all__ = [
     "linearize",
     "linspace",
     "log",
-    "log10",
     "log1p",
     "log2",
+    "log10",
     "log_softmax",
     "logaddexp",
     "logical_and",
@@ -472,10 +474,10 @@ __all__ = [
     "true_divide",
     "trunc",
     "truncate_divide",
+    "uint8",
     "uint16",
     "uint32",
     "uint64",
-    "uint8",
     "unbind",
     "unflatten",
     "unsqueeze",

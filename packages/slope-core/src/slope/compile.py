@@ -1,14 +1,16 @@
-"""From a program to an executable: passes, expansion of what the backend cannot lower, the backend's compiler, caches.
+"""From a program to an executable: passes, expansion, the backend's compiler, caches.
 
-This module also fills the executor of the evaluating trace, so that an operator called outside every transform runs as a
-compiled program of one instruction.
+What the backend cannot lower is expanded before it compiles.
+
+This module also fills the executor of the evaluating trace, so that an operator called outside
+every transform runs as a compiled program of one instruction.
 """
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -27,7 +29,16 @@ from slope.plugins.backend import Backend, Executable
 from slope.plugins.selection import backend as backend_named
 from slope.plugins.selection import current_backend, installed
 
-logger = logging.getLogger("slope.jit")
+
+def log(message: str, *values: object) -> None:
+    """Tell the logger ``slope.jit``.
+
+    Where nobody has imported logging there is nobody to tell, and it stays unloaded.
+    """
+    if "logging" in sys.modules:
+        import logging
+
+        logging.getLogger("slope.jit").info(message, *values)
 
 
 class Options:
@@ -43,7 +54,10 @@ class Options:
     def __init__(self, backend: str | None = None, extra: Mapping[str, Any] | None = None) -> None:
         self.backend = backend
         self.extra = dict(extra or {})
-        self._key = (backend, tuple(sorted((name, repr(value)) for name, value in self.extra.items())))
+        self._key = (
+            backend,
+            tuple(sorted((name, repr(value)) for name, value in self.extra.items())),
+        )
 
     def resolve(self) -> Backend:
         """The backend that they name."""
@@ -73,7 +87,14 @@ class Compiled:
 
     __slots__ = ("backend", "constants", "device", "executable", "out_types", "program")
 
-    def __init__(self, program: Program, constants: Sequence[Tensor], backend: Backend, device: Device, executable: Executable) -> None:
+    def __init__(
+        self,
+        program: Program,
+        constants: Sequence[Tensor],
+        backend: Backend,
+        device: Device,
+        executable: Executable,
+    ) -> None:
         self.program = program
         self.constants = list(constants)
         self.backend = backend
@@ -87,10 +108,15 @@ class Compiled:
         if self.constants:
             handles = [*handles, *(constant.handle(backend) for constant in self.constants)]
         outs = self.executable(handles)
-        return [Tensor(each, device, backend, handle) for each, handle in zip(self.out_types, outs, strict=True)]
+        return [
+            Tensor(each, device, backend, handle)
+            for each, handle in zip(self.out_types, outs, strict=True)
+        ]
 
 
-def compile_program(program: Program, device: Device, options: Options = DEFAULT_OPTIONS) -> Compiled:
+def compile_program(
+    program: Program, device: Device, options: Options = DEFAULT_OPTIONS
+) -> Compiled:
     """Compile a program, once for each backend, device and options.
 
     Raises:
@@ -101,9 +127,14 @@ def compile_program(program: Program, device: Device, options: Options = DEFAULT
     key = ("compiled", backend, device, options)
     found = program.derived.get(key)
     if found is None:
-        with paused_collection():
-            found = program.derived[key] = _compile(program, backend, device, options)
+        with _compiling, paused_collection():  # no code of the user's runs in here
+            found = program.derived.get(key)
+            if found is None:
+                found = program.derived[key] = _compile(program, backend, device, options)
     return found
+
+
+_compiling = threading.RLock()  # compilers keep all cores busy anyway
 
 
 def _compile(program: Program, backend: Backend, device: Device, options: Options) -> Compiled:
@@ -111,13 +142,27 @@ def _compile(program: Program, backend: Backend, device: Device, options: Option
     closed, constants = close(lowered)
     if device not in backend.devices():
         there = ", ".join(map(str, backend.devices()))
-        raise DeviceError(f"backend {backend.name!r} has no device {device}; it has {there}. Move tensors with .to('cpu'), or choose another backend.")
+        raise DeviceError(
+            f"backend {backend.name!r} has no device {device}; it has {there}. Move tensors with "
+            f".to('cpu'), or choose another backend."
+        )
     started = time.perf_counter()
     executable = backend.compile(closed, device, options.extra)
     seconds = time.perf_counter() - started
-    logger.info("compiled %s (%d instructions) for %s on %s in %.3f s", program.name, len(closed.instrs), backend.name, device, seconds)
+    log(
+        "compiled %s (%d instructions) for %s on %s in %.3f s",
+        program.name,
+        len(closed.instrs),
+        backend.name,
+        device,
+        seconds,
+    )
     if log_jit():
-        print(f"# {program.name}: program\n{closed}\n# {program.name}: {backend.name} code\n{executable.code}", file=sys.stderr)  # noqa: T201  # what LOG_JIT=1 asks for
+        print(  # noqa: T201  # what LOG_JIT=1 asks for
+            f"# {program.name}: program\n{closed}\n"
+            f"# {program.name}: {backend.name} code\n{executable.code}",
+            file=sys.stderr,
+        )  # what LOG_JIT=1 asks for
     return Compiled(closed, constants, backend, device, executable)
 
 
@@ -131,7 +176,9 @@ def close(program: Program) -> tuple[Program, list[Tensor]]:
     if not program.constants:
         return program, []
     inputs = [*program.inputs, *(var for var, _ in program.constants)]
-    return Program(inputs, (), program.instrs, program.outputs, program.name), [value for _, value in program.constants]
+    return Program(inputs, (), program.instrs, program.outputs, program.name), [
+        value for _, value in program.constants
+    ]
 
 
 def lower_program(program: Program, backend: Backend) -> Program:
@@ -157,7 +204,9 @@ class _LoweringTrace(ProgramTrace):
         super().__init__(EVAL, function)
         self.backend = backend
 
-    def process(self, op: Operator, args: Sequence[Tensor], params: dict[str, Any]) -> tuple[Tensor, ...]:
+    def process(
+        self, op: Operator, args: Sequence[Tensor], params: dict[str, Any]
+    ) -> tuple[Tensor, ...]:
         if self.backend.lowers(op) and not op.inline:
             if any(programs_in(list(params.values()))):
                 args, params = self._with_lowered(op, args, params)
@@ -165,9 +214,10 @@ class _LoweringTrace(ProgramTrace):
         if op.has("expand"):
             return expand(op, args, params)
         raise UnsupportedOperatorError(
-            f"backend {self.backend.name!r} has no lowering for operator {op.name!r}, which has no expand either"
-            f"{f' (used at {self.instr_source})' if self.instr_source else ''}. Define {type(op).__qualname__}.expand, give the backend a rule "
-            f"through the hook slope_lowerings, or choose another backend with slope.use_backend(...)."
+            f"backend {self.backend.name!r} has no lowering for operator {op.name!r}, which has no "
+            f"expand either{f' (used at {self.instr_source})' if self.instr_source else ''}. "
+            f"Define {type(op).__qualname__}.expand, give the backend a rule through the hook "
+            f"slope_lowerings, or choose another backend with slope.use_backend(...)."
         )
 
     def _with_lowered(self, op: Operator, args: Sequence[Tensor], params: dict[str, Any]) -> tuple[Sequence[Tensor], dict[str, Any]]:
@@ -189,7 +239,9 @@ def _expand_unknown(program: Program, backend: Backend) -> Program:
     trace = _LoweringTrace(backend, program.name)
     with use_trace(trace):
         args = [trace.new_input(each) for each in program.input_types]
-        outs = run_instrs(program, args, lambda instr, operands: trace.process(instr.op, operands, instr.params))
+        outs = run_instrs(
+            program, args, lambda instr, operands: trace.process(instr.op, operands, instr.params)
+        )
         made = trace.finish(outs, program.name)
     trace.alive = False
     return made
@@ -199,10 +251,13 @@ def _expand_unknown(program: Program, backend: Backend) -> Program:
 
 
 _eager: dict[Any, Compiled] = {}
-_EAGER_LIMIT = 16384  # one-operator programs kept; thousands of shapes fit, endless new ones do not pile up
+# One-operator programs kept: thousands of shapes fit, endless new ones do not pile up.
+_EAGER_LIMIT = 16384
 
 
-def execute(op: Operator, args: Sequence[Tensor], params: dict[str, Any]) -> tuple[Tensor, ...]:
+def execute(  # noqa: C901  # every eager call passes here: one loop, no call that can be spared
+    op: Operator, args: Sequence[Tensor], params: dict[str, Any]
+) -> tuple[Tensor, ...]:
     """Run one operator at once: the executor of the evaluating trace."""
     backend = current_backend()
     device = None
@@ -230,7 +285,7 @@ def execute(op: Operator, args: Sequence[Tensor], params: dict[str, Any]) -> tup
         backend = backend_named("numpy")
     key += (backend, device) if device is not CPU else (backend,)
     if params:
-        key += params.items()
+        key += [(name, _typed(value)) for name, value in params.items()]
     place = tuple(key)
     compiled = _eager.get(place)
     if compiled is None:
@@ -245,11 +300,23 @@ def execute(op: Operator, args: Sequence[Tensor], params: dict[str, Any]) -> tup
     return tuple(compiled.run(handles))
 
 
+def _typed(value: Any) -> Any:
+    """A parameter so that equal means the same: 0, 0.0, -0.0 and False differ, NaN is itself."""
+    kind = type(value)
+    return value.hex() if kind is float else (kind, value) if kind is bool else value
+
+
 def _operand_handle(arg: Tensor, backend: Backend, device: Device) -> Any:
-    return backend.scalar(arg.value, arg.dtype, device) if isinstance(arg, Splat) else arg.handle(backend)
+    return (
+        backend.scalar(arg.value, arg.dtype, device)
+        if isinstance(arg, Splat)
+        else arg.handle(backend)
+    )
 
 
-def _compile_eager(op: Operator, args: Sequence[Tensor], params: dict[str, Any], backend: Backend, device: Device) -> Compiled:
+def _compile_eager(
+    op: Operator, args: Sequence[Tensor], params: dict[str, Any], backend: Backend, device: Device
+) -> Compiled:
     """The program of one operator; numbers repeated everywhere come in as scalars."""
     trace = ProgramTrace(EVAL, op.name)
     with use_trace(trace):
@@ -257,7 +324,9 @@ def _compile_eager(op: Operator, args: Sequence[Tensor], params: dict[str, Any],
         for arg in args:
             if isinstance(arg, Splat):
                 scalar = trace.new_input(arg.type.with_shape(()))
-                operands.append(broadcast(scalar, shape=arg.shape, dims=()) if arg.shape else scalar)
+                operands.append(
+                    broadcast(scalar, shape=arg.shape, dims=()) if arg.shape else scalar
+                )
             else:
                 operands.append(trace.new_input(arg.type))
         program = trace.finish(trace.process(op, operands, params), op.name)
@@ -266,7 +335,9 @@ def _compile_eager(op: Operator, args: Sequence[Tensor], params: dict[str, Any],
 
 
 def refuse_tracer(arg: Tensor, op: Operator | str) -> None:
-    """Raise for a tracer that reached the evaluating trace: its own trace has ended, or runs elsewhere.
+    """Raise for a tracer that reached the evaluating trace.
+
+    Its own trace has ended, or runs elsewhere.
 
     Raises:
         EscapedTracerError: always, for tracers.
@@ -284,13 +355,22 @@ def common_device(args: Sequence[Tensor], user: str) -> Device:
     """
     found = {arg.device for arg in args if type(arg) is Tensor}
     if len(found) > 1:
-        where = ", ".join(f"argument {number} {arg.type} on {arg.device}" for number, arg in enumerate(args))
-        raise DeviceError(f"{user} got tensors on several devices: {where}. Move them to one with .to('cpu') or .to('cuda:0').")
+        where = ", ".join(
+            f"argument {number} {arg.type} on {arg.device}" for number, arg in enumerate(args)
+        )
+        raise DeviceError(
+            f"{user} got tensors on several devices: {where}. Move them to one with .to('cpu') or "
+            f".to('cuda:0')."
+        )
     return found.pop() if found else default_device()
 
 
-def fold_scalars(op: Operator, scalars: Sequence[Any], types: Sequence[TensorType], params: Mapping[str, Any]) -> Any:
-    """The value of an elementwise operator of literals, for constant folding; ``None`` where none can be had.
+def fold_scalars(
+    op: Operator, scalars: Sequence[Any], types: Sequence[TensorType], params: Mapping[str, Any]
+) -> Any:
+    """The value of an elementwise operator of literals, for constant folding.
+
+    It is ``None`` where none can be had.
 
     Computed by the numpy backend, which defines what operators mean.
     """
@@ -300,7 +380,9 @@ def fold_scalars(op: Operator, scalars: Sequence[Any], types: Sequence[TensorTyp
     args = [Splat(value, each.with_shape(())) for value, each in zip(scalars, types, strict=True)]
     if not backend.lowers(op):
         return None
-    compiled = _compile_scalar(op, tuple(each.dtype for each in types), tuple(params.items()), args, backend)
+    compiled = _compile_scalar(
+        op, tuple(each.dtype for each in types), tuple(params.items()), args, backend
+    )
     (out,) = compiled.run([backend.scalar(arg.value, arg.dtype, CPU) for arg in args])
     return out.host().item()
 
@@ -308,15 +390,19 @@ def fold_scalars(op: Operator, scalars: Sequence[Any], types: Sequence[TensorTyp
 _scalar_programs: dict[Any, Compiled] = {}
 
 
-def _compile_scalar(op: Operator, dtypes: Any, params: Any, args: Sequence[Splat], backend: Backend) -> Compiled:
-    key = (op, dtypes, params)
+def _compile_scalar(
+    op: Operator, dtypes: Any, params: Any, args: Sequence[Splat], backend: Backend
+) -> Compiled:
+    key = (op, dtypes, tuple([(name, _typed(value)) for name, value in params]))
     if key not in _scalar_programs:
         trace = ProgramTrace(EVAL, op.name)
         with use_trace(trace):
             operands = [trace.new_input(arg.type) for arg in args]
             program = trace.finish(trace.process(op, operands, dict(params)), op.name)
         trace.alive = False
-        _scalar_programs[key] = Compiled(program, (), backend, CPU, backend.compile(program, CPU, {}))
+        _scalar_programs[key] = Compiled(
+            program, (), backend, CPU, backend.compile(program, CPU, {})
+        )
     return _scalar_programs[key]
 
 

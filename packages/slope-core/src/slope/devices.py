@@ -12,10 +12,13 @@ _PATTERN = re.compile(r"([a-z]+)(?::(\d+))?")
 
 
 class Device(NamedTuple):
-    """A device: a kind such as ``cpu``, ``cuda`` or ``metal``, and a number. Prints as ``cpu:0``."""
+    """A device: a kind such as ``cpu``, ``cuda`` or ``metal``, and a number.
+
+    Prints as ``cpu:0``.
+    """
 
     kind: str
-    index: int = 0
+    index: int = 0  # pyright: ignore[reportIncompatibleMethodOverride]  # hides tuple.index: no loss
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.index}"
@@ -34,7 +37,8 @@ def device(name: str | Device) -> Device:
         name: ``"cpu"``, ``"cpu:0"``, ``"cuda:1"``, ``"metal"``...; a missing number is 0.
 
     Raises:
-        DeviceError: the string is not of that form. Whether the device exists shows when it is used.
+        DeviceError: the string is not of that form. Whether the device exists shows when it is
+            used.
     """
     if isinstance(name, Device):
         return name
@@ -42,10 +46,17 @@ def device(name: str | Device) -> Device:
     if match is None:
         raise DeviceError(f"{name!r} names no device; write for instance 'cpu:0' or 'cuda:0'.")
     found = Device(match[1], int(match[2] or 0))
-    return CPU if found == CPU else found  # one object for the usual device: comparing it is comparing identity
+    # One object for the usual device: comparing it is comparing identity.
+    return CPU if found == CPU else found
 
 
 def default_device() -> Device:
-    """The device of tensors that are made without ``device=``: ``DEFAULT_DEVICE``, else ``cpu:0``."""
+    """The device of tensors that are made without ``device=``.
+
+    It is what the environment variable ``DEFAULT_DEVICE`` names, else ``cpu:0``.
+
+    Raises:
+        DeviceError: ``DEFAULT_DEVICE`` is set and names no device.
+    """
     name = os.environ.get("DEFAULT_DEVICE")
     return device(name) if name else CPU

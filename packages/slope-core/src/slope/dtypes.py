@@ -1,13 +1,14 @@
 """Element types, and the one table that says how they promote.
 
-Promotion follows PyTorch. Kinds are ordered bool < integer < floating. Between two dtypes of one kind
-the wider wins; between kinds the higher kind's dtype wins, whatever its width (``int64 + float16`` is
-``float16``). ``float16`` with ``bfloat16`` gives ``float32``; a signed with an unsigned integer gives the
-narrowest signed integer that holds both, and ``uint64`` with a signed integer is refused, since none does.
+Promotion follows PyTorch. Kinds are ordered bool < integer < floating. Between two dtypes of one
+kind the wider wins; between kinds the higher kind's dtype wins, whatever its width
+(``int64 + float16`` is ``float16``). ``float16`` with ``bfloat16`` gives ``float32``; a signed with
+an unsigned integer gives the narrowest signed integer that holds both, and ``uint64`` with a signed
+integer is refused, since none does.
 
-Python scalars are weak: they take the tensor's dtype unless their kind is higher, and then they take
-the default dtype of their kind (``float32``, ``int64``, ``bool``). Zero-dimensional tensors yield to
-tensors with dimensions in the same way.
+Python scalars are weak: they take the tensor's dtype unless their kind is higher, and then they
+take the default dtype of their kind (``float32``, ``int64``, ``bool``). Zero-dimensional tensors
+yield to tensors with dimensions in the same way.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ _KIND_ORDER: Final = {"b": 0, "u": 1, "i": 1, "f": 2}
 
 
 class DType:
-    """An element type, such as ``slope.float32``. Instances are unique: compare with ``is`` or ``==``.
+    """An element type, such as ``slope.float32``.
+
+    Instances are unique: compare with ``is`` or ``==``.
 
     Attributes:
         name: for instance ``"float32"``.
@@ -80,7 +83,8 @@ float32: Final = DType("float32", np.float32, "f")
 float64: Final = DType("float64", np.float64, "f")
 
 ALL: Final = (
-    bool_, int8, int16, int32, int64, uint8, uint16, uint32, uint64, float16, bfloat16, float32, float64,
+    bool_, int8, int16, int32, int64, uint8, uint16, uint32, uint64,
+    float16, bfloat16, float32, float64,
 )  # fmt: skip
 
 _by_name: Final = {dtype.name: dtype for dtype in ALL} | {
@@ -157,7 +161,12 @@ def promote_types(first: DTypeLike, second: DTypeLike) -> DType:
 
 
 def promote_weak(dtype: DType, kind: str) -> DType:
-    """The dtype of a tensor of ``dtype`` with a weak scalar of ``kind`` (``"b"``, ``"i"`` or ``"f"``)."""
+    """The dtype that a tensor of ``dtype`` and a weak scalar of ``kind`` promote to.
+
+    Args:
+        dtype: the tensor's.
+        kind: the scalar's: ``"b"`` bool, ``"i"`` integer or ``"f"`` floating.
+    """
     if _KIND_ORDER[kind] <= _KIND_ORDER[dtype.kind]:
         return dtype
     return float32 if kind == "f" else int64

@@ -1,7 +1,8 @@
 """The errors of slope, and the hiding of slope's own frames from their tracebacks.
 
 Every error that slope raises on purpose is a :class:`SlopeError` of a named kind. A kind that has a
-counterpart among Python's own exceptions derives from it too, so ``except ValueError`` keeps working.
+counterpart among Python's own exceptions derives from it too, so ``except ValueError`` keeps
+working.
 """
 
 from __future__ import annotations
@@ -117,7 +118,7 @@ def hide_frames_of(filename: str) -> None:
 def _own(filename: str) -> bool:
     own = _is_own.get(filename)
     if own is None:
-        own = filename.startswith(tuple(_own_folders)) or filename.startswith("<slope")
+        own = filename.startswith(("<slope", *_own_folders))
         _is_own[filename] = own
     return own
 
@@ -155,9 +156,10 @@ def _without_own_frames(traceback: TracebackType | None) -> TracebackType | None
 
 
 def boundary(function: Callable[P, R]) -> Callable[P, R]:
-    """Wrap a public function: slope's own frames vanish from the traceback of a :class:`SlopeError`.
+    """Hide slope's own frames from the traceback of a :class:`SlopeError` that ``function`` raises.
 
-    What remains are the caller's lines and this one frame. ``SLOPE_FULL_TRACEBACK=1`` keeps them all.
+    What remains are the caller's lines and this one frame. ``SLOPE_FULL_TRACEBACK=1`` keeps them
+    all.
     """
 
     @functools.wraps(function)

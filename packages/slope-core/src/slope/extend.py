@@ -1,4 +1,6 @@
-"""The one surface for those who extend slope: authors of operators, of backends and of packages of layers.
+"""The one surface for those who extend slope.
+
+They are the authors of operators, of backends and of packages of layers.
 
 Everything here is stable in the sense of :data:`API_VERSION`; nothing else below ``slope`` is.
 """
@@ -25,13 +27,16 @@ from slope.core.types import TensorType as TensorType
 from slope.devices import CPU as CPU
 from slope.devices import Device as Device
 from slope.dtypes import DType as DType
+from slope.errors import ArgumentError as ArgumentError
 from slope.errors import BackendError as BackendError
 from slope.errors import CompileError as CompileError
 from slope.errors import DeviceError as DeviceError
 from slope.errors import DTypeError as DTypeError
+from slope.errors import IndexingError as IndexingError
 from slope.errors import PluginError as PluginError
 from slope.errors import ShapeError as ShapeError
 from slope.errors import SlopeError as SlopeError
+from slope.errors import TreeError as TreeError
 from slope.errors import UnsupportedOperatorError as UnsupportedOperatorError
 from slope.plugins.backend import Backend as Backend
 from slope.plugins.backend import Executable as Executable
@@ -42,3 +47,4 @@ from slope.plugins.hookspecs import OperatorSpec as OperatorSpec
 from slope.plugins.hookspecs import hookimpl as hookimpl
 from slope.plugins.manager import register_plugin as register_plugin
 from slope.plugins.manager import unregister_plugin as unregister_plugin
+from slope.tree import Static as Static

@@ -1,14 +1,16 @@
 """Pytrees: nested containers of leaves, flattened and rebuilt by optree.
 
-Tuples, lists, dicts, named tuples, ``None`` (no leaf) and every class given to :func:`register_node` are
-nodes; all else is a leaf. What a node keeps besides its children (its *static* part) is compared with
-its types: ``1``, ``1.0`` and ``True`` differ, so two modules that differ in one number never share a program.
+Tuples, lists, dicts, named tuples, ``None`` (no leaf) and every class given to
+:func:`register_node` are nodes; all else is a leaf. What a node keeps besides its children (its
+*static* part) is compared with its types: ``1``, ``1.0`` and ``True`` differ, so two modules that
+differ in one number never share a program.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import numpy as np
 import optree
@@ -29,26 +31,40 @@ def typed_key(value: Any) -> Any:
     Raises:
         ArgumentError: the value can be neither hashed nor taken apart.
     """
-    kind = type(value)
+    kind: type = type(value)
     if kind is str or kind is bool or value is None or kind is int:
         return (kind, value)
     if kind is float:
         return (kind, value.hex())
-    if kind in (tuple, list):
+    if isinstance(value, (tuple, list)):
         return (kind, tuple(map(typed_key, value)))
-    if kind is dict:
+    if isinstance(value, dict):
         return (kind, tuple((typed_key(key), typed_key(item)) for key, item in value.items()))
-    if kind in (set, frozenset):
+    if isinstance(value, (set, frozenset)):
         return (kind, frozenset(map(typed_key, value)))
     if isinstance(value, np.ndarray):
-        return (kind, value.dtype.str, value.shape, value.tobytes())
+        array = cast("np.ndarray[Any, Any]", value)
+        return (kind, array.dtype.str, array.shape, array.tobytes())
     try:
         hash(value)
     except TypeError:
         raise ArgumentError(
-            f"a static value must be hashable, and this {kind.__name__} is not: {value!r}. Define __hash__ and "
-            f"__eq__, or make it a pytree with slope.register_node so that its tensors become leaves."
+            f"a static value must be hashable, and this {kind.__name__} is not: {value!r}. Define "
+            f"__hash__ and __eq__, or make it a pytree with slope.register_node so that its "
+            f"tensors become leaves."
         ) from None
+    if dataclasses.is_dataclass(value) and not isinstance(
+        value, type
+    ):  # equal for 1 and True, 0.0 and -0.0
+        return (
+            kind,
+            value,
+            *(
+                typed_key(getattr(value, each.name))
+                for each in dataclasses.fields(value)
+                if each.compare
+            ),
+        )
     return (kind, value)
 
 
@@ -66,7 +82,9 @@ class Static:
         return self._hash
 
     def __eq__(self, other: object) -> bool:
-        return self is other or (isinstance(other, Static) and self._hash == other._hash and self._key == other._key)
+        return self is other or (
+            isinstance(other, Static) and self._hash == other._hash and self._key == other._key
+        )
 
     def __repr__(self) -> str:
         return repr(self.value)
@@ -83,11 +101,13 @@ def register_node(
 
     Args:
         cls: the class; its subclasses are not included.
-        flatten: takes an instance to ``(children, static)``; ``static`` must be hashable or made of containers
-            of hashable values.
-        unflatten: takes ``(static, children)`` back to an instance; children may be any objects, not only tensors.
-        differentiable: takes ``(static, number of children)`` to one bool for each child: whether its leaves
-            take part in ``grad``. Leaves that do not get ``None`` as their gradient. Default: all do.
+        flatten: takes an instance to ``(children, static)``; ``static`` must be hashable or made of
+            containers of hashable values.
+        unflatten: takes ``(static, children)`` back to an instance; children may be any objects,
+            not only tensors.
+        differentiable: takes ``(static, number of children)`` to one bool for each child: whether
+            its leaves take part in ``grad``. Leaves that do not get ``None`` as their gradient.
+            Default: all do.
 
     Returns:
         ``cls``.
@@ -112,7 +132,9 @@ def register_node(
     return cls
 
 
-def tree_flatten(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> tuple[list[Any], PyTreeSpec]:
+def tree_flatten(
+    tree: Any, is_leaf: Callable[[Any], bool] | None = None
+) -> tuple[list[Any], PyTreeSpec]:
     """The leaves of a pytree, from left to right (dicts by sorted key), and its structure."""
     return optree.tree_flatten(tree, is_leaf, namespace=NAMESPACE)
 
@@ -126,7 +148,9 @@ def tree_unflatten(structure: PyTreeSpec, leaves: Iterable[Any]) -> Any:
     try:
         return optree.tree_unflatten(structure, leaves)
     except ValueError as error:
-        raise TreeError(f"cannot rebuild a pytree of {structure.num_leaves} leaves: {error}.") from error
+        raise TreeError(
+            f"cannot rebuild a pytree of {structure.num_leaves} leaves: {error}."
+        ) from error
 
 
 def tree_leaves(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> list[Any]:
@@ -140,7 +164,10 @@ def tree_structure(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> P
 
 
 def tree_map(
-    function: Callable[..., Any], tree: Any, *rest: Any, is_leaf: Callable[[Any], bool] | None = None
+    function: Callable[..., Any],
+    tree: Any,
+    *rest: Any,
+    is_leaf: Callable[[Any], bool] | None = None,
 ) -> Any:
     """Apply a function to the leaves of pytrees that stand at the same places.
 
@@ -184,7 +211,8 @@ def leaf_paths(tree: Any) -> list[str]:
 def differentiable_mask(tree: Any, structure: PyTreeSpec) -> tuple[bool, ...]:
     """Which leaves of ``tree``, whose structure is ``structure``, take part in differentiation.
 
-    Only nodes whose ``register_node`` says otherwise (buffers, frozen parameters) hold leaves that do not.
+    Only nodes whose ``register_node`` says otherwise (buffers, frozen parameters) hold leaves that
+    do not.
     """
     if not _differentiable_rules:
         return (True,) * structure.num_leaves

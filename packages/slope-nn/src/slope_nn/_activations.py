@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 import slope
+from slope.extend import ArgumentError
 from slope_nn._module import Module
 
 
@@ -43,9 +44,7 @@ class GELU(Module):
 
     def __init__(self, approximate: Literal["none", "tanh"] = "none") -> None:
         if approximate not in ("none", "tanh"):
-            raise slope.errors.ArgumentError(
-                f"GELU: approximate must be 'none' or 'tanh', not {approximate!r}."
-            )
+            raise ArgumentError(f"GELU: approximate must be 'none' or 'tanh', not {approximate!r}.")
         self.approximate = approximate
 
     def __call__(self, x: slope.Tensor) -> slope.Tensor:
@@ -90,9 +89,7 @@ class Dropout(Module):
 
     def __init__(self, p: float = 0.5) -> None:
         if isinstance(p, bool) or not isinstance(p, int | float) or not 0 <= p < 1:
-            raise slope.errors.ArgumentError(
-                f"Dropout: p must be at least 0 and below 1, not {p!r}"
-            )
+            raise ArgumentError(f"Dropout: p must be at least 0 and below 1, not {p!r}")
         self.p = float(p)
 
     def __call__(self, x: slope.Tensor) -> slope.Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, overload
 
-import slope
+from slope.extend import ArgumentError, IndexingError
 from slope_nn._module import Module
 
 
@@ -18,7 +18,7 @@ class Fn(Module):
 
     def __init__(self, function: Callable[..., Any]) -> None:
         if not callable(function):
-            raise slope.errors.ArgumentError(f"Fn takes a function, not {function!r}.")
+            raise ArgumentError(f"Fn takes a function, not {function!r}.")
         self.function = function
 
     def __call__(self, *args: Any, **options: Any) -> Any:
@@ -41,7 +41,7 @@ class Sequential(Module):
     def __init__(self, *layers: Callable[[Any], Any]) -> None:
         for place, layer in enumerate(layers):
             if not callable(layer):
-                raise slope.errors.ArgumentError(
+                raise ArgumentError(
                     f"Sequential: layer {place} is of type {type(layer).__name__}, not callable. "
                     f"Pass modules or functions, each an argument of its own."
                 )
@@ -70,6 +70,6 @@ class Sequential(Module):
         try:
             return layers[place]
         except IndexError:
-            raise slope.errors.IndexingError(
+            raise IndexingError(
                 f"Sequential of {len(layers)} layers has no layer {place}."
             ) from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import slope
+from slope.extend import ArgumentError
 from slope_nn._module import Module
 
 
@@ -39,9 +40,7 @@ class Linear(Module):
     ) -> None:
         for name, count in (("in_features", in_features), ("out_features", out_features)):
             if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-                raise slope.errors.ArgumentError(
-                    f"Linear: {name} must be a positive int, not {count!r}."
-                )
+                raise ArgumentError(f"Linear: {name} must be a positive int, not {count!r}.")
         self.in_features = in_features
         self.out_features = out_features
         bound = 1 / math.sqrt(in_features)

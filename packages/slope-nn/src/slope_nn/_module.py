@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 import slope
+from slope.extend import ShapeError, TreeError
 from slope_nn._node import (
     Node,
     entries,
@@ -137,13 +138,13 @@ class Module(Node):
         old, new = step_along(self, goal), step_along(self, origin)
         for name, value in ((target, old), (source, new)):
             if not isinstance(value, slope.Tensor):
-                raise slope.errors.TreeError(
+                raise TreeError(
                     f"tie() takes names of tensors, and {name!r} is a {type(value).__name__}."
                 )
         if goal == origin:
-            raise slope.errors.TreeError(f"tie(): {target!r} and {source!r} are the same place.")
+            raise TreeError(f"tie(): {target!r} and {source!r} are the same place.")
         if old.type != new.type:
-            raise slope.errors.ShapeError(
+            raise ShapeError(
                 f"tie(): {target!r} is {old.type} and {source!r} is {new.type}; they must be one."
             )
         retied = {to: origin if via == goal else via for to, via in known.items()}
@@ -191,9 +192,7 @@ class Module(Node):
             way_out = " Pass strict=False to load only the names that match." * bool(
                 missing or unexpected
             )
-            raise slope.errors.TreeError(
-                f"load_state_dict of {type(self).__qualname__}: {told}.{way_out}"
-            )
+            raise TreeError(f"load_state_dict of {type(self).__qualname__}: {told}.{way_out}")
         values = [given.get(name, leaf) for name, leaf in zip(own, leaves, strict=True)]
         _adopt(self, slope.tree_unflatten(structure, values))
         return self

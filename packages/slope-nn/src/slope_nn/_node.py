@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any, ClassVar, Final, Self, TypeVar, cast
 
 import slope
+from slope.extend import ArgumentError, SlopeError, TreeError
 from slope_nn._plan import BUFFER, CHILDREN, PARAMETER, Path, Plan, Record
 
 T = TypeVar("T")
@@ -117,7 +118,7 @@ def plan_of(node: Node) -> Plan:
                 kinds[name] = kind
         try:
             plan = Plan(kinds, template).interned()
-        except slope.errors.ArgumentError:
+        except ArgumentError:
             _refuse_static(node, {name: template[name] for name in template if name not in kinds})
             raise
         _set_kinds(node, kinds)
@@ -131,9 +132,9 @@ def _refuse_static(node: Node, fields: Mapping[str, Any]) -> None:
     for name, value in fields.items():
         try:
             slope.tree_flatten(Record(value))
-        except slope.errors.ArgumentError as error:
+        except ArgumentError as error:
             field = f"{type(node).__qualname__}.{name}"
-            raise slope.errors.ArgumentError(f"the field {field} is static: {error}") from None
+            raise ArgumentError(f"the field {field} is static: {error}") from None
 
 
 def set_kinds(node: Node, change: Mapping[str, str]) -> None:
@@ -187,7 +188,7 @@ def _classify(node: Node, name: str, value: Any) -> str | None:
         what = (
             "a Buffer" if isinstance(strange, Buffer) else f"{strange!r} ({type(strange).__name__})"
         )
-        raise slope.errors.ArgumentError(
+        raise ArgumentError(
             f"{type(node).__qualname__}.{name} holds tensors or modules together with {what}. "
             f"A container is either all tensors and modules or all static: keep other values in a "
             f"field of their own, and declare a whole container as nn.Buffer(...)."
@@ -236,7 +237,7 @@ def step_along(value: Any, path: Path) -> Any:
     for done, name in enumerate(path):
         inside = _inside(value)
         if name not in inside:
-            raise slope.errors.TreeError(
+            raise TreeError(
                 f"nothing is at {'.'.join(path)!r}: {'.'.join(path[:done]) or 'the module'} "
                 f"({type(value).__qualname__}) holds {', '.join(inside) or 'nothing'}."
             )
@@ -260,13 +261,11 @@ def _inside(value: Any) -> dict[str, Any]:
 def _check_tie(node: Node, target: Path, source: Path) -> None:
     try:
         tied = step_along(node, target) is step_along(node, source)
-    except slope.errors.SlopeError as error:
-        raise slope.errors.TreeError(
-            f"{type(node).__qualname__} ties a field that has gone: {error}"
-        ) from None
+    except SlopeError as error:
+        raise TreeError(f"{type(node).__qualname__} ties a field that has gone: {error}") from None
     if not tied:
         here, there = ".".join(target), ".".join(source)
-        raise slope.errors.TreeError(
+        raise TreeError(
             f"{type(node).__qualname__} ties {here!r} to {there!r}, but another value was assigned "
             f"to one of them since. Tie them again with tie({here!r}, {there!r}), which takes the "
             f"value at {there!r}."

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from . import contract, control, create, elementwise, index, linear, logic, reduce
+from . import (
+    contract,
+    control,
+    create,
+    elementwise,
+    index,
+    linear,
+    logic,
+    order,
+    reduce,
+    window,
+)
 from .context import Context as Context
 from .context import Rule as Rule
 from .context import Value as Value
@@ -16,4 +27,6 @@ RULES: dict[str, Rule] = {
     **index.RULES,
     **create.RULES,
     **control.RULES,
+    **order.RULES,
+    **window.RULES,
 }

@@ -16,6 +16,7 @@ elements: those are written as empty constants.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from typing import Any, NamedTuple
@@ -121,6 +122,13 @@ class Context:
         value = Value(self.name(), result)
         self.lines.append(f"{value} = {text}")
         return value
+
+    def origin(self, x: Value) -> str:
+        """The StableHLO operation that a value comes from, ``"add"``; empty for the program's inputs."""
+        start = f"{x} = "
+        line = next((each for each in reversed(self.lines) if each.startswith(start)), "")
+        found = re.search(r"stablehlo\.(\w+)", line)
+        return found.group(1) if found else ""
 
     def same(self, name: str, *xs: Value) -> Value:
         """A StableHLO operation whose operands and result have one type."""

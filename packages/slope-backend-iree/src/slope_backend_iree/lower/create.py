@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from slope.extend import dtypes
-from slope.extend import DType, TensorType
+from slope.extend import DType, TensorType, dtypes
 
 from .context import Context, Rule, Value, is_half
 

@@ -6,8 +6,7 @@ StableHLO's gather does that itself, its scatter would drop what is out of range
 
 from __future__ import annotations
 
-from slope.extend import dtypes
-from slope.extend import TensorType
+from slope.extend import TensorType, dtypes
 
 from .context import Context, Rule, Value, is_half, listed, mlir_type
 
@@ -97,7 +96,7 @@ def scatter(
         )
     window = _window(x, indices, axis, batch_dims)
     at, dims = _coordinates(ctx, x, indices, axis, batch_dims)
-    x = _copied(ctx, x, at)
+    x = copied(ctx, x, at)
     numbers = (
         f"#stablehlo.scatter<update_window_dims = {listed(window)}, "
         f"inserted_window_dims = {listed(dims)}, "
@@ -118,20 +117,22 @@ def scatter(
     )
 
 
-def _copied(ctx: Context, x: Value, at: Value) -> Value:
+_OWN = ("scatter", "dynamic_update_slice", "constant", "dot_general", "while")
+
+
+def copied(ctx: Context, x: Value, at: Value) -> Value:
+    """A copy of ``x`` to write in, made by what IREE cannot see to be one; ``at`` has no negative element."""
     # IREE scatters in place, into the memory of the program's own input too (its issue 16168). No
     # coordinate is negative, but IREE does not know, and so has to write x elsewhere first. Where x
-    # is computed here, this fuses into that.
-    if x.literal is not None or not at.type.size:
+    # is computed here, this fuses into that; what is written to already is no input.
+    if x.literal is not None or not at.type.size or ctx.origin(x) in _OWN:
         return x
-    one = (1,) * len(at.shape)
-    ends = ", ".join("0:1" for _ in one)
-    first = ctx.emit(
-        f"stablehlo.slice {at} [{ends}] : ({at.mlir}) -> {mlir_type(at.type.with_shape(one))}",
-        at.type.with_shape(one),
-    )
-    first = ctx.reshape(first, ())
-    always = ctx.compare("GE", first, ctx.like(0, first))
+    if at.shape:
+        ends = ", ".join("0:1" for _ in at.shape)
+        one = at.type.with_shape((1,) * len(at.shape))
+        text = f"stablehlo.slice {at} [{ends}] : ({at.mlir}) -> {mlir_type(one)}"
+        at = ctx.reshape(ctx.emit(text, one), ())
+    always = ctx.compare("GE", at, ctx.like(0, at))
     return ctx.select(ctx.broadcast(always, x.shape, ()), x, ctx.like(0, x))
 
 

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from slope.extend import dtypes
-from slope.extend import DType, TensorType
+from slope.extend import DType, TensorType, dtypes
 
 from .context import Context, Rule, Value, is_half, listed
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from slope.extend import dtypes
-from slope.extend import DType
+from slope.extend import DType, dtypes
 
 from .context import Context, Rule, Value
 from .elementwise import same

@@ -12,8 +12,10 @@ from slope_backend_numpy.lower import (
     index,
     linear,
     logic,
+    order,
     random,
     reduce,
+    window,
 )
 from slope_backend_numpy.lower.elementwise import Rule
 
@@ -27,4 +29,6 @@ LOWERINGS: Final[dict[str, Rule]] = {
     **create.LOWERINGS,
     **random.LOWERINGS,
     **control.LOWERINGS,
+    **order.LOWERINGS,
+    **window.LOWERINGS,
 }

@@ -31,7 +31,7 @@ def run_branch(
     names = "".join(f"{function.name}, " for function in functions)
     arguments = ", ".join(context.array(each) for each in operands)
     results = context.results()
-    context.write(f"{_target(results)} = ({names.rstrip()})[{choice}]({arguments})")
+    context.statement(f"{_target(results)} = ({names.rstrip()})[{choice}]({arguments})")
     shared = [any(flags) for flags in zip(*[each.shared for each in functions], strict=True)]
     _copy(context, results, shared)
     return results
@@ -46,21 +46,21 @@ def run_while(
     carried = [each.code for each in results]
     arguments = ", ".join([*fixed, *carried])
     moved = context.name()
-    context.write(f"{moved} = False")
+    context.statement(f"{moved} = False")
     for code, init in zip(carried, operands[consts:], strict=True):
-        context.write(f"{code} = {context.array(init)}")
-    context.write(f"while {test.name}({arguments})[0]:")
-    context.write(f"    {moved} = True")
+        context.statement(f"{code} = {context.array(init)}")
+    context.statement(f"while {test.name}({arguments})[0]:")
+    context.statement(f"    {moved} = True")
     if carried:
-        context.write(f"    {_target(results)} = {step.name}({arguments})")
+        context.statement(f"    {_target(results)} = {step.name}({arguments})")
     else:
-        context.write(f"    {step.name}({arguments})")
+        context.statement(f"    {step.name}({arguments})")
     _copy(context, results, step.shared)
     left = [each.code for each, shared in zip(results, step.shared, strict=True) if not shared]
     if left:
-        context.write(f"if not {moved}:")
+        context.statement(f"if not {moved}:")
         for code in left:
-            context.write(f"    {code} = {code}.copy()")
+            context.statement(f"    {code} = {code}.copy()")
     return results
 
 
@@ -78,18 +78,18 @@ def run_scan(
     results = context.results()
     carried, stacked = results[:carries], results[carries:]
     for each, init in zip(carried, codes[consts : consts + carries], strict=True):
-        context.write(f"{each.code} = {init}")
+        context.statement(f"{each.code} = {init}")
     for each in stacked:
         dtype = context.dtype_code(each.dtype)
-        context.write(f"{each.code} = np.empty({each.type.shape}, {dtype})")
+        context.statement(f"{each.code} = np.empty({each.type.shape}, {dtype})")
     place = context.name()
     slices = [f"{code}[{place}]" for code in codes[consts + carries :]]
     arguments = ", ".join([*codes[:consts], *(each.code for each in carried), *slices])
     order = f"range({length - 1}, -1, -1)" if reverse else f"range({length})"
     targets = [*(each.code for each in carried), *(f"{each.code}[{place}]" for each in stacked)]
     call = f"{step.name}({arguments})"
-    context.write(f"for {place} in {order}:")
-    context.write(f"    {', '.join(targets)}, = {call}" if targets else f"    {call}")
+    context.statement(f"for {place} in {order}:")
+    context.statement(f"    {', '.join(targets)}, = {call}" if targets else f"    {call}")
     _copy(context, carried, [shared or not length for shared in step.shared[:carries]])
     return results
 
@@ -101,7 +101,7 @@ def _target(results: Sequence[Value]) -> str:
 def _copy(context: Context, results: Sequence[Value], shared: Sequence[bool]) -> None:
     for each, copy in zip(results, shared, strict=True):
         if copy:
-            context.write(f"{each.code} = {each.code}.copy()")
+            context.statement(f"{each.code} = {each.code}.copy()")
 
 
 def barrier(context: Context, *operands: Value) -> tuple[Any, ...]:

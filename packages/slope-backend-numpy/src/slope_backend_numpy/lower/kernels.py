@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Final
 
 import ml_dtypes
@@ -295,7 +296,7 @@ def gather(
     leading, rest = moved.shape[:lead], moved.shape[lead:]
     rows = flat_places(indices, leading, batch_dims)
     if rows.size:
-        taken = moved.reshape(-1, *rest).take(rows, axis=0)
+        taken = moved.reshape(math.prod(leading), *rest).take(rows, axis=0)
     else:
         taken = np.empty((0, *rest), x.dtype)
     return taken.reshape(*indices.shape[:-1], *rest).transpose(back)
@@ -334,3 +335,46 @@ def scatter(
         else:
             _COMBINE[mode].at(flat, rows, np.ascontiguousarray(values).reshape(-1))
     return out.astype(x.dtype, copy=False).transpose(np.argsort(order))
+
+
+# --- order and windows
+
+
+def sort(x: Array, keys: Array, axis: int, descending: bool) -> tuple[Array, Array]:
+    """``x`` in the stable order of ``keys``, NaN after all others, and where the elements stood."""
+    if descending:  # turned around twice, so that equal elements keep their order
+        turned = np.flip(keys, axis).argsort(axis=axis, kind="stable")
+        order = (keys.shape[axis] - 1) - np.flip(turned, axis)
+    else:
+        order = keys.argsort(axis=axis, kind="stable")
+    order = np.ascontiguousarray(order.astype(np.int64, copy=False))
+    return np.take_along_axis(x, order, axis), order
+
+
+def topk(x: Array, keys: Array, k: int, axis: int, largest: bool) -> tuple[Array, Array]:
+    """The first ``k`` of :func:`sort`."""
+    values, order = sort(x, keys, axis, largest)
+    place = (slice(None),) * axis + (slice(0, k),)
+    return values[place].copy(), order[place].copy()
+
+
+def cumulative(function: Any, x: Array, axis: int) -> tuple[Array, Array]:
+    """Running extrema, and the last place of each so far."""
+    values = function.accumulate(x, axis=axis)
+    hit = np.logical_or(x == values, x != x)
+    shape = [-1 if each == axis else 1 for each in range(x.ndim)]
+    places = np.where(hit, np.arange(x.shape[axis]).reshape(shape), 0)
+    return values, np.maximum.accumulate(places, axis=axis)
+
+
+def window(start: Any, size: int, limit: int) -> slice:
+    """A slice of ``size`` elements; its start is clamped to ``0 .. limit``."""
+    first = min(max(int(start), 0), limit)
+    return slice(first, first + size)
+
+
+def updated(x: Array, place: tuple[slice, ...], update: Array) -> Array:
+    """A copy of ``x`` with a window overwritten."""
+    out = np.array(x, order="C", copy=True)
+    out[place] = update
+    return out

@@ -17,7 +17,9 @@ from slope_backend_onnx.lower import (
     index,
     linear,
     logic,
+    order,
     reduce,
+    window,
 )
 from slope_backend_onnx.lower.context import Lowering, Result, Rule, Value
 
@@ -34,4 +36,6 @@ RULES: Final[dict[str, Rule]] = {
     **create.RULES,
     **composite.RULES,
     **control.RULES,
+    **order.RULES,
+    **window.RULES,
 }

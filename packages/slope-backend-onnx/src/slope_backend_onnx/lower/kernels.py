@@ -21,7 +21,7 @@ import numpy as np
 
 from slope.extend import DType, dtypes
 from slope_backend_onnx.graph import ELEMENT_TYPES, Graph
-from slope_backend_onnx.runtime import RuntimeFault, create_session
+from slope_backend_onnx.runtime import OnnxRuntimeError, create_session
 
 _FLOATS = ("float32", "float64")
 _INTS = ("int32", "int64")
@@ -103,7 +103,7 @@ def has_kernel(op_type: str, dtype: str) -> bool:
 def _accepts(graph: Graph) -> bool:
     try:
         create_session(graph.model().SerializeToString(), work=0)
-    except RuntimeFault:
+    except OnnxRuntimeError:
         return False
     return True
 

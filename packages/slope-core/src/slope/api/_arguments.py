@@ -38,8 +38,9 @@ def tensor_leaf(leaf: Any, user: str, path: str = "") -> Tensor:
         if isinstance(leaf, kind):
             return Tensor(TensorType((), dtype), host=np.asarray(leaf, dtype.numpy))
     raise ArgumentError(
-        f"{user} takes pytrees of tensors, numbers and NumPy arrays; {path or 'a leaf'} is a {type(leaf).__name__} ({leaf!r:.80}). "
-        f"Convert it with slope.tensor, or register its class with slope.register_node."
+        f"{user} takes pytrees of tensors, numbers and NumPy arrays; {path or 'a leaf'} is a "
+        f"{type(leaf).__name__} ({leaf!r:.80}). Convert it with slope.tensor, or register its "
+        f"class with slope.register_node."
     )
 
 
@@ -49,7 +50,10 @@ def tensor_leaves(leaves: Sequence[Any], tree: Any, user: str, what: str) -> lis
         return [tensor_leaf(leaf, user) for leaf in leaves]
     except ArgumentError:
         paths = leaf_paths(tree)
-        return [tensor_leaf(leaf, user, f"{what}{path}") for leaf, path in zip(leaves, paths, strict=True)]
+        return [
+            tensor_leaf(leaf, user, f"{what}{path}")
+            for leaf, path in zip(leaves, paths, strict=True)
+        ]
 
 
 def output_leaves(leaves: Sequence[Any], tree: Any, user: str) -> list[Tensor]:
@@ -74,4 +78,8 @@ def positional_names(function: Callable[..., Any]) -> list[str]:
 def definition(function: Callable[..., Any]) -> Source | None:
     """Where a function is defined, for messages."""
     code = getattr(inspect.unwrap(function), "__code__", None)
-    return None if code is None else Source(code.co_filename, code.co_firstlineno, function_name(function))
+    return (
+        None
+        if code is None
+        else Source(code.co_filename, code.co_firstlineno, function_name(function))
+    )

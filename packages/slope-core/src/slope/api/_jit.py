@@ -1,12 +1,10 @@
-"""jit: trace a function once for each structure and types of its arguments, compile it, and call the executable."""
+"""jit: trace a function once for each structure and types of its arguments, and compile it."""
 
 from __future__ import annotations
 
 import functools
 import inspect
-import logging
 import sys
-import threading
 import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
@@ -15,7 +13,17 @@ import numpy as np
 from optree import PyTreeSpec
 
 from slope.api._arguments import definition, function_name, positional_names
-from slope.compile import Compiled, Options, common_device, compile_program, log_jit, refuse_tracer
+from slope.compile import (
+    Compiled,
+    Options,
+    close,
+    common_device,
+    compile_program,
+    log,
+    log_jit,
+    refuse_tracer,
+    fold_scalars,
+)
 from slope.control.call import call
 from slope.core.program import Literal, Program, ProgramTrace, Var
 from slope.core.tensor import Splat, Tensor, Tracer
@@ -30,8 +38,6 @@ from slope.passes import optimize
 from slope.plugins.selection import current_backend
 from slope.tree import is_leaf, leaf_paths, tree_flatten, tree_unflatten, typed_key
 
-logger = logging.getLogger("slope.jit")
-
 # What a leaf is to a compiled call.
 TENSOR: Final = 0
 WEAK_FLOAT: Final = 1
@@ -40,8 +46,13 @@ STATIC: Final = 3
 ARRAY: Final = 4
 
 _WEAK: Final[dict[int, DType]] = {WEAK_FLOAT: float64, WEAK_INT: int64}
+
+
 def _signature(leaf: Any) -> Any:
-    """What of a leaf decides the program: its type, weakness and device, or the value of a static leaf."""
+    """What of a leaf decides the program.
+
+    That is its type, weakness and device, or the value of a static leaf.
+    """
     kind = type(leaf)
     if kind is Tensor or isinstance(leaf, Tensor):
         if leaf.weak and leaf.type.shape == ():
@@ -71,13 +82,30 @@ def _kind(leaf: Any, signature: Any) -> int:
 class _Entry:
     """A traced and compiled specialization of a function."""
 
-    __slots__ = ("compiled", "constants", "draws", "in_kinds", "out_plan", "out_structure", "program")
+    __slots__ = (
+        "closed",
+        "compiled",
+        "constants",
+        "draws",
+        "in_kinds",
+        "out_plan",
+        "out_structure",
+        "program",
+    )
 
-    def __init__(self, program: Program, constants: list[Tensor], in_kinds: list[int], out_plan: list[tuple[int, Any]], out_structure: PyTreeSpec, draws: bool) -> None:
+    def __init__(
+        self,
+        program: Program,
+        in_kinds: list[int],
+        out_plan: list[tuple[int, Any]],
+        out_structure: PyTreeSpec,
+        draws: bool,
+    ) -> None:
         self.program = program
-        self.constants = constants
+        self.closed, self.constants = close(program)
         self.in_kinds = in_kinds
-        # For each result leaf: (0, number of an output), (1, number of an argument leaf), (2, a value), (3, a weak output).
+        # For each result leaf: (0, number of an output), (1, number of an argument leaf), (2, a
+        # value), (3, a weak output).
         self.out_plan = out_plan
         self.out_structure = out_structure
         self.draws = draws
@@ -109,7 +137,7 @@ class Lowered:
     def __init__(self, entry: _Entry, compiled: Compiled) -> None:
         self._entry = entry
         self._compiled = compiled
-        self.program: Program = optimize(entry.program)
+        self.program: Program = optimize(entry.program, evaluate=fold_scalars)
 
     @property
     def code(self) -> str:
@@ -121,7 +149,8 @@ class Lowered:
         return self.program.cost()
 
     def __repr__(self) -> str:
-        return f"<lowered {self.program.name}: {len(self.program.instrs)} instructions for {self._compiled.backend.name}>"
+        count, backend = len(self.program.instrs), self._compiled.backend.name
+        return f"<lowered {self.program.name}: {count} instructions for {backend}>"
 
 
 class Jit:
@@ -138,16 +167,17 @@ class Jit:
         owner = getattr(function, "__self__", None)
         if isinstance(function, types.MethodType) and _is_node(owner):
             self._bound, function = (owner,), function.__func__
-            static_argnums = [number + 1 for number in static_argnums]
+            static_argnums = _shifted(static_argnums)
         elif _is_node(function):
             self._bound, function = (function,), type(function).__call__
-            static_argnums = [number + 1 for number in static_argnums]
+            static_argnums = _shifted(static_argnums)
         functools.update_wrapper(self, function, updated=())
         self.function = function
         self.options = options
-        self._static_numbers, self._static_names = _statics(function, static_argnums, static_argnames)
+        self._static_numbers, self._static_names = _statics(
+            function, static_argnums, static_argnames
+        )
         self._entries: dict[Any, _Entry] = {}
-        self._lock = threading.RLock()
         self.__name__ = function_name(function)
 
     @property
@@ -157,8 +187,7 @@ class Jit:
 
     def clear_cache(self) -> None:
         """Forget all compiled programs."""
-        with self._lock:
-            self._entries.clear()
+        self._entries.clear()
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         """As a method: the instance is the first argument."""
@@ -211,15 +240,21 @@ class Jit:
         key = (structure, signatures, backend, static and static[1])
         entry = self._entries.get(key)
         if entry is None:
-            with self._lock:
-                entry = self._entries.get(key)
-                if entry is None:
-                    with paused_collection():
-                        entry = self._trace(leaves, structure, signatures, static and static[0], (args, kwargs), key)
+            # No lock is held while the user's function runs: two threads may both trace it, and one
+            # result is kept.
+            with paused_collection():
+                entry = self._trace(
+                    leaves, structure, signatures, static and static[0], (args, kwargs), key
+                )
         return entry, leaves
 
-    def _split(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any], Any]:
-        """The arguments that are not static, and ``((static by number, static by name), their key)``."""
+    def _split(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any], Any]:
+        """The arguments that are not static, and the static ones with their key.
+
+        The latter are ``((static by number, static by name), key)``.
+        """
         by_number = {number: args[number] for number in self._static_numbers if number < len(args)}
         by_name = {name: kwargs[name] for name in self._static_names if name in kwargs}
         try:
@@ -227,17 +262,34 @@ class Jit:
         except ArgumentError as error:
             raise ArgumentError(f"jit of {self.__name__}: {error}") from None
         rest = tuple(arg for number, arg in enumerate(args) if number not in by_number)
-        return rest, {name: value for name, value in kwargs.items() if name not in by_name}, ((by_number, by_name), key)
+        return (
+            rest,
+            {name: value for name, value in kwargs.items() if name not in by_name},
+            ((by_number, by_name), key),
+        )
 
-    def _trace(self, leaves: list[Any], structure: PyTreeSpec, signatures: tuple[Any, ...], static: Any, tree: Any, key: Any) -> _Entry:
+    def _trace(
+        self,
+        leaves: list[Any],
+        structure: PyTreeSpec,
+        signatures: tuple[Any, ...],
+        static: Any,
+        tree: Any,
+        key: Any,
+    ) -> _Entry:
         self._refuse_strange(leaves, signatures, tree)
         self._explain(key, tree)
         trace = ProgramTrace(current_trace(), self.__name__, definition(self.function))
-        in_kinds = [_kind(leaf, signature) for leaf, signature in zip(leaves, signatures, strict=True)]
+        in_kinds = [
+            _kind(leaf, signature) for leaf, signature in zip(leaves, signatures, strict=True)
+        ]
         scope = JitScope(lambda: trace.new_input(_KEY_TYPE))
         try:
             with use_trace(trace), use_scope(scope):
-                inputs = [_traced_leaf(trace, leaf, kind) for leaf, kind in zip(leaves, in_kinds, strict=True)]
+                inputs = [
+                    _traced_leaf(trace, leaf, kind)
+                    for leaf, kind in zip(leaves, in_kinds, strict=True)
+                ]
                 args, kwargs = tree_unflatten(structure, inputs)
                 result = self._call(args, kwargs, static)
                 out_leaves, out_structure = tree_flatten(result)
@@ -245,7 +297,8 @@ class Jit:
         finally:
             trace.alive = False
         if not any(isinstance(constant, Tracer) for constant in entry.constants):
-            self._entries[key] = entry  # a trace that captured tracers of an outer one is good for this call only
+            # A trace that captured tracers of an outer one is good for this call only.
+            entry = self._entries.setdefault(key, entry)
         return entry
 
     def _call(self, args: Any, kwargs: dict[str, Any], static: Any) -> Any:
@@ -253,12 +306,24 @@ class Jit:
             by_number, by_name = static
             rest = iter(args)
             count = len(args) + len(by_number)
-            args = [by_number[number] if number in by_number else next(rest) for number in range(count)]
+            args = [
+                by_number[number] if number in by_number else next(rest) for number in range(count)
+            ]
             kwargs = {**kwargs, **by_name}
         return self.function(*args, **kwargs)
 
-    def _finish(self, trace: ProgramTrace, inputs: list[Any], in_kinds: list[int], out_leaves: list[Any], out_structure: PyTreeSpec, scope: JitScope) -> _Entry:
-        positions = {id(leaf): number for number, leaf in enumerate(inputs) if isinstance(leaf, Tensor)}
+    def _finish(
+        self,
+        trace: ProgramTrace,
+        inputs: list[Any],
+        in_kinds: list[int],
+        out_leaves: list[Any],
+        out_structure: PyTreeSpec,
+        scope: JitScope,
+    ) -> _Entry:
+        positions = {
+            id(leaf): number for number, leaf in enumerate(inputs) if isinstance(leaf, Tensor)
+        }
         outputs: list[Tensor] = []
         places: dict[Any, int] = {}
         plan: list[tuple[int, Any]] = []
@@ -271,25 +336,33 @@ class Jit:
                 weak = leaf.weak and leaf.shape == ()
                 tensor = cast(leaf, dtype=float32) if weak and leaf.dtype is float64 else leaf
                 atom = trace.atom(tensor, f"the result of {self.__name__}")
-                place = places.setdefault(atom if isinstance(atom, Var) else _literal_key(atom), len(outputs))
+                place = places.setdefault(
+                    atom if isinstance(atom, Var) else _literal_key(atom), len(outputs)
+                )
                 if place == len(outputs):
                     outputs.append(tensor)
                 plan.append((3 if weak else 0, place))
         if scope.used:
             outputs.append(scope.key)
         program = trace.finish(outputs, self.__name__)
-        closed = Program([*program.inputs, *(var for var, _ in program.constants)], (), program.instrs, program.outputs, program.name)
-        constants = [value for _, value in program.constants]
-        return _Entry(closed, constants, in_kinds, plan, out_structure, scope.used)
+        return _Entry(program, in_kinds, plan, out_structure, scope.used)
 
     def _compiled(self, entry: _Entry, leaves: Sequence[Any]) -> Compiled:
-        tensors = [leaf for leaf, kind in zip(leaves, entry.in_kinds, strict=True) if kind == TENSOR]
+        tensors = [
+            leaf for leaf, kind in zip(leaves, entry.in_kinds, strict=True) if kind == TENSOR
+        ]
         for tensor in tensors:
             refuse_tracer(tensor, f"jit of {self.__name__}")
         device: Device = common_device([*tensors, *entry.constants], f"jit of {self.__name__}")
-        compiled = compile_program(entry.program, device, self.options)
+        compiled = compile_program(entry.closed, device, self.options)
         if entry.constants:
-            compiled = Compiled(compiled.program, entry.constants, compiled.backend, compiled.device, compiled.executable)
+            compiled = Compiled(
+                compiled.program,
+                entry.constants,
+                compiled.backend,
+                compiled.device,
+                compiled.executable,
+            )
         entry.compiled = compiled
         return compiled
 
@@ -303,11 +376,16 @@ class Jit:
                 operands.append(Tensor(type_of_array(leaf), host=np.array(leaf)))
             elif kind in _WEAK:
                 dtype = _WEAK[kind]
-                operands.append(cast(leaf, dtype=dtype) if isinstance(leaf, Tensor) else Splat(leaf, TensorType((), dtype)))
+                number = _int64(leaf) if kind == WEAK_INT and not isinstance(leaf, Tensor) else leaf
+                operands.append(
+                    cast(number, dtype=dtype)
+                    if isinstance(number, Tensor)
+                    else Splat(number, TensorType((), dtype))
+                )
         scope = current_scope()
         if entry.draws:
             operands.append(scope.key)
-        outs = list(call(*operands, *entry.constants, program=entry.program, options=self.options))
+        outs = list(call(*operands, *entry.constants, program=entry.closed, options=self.options))
         if entry.draws:
             scope.key = outs.pop()
         return entry.results(outs, leaves)
@@ -319,17 +397,20 @@ class Jit:
             if signature is None:
                 path = leaf_paths(tree)[number]
                 raise ArgumentError(
-                    f"jit of {self.__name__}: the argument{path} is a {type(leaf).__name__} ({leaf!r:.80}), which is neither a tensor, a number, a NumPy "
-                    f"array, a bool, a string nor a pytree of those. Name it in static_argnums= or static_argnames=, or register its class with slope.register_node."
+                    f"jit of {self.__name__}: the argument{path} is a {type(leaf).__name__} "
+                    f"({leaf!r:.80}), which is neither a tensor, a number, a NumPy array, a bool, "
+                    f"a string nor a pytree of those. Name it in static_argnums= or "
+                    f"static_argnames=, or register its class with slope.register_node."
                 )
 
     def _explain(self, key: Any, tree: Any) -> None:
         """Log why a function that has programs already needs another."""
-        if not self._entries or not (logger.isEnabledFor(logging.INFO) or log_jit()):
+        if not self._entries or not ("logging" in sys.modules or log_jit()):
             return
         reasons = min((_differences(old, key, tree) for old in self._entries), key=len)
-        message = f"jit of {self.__name__} compiles again (program {len(self._entries) + 1}): {'; '.join(reasons)}"
-        logger.info("%s", message)
+        count = len(self._entries) + 1
+        message = f"jit of {self.__name__} compiles again (program {count}): {'; '.join(reasons)}"
+        log("%s", message)
         if log_jit():
             print(f"# {message}", file=sys.stderr)  # noqa: T201  # what LOG_JIT=1 asks for
 
@@ -342,12 +423,22 @@ def _is_node(value: Any) -> bool:
     return value is not None and not is_leaf(value)
 
 
-def _statics(function: Callable[..., Any], numbers: Sequence[int], names: Sequence[str]) -> tuple[frozenset[int], frozenset[str]]:
+def _shifted(numbers: Sequence[int]) -> list[int]:
+    """Positions behind the bound argument; those counted from the end stay."""
+    return [number if number < 0 else number + 1 for number in numbers]
+
+
+def _statics(
+    function: Callable[..., Any], numbers: Sequence[int], names: Sequence[str]
+) -> tuple[frozenset[int], frozenset[str]]:
     """Static arguments by number and by name, each completed by the other."""
     known = positional_names(function)
     for name in names:
         if known and name not in known and not _takes_keyword(function, name):
-            raise ArgumentError(f"jit of {function_name(function)}: static_argnames names {name!r}, and its arguments are {', '.join(known)}.")
+            raise ArgumentError(
+                f"jit of {function_name(function)}: static_argnames names {name!r}, and its "
+                f"arguments are {', '.join(known)}."
+            )
     count = len(known)
     positions = [number + count if number < 0 else number for number in numbers]
     by_name = {known.index(name) for name in names if name in known}
@@ -357,7 +448,9 @@ def _statics(function: Callable[..., Any], numbers: Sequence[int], names: Sequen
 
 def _takes_keyword(function: Callable[..., Any], name: str) -> bool:
     parameters = inspect.signature(function).parameters
-    return name in parameters or any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values())
+    return name in parameters or any(
+        each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values()
+    )
 
 
 def _literal_key(literal: Any) -> Any:
@@ -383,7 +476,9 @@ def _handles(kinds: Sequence[int], leaves: Sequence[Any], compiled: Compiled) ->
         if kind == TENSOR:
             if type(leaf) is not Tensor:
                 refuse_tracer(leaf, "a compiled function")
-            handles.append(leaf._handle if leaf._backend is backend else leaf.handle(backend))  # noqa: SLF001  # the hot path of every compiled call
+            handles.append(
+                leaf._handle if leaf._backend is backend else leaf.handle(backend)
+            )  # the hot path of every compiled call
         elif kind == WEAK_FLOAT:
             handles.append(backend.scalar(float(leaf), float64, device))
         elif kind == WEAK_INT:
@@ -408,7 +503,10 @@ def _apart(outs: Sequence[Tensor], leaves: Sequence[Any]) -> list[Tensor]:
 def _int64(value: Any) -> int:
     number = int(value)
     if not -(2**63) <= number < 2**63:
-        raise ArgumentError(f"the Python int {number} does not fit int64; pass a tensor of another dtype, or name the argument in static_argnums=.")
+        raise ArgumentError(
+            f"the Python int {number} does not fit int64; pass a tensor of another dtype, or name "
+            f"the argument in static_argnums=."
+        )
     return number
 
 
@@ -420,7 +518,9 @@ def _differences(old: Any, new: Any, tree: Any) -> list[str]:
     elif old[1] != new[1]:
         for path, before, now in zip(leaf_paths(tree), old[1], new[1], strict=True):
             if before != now:
-                reasons.append(f"argument{path} is {_described(now)} instead of {_described(before)}")
+                reasons.append(
+                    f"argument{path} is {_described(now)} instead of {_described(before)}"
+                )
     if old[2] != new[2]:
         reasons.append("the backend is another one")
     if old[3] != new[3]:
@@ -446,14 +546,18 @@ def jit(
     backend: str | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> Any:
-    """Compile a function: it is traced once for each structure, shapes and dtypes of its arguments, and then runs as one program.
+    """Compile a function, so that it runs as one program.
 
-    Tensors, NumPy arrays, Python ints and floats among the leaves of the arguments are inputs (a new number compiles nothing);
-    bools, strings and ``None`` are static (a new value compiles a new program). A module, or the module of a bound method,
-    is an argument like any other pytree. Draws from the default generator are fresh at each call.
+    It is traced once for each structure, shapes and dtypes of its arguments.
+
+    Tensors, NumPy arrays, Python ints and floats among the leaves of the arguments are inputs (a
+    new number compiles nothing); bools, strings and ``None`` are static (a new value compiles a new
+    program). A module, or the module of a bound method, is an argument like any other pytree. Draws
+    from the default generator are fresh at each call.
 
     Args:
-        function: what to compile: a function, a method, a module or another callable. Left out, ``jit`` is a decorator with options.
+        function: what to compile: a function, a method, a module or another callable. Left out,
+            ``jit`` is a decorator with options.
         static_argnums: positional arguments that are static: hashable, and part of the program.
         static_argnames: the same by name.
         backend: run on this backend whatever the current one is.
@@ -471,8 +575,9 @@ def jit(
 
     def make(target: Callable[..., Any]) -> Jit:
         if not callable(target):
-            raise ArgumentError(f"jit takes a callable, and got a {type(target).__name__} ({target!r:.80}).")
+            raise ArgumentError(
+                f"jit takes a callable, and got a {type(target).__name__} ({target!r:.80})."
+            )
         return Jit(target, numbers, names, Options(backend, options))
 
     return make if function is None else make(function)
-

@@ -26,11 +26,13 @@ def vmap(
 
     Args:
         function: of pytrees of tensors, written for one example.
-        in_dims: the dimension of each positional argument that runs over the examples: an int for all, or a tuple with an
-            int, ``None`` (not batched) or a pytree of those for each. Keyword arguments are batched along dimension 0.
-        out_dims: where the results hold it: an int, or a pytree of ints and ``None`` (only for results that do not depend on the batch).
-        randomness: draws from the default generator inside are refused (``"error"``), alike for all examples (``"same"``)
-            or different for each.
+        in_dims: the dimension of each positional argument that runs over the examples: an int for
+            all, or a tuple with an int, ``None`` (not batched) or a pytree of those for each.
+            Keyword arguments are batched along dimension 0.
+        out_dims: where the results hold it: an int, or a pytree of ints and ``None`` (only for
+            results that do not depend on the batch).
+        randomness: draws from the default generator inside are refused (``"error"``), alike for all
+            examples (``"same"``) or different for each.
 
     Returns:
         A function of batched arguments.
@@ -43,18 +45,28 @@ def vmap(
         (3,)
     """
     if randomness not in ("error", "same", "different"):
-        raise ArgumentError(f"vmap: randomness={randomness!r} is none of 'error', 'same', 'different'.")
+        raise ArgumentError(
+            f"vmap: randomness={randomness!r} is none of 'error', 'same', 'different'."
+        )
 
     @functools.wraps(function)
     @boundary
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         if isinstance(in_dims, (tuple, list)) and len(in_dims) != len(args):
-            raise TreeError(f"vmap of {function_name(function)}: in_dims={in_dims} is for {len(in_dims)} arguments, and there are {len(args)}.")
+            raise TreeError(
+                f"vmap of {function_name(function)}: in_dims={in_dims} is for {len(in_dims)} "
+                f"arguments, and there are {len(args)}."
+            )
         trees = (args, kwargs)
         dims_tree = (tuple(in_dims) if isinstance(in_dims, (tuple, list)) else in_dims, 0)
         leaves, structure = tree_flatten(trees)
         tensors = tensor_leaves(leaves, trees, "vmap", "the arguments")
-        dims = [_normal(dim, tensor, path) for dim, tensor, path in zip(_spread_dims(dims_tree, trees), tensors, leaf_paths(trees), strict=True)]
+        dims = [
+            _normal(dim, tensor, path)
+            for dim, tensor, path in zip(
+                _spread_dims(dims_tree, trees), tensors, leaf_paths(trees), strict=True
+            )
+        ]
         size = _batch_size(tensors, dims, function, trees)
         out_structure: Any = None
 
@@ -68,9 +80,14 @@ def vmap(
         def around(trace: BatchTrace) -> Any:
             return use_scope(BatchScope(trace, randomness))
 
-        outs, ats = vmap_flat(flat, tensors, dims, size, function_name(function), definition(function), around)
+        outs, ats = vmap_flat(
+            flat, tensors, dims, size, function_name(function), definition(function), around
+        )
         wanted = _spread_out_dims(out_dims, tree_unflatten(out_structure, outs))
-        results = [_place(out, at, size, want, function) for out, at, want in zip(outs, ats, wanted, strict=True)]
+        results = [
+            _place(out, at, size, want, function)
+            for out, at, want in zip(outs, ats, wanted, strict=True)
+        ]
         return tree_unflatten(out_structure, results)
 
     return wrapped
@@ -91,7 +108,11 @@ def _spread_dims(dims: Any, tree: Any) -> list[int | None]:
     if isinstance(dims, (tuple, list)):
         if not isinstance(tree, (tuple, list)) or len(dims) != len(tree):
             raise TreeError(f"vmap: in_dims {dims} does not match the argument {tree!r:.80}.")
-        return [dim for part, subtree in zip(dims, tree, strict=True) for dim in _spread_dims(part, subtree)]
+        return [
+            dim
+            for part, subtree in zip(dims, tree, strict=True)
+            for dim in _spread_dims(part, subtree)
+        ]
     raise ArgumentError(f"vmap: in_dims must hold ints and None, and holds {dims!r:.80}.")
 
 
@@ -99,36 +120,61 @@ def _spread_out_dims(dims: Any, tree: Any) -> list[int | None]:
     try:
         return _spread_dims(dims, tree)
     except TreeError as error:
-        raise TreeError(str(error).replace("in_dims", "out_dims").replace("the argument", "the result")) from None
+        raise TreeError(
+            str(error).replace("in_dims", "out_dims").replace("the argument", "the result")
+        ) from None
 
 
 def _normal(dim: int | None, tensor: Tensor, path: str) -> int | None:
     if dim is None:
         return None
     if not -tensor.ndim <= dim < tensor.ndim:
-        raise ShapeError(f"vmap: dimension {dim} of the argument{path} is out of range for {tensor.type}; use None for arguments that are not batched.")
+        raise ShapeError(
+            f"vmap: dimension {dim} of the argument{path} is out of range for {tensor.type}; use "
+            f"None for arguments that are not batched."
+        )
     return dim % tensor.ndim
 
 
-def _batch_size(tensors: list[Tensor], dims: list[int | None], function: Callable[..., Any], trees: Any) -> Any:
-    found = [(tensor.shape[dim], tensor, dim, path) for tensor, dim, path in zip(tensors, dims, leaf_paths(trees), strict=True) if dim is not None]
+def _batch_size(
+    tensors: list[Tensor], dims: list[int | None], function: Callable[..., Any], trees: Any
+) -> Any:
+    found = [
+        (tensor.shape[dim], tensor, dim, path)
+        for tensor, dim, path in zip(tensors, dims, leaf_paths(trees), strict=True)
+        if dim is not None
+    ]
     if not found:
-        raise ShapeError(f"vmap of {function_name(function)}: no argument is batched; at least one entry of in_dims must be an int.")
+        raise ShapeError(
+            f"vmap of {function_name(function)}: no argument is batched; at least one entry of "
+            f"in_dims must be an int."
+        )
     size = found[0][0]
     if any(length != size for length, *_ in found):
-        listed = ", ".join(f"{length} (dimension {dim} of argument{path} {tensor.type})" for length, tensor, dim, path in found)
-        raise ShapeError(f"vmap of {function_name(function)}: the batched dimensions differ in length: {listed}.")
+        listed = ", ".join(
+            f"{length} (dimension {dim} of argument{path} {tensor.type})"
+            for length, tensor, dim, path in found
+        )
+        raise ShapeError(
+            f"vmap of {function_name(function)}: the batched dimensions differ in length: {listed}."
+        )
     return size
 
 
-def _place(out: Tensor, at: int | None, size: Any, want: int | None, function: Callable[..., Any]) -> Tensor:
+def _place(
+    out: Tensor, at: int | None, size: Any, want: int | None, function: Callable[..., Any]
+) -> Tensor:
     if want is None:
         if at is not None:
-            raise ShapeError(f"vmap of {function_name(function)}: out_dims=None for a result {out.type} that depends on the batch.")
+            raise ShapeError(
+                f"vmap of {function_name(function)}: out_dims=None for a result {out.type} that "
+                f"depends on the batch."
+            )
         return out
     ndim = out.ndim + (1 if at is None else 0)
     if not -ndim <= want < ndim:
-        raise ShapeError(f"vmap of {function_name(function)}: out_dims={want} is out of range for a result of {ndim} dimensions.")
+        raise ShapeError(
+            f"vmap of {function_name(function)}: out_dims={want} is out of range for a result of "
+            f"{ndim} dimensions."
+        )
     return batched_at(out, at, size, want % ndim)
-
-

@@ -16,7 +16,9 @@ from slope.transforms.vmap import batch_program
 
 
 class Call(Operator):
-    """Run a program on its inputs, compiled as a whole. Transforms transform the program; another program inlines it.
+    """Run a program on its inputs, compiled as a whole.
+
+    Transforms transform the program; another program inlines it.
 
     Params:
         program: without constants.
@@ -34,36 +36,71 @@ class Call(Operator):
     def expand(self, *args: Any, program: Program, options: Any) -> Any:
         return evaluate(program, args)
 
-    def jvp(self, primals: Sequence[Any], tangents: Sequence[Tangent], *, program: Program, options: Any) -> Any:
+    def jvp(
+        self, primals: Sequence[Any], tangents: Sequence[Tangent], *, program: Program, options: Any
+    ) -> Any:
         moving = tuple(tangent is not None for tangent in tangents)
         made, moved = jvp_program(program, moving)
-        results = call(*primals, *(tangent for tangent in tangents if tangent is not None), program=made, options=options)
+        results = call(
+            *primals,
+            *(tangent for tangent in tangents if tangent is not None),
+            program=made,
+            options=options,
+        )
         count = len(program.outputs)
         given = iter(results[count:])
         return results[:count], tuple(next(given) if moves else None for moves in moved)
 
-    def linearize(self, primals: Sequence[Tensor], tangents: Sequence[Tangent], *, program: Program, options: Any) -> Any:
-        """The results, and their tangents by a call of the linear program on residuals and tangents."""
+    def linearize(
+        self,
+        primals: Sequence[Tensor],
+        tangents: Sequence[Tangent],
+        *,
+        program: Program,
+        options: Any,
+    ) -> Any:
+        """The results and their tangents.
+
+        The tangents come of a call of the linear program on residuals and tangents.
+        """
         moving = tuple(tangent is not None for tangent in tangents)
         forward, linear, moved = linearize_program(program, moving)
         results = call(*primals, program=forward, options=options)
         outs, residuals = results[: len(program.outputs)], results[len(program.outputs) :]
         given = [tangent for tangent in tangents if tangent is not None]
         out_tangents = call(*residuals, *given, program=linear, options=options)
-        return outs, tuple(tangent if moves else None for tangent, moves in zip(out_tangents, moved, strict=True))
+        return outs, tuple(
+            tangent if moves else None for tangent, moves in zip(out_tangents, moved, strict=True)
+        )
 
-    def transpose(self, cotangent: Any, *operands: Any, program: Program, options: Any) -> Sequence[Tangent]:
+    def transpose(
+        self, cotangent: Any, *operands: Any, program: Program, options: Any
+    ) -> Sequence[Tangent]:
         linear = tuple(isinstance(operand, Linear) for operand in operands)
         given = tuple(each is not None for each in cotangent)
         made, present = transpose_program(program, linear, given)
         known = [operand for operand in operands if not isinstance(operand, Linear)]
-        results = iter(call(*known, *(each for each in cotangent if each is not None), program=made, options=options))
+        results = iter(
+            call(
+                *known,
+                *(each for each in cotangent if each is not None),
+                program=made,
+                options=options,
+            )
+        )
         return [next(results) if there else None for there in present]
 
-    def batch(self, size: Any, args: Sequence[Tensor], in_dims: Sequence[int | None], *, program: Program, options: Any) -> tuple[Any, Any]:
+    def batch(
+        self,
+        size: Any,
+        args: Sequence[Tensor],
+        in_dims: Sequence[int | None],
+        *,
+        program: Program,
+        options: Any,
+    ) -> tuple[Any, Any]:
         made, out_dims = batch_program(program, size, tuple(in_dims))
         return call(*args, program=made, options=options), out_dims
 
 
 call = register(Call())
-

@@ -1,0 +1,1 @@
+"""The core: types, operators, programs, traces and tensors."""

@@ -43,7 +43,7 @@ class At(Protocol):
     def __getitem__(self, index: Any) -> AtIndex: ...
 
 
-class Methods:
+class Methods:  # noqa: PLW1641  # tensors define __hash__ themselves
     """The methods, in alphabetical order; then operators, conversions and properties."""
 
     __slots__ = ()
@@ -274,8 +274,8 @@ class Methods:
     def clone(self) -> Tensor: ...
     def contiguous(self) -> Tensor: ...
     @property
-    def T(self) -> Tensor: ...
+    def T(self) -> Tensor: ...  # noqa: N802  # as NumPy calls it
     @property
-    def mT(self) -> Tensor: ...
+    def mT(self) -> Tensor: ...  # noqa: N802  # as NumPy calls it
     @property
     def at(self) -> At: ...

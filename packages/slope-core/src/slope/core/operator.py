@@ -1,8 +1,9 @@
 """Operators: one class each, which holds the operator's whole story.
 
-To write one, derive from :class:`Operator` (or from a family base in ``slope.ops``), give it a ``name``, and
-define ``expand``: the same thing in simpler operators. Every transform and every backend follows from that. A rule
-of its own (``infer``, ``jvp``, ``vjp`` with ``pullback``, ``transpose``, ``batch``) makes a transform better or faster.
+To write one, derive from :class:`Operator` (or from a family base in ``slope.ops``), give it a
+``name``, and define ``expand``: the same thing in simpler operators. Every transform and every
+backend follows from that. A rule of its own (``infer``, ``jvp``, ``vjp`` with ``pullback``,
+``transpose``, ``batch``) makes a transform better or faster.
 
 Which rule serves which transform:
 
@@ -78,13 +79,17 @@ _RULES = ("infer", "jvp", "vjp", "pullback", "transpose", "batch", "expand", "sa
 
 
 class Operator:
-    """The base of all operators. An operator is used through one instance, which is called like a function.
+    """The base of all operators.
+
+    An operator is used through one instance, which is called like a function.
 
     Class attributes:
         name: what it is called, also in printed programs (``slope.NAME``).
         multiple: whether it has several results; rules then return tuples of them.
-        differentiable: False for operators whose derivative is zero or meaningless (``floor``, ``argmax``, ``eq``).
-        elementwise: whether every result element depends on the operand elements at the same place alone.
+        differentiable: False for operators whose derivative is zero or meaningless (``floor``,
+            ``argmax``, ``eq``).
+        elementwise: whether every result element depends on the operand elements at the same place
+            alone.
         effect: whether calling it matters even if its results are not used.
         inline: whether programs hold its expansion instead of the call.
         whole: whether a call outside ``jit`` runs on the current backend as one program, even where other operators run
@@ -107,7 +112,9 @@ class Operator:
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        own = frozenset(rule for rule in _RULES if getattr(cls, rule) is not getattr(Operator, rule))
+        own = frozenset(
+            rule for rule in _RULES if getattr(cls, rule) is not getattr(Operator, rule)
+        )
         cls._own = own
         signature = cls.infer if "infer" in own else cls.expand
         cls._defaults = signature.__kwdefaults__ or {}
@@ -115,28 +122,43 @@ class Operator:
             return  # a family base
         where = f"operator {cls.name!r} ({cls.__module__}.{cls.__qualname__})"
         if "expand" not in own and "infer" not in own:
-            raise OperatorDefinitionError(f"{where} defines neither expand nor infer; define expand, or infer and lowerings.")
+            raise OperatorDefinitionError(
+                f"{where} defines neither expand nor infer; define expand, or infer and lowerings."
+            )
         if ("vjp" in own) != ("pullback" in own):
             missing = "pullback" if "vjp" in own else "vjp"
-            raise OperatorDefinitionError(f"{where} defines only one of vjp and pullback; write {missing}, too.")
+            raise OperatorDefinitionError(
+                f"{where} defines only one of vjp and pullback; write {missing}, too."
+            )
         if not cls.differentiable and own & {"jvp", "vjp", "transpose"}:
             extra = ", ".join(sorted(own & {"jvp", "vjp", "transpose"}))
-            raise OperatorDefinitionError(f"{where} says differentiable = False but defines {extra}; drop one of the two.")
+            raise OperatorDefinitionError(
+                f"{where} says differentiable = False but defines {extra}; drop one of the two."
+            )
         if "vjp" in own and "jvp" not in own and "expand" not in own:
-            raise OperatorDefinitionError(f"{where} defines vjp but neither jvp nor expand, which forward mode needs.")
+            raise OperatorDefinitionError(
+                f"{where} defines vjp but neither jvp nor expand, which forward mode needs."
+            )
 
     @classmethod
     def has(cls, rule: str) -> bool:
-        """Whether the class defines a rule (``"jvp"``, ``"batch"``...) itself or through its family."""
+        """Whether the class defines a rule, itself or through its family.
+
+        ``rule`` is the method's name, such as ``"jvp"`` or ``"batch"``.
+        """
         return rule in cls._own
 
     def __call__(self, *args: Any, **params: Any) -> Any:
-        """Apply the operator under the current trace. Operands must be tensors of the right types: no broadcasting."""
+        """Apply the operator under the current trace.
+
+        Operands must be tensors of the right types: no broadcasting.
+        """
         for arg in args:
             if type(arg) is not Tensor and not isinstance(arg, Tensor):
                 raise ArgumentError(
-                    f"operator {self.name!r} takes tensors, and got {type(arg).__name__} ({arg!r:.80}); "
-                    f"use the function slope.{self.name} or slope.tensor(...) to convert it."
+                    f"operator {self.name!r} takes tensors, and got {type(arg).__name__} "
+                    f"({arg!r:.80}); use the function slope.{self.name} or slope.tensor(...) to "
+                    f"convert it."
                 )
         if self._defaults:
             params = {**self._defaults, **params}
@@ -159,25 +181,36 @@ class Operator:
         raise MissingRuleError(self._missing("type inference", "infer"))
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Tangent], **params: Any) -> Any:
-        """The result and its tangent, ``(out, tangent_out)``; tangents that are ``None`` are zero."""
+        """The result and its tangent, ``(out, tangent_out)``.
+
+        Tangents that are ``None`` are zero.
+        """
         raise MissingRuleError(self._missing("jvp", "jvp"))
 
     def vjp(self, *primals: Any, **params: Any) -> Any:
         """``(out, residuals)``: the result, and a tuple of the tensors that ``pullback`` needs."""
         raise MissingRuleError(self._missing("vjp", "vjp"))
 
-    def pullback(self, residuals: tuple[Any, ...], cotangent: Any, **params: Any) -> Sequence[Tangent]:
-        """The cotangents of the operands, given ``vjp``'s residuals and the cotangent of the result."""
+    def pullback(
+        self, residuals: tuple[Any, ...], cotangent: Any, **params: Any
+    ) -> Sequence[Tangent]:
+        """The cotangents of the operands.
+
+        They are computed from ``vjp``'s residuals and the cotangent of the result.
+        """
         raise MissingRuleError(self._missing("vjp", "pullback"))
 
     def transpose(self, cotangent: Any, *operands: Operand, **params: Any) -> Sequence[Tangent]:
         """The cotangents of the operands that are :class:`Linear`; ``None`` at the others."""
         raise MissingRuleError(self._missing("transposition", "transpose"))
 
-    def batch(self, size: Any, args: Sequence[Tensor], in_dims: Sequence[int | None], **params: Any) -> tuple[Any, Any]:
+    def batch(
+        self, size: Any, args: Sequence[Tensor], in_dims: Sequence[int | None], **params: Any
+    ) -> tuple[Any, Any]:
         """``(out, dim)``: the operator applied along a batch dimension of length ``size``.
 
-        ``in_dims`` says where each operand holds that dimension (``None``: it has none), ``dim`` where the result does.
+        ``in_dims`` says where each operand holds that dimension (``None``: it has none), ``dim``
+        where the result does.
         """
         raise MissingRuleError(self._missing("vmap", "batch"))
 
@@ -191,8 +224,9 @@ class Operator:
 
     def _missing(self, transform: str, rule: str) -> str:
         return (
-            f"operator {self.name!r} cannot take part in {transform}: it defines neither {rule} nor expand. "
-            f"Write {type(self).__qualname__}.{rule}, or {type(self).__qualname__}.expand, which serves every transform."
+            f"operator {self.name!r} cannot take part in {transform}: it defines neither {rule} "
+            f"nor expand. Write {type(self).__qualname__}.{rule}, or "
+            f"{type(self).__qualname__}.expand, which serves every transform."
         )
 
 
@@ -208,7 +242,8 @@ def register(op: Operator, origin: str = "slope-core") -> Operator:
     known = OPERATORS.get(op.name)
     if known is not None and known is not op:
         raise OperatorDefinitionError(
-            f"two operators are called {op.name!r}: {type(known).__module__}.{type(known).__qualname__} and "
+            f"two operators are called {op.name!r}: "
+            f"{type(known).__module__}.{type(known).__qualname__} and "
             f"{type(op).__module__}.{type(op).__qualname__} (from {origin}); rename one."
         )
     OPERATORS[op.name] = op

@@ -1,8 +1,8 @@
 """Programs: typed lists of instructions over variables that are bound once.
 
-A program is what tracing makes, what transforms and passes turn into other programs, and what backends compile.
-Its operands are variables and literals (one number in every element, written inline); tensors that the traced
-function captured are its constants, hoisted to the front.
+A program is what tracing makes, what transforms and passes turn into other programs, and what
+backends compile. Its operands are variables and literals (one number in every element, written
+inline); tensors that the traced function captured are its constants, hoisted to the front.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Literal:
 
     __slots__ = ("type", "value")
 
-    def __init__(self, value: bool | int | float, tensor_type: TensorType) -> None:
+    def __init__(self, value: bool | float, tensor_type: TensorType) -> None:
         self.value = value
         self.type = tensor_type
 
@@ -90,7 +90,16 @@ class Program:
         input_names: what the traced function calls its first inputs, where known, for printing.
     """
 
-    __slots__ = ("__weakref__", "constants", "derived", "input_names", "inputs", "instrs", "name", "outputs")
+    __slots__ = (
+        "__weakref__",
+        "constants",
+        "derived",
+        "input_names",
+        "inputs",
+        "instrs",
+        "name",
+        "outputs",
+    )
 
     def __init__(
         self,
@@ -139,11 +148,16 @@ class Program:
             place = f"instruction {number} ({instr.op.name})"
             for atom in instr.inputs:
                 if isinstance(atom, Var) and atom not in bound:
-                    raise ProgramError(f"program {self.name!r}: {place} uses a variable {atom.type} before it is bound.")
+                    raise ProgramError(
+                        f"program {self.name!r}: {place} uses a variable {atom.type} before it is "
+                        f"bound."
+                    )
             types = result_types(instr.op, [atom.type for atom in instr.inputs], instr.params)
             stated = tuple(var.type for var in instr.outputs)
             if types != stated:
-                raise ProgramError(f"program {self.name!r}: {place} is stated to give {stated} but gives {types}.")
+                raise ProgramError(
+                    f"program {self.name!r}: {place} is stated to give {stated} but gives {types}."
+                )
             for var in instr.outputs:
                 self._bind(bound, var, place)
         for atom in self.outputs:
@@ -153,11 +167,16 @@ class Program:
 
     def _bind(self, bound: set[Var], var: Var, place: str) -> None:
         if var in bound:
-            raise ProgramError(f"program {self.name!r}: {place} binds a variable {var.type} a second time.")
+            raise ProgramError(
+                f"program {self.name!r}: {place} binds a variable {var.type} a second time."
+            )
         bound.add(var)
 
     def cost(self) -> Any:
-        """Floating-point operations, bytes and peak live bytes, in all and by operator (:class:`slope.core.cost.Cost`)."""
+        """Floating-point operations, bytes and peak live bytes, in all and by operator.
+
+        See :class:`slope.core.cost.Cost`.
+        """
         from slope.core.cost import program_cost
 
         return program_cost(self)
@@ -177,8 +196,13 @@ class Program:
 _expanded_types: dict[Any, tuple[TensorType, ...]] = {}
 
 
-def result_types(op: Operator, types: Sequence[TensorType], params: dict[str, Any]) -> tuple[TensorType, ...]:
-    """The types of an operator's results, always as a tuple; from ``infer``, else by tracing ``expand``."""
+def result_types(
+    op: Operator, types: Sequence[TensorType], params: dict[str, Any]
+) -> tuple[TensorType, ...]:
+    """The types of an operator's results, always as a tuple.
+
+    They come from ``infer``, else from tracing ``expand``.
+    """
     if op.has("infer"):
         result = op.infer(*types, **params)
         return tuple(result) if op.multiple else (result,)
@@ -216,18 +240,26 @@ class ProgramTrace(Trace):
     """Records operator calls as instructions.
 
     Args:
-        record_all: record every call (jit), or only those with an operand that depends on an input of this
-            program (the linear part of a linearization), while all others go to the parent trace.
+        record_all: record every call (jit), or only those with an operand that depends on an input
+            of this program (the linear part of a linearization), while all others go to the parent
+            trace.
     """
 
     name = "jit"
 
     def __init__(
-        self, parent: Trace, function: str = "", source: Source | None = None, *, record_all: bool = True
+        self,
+        parent: Trace,
+        function: str = "",
+        source: Source | None = None,
+        *,
+        record_all: bool = True,
     ) -> None:
         super().__init__(parent, function, source)
         self.record_all = record_all
-        self.instr_source: Source | None = None  # set while an instruction is rewritten: what replaces it keeps its line
+        self.instr_source: Source | None = (
+            None  # set while an instruction is rewritten: what replaces it keeps its line
+        )
         self.inputs: list[Var] = []
         self.instrs: list[Instr] = []
         self.constants: dict[int, tuple[Var, Tensor]] = {}
@@ -252,7 +284,9 @@ class ProgramTrace(Trace):
             found = self.constants[id(arg)] = (Var(arg.type), arg)
         return found[0]
 
-    def process(self, op: Operator, args: Sequence[Tensor], params: dict[str, Any]) -> tuple[Tensor, ...]:
+    def process(
+        self, op: Operator, args: Sequence[Tensor], params: dict[str, Any]
+    ) -> tuple[Tensor, ...]:
         if not self.record_all:
             if not any(isinstance(arg, ProgramTracer) and arg.trace is self for arg in args):
                 assert self.parent is not None
@@ -280,7 +314,10 @@ def trace_program(
     name: str = "program",
     source: Source | None = None,
 ) -> Program:
-    """The program of a function from tensors to a sequence of tensors, traced on inputs of these types."""
+    """The program of a function from tensors to a sequence of tensors.
+
+    It is traced on inputs of these types.
+    """
     trace = ProgramTrace(current_trace(), name, source)
     try:
         with use_trace(trace):
@@ -303,7 +340,10 @@ def run_instrs(
     args: Sequence[Tensor],
     step: Callable[[Instr, list[Tensor]], Sequence[Tensor]],
 ) -> tuple[Tensor, ...]:
-    """Run a program with one's own meaning of an instruction; the base of interpreters and passes."""
+    """Run a program with one's own meaning of an instruction.
+
+    This is the base of interpreters and passes.
+    """
     env: dict[Var, Tensor] = dict(zip(program.inputs, args, strict=True))
     env.update(program.constants)
 
@@ -315,8 +355,10 @@ def run_instrs(
     before = trace.instr_source if isinstance(trace, ProgramTrace) else None
     for instr in program.instrs:
         if keep_source and before is None:
-            trace.instr_source = instr.source  # pyright: ignore[reportAttributeAccessIssue]  # a ProgramTrace, as tested above
-        env.update(zip(instr.outputs, step(instr, [read(atom) for atom in instr.inputs]), strict=True))
+            trace.instr_source = instr.source
+        env.update(
+            zip(instr.outputs, step(instr, [read(atom) for atom in instr.inputs]), strict=True)
+        )
     if keep_source:
-        trace.instr_source = before  # pyright: ignore[reportAttributeAccessIssue]  # as above
+        trace.instr_source = before
     return tuple([read(atom) for atom in program.outputs])

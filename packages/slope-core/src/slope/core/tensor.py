@@ -1,25 +1,31 @@
 """The value that users hold.
 
-A :class:`Tensor` is immutable. On a CPU it is a host array, and it remembers what each backend made of that
-array (its *handle*), so that it crosses between CPU backends freely. On other devices it is the handle of
-the one backend that made it. A :class:`Splat` is one number in every element and holds no array until one is
-asked for; a :class:`Tracer` stands for a value that is not known yet.
+A :class:`Tensor` is immutable. On a CPU it is a host array, and it remembers what each backend made
+of that array (its *handle*), so that it crosses between CPU backends freely. On other devices it is
+the handle of the one backend that made it. A :class:`Splat` is one number in every element and
+holds no array until one is asked for; a :class:`Tracer` stands for a value that is not known yet.
 
-The arithmetic and the named methods of tensors come from ``slope.functions``, which installs them here
-through :func:`install_methods`, so that nothing imports upward.
+The arithmetic and the named methods of tensors come from ``slope.functions``, which installs them
+here through :func:`install_methods`, so that nothing imports upward.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, Protocol
 
 import numpy as np
 
 from slope.core.types import Shape, TensorType, type_of_array
 from slope.devices import CPU, Device
 from slope.dtypes import DType
-from slope.errors import ArgumentError, ConcretizationError, DeviceError, ShapeError
+from slope.errors import (
+    ArgumentError,
+    ConcretizationError,
+    DeviceError,
+    EscapedTracerError,
+    ShapeError,
+)
 
 if TYPE_CHECKING:
     from slope.core.declared import Methods
@@ -33,7 +39,7 @@ ALIGNMENT: Final = 64  # bytes; what IREE wants to import a host array without a
 class Importer(Protocol):
     """What tensors ask of a backend: to move host arrays in and out."""
 
-    name: str
+    name: ClassVar[str]
 
     def from_host(self, array: np.ndarray[Any, Any], device: Device) -> Any: ...
 
@@ -54,7 +60,16 @@ def aligned_empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray[An
 class Tensor(Methods):
     """An immutable array of numbers on a device; made by ``slope.tensor`` and by computing."""
 
-    __slots__ = ("__weakref__", "_backend", "_handle", "_host", "_imports", "device", "type", "weak")
+    __slots__ = (
+        "__weakref__",
+        "_backend",
+        "_handle",
+        "_host",
+        "_imports",
+        "device",
+        "type",
+        "weak",
+    )
     __array_priority__ = 1000  # NumPy lets our reflected operators answer
     # A tensor hashes by identity although == compares elements, as in PyTorch.
 
@@ -123,7 +138,10 @@ class Tensor(Methods):
         return view
 
     def host(self) -> np.ndarray[Any, Any]:
-        """The elements as a NumPy array that must not be written to. (For backends; users call ``numpy()``.)"""
+        """The elements as a NumPy array that must not be written to.
+
+        For backends; users call ``numpy()``.
+        """
         if self._host is None:
             assert self._backend is not None
             host = self._backend.to_host(self._handle)
@@ -135,7 +153,7 @@ class Tensor(Methods):
         return self._host
 
     def handle(self, backend: Importer) -> Any:
-        """What ``backend`` calls this tensor. (For backends and compiled calls.)
+        """What ``backend`` calls this tensor: for backends and compiled calls.
 
         Raises:
             DeviceError: the tensor is on a device of another backend.
@@ -147,8 +165,9 @@ class Tensor(Methods):
             return imports[backend]
         if self.device.kind != "cpu":
             raise DeviceError(
-                f"a tensor {self.type} on {self.device} belongs to the backend {getattr(self._backend, 'name', '?')!r}; "
-                f"move it with .to('cpu') before the backend {backend.name!r} uses it."
+                f"a tensor {self.type} on {self.device} belongs to the backend "
+                f"{getattr(self._backend, 'name', '?')!r}; move it with .to('cpu') before the "
+                f"backend {backend.name!r} uses it."
             )
         handle = backend.from_host(self.host(), self.device)
         if imports is None:
@@ -173,7 +192,8 @@ class Tensor(Methods):
     def __bool__(self) -> bool:
         if self.type.size != 1:
             raise ShapeError(
-                f"the truth of a tensor with {self.type.size} elements ({self.type}) is ambiguous; use .any() or .all()."
+                f"the truth of a tensor with {self.type.size} elements ({self.type}) is ambiguous; "
+                f"use .any() or .all()."
             )
         return bool(self.item())
 
@@ -185,7 +205,10 @@ class Tensor(Methods):
 
     def __index__(self) -> int:
         if not self.dtype.is_integer or self.ndim != 0:
-            raise ArgumentError(f"only an integer tensor of shape () can serve as an index; this one is {self.type}.")
+            raise ArgumentError(
+                f"only an integer tensor of shape () can serve as an index; this one is "
+                f"{self.type}."
+            )
         return int(self.item())
 
     def __len__(self) -> int:
@@ -196,14 +219,22 @@ class Tensor(Methods):
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         host = self.numpy()
         if dtype is not None and np.dtype(dtype) != host.dtype:
+            if copy is False:
+                raise ArgumentError(
+                    f"an array of {np.dtype(dtype)} cannot share the memory of a tensor "
+                    f"{self.type}; leave out copy=False."
+                )
             return host.astype(dtype)
         return host.copy() if copy else host
 
     def __dlpack__(self, **options: Any) -> Any:
         if self.device.kind != "cpu":
-            raise DeviceError(f"DLPack export from {self.device} is not supported; move it with .to('cpu') first.")
+            raise DeviceError(
+                f"DLPack export from {self.device} is not supported; move it with .to('cpu') first."
+            )
         host = self.host()
-        # NumPy exports no read-only arrays without a version; the consumer must not write, as with every tensor.
+        # NumPy exports no read-only arrays without a version; the consumer must not write, as with
+        # every tensor.
         if not host.flags.writeable:
             host = host.copy()
         return host.__dlpack__(**options)
@@ -217,19 +248,24 @@ class Tensor(Methods):
     def __repr__(self) -> str:
         return f"tensor({_elements(self.host(), len('tensor('))}, {self._description()})"
 
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec else str(self)
+
     def _description(self) -> str:
         return f"shape={self.shape}, dtype={self.dtype.name}, device='{self.device}'"
 
     def __reduce__(self) -> Any:
-        return _rebuild, (np.asarray(self.host()), self.dtype.name)
+        return _rebuild, (np.asarray(self.host()), self.weak)
 
 
-def _rebuild(array: np.ndarray[Any, Any], name: str) -> Tensor:
-    return Tensor(type_of_array(array), host=array)
+def _rebuild(array: np.ndarray[Any, Any], weak: bool) -> Tensor:
+    return Tensor(type_of_array(array), host=array, weak=weak)
 
 
 def _elements(array: np.ndarray[Any, Any], indent: int) -> str:
-    return np.array2string(array, separator=", ", prefix=" " * indent, threshold=200, edgeitems=3, precision=4)
+    return np.array2string(
+        array, separator=", ", prefix=" " * indent, threshold=200, edgeitems=3, precision=4
+    )
 
 
 class Splat(Tensor):
@@ -253,7 +289,10 @@ class Splat(Tensor):
 
 
 def splat_scalar(value: bool | float, dtype: DType) -> Any:
-    """The NumPy scalar that a Python number is in ``dtype``; integers wrap around, floats overflow to inf."""
+    """The NumPy scalar that a Python number is in ``dtype``.
+
+    Integers wrap around, floats overflow to inf.
+    """
     if dtype.is_integer and isinstance(value, int):
         bits = dtype.bits
         value = value & ((1 << bits) - 1)
@@ -287,13 +326,18 @@ class Tracer(Tensor):
     def item(self) -> NoReturn:
         self._refuse("its value")
 
-    def __bool__(self) -> bool:
+    def __bool__(self) -> bool:  # noqa: PLE0304  # it raises
         self._refuse("its truth (an `if`, `while`, `and`, `or`, `not` or `assert`)")
 
     def _refuse(self, what: str) -> NoReturn:
+        if not self.trace.alive:
+            from slope.core.trace import escaped_message  # which imports this module
+
+            raise EscapedTracerError(escaped_message(self, f"Python, which asked for {what},"))
         raise ConcretizationError(
-            f"Python asked for {what} of a traced tensor {self.type} ({self.trace.describe(self)}), which has no "
-            f"value while the function is traced. {self.trace.remedy}"
+            f"Python asked for {what} of a traced tensor {self.type} "
+            f"({self.trace.describe(self)}), which has no value while the function is traced. "
+            f"{self.trace.remedy}"
         )
 
     def __repr__(self) -> str:

@@ -1,9 +1,10 @@
 """Traces: who processes an operator.
 
-Context decides, not data: the one current trace, held in a context variable, processes every operator that is
-called, whatever its operands. A trace runs an operator's rule with its parent as the current trace, until the
-evaluating trace at the bottom computes. Operands that are not tracers of the current trace are constants to it.
-(The arrangement that JAX reached in 2024; its ``autodidax2`` document explains it.)
+Context decides, not data: the one current trace, held in a context variable, processes every
+operator that is called, whatever its operands. A trace runs an operator's rule with its parent as
+the current trace, until the evaluating trace at the bottom computes. Operands that are not tracers
+of the current trace are constants to it. (The arrangement that JAX reached in 2024; its
+``autodidax2`` document explains it.)
 """
 
 from __future__ import annotations
@@ -39,13 +40,17 @@ class Trace:
     name = "trace"
     remedy = "Use slope.where or slope.cond, or compute the value outside the transformed function."
 
-    def __init__(self, parent: Trace | None, function: str = "", source: Source | None = None) -> None:
+    def __init__(
+        self, parent: Trace | None, function: str = "", source: Source | None = None
+    ) -> None:
         self.parent = parent
         self.function = function
         self.source = source
         self.alive = True
 
-    def process(self, op: Operator, args: Sequence[Tensor], params: dict[str, Any]) -> tuple[Tensor, ...]:
+    def process(
+        self, op: Operator, args: Sequence[Tensor], params: dict[str, Any]
+    ) -> tuple[Tensor, ...]:
         """Give meaning to one operator call.
 
         Returns:
@@ -66,15 +71,19 @@ class Trace:
             user: the operator that got it, or some words for who did.
         """
         if isinstance(arg, Tracer) and not arg.trace.alive:
-            raise EscapedTracerError(escaped_message(arg, user if isinstance(user, str) else f"the operator {user.name!r}"))
+            raise EscapedTracerError(
+                escaped_message(
+                    arg, user if isinstance(user, str) else f"the operator {user.name!r}"
+                )
+            )
 
 
 def escaped_message(tracer: Tracer, user: str) -> str:
     """The text of the error for a tracer that outlived its trace."""
     return (
         f"{user} got a traced tensor {tracer.type} that has left the function it belongs to: "
-        f"{tracer.trace.describe(tracer)}. Return it from that function instead of keeping it in a global, "
-        f"an attribute or a list."
+        f"{tracer.trace.describe(tracer)}. Return it from that function instead of keeping it in a "
+        f"global, an attribute or a list."
     )
 
 
@@ -88,7 +97,9 @@ class EvalTrace(Trace):
         self.executor: Executor | None = None
         self.transfer: Callable[[Tensor, Device], Tensor] | None = None
 
-    def process(self, op: Operator, args: Sequence[Tensor], params: dict[str, Any]) -> tuple[Tensor, ...]:
+    def process(
+        self, op: Operator, args: Sequence[Tensor], params: dict[str, Any]
+    ) -> tuple[Tensor, ...]:
         assert self.executor is not None, "slope.compile fills the executor when slope is imported"
         return self.executor(op, args, params)
 
@@ -109,15 +120,20 @@ class use_trace:  # noqa: N801  # a context manager that reads as a verb
     def __enter__(self) -> None:
         self._token: Token[Trace] = _current.set(self._trace)
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
         _current.reset(self._token)
 
 
 class paused_collection:  # noqa: N801  # a context manager that reads as a phrase
     """Leave cyclic garbage alone inside a ``with`` block.
 
-    Tracing makes many small objects that all live on; each full collection would walk through all of them again, which makes
-    the time to trace grow faster than the program.
+    Tracing makes many small objects that all live on; each full collection would walk through all
+    of them again, which makes the time to trace grow faster than the program.
     """
 
     _depth = 0
@@ -132,7 +148,12 @@ class paused_collection:  # noqa: N801  # a context manager that reads as a phra
                 gc.disable()
             cls._depth += 1
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
         cls = type(self)
         with cls._lock:
             cls._depth -= 1

@@ -125,7 +125,7 @@ class DimExpr:
     def __abs__(self) -> DimLike:
         return wrap(maximum([self._terms, scale(self._terms, -1)]))
 
-    def __eq__(self, other: object) -> bool:
+    def __eq__(self, other: object) -> bool:  # noqa: RET503  # the last call raises
         poly = as_poly(other)
         if poly is None:
             return NotImplemented
@@ -153,7 +153,9 @@ class DimExpr:
     def __ge__(self, other: DimLike) -> bool:
         return self._ordered(">=", other, -1, 0)
 
-    def _ordered(self, sign: str, other: DimLike, direction: int, least: int) -> bool:
+    def _ordered(  # noqa: RET503  # the last call raises
+        self, sign: str, other: DimLike, direction: int, least: int
+    ) -> bool:
         """Whether ``direction*(other - self) >= least``."""
         poly = as_poly(other)
         if poly is None:
@@ -182,13 +184,13 @@ class DimExpr:
             f"trace with a concrete size."
         )
 
-    def __bool__(self) -> bool:
+    def __bool__(self) -> bool:  # noqa: PLE0304  # it raises
         self._no_value("bool()")
 
     def __int__(self) -> int:
         self._no_value("int()")
 
-    def __index__(self) -> int:
+    def __index__(self) -> int:  # noqa: PLE0305  # it raises
         self._no_value("the integer value (int(), range(), indexing)")
 
 
@@ -258,7 +260,7 @@ def wrap(poly: Poly) -> DimLike:
 
 def as_poly(x: object) -> Poly | None:
     if isinstance(x, DimExpr):
-        return x._terms  # pyright: ignore[reportPrivateUsage] (the reader for other files)
+        return x._terms  # the reader for other files
     # Not everything with __index__: a tensor on the other side must get its turn.
     return const(int(x)) if isinstance(x, numbers.Integral) else None
 

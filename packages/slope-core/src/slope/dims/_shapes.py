@@ -33,7 +33,7 @@ def is_static(shape: Iterable[DimLike]) -> bool:
 
 def size(shape: Iterable[DimLike]) -> DimLike:
     """The number of elements: the product of the dimensions, 1 for ``()``."""
-    return math.prod(shape)  # pyright: ignore[reportArgumentType, reportCallIssue, reportReturnType] math.prod multiplies any objects
+    return math.prod(shape)
 
 
 def dim_max(*dims: DimLike) -> DimLike:

@@ -1,6 +1,9 @@
-"""What users call: functions that broadcast and promote, then call operators. ``slope`` exports every name here.
+"""What users call: functions that broadcast and promote, then call operators.
 
-Operators without such a function are here as themselves, since printed programs call operators as ``slope.NAME``.
+``slope`` exports every name here.
+
+Operators without such a function are here as themselves, since printed programs call operators as
+``slope.NAME``.
 """
 
 from slope.functions import methods as _methods  # noqa: F401  # makes the methods of tensors

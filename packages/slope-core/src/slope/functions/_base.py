@@ -1,8 +1,11 @@
 """What all functions share: taking arguments in, promoting, broadcasting, naming dimensions.
 
-Three sorts of operand take part in an operation: tensors with dimensions, tensors without, and *weak* ones (Python and
-NumPy scalars, and traced tensors made of such). Each sort decides the dtype only where it is of a higher kind (bool <
-integer < floating) than the sorts before it. That is PyTorch's rule; :mod:`slope.dtypes` has the table within a sort.
+Three sorts of operand take part in an operation: tensors with dimensions, tensors without, and
+*weak* ones (Python and
+NumPy scalars, and traced tensors made of such). Each sort decides the dtype only where it is of a
+higher kind (bool <
+integer < floating) than the sorts before it. That is PyTorch's rule; :mod:`slope.dtypes` has the
+table within a sort.
 """
 
 from __future__ import annotations
@@ -124,7 +127,8 @@ def result_dtype(function: str, operands: Sequence[Operand], *, wide: bool = Fal
     Args:
         function: for messages.
         operands: tensors and Python numbers.
-        wide: give float64 instead of float32 where all operands are weak (weak results do not lose digits).
+        wide: give float64 instead of float32 where all operands are weak (weak results do not lose
+            digits).
 
     Raises:
         DTypeError: no dtype holds both (uint64 with a signed integer).
@@ -181,7 +185,7 @@ def to_dtype(x: Tensor, dtype: DType) -> Tensor:
 
 
 def strong(x: Tensor) -> Tensor:
-    """The same value without weakness: a tensor object is shared, so the flag cannot simply be cleared."""
+    """The same value without weakness. The object is shared, so its flag stays."""
     return ops.reshape(x, shape=x.shape) if x.weak else x
 
 
@@ -210,7 +214,8 @@ def broadcast_shapes(function: str, *shapes: Shape) -> Shape:
             elif not _is_one(other) and not _equal(length, other):
                 given = " and ".join(map(shown, shapes))
                 raise ShapeError(
-                    f"{function}: shapes {given} do not broadcast: dimension {place} is {length} and {other}. "
+                    f"{function}: shapes {given} do not broadcast: dimension {place} is {length} "
+                    f"and {other}. "
                     f"Lengths must be equal, or one of them 1."
                 )
         result.append(length)
@@ -254,7 +259,10 @@ def materialize(each: Operand, dtype: DType, shape: Shape) -> Tensor:
 
 
 def operands_of(function: str, dtype: DType | None, **values: object) -> list[Tensor]:
-    """Operands promoted to one dtype (``dtype`` if given) and broadcast to one shape; none is weak any more."""
+    """Operands promoted to one dtype (``dtype`` if given) and broadcast to one shape.
+
+    None is weak any more.
+    """
     given = [operand(value, function, argument) for argument, value in values.items()]
     dtype = dtype or result_dtype(function, given)
     shape = broadcast_shapes(
@@ -264,7 +272,7 @@ def operands_of(function: str, dtype: DType | None, **values: object) -> list[Te
 
 
 def binary(function: str, x: object, y: object) -> tuple[Tensor, Tensor, bool]:
-    """The two operands of an arithmetic function, promoted and broadcast, and whether the result is weak."""
+    """Two operands, promoted and broadcast, and whether the result is weak."""
     a, b = operand(x, function, "x"), operand(y, function, "y")
     weak = is_weak(a) and is_weak(b) and (isinstance(a, Tensor) or isinstance(b, Tensor))
     dtype = result_dtype(function, (a, b), wide=weak)
@@ -318,13 +326,14 @@ def dim_of(
         of = f" of shape {shown(shape)}" if shape is not None else ""
         span = f"{-ndim} to {ndim - 1}" if ndim else "none: it has no dimensions"
         raise ShapeError(
-            f"{function}: {argument}={dim} is out of range for a tensor{of} of {ndim} dimensions ({span})."
+            f"{function}: {argument}={dim} is out of range for a tensor{of} of {ndim} dimensions "
+            f"({span})."
         )
     return dim + ndim if dim < 0 else dim
 
 
 def dims_of(dim: Any, x: Tensor, function: str, argument: str = "dim") -> tuple[int, ...]:
-    """Dimensions as given by ``None`` (all), an int or a sequence: ascending, counted from the front.
+    """Dimensions given by ``None`` (all), an int or a sequence: ascending, from the front.
 
     Raises:
         ShapeError: one is out of range or named twice.
@@ -337,7 +346,8 @@ def dims_of(dim: Any, x: Tensor, function: str, argument: str = "dim") -> tuple[
     found = sorted(dim_of(each, ndim, function, argument, shape=x.shape) for each in dim)
     if len(set(found)) != len(found):
         raise ShapeError(
-            f"{function}: {argument}={tuple(dim)} names a dimension of a tensor of shape {shown(x.shape)} twice."
+            f"{function}: {argument}={tuple(dim)} names a dimension of a tensor of shape "
+            f"{shown(x.shape)} twice."
         )
     return tuple(found)
 

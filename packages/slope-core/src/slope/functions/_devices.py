@@ -9,7 +9,9 @@ from slope.errors import DeviceError
 
 
 def placed(x: Tensor, where: Device | str | None = None) -> Tensor:
-    """``x`` on a device; on the default one for ``None``. Traced tensors stay where the whole program runs.
+    """``x`` on a device.
+
+    On the default one for ``None``. Traced tensors stay where the whole program runs.
 
     Raises:
         DeviceError: nothing can move it there.

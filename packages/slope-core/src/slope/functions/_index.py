@@ -1,8 +1,11 @@
 """What stands between the brackets: taken apart once, for reading and for writing.
 
-An index becomes a *basic* part (static ints, slices and new dimensions: a slice, a flip and a reshape) and an *advanced* part
-(integer tensors and arrays: a gather or scatter). Where the advanced dimensions come out is NumPy's rule: at the place of the
-first of them, or in front where a slice, ``None`` or ``...`` stands between two of them. Ints count as advanced where
+An index becomes a *basic* part (static ints, slices and new dimensions: a slice, a flip and a
+reshape) and an *advanced* part
+(integer tensors and arrays: a gather or scatter). Where the advanced dimensions come out is NumPy's
+rule: at the place of the
+first of them, or in front where a slice, ``None`` or ``...`` stands between two of them. Ints count
+as advanced where
 there is an array, too.
 """
 
@@ -27,7 +30,8 @@ class Plan(NamedTuple):
     """An index of a shape, taken apart.
 
     Attributes:
-        start, stop, step: the slice of every dimension, with positive steps; an int is a slice of length 1.
+        start, stop, step: the slice of every dimension, with positive steps; an int is a slice of
+        length 1.
         flips: the dimensions to reverse after slicing.
         dropped: the dimensions that ints take away.
         arrays: by dimension, the index tensor of the advanced part.
@@ -136,7 +140,8 @@ def _complete(index: tuple[Any, ...], shape: Shape) -> list[Entry]:
         raise IndexingError(f"an index may have one '...', and this one has {dots}.")
     if taken > len(shape):
         raise IndexingError(
-            f"{taken} indices are too many for a tensor of shape {shape}, which has {len(shape)} dimensions."
+            f"{taken} indices are too many for a tensor of shape {shape}, which has {len(shape)} "
+            "dimensions."
         )
     missing = [slice(None)] * (len(shape) - taken)
     if not dots:
@@ -146,7 +151,10 @@ def _complete(index: tuple[Any, ...], shape: Shape) -> list[Entry]:
 
 
 def _entries(each: Any) -> list[Entry]:
-    """One entry, checked; a mask becomes the places where it holds, one array for each of its dimensions."""
+    """One entry, checked.
+
+    A mask becomes the places where it holds, one array for each of its dimensions.
+    """
     if each is None or each is Ellipsis or isinstance(each, slice):
         return [each]
     if isinstance(each, (bool, np.bool_)):
@@ -176,7 +184,8 @@ def _entries(each: Any) -> list[Entry]:
         else f"a {type(each).__name__} ({each!r:.60})"
     )
     raise IndexingError(
-        f"{what} is no index; indices are ints, slices, None, ..., and integer or bool tensors and arrays."
+        f"{what} is no index; indices are ints, slices, None, ..., and integer or bool tensors "
+        "and arrays."
     )
 
 
@@ -184,7 +193,8 @@ def _tensor_entries(each: Tensor) -> list[Entry]:
     if each.dtype is dtypes.bool_:
         if isinstance(each, Tracer):
             raise ConcretizationError(
-                f"a traced mask {each.type} gives a result whose shape is not known while tracing. Use slope.where(mask, x, y) "
+                f"a traced mask {each.type} gives a result whose shape is not known while "
+                "tracing. Use slope.where(mask, x, y) "
                 f"to keep the shape, or index outside of the transformed function."
             )
         return list(each.numpy().nonzero())
@@ -198,7 +208,8 @@ def _tensor_entries(each: Tensor) -> list[Entry]:
 def _place(number: int, length: Any, at: int, shape: Shape) -> Any:
     if not isinstance(length, DimExpr) and not -length <= number < length:
         raise IndexingError(
-            f"index {number} is out of range for dimension {at} of length {length} (of a tensor of shape {shape})."
+            f"index {number} is out of range for dimension {at} of length {length} (of a tensor "
+            f"of shape {shape})."
         )
     return length + number if number < 0 else number
 
@@ -209,7 +220,8 @@ def _slice(entry: slice, length: Any, at: int, shape: Shape) -> tuple[Any, Any, 
     for bound in (entry.start, entry.stop, entry.step):
         if isinstance(bound, Tracer):
             raise ConcretizationError(
-                f"a slice with a traced bound gives a result whose shape is not known while tracing; "
+                "a slice with a traced bound gives a result whose shape is not known while "
+                "tracing; "
                 f"slope.narrow(x, {at}, start, length) takes a traced start and an int length."
             )
         if bound is not None and not isinstance(bound, DimExpr):
@@ -242,7 +254,8 @@ def _symbolic_slice(
         if stride == -1 and first is None and last is None:
             return 0, length, 1, True
         raise IndexingError(
-            f"a slice with step {stride} of a symbolic length, in shape {shape}, is not possible; give step 1 or ::-1."
+            f"a slice with step {stride} of a symbolic length, in shape {shape}, is not possible; "
+            "give step 1 or ::-1."
         )
     begin = 0 if first is None else _bound(first, length)
     end = length if last is None else _bound(last, length)
@@ -261,7 +274,8 @@ def _coordinates(entry: Any, length: Any, at: int, shape: Shape) -> Tensor:
         wrong = (entry < -length) | (entry >= length)
         if wrong.any():
             raise IndexingError(
-                f"index {entry[wrong].flat[0]} is out of range for dimension {at} of length {length} (of a tensor of shape {shape})."
+                f"index {entry[wrong].flat[0]} is out of range for dimension {at} of length "
+                f"{length} (of a tensor of shape {shape})."
             )
         return copied(np.where(entry < 0, entry + length, entry).astype(np.int64))
     places = copied(entry) if isinstance(entry, np.ndarray) else entry

@@ -37,7 +37,9 @@ def silu(x: TensorLike) -> Tensor:
 
 
 def gelu(x: TensorLike, approximate: str = "none") -> Tensor:
-    """``x`` times the normal distribution's cumulative function at ``x``; with ``approximate="tanh"`` its approximation.
+    """``x`` times the normal distribution's cumulative function at ``x``.
+
+    With ``approximate="tanh"`` its approximation.
 
     Raises:
         ArgumentError: another ``approximate``.
@@ -119,14 +121,19 @@ def cross_entropy(
     reduction: str = "mean",
     label_smoothing: float = 0.0,
 ) -> Tensor:
-    """The negative log-likelihood of the target under ``softmax(x)``. Its derivative is ``softmax(x) - target``, scaled.
+    """The negative log-likelihood of the target under ``softmax(x)``.
+
+    Its derivative is ``softmax(x) - target``, scaled.
 
     Args:
         x: scores (logits), ``[classes]`` or ``[batch, classes, ...]``.
-        target: integers: classes from 0 on, of ``x``'s shape without the classes; or floats: probabilities, of ``x``'s shape.
-        weight: ``[classes]``, how much each counts; a mean is divided by the sum of the targets' weights (by the number of
+        target: integers: classes from 0 on, of ``x``'s shape without the classes; or floats:
+            probabilities, of ``x``'s shape.
+        weight: ``[classes]``, how much each counts; a mean is divided by the sum of the targets'
+            weights (by the number of
             rows for probabilities).
-        ignore_index: a class that counts nothing. (None is ignored by default, so the common gradient stays short.)
+        ignore_index: a class that counts nothing. (None is ignored by default, so the common
+            gradient stays short.)
         reduction: ``"mean"``, ``"sum"`` or ``"none"``.
         label_smoothing: the share of the target that is spread evenly over all classes.
 
@@ -142,17 +149,20 @@ def cross_entropy(
     if goal.dtype.kind == "f":
         if ignore_index is not None:
             raise ArgumentError(
-                f"cross_entropy: ignore_index={ignore_index} needs classes, and target is {goal.type}."
+                f"cross_entropy: ignore_index={ignore_index} needs classes, and target is "
+                f"{goal.type}."
             )
         return _of_probabilities(scores, goal, dim, weight, reduction, label_smoothing)
     if not goal.dtype.is_integer:
         raise DTypeError(
-            f"cross_entropy: target must be integers (classes) or floats (probabilities), and is {goal.type}."
+            "cross_entropy: target must be integers (classes) or floats (probabilities), and is "
+            f"{goal.type}."
         )
     _check_classes("cross_entropy", scores, goal, dim)
     if weight is not None and label_smoothing:
         raise ArgumentError(
-            "cross_entropy: weight with label_smoothing takes probabilities as target; use slope.one_hot(...)."
+            "cross_entropy: weight with label_smoothing takes probabilities as target; use "
+            "slope.one_hot(...)."
         )
     losses = composites.cross_entropy_of_classes(
         scores, goal, dim=dim, smoothing=float(label_smoothing)
@@ -178,7 +188,8 @@ def _weighted(
         given = to_dtype(as_tensor(weight, function, "weight"), losses.dtype)
         if given.shape != (scores.shape[dim],):
             raise ShapeError(
-                f"{function}: weight must have shape ({scores.shape[dim]},), one for each class, and is {given.type}."
+                f"{function}: weight must have shape ({scores.shape[dim]},), one for each class, "
+                f"and is {given.type}."
             )
         share = ops.gather(given, ops.reshape(goal, shape=(*goal.shape, 1)), axis=0, batch_dims=0)
     if ignore_index is not None:
@@ -196,7 +207,8 @@ def _of_probabilities(
 ) -> Tensor:
     if goal.shape != scores.shape:
         raise ShapeError(
-            f"cross_entropy: probabilities must have the shape of x {scores.type}, and are {goal.type}."
+            f"cross_entropy: probabilities must have the shape of x {scores.type}, and are "
+            f"{goal.type}."
         )
     dtype = result_dtype("cross_entropy", (scores, goal))
     scores, goal = to_dtype(scores, dtype), to_dtype(goal, dtype)
@@ -207,7 +219,8 @@ def _of_probabilities(
         given = to_dtype(as_tensor(weight, "cross_entropy", "weight"), dtype)
         if given.shape != (scores.shape[dim],):
             raise ShapeError(
-                f"cross_entropy: weight must have shape ({scores.shape[dim]},), one for each class, and is {given.type}."
+                f"cross_entropy: weight must have shape ({scores.shape[dim]},), one for each "
+                f"class, and is {given.type}."
             )
         goal = ops.mul(goal, ops.broadcast(given, shape=goal.shape, dims=(dim,)))
     losses = ops.neg(ops.sum_(ops.mul(goal, composites.log_softmax(scores, dim=dim)), dim=(dim,)))
@@ -221,7 +234,10 @@ def nll_loss(
     ignore_index: int | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """The negative of the log-probabilities ``x`` at the true classes; arguments as :func:`cross_entropy` for classes."""
+    """The negative of the log-probabilities ``x`` at the true classes.
+
+    Arguments as :func:`cross_entropy` for classes.
+    """
     given, goal = floating(x, "nll_loss"), as_tensor(target, "nll_loss", "target")
     dim = _class_dim("nll_loss", given)
     if not goal.dtype.is_integer:

@@ -57,7 +57,8 @@ def sub(x: TensorLike, y: TensorLike) -> Tensor:
     a, b, weak = binary("sub", x, y)
     if a.dtype is dtypes.bool_:
         raise DTypeError(
-            f"sub: both operands are bool ({a.type}); use slope.logical_xor, or cast one with x.to(slope.int64)."
+            f"sub: both operands are bool ({a.type}); use slope.logical_xor, or cast one with "
+            "x.to(slope.int64)."
         )
     return weakly(ops.sub(a, b), weak)
 
@@ -113,8 +114,10 @@ _MAX_EXPONENT = 64
 def pow(x: TensorLike, y: TensorLike) -> Tensor:  # PyTorch's name
     """``x ** y``.
 
-    A Python int as exponent multiplies repeatedly, ``0.5`` takes the square root. Integers to integer tensors wrap around;
-    exponents from 64 on give 0, 1 or -1 for bases 0, 1, -1 and else 0, negative exponents likewise (as PyTorch).
+    A Python int as exponent multiplies repeatedly, ``0.5`` takes the square root. Integers to
+    integer tensors wrap around;
+    exponents from 64 on give 0, 1 or -1 for bases 0, 1, -1 and else 0, negative exponents likewise
+    (as PyTorch).
 
     Raises:
         DTypeError: an integer tensor to a negative Python int.
@@ -137,7 +140,8 @@ def pow(x: TensorLike, y: TensorLike) -> Tensor:  # PyTorch's name
 def _known_power(x: Tensor, exponent: bool | float) -> Tensor | None:
     if isinstance(exponent, int) and exponent < 0 and x.dtype.kind != "f":
         raise DTypeError(
-            f"pow: {x.type} to the power {exponent}: integers have no negative powers; cast the base first, "
+            f"pow: {x.type} to the power {exponent}: integers have no negative powers; cast the "
+            "base first, "
             f"for instance x.to(slope.float32), or write 1 / x**{-exponent}."
         )
     weak = x.weak
@@ -316,7 +320,9 @@ def minimum(x: TensorLike, y: TensorLike) -> Tensor:
 
 
 def where(condition: TensorLike, x: TensorLike, y: TensorLike) -> Tensor:
-    """``x`` where the condition holds, else ``y``; NaN and inf that are not chosen reach neither result nor derivative.
+    """``x`` where the condition holds, else ``y``.
+
+    NaN and inf that are not chosen reach neither result nor derivative.
 
     Raises:
         DTypeError: the condition is not bool.
@@ -324,7 +330,8 @@ def where(condition: TensorLike, x: TensorLike, y: TensorLike) -> Tensor:
     test = as_tensor(condition, "where", "condition")
     if test.dtype is not dtypes.bool_:
         raise DTypeError(
-            f"where: the condition must be bool, and is {test.type}; write for instance condition != 0."
+            f"where: the condition must be bool, and is {test.type}; write for instance condition "
+            "!= 0."
         )
     a, b = operand(x, "where", "x"), operand(y, "where", "y")
     dtype = result_dtype("where", (a, b))

@@ -1,4 +1,4 @@
-"""Operators made of others, with derivatives of their own that are shorter or more stable than their expansions'.
+"""Operators made of others, with derivatives that are shorter or more stable than those.
 
 A backend may lower one whole; otherwise its ``expand`` is lowered.
 """
@@ -321,7 +321,8 @@ class L2Norm(Reduction):
 class CrossEntropyOfClasses(Operator):
     """``-log_softmax(x)`` at the true class of each row.
 
-    Operands: ``x``, scores with the classes along ``dim``; ``target``, whole numbers of ``x``'s shape without ``dim``, from 0
+    Operands: ``x``, scores with the classes along ``dim``; ``target``, whole numbers of ``x``'s
+        shape without ``dim``, from 0
     to the number of classes less one. The derivative is ``softmax(x) - one_hot(target)``.
 
     Params:
@@ -341,7 +342,8 @@ class CrossEntropyOfClasses(Operator):
         rows = (*x.shape[:dim], *x.shape[dim + 1 :])
         if target.shape != rows:
             raise ShapeError(
-                f"{self.name}: for scores {x} with the classes along dim={dim}, the classes must be {target.with_shape(rows)}, and are {target}."
+                f"{self.name}: for scores {x} with the classes along dim={dim}, the classes must "
+                f"be {target.with_shape(rows)}, and are {target}."
             )
         return x.with_shape(rows)
 

@@ -1,6 +1,7 @@
-"""Matrix products and their kin: all become one ``dot_general``, with a permute behind it where the order asks for one.
+"""Matrix products and their kin: each is one ``dot_general``, permuted where the order asks.
 
-Batch dimensions that only one operand has (or that are 1 in the other) become free dimensions: nothing is repeated.
+Batch dimensions that only one operand has (or that are 1 in the other) become free dimensions:
+nothing is repeated.
 """
 
 from __future__ import annotations
@@ -31,7 +32,10 @@ def _pair(
 
 
 def contract(x: Tensor, of_x: Labels, y: Tensor, of_y: Labels, out: Labels) -> Tensor:
-    """Sum of products over the labels that are not in ``out``; every label names one dimension, of one length."""
+    """Sum of products over the labels that are not in ``out``.
+
+    Every label names one dimension, of one length.
+    """
     x, of_x = _summed(x, of_x, of_y, out)
     y, of_y = _summed(y, of_y, of_x, out)
     shared = [label for label in of_x if label in of_y]
@@ -71,9 +75,12 @@ def _is_one(length: Any) -> bool:
 
 
 def matmul(x: TensorLike, y: TensorLike) -> Tensor:
-    """The matrix product over the last dimension of ``x`` and the last but one of ``y``; leading dimensions broadcast.
+    """The matrix product over the last dimension of ``x`` and the last but one of ``y``.
 
-    A vector on the left is a row, on the right a column, and its extra dimension vanishes from the result.
+    Leading dimensions broadcast.
+
+    A vector on the left is a row, on the right a column, and its extra dimension vanishes from the
+    result.
 
     Raises:
         ShapeError: lengths that do not fit, or an operand of shape ().
@@ -81,7 +88,8 @@ def matmul(x: TensorLike, y: TensorLike) -> Tensor:
     a, b = _pair("matmul", x, y)
     if a.ndim == 0 or b.ndim == 0:
         raise ShapeError(
-            f"matmul: takes tensors of at least 1 dimension, and got {a.type} and {b.type}; use * for a number."
+            f"matmul: takes tensors of at least 1 dimension, and got {a.type} and {b.type}; use * "
+            "for a number."
         )
     inner_b = b.shape[-2] if b.ndim > 1 else b.shape[0]
     if a.shape[-1] != inner_b:
@@ -98,7 +106,8 @@ def matmul(x: TensorLike, y: TensorLike) -> Tensor:
         first, second = a.shape[batch_a.index(label)], b.shape[batch_b.index(label)]
         if first != second:
             raise ShapeError(
-                f"matmul: the leading dimensions of {a.type} and {b.type} do not broadcast: {first} and {second}."
+                f"matmul: the leading dimensions of {a.type} and {b.type} do not broadcast: "
+                f"{first} and {second}."
             )
     leads = sorted({*batch_a, *batch_b})
     out = (*leads, *(label for label in ("n", "m") if label in of_a or label in of_b))
@@ -108,7 +117,10 @@ def matmul(x: TensorLike, y: TensorLike) -> Tensor:
 def _batch_labels(
     x: Tensor, lead: Sequence[Any], other: Sequence[Any], matrix: int
 ) -> tuple[Tensor, Labels]:
-    """Labels (negative places) of the leading dimensions; those that are 1 here and not there are dropped."""
+    """Labels (negative places) of the leading dimensions.
+
+    Those that are 1 here and not there are dropped.
+    """
     places = range(-len(lead), 0)
     dropped = [
         place
@@ -124,7 +136,8 @@ def _batch_labels(
 def _of_rank(function: str, x: Tensor, ndim: int, argument: str) -> None:
     if x.ndim != ndim:
         raise ShapeError(
-            f"{function}: {argument} must have {ndim} dimensions, and is {x.type}; matmul takes any."
+            f"{function}: {argument} must have {ndim} dimensions, and is {x.type}; matmul takes "
+            "any."
         )
 
 
@@ -163,7 +176,8 @@ def _ranked(function: str, x: TensorLike, y: TensorLike, of_x: int, of_y: int) -
     _of_rank(function, b, of_y, "y")
     if a.shape[-1] != b.shape[-2 if of_y > 1 else 0]:
         raise ShapeError(
-            f"{function}: {a.type} and {b.type} do not fit: the summed dimensions must be of equal length."
+            f"{function}: {a.type} and {b.type} do not fit: the summed dimensions must be of "
+            "equal length."
         )
     return matmul(a, b)
 
@@ -194,14 +208,17 @@ def linear(x: TensorLike, weight: TensorLike, bias: TensorLike | None = None) ->
     _of_rank("linear", b, 2, "weight")
     if a.ndim == 0 or a.shape[-1] != b.shape[1]:
         raise ShapeError(
-            f"linear: x is {a.type}, and a weight {b.type} needs a last dimension of length {b.shape[1]}."
+            f"linear: x is {a.type}, and a weight {b.type} needs a last dimension of length "
+            f"{b.shape[1]}."
         )
     out = ops.dot_general(a, b, contract=((a.ndim - 1,), (1,)), batch=((), ()))
     return out if bias is None else add(out, bias)
 
 
 def tensordot(x: TensorLike, y: TensorLike, dims: int | Sequence[Sequence[int]] = 2) -> Tensor:
-    """Products summed over the last ``dims`` dimensions of ``x`` and the first of ``y``, or over two lists of dimensions.
+    """Products summed over the last ``dims`` dimensions of ``x`` and the first of ``y``.
+
+    ``dims`` may also be two lists, which pair dimensions of ``x`` and ``y``.
 
     Raises:
         ShapeError: dimensions that do not fit.
@@ -218,7 +235,8 @@ def tensordot(x: TensorLike, y: TensorLike, dims: int | Sequence[Sequence[int]] 
         a.shape[p] != b.shape[q] for p, q in zip(of_a, of_b, strict=True)
     ):
         raise ShapeError(
-            f"tensordot: dims={dims} pairs dimensions of different lengths of {a.type} and {b.type}."
+            f"tensordot: dims={dims} pairs dimensions of different lengths of {a.type} and "
+            f"{b.type}."
         )
     return ops.dot_general(a, b, contract=(tuple(of_a), tuple(of_b)), batch=((), ()))
 
@@ -227,7 +245,9 @@ def tensordot(x: TensorLike, y: TensorLike, dims: int | Sequence[Sequence[int]] 
 
 
 def einsum(equation: str, *operands: TensorLike) -> Tensor:
-    """Sums of products in Einstein's notation, such as ``einsum("bik,bkj->bij", x, y)``; ``...`` stands for leading dimensions.
+    """Sums of products in Einstein's notation, such as ``einsum("bik,bkj->bij", x, y)``.
+
+    ``...`` stands for leading dimensions.
 
     Operands are taken from left to right, two at a time.
 
@@ -292,7 +312,8 @@ def _labels(equation: str, term: str, ndim: int) -> Labels:
     free = ndim - len(head) - len(tail)
     if free < 0 or (free and not ellipsis):
         raise ShapeError(
-            f"einsum: {term!r} in {equation!r} does not name the dimensions of an operand of {ndim} dimensions."
+            f"einsum: {term!r} in {equation!r} does not name the dimensions of an operand of "
+            f"{ndim} dimensions."
         )
     return (*head, *range(-free, 0), *tail)
 
@@ -305,7 +326,8 @@ def _traced(x: Tensor, labels: Labels, equation: str) -> tuple[Tensor, Labels]:
             second = labels.index(label, first + 1)
             if x.shape[first] != x.shape[second]:
                 raise ShapeError(
-                    f"einsum: {label!r} in {equation!r} has the lengths {x.shape[first]} and {x.shape[second]}."
+                    f"einsum: {label!r} in {equation!r} has the lengths {x.shape[first]} and "
+                    f"{x.shape[second]}."
                 )
             x = movedim(diagonal(x, 0, first, second), -1, first)
             labels = (*labels[:second], *labels[second + 1 :])

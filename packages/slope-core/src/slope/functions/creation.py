@@ -1,6 +1,7 @@
 """Tensors out of numbers, lists, arrays and nothing.
 
-Outside transforms they are host arrays, made at once. While a function is traced, a tensor of one repeated number is a
+Outside transforms they are host arrays, made at once. While a function is traced, a tensor of one
+repeated number is a
 literal of the program, and ``arange`` and ``eye`` count with ``iota``.
 """
 
@@ -75,7 +76,8 @@ def _from_data(data: Any, wanted: DType | None) -> Tensor:
         if hasattr(data, "__array__"):
             return copied(np.asarray(data), wanted)
         raise ArgumentError(
-            f"tensor: data is a {type(data).__name__} ({data!r:.60}); give numbers, lists of them, or arrays."
+            f"tensor: data is a {type(data).__name__} ({data!r:.60}); give numbers, lists of "
+            "them, or arrays."
         )
     try:
         array = np.asarray(data)
@@ -122,7 +124,9 @@ def as_tensor(
 
 
 def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
-    """A tensor on the array's own memory, without a copy where the array is contiguous and of native byte order.
+    """A tensor on the array's own memory, without a copy.
+
+    Arrays that are not contiguous, or not of native byte order, are copied.
 
     The array must not be written to while the tensor is in use; slope never writes to it.
 
@@ -132,7 +136,8 @@ def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
     """
     if not isinstance(array, np.ndarray):
         raise ArgumentError(
-            f"from_numpy: array is a {type(array).__name__}; slope.tensor(...) takes lists and numbers."
+            f"from_numpy: array is a {type(array).__name__}; slope.tensor(...) takes lists and "
+            "numbers."
         )
     if not array.flags.c_contiguous or not array.dtype.isnative:
         return copied(array)
@@ -140,7 +145,7 @@ def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
 
 
 def from_dlpack(source: Any) -> Tensor:
-    """A tensor on the memory of anything on the CPU that speaks DLPack (arrays of PyTorch, JAX, ...), without a copy.
+    """A tensor on the memory of what speaks DLPack on the CPU (PyTorch, JAX, ...), not copied.
 
     Raises:
         ArgumentError: it does not, or is not on the CPU.
@@ -206,7 +211,8 @@ def _static(shape: Shape) -> tuple[int, ...]:
     if not is_static(shape):
         text = ", ".join(map(dim_str, shape))
         raise ShapeError(
-            f"a tensor of the symbolic shape ({text}) has no elements outside of a traced function; give ints."
+            f"a tensor of the symbolic shape ({text}) has no elements outside of a traced "
+            "function; give ints."
         )
     return shape
 
@@ -263,7 +269,8 @@ def arange(
 ) -> Tensor:
     """``start, start + step, ...`` up to but without ``end``; ``arange(n)`` counts from 0.
 
-    The dtype is int64 if all arguments are ints, else float32. Element ``i`` is ``start + i * step``, formed in the dtype.
+    The dtype is int64 if all arguments are ints, else float32. Element ``i`` is ``start + i *
+    step``, formed in the dtype.
 
     Raises:
         ArgumentError: ``step`` is 0, or points away from ``end``.
@@ -346,7 +353,10 @@ def eye(
     dtype: DTypeLike = dtypes.float32,
     device: Device | str | None = None,
 ) -> Tensor:
-    """Ones on the diagonal of an ``n`` by ``m`` matrix, zeros elsewhere; ``m`` is ``n`` by default."""
+    """Ones on the diagonal of an ``n`` by ``m`` matrix, zeros elsewhere.
+
+    ``m`` is ``n`` by default.
+    """
     shape = sizes_of((n, n if m is None else m), "eye", "n")
     wanted = as_dtype(dtype)
     if current_trace() is not EVAL:

@@ -1,4 +1,7 @@
-"""Functions of one tensor, element by element. Integers and bools become float32 where the function is not whole-valued."""
+"""Functions of one tensor, element by element.
+
+Integers and bools become float32 where the function is not whole-valued.
+"""
 
 from __future__ import annotations
 
@@ -225,7 +228,10 @@ def ceil(x: TensorLike) -> Tensor:
 
 
 def round(x: TensorLike, decimals: int = 0) -> Tensor:  # PyTorch's name
-    """The nearest whole number (or multiple of ``10 ** -decimals``); halves go to the even one; integers stay."""
+    """The nearest whole number (or multiple of ``10 ** -decimals``).
+
+    Halves go to the even one; integers stay.
+    """
     if decimals == 0:
         return _rounded(ops.round_, "round", x)
     made = floating(x, "round")
@@ -278,7 +284,7 @@ def isinf(x: TensorLike) -> Tensor:
 def nan_to_num(
     x: TensorLike, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
 ) -> Tensor:
-    """NaN replaced by ``nan``, infinities by the largest and lowest finite numbers or by what is given."""
+    """NaN replaced by ``nan``, infinities by what is given or the extreme finite numbers."""
     made = floating(x, "nan_to_num")
     top = _largest(made.dtype) if posinf is None else posinf
     low = -_largest(made.dtype) if neginf is None else neginf
@@ -295,7 +301,10 @@ def _largest(dtype: DType) -> float:
 
 
 def cast(x: TensorLike, dtype: DTypeLike) -> Tensor:
-    """``x`` as another dtype. Floating to integer truncates, saturates, and makes 0 of NaN; to bool it is ``x != 0``."""
+    """``x`` as another dtype. Floating to integer truncates, saturates, and makes 0 of NaN.
+
+    To bool it is ``x != 0``.
+    """
     made = x if isinstance(x, Tensor) else as_tensor(x, "cast", "x")
     return strong(to_dtype(made, as_dtype(dtype)))
 
@@ -326,5 +335,6 @@ def require_floating(x: Tensor, function: str) -> None:
     """
     if x.dtype.kind != "f":
         raise DTypeError(
-            f"{function} takes a floating-point tensor, and got {x.type}; cast it with x.to(slope.float32)."
+            f"{function} takes a floating-point tensor, and got {x.type}; cast it with "
+            "x.to(slope.float32)."
         )

@@ -1,7 +1,9 @@
 """The default generator, and the scopes that stand in for it under transforms.
 
-A scope holds a key and hands out new ones. At the bottom is the process-wide default generator. ``jit`` puts a scope on top whose key is a
-hidden input and output of the program, ``vmap`` one that gives every example its own key, the same key, or none.
+A scope holds a key and hands out new ones. At the bottom is the process-wide default generator.
+``jit`` puts a scope on top whose key is a
+hidden input and output of the program, ``vmap`` one that gives every example its own key, the same
+key, or none.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ def words(number: int) -> tuple[int, int]:
 
 
 def encrypted(key: tuple[int, int], x0: int, x1: int) -> tuple[int, int]:
-    """Threefry-2x32 on Python ints: what the operator computes, for the few words that a generator needs."""
+    """Threefry-2x32 on Python ints: what the operator computes, for a few words."""
     keys = (key[0], key[1], key[0] ^ key[1] ^ PARITY)
     x0, x1 = (x0 + keys[0]) & _MASK, (x1 + keys[1]) & _MASK
     for group in range(5):
@@ -77,7 +79,7 @@ class Scope:
 
 
 class Generator(Scope):
-    """A source of keys outside of transforms, seeded from the operating system unless :meth:`manual_seed` is called."""
+    """A source of keys; unless :meth:`manual_seed` is called, the operating system seeds it."""
 
     def __init__(self, seed: int | None = None) -> None:
         super().__init__()
@@ -120,7 +122,10 @@ class Generator(Scope):
         return self._words
 
     def draw(self) -> Tensor:
-        """A key that nobody else gets, as ``split`` makes it; computed here, so it depends on no trace and no backend."""
+        """A key that nobody else gets, as ``split`` makes it.
+
+        Computed here, so it depends on no trace and no backend.
+        """
         with self.lock:
             state = self._state()
             first, second = encrypted(state, 0, 2), encrypted(state, 1, 3)
@@ -132,13 +137,14 @@ default_generator: Final = Generator()
 
 
 class JitScope(Scope):
-    """The scope inside a traced function: its first key is an input that the trace makes when it is needed.
+    """The scope inside a traced function: its first key is an input, made when it is needed.
 
     Args:
         make_input: makes that input.
 
     Attributes:
-        used: whether anything was drawn: then the program has the input, and its last output must be :attr:`key`.
+        used: whether anything was drawn: then the program has the input, and its last output must
+            be :attr:`key`.
     """
 
     def __init__(self, make_input: Callable[[], Tensor]) -> None:
@@ -177,7 +183,8 @@ class BatchScope(Scope):
 
     Args:
         trace: the batching trace.
-        randomness: ``"different"`` keys for the examples, the ``"same"`` for all, or an ``"error"``.
+        randomness: ``"different"`` keys for the examples, the ``"same"`` for all, or an
+            ``"error"``.
     """
 
     def __init__(self, trace: Batching, randomness: str) -> None:
@@ -190,13 +197,15 @@ class BatchScope(Scope):
     def _allowed(self) -> None:
         if self._randomness == "error":
             raise RandomnessError(
-                "a draw from the default generator inside vmap: say whether the examples draw alike or not, with "
-                "slope.vmap(f, randomness='different') or randomness='same', or draw from keys (slope.random)."
+                "a draw from the default generator inside vmap: say whether the examples draw "
+                "alike or not, with "
+                "slope.vmap(f, randomness='different') or randomness='same', or draw from keys "
+                "(slope.random)."
             )
 
     @property
     def key(self) -> Tensor:
-        """The current key: a batch of keys for ``"different"``, the outer scope's for ``"same"``."""
+        """The current key: a batch for ``"different"``, the outer scope's for ``"same"``."""
         from slope.functions.random import split
 
         self._allowed()
@@ -246,7 +255,9 @@ class use_scope:  # noqa: N801  # a context manager that reads as a verb
 
 
 def manual_seed(seed: int) -> Generator:
-    """Start the default generator over from a seed; the same seed gives the same draws on every backend.
+    """Start the default generator over from a seed.
+
+    The same seed gives the same draws on every backend.
 
     Returns:
         The default generator.

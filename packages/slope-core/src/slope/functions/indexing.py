@@ -1,6 +1,7 @@
 """Reading with brackets, writing with ``x.at[...]``, and the named kinds of indexing.
 
-Known indices that are out of range raise; traced ones, whose values nobody can see, are clamped into range.
+Known indices that are out of range raise; traced ones, whose values nobody can see, are clamped
+into range.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from slope.ops.linear import inverse, move_dim
 
 
 def getitem(x: Tensor, index: Any) -> Tensor:
-    """``x[index]``: ints, slices (negative steps, too), None, ``...``, integer tensors and arrays, known masks."""
+    """``x[index]``: ints, slices, None, ``...``, integer tensors and arrays, known masks."""
     if (
         type(index) is int
         and x.type.shape
@@ -111,7 +112,8 @@ class At:
 class AtIndex:
     """Places of a tensor. Each method returns a new tensor, in which these places are changed.
 
-    Values broadcast to the shape of ``x[index]``. Where places repeat, all updates take part, and of ``set`` the last wins.
+    Values broadcast to the shape of ``x[index]``. Where places repeat, all updates take part, and
+    of ``set`` the last wins.
     """
 
     __slots__ = ("_index", "_x")
@@ -142,7 +144,7 @@ class AtIndex:
 
 
 def at(x: Tensor) -> At:
-    """``x.at[index].set(value)`` and its kin: how to change elements, since tensors never change."""
+    """``x.at[index].set(value)`` and its kin: a changed copy, since tensors never change."""
     return At(x)
 
 
@@ -153,16 +155,19 @@ def _updated(x: Tensor, index: Any, value: Any, mode: str) -> Tensor:
     dtype = result_dtype(function, (x, given))
     if dtype is not x.dtype and isinstance(given, Tensor):
         raise DTypeError(
-            f"{function}: a value {given.type} does not go into {x.type}; cast it with .to(slope.{x.dtype.name})."
+            f"{function}: a value {given.type} does not go into {x.type}; cast it with "
+            f".to(slope.{x.dtype.name})."
         )
     if dtype is not x.dtype and not isinstance(given, Tensor) and given != int(given):
         raise DTypeError(
-            f"{function}: {given} does not go into {x.type}; cast the tensor first, for instance with x.to(slope.float32)."
+            f"{function}: {given} does not go into {x.type}; cast the tensor first, for instance "
+            "with x.to(slope.float32)."
         )
     shape = given.shape if isinstance(given, Tensor) else ()
     if not same(broadcast_shapes(function, shape, found.result), found.result):
         raise ShapeError(
-            f"{function}: a value of shape {shape} does not broadcast to {found.result}, the shape of x[index]."
+            f"{function}: a value of shape {shape} does not broadcast to {found.result}, the "
+            "shape of x[index]."
         )
     update = materialize(given, x.dtype, found.result)
     if not found.arrays:
@@ -206,7 +211,7 @@ _NEUTRAL = {"add": 0, "mul": 1}
 
 
 def _write(x: Tensor, found: Plan, update: Tensor, mode: str) -> Tensor:
-    """Change a strided window: the update is padded to the whole shape, with what leaves the rest alone."""
+    """Change a strided window: the update is padded with what leaves the rest alone."""
     lengths = tuple(
         (last - first + step - 1) // step
         for first, last, step in zip(found.start, found.stop, found.step, strict=True)
@@ -261,7 +266,8 @@ def setitem(x: Tensor, index: Any, value: Any) -> NoReturn:
         ArgumentError: always; it names the way out.
     """
     raise ArgumentError(
-        "tensors do not change; write x = x.at[index].set(value) (or .add, .mul, .min, .max) instead of x[index] = value."
+        "tensors do not change; write x = x.at[index].set(value) (or .add, .mul, .min, .max) "
+        "instead of x[index] = value."
     )
 
 
@@ -282,21 +288,25 @@ def iterate(x: Tensor) -> Iterator[Tensor]:
 
 
 def index_select(x: TensorLike, dim: int, index: TensorLike) -> Tensor:
-    """The slices along ``dim`` that a vector of integers names; negative ones count from the end."""
+    """The slices along ``dim`` that a vector of integers names.
+
+    Negative ones count from the end.
+    """
     given, places = as_tensor(x, "index_select", "x"), as_tensor(index, "index_select", "index")
     where = dim_of(dim, given.ndim, "index_select", shape=given.shape)
     if places.ndim > 1:
         raise ShapeError(
-            f"index_select: index must be a vector, and is {places.type}; x[..., index] takes any shape."
+            f"index_select: index must be a vector, and is {places.type}; x[..., index] takes any "
+            "shape."
         )
     places = ops.reshape(places, shape=(1,)) if places.ndim == 0 else places
     return getitem(given, (slice(None),) * where + (places,))
 
 
 def take_along_dim(x: TensorLike, index: TensorLike, dim: int | None = None) -> Tensor:
-    """For every place of ``index``, the element of ``x`` there, but at ``index`` along ``dim``; other dimensions broadcast.
+    """For every place of ``index``, the element of ``x`` there, but at ``index`` along ``dim``.
 
-    Without ``dim``, ``x`` and ``index`` are flattened.
+    Other dimensions broadcast. Without ``dim``, ``x`` and ``index`` are flattened.
 
     Raises:
         ShapeError, DTypeError: they do not fit.
@@ -308,7 +318,8 @@ def take_along_dim(x: TensorLike, index: TensorLike, dim: int | None = None) -> 
     where = dim_of(dim, given.ndim, "take_along_dim", shape=given.shape)
     if places.ndim != given.ndim:
         raise ShapeError(
-            f"take_along_dim: x is {given.type} and index is {places.type}; they must have as many dimensions."
+            f"take_along_dim: x is {given.type} and index is {places.type}; they must have as "
+            "many dimensions."
         )
     others = broadcast_shapes(
         "take_along_dim", _at(given.shape, where, 1), _at(places.shape, where, 1)
@@ -319,7 +330,9 @@ def take_along_dim(x: TensorLike, index: TensorLike, dim: int | None = None) -> 
 
 
 def gather(x: TensorLike, dim: int, index: TensorLike) -> Tensor:
-    """``out[i][j] = x[index[i][j]][j]`` for ``dim=0``, and so on; ``index`` has as many dimensions as ``x`` and is nowhere longer.
+    """``out[i][j] = x[index[i][j]][j]`` for ``dim=0``, and so on.
+
+    ``index`` has as many dimensions as ``x`` and is nowhere longer.
 
     Raises:
         ShapeError, DTypeError: they do not fit.
@@ -332,7 +345,8 @@ def gather(x: TensorLike, dim: int, index: TensorLike) -> Tensor:
     )
     if not fits:
         raise ShapeError(
-            f"gather: index {places.type} must have as many dimensions as x {given.type}, and be nowhere longer but along dim."
+            f"gather: index {places.type} must have as many dimensions as x {given.type}, and be "
+            "nowhere longer but along dim."
         )
     stop = _at(places.shape, where, given.shape[where])
     if not same(stop, given.shape):
@@ -357,7 +371,9 @@ def _along(function: str, x: Tensor, index: Tensor, where: int) -> Tensor:
 
 
 def one_hot(x: TensorLike, num_classes: int, *, dtype: Any = dtypes.int64) -> Tensor:
-    """1 at the place that each integer names and 0 elsewhere, in a new last dimension; all 0 for integers out of range.
+    """1 at the place that each integer names and 0 elsewhere, in a new last dimension.
+
+    All 0 for integers out of range.
 
     Raises:
         DTypeError: no integers.
@@ -372,7 +388,7 @@ def one_hot(x: TensorLike, num_classes: int, *, dtype: Any = dtypes.int64) -> Te
 
 
 def embedding(x: TensorLike, weight: TensorLike) -> Tensor:
-    """The rows of ``weight`` that integers name: ``[...]`` and ``[count, width]`` give ``[..., width]``.
+    """Rows of ``weight`` by number: ``[...]`` and ``[count, width]`` give ``[..., width]``.
 
     Raises:
         IndexingError: ``x`` is not of an integer dtype, or out of range.

@@ -1,4 +1,7 @@
-"""Which functions are methods and operators of tensors. Declared for type checkers in :mod:`slope.core.declared`."""
+"""Which functions are methods and operators of tensors.
+
+Declared for type checkers in :mod:`slope.core.declared`.
+"""
 
 from __future__ import annotations
 
@@ -88,7 +91,10 @@ def negative(x: Tensor) -> Tensor:
 
 
 def _operand(value: object) -> bool:
-    """Whether an operator takes a value; for others Python asks the other side, and says that neither can."""
+    """Whether an operator takes a value.
+
+    For others Python asks the other side, and says that neither can.
+    """
     import numpy as np
 
     return isinstance(value, (Tensor, int, float, np.ndarray, np.generic))
@@ -138,14 +144,25 @@ BINARY = {
 COMPARISONS = {name: getattr(arithmetic, name) for name in ("eq", "ne", "lt", "le", "gt", "ge")}
 
 NAMES = {
-    arithmetic: """add sub mul div true_divide floor_divide remainder fmod pow eq ne lt le gt ge logical_and logical_or logical_xor
-        logical_not bitwise_and bitwise_or bitwise_xor bitwise_not bitwise_left_shift bitwise_right_shift maximum minimum clamp lerp
-        atan2 logaddexp""",
-    elementwise: """neg abs sign exp exp2 expm1 log log1p log2 log10 sqrt rsqrt square reciprocal sin cos tan asin acos atan sinh cosh
-        tanh asinh acosh atanh erf erfc sigmoid floor ceil round trunc frac isnan isfinite isinf nan_to_num astype bitcast""",
-    reductions: """sum prod mean var std max min amax amin argmax argmin any all logsumexp norm cumsum count_nonzero""",
-    shapes: """reshape view flatten unflatten permute transpose movedim squeeze unsqueeze expand broadcast_to repeat tile split chunk
-        unbind flip roll narrow diagonal tril triu""",
+    arithmetic: """
+        add sub mul div true_divide floor_divide remainder fmod pow eq ne lt le gt ge
+        logical_and logical_or logical_xor logical_not bitwise_and bitwise_or bitwise_xor
+        bitwise_not bitwise_left_shift bitwise_right_shift maximum minimum clamp lerp atan2
+        logaddexp
+    """,
+    elementwise: """
+        neg abs sign exp exp2 expm1 log log1p log2 log10 sqrt rsqrt square reciprocal sin cos
+        tan asin acos atan sinh cosh tanh asinh acosh atanh erf erfc sigmoid floor ceil round
+        trunc frac isnan isfinite isinf nan_to_num astype bitcast
+    """,
+    reductions: """
+        sum prod mean var std max min amax amin argmax argmin any all logsumexp norm cumsum
+        count_nonzero
+    """,
+    shapes: """
+        reshape view flatten unflatten permute transpose movedim squeeze unsqueeze expand
+        broadcast_to repeat tile split chunk unbind flip roll narrow diagonal tril triu
+    """,
     contraction: "matmul dot mv mm bmm outer tensordot",
     indexing: "gather take_along_dim index_select",
     activations: "relu softmax log_softmax",

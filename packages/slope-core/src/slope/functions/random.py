@@ -1,10 +1,13 @@
 """Random numbers: threefry keys, draws from keys, and draws from the default generator.
 
-A key is a tensor uint32[2]. The same key gives the same draw, so use every key once, and :func:`split` it for more. Keys,
-bits, integers and uniform floats in [0, 1) are the same on every backend and under every transform; draws that go through
+A key is a tensor uint32[2]. The same key gives the same draw, so use every key once, and
+:func:`split` it for more. Keys,
+bits, integers and uniform floats in [0, 1) are the same on every backend and under every transform;
+draws that go through
 logarithms and cosines (:func:`normal`) agree to rounding.
 
-Source: J. Salmon, M. Moraes, R. Dror, D. Shaw, "Parallel random numbers: as easy as 1, 2, 3" (SC 2011).
+Source: J. Salmon, M. Moraes, R. Dror, D. Shaw, "Parallel random numbers: as easy as 1, 2, 3" (SC
+    2011).
 """
 
 from __future__ import annotations
@@ -35,32 +38,40 @@ from slope.functions._base import (
 )
 from slope.functions._devices import placed
 from slope.functions.generator import (
-    BatchScope as BatchScope,
-)
-from slope.functions.generator import (
-    Generator as Generator,
-)
-from slope.functions.generator import (
-    JitScope as JitScope,
-)
-from slope.functions.generator import (
-    Scope as Scope,
-)
-from slope.functions.generator import (
-    current_scope as current_scope,
-)
-from slope.functions.generator import (
-    default_generator as default_generator,
-)
-from slope.functions.generator import (
-    manual_seed as manual_seed,
-)
-from slope.functions.generator import (
-    use_scope as use_scope,
-)
-from slope.functions.generator import (
+    BatchScope,
+    Generator,
+    JitScope,
+    Scope,
+    current_scope,
+    default_generator,
+    manual_seed,
+    use_scope,
     words,
 )
+
+__all__ = [
+    "BatchScope",
+    "Generator",
+    "JitScope",
+    "Scope",
+    "bernoulli",
+    "bits",
+    "current_scope",
+    "default_generator",
+    "fold_in",
+    "key",
+    "manual_seed",
+    "normal",
+    "rand",
+    "rand_like",
+    "randint",
+    "randints",
+    "randn",
+    "randn_like",
+    "split",
+    "uniform",
+    "use_scope",
+]
 
 KEY_TYPE: Final = TensorType((2,), uint32)
 
@@ -80,7 +91,8 @@ def key(seed: int | Tensor) -> Tensor:
     if isinstance(seed, Tensor):
         if not seed.dtype.is_integer or seed.shape != ():
             raise ArgumentError(
-                f"random.key: the seed must be an int or an integer tensor of shape (), and is {seed.type}."
+                "random.key: the seed must be an int or an integer tensor of shape (), and is "
+                f"{seed.type}."
             )
         wide = ops.cast(seed, dtype=int64)
         high = ops.shift_right_logical(wide, splat(32, wide.type))
@@ -96,7 +108,8 @@ def _checked(given: Any, function: str) -> Tensor:
     made = as_tensor(given, f"random.{function}", "key")
     if made.type != KEY_TYPE:
         raise ArgumentError(
-            f"random.{function}: key must be {KEY_TYPE} (slope.random.key(seed) makes one), and is {made.type}."
+            f"random.{function}: key must be {KEY_TYPE} (slope.random.key(seed) makes one), and "
+            f"is {made.type}."
         )
     return made
 
@@ -112,7 +125,7 @@ def _encrypted(given: Tensor, first: Tensor, second: Tensor) -> tuple[Tensor, Te
 
 
 def _words(given: Tensor, count: Any) -> Tensor:
-    """``count`` random words: the first half are first words of encrypted counters, the rest second words."""
+    """``count`` random words: first words of encrypted counters, then second words."""
     half = (count + 1) // 2
     low = ops.iota(shape=(half,), dim=0, dtype=uint32)
     if is_static((half,)):
@@ -192,7 +205,7 @@ _MANTISSA: Final = {"float16": 11, "bfloat16": 8, "float32": 24}
 def uniform(
     key: TensorLike, *size: Any, low: float = 0.0, high: float = 1.0, dtype: DTypeLike = float32
 ) -> Tensor:
-    """Evenly spread floats in ``[low, high)``, as many steps apart as the dtype has digits (24 bits for float32).
+    """Evenly spread floats in ``[low, high)``, with all digits of the dtype (24 bits in float32).
 
     Raises:
         DTypeError: not a floating-point dtype.
@@ -212,7 +225,8 @@ def uniform(
 def _require_floating(function: str, dtype: DType) -> None:
     if dtype.kind != "f":
         raise DTypeError(
-            f"random.{function}: dtype must be floating-point, and is {dtype}; slope.random.randint draws integers."
+            f"random.{function}: dtype must be floating-point, and is {dtype}; "
+            "slope.random.randint draws integers."
         )
 
 
@@ -231,9 +245,10 @@ def _unit(given: Tensor, count: Any, dtype: DType) -> Tensor:
 
 
 def normal(key: TensorLike, *size: Any, dtype: DTypeLike = float32) -> Tensor:
-    """Draws from the normal distribution of mean 0 and standard deviation 1, by Box and Muller's method.
+    """Normal draws of mean 0 and standard deviation 1, by Box and Muller's method.
 
-    Two uniform draws make a radius ``sqrt(-2 log(1 - u))`` and an angle, and these two normal draws. In float32 the largest
+    Two uniform draws make a radius ``sqrt(-2 log(1 - u))`` and an angle, and these two normal
+    draws. In float32 the largest
     size is 5.77. Half precision is drawn in float32.
 
     Source: G. Box, M. Muller, "A note on the generation of random normal deviates" (1958).
@@ -266,7 +281,8 @@ def normal(key: TensorLike, *size: Any, dtype: DTypeLike = float32) -> Tensor:
 def randint(key: TensorLike, size: Any, low: int, high: int, dtype: DTypeLike = int64) -> Tensor:
     """Whole numbers from ``low`` to ``high`` less one, evenly spread.
 
-    63 random bits modulo ``high - low``: no number is more likely than another by more than ``(high - low) / 2**63``.
+    63 random bits modulo ``high - low``: no number is more likely than another by more than ``(high
+    - low) / 2**63``.
 
     Raises:
         ArgumentError: there is no number in the range.
@@ -281,7 +297,8 @@ def randint(key: TensorLike, size: Any, low: int, high: int, dtype: DTypeLike = 
         raise DTypeError(f"random.randint: dtype must be an integer dtype, and is {wanted}.")
     if not -(2**63) <= low < high <= 2**63 or high - low >= 2**63:
         raise ArgumentError(
-            f"random.randint: low={low} and high={high} must span at least one and less than 2**63 numbers."
+            f"random.randint: low={low} and high={high} must span at least one and less than "
+            "2**63 numbers."
         )
     first, second = _pairs(given, count_of(shape))
     top = ops.cast(ops.shift_right_logical(first, splat(1, first.type)), dtype=int64)
@@ -294,7 +311,7 @@ def randint(key: TensorLike, size: Any, low: int, high: int, dtype: DTypeLike = 
 
 
 def bernoulli(key: TensorLike, p: TensorLike = 0.5, shape: Shape | None = None) -> Tensor:
-    """True with probability ``p``, as bool, of ``p``'s shape or of a shape that ``p`` broadcasts to."""
+    """True with probability ``p``, of ``p``'s shape or one that ``p`` broadcasts to."""
     given, chance = _checked(key, "bernoulli"), floating(p, "random.bernoulli", "p")
     wanted = chance.shape if shape is None else sizes_of((tuple(shape),), "random.bernoulli")
     if broadcast_shapes("random.bernoulli", chance.shape, wanted) != wanted:
@@ -319,7 +336,7 @@ def randn(*size: Any, dtype: DTypeLike = float32, device: Device | str | None = 
 def randints(
     *arguments: Any, dtype: DTypeLike = int64, device: Device | str | None = None
 ) -> Tensor:
-    """``randint(high, size)`` or ``randint(low, high, size)``: whole numbers below ``high``, from the default generator."""
+    """Whole numbers below ``high``: ``randint(high, size)`` or ``randint(low, high, size)``."""
     if not 2 <= len(arguments) <= 3 or not isinstance(arguments[-1], (tuple, list)):
         raise ArgumentError(
             f"randint: takes (high, size) or (low, high, size), and got {arguments!r:.80}."

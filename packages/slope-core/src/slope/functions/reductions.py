@@ -1,6 +1,7 @@
 """Reductions over one, several or all dimensions.
 
-``dim`` is an int, a tuple of ints or ``None`` for all; ``keepdim`` keeps the reduced dimensions with length 1.
+``dim`` is an int, a tuple of ints or ``None`` for all; ``keepdim`` keeps the reduced dimensions
+with length 1.
 Sums of integers and bools are int64; sums of half precision accumulate in float32.
 """
 
@@ -91,7 +92,8 @@ def mean(
         given = to_dtype(given, as_dtype(dtype))
     if given.dtype.kind != "f":
         raise DTypeError(
-            f"mean: {given.type} is not floating-point; give dtype=slope.float32, or cast it with x.to(slope.float32)."
+            f"mean: {given.type} is not floating-point; give dtype=slope.float32, or cast it with "
+            "x.to(slope.float32)."
         )
     wide = to_dtype(given, dtypes.accumulator(given.dtype))
     dims = dims_of(dim, given, "mean")
@@ -101,7 +103,7 @@ def mean(
 
 
 def var(x: TensorLike, dim: Dim = None, *, correction: float = 1, keepdim: bool = False) -> Tensor:
-    """Variances: squared distances from the mean, summed and divided by the count less ``correction``.
+    """Variances: squared distances from the mean, over the count less ``correction``.
 
     Raises:
         DTypeError: integers or bools.
@@ -154,7 +156,8 @@ def amin(x: TensorLike, dim: Dim = None, keepdim: bool = False) -> Tensor:
 def max(x: TensorLike, dim: Any = None, keepdim: bool = False) -> Any:  # PyTorch's name
     """The largest element; with ``dim`` an int, the largest along it as ``(values, indices)``.
 
-    With a tensor in the place of ``dim``, the larger of two elements, as :func:`slope.maximum`. Indices are the first of
+    With a tensor in the place of ``dim``, the larger of two elements, as :func:`slope.maximum`.
+    Indices are the first of
     equal ones; ties share the derivative evenly.
     """
     return _extreme("max", ops.amax, argmax, x, dim, keepdim)
@@ -163,7 +166,8 @@ def max(x: TensorLike, dim: Any = None, keepdim: bool = False) -> Any:  # PyTorc
 def min(x: TensorLike, dim: Any = None, keepdim: bool = False) -> Any:  # PyTorch's name
     """The smallest element; with ``dim`` an int, the smallest along it as ``(values, indices)``.
 
-    With a tensor in the place of ``dim``, the smaller of two elements, as :func:`slope.minimum`. Indices are the first of
+    With a tensor in the place of ``dim``, the smaller of two elements, as :func:`slope.minimum`.
+    Indices are the first of
     equal ones; ties share the derivative evenly.
     """
     return _extreme("min", ops.amin, argmin, x, dim, keepdim)
@@ -181,19 +185,26 @@ def _extreme(
         return _reduce(op, given, None, keepdim, function)
     if isinstance(dim, (tuple, list)):
         raise ArgumentError(
-            f"{function}: dim={dim!r} must be one int, since it gives indices, too; slope.a{function} takes several."
+            f"{function}: dim={dim!r} must be one int, since it gives indices, too; "
+            f"slope.a{function} takes several."
         )
     at = dim_of(dim, given.ndim, function, shape=given.shape)
     return Extreme(_reduce(op, given, at, keepdim, function), position(given, at, keepdim))
 
 
 def argmax(x: TensorLike, dim: int | None = None, keepdim: bool = False) -> Tensor:
-    """The position (int64) of the largest element, the first of equal ones; in row-major order without ``dim``."""
+    """The position (int64) of the largest element, the first of equal ones.
+
+    In row-major order without ``dim``.
+    """
     return _position(ops.argmax, x, dim, keepdim, "argmax")
 
 
 def argmin(x: TensorLike, dim: int | None = None, keepdim: bool = False) -> Tensor:
-    """The position (int64) of the smallest element, the first of equal ones; in row-major order without ``dim``."""
+    """The position (int64) of the smallest element, the first of equal ones.
+
+    In row-major order without ``dim``.
+    """
     return _position(ops.argmin, x, dim, keepdim, "argmin")
 
 
@@ -243,7 +254,9 @@ def cumsum(x: TensorLike, dim: int, reverse: bool = False) -> Tensor:
 
 
 def norm(x: TensorLike, p: float = 2, dim: Dim = None, keepdim: bool = False) -> Tensor:
-    """Vector norms: ``sum(abs(x) ** p) ** (1 / p)``; the largest or smallest size for infinite ``p``, a count for 0.
+    """Vector norms: ``sum(abs(x) ** p) ** (1 / p)``.
+
+    The largest or smallest size for infinite ``p``, a count for 0.
 
     The derivative of the 2-norm at 0 is 0, as PyTorch's.
     """
@@ -266,7 +279,10 @@ def norm(x: TensorLike, p: float = 2, dim: Dim = None, keepdim: bool = False) ->
 
 
 def logsumexp(x: TensorLike, dim: Dim = None, keepdim: bool = False) -> Tensor:
-    """``log(sum(exp(x)))`` without overflow; -inf of nothing but -inf, where the derivative is 0."""
+    """``log(sum(exp(x)))`` without overflow.
+
+    -inf of nothing but -inf, where the derivative is 0.
+    """
     from slope.functions.composites import logsumexp as op
 
     return _reduce(op, floating(x, "logsumexp"), dim, keepdim, "logsumexp")

@@ -47,7 +47,8 @@ def reshape(x: TensorLike, *sizes: Any, shape: Sequence[Any] | None = None) -> T
     total = count_of(wanted)
     if total != given.type.size:
         raise ShapeError(
-            f"reshape: {given.type} has {given.type.size} elements, shape {shown(wanted)} has {total}."
+            f"reshape: {given.type} has {given.type.size} elements, shape {shown(wanted)} has "
+            f"{total}."
         )
     return ops.reshape(given, shape=wanted)
 
@@ -64,7 +65,8 @@ def _solved(x: Tensor, wanted: tuple[Any, ...]) -> tuple[Any, ...]:
     size = x.type.size
     if rest == 0 or size % rest != 0:
         raise ShapeError(
-            f"reshape: {x.type} has {size} elements, which do not fill shape {shown(wanted)} for any -1."
+            f"reshape: {x.type} has {size} elements, which do not fill shape {shown(wanted)} for "
+            "any -1."
         )
     return (*wanted[: unknown[0]], size // rest, *wanted[unknown[0] + 1 :])
 
@@ -118,7 +120,8 @@ def permute(x: TensorLike, *order: Any, dims: Sequence[int] | None = None) -> Te
     numbers = tuple(dim_of(dim, given.ndim, "permute", "dims", shape=given.shape) for dim in wanted)
     if sorted(numbers) != list(range(given.ndim)):
         raise ShapeError(
-            f"permute: dims={tuple(wanted)} is no permutation of the {given.ndim} dimensions of {given.type}."
+            f"permute: dims={tuple(wanted)} is no permutation of the {given.ndim} dimensions of "
+            f"{given.type}."
         )
     return given if numbers == tuple(range(given.ndim)) else ops.permute(given, dims=numbers)
 
@@ -164,7 +167,8 @@ def movedim(x: TensorLike, source: int | Sequence[int], destination: int | Seque
     tos = [dim_of(dim, given.ndim, "movedim", "destination", shape=given.shape) for dim in targets]
     if len(froms) != len(tos) or len(set(froms)) != len(froms) or len(set(tos)) != len(tos):
         raise ShapeError(
-            f"movedim: source={source} and destination={destination} must name as many dimensions, each once."
+            f"movedim: source={source} and destination={destination} must name as many "
+            "dimensions, each once."
         )
     order = [dim for dim in range(given.ndim) if dim not in froms]
     for to, dim in sorted(zip(tos, froms, strict=True)):
@@ -211,7 +215,8 @@ def expand(x: TensorLike, *sizes: Any, shape: Sequence[Any] | None = None) -> Te
         )
     if not same(broadcast_shapes("expand", given.shape, full), full):
         raise ShapeError(
-            f"expand: {given.type} does not expand to shape {shown(full)}; only lengths of 1 are repeated."
+            f"expand: {given.type} does not expand to shape {shown(full)}; only lengths of 1 are "
+            "repeated."
         )
     return expand_to(given, full)
 
@@ -222,7 +227,9 @@ def broadcast_to(x: TensorLike, shape: Sequence[Any]) -> Tensor:
 
 
 def repeat(x: TensorLike, *sizes: Any) -> Tensor:
-    """The whole tensor repeated ``sizes[i]`` times along dimension ``i``; new dimensions come first.
+    """The whole tensor repeated ``sizes[i]`` times along dimension ``i``.
+
+    New dimensions come first.
 
     Raises:
         ShapeError: fewer sizes than dimensions.
@@ -260,7 +267,7 @@ def tile(x: TensorLike, *sizes: Any) -> Tensor:
 
 
 def concatenate(*tensors: Any, dim: int = 0) -> Tensor:
-    """Tensors one after the other along a dimension, promoted to one dtype: ``concatenate([x, y], dim=1)``.
+    """Tensors one after the other along a dimension: ``concatenate([x, y], dim=1)``.
 
     Raises:
         ShapeError: no tensors, or other lengths that differ.
@@ -285,7 +292,8 @@ def cat(tensors: Sequence[TensorLike], dim: int = 0) -> Tensor:
     for x in given:
         if x.ndim != first.ndim or not same(_without(x.shape, at), _without(first.shape, at)):
             raise ShapeError(
-                f"cat: along dim={dim}, {x.type} does not go with {first.type}; all other lengths must be equal."
+                f"cat: along dim={dim}, {x.type} does not go with {first.type}; all other lengths "
+                "must be equal."
             )
     return given[0] if len(given) == 1 else ops.cat(*given, dim=at)
 
@@ -361,7 +369,8 @@ def split(
         )
         if count_sum(sections) != length:
             raise ShapeError(
-                f"split: sections {tuple(sections)} do not add up to dimension {dim} of {given.type}."
+                f"split: sections {tuple(sections)} do not add up to dimension {dim} of "
+                f"{given.type}."
             )
     pieces: list[Tensor] = []
     start: Any = 0
@@ -399,7 +408,8 @@ def unbind(x: TensorLike, dim: int = 0) -> tuple[Tensor, ...]:
     rest = _without(given.shape, at)
     if not is_static((given.shape[at],)):
         raise ShapeError(
-            f"unbind: dimension {dim} of {given.type} has no known length, so neither has the tuple."
+            f"unbind: dimension {dim} of {given.type} has no known length, so neither has the "
+            "tuple."
         )
     return tuple(
         ops.reshape(cut(given, at, place, place + 1), shape=rest)
@@ -408,7 +418,7 @@ def unbind(x: TensorLike, dim: int = 0) -> tuple[Tensor, ...]:
 
 
 def narrow(x: TensorLike, dim: int, start: TensorLike, length: int) -> Tensor:
-    """``length`` elements along a dimension from ``start`` on, which may be a traced tensor of shape ().
+    """``length`` elements along a dimension from ``start`` on, an int or a traced number.
 
     A traced start is clamped so that the window fits.
 
@@ -452,7 +462,10 @@ def flip(x: TensorLike, *order: Any, dims: Sequence[int] | int | None = None) ->
 def roll(
     x: TensorLike, shifts: int | Sequence[int], dims: int | Sequence[int] | None = None
 ) -> Tensor:
-    """Elements moved up by ``shifts`` along ``dims``, those beyond the end coming in at the front; flattened without ``dims``."""
+    """Elements moved up by ``shifts`` along ``dims``, the last ones coming in at the front.
+
+    Without ``dims``, the elements in row-major order are moved.
+    """
     given = as_tensor(x, "roll", "x")
     if dims is None:
         return reshape(roll(reshape(given, -1), shifts, 0), given.shape)
@@ -470,8 +483,9 @@ def roll(
 
 
 def pad(x: TensorLike, pad: Sequence[int], mode: str = "constant", value: Scalar = 0) -> Tensor:
-    """Elements added at the edges: ``pad`` is ``(before, after)`` of the last dimension, then of the one before, and so on.
+    """Elements added at the edges.
 
+    ``pad`` is ``(before, after)`` of the last dimension, then of the one before, and so on.
     Negative widths cut off.
 
     Raises:
@@ -483,7 +497,8 @@ def pad(x: TensorLike, pad: Sequence[int], mode: str = "constant", value: Scalar
         raise ArgumentError(f"pad: mode={mode!r} is not there; the mode is 'constant'.")
     if len(widths) % 2 or len(widths) > 2 * given.ndim:
         raise ArgumentError(
-            f"pad: pad={widths} must hold two widths for each of at most {given.ndim} dimensions of {given.type}."
+            f"pad: pad={widths} must hold two widths for each of at most {given.ndim} dimensions "
+            f"of {given.type}."
         )
     low, high = [0] * given.ndim, [0] * given.ndim
     for number in range(len(widths) // 2):
@@ -501,7 +516,7 @@ def pad(x: TensorLike, pad: Sequence[int], mode: str = "constant", value: Scalar
 
 
 def diagonal(x: TensorLike, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
-    """The elements ``x[..., i, ..., i + offset, ...]`` of two dimensions, as a new last dimension."""
+    """The elements ``x[.., i, .., i + offset, ..]`` of two dimensions, as a new last one."""
     given = as_tensor(x, "diagonal", "x")
     first, second = (
         dim_of(dim, given.ndim, "diagonal", name, shape=given.shape)
@@ -521,12 +536,18 @@ def diagonal(x: TensorLike, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Te
 
 
 def tril(x: TensorLike, diagonal: int = 0) -> Tensor:
-    """The lower triangle of the last two dimensions, up to the ``diagonal``-th diagonal; zeros above."""
+    """The lower triangle of the last two dimensions, up to the ``diagonal``-th diagonal.
+
+    Zeros above.
+    """
     return _triangle("tril", x, diagonal, lower=True)
 
 
 def triu(x: TensorLike, diagonal: int = 0) -> Tensor:
-    """The upper triangle of the last two dimensions, from the ``diagonal``-th diagonal on; zeros below."""
+    """The upper triangle of the last two dimensions, from the ``diagonal``-th diagonal on.
+
+    Zeros below.
+    """
     return _triangle("triu", x, diagonal, lower=False)
 
 

@@ -1,16 +1,11 @@
-"""First-order operators, by family. They never broadcast and never promote; ``slope.functions`` does both, once."""
+"""First-order operators, by family.
 
-from slope.ops.linear import (
-    broadcast,
-    cast,
-    cat,
-    flip,
-    pad,
-    permute,
-    reshape,
-    slice_,
-    sum_,
-)
+They never broadcast and never promote; ``slope.functions`` does both, once.
+"""
+
+from slope.ops.barrier import optimization_barrier
+from slope.ops.contract import dot_general
+from slope.ops.create import iota
 from slope.ops.elementwise import (
     abs_,
     add,
@@ -45,6 +40,18 @@ from slope.ops.elementwise import (
     trunc,
     truncate_divide,
 )
+from slope.ops.index import gather, scatter
+from slope.ops.linear import (
+    broadcast,
+    cast,
+    cat,
+    flip,
+    pad,
+    permute,
+    reshape,
+    slice_,
+    sum_,
+)
 from slope.ops.logic import (
     bitcast,
     bitwise_and,
@@ -65,6 +72,8 @@ from slope.ops.logic import (
     stop_gradient,
     where,
 )
+from slope.ops.order import cummax, cummin, cumprod, sort, topk
+from slope.ops.random import threefry2x32
 from slope.ops.reduce import (
     all_,
     amax,
@@ -75,11 +84,7 @@ from slope.ops.reduce import (
     cumsum,
     prod,
 )
-from slope.ops.barrier import optimization_barrier
-from slope.ops.contract import dot_general
-from slope.ops.index import gather, scatter
-from slope.ops.create import iota
-from slope.ops.random import threefry2x32
+from slope.ops.window import dynamic_slice, dynamic_update_slice
 
 __all__ = [
     "abs_",
@@ -101,9 +106,14 @@ __all__ = [
     "cat",
     "ceil",
     "cos",
+    "cummax",
+    "cummin",
+    "cumprod",
     "cumsum",
     "div",
     "dot_general",
+    "dynamic_slice",
+    "dynamic_update_slice",
     "eq",
     "erf",
     "exp",
@@ -145,6 +155,7 @@ __all__ = [
     "sign",
     "sin",
     "slice_",
+    "sort",
     "sqrt",
     "stop_gradient",
     "sub",
@@ -152,6 +163,7 @@ __all__ = [
     "tan",
     "tanh",
     "threefry2x32",
+    "topk",
     "trunc",
     "truncate_divide",
     "where",

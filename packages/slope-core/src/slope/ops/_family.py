@@ -15,7 +15,7 @@ from slope.errors import DTypeError, ShapeError
 KIND_NAMES = {"b": "bool", "iu": "an integer dtype", "f": "a floating-point dtype"}
 
 
-def splat_like(value: bool | int | float, like: Tensor | Linear) -> Splat:
+def splat_like(value: bool | float, like: Tensor | Linear) -> Splat:
     """A tensor of ``like``'s type with one number everywhere."""
     return Splat(value, like.type)
 
@@ -28,7 +28,10 @@ def require_kind(op: Operator, tensor_type: TensorType, kinds: str) -> None:
     """
     if tensor_type.dtype.kind not in kinds:
         allowed = " or ".join(name for key, name in KIND_NAMES.items() if set(key) & set(kinds))
-        raise DTypeError(f"{op.name} takes {allowed}, and got {tensor_type}; cast it, for instance with x.to(slope.float32).")
+        raise DTypeError(
+            f"{op.name} takes {allowed}, and got {tensor_type}; cast it, for instance with "
+            f"x.to(slope.float32)."
+        )
 
 
 def require_dim(op: Operator, tensor_type: TensorType, dim: int, name: str = "dim") -> None:
@@ -41,14 +44,19 @@ def require_rank(op: Operator, values: Sequence[Any], tensor_type: TensorType, n
     """Refuse a parameter that does not have one entry for each dimension."""
     if len(values) != tensor_type.ndim:
         raise ShapeError(
-            f"{op.name}: {name}={tuple(values)} has {len(values)} entries for an operand {tensor_type} of {tensor_type.ndim} dimensions."
+            f"{op.name}: {name}={tuple(values)} has {len(values)} entries for an operand "
+            f"{tensor_type} of {tensor_type.ndim} dimensions."
         )
 
 
-def draws(*shape: int, seed: int = 0, low: float = -2.0, high: float = 2.0, dtype: Any = np.float32) -> Any:
+def draws(
+    *shape: int, seed: int = 0, low: float = -2.0, high: float = 2.0, dtype: Any = np.float32
+) -> Any:
     """Sample inputs: evenly spread, shuffled, free of ties, the same at every run."""
     count = int(np.prod(shape, dtype=int))
-    values = np.linspace(low, high, count + 3)[1:-2] + 0.1 * (high - low) / (count + 2)  # rarely 0, whatever the range
+    values = np.linspace(low, high, count + 3)[1:-2] + 0.1 * (high - low) / (
+        count + 2
+    )  # rarely 0, whatever the range
     return np.random.default_rng(seed).permutation(values).reshape(shape).astype(dtype)
 
 

@@ -36,7 +36,9 @@ class Pointwise(Operator):
         require_kind(self, first, self.kinds)
         return first
 
-    def batch(self, size: Any, args: Sequence[Tensor], in_dims: Sequence[int | None], **params: Any) -> tuple[Any, Any]:
+    def batch(
+        self, size: Any, args: Sequence[Tensor], in_dims: Sequence[int | None], **params: Any
+    ) -> tuple[Any, Any]:
         target = next(dim for dim in in_dims if dim is not None)
         moved = [batched_at(x, dim, size, target) for x, dim in zip(args, in_dims, strict=True)]
         return self(*moved, **params), target
@@ -48,7 +50,9 @@ class Pointwise(Operator):
             yield Sample(tuple(draws(0, 2) for _ in range(self.arity)))
         if "i" in self.kinds:
             yield Sample(tuple(ints(7, seed=i) for i in range(self.arity)), {}, False)
-            yield Sample(tuple(ints(7, seed=i, dtype=np.int32) for i in range(self.arity)), {}, False)
+            yield Sample(
+                tuple(ints(7, seed=i, dtype=np.int32) for i in range(self.arity)), {}, False
+            )
 
 
 class NotDifferentiable(Pointwise):
@@ -65,9 +69,11 @@ def require_same(op: Operator, x: TensorType, y: TensorType) -> None:
     """
     if x.dtype is not y.dtype:
         raise DTypeError(
-            f"operator {op.name} takes operands of one dtype, and got {x} and {y}; the function slope.{op.name} promotes."
+            f"operator {op.name} takes operands of one dtype, and got {x} and {y}; the function "
+            f"slope.{op.name} promotes."
         )
     if x.shape != y.shape:
         raise ShapeError(
-            f"operator {op.name} takes operands of one shape, and got {x} and {y}; the function slope.{op.name} broadcasts."
+            f"operator {op.name} takes operands of one shape, and got {x} and {y}; the function "
+            f"slope.{op.name} broadcasts."
         )

@@ -1,4 +1,7 @@
-"""Tensors out of nothing but parameters. (A tensor of one repeated number is a literal, and no operator.)"""
+"""Tensors out of nothing but parameters.
+
+A tensor of one repeated number is a literal, and no operator.
+"""
 
 from __future__ import annotations
 

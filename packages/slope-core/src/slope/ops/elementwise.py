@@ -1,7 +1,10 @@
-"""Arithmetic and transcendental operators: each result element depends on the operand elements at its place.
+"""Arithmetic and transcendental operators.
 
-All operands have one shape and one dtype; ``slope.functions`` broadcasts and promotes before. A differentiable operator
-says what it does to one operand's tangent in ``push``; the family base sums over the operands.
+Each result element depends on the operand elements at its place alone.
+
+All operands have one shape and one dtype; ``slope.functions`` broadcasts and promotes before. A
+differentiable operator says what it does to one operand's tangent in ``push``; the family base sums
+over the operands.
 """
 
 from __future__ import annotations
@@ -82,7 +85,9 @@ class Sub(Elementwise):
         return out, neg(second) if first is None else sub(first, second)
 
     def transpose(self, cotangent: Any, x: Operand, y: Operand) -> Sequence[Tangent]:
-        return cotangent if isinstance(x, Linear) else None, neg(cotangent) if isinstance(y, Linear) else None
+        return cotangent if isinstance(x, Linear) else None, neg(cotangent) if isinstance(
+            y, Linear
+        ) else None
 
 
 class Mul(Elementwise):
@@ -121,7 +126,10 @@ class Div(Elementwise):
 
 
 class Pow(Elementwise):
-    """``x ** y`` of floating-point operands. ``0 ** 0`` is 1; the derivatives at ``x == 0`` are PyTorch's."""
+    """``x ** y`` of floating-point operands.
+
+    ``0 ** 0`` is 1; the derivatives at ``x == 0`` are PyTorch's.
+    """
 
     name = "pow"
     arity = 2
@@ -138,7 +146,9 @@ class Pow(Elementwise):
 
     def samples(self) -> Iterator[Sample]:
         yield Sample((draws(2, 3, low=0.2), draws(2, 3, seed=1)))
-        yield Sample((np.array([0, 0, -2, 4], np.float32), np.array([0, 2, 3, -0.5], np.float32)), {}, False)
+        yield Sample(
+            (np.array([0, 0, -2, 4], np.float32), np.array([0, 2, 3, -0.5], np.float32)), {}, False
+        )
 
 
 class IntegerPow(Elementwise):
@@ -153,7 +163,10 @@ class IntegerPow(Elementwise):
 
     def infer(self, *xs: TensorType, exponent: int) -> TensorType:
         if exponent < 0 and not xs[0].dtype.is_floating_point:
-            raise DTypeError(f"integer_pow: the exponent {exponent} is negative, and {xs[0]} is no floating-point tensor.")
+            raise DTypeError(
+                f"integer_pow: the exponent {exponent} is negative, and {xs[0]} is no "
+                f"floating-point tensor."
+            )
         return super().infer(*xs)
 
     def push(self, i: int, tangent: Tensor, out: Tensor, *xs: Tensor, exponent: int) -> Tensor:
@@ -376,13 +389,19 @@ class _Extremum(Elementwise):
 
 
 class Maximum(_Extremum):
-    """The larger operand; NaN if either is NaN. Equal operands share the derivative, half each, as in PyTorch."""
+    """The larger operand; NaN if either is NaN.
+
+    Equal operands share the derivative, half each, as in PyTorch.
+    """
 
     name = "maximum"
 
 
 class Minimum(_Extremum):
-    """The smaller operand; NaN if either is NaN. Equal operands share the derivative, half each, as in PyTorch."""
+    """The smaller operand; NaN if either is NaN.
+
+    Equal operands share the derivative, half each, as in PyTorch.
+    """
 
     name = "minimum"
 
@@ -391,7 +410,10 @@ class Minimum(_Extremum):
 
 
 class TruncateDivide(NotDifferentiable):
-    """Integer division rounding toward zero. By zero it gives 0; the lowest integer by -1 wraps to itself."""
+    """Integer division rounding toward zero.
+
+    By zero it gives 0; the lowest integer by -1 wraps to itself.
+    """
 
     name = "truncate_divide"
     arity = 2
@@ -400,7 +422,14 @@ class TruncateDivide(NotDifferentiable):
     def samples(self) -> Iterator[Sample]:
         yield from super().samples()
         low = np.iinfo(np.int32).min
-        yield Sample((np.array([7, -7, 7, -7, 5, 0, low], np.int32), np.array([2, 2, -2, -2, 0, 0, -1], np.int32)), {}, False)
+        yield Sample(
+            (
+                np.array([7, -7, 7, -7, 5, 0, low], np.int32),
+                np.array([2, 2, -2, -2, 0, 0, -1], np.int32),
+            ),
+            {},
+            False,
+        )
 
 
 class FloorDivide(NotDifferentiable):
@@ -420,15 +449,20 @@ class FloorDivide(NotDifferentiable):
         inexact = ne(mul(quotient, y), x)
         opposite = ne(lt(x, zero), lt(y, zero))
         divides = ne(y, zero)
-        return where(bitwise_and(bitwise_and(inexact, opposite), divides), sub(quotient, one), quotient)
+        return where(
+            bitwise_and(bitwise_and(inexact, opposite), divides), sub(quotient, one), quotient
+        )
 
     def samples(self) -> Iterator[Sample]:
         yield Sample((draws(2, 3), draws(2, 3, seed=1, low=0.5)), {}, False)
-        yield from TruncateDivide.samples(truncate_divide)
+        yield from truncate_divide.samples()
 
 
 class Fmod(Elementwise):
-    """The remainder with the sign of the dividend, ``x - y * trunc(x / y)``, exact. Integers modulo zero give 0."""
+    """The remainder with the sign of the dividend, ``x - y * trunc(x / y)``, exact.
+
+    Integers modulo zero give 0.
+    """
 
     name = "fmod"
     arity = 2
@@ -440,11 +474,14 @@ class Fmod(Elementwise):
 
     def samples(self) -> Iterator[Sample]:
         yield Sample((draws(2, 3, low=-5, high=5), draws(2, 3, seed=1, low=0.6)))
-        yield from TruncateDivide.samples(truncate_divide)
+        yield from truncate_divide.samples()
 
 
 class Remainder(Elementwise):
-    """The remainder with the sign of the divisor, ``x - y * floor(x / y)``, as Python's ``%``. Integers modulo zero give 0."""
+    """The remainder with the sign of the divisor, ``x - y * floor(x / y)``, as Python's ``%``.
+
+    Integers modulo zero give 0.
+    """
 
     name = "remainder"
     arity = 2
@@ -463,7 +500,7 @@ class Remainder(Elementwise):
         return where(wrong, add(rest, y), rest)
 
     def samples(self) -> Iterator[Sample]:
-        yield from Fmod.samples(fmod)
+        yield from fmod.samples()
 
 
 neg = register(Neg())

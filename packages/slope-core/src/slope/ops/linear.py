@@ -20,13 +20,19 @@ from slope.ops._family import draws, flags, insert, ints, require_dim, require_r
 
 
 class LinearOperator(Operator):
-    """The family base: linear in all operands jointly. Subclasses define ``infer``, ``transpose``, ``batch``."""
+    """The family base: linear in all operands jointly.
+
+    Subclasses define ``infer``, ``transpose``, ``batch``.
+    """
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Tangent], **params: Any) -> Any:
         out = self(*primals, **params)
         if all(tangent is None for tangent in tangents):
             return out, None
-        full = [splat_like(0, primal) if tangent is None else tangent for primal, tangent in zip(primals, tangents, strict=True)]
+        full = [
+            splat_like(0, primal) if tangent is None else tangent
+            for primal, tangent in zip(primals, tangents, strict=True)
+        ]
         return out, self(*full, **params)
 
 
@@ -69,13 +75,22 @@ class Reshape(LinearOperator):
 
     def infer(self, x: TensorType, *, shape: tuple[Any, ...]) -> TensorType:
         if count(x.shape) != count(shape):
-            raise ShapeError(f"reshape: {x} has {x.size} elements, shape {tuple(shape)} has {count(shape)}.")
+            raise ShapeError(
+                f"reshape: {x} has {x.size} elements, shape {tuple(shape)} has {count(shape)}."
+            )
         return x.with_shape(shape)
 
     def transpose(self, cotangent: Any, x: Operand, *, shape: tuple[Any, ...]) -> Sequence[Tangent]:
         return (reshape(cotangent, shape=x.shape),)
 
-    def batch(self, size: Any, args: Sequence[Tensor], in_dims: Sequence[int | None], *, shape: tuple[Any, ...]) -> tuple[Any, Any]:
+    def batch(
+        self,
+        size: Any,
+        args: Sequence[Tensor],
+        in_dims: Sequence[int | None],
+        *,
+        shape: tuple[Any, ...],
+    ) -> tuple[Any, Any]:
         x = batched_at(args[0], in_dims[0], size, 0)
         return reshape(x, shape=(size, *shape)), 0
 
@@ -103,13 +118,17 @@ class Permute(LinearOperator):
 
     def infer(self, x: TensorType, *, dims: tuple[int, ...]) -> TensorType:
         if sorted(dims) != list(range(x.ndim)):
-            raise ShapeError(f"permute: dims={tuple(dims)} is no permutation of the {x.ndim} dimensions of {x}.")
+            raise ShapeError(
+                f"permute: dims={tuple(dims)} is no permutation of the {x.ndim} dimensions of {x}."
+            )
         return x.with_shape(tuple(x.shape[dim] for dim in dims))
 
     def transpose(self, cotangent: Any, x: Operand, *, dims: tuple[int, ...]) -> Sequence[Tangent]:
         return (permute(cotangent, dims=inverse(dims)),)
 
-    def batch(self, size: Any, args: Sequence[Tensor], in_dims: Sequence[int | None], **params: Any) -> tuple[Any, Any]:
+    def batch(
+        self, size: Any, args: Sequence[Tensor], in_dims: Sequence[int | None], **params: Any
+    ) -> tuple[Any, Any]:
         (at,) = in_dims
         assert at is not None
         order = tuple(dim if dim < at else dim + 1 for dim in params["dims"])
@@ -131,7 +150,8 @@ class Broadcast(LinearOperator):
 
     Params:
         shape: the result's shape.
-        dims: where the operand's dimensions stand in the result, ascending; their lengths do not change.
+        dims: where the operand's dimensions stand in the result, ascending; their lengths do not
+            change.
     """
 
     name = "broadcast"
@@ -143,19 +163,35 @@ class Broadcast(LinearOperator):
         return super().__call__(x, **params)
 
     def infer(self, x: TensorType, *, shape: tuple[Any, ...], dims: tuple[int, ...]) -> TensorType:
-        if len(dims) != x.ndim or list(dims) != sorted(set(dims)) or any(not 0 <= dim < len(shape) for dim in dims):
-            raise ShapeError(f"broadcast: dims={tuple(dims)} does not place the dimensions of {x} in shape {tuple(shape)}.")
+        if (
+            len(dims) != x.ndim
+            or list(dims) != sorted(set(dims))
+            or any(not 0 <= dim < len(shape) for dim in dims)
+        ):
+            raise ShapeError(
+                f"broadcast: dims={tuple(dims)} does not place the dimensions of {x} in shape "
+                f"{tuple(shape)}."
+            )
         if any(shape[dim] != length for dim, length in zip(dims, x.shape, strict=True)):
-            raise ShapeError(f"broadcast: {x} at dims={tuple(dims)} does not fit shape {tuple(shape)}; lengths must be equal.")
+            raise ShapeError(
+                f"broadcast: {x} at dims={tuple(dims)} does not fit shape {tuple(shape)}; lengths "
+                f"must be equal."
+            )
         return x.with_shape(shape)
 
-    def transpose(self, cotangent: Any, x: Operand, *, shape: tuple[Any, ...], dims: tuple[int, ...]) -> Sequence[Tangent]:
+    def transpose(
+        self, cotangent: Any, x: Operand, *, shape: tuple[Any, ...], dims: tuple[int, ...]
+    ) -> Sequence[Tangent]:
         new = tuple(dim for dim in range(len(shape)) if dim not in dims)
         return (sum_(cotangent, dim=new) if new else cotangent,)
 
-    def batch(self, size: Any, args: Sequence[Tensor], in_dims: Sequence[int | None], **params: Any) -> tuple[Any, Any]:
+    def batch(
+        self, size: Any, args: Sequence[Tensor], in_dims: Sequence[int | None], **params: Any
+    ) -> tuple[Any, Any]:
         x = batched_at(args[0], in_dims[0], size, 0)
-        return broadcast(x, shape=(size, *params["shape"]), dims=(0, *(dim + 1 for dim in params["dims"]))), 0
+        return broadcast(
+            x, shape=(size, *params["shape"]), dims=(0, *(dim + 1 for dim in params["dims"]))
+        ), 0
 
     def samples(self) -> Iterator[Sample]:
         yield Sample((draws(3),), {"shape": (2, 3), "dims": (1,)})
@@ -175,7 +211,9 @@ class Sum(LinearOperator):
 
     def infer(self, x: TensorType, *, dim: tuple[int, ...]) -> TensorType:
         if x.dtype.kind == "b":
-            raise DTypeError(f"sum takes numbers, and got {x}; cast it, for instance with x.to(slope.int64).")
+            raise DTypeError(
+                f"sum takes numbers, and got {x}; cast it, for instance with x.to(slope.int64)."
+            )
         for each in dim:
             require_dim(self, x, each)
         return x.with_shape(tuple(length for each, length in enumerate(x.shape) if each not in dim))
@@ -184,7 +222,14 @@ class Sum(LinearOperator):
         kept = tuple(each for each in range(x.ndim) if each not in dim)
         return (broadcast(cotangent, shape=x.shape, dims=kept),)
 
-    def batch(self, size: Any, args: Sequence[Tensor], in_dims: Sequence[int | None], *, dim: tuple[int, ...]) -> tuple[Any, Any]:
+    def batch(
+        self,
+        size: Any,
+        args: Sequence[Tensor],
+        in_dims: Sequence[int | None],
+        *,
+        dim: tuple[int, ...],
+    ) -> tuple[Any, Any]:
         (at,) = in_dims
         assert at is not None
         moved = tuple(each if each < at else each + 1 for each in dim)
@@ -201,8 +246,9 @@ class Sum(LinearOperator):
 class Cast(LinearOperator):
     """Elements as another dtype.
 
-    Floating to integer truncates toward zero; values out of range saturate and NaN gives 0. Integers wrap around
-    among themselves. Anything to bool is ``x != 0``. Between floating dtypes it rounds to nearest even, and is linear.
+    Floating to integer truncates toward zero; values out of range saturate and NaN gives 0.
+    Integers wrap around among themselves. Anything to bool is ``x != 0``. Between floating dtypes
+    it rounds to nearest even, and is linear.
 
     Params:
         dtype: the new dtype.
@@ -229,7 +275,9 @@ class Cast(LinearOperator):
     def transpose(self, cotangent: Any, x: Operand, *, dtype: DType) -> Sequence[Tangent]:
         return (cast(cotangent, dtype=x.dtype),)
 
-    def batch(self, size: Any, args: Sequence[Tensor], in_dims: Sequence[int | None], *, dtype: DType) -> tuple[Any, Any]:
+    def batch(
+        self, size: Any, args: Sequence[Tensor], in_dims: Sequence[int | None], *, dtype: DType
+    ) -> tuple[Any, Any]:
         return cast(args[0], dtype=dtype), in_dims[0]
 
     def samples(self) -> Iterator[Sample]:
@@ -237,7 +285,11 @@ class Cast(LinearOperator):
 
         yield Sample((draws(2, 3),), {"dtype": dtypes.float64})
         yield Sample((draws(2, 3, dtype=np.float64),), {"dtype": dtypes.float32})
-        yield Sample((np.array([-2.7, -0.5, 0.5, 2.7, np.nan, 1e20, -1e20], np.float32),), {"dtype": dtypes.int32}, False)
+        yield Sample(
+            (np.array([-2.7, -0.5, 0.5, 2.7, np.nan, 1e20, -1e20], np.float32),),
+            {"dtype": dtypes.int32},
+            False,
+        )
         yield Sample((np.array([-2.7, 0.0, 300.7], np.float32),), {"dtype": dtypes.int64}, False)
         yield Sample((ints(5),), {"dtype": dtypes.float32}, False)
         yield Sample((np.array([300, -1, 127], np.int64),), {"dtype": dtypes.int8}, False)
@@ -260,11 +312,15 @@ class Pad(LinearOperator):
 
     name = "interior_pad"
 
-    def infer(self, x: TensorType, *, low: Any, high: Any, interior: Any, value: Any = 0) -> TensorType:
+    def infer(
+        self, x: TensorType, *, low: Any, high: Any, interior: Any, value: Any = 0
+    ) -> TensorType:
         for name, values in (("low", low), ("high", high), ("interior", interior)):
             require_rank(self, values, x, name)
             if any(each < 0 for each in values):
-                raise ShapeError(f"interior_pad: {name}={tuple(values)} must not be negative; use slice to cut.")
+                raise ShapeError(
+                    f"interior_pad: {name}={tuple(values)} must not be negative; use slice to cut."
+                )
         shape = []
         for length, before, after, between in zip(x.shape, low, high, interior, strict=True):
             gaps = 0 if between == 0 or length == 0 else (length - 1) * between
@@ -275,20 +331,36 @@ class Pad(LinearOperator):
         (x,), (tangent,) = primals, tangents
         return pad(x, **params), None if tangent is None else pad(tangent, **{**params, "value": 0})
 
-    def transpose(self, cotangent: Any, x: Operand, *, low: Any, high: Any, interior: Any, value: Any = 0) -> Sequence[Tangent]:
+    def transpose(
+        self, cotangent: Any, x: Operand, *, low: Any, high: Any, interior: Any, value: Any = 0
+    ) -> Sequence[Tangent]:
         stop = tuple(length - after for length, after in zip(cotangent.shape, high, strict=True))
-        return (slice_(cotangent, start=tuple(low), stop=stop, step=tuple(each + 1 for each in interior)),)
+        return (
+            slice_(
+                cotangent, start=tuple(low), stop=stop, step=tuple(each + 1 for each in interior)
+            ),
+        )
 
-    def batch(self, size: Any, args: Sequence[Tensor], in_dims: Sequence[int | None], **params: Any) -> tuple[Any, Any]:
+    def batch(
+        self, size: Any, args: Sequence[Tensor], in_dims: Sequence[int | None], **params: Any
+    ) -> tuple[Any, Any]:
         (at,) = in_dims
         assert at is not None
         low, high, interior = (insert(params[name], at, 0) for name in ("low", "high", "interior"))
         return pad(args[0], low=low, high=high, interior=interior, value=params.get("value", 0)), at
 
     def samples(self) -> Iterator[Sample]:
-        yield Sample((draws(2, 3),), {"low": (1, 0), "high": (0, 2), "interior": (0, 0), "value": 0})
-        yield Sample((draws(2, 3),), {"low": (0, 1), "high": (1, 0), "interior": (2, 1), "value": 0})
-        yield Sample((draws(3),), {"low": (1,), "high": (1,), "interior": (0,), "value": float("-inf")}, False)
+        yield Sample(
+            (draws(2, 3),), {"low": (1, 0), "high": (0, 2), "interior": (0, 0), "value": 0}
+        )
+        yield Sample(
+            (draws(2, 3),), {"low": (0, 1), "high": (1, 0), "interior": (2, 1), "value": 0}
+        )
+        yield Sample(
+            (draws(3),),
+            {"low": (1,), "high": (1,), "interior": (0,), "value": float("-inf")},
+            False,
+        )
         yield Sample((ints(3),), {"low": (2,), "high": (0,), "interior": (1,), "value": 7}, False)
 
 
@@ -296,7 +368,8 @@ class Slice(LinearOperator):
     """Every ``step``-th element of each dimension from ``start`` to before ``stop``.
 
     Params:
-        start, stop, step: one entry for each dimension; ``0 <= start <= stop <= length``, ``step >= 1``.
+        start, stop, step: one entry for each dimension; ``0 <= start <= stop <= length``,
+            ``step >= 1``.
     """
 
     name = "slice"
@@ -305,13 +378,19 @@ class Slice(LinearOperator):
         for name, values in (("start", start), ("stop", stop), ("step", step)):
             require_rank(self, values, x, name)
         shape = []
-        for dim, (length, first, last, stride) in enumerate(zip(x.shape, start, stop, step, strict=True)):
+        for dim, (length, first, last, stride) in enumerate(
+            zip(x.shape, start, stop, step, strict=True)
+        ):
             if not (0 <= first <= last <= length) or stride < 1:
-                raise ShapeError(f"slice: {first}:{last}:{stride} does not fit dimension {dim} of {x}.")
+                raise ShapeError(
+                    f"slice: {first}:{last}:{stride} does not fit dimension {dim} of {x}."
+                )
             shape.append((last - first + stride - 1) // stride)
         return x.with_shape(tuple(shape))
 
-    def transpose(self, cotangent: Any, x: Operand, *, start: Any, stop: Any, step: Any) -> Sequence[Tangent]:
+    def transpose(
+        self, cotangent: Any, x: Operand, *, start: Any, stop: Any, step: Any
+    ) -> Sequence[Tangent]:
         high = []
         for length, first, stride, kept in zip(x.shape, start, step, cotangent.shape, strict=True):
             used = 0 if kept == 0 else (kept - 1) * stride + 1
@@ -319,11 +398,18 @@ class Slice(LinearOperator):
         interior = tuple(stride - 1 for stride in step)
         return (pad(cotangent, low=tuple(start), high=tuple(high), interior=interior, value=0),)
 
-    def batch(self, size: Any, args: Sequence[Tensor], in_dims: Sequence[int | None], **params: Any) -> tuple[Any, Any]:
+    def batch(
+        self, size: Any, args: Sequence[Tensor], in_dims: Sequence[int | None], **params: Any
+    ) -> tuple[Any, Any]:
         (at,) = in_dims
         assert at is not None
         start, stop, step = params["start"], params["stop"], params["step"]
-        return slice_(args[0], start=insert(start, at, 0), stop=insert(stop, at, size), step=insert(step, at, 1)), at
+        return slice_(
+            args[0],
+            start=insert(start, at, 0),
+            stop=insert(stop, at, size),
+            step=insert(step, at, 1),
+        ), at
 
     def samples(self) -> Iterator[Sample]:
         yield Sample((draws(5, 6),), {"start": (1, 0), "stop": (4, 6), "step": (1, 2)})
@@ -348,7 +434,9 @@ class Flip(LinearOperator):
     def transpose(self, cotangent: Any, x: Operand, *, dims: tuple[int, ...]) -> Sequence[Tangent]:
         return (flip(cotangent, dims=dims),)
 
-    def batch(self, size: Any, args: Sequence[Tensor], in_dims: Sequence[int | None], **params: Any) -> tuple[Any, Any]:
+    def batch(
+        self, size: Any, args: Sequence[Tensor], in_dims: Sequence[int | None], **params: Any
+    ) -> tuple[Any, Any]:
         (at,) = in_dims
         assert at is not None
         return flip(args[0], dims=tuple(dim if dim < at else dim + 1 for dim in params["dims"])), at
@@ -373,11 +461,19 @@ class Cat(LinearOperator):
         first = xs[0]
         require_dim(self, first, dim)
         for x in xs:
-            if x.dtype is not first.dtype or x.ndim != first.ndim or any(
-                a != b for each, (a, b) in enumerate(zip(x.shape, first.shape, strict=True)) if each != dim
+            if (
+                x.dtype is not first.dtype
+                or x.ndim != first.ndim
+                or any(
+                    a != b
+                    for each, (a, b) in enumerate(zip(x.shape, first.shape, strict=True))
+                    if each != dim
+                )
             ):
                 raise ShapeError(f"concatenate along dim={dim}: {x} does not go with {first}.")
-        return first.with_shape((*first.shape[:dim], sum(x.shape[dim] for x in xs), *first.shape[dim + 1 :]))
+        return first.with_shape(
+            (*first.shape[:dim], sum(x.shape[dim] for x in xs), *first.shape[dim + 1 :])
+        )
 
     def transpose(self, cotangent: Any, *xs: Operand, dim: int) -> Sequence[Tangent]:
         results: list[Tangent] = []
@@ -386,14 +482,18 @@ class Cat(LinearOperator):
             length = x.shape[dim]
             if isinstance(x, Linear):
                 start = tuple(offset if each == dim else 0 for each in range(x.ndim))
-                stop = tuple(offset + length if each == dim else total for each, total in enumerate(x.shape))
+                stop = tuple(
+                    offset + length if each == dim else total for each, total in enumerate(x.shape)
+                )
                 results.append(slice_(cotangent, start=start, stop=stop, step=(1,) * x.ndim))
             else:
                 results.append(None)
             offset = offset + length
         return results
 
-    def batch(self, size: Any, args: Sequence[Tensor], in_dims: Sequence[int | None], *, dim: int) -> tuple[Any, Any]:
+    def batch(
+        self, size: Any, args: Sequence[Tensor], in_dims: Sequence[int | None], *, dim: int
+    ) -> tuple[Any, Any]:
         moved = [batched_at(x, at, size, 0) for x, at in zip(args, in_dims, strict=True)]
         return cat(*moved, dim=dim + 1), 0
 

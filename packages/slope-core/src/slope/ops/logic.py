@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from slope.core.operator import Linear, Operand, Operator, Sample, Tangent, register
-from slope.core.tensor import Tensor
 from slope.core.types import TensorType
 from slope.dtypes import DType, bool_
 from slope.errors import DTypeError, ShapeError
@@ -17,7 +16,10 @@ from slope.ops._pointwise import NotDifferentiable, Pointwise
 
 
 class Comparison(NotDifferentiable):
-    """The base of comparisons: two operands of one type, a bool result. Comparisons with NaN are False, ``ne`` True."""
+    """The base of comparisons: two operands of one type, a bool result.
+
+    Comparisons with NaN are False, ``ne`` True.
+    """
 
     arity = 2
     kinds = "biuf"
@@ -27,7 +29,11 @@ class Comparison(NotDifferentiable):
 
     def samples(self) -> Iterator[Sample]:
         yield Sample((ints(3, 4, low=-1, high=1), ints(3, 4, seed=1, low=-1, high=1)), {}, False)
-        yield Sample((np.array([1, np.nan, 0.0], np.float32), np.array([1, np.nan, -0.0], np.float32)), {}, False)
+        yield Sample(
+            (np.array([1, np.nan, 0.0], np.float32), np.array([1, np.nan, -0.0], np.float32)),
+            {},
+            False,
+        )
         yield Sample((flags(5), flags(5, seed=1)), {}, False)
 
 
@@ -68,7 +74,10 @@ class Ge(Comparison):
 
 
 class Where(Pointwise):
-    """``x`` where the condition holds, else ``y``. What is not chosen never reaches result or derivative."""
+    """``x`` where the condition holds, else ``y``.
+
+    What is not chosen never reaches result or derivative.
+    """
 
     name = "where"
     arity = 3
@@ -78,7 +87,10 @@ class Where(Pointwise):
         if condition.dtype is not bool_:
             raise DTypeError(f"where takes a bool condition, and got {condition}.")
         if x != y or condition.shape != x.shape:
-            raise ShapeError(f"operator where takes operands of one shape and dtype, and got {condition}, {x} and {y}.")
+            raise ShapeError(
+                f"operator where takes operands of one shape and dtype, and got {condition}, {x} "
+                f"and {y}."
+            )
         return x
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Tangent], **params: Any) -> Any:
@@ -88,7 +100,9 @@ class Where(Pointwise):
         if first is None and second is None:
             return out, None
         zero = splat_like(0, out)
-        return out, where(condition, zero if first is None else first, zero if second is None else second)
+        return out, where(
+            condition, zero if first is None else first, zero if second is None else second
+        )
 
     def transpose(self, cotangent: Any, *operands: Operand) -> Sequence[Tangent]:
         condition, x, y = operands
@@ -111,7 +125,9 @@ class _Bitwise(NotDifferentiable):
     def samples(self) -> Iterator[Sample]:
         yield Sample((flags(4), flags(4, seed=1)), {}, False)
         yield Sample((ints(6), ints(6, seed=1)), {}, False)
-        yield Sample((ints(6, low=0, dtype=np.uint32), ints(6, low=0, seed=1, dtype=np.uint32)), {}, False)
+        yield Sample(
+            (ints(6, low=0, dtype=np.uint32), ints(6, low=0, seed=1, dtype=np.uint32)), {}, False
+        )
 
 
 class BitwiseAnd(_Bitwise):
@@ -149,7 +165,14 @@ class _Shift(NotDifferentiable):
     kinds = "iu"
 
     def samples(self) -> Iterator[Sample]:
-        yield Sample((ints(6, low=0, high=2**31 - 1, dtype=np.uint32), ints(6, low=0, high=31, dtype=np.uint32)), {}, False)
+        yield Sample(
+            (
+                ints(6, low=0, high=2**31 - 1, dtype=np.uint32),
+                ints(6, low=0, high=31, dtype=np.uint32),
+            ),
+            {},
+            False,
+        )
         yield Sample((ints(6), ints(6, low=0, high=63)), {}, False)
         yield Sample((np.full(2, -1, np.int32), np.array([32, 40], np.int32)), {}, False)
 
@@ -167,7 +190,10 @@ class ShiftRightLogical(_Shift):
 
 
 class ShiftRightArithmetic(_Shift):
-    """``x`` moved down by ``y`` bits, the sign coming in. Shifting by the width or more leaves the sign alone."""
+    """``x`` moved down by ``y`` bits, the sign coming in.
+
+    Shifting by the width or more leaves the sign alone.
+    """
 
     name = "shift_right_arithmetic"
 
@@ -223,8 +249,6 @@ class StopGradient(NotDifferentiable):
 
     def samples(self) -> Iterator[Sample]:
         yield Sample((draws(2, 3),), {}, False)
-
-
 
 
 eq: Operator = register(Eq())

@@ -1,7 +1,7 @@
 """Random bits: the threefry counter-based generator, the same on every backend.
 
-Source: J. Salmon, M. Moraes, R. Dror, D. Shaw, "Parallel random numbers: as easy as 1, 2, 3" (SC 2011), Threefry-2x32
-with 20 rounds.
+Source: J. Salmon, M. Moraes, R. Dror, D. Shaw, "Parallel random numbers: as easy as 1, 2, 3" (SC
+2011), Threefry-2x32 with 20 rounds.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ PARITY: Final = 0x1BD11BDA
 
 
 class Threefry2x32(Operator):
-    """Two words of a counter, encrypted with two words of a key, element by element; all uint32 and of one shape.
+    """Two words of a counter, encrypted with two words of a key, element by element.
+
+    All are uint32 and of one shape.
 
     Operands: ``key0, key1, counter0, counter1``. Results: the two encrypted words.
     """
@@ -37,9 +39,13 @@ class Threefry2x32(Operator):
 
     def infer(self, *xs: TensorType) -> tuple[TensorType, TensorType]:
         if len(xs) != 4 or any(x.dtype is not uint32 for x in xs):
-            raise DTypeError(f"threefry2x32 takes four uint32 operands, and got {', '.join(map(str, xs))}.")
+            raise DTypeError(
+                f"threefry2x32 takes four uint32 operands, and got {', '.join(map(str, xs))}."
+            )
         if any(x.shape != xs[0].shape for x in xs):
-            raise ShapeError(f"threefry2x32 takes operands of one shape, and got {', '.join(map(str, xs))}.")
+            raise ShapeError(
+                f"threefry2x32 takes operands of one shape, and got {', '.join(map(str, xs))}."
+            )
         return xs[0], xs[0]
 
     def expand(self, key0: Any, key1: Any, x0: Any, x1: Any) -> Any:
@@ -51,13 +57,17 @@ class Threefry2x32(Operator):
         for group in range(5):
             for bits in ROTATIONS[group % 2]:
                 x0 = add(x0, x1)
-                turned = bitwise_or(shift_left(x1, word(bits)), shift_right_logical(x1, word(32 - bits)))
+                turned = bitwise_or(
+                    shift_left(x1, word(bits)), shift_right_logical(x1, word(32 - bits))
+                )
                 x1 = bitwise_xor(turned, x0)
             x0 = add(x0, keys[(group + 1) % 3])
             x1 = add(add(x1, keys[(group + 2) % 3]), word(group + 1))
         return x0, x1
 
-    def batch(self, size: Any, args: Sequence[Tensor], in_dims: Sequence[int | None], **params: Any) -> tuple[Any, Any]:
+    def batch(
+        self, size: Any, args: Sequence[Tensor], in_dims: Sequence[int | None], **params: Any
+    ) -> tuple[Any, Any]:
         moved = [batched_at(x, dim, size, 0) for x, dim in zip(args, in_dims, strict=True)]
         return threefry2x32(*moved), (0, 0)
 

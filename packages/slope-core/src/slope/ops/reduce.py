@@ -34,10 +34,20 @@ class Reduction(Operator):
         for each in dim:
             require_dim(self, x, each)
             if not self.empty and x.shape[each] == 0:
-                raise ShapeError(f"{self.name}: dimension {each} of {x} is empty, and {self.name} of nothing has no value.")
+                raise ShapeError(
+                    f"{self.name}: dimension {each} of {x} is empty, and {self.name} of nothing "
+                    f"has no value."
+                )
         return x.with_shape(tuple(length for each, length in enumerate(x.shape) if each not in dim))
 
-    def batch(self, size: Any, args: Sequence[Tensor], in_dims: Sequence[int | None], *, dim: tuple[int, ...]) -> tuple[Any, Any]:
+    def batch(
+        self,
+        size: Any,
+        args: Sequence[Tensor],
+        in_dims: Sequence[int | None],
+        *,
+        dim: tuple[int, ...],
+    ) -> tuple[Any, Any]:
         (at,) = in_dims
         assert at is not None
         moved = tuple(each if each < at else each + 1 for each in dim)
@@ -56,7 +66,9 @@ class Reduction(Operator):
 
 def spread(x: Tensor, like: Tensor, dim: tuple[int, ...]) -> Tensor:
     """A reduction's result repeated back along the reduced dimensions."""
-    return broadcast(x, shape=like.shape, dims=tuple(each for each in range(like.ndim) if each not in dim))
+    return broadcast(
+        x, shape=like.shape, dims=tuple(each for each in range(like.ndim) if each not in dim)
+    )
 
 
 class _Extreme(Reduction):
@@ -122,7 +134,8 @@ class Prod(Reduction):
 
 
 def _others(x: Tensor, dim: tuple[int, ...]) -> Tensor:
-    # The product of all elements but one's own: over the others that are not zero, unless there is a zero among them.
+    # The product of all elements but one's own: over the others that are not zero, unless there is
+    # a zero among them.
     zero, one = splat_like(0, x), splat_like(1, x)
     is_zero = eq(x, zero)
     zeros = sum_(cast(is_zero, dtype=x.dtype), dim=dim)
@@ -168,10 +181,15 @@ class _Position(Operator):
         if x.dtype is bool_:
             raise DTypeError(f"{self.name} takes numbers, and got {x}.")
         if x.shape[dim] == 0:
-            raise ShapeError(f"{self.name}: dimension {dim} of {x} is empty, and {self.name} of nothing has no value.")
+            raise ShapeError(
+                f"{self.name}: dimension {dim} of {x} is empty, and {self.name} of nothing has no "
+                f"value."
+            )
         return TensorType((*x.shape[:dim], *x.shape[dim + 1 :]), int64)
 
-    def batch(self, size: Any, args: Sequence[Tensor], in_dims: Sequence[int | None], *, dim: int) -> tuple[Any, Any]:
+    def batch(
+        self, size: Any, args: Sequence[Tensor], in_dims: Sequence[int | None], *, dim: int
+    ) -> tuple[Any, Any]:
         (at,) = in_dims
         assert at is not None
         moved = dim if dim < at else dim + 1
@@ -184,7 +202,9 @@ class _Position(Operator):
 
 
 class Argmax(_Position):
-    """The position (int64) of the largest element, the first of equal ones; of the first NaN if there is one.
+    """The position (int64) of the largest element, the first of equal ones.
+
+    If there is a NaN, it is the position of the first.
 
     Params:
         dim: the dimension to reduce.
@@ -194,7 +214,9 @@ class Argmax(_Position):
 
 
 class Argmin(_Position):
-    """The position (int64) of the smallest element, the first of equal ones; of the first NaN if there is one.
+    """The position (int64) of the smallest element, the first of equal ones.
+
+    If there is a NaN, it is the position of the first.
 
     Params:
         dim: the dimension to reduce.
@@ -218,14 +240,20 @@ class Cumsum(LinearOperator):
         require_dim(self, x, dim)
         return x
 
-    def transpose(self, cotangent: Any, x: Operand, *, dim: int, reverse: bool = False) -> Sequence[Tangent]:
+    def transpose(
+        self, cotangent: Any, x: Operand, *, dim: int, reverse: bool = False
+    ) -> Sequence[Tangent]:
         return (cumsum(cotangent, dim=dim, reverse=not reverse),)
 
-    def batch(self, size: Any, args: Sequence[Tensor], in_dims: Sequence[int | None], **params: Any) -> tuple[Any, Any]:
+    def batch(
+        self, size: Any, args: Sequence[Tensor], in_dims: Sequence[int | None], **params: Any
+    ) -> tuple[Any, Any]:
         (at,) = in_dims
         assert at is not None
         dim = params["dim"]
-        return cumsum(args[0], dim=dim if dim < at else dim + 1, reverse=params.get("reverse", False)), at
+        return cumsum(
+            args[0], dim=dim if dim < at else dim + 1, reverse=params.get("reverse", False)
+        ), at
 
     def samples(self) -> Iterator[Sample]:
         yield Sample((draws(3, 4),), {"dim": 1, "reverse": False})

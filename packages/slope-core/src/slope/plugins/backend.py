@@ -1,4 +1,7 @@
-"""What a backend is: it lists devices, moves host arrays in and out, and compiles programs for a device."""
+"""What a backend is.
+
+It lists devices, moves host arrays in and out, and compiles programs for a device.
+"""
 
 from __future__ import annotations
 
@@ -26,11 +29,12 @@ class Executable:
         """Run it. Threads may call at once.
 
         Args:
-            handles: one for each program input, as ``from_host`` made them or as an executable of the same backend returned them.
+            handles: one for each program input, as ``from_host`` made them or as an executable of
+                the same backend returned them.
 
         Returns:
-            One handle for each program output. It may be an input's handle, or share memory with one (a reshape may be
-            a view); no input and no earlier result is ever written to.
+            One handle for each program output. It may be an input's handle, or share memory with
+            one (a reshape may be a view); no input and no earlier result is ever written to.
         """
         raise NotImplementedError
 
@@ -40,8 +44,9 @@ class Backend:
 
     Class attributes:
         name: what ``SLOPE_BACKEND`` selects it by.
-        eager: how operators outside ``jit`` run on CPU tensors: ``"numpy"`` (by the numpy backend, for backends whose
-            compilation is slow) or ``"compile"`` (as one-operator programs of this backend).
+        eager: how operators outside ``jit`` run on CPU tensors: ``"numpy"`` (by the numpy backend,
+            for backends whose compilation is slow) or ``"compile"`` (as one-operator programs of
+            this backend).
     """
 
     name: ClassVar[str] = ""
@@ -59,38 +64,52 @@ class Backend:
     def from_host(self, array: np.ndarray[Any, Any], device: Device) -> Any:
         """A handle for a host array (C-contiguous or not, read-only or not).
 
-        On CPU it may share the array's memory, and then must keep it alive. slope never writes to the array afterwards.
+        On CPU it may share the array's memory, and then must keep it alive. slope never writes to
+        the array afterwards.
         """
         raise NotImplementedError
 
     def to_host(self, handle: Any) -> np.ndarray[Any, Any]:
-        """The elements of a handle as a host array. On CPU it may share memory, and then must keep it alive."""
+        """The elements of a handle as a host array.
+
+        On CPU it may share memory, and then must keep it alive.
+        """
         raise NotImplementedError
 
-    def scalar(self, value: bool | int | float, dtype: DType, device: Device) -> Any:
+    def scalar(self, value: bool | float, dtype: DType, device: Device) -> Any:
         """A handle for a Python number as a tensor of shape ()."""
         return self.from_host(np.asarray(value, dtype.numpy), device)
 
     # --- programs
 
     def supports(self, op: Operator, dtype: DType) -> bool:
-        """Whether the operator can be compiled for operands (for ``iota``: a result) of this dtype. Declared in documentation and tests."""
+        """Whether the operator can be compiled for operands (for ``iota``: a result) of this dtype.
+
+        Declared in documentation and tests.
+        """
         return True
 
     def lowers(self, op: Operator) -> bool:
-        """Whether there is a lowering rule; operators without one are expanded before ``compile`` sees them."""
+        """Whether there is a lowering rule for the operator.
+
+        Operators without one are expanded before ``compile`` sees them.
+        """
         return op.name in self.lowerings
 
     def add_lowerings(self, rules: Mapping[str, Callable[..., Any]]) -> None:
-        """Add lowering rules by operator name, this backend's own and those of plugins. What a rule is, the backend says."""
+        """Add lowering rules by operator name, this backend's own and those of plugins.
+
+        What a rule is, the backend says.
+        """
         self.lowerings.update(rules)
 
     def compile(self, program: Program, device: Device, options: Mapping[str, Any]) -> Executable:
         """Compile a program for a device.
 
         Args:
-            program: has no constants (they were made inputs) and holds only operators that :meth:`lowers` accepts.
-                The same variable may be an output twice, and an input or a literal may be an output.
+            program: has no constants (they were made inputs) and holds only operators that
+                :meth:`lowers` accepts. The same variable may be an output twice, and an input or a
+                literal may be an output.
             device: one of :meth:`devices`.
             options: the backend's own options, from ``slope.jit(f, options=...)``.
 

@@ -1,7 +1,8 @@
 """An operator's whole contract, checked from its samples.
 
-Derivatives are compared with central differences in float64, reverse mode with forward mode by ``<u, J t> = <J' u, t>``,
-batching with a loop, inferred with actual types, and a backend's values with the numpy backend's.
+Derivatives are compared with central differences in float64, reverse mode with forward mode by
+``<u, J t> = <J' u, t>``, batching with a loop, inferred with actual types, and a backend's values
+with the numpy backend's.
 """
 
 from __future__ import annotations
@@ -32,7 +33,10 @@ Flat = Callable[..., tuple[Tensor, ...]]
 
 
 def tolerance(dtype: DType) -> float:
-    """The relative and absolute tolerance between backends for a dtype; 0 for integers and bools."""
+    """The relative and absolute tolerance between backends for a dtype.
+
+    Both are 0 for integers and bools.
+    """
     return _TOLERANCES.get(dtype.name, 0.0)
 
 
@@ -83,7 +87,9 @@ def _where(op: Operator, sample: Sample, what: str) -> str:
 def check_types(op: Operator, sample: Sample, backend: str = "numpy") -> None:
     """The inferred types are the actual ones."""
     args = [_tensor(arg) for arg in sample.args]
-    inferred = result_types(op, [arg.type for arg in args], {**op._defaults, **sample.params})  # noqa: SLF001  # completed as by calling it
+    inferred = result_types(
+        op, [arg.type for arg in args], {**op._defaults, **sample.params}
+    )  # completed as by calling it
     with use_backend(backend):
         outs = as_function(op, sample.params)(*args)
     actual = tuple(type_of_array(out.numpy()) for out in outs)
@@ -99,45 +105,87 @@ def check_values(op: Operator, sample: Sample, backend: str) -> None:
     expected = jit(function, backend="numpy")(*args)
     actual = jit(function, backend=backend)(*args)
     for want, got in zip(expected, actual, strict=True):
-        assert want.type == got.type, _where(op, sample, f"{backend} gives {got.type}, numpy {want.type}")
+        assert want.type == got.type, _where(
+            op, sample, f"{backend} gives {got.type}, numpy {want.type}"
+        )
         bound = tolerance(want.dtype)
         np.testing.assert_allclose(
-            _wide(got.numpy()), _wide(want.numpy()), rtol=bound, atol=bound, err_msg=_where(op, sample, f"{backend} against numpy")
+            _wide(got.numpy()),
+            _wide(want.numpy()),
+            rtol=bound,
+            atol=bound,
+            err_msg=_where(op, sample, f"{backend} against numpy"),
         )
 
 
 def _wide(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    return array.astype(np.float64) if array.dtype.itemsize == 2 and array.dtype.kind not in "iub" else array
+    return (
+        array.astype(np.float64)
+        if array.dtype.itemsize == 2 and array.dtype.kind not in "iub"
+        else array
+    )
 
 
 def check_derivatives(op: Operator, sample: Sample) -> None:
-    """Forward mode agrees with central differences, reverse mode with forward mode, both in float64 on the numpy backend."""
+    """Forward mode agrees with central differences, reverse mode with forward mode.
+
+    Both are run in float64 on the numpy backend.
+    """
     moving = [np.asarray(arg).dtype.kind not in "iub" for arg in sample.args]
     if not sample.differentiable or not op.differentiable or not any(moving):
         return
-    params = {name: float64 if isinstance(value, DType) and value.is_floating_point else value for name, value in sample.params.items()}
-    primals = [_tensor(arg, float64) if moves else _tensor(arg) for arg, moves in zip(sample.args, moving, strict=True)]
+    params = {
+        name: float64 if isinstance(value, DType) and value.is_floating_point else value
+        for name, value in sample.params.items()
+    }
+    primals = [
+        _tensor(arg, float64) if moves else _tensor(arg)
+        for arg, moves in zip(sample.args, moving, strict=True)
+    ]
     random = np.random.default_rng(0)
-    tangents = [_tensor(random.standard_normal(primal.shape)) if moves else None for primal, moves in zip(primals, moving, strict=True)]
+    tangents = [
+        _tensor(random.standard_normal(primal.shape)) if moves else None
+        for primal, moves in zip(primals, moving, strict=True)
+    ]
     function = as_function(op, params)
     with use_backend("numpy"):
         outs, forward = jvp_flat(function, primals, tangents)
-        moves_by = [np.zeros(out.shape) if tangent is None else tangent.numpy() for out, tangent in zip(outs, forward, strict=True)]
+        moves_by = [
+            np.zeros(out.shape) if tangent is None else tangent.numpy()
+            for out, tangent in zip(outs, forward, strict=True)
+        ]
         for found, wanted in zip(moves_by, _differences(function, primals, tangents), strict=True):
-            np.testing.assert_allclose(found, wanted, rtol=2e-5, atol=2e-6, err_msg=_where(op, sample, "jvp against differences"))
+            np.testing.assert_allclose(
+                found,
+                wanted,
+                rtol=2e-5,
+                atol=2e-6,
+                err_msg=_where(op, sample, "jvp against differences"),
+            )
         _check_transpose(op, sample, function, primals, tangents, moving, moves_by)
 
 
-def _differences(function: Flat, primals: Sequence[Tensor], tangents: Sequence[Tensor | None]) -> list[np.ndarray[Any, Any]]:
+def _differences(
+    function: Flat, primals: Sequence[Tensor], tangents: Sequence[Tensor | None]
+) -> list[np.ndarray[Any, Any]]:
     def moved(step: float) -> list[np.ndarray[Any, Any]]:
-        args = [primal if tangent is None else _tensor(primal.numpy() + step * tangent.numpy()) for primal, tangent in zip(primals, tangents, strict=True)]
+        args = [
+            primal if tangent is None else _tensor(primal.numpy() + step * tangent.numpy())
+            for primal, tangent in zip(primals, tangents, strict=True)
+        ]
         return [out.numpy().astype(np.float64) for out in function(*args)]
 
     return [(up - down) / (2 * STEP) for up, down in zip(moved(STEP), moved(-STEP), strict=True)]
 
 
 def _check_transpose(
-    op: Operator, sample: Sample, function: Flat, primals: Sequence[Tensor], tangents: Sequence[Tensor | None], moving: Sequence[bool], forward: Sequence[Any]
+    op: Operator,
+    sample: Sample,
+    function: Flat,
+    primals: Sequence[Tensor],
+    tangents: Sequence[Tensor | None],
+    moving: Sequence[bool],
+    forward: Sequence[Any],
 ) -> None:
     outs, program, _ = linearize_flat(function, primals, moving)
     random = np.random.default_rng(1)
@@ -147,10 +195,21 @@ def _check_transpose(
     given = [tangent for tangent in tangents if tangent is not None]
     for result, tangent in zip(results, given, strict=True):
         if result is not None:
-            assert result.type == tangent.type, _where(op, sample, f"the cotangent of an operand {tangent.type} has type {result.type}")
+            assert result.type == tangent.type, _where(
+                op, sample, f"the cotangent of an operand {tangent.type} has type {result.type}"
+            )
             pulled += float(np.sum(result.numpy() * tangent.numpy()))
-    pushed = sum(float(np.sum(cotangent.numpy() * move)) for cotangent, move in zip(cotangents, forward, strict=True))
-    np.testing.assert_allclose(pulled, pushed, rtol=1e-8, atol=1e-8, err_msg=_where(op, sample, "transpose: <J'u, t> against <u, J t>"))
+    pushed = sum(
+        float(np.sum(cotangent.numpy() * move))
+        for cotangent, move in zip(cotangents, forward, strict=True)
+    )
+    np.testing.assert_allclose(
+        pulled,
+        pushed,
+        rtol=1e-8,
+        atol=1e-8,
+        err_msg=_where(op, sample, "transpose: <J'u, t> against <u, J t>"),
+    )
 
 
 def batchings(types: Sequence[TensorType]) -> Iterator[tuple[int | None, ...]]:
@@ -162,21 +221,37 @@ def batchings(types: Sequence[TensorType]) -> Iterator[tuple[int | None, ...]]:
 
 
 def check_batching(op: Operator, sample: Sample, backend: str = "numpy") -> None:
-    """vmap over any operands at any position agrees with a loop over the examples."""
+    """Vmap over any operands at any position agrees with a loop over the examples."""
     function = as_function(op, sample.params)
     types = [type_of_array(np.asarray(arg)) for arg in sample.args]
     with use_backend(backend):
         for dims in batchings(types):
-            args = [_repeated(arg, dim, number) for number, (arg, dim) in enumerate(zip(sample.args, dims, strict=True))]
+            args = [
+                _repeated(arg, dim, number)
+                for number, (arg, dim) in enumerate(zip(sample.args, dims, strict=True))
+            ]
             outs, ats = vmap_flat(function, [_tensor(arg) for arg in args], dims, BATCH)
-            batched = [batched_at(out, at, BATCH, 0).numpy() for out, at in zip(outs, ats, strict=True)]
+            batched = [
+                batched_at(out, at, BATCH, 0).numpy() for out, at in zip(outs, ats, strict=True)
+            ]
             for example in range(BATCH):
-                single = [arg if dim is None else np.take(arg, example, axis=dim) for arg, dim in zip(args, dims, strict=True)]
+                single = [
+                    arg if dim is None else np.take(arg, example, axis=dim)
+                    for arg, dim in zip(args, dims, strict=True)
+                ]
                 for found, wanted in zip(batched, function(*map(_tensor, single)), strict=True):
                     bound = tolerance(wanted.dtype)
-                    message = _where(op, sample, f"vmap over {dims} against a loop, example {example}")
+                    message = _where(
+                        op, sample, f"vmap over {dims} against a loop, example {example}"
+                    )
                     assert found[example].shape == wanted.shape, message
-                    np.testing.assert_allclose(_wide(found[example]), _wide(wanted.numpy()), rtol=bound, atol=bound, err_msg=message)
+                    np.testing.assert_allclose(
+                        _wide(found[example]),
+                        _wide(wanted.numpy()),
+                        rtol=bound,
+                        atol=bound,
+                        err_msg=message,
+                    )
 
 
 def _repeated(arg: Any, dim: int | None, seed: int) -> Any:
@@ -185,5 +260,8 @@ def _repeated(arg: Any, dim: int | None, seed: int) -> Any:
     if dim is None:
         return array
     random = np.random.default_rng(seed)
-    examples = [array, *(random.permutation(array.reshape(-1)).reshape(array.shape) for _ in range(BATCH - 1))]
+    examples = [
+        array,
+        *(random.permutation(array.reshape(-1)).reshape(array.shape) for _ in range(BATCH - 1)),
+    ]
     return np.stack(examples, axis=dim)

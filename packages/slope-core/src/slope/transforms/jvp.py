@@ -29,7 +29,9 @@ class JVPTrace(Trace):
 
     name = "jvp"
 
-    def process(self, op: Operator, args: Sequence[Tensor], params: dict[str, Any]) -> tuple[Tensor, ...]:
+    def process(
+        self, op: Operator, args: Sequence[Tensor], params: dict[str, Any]
+    ) -> tuple[Tensor, ...]:
         primals: list[Tensor] = []
         tangents: list[Tangent] = []
         moving = False
@@ -49,19 +51,28 @@ class JVPTrace(Trace):
         if not self.has_rule(op):
             if not op.has("expand"):
                 raise MissingRuleError(
-                    f"operator {op.name!r} cannot take part in {self.name}: it defines neither jvp nor vjp nor expand. Write "
-                    f"{type(op).__qualname__}.jvp, or {type(op).__qualname__}.expand, which serves every transform."
+                    f"operator {op.name!r} cannot take part in {self.name}: it defines neither jvp "
+                    f"nor vjp nor expand. Write {type(op).__qualname__}.jvp, or "
+                    f"{type(op).__qualname__}.expand, which serves every transform."
                 )
             return expand(op, args, params)
         with use_trace(self.parent):
             outs, out_tangents = self.rule(op, primals, tangents, params)
-        return tuple([self.wrap(out, tangent) for out, tangent in zip(outs, out_tangents, strict=True)])
+        return tuple(
+            [self.wrap(out, tangent) for out, tangent in zip(outs, out_tangents, strict=True)]
+        )
 
     def has_rule(self, op: Operator) -> bool:
         """Whether the operator has a rule for this mode."""
         return op.has("jvp")
 
-    def rule(self, op: Operator, primals: Sequence[Tensor], tangents: Sequence[Tangent], params: dict[str, Any]) -> tuple[Sequence[Tensor], Sequence[Tangent]]:
+    def rule(
+        self,
+        op: Operator,
+        primals: Sequence[Tensor],
+        tangents: Sequence[Tangent],
+        params: dict[str, Any],
+    ) -> tuple[Sequence[Tensor], Sequence[Tangent]]:
         """The results and their tangents, as tuples."""
         out, tangent = op.jvp(primals, tangents, **params)
         return (out, tangent) if op.multiple else ((out,), (tangent,))
@@ -91,7 +102,12 @@ def jvp_flat(
     trace = JVPTrace(current_trace(), name, source)
     try:
         with use_trace(trace):
-            outs = function(*[trace.wrap(primal, tangent) for primal, tangent in zip(primals, tangents, strict=True)])
+            outs = function(
+                *[
+                    trace.wrap(primal, tangent)
+                    for primal, tangent in zip(primals, tangents, strict=True)
+                ]
+            )
         pairs = [trace.unwrap(out) for out in outs]
     finally:
         trace.alive = False
@@ -106,16 +122,24 @@ def jvp_program(program: Program, moving: tuple[bool, ...]) -> tuple[Program, tu
         moving: which inputs have a tangent.
 
     Returns:
-        A program from ``(*inputs, *tangents of the moving inputs)`` to ``(*outputs, *tangents)``, and which outputs have one.
+        A program from ``(*inputs, *tangents of the moving inputs)`` to ``(*outputs, *tangents)``,
+        and which outputs have one.
     """
     key = ("jvp", moving)
     if key not in program.derived:
         trace = ProgramTrace(EVAL, program.name)
         with use_trace(trace):
             primals = [trace.new_input(each) for each in program.input_types]
-            tangents = [trace.new_input(each) if moves else None for each, moves in zip(program.input_types, moving, strict=True)]
-            outs, out_tangents = jvp_flat(lambda *args: evaluate(program, args), primals, tangents, program.name)
-            made = trace.finish([*outs, *(tangent for tangent in out_tangents if tangent is not None)], program.name)
+            tangents = [
+                trace.new_input(each) if moves else None
+                for each, moves in zip(program.input_types, moving, strict=True)
+            ]
+            outs, out_tangents = jvp_flat(
+                lambda *args: evaluate(program, args), primals, tangents, program.name
+            )
+            made = trace.finish(
+                [*outs, *(tangent for tangent in out_tangents if tangent is not None)], program.name
+            )
         trace.alive = False
         program.derived[key] = made, tuple(tangent is not None for tangent in out_tangents)
     return program.derived[key]

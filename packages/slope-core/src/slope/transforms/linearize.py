@@ -1,8 +1,9 @@
 """Linearization: run the primal computation now, and record its derivative as a linear program.
 
-A linearizing trace is a forward-mode trace whose tangents are variables of a program being recorded. What a ``jvp``
-rule computes from primals alone goes through to the trace below and is computed once; what involves a tangent is recorded,
-with the primal values it needs as constants (the residuals).
+A linearizing trace is a forward-mode trace whose tangents are variables of a program being
+recorded. What a ``jvp`` rule computes from primals alone goes through to the trace below and is
+computed once; what involves a tangent is recorded, with the primal values it needs as constants
+(the residuals).
 """
 
 from __future__ import annotations
@@ -27,7 +28,13 @@ class LinearizeTrace(JVPTrace):
     def has_rule(self, op: Operator) -> bool:
         return op.has("vjp") or op.has("jvp")
 
-    def rule(self, op: Operator, primals: Sequence[Tensor], tangents: Sequence[Tangent], params: dict[str, Any]) -> tuple[Sequence[Tensor], Sequence[Tangent]]:
+    def rule(
+        self,
+        op: Operator,
+        primals: Sequence[Tensor],
+        tangents: Sequence[Tangent],
+        params: dict[str, Any],
+    ) -> tuple[Sequence[Tensor], Sequence[Tangent]]:
         linearize = getattr(op, "linearize", None)
         if linearize is not None:
             return linearize(primals, tangents, **params)
@@ -38,13 +45,21 @@ class LinearizeTrace(JVPTrace):
         moving = tuple(tangent is not None for tangent in tangents)
         given = [tangent for tangent in tangents if tangent is not None]
         out_tangents = pullback_call(
-            *primals, *residuals, *given, op=op, params=tuple(params.items()), moving=moving, residuals=len(residuals)
+            *primals,
+            *residuals,
+            *given,
+            op=op,
+            params=tuple(params.items()),
+            moving=moving,
+            residuals=len(residuals),
         )
         return outs, out_tangents
 
 
 class PullbackCall(Operator):
-    """The linear part of an operator with ``vjp``: its transpose is ``pullback``, its forward the tangent of ``expand``.
+    """The linear part of an operator with ``vjp``.
+
+    Its transpose is ``pullback``, its forward the tangent of ``expand``.
 
     Operands: the operator's operands, its residuals, the tangents of its moving operands.
 
@@ -58,34 +73,66 @@ class PullbackCall(Operator):
     name = "pullback_call"
     multiple = True
 
-    def infer(self, *types: TensorType, op: Operator, params: Any, moving: tuple[bool, ...], residuals: int) -> tuple[TensorType, ...]:
+    def infer(
+        self,
+        *types: TensorType,
+        op: Operator,
+        params: Any,
+        moving: tuple[bool, ...],
+        residuals: int,
+    ) -> tuple[TensorType, ...]:
         from slope.core.program import result_types
 
         return result_types(op, types[: len(moving)], dict(params))
 
-    def expand(self, *args: Any, op: Operator, params: Any, moving: tuple[bool, ...], residuals: int) -> Any:
+    def expand(
+        self, *args: Any, op: Operator, params: Any, moving: tuple[bool, ...], residuals: int
+    ) -> Any:
         primals = args[: len(moving)]
         given = iter(args[len(moving) + residuals :])
         tangents = [next(given) if moves else None for moves in moving]
-        outs, out_tangents = jvp_flat(lambda *xs: _call(op, xs, dict(params)), primals, tangents, op.name)
-        return tuple(Splat(0, out.type) if tangent is None else tangent for out, tangent in zip(outs, out_tangents, strict=True))
+        outs, out_tangents = jvp_flat(
+            lambda *xs: _call(op, xs, dict(params)), primals, tangents, op.name
+        )
+        return tuple(
+            Splat(0, out.type) if tangent is None else tangent
+            for out, tangent in zip(outs, out_tangents, strict=True)
+        )
 
-    def transpose(self, cotangent: Any, *operands: Any, op: Operator, params: Any, moving: tuple[bool, ...], residuals: int) -> Sequence[Tangent]:
+    def transpose(
+        self,
+        cotangent: Any,
+        *operands: Any,
+        op: Operator,
+        params: Any,
+        moving: tuple[bool, ...],
+        residuals: int,
+    ) -> Sequence[Tangent]:
         count = len(moving)
         kept = operands[count : count + residuals]
-        outs = [Splat(0, each) if ct is None else ct for ct, each in zip(cotangent, self._out_types(operands, op, params, count), strict=True)]
-        cotangents = op.pullback(tuple(kept), tuple(outs) if op.multiple else outs[0], **dict(params))
+        outs = [
+            Splat(0, each) if ct is None else ct
+            for ct, each in zip(
+                cotangent, self._out_types(operands, op, params, count), strict=True
+            )
+        ]
+        cotangents = op.pullback(
+            tuple(kept), tuple(outs) if op.multiple else outs[0], **dict(params)
+        )
         moved = [ct for ct, moves in zip(cotangents, moving, strict=True) if moves]
         return (*[None] * (count + residuals), *moved)
 
-    def _out_types(self, operands: Sequence[Tensor | Linear], op: Operator, params: Any, count: int) -> Sequence[TensorType]:
+    def _out_types(
+        self, operands: Sequence[Tensor | Linear], op: Operator, params: Any, count: int
+    ) -> Sequence[TensorType]:
         from slope.core.program import result_types
 
         return result_types(op, [operand.type for operand in operands[:count]], dict(params))
 
 
 def _call(op: Operator, args: Sequence[Tensor], params: dict[str, Any]) -> tuple[Tensor, ...]:
-    # Through expand even where the operator is current: its own jvp, if any, is found first by the trace.
+    # Through expand even where the operator is current: its own jvp, if any, is found first by the
+    # trace.
     result = op(*args, **params)
     return tuple(result) if op.multiple else (result,)
 
@@ -103,8 +150,9 @@ def linearize_flat(
     """Run a function of tensors and record its derivative with respect to the moving inputs.
 
     Returns:
-        The results; the linear program from the moving inputs' tangents to the results' tangents, whose constants are
-        the residuals; and which results move (the others' tangents are zero literals).
+        The results; the linear program from the moving inputs' tangents to the results' tangents,
+        whose constants are the residuals; and which results move (the others' tangents are zero
+        literals).
     """
     recorder = ProgramTrace(current_trace(), name, source, record_all=False)
     trace = LinearizeTrace(recorder, name, source)
@@ -123,7 +171,9 @@ def linearize_flat(
     return [out for out, _ in pairs], program, [tangent is not None for _, tangent in pairs]
 
 
-def linearize_program(program: Program, moving: tuple[bool, ...]) -> tuple[Program, Program, tuple[bool, ...]]:
+def linearize_program(
+    program: Program, moving: tuple[bool, ...]
+) -> tuple[Program, Program, tuple[bool, ...]]:
     """Split a program into one that computes its results and residuals, and a linear one.
 
     Args:
@@ -131,20 +181,29 @@ def linearize_program(program: Program, moving: tuple[bool, ...]) -> tuple[Progr
         moving: which inputs have a tangent.
 
     Returns:
-        ``forward`` from the inputs to ``(*outputs, *residuals)``; ``linear`` from ``(*residuals, *tangents of the moving
-        inputs)`` to the outputs' tangents; which outputs move.
+        ``forward`` from the inputs to ``(*outputs, *residuals)``; ``linear`` from
+        ``(*residuals, *tangents of the moving inputs)`` to the outputs' tangents; which outputs
+        move.
     """
     key = ("linearize", moving)
     if key not in program.derived:
         trace = ProgramTrace(EVAL, program.name)
         with use_trace(trace):
             primals = [trace.new_input(each) for each in program.input_types]
-            outs, linear, moved = linearize_flat(lambda *args: evaluate(program, args), primals, moving, program.name)
+            outs, linear, moved = linearize_flat(
+                lambda *args: evaluate(program, args), primals, moving, program.name
+            )
             used = _used(linear)
             residuals = [(var, value) for var, value in linear.constants if var in used]
             forward = trace.finish([*outs, *(value for _, value in residuals)], program.name)
         trace.alive = False
-        closed = Program([*(var for var, _ in residuals), *linear.inputs], (), linear.instrs, linear.outputs, program.name)
+        closed = Program(
+            [*(var for var, _ in residuals), *linear.inputs],
+            (),
+            linear.instrs,
+            linear.outputs,
+            program.name,
+        )
         program.derived[key] = forward, closed, tuple(moved)
     return program.derived[key]
 

@@ -1,4 +1,4 @@
-"""Transposition: a linear program run backward, from the cotangents of its outputs to those of its inputs."""
+"""Transposition: a linear program run backward, from the outputs' cotangents to the inputs'."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ class _Cotangents:
         self.values[var] = cotangent if known is None else add(known, cotangent)
 
 
-def backward(program: Program, args: Sequence[Tensor | Linear], cotangents: Sequence[Tangent]) -> list[Tangent]:
+def backward(
+    program: Program, args: Sequence[Tensor | Linear], cotangents: Sequence[Tangent]
+) -> list[Tangent]:
     """Run a linear program backward under the current trace.
 
     Args:
@@ -53,8 +55,12 @@ def backward(program: Program, args: Sequence[Tensor | Linear], cotangents: Sequ
         outs = [pending.values.pop(var, None) for var in instr.outputs]
         if all(out is None for out in outs):
             continue
-        operands = [Linear(atom.type) if atom in linear else _read(env, atom) for atom in instr.inputs]
-        for atom, cotangent in zip(instr.inputs, _transposed(instr.op, outs, operands, instr.params), strict=True):
+        operands = [
+            Linear(atom.type) if atom in linear else _read(env, atom) for atom in instr.inputs
+        ]
+        for atom, cotangent in zip(
+            instr.inputs, _transposed(instr.op, outs, operands, instr.params), strict=True
+        ):
             if atom in linear:
                 pending.add(atom, cotangent)
     return [pending.values.get(var) if var in linear else None for var in program.inputs]
@@ -77,16 +83,23 @@ def _run_known(program: Program, env: dict[Var, Tensor], linear: set[Var]) -> li
     return left
 
 
-def _transposed(op: Operator, outs: list[Tangent], operands: list[Any], params: dict[str, Any]) -> Sequence[Tangent]:
+def _transposed(
+    op: Operator, outs: list[Tangent], operands: list[Any], params: dict[str, Any]
+) -> Sequence[Tangent]:
     if op.has("transpose"):
         return op.transpose(tuple(outs) if op.multiple else outs[0], *operands, **params)
     if not op.has("expand"):
         raise MissingRuleError(
-            f"operator {op.name!r} cannot take part in transposition (reverse-mode differentiation): it defines neither transpose "
-            f"nor expand. Write {type(op).__qualname__}.transpose, or {type(op).__qualname__}.expand, which serves every transform."
+            f"operator {op.name!r} cannot take part in transposition (reverse-mode "
+            f"differentiation): it defines neither transpose nor expand. Write "
+            f"{type(op).__qualname__}.transpose, or {type(op).__qualname__}.expand, which serves "
+            f"every transform."
         )
     recorder = ProgramTrace(current_trace(), op.name, record_all=False)
-    args = [recorder.new_input(operand.type) if isinstance(operand, Linear) else operand for operand in operands]
+    args = [
+        recorder.new_input(operand.type) if isinstance(operand, Linear) else operand
+        for operand in operands
+    ]
     with use_trace(recorder):
         program = recorder.finish(expand(op, args, params), op.name)
     recorder.alive = False
@@ -94,7 +107,9 @@ def _transposed(op: Operator, outs: list[Tangent], operands: list[Any], params: 
     return [next(results) if isinstance(operand, Linear) else None for operand in operands]
 
 
-def transpose_program(program: Program, linear: tuple[bool, ...], given: tuple[bool, ...]) -> tuple[Program, tuple[bool, ...]]:
+def transpose_program(
+    program: Program, linear: tuple[bool, ...], given: tuple[bool, ...]
+) -> tuple[Program, tuple[bool, ...]]:
     """The transpose of a linear program.
 
     Args:
@@ -103,15 +118,21 @@ def transpose_program(program: Program, linear: tuple[bool, ...], given: tuple[b
         given: which outputs have a cotangent that is not zero.
 
     Returns:
-        A program from ``(*inputs that are not linear, *given cotangents)`` to the cotangents of the linear inputs that
-        are not zero, and which those are.
+        A program from ``(*inputs that are not linear, *given cotangents)`` to the cotangents of the
+        linear inputs that are not zero, and which those are.
     """
     key = ("transpose", linear, given)
     if key not in program.derived:
         trace = ProgramTrace(EVAL, program.name)
         with use_trace(trace):
-            args = [Linear(each) if is_linear else trace.new_input(each) for each, is_linear in zip(program.input_types, linear, strict=True)]
-            cotangents = [trace.new_input(each) if is_given else None for each, is_given in zip(program.output_types, given, strict=True)]
+            args = [
+                Linear(each) if is_linear else trace.new_input(each)
+                for each, is_linear in zip(program.input_types, linear, strict=True)
+            ]
+            cotangents = [
+                trace.new_input(each) if is_given else None
+                for each, is_given in zip(program.output_types, given, strict=True)
+            ]
             results = backward(program, args, cotangents)
             made = trace.finish([result for result in results if result is not None], program.name)
         trace.alive = False

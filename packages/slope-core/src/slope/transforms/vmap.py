@@ -14,14 +14,17 @@ from slope.ops._family import without
 
 
 class BatchTracer(Tracer):
-    """A tensor that holds a batch: ``value`` has the batch dimension at ``dim``, the tracer's type does not show it."""
+    """A tensor that holds a batch.
 
-    __slots__ = ("at", "value")
+    ``value`` has the batch dimension at ``batch_dim``; the tracer's type does not show it.
+    """
+
+    __slots__ = ("batch_dim", "value")
 
     def __init__(self, trace: BatchTrace, value: Tensor, at: int) -> None:
         super().__init__(trace, value.type.with_shape(without(value.shape, (at,))))
         self.value = value
-        self.at = at
+        self.batch_dim = at
         self.weak = value.weak
 
 
@@ -34,11 +37,15 @@ class BatchTrace(Trace):
 
     name = "vmap"
 
-    def __init__(self, parent: Trace, size: Any, function: str = "", source: Source | None = None) -> None:
+    def __init__(
+        self, parent: Trace, size: Any, function: str = "", source: Source | None = None
+    ) -> None:
         super().__init__(parent, function, source)
         self.size = size
 
-    def process(self, op: Operator, args: Sequence[Tensor], params: dict[str, Any]) -> tuple[Tensor, ...]:
+    def process(
+        self, op: Operator, args: Sequence[Tensor], params: dict[str, Any]
+    ) -> tuple[Tensor, ...]:
         pairs = [self.unwrap(arg, op) for arg in args]
         values = [value for value, _ in pairs]
         dims = [at for _, at in pairs]
@@ -49,8 +56,9 @@ class BatchTrace(Trace):
         if not op.has("batch"):
             if not op.has("expand"):
                 raise MissingRuleError(
-                    f"operator {op.name!r} cannot take part in vmap: it defines neither batch nor expand. Write "
-                    f"{type(op).__qualname__}.batch, or {type(op).__qualname__}.expand, which serves every transform."
+                    f"operator {op.name!r} cannot take part in vmap: it defines neither batch nor "
+                    f"expand. Write {type(op).__qualname__}.batch, or "
+                    f"{type(op).__qualname__}.expand, which serves every transform."
                 )
             return expand(op, args, params)
         with use_trace(self.parent):
@@ -65,7 +73,7 @@ class BatchTrace(Trace):
     def unwrap(self, value: Tensor, user: Operator | str) -> tuple[Tensor, int | None]:
         """The value, and where its batch dimension is."""
         if isinstance(value, BatchTracer) and value.trace is self:
-            return value.value, value.at
+            return value.value, value.batch_dim
         self.check(value, user)
         return value, None
 
@@ -86,7 +94,8 @@ def vmap_flat(
         args: the arguments.
         dims: where each holds the batch dimension.
         size: its length.
-        name, source: for messages.
+        name: what messages call the transformed function.
+        source: where that function is defined, for messages.
         around: makes a context manager to run the function in, given the trace.
 
     Returns:
@@ -107,7 +116,9 @@ def vmap_flat(
     return [value for value, _ in pairs], [at for _, at in pairs]
 
 
-def batch_program(program: Program, size: Any, dims: tuple[int | None, ...]) -> tuple[Program, tuple[int | None, ...]]:
+def batch_program(
+    program: Program, size: Any, dims: tuple[int | None, ...]
+) -> tuple[Program, tuple[int | None, ...]]:
     """The program that works on a whole batch.
 
     Args:
@@ -123,7 +134,11 @@ def batch_program(program: Program, size: Any, dims: tuple[int | None, ...]) -> 
         trace = ProgramTrace(EVAL, program.name)
         with use_trace(trace):
             args = [
-                trace.new_input(each if at is None else each.with_shape((*each.shape[:at], size, *each.shape[at:])))
+                trace.new_input(
+                    each
+                    if at is None
+                    else each.with_shape((*each.shape[:at], size, *each.shape[at:]))
+                )
                 for each, at in zip(program.input_types, dims, strict=True)
             ]
             outs, ats = vmap_flat(lambda *xs: evaluate(program, xs), args, dims, size, program.name)

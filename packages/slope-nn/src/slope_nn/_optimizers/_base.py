@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any, ClassVar, Self, TypeVar
 
 import slope
+from slope.extend import ArgumentError, ShapeError, TreeError
 from slope_nn._node import Node, walk
 from slope_nn._plan import PARAMETER
 
@@ -41,7 +42,7 @@ class Optimizer(Node):
             for _, kind, leaf in found
         )
         if all(state is None for state in self._state):
-            raise slope.errors.ArgumentError(
+            raise ArgumentError(
                 f"{type(self).__name__}: there is nothing to train in a {type(model).__name__} of "
                 f"{len(found)} tensors: it holds no floating-point parameter that is not frozen."
             )
@@ -78,7 +79,7 @@ class Optimizer(Node):
         leaves, structure = slope.tree_flatten(model)
         names = _leaf_names(structure)
         if names != self._names:
-            raise slope.errors.TreeError(
+            raise TreeError(
                 f"{type(self).__name__} was made for another model: "
                 f"{_difference(*_apart(self._names, names))}. Make a new optimizer for this model."
             )
@@ -99,12 +100,12 @@ class Optimizer(Node):
         me = type(self).__name__
         if not isinstance(gradient, slope.Tensor) or gradient.type != leaf.type:
             got = gradient.type if isinstance(gradient, slope.Tensor) else repr(gradient)
-            raise slope.errors.ShapeError(
+            raise ShapeError(
                 f"{me}: the gradient of {name!r} is {got}, and the parameter is {leaf.type}. "
                 f"Differentiate with respect to the model that the optimizer updates."
             )
         if state is None:
-            raise slope.errors.TreeError(
+            raise TreeError(
                 f"{me}: {name!r} has a gradient, but it was frozen, a buffer or of integers when "
                 f"the optimizer was made. Make a new optimizer after unfreeze()."
             )
@@ -126,9 +127,7 @@ def hyperparameter(who: str, name: str, value: Any, *, optional: bool = True) ->
     if isinstance(value, slope.Tensor):
         return value
     if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
-        raise slope.errors.ArgumentError(
-            f"{who}: {name} must be a number of at least 0, not {value!r}."
-        )
+        raise ArgumentError(f"{who}: {name} must be a number of at least 0, not {value!r}.")
     return None if optional and value == 0 else float(value)
 
 
@@ -157,7 +156,7 @@ def _match(who: str, structure: Any, names: tuple[str, ...], gradients: Any) -> 
         else:
             why = str(error).splitlines()[0]
             told = f"a static field differs, such as a mode or a size ({why:.300})"
-        raise slope.errors.TreeError(
+        raise TreeError(
             f"{who}: the gradients ({type(gradients).__name__}) do not have the model's structure: "
             f"{told}. Pass what slope.grad gives for the model itself."
         ) from None
@@ -182,7 +181,7 @@ def _warn_of_shared(found: list[tuple[tuple[str, ...], str, Any]]) -> None:
     for path, kind, leaf in found:
         name = _name(path)
         if not isinstance(leaf, slope.Tensor):
-            raise slope.errors.ArgumentError(
+            raise ArgumentError(
                 f"an optimizer takes a module or a pytree of tensors; {name!r} is {leaf!r}."
             )
         if kind is PARAMETER and (first := seen.setdefault(id(leaf), name)) != name:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import slope
+from slope.extend import ArgumentError
 from slope_nn._optimizers._base import Optimizer, hyperparameter
 
 
@@ -50,7 +51,7 @@ class SGD(Optimizer):
         self.dampening = hyperparameter("SGD", "dampening", dampening)
         self.nesterov = nesterov
         if nesterov and (self.momentum is None or self.dampening is not None):
-            raise slope.errors.ArgumentError(
+            raise ArgumentError(
                 f"SGD: nesterov needs momentum > 0 and dampening = 0, "
                 f"not {momentum!r} and {dampening!r}."
             )
@@ -69,7 +70,7 @@ class SGD(Optimizer):
         if self.momentum is None:
             return parameter - self.lr * gradient, state
         if isinstance(state, tuple):
-            raise slope.errors.ArgumentError(
+            raise ArgumentError(
                 "SGD: momentum was switched on after the optimizer was made without; "
                 "make a new one."
             )

@@ -1,0 +1,51 @@
+"""Sorting, the largest elements, running products and extrema."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from slope.extend import dtypes
+from slope_backend_numpy.lower.elementwise import Rule
+
+if TYPE_CHECKING:
+    from slope_backend_numpy.context import Context, Value
+
+
+def _wide(context: Context, x: Value) -> Value:
+    """bfloat16 as float32, which is exact and keeps the order."""
+    return context.cast(x, dtypes.float32) if x.dtype is dtypes.bfloat16 else x
+
+
+def sort(context: Context, x: Value, *, dim: int, descending: bool) -> tuple[Value, Value]:
+    keys = context.full(_wide(context, x))
+    return context.fresh_pair(f"kernels.sort({context.full(x)}, {keys}, {dim}, {descending})")
+
+
+def topk(context: Context, x: Value, *, k: int, dim: int, largest: bool) -> tuple[Value, Value]:
+    keys = context.full(_wide(context, x))
+    return context.fresh_pair(f"kernels.topk({context.full(x)}, {keys}, {k}, {dim}, {largest})")
+
+
+def cumprod(context: Context, x: Value, *, dim: int) -> Value:
+    wide = context.cast(x, dtypes.accumulator(x.dtype))
+    options = f"axis={dim}, dtype={context.dtype_code(wide.dtype)}"
+    code = f"np.multiply.accumulate({context.full(wide)}, {options})"
+    return context.cast(context.fresh(code, context.type.with_dtype(wide.dtype)), x.dtype)
+
+
+def cumulative(function: str) -> Rule:
+    """The rule of cummax and cummin."""
+
+    def rule(context: Context, x: Value, *, dim: int) -> tuple[Value, Value]:
+        return context.fresh_pair(f"kernels.cumulative({function}, {context.full(x)}, {dim})")
+
+    return rule
+
+
+LOWERINGS: Final[dict[str, Rule]] = {
+    "sort": sort,
+    "topk": topk,
+    "cumprod": cumprod,
+    "cummax": cumulative("np.maximum"),
+    "cummin": cumulative("np.minimum"),
+}

@@ -1,0 +1,56 @@
+"""Functions under jit mean the same on every backend; draws are bit for bit the same."""
+
+import numpy as np
+import pytest
+
+import slope
+
+X = np.random.default_rng(0).uniform(0.3, 1.4, (3, 4)).astype(np.float32)
+I = np.array([2, 0, -1])  # noqa: E741  # an index
+
+EXACT = {
+    "bits": lambda x: slope.random.bits(slope.random.key(1), 5),
+    "uniform": lambda x: slope.random.uniform(slope.random.key(1), 3, 3),
+    "uniform64": lambda x: slope.random.uniform(slope.random.key(1), 4, dtype="float64"),
+    "randint": lambda x: slope.random.randint(slope.random.key(1), (6,), -5, 100),
+    "split": lambda x: slope.random.split(slope.random.key(1), 3),
+    "getitem": lambda x: x[:, I][:, ::-1],
+    "set": lambda x: x.at[I, 1].set(x[0, :3]).at[0, ::2].add(1.0),
+    "pad": lambda x: slope.pad(x, (1, -1, 0, 2), value=3.0),
+    "roll": lambda x: slope.roll(x, (1, -1), (0, 1)),
+    "tril": slope.tril,
+    "one_hot": lambda x: slope.one_hot((x * 3).to("int64"), 4),
+    "take": lambda x: slope.take_along_dim(x, slope.argmin(x, 1, keepdim=True), 1),
+    "whole powers": lambda x: slope.arange(5) ** slope.tensor([0, 3, 62, 70, -1]),
+    "integers": lambda x: (slope.arange(-4, 5) // 3) * 10 + slope.arange(-4, 5) % 3,
+}
+CLOSE = {
+    "normal": lambda x: slope.random.normal(slope.random.key(1), 5),
+    "softmax": lambda x: slope.softmax(x, 0) + slope.log_softmax(x, 1),
+    "gelu": lambda x: slope.gelu(x) + slope.gelu(x, "tanh") + slope.silu(x) + slope.softplus(x),
+    "losses": lambda x: slope.cross_entropy(x, slope.tensor([0, 3, 1]), label_smoothing=0.1),
+    "losses by gradient": slope.grad(lambda x: slope.cross_entropy(x, slope.tensor([0, 3, 1]))),
+    "variance": lambda x: slope.var(x, 1) + slope.std(x) + slope.logsumexp(x, 1),
+    "norms": lambda x: slope.norm(x) + slope.norm(x, 1, 0).sum() + slope.norm(x, 3),
+    "einsum": lambda x: slope.einsum("ij,kj,k->i", x, x, x[:, 0]),
+    "matmul": lambda x: x[None] @ slope.stack([x.mT, x.mT * 2]),
+    "inverse functions": lambda x: (
+        slope.asin(x / 2) + slope.acos(x / 2) + slope.atan(x) + slope.atanh(x / 2)
+    ),
+    "hyperbolic": lambda x: slope.asinh(x) + slope.acosh(x + 1) + slope.sinh(x) + slope.cosh(x),
+    "powers": lambda x: 2**x + x**x + slope.exp2(x) + slope.log2(x) + slope.log10(x) + x**0.5,
+    "edges": lambda x: slope.log_softmax(x.at[0, 0].set(1e30).at[1, 1].set(-float("inf")), 1),
+}
+
+
+@pytest.mark.parametrize("name", [*EXACT, *CLOSE])
+def test_functions_agree(backend, name):
+    function = (EXACT | CLOSE)[name]
+    with slope.use_backend("numpy"):
+        expected = function(slope.tensor(X))
+    actual = slope.jit(function)(slope.tensor(X))
+    assert actual.type == expected.type
+    if name in EXACT:
+        np.testing.assert_array_equal(actual.numpy(), expected.numpy())
+    else:
+        np.testing.assert_allclose(actual.numpy(), expected.numpy(), rtol=3e-5, atol=3e-6)

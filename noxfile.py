@@ -56,6 +56,16 @@ def tests_all(session: nox.Session) -> None:
 
 
 @nox.session
+@nox.parametrize("backend", ["numpy", "onnxruntime", "iree"])
+def conformance(session: nox.Session, backend: str) -> None:
+    """Hold a backend to the conformance kit, and write a page of what it can do."""
+    install(session, "test")
+    page = str(Path(session.create_tmp()) / f"conformance-{backend}.html")
+    command = ("python", "-m", "slope.testing", "conformance", "--backend", backend)
+    session.run(*command, "--report", page, *session.posargs)
+
+
+@nox.session
 def mnist(session: nox.Session) -> None:
     """Train a classifier on MNIST; `-- --backend onnxruntime` picks the backend."""
     install(session, "example")

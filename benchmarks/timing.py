@@ -55,7 +55,7 @@ def table(
 ) -> str:
     """A text table; ratios are to the ``baseline``'s median."""
     lines = [title, f"  {'':24} {'median':>10} {'best':>10} {unit_name:<4} {'ratio':>6}"]
-    reference = timings[baseline].median if baseline in timings else None
+    reference = timings[baseline].median if baseline and baseline in timings else None
     for name, timing in sorted(timings.items(), key=lambda item: item[1].median):
         ratio = f"{timing.median / reference:6.2f}" if reference else f"{'':6}"
         lines.append(

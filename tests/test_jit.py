@@ -106,6 +106,14 @@ def test_numpy_arrays_keep_their_dtype(backend):
     np.testing.assert_array_equal(out.numpy(), [3.0, 5.0])
 
 
+def test_arrays_and_tensors_in_any_order(backend):
+    f = slope.jit(lambda x: x + 1)
+    array = np.ones(2, np.float32)
+    for x in (slope.tensor(array), array, slope.tensor(array), array):
+        assert f(x).tolist() == [2.0, 2.0]
+    assert f.compile_count == 2
+
+
 def test_inside_jit_and_as_method_and_of_a_callable(backend):
     inner = slope.jit(lambda x: x * 3)
 
@@ -247,7 +255,7 @@ def test_refuses_what_is_no_pytree_of_tensors(backend, bad):
 
 def test_refuses_unhashable_static_values():
     class Odd:
-        __hash__ = None
+        __hash__ = None  # pyright: ignore[reportAssignmentType]  # how Python is told so
 
     with pytest.raises(errors.ArgumentError, match="must be hashable"):
         slope.jit(lambda x, y: x, static_argnums=1)(slope.ones(1), Odd())
@@ -279,7 +287,7 @@ def test_escaped_tracer(backend):
 
     f(slope.ones(2))
     with pytest.raises(errors.EscapedTracerError, match=r"jit of f at .*test_jit\.py:\d+"):
-        kept[0] + 1
+        _ = kept[0] + 1
     with pytest.raises(errors.EscapedTracerError, match="jit of f"):
         slope.jit(lambda x: x + kept[0])(slope.ones(2))
     with pytest.raises(errors.EscapedTracerError, match="jit of f"):

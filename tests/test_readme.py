@@ -7,6 +7,7 @@ import re
 import shlex
 import tomllib
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -34,7 +35,7 @@ def functions_of(path):
 
 
 def test_every_python_block_runs(backend, capsys):
-    space = {"__name__": "readme"}
+    space: dict[str, Any] = {"__name__": "readme"}
     assert len(blocks("python")) >= 9
     for number, text in enumerate(blocks("python")):
         exec(compile(text, f"README.md block {number}", "exec"), space)

@@ -9,6 +9,7 @@ import sys
 import threading
 import weakref
 from pathlib import Path
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -64,9 +65,8 @@ AFFINE = program(
 )
 
 
-def aligned(values: object, dtype: object = np.float32) -> np.ndarray:
-    values = np.asarray(values, dtype)
-    array = aligned_empty(values.shape, dtype)
+def aligned(values: Any, dtype: Any = np.float32) -> np.ndarray:
+    array = aligned_empty(np.shape(values), dtype)
     array[...] = values
     return array
 
@@ -418,7 +418,12 @@ def test_several_results_come_in_order(cpu):
         name="other",
     )
     module = cpu.load(compile_module(text), "other")
-    results = module([cpu.import_array(np.float32([3, 4])), cpu.import_array(np.float32([1, 2]))])
+    results = module(
+        [
+            cpu.import_array(np.array([3, 4], np.float32)),
+            cpu.import_array(np.array([1, 2], np.float32)),
+        ]
+    )
     assert [cpu.export_array(result).tolist() for result in results] == [[4, 6], [2, 2], [3, 4]]
 
 
@@ -561,5 +566,5 @@ def test_devices_that_are_not_there_are_named():
 def test_cuda_computes():
     cuda = Runtime("cuda")
     module = cuda.load(compile_module(AFFINE, Options(target="cuda")))
-    [result] = module([cuda.import_array(np.float32([1, 2, 3, 4]))])
+    [result] = module([cuda.import_array(np.array([1, 2, 3, 4], np.float32))])
     assert cuda.export_array(result).tolist() == [3, 5, 7, 9]

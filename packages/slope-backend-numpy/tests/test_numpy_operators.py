@@ -209,6 +209,45 @@ def extreme(pick):
     )
 
 
+def convolution(x, w, stride, padding, dilation, groups, layout):
+    """One product for each element of the result."""
+    if layout == "NHWC":
+        x, w = np.moveaxis(x, -1, 1), np.moveaxis(w, (-1, -2), (0, 1))
+    x = np.pad(x, [(0, 0), (0, 0), *padding])
+    spans = [d * (k - 1) + 1 for d, k in zip(dilation, w.shape[2:], strict=True)]
+    size = [(n - a) // s + 1 for n, a, s in zip(x.shape[2:], spans, stride, strict=True)]
+    out = np.zeros((x.shape[0], w.shape[0], *size), x.dtype)
+    into, outs = w.shape[1], w.shape[0] // groups
+    for n, o, *place in np.ndindex(out.shape):
+        cut = [
+            slice(p * s, p * s + a, d)
+            for p, s, a, d in zip(place, stride, spans, dilation, strict=True)
+        ]
+        met = x[n, o // outs * into : (o // outs + 1) * into, *cut]
+        out[(n, o, *place)] = (met * w[o]).sum()
+    return np.moveaxis(out, 1, -1) if layout == "NHWC" else out
+
+
+def adjoint(number, first, second, size, params):
+    """The derivative of the convolution in one operand, one unit of that operand after another."""
+    last = params["layout"] == "NHWC"
+    if number == 0:
+        channels = second.shape[-2 if last else 1] * params["groups"]
+        lead = first.shape[0]
+        unit = np.zeros((lead, *size, channels) if last else (lead, channels, *size))
+    else:
+        into = first.shape[-1 if last else 1] // params["groups"]
+        outs = second.shape[-1 if last else 1]
+        unit = np.zeros((*size, into, outs) if last else (outs, into, *size))
+    result = np.zeros_like(unit)
+    for place in np.ndindex(unit.shape):
+        unit[place] = 1
+        pair = (unit, second) if number == 0 else (first, unit)
+        result[place] = (convolution(*pair, **params) * (first if number == 0 else second)).sum()
+        unit[place] = 0
+    return result
+
+
 def rows(x, dim):
     """The index of each row along a dimension."""
     return [
@@ -222,7 +261,7 @@ def picked(x, dim, downward, k):
     shape = (*x.shape[:dim], k, *x.shape[dim + 1 :])
     values, places = np.zeros(shape, x.dtype), np.zeros(shape, np.int64)
     for row in rows(x, dim):
-        keys = [(each != each, 0 if each != each else each) for each in x[row].tolist()]
+        keys = [(math.isnan(each), 0 if math.isnan(each) else each) for each in x[row].tolist()]
         order = sorted(range(len(keys)), key=keys.__getitem__, reverse=downward)
         places[row] = order[:k]
         values[row] = x[row][order[:k]]
@@ -237,7 +276,8 @@ def running(better):
         for row in rows(x, dim):
             at, found = 0, []
             for i, each in enumerate(x[row]):
-                if each != each or not x[row][at] != x[row][at] and better(each, x[row][at]):
+                best = x[row][at]
+                if np.isnan(each) or (not np.isnan(best) and better(each, best)):
                     at = i
                 found.append(at)
             places[row] = found
@@ -343,6 +383,9 @@ EXPECTED = {
     "argmin": position(lambda a, b: a < b),
     "cumsum": cumsum,
     "dot_general": dot_general,
+    "conv": convolution,
+    "conv_input_grad": lambda y, w, input_size, **params: adjoint(0, y, w, input_size, params),
+    "conv_weight_grad": lambda x, y, kernel_size, **params: adjoint(1, x, y, kernel_size, params),
     "gather_slices": gather,
     "scatter_slices": scatter,
     "sort": lambda x, dim, descending: picked(x, dim, descending, x.shape[dim]),

@@ -151,7 +151,7 @@ def test_what_is_declared_unsupported_is_exactly_this(backend):
 # --- meanings that ONNX or ONNX Runtime would give differently
 
 
-def unary(backend, op, values, kind=np.float32, **params):
+def unary(backend, op, values, kind: type[np.generic] = np.float32, **params):
     args = [np.array(values, kind)]
     return run(backend, traced(lambda x: (op(x, **params),), args), args)[0]
 

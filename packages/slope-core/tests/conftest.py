@@ -4,6 +4,7 @@
 
 import types
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
@@ -156,7 +157,7 @@ def retrace(program, **more):
     scope = {"slope": Namespace(**more)}
     exec(compile(source, "<printed>", "exec"), scope)
     constants = {f"c{k}": tensor for k, tensor in enumerate(constants_of(program))}
-    function = scope[identifier(program.name)]
+    function: Any = scope[identifier(program.name)]
     return trace_program(
         lambda *args: function(*args, **constants),
         program.input_types,

@@ -30,7 +30,7 @@ KEY = TensorType((2,), dtypes.uint32)
 def test_threefry_on_ints_is_the_published_function():
     # Known answers of Threefry-2x32 with 20 rounds, from the authors' Random123 distribution.
     assert generator.encrypted((0, 0), 0, 0) == (0x6B200159, 0x99BA4EFE)
-    assert generator.encrypted((0xFFFFFFFF,) * 2, 0xFFFFFFFF, 0xFFFFFFFF) == (
+    assert generator.encrypted((0xFFFFFFFF, 0xFFFFFFFF), 0xFFFFFFFF, 0xFFFFFFFF) == (
         0x1CB996FC,
         0xBB002BE7,
     )

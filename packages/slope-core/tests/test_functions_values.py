@@ -159,7 +159,7 @@ def test_operators_of_other_kinds():
     assert float(fn.tensor(2)) == 2.0
     assert len(x) == 3
     with pytest.raises(TypeError):
-        x + "text"
+        _ = x + "text"
 
 
 def test_powers():
@@ -175,7 +175,7 @@ def test_powers():
     with pytest.raises(
         errors.DTypeError, match=r"pow: int64\[6\] to the power -2.*x.to\(slope.float32\)"
     ):
-        fn.tensor(x) ** -2
+        _ = fn.tensor(x) ** -2
 
 
 UNARY = """exp expm1 log log1p log2 log10 sqrt square sin cos tan sinh cosh

@@ -205,7 +205,7 @@ def test_the_api_version_is_the_one_that_the_header_of_these_tests_declares():
         (lambda: BackendSpec(name="My Backend", target="m:C"), "use lower case and no spaces"),
         (lambda: BackendSpec(name="mine", target="m.C"), "'m.C'; write it as 'module:attribute'"),
         (
-            lambda: BackendSpec(name="mine", target="m:C", aliases="me"),  # pyright: ignore[reportArgumentType]  # refused
+            lambda: BackendSpec(name="mine", target="m:C", aliases="me"),
             "aliases of backend 'mine' are a string",
         ),
         (lambda: OperatorSpec(name="a-b", operator="m:o"), "which slope.NAME cannot be"),

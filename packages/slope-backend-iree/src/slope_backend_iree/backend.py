@@ -69,6 +69,7 @@ class IreeBackend(Backend):
 
     name: ClassVar[str] = "iree"
     eager: ClassVar[Literal["numpy", "compile"]] = "numpy"
+    layout: ClassVar[str | None] = "NHWC"
 
     def __init__(self) -> None:
         super().__init__()
@@ -237,7 +238,10 @@ def program_work(program: Program) -> Work:
             flops += times * inner.flops
             moved += times * inner.moved
         moved += float(sum(var.type.nbytes for var in instr.outputs))
-        if instr.op.name == "dot_general":
+        own = getattr(instr.op, "flops", None)
+        if own is not None:
+            flops += float(own(*[atom.type for atom in instr.inputs], **instr.params))
+        elif instr.op.name == "dot_general":
             x = instr.inputs[0].type
             cost = (
                 2.0

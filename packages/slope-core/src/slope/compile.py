@@ -24,7 +24,7 @@ from slope.core.types import TensorType
 from slope.devices import CPU, Device, default_device
 from slope.errors import DeviceError, EscapedTracerError, UnsupportedOperatorError
 from slope.ops import broadcast
-from slope.passes import map_programs, optimize
+from slope.passes import map_programs, optimize, to_layout
 from slope.plugins.backend import Backend, Executable
 from slope.plugins.selection import backend as backend_named
 from slope.plugins.selection import current_backend, installed
@@ -186,7 +186,9 @@ def lower_program(program: Program, backend: Backend) -> Program:
     lowered = optimize(program, evaluate=fold_scalars)
     if not _is_known(lowered, backend):
         lowered = optimize(_expand_unknown(lowered, backend), evaluate=fold_scalars)
-    return lowered
+    # After expansion: composites would hide what could be permuted.
+    turned = to_layout(lowered, backend.layout)
+    return lowered if turned is lowered else optimize(turned, evaluate=fold_scalars)
 
 
 def _is_known(program: Program, backend: Backend) -> bool:

@@ -13,7 +13,7 @@ yield to tensors with dimensions in the same way.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import ml_dtypes
 import numpy as np
@@ -180,3 +180,92 @@ def default_dtype(kind: str) -> DType:
 def accumulator(dtype: DType) -> DType:
     """The dtype that sums of ``dtype`` are formed in: float32 for half precision, else itself."""
     return float32 if dtype.kind == "f" and dtype.itemsize == 2 else dtype
+
+
+class FloatInfo(NamedTuple):
+    """What :func:`finfo` tells of a floating-point dtype, as Python floats.
+
+    Attributes:
+        bits: of one element.
+        eps: the step from 1 to the next number.
+        max: the largest finite number.
+        min: the lowest finite number.
+        tiny: the smallest positive number of full precision.
+        smallest_normal: the same.
+        resolution: a power of ten: the digits that are surely kept.
+        dtype: the dtype's name.
+    """
+
+    bits: int
+    eps: float
+    max: float
+    min: float
+    tiny: float
+    smallest_normal: float
+    resolution: float
+    dtype: str
+
+
+class IntInfo(NamedTuple):
+    """What :func:`iinfo` tells of an integer dtype.
+
+    Attributes:
+        bits: of one element.
+        max: the largest number.
+        min: the lowest number.
+        dtype: the dtype's name.
+    """
+
+    bits: int
+    max: int
+    min: int
+    dtype: str
+
+
+def finfo(dtype: DTypeLike = float32) -> FloatInfo:
+    """Limits and precision of a floating-point dtype.
+
+    Raises:
+        DTypeError: another dtype.
+    """
+    found = as_dtype(dtype)
+    if found.kind != "f":
+        raise DTypeError(f"finfo: {found} is not floating-point; slope.iinfo tells of integers.")
+    known = ml_dtypes.finfo(found.numpy)
+    tiny = float(known.tiny)
+    return FloatInfo(
+        found.bits,
+        float(known.eps),
+        float(known.max),
+        float(known.min),
+        tiny,
+        tiny,
+        float(known.resolution),
+        found.name,
+    )
+
+
+def iinfo(dtype: DTypeLike) -> IntInfo:
+    """Limits of an integer dtype.
+
+    Raises:
+        DTypeError: another dtype.
+    """
+    found = as_dtype(dtype)
+    if not found.is_integer:
+        raise DTypeError(
+            f"iinfo: {found} is no integer dtype; slope.finfo tells of floating-point ones."
+        )
+    known = np.iinfo(found.numpy)
+    return IntInfo(found.bits, int(known.max), int(known.min), found.name)
+
+
+def can_cast(source: DTypeLike, target: DTypeLike) -> bool:
+    """Whether a cast keeps the kind: bool to integer to floating, and not back.
+
+    Nor signed to unsigned. As PyTorch's.
+    """
+    first, second = as_dtype(source), as_dtype(target)
+    if first.kind == "i" and second.kind == "u":
+        return False
+    return _KIND_ORDER[first.kind] <= _KIND_ORDER[second.kind]

@@ -90,6 +90,10 @@ class RandomnessError(SlopeError, RuntimeError):
     """A draw from the default generator where its meaning would be ambiguous."""
 
 
+class RenamedError(SlopeError, AttributeError):
+    """A name of the first slope; the message gives the one of today."""
+
+
 class Source(NamedTuple):
     """A line of the user's code."""
 

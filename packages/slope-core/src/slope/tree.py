@@ -6,11 +6,15 @@ Tuples, lists, dicts, named tuples, ``None`` (no leaf) and every class given to
 differ in one number never share a program.
 """
 
+# Values of any type are taken apart here; what isinstance finds in them, strict mode calls unknown.
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownMemberType=false
+
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import optree
@@ -31,7 +35,7 @@ def typed_key(value: Any) -> Any:
     Raises:
         ArgumentError: the value can be neither hashed nor taken apart.
     """
-    kind: type = type(value)
+    kind = type(value)
     if kind is str or kind is bool or value is None or kind is int:
         return (kind, value)
     if kind is float:
@@ -43,8 +47,7 @@ def typed_key(value: Any) -> Any:
     if isinstance(value, (set, frozenset)):
         return (kind, frozenset(map(typed_key, value)))
     if isinstance(value, np.ndarray):
-        array = cast("np.ndarray[Any, Any]", value)
-        return (kind, array.dtype.str, array.shape, array.tobytes())
+        return (kind, value.dtype.str, value.shape, value.tobytes())
     try:
         hash(value)
     except TypeError:
@@ -53,9 +56,8 @@ def typed_key(value: Any) -> Any:
             f"__hash__ and __eq__, or make it a pytree with slope.register_node so that its "
             f"tensors become leaves."
         ) from None
-    if dataclasses.is_dataclass(value) and not isinstance(
-        value, type
-    ):  # equal for 1 and True, 0.0 and -0.0
+    # Dataclasses are equal for 1 and True, 0.0 and -0.0.
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return (
             kind,
             value,
@@ -112,6 +114,9 @@ def register_node(
     Returns:
         ``cls``.
 
+    Raises:
+        TreeError: the class is a node already.
+
     Example:
         >>> slope.register_node(Point, lambda p: ((p.x, p.y), None), lambda _, xy: Point(*xy))
     """
@@ -135,7 +140,12 @@ def register_node(
 def tree_flatten(
     tree: Any, is_leaf: Callable[[Any], bool] | None = None
 ) -> tuple[list[Any], PyTreeSpec]:
-    """The leaves of a pytree, from left to right (dicts by sorted key), and its structure."""
+    """The leaves of a pytree, from left to right (dicts by sorted key), and its structure.
+
+    Args:
+        tree: any value; one that is no node is a leaf.
+        is_leaf: says which nodes to take as leaves.
+    """
     return optree.tree_flatten(tree, is_leaf, namespace=NAMESPACE)
 
 
@@ -154,7 +164,7 @@ def tree_unflatten(structure: PyTreeSpec, leaves: Iterable[Any]) -> Any:
 
 
 def tree_leaves(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> list[Any]:
-    """The leaves of a pytree, from left to right."""
+    """The leaves of a pytree, from left to right (dicts by sorted key)."""
     return optree.tree_leaves(tree, is_leaf, namespace=NAMESPACE)
 
 
@@ -176,6 +186,9 @@ def tree_map(
         tree: decides the structure.
         rest: trees of which ``tree``'s structure is a prefix.
         is_leaf: says which nodes of ``tree`` to take as leaves.
+
+    Returns:
+        A pytree of the structure of ``tree`` that holds the function's results.
 
     Raises:
         TreeError: a tree of another structure.

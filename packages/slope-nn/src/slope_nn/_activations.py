@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import slope
 from slope.extend import ArgumentError
+from slope_nn._keys import positive
 from slope_nn._module import Module
 
 
@@ -97,3 +99,59 @@ class Dropout(Module):
         if not self.training or self.p == 0:
             return x
         return slope.where(slope.rand_like(x) >= self.p, x / (1 - self.p), 0.0)
+
+
+class Dropout1d(Dropout):
+    """Dropout of whole channels of (n, channels, length); see :class:`Dropout`."""
+
+    def __call__(self, x: slope.Tensor) -> slope.Tensor:
+        """Apply it to a tensor of shape (n, channels, length)."""
+        return slope.dropout1d(x, self.p, self.training)
+
+
+class Dropout2d(Dropout):
+    """Dropout of whole channels of (n, channels, height, width); see :class:`Dropout`."""
+
+    def __call__(self, x: slope.Tensor) -> slope.Tensor:
+        """Apply it to a tensor of shape (n, channels, height, width)."""
+        return slope.dropout2d(x, self.p, self.training)
+
+
+class Unflatten(Module):
+    """Split one dimension into several.
+
+    Args:
+        dim: which.
+        sizes: the new lengths; one may be -1.
+    """
+
+    def __init__(self, dim: int, sizes: Sequence[int]) -> None:
+        self.dim, self.sizes = dim, tuple(sizes)
+
+    def __call__(self, x: slope.Tensor) -> slope.Tensor:
+        """Map shape (..., a * b, ...) to (..., a, b, ...)."""
+        return slope.unflatten(x, self.dim, self.sizes)
+
+
+class PixelShuffle(Module):
+    """Turn channels into finer pixels.
+
+    Source: W. Shi et al., "Real-time single image and video super-resolution", CVPR 2016.
+
+    Args:
+        upscale_factor: r.
+    """
+
+    def __init__(self, upscale_factor: int) -> None:
+        positive("PixelShuffle", upscale_factor=upscale_factor)
+        self.upscale_factor = upscale_factor
+
+    def __call__(self, x: slope.Tensor) -> slope.Tensor:
+        """Map shape (n, c * r * r, h, w) to (n, c, h * r, w * r)."""
+        r = self.upscale_factor
+        n, channels, height, width = x.shape
+        split = slope.reshape(x, (n, channels // (r * r), r, r, height, width))
+        return slope.reshape(
+            slope.permute(split, (0, 1, 4, 2, 5, 3)),
+            (n, channels // (r * r), height * r, width * r),
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, overload
 
 from slope.extend import ArgumentError, IndexingError
@@ -73,3 +73,93 @@ class Sequential(Module):
             raise IndexingError(
                 f"Sequential of {len(layers)} layers has no layer {place}."
             ) from None
+
+
+class ModuleList(Module):
+    """Modules in a row, to be called by hand; named "0", "1", ... as in PyTorch.
+
+    Args:
+        modules: the modules.
+    """
+
+    def __init__(self, modules: Iterable[Module] = ()) -> None:
+        for module in modules:
+            self.append(module)
+
+    def append(self, module: Module) -> None:
+        """Add a module at the end, in place."""
+        _check_module("ModuleList", str(len(self)), module)
+        setattr(self, str(len(self)), module)
+
+    def __len__(self) -> int:
+        return sum(name.isdigit() for name in self.__dict__)
+
+    def __iter__(self) -> Iterator[Any]:
+        return (module for name, module in self.__dict__.items() if name.isdigit())
+
+    @overload
+    def __getitem__(self, place: int) -> Any: ...
+    @overload
+    def __getitem__(self, place: slice) -> ModuleList: ...
+    def __getitem__(self, place: int | slice) -> Any:
+        modules = list(self)
+        if isinstance(place, slice):
+            return ModuleList(modules[place])
+        try:
+            return modules[place]
+        except IndexError:
+            raise IndexingError(f"ModuleList of {len(modules)} has no module {place}.") from None
+
+
+class ModuleDict(Module):
+    """Modules by name, to be called by hand.
+
+    Args:
+        modules: names and modules.
+    """
+
+    def __init__(self, modules: Mapping[str, Module] | None = None) -> None:
+        for name, module in (modules or {}).items():
+            self[name] = module
+
+    def __setitem__(self, name: str, module: Module) -> None:
+        _check_module("ModuleDict", name, module)
+        if hasattr(type(self), name) or not name or "." in name or name.startswith("_"):
+            raise ArgumentError(f"ModuleDict: {name!r} cannot name a module; take another name.")
+        setattr(self, name, module)
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self.children:
+            raise IndexingError(
+                f"ModuleDict has no module {name!r}; it has {', '.join(self) or 'none'}."
+            )
+        return self.__dict__[name]
+
+    def __len__(self) -> int:
+        return len(self.children)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.children)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.children
+
+    def keys(self) -> list[str]:
+        """The names."""
+        return list(self.children)
+
+    def values(self) -> list[Module]:
+        """The modules."""
+        return list(self.children.values())
+
+    def items(self) -> list[tuple[str, Module]]:
+        """Names and modules."""
+        return list(self.children.items())
+
+
+def _check_module(who: str, name: str, module: Any) -> None:
+    if not isinstance(module, Module):
+        raise ArgumentError(
+            f"{who}: {name!r} is of type {type(module).__name__}, not a module; "
+            f"nn.Fn makes one of a function."
+        )

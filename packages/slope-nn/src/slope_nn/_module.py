@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
@@ -19,6 +20,7 @@ from slope_nn._node import (
     with_item,
 )
 from slope_nn._plan import BUFFER, CHILDREN, FROZEN, PARAMETER, Path
+from slope_nn._saving._files import read_safetensors, write_safetensors
 
 
 class Module(Node):
@@ -196,6 +198,27 @@ class Module(Node):
         values = [given.get(name, leaf) for name, leaf in zip(own, leaves, strict=True)]
         _adopt(self, slope.tree_unflatten(structure, values))
         return self
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the state dict into a safetensors file, atomically; other libraries read it, too.
+
+        Args:
+            path: where to; the folder must exist.
+        """
+        write_safetensors(path, self.state_dict())
+
+    def load(self, path: str | os.PathLike[str], strict: bool = True) -> Self:
+        """Take over the tensors of a safetensors file or a folder of shards, in place.
+
+        Args:
+            path: a file, or a folder with ``model.safetensors`` or an index of shards.
+            strict: also refuse missing and unexpected names.
+
+        Raises:
+            CheckpointError: the file is truncated or malformed.
+            TreeError: as :meth:`load_state_dict`; nothing was changed.
+        """
+        return self.load_state_dict(read_safetensors(path), strict=strict)
 
     # --- showing
 

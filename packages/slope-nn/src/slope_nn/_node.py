@@ -48,6 +48,7 @@ class Node:
     _kinds: dict[str, str]  # of the child fields known so far; shared between copies, never changed
     _plan: Plan | None
     _number_leaves: ClassVar[bool] = False  # whether ints and floats are children
+    _static: ClassVar[frozenset[str]] = frozenset()  # fields whose numbers are not, even so
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -181,7 +182,7 @@ def _classify(node: Node, name: str, value: Any) -> str | None:
         return None
     leaves = slope.tree_flatten(value, is_leaf=lambda item: isinstance(item, Node))[0]
     children = [leaf for leaf in leaves if isinstance(leaf, slope.Tensor | Node)]
-    if node._number_leaves:
+    if node._number_leaves and name not in node._static:
         children += [leaf for leaf in leaves if type(leaf) in (int, float)]
     if any(isinstance(leaf, Buffer) for leaf in leaves) or 0 < len(children) < len(leaves):
         strange = next(leaf for leaf in leaves if all(leaf is not child for child in children))

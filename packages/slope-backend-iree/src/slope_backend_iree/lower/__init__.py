@@ -5,6 +5,7 @@ from __future__ import annotations
 from . import (
     contract,
     control,
+    conv,
     create,
     elementwise,
     index,
@@ -24,6 +25,7 @@ RULES: dict[str, Rule] = {
     **logic.RULES,
     **reduce.RULES,
     **contract.RULES,
+    **conv.RULES,
     **index.RULES,
     **create.RULES,
     **control.RULES,

@@ -67,10 +67,14 @@ class Context:
 
     Attributes:
         lines: what was written so far.
+        convolves: whether the program holds convolutions, from which transposes are kept apart.
     """
 
-    def __init__(self, nested: Nested, outer: Context | None = None) -> None:
+    def __init__(
+        self, nested: Nested, outer: Context | None = None, *, convolves: bool = False
+    ) -> None:
         self.lines: list[str] = []
+        self.convolves = convolves
         self._nested = nested
         # Regions see the values around them; names are unique in the whole function.
         self._numbers: Iterator[int] = count() if outer is None else outer._numbers
@@ -90,7 +94,7 @@ class Context:
                 returns is what the region gives.
             types: of the arguments.
         """
-        inner = Context(self._nested, self)
+        inner = Context(self._nested, self, convolves=self.convolves)
         arguments = [Value(inner.name(), each) for each in types]
         results = write(inner, arguments)
         head = ", ".join(f"{each}: {each.mlir}" for each in arguments)
@@ -124,7 +128,10 @@ class Context:
         return value
 
     def origin(self, x: Value) -> str:
-        """The StableHLO operation that a value comes from, ``"add"``; empty for the program's inputs."""
+        """The StableHLO operation that a value comes from, such as ``"add"``.
+
+        It is empty for the program's inputs.
+        """
         start = f"{x} = "
         line = next((each for each in reversed(self.lines) if each.startswith(start)), "")
         found = re.search(r"stablehlo\.(\w+)", line)

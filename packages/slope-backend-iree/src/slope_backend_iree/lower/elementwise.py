@@ -132,6 +132,29 @@ def power(ctx: Context, x: Value, y: Value) -> Value:
     return ctx.select(ctx.compare("EQ", y, zero), one, result)
 
 
+def expm1(ctx: Context, x: Value) -> Value:
+    """IREE's float64 is exp(x) - 1, which cancels near 0; tanh(x / 2) * (exp(x) + 1) does not."""
+    if x.dtype is not dtypes.float64:
+        return in_float32(same("exponential_minus_one"))(ctx, x)
+    half = ctx.same("tanh", ctx.same("multiply", x, ctx.like(0.5, x)))
+    return ctx.same("multiply", half, ctx.same("add", ctx.same("exponential", x), ctx.like(1.0, x)))
+
+
+def log1p(ctx: Context, x: Value) -> Value:
+    """IREE's float64 is log(1 + x).
+
+    Here with (x - (u - 1)) / u for u = 1 + x, what rounding lost.
+    """
+    if x.dtype is not dtypes.float64:
+        return in_float32(same("log_plus_one"))(ctx, x)
+    one = ctx.like(1.0, x)
+    u = ctx.same("add", x, one)
+    limits = ctx.like(2.0**-1022, x), ctx.like(2.0**1023, x)
+    safe = ctx.same("minimum", ctx.same("maximum", u, limits[0]), limits[1])
+    lost = ctx.same("subtract", x, ctx.same("subtract", safe, one))
+    return ctx.same("add", ctx.same("log", u), ctx.same("divide", lost, safe))
+
+
 RULES: dict[str, Rule] = {
     "neg": same("negate"),
     "add": same("add"),
@@ -140,9 +163,9 @@ RULES: dict[str, Rule] = {
     "div": same("divide"),
     "pow": in_float32(power),
     "exp": in_float32(same("exponential")),
-    "expm1": in_float32(same("exponential_minus_one")),
+    "expm1": expm1,
     "log": in_float32(same("log")),
-    "log1p": in_float32(same("log_plus_one")),
+    "log1p": log1p,
     "sqrt": in_float32(same("sqrt")),
     "rsqrt": in_float32(same("rsqrt")),
     "sin": periodic("sine"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from slope.extend import TensorType, dtypes
 
 from .context import Context, Rule, Value, is_half, listed, mlir_type
+from .linear import permute
 
 
 def _coordinates(
@@ -94,6 +95,10 @@ def scatter(
         return ctx.convert(
             scatter(ctx, *wide, axis=axis, batch_dims=batch_dims, mode=mode), x.dtype
         )
+    if axis > batch_dims:
+        return _scatter_in_front(
+            ctx, x, indices, updates, axis=axis, batch_dims=batch_dims, mode=mode
+        )
     window = _window(x, indices, axis, batch_dims)
     at, dims = _coordinates(ctx, x, indices, axis, batch_dims)
     x = copied(ctx, x, at)
@@ -117,11 +122,28 @@ def scatter(
     )
 
 
+def _scatter_in_front(
+    ctx: Context, x: Value, indices: Value, updates: Value, *, axis: int, batch_dims: int, mode: str
+) -> Value:
+    # IREE compiles only some scatters whose window does not come last in operand and updates.
+    behind = axis + indices.shape[-1]
+    order = [*range(batch_dims), *range(axis, behind), *range(batch_dims, axis)]
+    order += range(behind, len(x.shape))
+    window = _window(x, indices, axis, batch_dims)
+    places = [dim for dim in range(len(updates.shape)) if dim not in window]
+    moved = permute(ctx, x, dims=order), indices, permute(ctx, updates, dims=[*places, *window])
+    result = scatter(ctx, *moved, axis=batch_dims, batch_dims=batch_dims, mode=mode)
+    return permute(ctx, result, dims=[order.index(dim) for dim in range(len(order))])
+
+
 _OWN = ("scatter", "dynamic_update_slice", "constant", "dot_general", "while")
 
 
 def copied(ctx: Context, x: Value, at: Value) -> Value:
-    """A copy of ``x`` to write in, made by what IREE cannot see to be one; ``at`` has no negative element."""
+    """A copy of ``x`` to write in, made by what IREE cannot see to be one.
+
+    ``at`` has no negative element.
+    """
     # IREE scatters in place, into the memory of the program's own input too (its issue 16168). No
     # coordinate is negative, but IREE does not know, and so has to write x elsewhere first. Where x
     # is computed here, this fuses into that; what is written to already is no input.

@@ -24,14 +24,26 @@ def reshape(ctx: Context, x: Value, *, shape: Dims) -> Value:
 
 
 def permute(ctx: Context, x: Value, *, dims: Dims) -> Value:
-    if list(dims) == list(range(len(dims))):
+    order = tuple(dims)
+    if order == tuple(range(len(order))):
         return x
-    return ctx.op(
-        "transpose",
-        [x],
-        x.type.with_shape(tuple(x.shape[dim] for dim in dims)),
-        f"dims = {listed(dims)}",
-    )
+    # IREE would draw a transpose into the convolutions behind or before it, which then take ten
+    # times as long: it is kept apart on the side where the channels are last.
+    there, back = _relayouts(len(order)) if ctx.convolves else ((), ())
+    if order in back:
+        x = ctx.barrier(x)
+    result = x.type.with_shape(tuple(x.shape[dim] for dim in order))
+    made = ctx.op("transpose", [x], result, f"dims = {listed(order)}")
+    return ctx.barrier(made) if order in there else made
+
+
+def _relayouts(ndim: int) -> tuple[tuple[Dims, Dims], tuple[Dims, Dims]]:
+    """The orders that bring images and weights to channels last, and those that bring them back."""
+    if ndim < 3:
+        return ((), ()), ((), ())
+    there = (0, *range(2, ndim), 1), (*range(2, ndim), 1, 0)
+    back = (0, ndim - 1, *range(1, ndim - 1)), (ndim - 1, ndim - 2, *range(ndim - 2))
+    return there, back
 
 
 def broadcast(ctx: Context, x: Value, *, shape: Dims, dims: Dims) -> Value:

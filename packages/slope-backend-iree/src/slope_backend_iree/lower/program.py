@@ -5,11 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from slope.extend import Atom, Instr, Literal, Program, UnsupportedOperatorError, Var
+from slope.extend import (
+    Atom,
+    Instr,
+    Literal,
+    Program,
+    UnsupportedOperatorError,
+    Var,
+    ops,
+    programs_in,
+)
 
 from .context import Context, Rule, Value, mlir_type
 
 ENTRY = "main"
+CONVOLUTIONS = (ops.conv, ops.conv_input_grad, ops.conv_weight_grad)
 
 
 class Lowered(NamedTuple):
@@ -42,7 +52,7 @@ def lower_program(program: Program, rules: Mapping[str, Rule]) -> Lowered:
             known.update(zip(instr.outputs, _lower(ctx, instr, known, rules), strict=True))
         return [_value(ctx, atom, known) for atom in inner.outputs]
 
-    ctx = Context(nested)
+    ctx = Context(nested, convolves=_convolves(program))
     values: dict[Var, Value] = {
         var: Value(f"%arg{i}", var.type) for i, var in enumerate(program.inputs)
     }
@@ -59,6 +69,13 @@ def lower_program(program: Program, rules: Mapping[str, Rule]) -> Lowered:
         f"module @slope {{\n  func.func @{ENTRY}({arguments}) -> ({types}) {{\n{body}\n  }}\n}}\n"
     )
     return Lowered(text, len(results), sources)
+
+
+def _convolves(program: Program) -> bool:
+    return any(
+        instr.op in CONVOLUTIONS or any(map(_convolves, programs_in(instr.params)))
+        for instr in program.instrs
+    )
 
 
 def _lower(

@@ -54,12 +54,16 @@ def _at_known_places(
     ctx: Context, x: Value, update: Value, starts: tuple[Value, ...], limits: list[int]
 ) -> Value:
     # Nothing here could hide from IREE that it might write into an input.
-    low = [min(max(int(start.literal or 0), 0), end) for start, end in zip(starts, limits, strict=True)]
+    low = [
+        min(max(int(start.literal or 0), 0), end) for start, end in zip(starts, limits, strict=True)
+    ]
     high = [end - first for end, first in zip(limits, low, strict=True)]
 
     def padded(part: Value) -> Value:
         zero = ctx.scalar(0, part.dtype)
-        attributes = f"low = {listed(low)}, high = {listed(high)}, interior = {listed([0] * len(low))}"
+        attributes = (
+            f"low = {listed(low)}, high = {listed(high)}, interior = {listed([0] * len(low))}"
+        )
         return ctx.op("pad", [part, zero], part.type.with_shape(x.shape), attributes)
 
     inside = ctx.constant(True, update.type.with_dtype(dtypes.bool_))

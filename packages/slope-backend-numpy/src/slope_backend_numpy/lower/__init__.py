@@ -7,6 +7,7 @@ from typing import Final
 from slope_backend_numpy.lower import (
     contract,
     control,
+    conv,
     create,
     elementwise,
     index,
@@ -25,6 +26,7 @@ LOWERINGS: Final[dict[str, Rule]] = {
     **logic.LOWERINGS,
     **reduce.LOWERINGS,
     **contract.LOWERINGS,
+    **conv.LOWERINGS,
     **index.LOWERINGS,
     **create.LOWERINGS,
     **random.LOWERINGS,

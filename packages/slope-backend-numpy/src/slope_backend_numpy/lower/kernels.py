@@ -361,7 +361,9 @@ def topk(x: Array, keys: Array, k: int, axis: int, largest: bool) -> tuple[Array
 def cumulative(function: Any, x: Array, axis: int) -> tuple[Array, Array]:
     """Running extrema, and the last place of each so far."""
     values = function.accumulate(x, axis=axis)
-    hit = np.logical_or(x == values, x != x)
+    hit = np.equal(x, values)
+    if x.dtype.kind not in "iu":
+        hit = np.logical_or(hit, np.isnan(x))
     shape = [-1 if each == axis else 1 for each in range(x.ndim)]
     places = np.where(hit, np.arange(x.shape[axis]).reshape(shape), 0)
     return values, np.maximum.accumulate(places, axis=axis)

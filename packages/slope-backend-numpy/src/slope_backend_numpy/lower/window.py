@@ -22,9 +22,7 @@ def _window(context: Context, x: Value, sizes: tuple[int, ...], starts: tuple[Va
     return f"({''.join(f'{part}, ' for part in parts)})"
 
 
-def dynamic_slice(
-    context: Context, x: Value, *starts: Value, sizes: tuple[int, ...]
-) -> Value:
+def dynamic_slice(context: Context, x: Value, *starts: Value, sizes: tuple[int, ...]) -> Value:
     if x.number is not None or sizes == x.type.shape:
         return context.same(x)
     return context.fresh(f"{context.full(x)}[{_window(context, x, sizes, starts)}].copy()")
@@ -38,9 +36,7 @@ def dynamic_update_slice(context: Context, x: Value, update: Value, *starts: Val
     place = _window(context, x, update.type.shape, starts)
     if context.reusable(x, x.dtype, x.type.shape):  # x is dead: the update alone is written
         return context.write(x, f"{x.code}[{place}] = {context.full(update)}")
-    return context.fresh(
-        f"kernels.updated({context.full(x)}, {place}, {context.full(update)})"
-    )
+    return context.fresh(f"kernels.updated({context.full(x)}, {place}, {context.full(update)})")
 
 
 LOWERINGS: Final[dict[str, Rule]] = {

@@ -18,7 +18,7 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from slope.extend import DType, Program, TensorType, dtypes, splat_scalar
+from slope.extend import CompileError, DType, Program, TensorType, dtypes, splat_scalar
 from slope_backend_onnx.graph import Attribute, Graph, element_type
 from slope_backend_onnx.lower.kernels import WIDE, compute_dtype, numpy_dtype
 
@@ -60,7 +60,7 @@ class Lowering:
 
     def __init__(self, graph: Graph, inside: Inside | None = None) -> None:
         self.graph = graph
-        self._inside = inside
+        self._inside = inside or _nothing_to_inline
         self.outs: tuple[TensorType, ...] = ()
         self._sources: dict[str, tuple[str, tuple[int, ...]]] = {}  # of reshaped values
         self._full: dict[tuple[str, tuple[int, ...]], str] = {}
@@ -72,8 +72,10 @@ class Lowering:
 
     def write(self, program: Program, operands: Sequence[Value]) -> list[Value]:
         """Write a nested program into this graph, on values that it sees; the program's results."""
-        assert self._inside is not None
-        return self._inside(self, program, operands)
+        outs = self.outs
+        results = self._inside(self, program, operands)
+        self.outs = outs
+        return results
 
     def new_input(self, tensor_type: TensorType) -> Value:
         """Declare an input of this (inner) graph."""
@@ -90,6 +92,16 @@ class Lowering:
         return self.outs[0]
 
     # --- nodes
+
+    def inline(self, program: Program, operands: Sequence[Value]) -> Value:
+        """The result of a program with one result, which its rules add here.
+
+        For rules that leave some dtypes to an operator's expansion.
+        """
+        outs = self.outs
+        (result,) = self._inside(self, program, operands)
+        self.outs = outs
+        return result
 
     def op(self, op_type: str, *inputs: str, domain: str = "", **attrs: Attribute | None) -> str:
         """Add a node with one output; the output's name."""
@@ -157,6 +169,10 @@ class Lowering:
         name = self.narrow(x, target)
         if x.shape == x.type.shape:
             return name
+        if (
+            0 in x.type.shape
+        ):  # left to Expand, ONNX Runtime gives one length 1 where 0 was asked for
+            return self.graph.constant(np.empty(x.type.shape, numpy_dtype(target)))
         key = (name, x.type.shape)
         if key not in self._full:
             self._full[key] = self._repeat(name, target, x.type.shape)
@@ -192,6 +208,10 @@ class Lowering:
         if result is None:
             name = self.cast(name, inner, target)
         return self.value(name, xs[0].type.with_dtype(dtypes.as_dtype(target)), joint_shape(xs))
+
+
+def _nothing_to_inline(cx: Lowering, program: Program, operands: Sequence[Value]) -> list[Value]:
+    raise CompileError(f"this lowering has no rules to inline {program.name!r} with.")
 
 
 def joint_shape(xs: Sequence[Value]) -> tuple[int, ...]:

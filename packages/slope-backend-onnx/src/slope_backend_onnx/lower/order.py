@@ -17,9 +17,7 @@ def _topk(
 ) -> tuple[Result, Result]:
     if 0 in cx.out.shape:
         zeros = (cx.number(0, out.dtype.name) for out in cx.outs)
-        first, second = (
-            cx.value(zero, out, ()) for zero, out in zip(zeros, cx.outs, strict=True)
-        )
+        first, second = (cx.value(zero, out, ()) for zero, out in zip(zeros, cx.outs, strict=True))
         return first, second
     name, source = x.dtype.name, cx.full(x)
     length = x.type.shape[dim]
@@ -52,9 +50,11 @@ def _keys(cx: Lowering, dtype: str, source: str) -> str:
         return flipped(cx, source)
     if dtype not in ("float32", "float16", "bfloat16"):
         return cx.cast(source, dtype, "int64" if dtype in ("int64", "uint32") else "int32")
-    # TopK compares NaN as it does numbers, which gives no order. In float64 there is room above inf.
+    # TopK compares NaN as it does numbers, which gives no order. float64 has room above inf.
     wide = cx.cast(source, dtype, "float64")
-    finite = cx.op("Min", cx.op("Max", wide, cx.number(-_LARGEST, "float64")), cx.number(_LARGEST, "float64"))
+    finite = cx.op(
+        "Min", cx.op("Max", wide, cx.number(-_LARGEST, "float64")), cx.number(_LARGEST, "float64")
+    )
     return cx.op("Where", cx.op("IsNaN", wide), cx.number(float("inf"), "float64"), finite)
 
 

@@ -114,7 +114,10 @@ def work(program: Program) -> float:
     total = 0.0
     for instr in program.instrs:
         size = sum(math.prod(var.type.shape) for var in instr.outputs)
-        if instr.op.name == "dot_general":
+        flops = getattr(instr.op, "flops", None)
+        if flops is not None:
+            size = flops(*[atom.type for atom in instr.inputs], **instr.params)
+        elif instr.op.name == "dot_general":
             shape = instr.inputs[0].type.shape
             size *= 2 * math.prod(shape[dim] for dim in instr.params["contract"][0])
         else:

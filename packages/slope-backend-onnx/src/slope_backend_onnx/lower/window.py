@@ -44,7 +44,7 @@ def _dynamic_update_slice(cx: Lowering, x: Value, update: Value, *starts: Value)
     cut = [dim for dim, length in enumerate(shape) if sizes[dim] != length]
     if not cut:
         return update
-    # Whole rows behind the last dimension that is cut; no place repeats, so ScatterND does not race.
+    # Whole rows behind the last dimension that is cut. No place repeats: ScatterND does not race.
     lead = cut[-1] + 1
     grid = np.stack(np.meshgrid(*map(np.arange, sizes[:lead]), indexing="ij"), axis=-1)
     limits = [shape[dim] - sizes[dim] for dim in range(lead)]

@@ -7,6 +7,7 @@ import inspect
 import sys
 import types
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from typing import Any, Final
 
 import numpy as np
@@ -19,10 +20,10 @@ from slope.compile import (
     close,
     common_device,
     compile_program,
+    fold_scalars,
     log,
     log_jit,
     refuse_tracer,
-    fold_scalars,
 )
 from slope.control.call import call
 from slope.core.program import Literal, Program, ProgramTrace, Var
@@ -65,7 +66,7 @@ def _signature(leaf: Any) -> Any:
     if kind is int or isinstance(leaf, (int, np.integer)):
         return "int"
     if isinstance(leaf, np.ndarray):
-        return type_of_array(leaf).number
+        return ~type_of_array(leaf).number  # not a tensor's: the call must convert it
     return None
 
 
@@ -407,7 +408,8 @@ class Jit:
         """Log why a function that has programs already needs another."""
         if not self._entries or not ("logging" in sys.modules or log_jit()):
             return
-        reasons = min((_differences(old, key, tree) for old in self._entries), key=len)
+        recent = tuple(islice(reversed(self._entries), 16))  # all of thousands would take long
+        reasons = min((_differences(old, key, tree) for old in recent), key=len)
         count = len(self._entries) + 1
         message = f"jit of {self.__name__} compiles again (program {count}): {'; '.join(reasons)}"
         log("%s", message)
@@ -530,6 +532,8 @@ def _differences(old: Any, new: Any, tree: Any) -> list[str]:
 
 def _described(signature: Any) -> str:
     if isinstance(signature, int):
+        if signature < 0:
+            return f"a NumPy array {type_of_number(~signature)}"
         return str(type_of_number(signature))
     if isinstance(signature, tuple) and isinstance(signature[0], TensorType):
         return f"{signature[0]} on {signature[1]}"
@@ -565,6 +569,12 @@ def jit(
 
     Returns:
         A callable with ``lower(*args)``, ``compile_count`` and ``clear_cache()``.
+
+    Raises:
+        ArgumentError: ``static_argnames`` names no argument, or when called, a leaf is of no kind
+            that is listed above.
+        BackendError: when called, the backend is not installed.
+        CompileError: when called, the backend's compiler refuses the program.
 
     Example:
         >>> slope.jit(lambda x: x * 2 + 1)(slope.ones(3)).tolist()

@@ -38,7 +38,12 @@ def vmap(
         A function of batched arguments.
 
     Raises:
-        ShapeError: the batched dimensions differ in length, or there is none.
+        ArgumentError: ``randomness`` is another word, or when called, ``in_dims`` or ``out_dims``
+            holds something else.
+        ShapeError: when called, no argument is batched, the batched dimensions differ in length, or
+            one is out of range.
+        TreeError: when called, ``in_dims`` or ``out_dims`` does not fit the arguments or results.
+        RandomnessError: when called, the function draws and ``randomness`` is ``"error"``.
 
     Example:
         >>> slope.vmap(slope.dot)(slope.ones(3, 4), slope.ones(3, 4)).shape

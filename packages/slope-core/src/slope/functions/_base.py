@@ -10,6 +10,7 @@ table within a sort.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,7 +19,7 @@ import numpy as np
 from slope import dtypes, ops
 from slope.core.tensor import Splat, Tensor, aligned_empty, splat_scalar
 from slope.core.types import Shape, TensorType, type_of_array
-from slope.dims import DimExpr, dim_str, same
+from slope.dims import DimExpr, dim_str, is_static, same
 from slope.dtypes import DType
 from slope.errors import ArgumentError, DTypeError, ShapeError
 
@@ -84,6 +85,35 @@ def as_tensor(value: object, function: str, argument: str) -> Tensor:
     if isinstance(given, Tensor):
         return to_dtype(given, dtypes.default_dtype(given.dtype.kind)) if given.weak else given
     return splat(given, TensorType((), dtypes.default_dtype(scalar_kind(given))))
+
+
+def number_of(value: object, function: str, argument: str) -> float:
+    """A Python float of what must be one number, known when the function is called.
+
+    Raises:
+        ArgumentError: it is no number.
+    """
+    number = scalar_of(value)
+    if number is None:
+        raise ArgumentError(
+            f"{function}: {argument} must be a number, and is {_article(value)} ({value!r:.60})."
+        )
+    return float(number)
+
+
+def whole_of(value: object, function: str, argument: str, least: int | None = None) -> int:
+    """A Python int of what must be one whole number, known when the function is called.
+
+    Raises:
+        ArgumentError: it is no int, or less than ``least``.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise ArgumentError(
+            f"{function}: {argument} must be an int, and is {_article(value)} ({value!r:.60})."
+        )
+    if least is not None and value < least:
+        raise ArgumentError(f"{function}: {argument}={value} must be at least {least}.")
+    return int(value)
 
 
 def copied(array: np.ndarray[Any, Any], dtype: DType | None = None) -> Tensor:
@@ -309,6 +339,15 @@ def floating(x: object, function: str, argument: str = "x") -> Tensor:
 # --- dimensions
 
 
+def count_of(x: Tensor, dims: tuple[int, ...]) -> Tensor:
+    """How many elements are reduced, in ``x``'s dtype and with the reduced shape."""
+    lengths = [x.shape[at] for at in dims]
+    rest = x.type.with_shape(tuple(length for at, length in enumerate(x.shape) if at not in dims))
+    if is_static(lengths):
+        return Splat(float(math.prod(lengths)), rest)
+    return ops.sum_(splat_like(1.0, x), dim=dims)  # a symbolic number is counted when it is known
+
+
 def dim_of(
     dim: Any, ndim: int, function: str, argument: str = "dim", *, shape: Shape | None = None
 ) -> int:
@@ -371,6 +410,19 @@ def _length(length: Any, function: str, argument: str) -> Any:
     if isinstance(length, bool) or not isinstance(length, (int, np.integer, Tensor)):
         raise ArgumentError(f"{function}: {argument} takes ints, and got {length!r}.")
     return length.__index__()
+
+
+def int_of(value: object, function: str, argument: str) -> int:
+    """An int as given, or as a NumPy or slope integer of shape ().
+
+    Raises:
+        ArgumentError: it is none.
+    """
+    if type(value) is int:
+        return value
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise ArgumentError(f"{function}: {argument} must be an int, and is {value!r:.60}.")
+    return int(value)
 
 
 def shown(shape: Shape) -> str:

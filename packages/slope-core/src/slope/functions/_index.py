@@ -177,7 +177,7 @@ def _entries(each: Any) -> list[Entry]:
     if isinstance(each, np.ndarray) and each.dtype.kind in "iu":
         return [each if each.ndim else int(each)]
     if isinstance(each, np.ndarray) and each.dtype.kind == "b":
-        return list(each.nonzero())
+        return _where_true(each)
     what = (
         f"an array of {each.dtype}"
         if isinstance(each, np.ndarray)
@@ -189,6 +189,15 @@ def _entries(each: Any) -> list[Entry]:
     )
 
 
+def _where_true(mask: np.ndarray[Any, Any]) -> list[Entry]:
+    if not mask.ndim:
+        raise IndexingError(
+            f"a mask of shape () ({mask}) is no index; a mask must have dimensions, and mask[None] "
+            f"adds one."
+        )
+    return list(mask.nonzero())
+
+
 def _tensor_entries(each: Tensor) -> list[Entry]:
     if each.dtype is dtypes.bool_:
         if isinstance(each, Tracer):
@@ -197,7 +206,7 @@ def _tensor_entries(each: Tensor) -> list[Entry]:
                 "tracing. Use slope.where(mask, x, y) "
                 f"to keep the shape, or index outside of the transformed function."
             )
-        return list(each.numpy().nonzero())
+        return _where_true(each.numpy())
     if not each.dtype.is_integer:
         raise IndexingError(f"a tensor {each.type} is no index; cast it with x.to(slope.int64).")
     if isinstance(each, Tracer):

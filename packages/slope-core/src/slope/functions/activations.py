@@ -1,4 +1,4 @@
-"""Activation functions and losses."""
+"""Activation functions: arguments and meanings as PyTorch's, derivatives at the corners, too."""
 
 from __future__ import annotations
 
@@ -6,17 +6,22 @@ from typing import Any
 
 from slope import ops
 from slope.core.tensor import Tensor
-from slope.errors import ArgumentError, DTypeError, ShapeError
-from slope.functions import arithmetic, composites, reductions
+from slope.dtypes import as_dtype
+from slope.errors import ArgumentError, ShapeError
+from slope.functions import activation_operators, arithmetic, composites
 from slope.functions._base import (
     TensorLike,
     as_tensor,
     dim_of,
+    expand_to,
     floating,
-    result_dtype,
+    number_of,
     splat_like,
     to_dtype,
 )
+
+_SELU_ALPHA = 1.6732632423543772848170429916717
+_SELU_SCALE = 1.0507009873554804934193349852946
 
 
 def relu(x: TensorLike) -> Tensor:
@@ -26,14 +31,100 @@ def relu(x: TensorLike) -> Tensor:
     return composites.relu(floating(x, "relu"))
 
 
+def relu6(x: TensorLike) -> Tensor:
+    """``x`` limited to [0, 6]; its derivative at both ends is 0."""
+    return _between(floating(x, "relu6"), 0.0, 6.0)
+
+
+def hardtanh(x: TensorLike, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
+    """``x`` limited to ``[min_val, max_val]``; its derivative at both ends is 0.
+
+    Raises:
+        ArgumentError: ``min_val`` is not below ``max_val``.
+    """
+    low, high = number_of(min_val, "hardtanh", "min_val"), number_of(max_val, "hardtanh", "max_val")
+    if low >= high:
+        raise ArgumentError(f"hardtanh: min_val={low} must be less than max_val={high}.")
+    return _between(floating(x, "hardtanh"), low, high)
+
+
+def _between(x: Tensor, low: float, high: float) -> Tensor:
+    bottom, top = splat_like(low, x), splat_like(high, x)
+    return ops.where(ops.le(x, bottom), bottom, ops.where(ops.ge(x, top), top, x))
+
+
 def leaky_relu(x: TensorLike, negative_slope: float = 0.01) -> Tensor:
     """``x`` where it is positive, else ``negative_slope * x``."""
-    return composites.leaky_relu(floating(x, "leaky_relu"), negative_slope=float(negative_slope))
+    slope = number_of(negative_slope, "leaky_relu", "negative_slope")
+    return composites.leaky_relu(floating(x, "leaky_relu"), negative_slope=slope)
+
+
+def prelu(x: TensorLike, weight: TensorLike) -> Tensor:
+    """``x`` where it is positive, else ``weight * x``.
+
+    One weight for all, or one for each channel (dimension 1).
+
+    Raises:
+        ShapeError: as many weights as neither 1 nor the channels.
+    """
+    given = floating(x, "prelu")
+    factor = to_dtype(floating(weight, "prelu", "weight"), given.dtype)
+    channels = given.shape[1] if given.ndim > 1 else 1
+    if factor.ndim > 1 or (factor.ndim == 1 and factor.shape[0] not in (1, channels)):
+        raise ShapeError(
+            f"prelu: weight must have one element, or one for each of {channels} channels "
+            "(dimension 1) of x "
+            f"{given.type}, and is {factor.type}."
+        )
+    if factor.ndim and factor.shape[0] == 1:
+        factor = ops.reshape(factor, shape=())
+    if factor.ndim:
+        factor = ops.broadcast(factor, shape=given.shape, dims=(1,))
+    else:
+        factor = expand_to(factor, given.shape)
+    return ops.where(ops.gt(given, splat_like(0.0, given)), given, ops.mul(given, factor))
+
+
+def elu(x: TensorLike, alpha: float = 1.0, scale: float = 1.0, input_scale: float = 1.0) -> Tensor:
+    """``scale * x`` where ``x`` is positive.
+
+    Else ``scale * alpha * (exp(input_scale * x) - 1)``.
+    """
+    params = {"alpha": alpha, "scale": scale, "input_scale": input_scale}
+    numbers = {name: number_of(value, "elu", name) for name, value in params.items()}
+    return activation_operators.elu(floating(x, "elu"), **numbers)
+
+
+def selu(x: TensorLike) -> Tensor:
+    """:func:`elu` with the ``alpha`` and ``scale`` that keep mean 0 and variance 1.
+
+    Source: G. Klambauer and others, "Self-normalizing neural networks" (2017).
+    """
+    made = floating(x, "selu")
+    return activation_operators.elu(made, alpha=_SELU_ALPHA, scale=_SELU_SCALE, input_scale=1.0)
+
+
+def celu(x: TensorLike, alpha: float = 1.0) -> Tensor:
+    """``x`` where it is positive, else ``alpha * (exp(x / alpha) - 1)``.
+
+    Raises:
+        ArgumentError: ``alpha`` is 0.
+    """
+    factor = number_of(alpha, "celu", "alpha")
+    if factor == 0:
+        raise ArgumentError("celu: alpha=0 divides by zero; it must be another number.")
+    made = floating(x, "celu")
+    return activation_operators.elu(made, alpha=factor, scale=1.0, input_scale=1.0 / factor)
 
 
 def silu(x: TensorLike) -> Tensor:
     """``x * sigmoid(x)``, also called swish."""
     return composites.silu(floating(x, "silu"))
+
+
+def mish(x: TensorLike) -> Tensor:
+    """``x * tanh(softplus(x))``."""
+    return activation_operators.mish(floating(x, "mish"))
 
 
 def gelu(x: TensorLike, approximate: str = "none") -> Tensor:
@@ -44,213 +135,145 @@ def gelu(x: TensorLike, approximate: str = "none") -> Tensor:
     Raises:
         ArgumentError: another ``approximate``.
     """
-    if approximate not in {"none", "tanh"}:
+    if approximate not in ("none", "tanh"):
         raise ArgumentError(f"gelu: approximate={approximate!r} must be 'none' or 'tanh'.")
     return composites.gelu(floating(x, "gelu"), approximate=approximate)
 
 
-def softplus(x: TensorLike) -> Tensor:
-    """``log(1 + exp(x))``, without overflow."""
-    return composites.softplus(floating(x, "softplus"))
+def softplus(x: TensorLike, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
+    """``log(1 + exp(beta * x)) / beta``, without overflow.
+
+    ``threshold``, from which PyTorch returns ``x`` itself, changes nothing here: the formula loses
+    no digits there.
+    """
+    factor = number_of(beta, "softplus", "beta")
+    number_of(threshold, "softplus", "threshold")
+    if factor == 0:
+        raise ArgumentError("softplus: beta=0 divides by zero; it must be another number.")
+    made = floating(x, "softplus")
+    if factor == 1.0:
+        return composites.softplus(made)
+    grown = composites.softplus(ops.mul(made, splat_like(factor, made)))
+    return ops.mul(grown, splat_like(1.0 / factor, made))
 
 
-def softmax(x: TensorLike, dim: int) -> Tensor:
-    """``exp(x) / sum(exp(x))`` along a dimension, without overflow."""
-    given = floating(x, "softmax")
+def hardsigmoid(x: TensorLike) -> Tensor:
+    """``x / 6 + 1/2`` limited to [0, 1]; its derivative at both ends is 0."""
+    made = floating(x, "hardsigmoid")
+    return _gate(made)
+
+
+def _gate(x: Tensor) -> Tensor:
+    inner = ops.add(ops.mul(x, splat_like(1.0 / 6.0, x)), splat_like(0.5, x))
+    zero, one, three = (splat_like(value, x) for value in (0.0, 1.0, 3.0))
+    low = ops.le(x, ops.neg(three))
+    return ops.where(low, zero, ops.where(ops.ge(x, three), one, inner))
+
+
+def hardswish(x: TensorLike) -> Tensor:
+    """``x * hardsigmoid(x)``; its derivative at -3 is 0, at 3 it is 1."""
+    made = floating(x, "hardswish")
+    return ops.mul(made, _gate(made))
+
+
+def hardshrink(x: TensorLike, lambd: float = 0.5) -> Tensor:
+    """``x`` where its size exceeds ``lambd``, else 0."""
+    made = floating(x, "hardshrink")
+    inside = ops.le(ops.abs_(made), splat_like(number_of(lambd, "hardshrink", "lambd"), made))
+    return ops.where(inside, splat_like(0.0, made), made)
+
+
+def softshrink(x: TensorLike, lambd: float = 0.5) -> Tensor:
+    """``x`` moved toward 0 by ``lambd``, and no farther.
+
+    Raises:
+        ArgumentError: ``lambd`` is negative.
+    """
+    width = number_of(lambd, "softshrink", "lambd")
+    if width < 0:
+        raise ArgumentError(f"softshrink: lambd={width} must not be negative.")
+    made = floating(x, "softshrink")
+    step, zero = splat_like(width, made), splat_like(0.0, made)
+    low = ops.where(ops.lt(made, ops.neg(step)), ops.add(made, step), ops.mul(made, zero))
+    return ops.where(ops.gt(made, step), ops.sub(made, step), low)
+
+
+def softsign(x: TensorLike) -> Tensor:
+    """``x / (1 + abs(x))``."""
+    made = floating(x, "softsign")
+    return ops.div(made, ops.add(splat_like(1.0, made), ops.abs_(made)))
+
+
+def tanhshrink(x: TensorLike) -> Tensor:
+    """``x - tanh(x)``."""
+    made = floating(x, "tanhshrink")
+    return ops.sub(made, ops.tanh(made))
+
+
+def logsigmoid(x: TensorLike) -> Tensor:
+    """``log(sigmoid(x))``, without overflow."""
+    return activation_operators.logsigmoid(floating(x, "logsigmoid"))
+
+
+def threshold(x: TensorLike, threshold: float, value: float) -> Tensor:
+    """``x`` where it exceeds ``threshold``, else ``value``; NaN stays."""
+    made = as_tensor(x, "threshold", "x")
+    limit = splat_like(number_of(threshold, "threshold", "threshold"), made)
+    other = splat_like(number_of(value, "threshold", "value"), made)
+    return ops.where(ops.le(made, limit), other, made)
+
+
+# --- along a dimension
+
+
+def softmax(x: TensorLike, dim: int, dtype: Any = None) -> Tensor:
+    """``exp(x) / sum(exp(x))`` along a dimension, without overflow.
+
+    Computed in ``dtype`` if given.
+    """
+    given = _along(x, "softmax", dtype)
     return composites.softmax(given, dim=dim_of(dim, given.ndim, "softmax", shape=given.shape))
 
 
-def log_softmax(x: TensorLike, dim: int) -> Tensor:
-    """``x - log(sum(exp(x)))`` along a dimension, without overflow."""
-    given = floating(x, "log_softmax")
-    return composites.log_softmax(
-        given, dim=dim_of(dim, given.ndim, "log_softmax", shape=given.shape)
-    )
+def softmin(x: TensorLike, dim: int, dtype: Any = None) -> Tensor:
+    """:func:`softmax` of ``-x``."""
+    given = _along(x, "softmin", dtype)
+    at = dim_of(dim, given.ndim, "softmin", shape=given.shape)
+    return composites.softmax(ops.neg(given), dim=at)
 
 
-# --- losses
+def log_softmax(x: TensorLike, dim: int, dtype: Any = None) -> Tensor:
+    """``x - log(sum(exp(x)))`` along a dimension, without overflow.
+
+    Computed in ``dtype`` if given.
+    """
+    given = _along(x, "log_softmax", dtype)
+    at = dim_of(dim, given.ndim, "log_softmax", shape=given.shape)
+    return composites.log_softmax(given, dim=at)
 
 
-def _reduced(function: str, losses: Tensor, reduction: str, total: Tensor | None = None) -> Tensor:
-    if reduction == "none":
-        return losses
-    if reduction == "sum":
-        return reductions.sum(losses)
-    if reduction != "mean":
-        raise ArgumentError(f"{function}: reduction={reduction!r} must be 'mean', 'sum' or 'none'.")
-    if total is None:
-        return reductions.mean(losses)
-    return ops.div(reductions.sum(losses), total)
+def _along(x: TensorLike, function: str, dtype: Any) -> Tensor:
+    given = floating(x, function)
+    return given if dtype is None else floating(to_dtype(given, as_dtype(dtype)), function)
 
 
-def mse_loss(x: TensorLike, target: TensorLike, reduction: str = "mean") -> Tensor:
-    """Squared differences; the shapes must be equal.
+def glu(x: TensorLike, dim: int = -1) -> Tensor:
+    """The first half of ``x`` along a dimension, times the sigmoid of the second.
 
     Raises:
-        ShapeError: different shapes.
+        ShapeError: the dimension's length is odd.
     """
-    a, b = as_tensor(x, "mse_loss", "x"), as_tensor(target, "mse_loss", "target")
-    if a.shape != b.shape:
+    given = floating(x, "glu")
+    at = dim_of(dim, given.ndim, "glu", shape=given.shape)
+    length = given.shape[at]
+    if length % 2 != 0:
         raise ShapeError(
-            f"mse_loss: x is {a.type} and target is {b.type}; their shapes must be equal."
-        )
-    return _reduced("mse_loss", ops.integer_pow(arithmetic.sub(a, b), exponent=2), reduction)
-
-
-def _class_dim(function: str, x: Tensor) -> int:
-    if x.ndim == 0:
-        raise ShapeError(
-            f"{function}: x must be [classes] or [batch, classes, ...], and is {x.type}."
-        )
-    return 0 if x.ndim == 1 else 1
-
-
-def _check_classes(function: str, x: Tensor, target: Tensor, dim: int) -> None:
-    rows = (*x.shape[:dim], *x.shape[dim + 1 :])
-    if target.shape != rows:
-        raise ShapeError(
-            f"{function}: for x {x.type} the classes must have shape {rows}, and are {target.type}."
+            f"glu: dimension {dim} of {given.type} has odd length {length}; it is split in halves."
         )
 
+    def part(start: Any, stop: Any) -> Tensor:
+        begin = tuple(start if each == at else 0 for each in range(given.ndim))
+        end = tuple(stop if each == at else n for each, n in enumerate(given.shape))
+        return ops.slice_(given, start=begin, stop=end, step=(1,) * given.ndim)
 
-def cross_entropy(
-    x: TensorLike,
-    target: TensorLike,
-    weight: TensorLike | None = None,
-    ignore_index: int | None = None,
-    reduction: str = "mean",
-    label_smoothing: float = 0.0,
-) -> Tensor:
-    """The negative log-likelihood of the target under ``softmax(x)``.
-
-    Its derivative is ``softmax(x) - target``, scaled.
-
-    Args:
-        x: scores (logits), ``[classes]`` or ``[batch, classes, ...]``.
-        target: integers: classes from 0 on, of ``x``'s shape without the classes; or floats:
-            probabilities, of ``x``'s shape.
-        weight: ``[classes]``, how much each counts; a mean is divided by the sum of the targets'
-            weights (by the number of
-            rows for probabilities).
-        ignore_index: a class that counts nothing. (None is ignored by default, so the common
-            gradient stays short.)
-        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
-        label_smoothing: the share of the target that is spread evenly over all classes.
-
-    Raises:
-        ShapeError, DTypeError, ArgumentError: operands that do not fit.
-    """
-    scores, goal = floating(x, "cross_entropy"), as_tensor(target, "cross_entropy", "target")
-    dim = _class_dim("cross_entropy", scores)
-    if not 0.0 <= label_smoothing <= 1.0:
-        raise ArgumentError(
-            f"cross_entropy: label_smoothing={label_smoothing} must lie between 0 and 1."
-        )
-    if goal.dtype.kind == "f":
-        if ignore_index is not None:
-            raise ArgumentError(
-                f"cross_entropy: ignore_index={ignore_index} needs classes, and target is "
-                f"{goal.type}."
-            )
-        return _of_probabilities(scores, goal, dim, weight, reduction, label_smoothing)
-    if not goal.dtype.is_integer:
-        raise DTypeError(
-            "cross_entropy: target must be integers (classes) or floats (probabilities), and is "
-            f"{goal.type}."
-        )
-    _check_classes("cross_entropy", scores, goal, dim)
-    if weight is not None and label_smoothing:
-        raise ArgumentError(
-            "cross_entropy: weight with label_smoothing takes probabilities as target; use "
-            "slope.one_hot(...)."
-        )
-    losses = composites.cross_entropy_of_classes(
-        scores, goal, dim=dim, smoothing=float(label_smoothing)
-    )
-    return _weighted("cross_entropy", losses, goal, scores, dim, weight, ignore_index, reduction)
-
-
-def _weighted(
-    function: str,
-    losses: Tensor,
-    goal: Tensor,
-    scores: Tensor,
-    dim: int,
-    weight: Any,
-    ignore_index: int | None,
-    reduction: str,
-) -> Tensor:
-    """Losses of rows, weighted by their class and reduced."""
-    if weight is None and ignore_index is None:
-        return _reduced(function, losses, reduction)
-    share = splat_like(1.0, losses)
-    if weight is not None:
-        given = to_dtype(as_tensor(weight, function, "weight"), losses.dtype)
-        if given.shape != (scores.shape[dim],):
-            raise ShapeError(
-                f"{function}: weight must have shape ({scores.shape[dim]},), one for each class, "
-                f"and is {given.type}."
-            )
-        share = ops.gather(given, ops.reshape(goal, shape=(*goal.shape, 1)), axis=0, batch_dims=0)
-    if ignore_index is not None:
-        counts = ops.ne(goal, splat_like(ignore_index, goal))
-        zero = splat_like(0.0, losses)
-        share, losses = ops.where(counts, share, zero), ops.where(counts, losses, zero)
-    total = reductions.sum(share) if reduction == "mean" else None
-    return _reduced(
-        function, ops.mul(losses, share) if weight is not None else losses, reduction, total
-    )
-
-
-def _of_probabilities(
-    scores: Tensor, goal: Tensor, dim: int, weight: Any, reduction: str, smoothing: float
-) -> Tensor:
-    if goal.shape != scores.shape:
-        raise ShapeError(
-            f"cross_entropy: probabilities must have the shape of x {scores.type}, and are "
-            f"{goal.type}."
-        )
-    dtype = result_dtype("cross_entropy", (scores, goal))
-    scores, goal = to_dtype(scores, dtype), to_dtype(goal, dtype)
-    if smoothing:
-        even = splat_like(smoothing / scores.shape[dim], goal)
-        goal = ops.add(ops.mul(goal, splat_like(1.0 - smoothing, goal)), even)
-    if weight is not None:
-        given = to_dtype(as_tensor(weight, "cross_entropy", "weight"), dtype)
-        if given.shape != (scores.shape[dim],):
-            raise ShapeError(
-                f"cross_entropy: weight must have shape ({scores.shape[dim]},), one for each "
-                f"class, and is {given.type}."
-            )
-        goal = ops.mul(goal, ops.broadcast(given, shape=goal.shape, dims=(dim,)))
-    losses = ops.neg(ops.sum_(ops.mul(goal, composites.log_softmax(scores, dim=dim)), dim=(dim,)))
-    return _reduced("cross_entropy", losses, reduction)
-
-
-def nll_loss(
-    x: TensorLike,
-    target: TensorLike,
-    weight: TensorLike | None = None,
-    ignore_index: int | None = None,
-    reduction: str = "mean",
-) -> Tensor:
-    """The negative of the log-probabilities ``x`` at the true classes.
-
-    Arguments as :func:`cross_entropy` for classes.
-    """
-    given, goal = floating(x, "nll_loss"), as_tensor(target, "nll_loss", "target")
-    dim = _class_dim("nll_loss", given)
-    if not goal.dtype.is_integer:
-        raise DTypeError(f"nll_loss: target must be integers (classes), and is {goal.type}.")
-    _check_classes("nll_loss", given, goal, dim)
-    chosen = ops.where(composites.at_class(goal, given, dim), given, splat_like(0.0, given))
-    return _weighted(
-        "nll_loss",
-        ops.neg(ops.sum_(chosen, dim=(dim,))),
-        goal,
-        given,
-        dim,
-        weight,
-        ignore_index,
-        reduction,
-    )
+    return ops.mul(part(0, length // 2), ops.sigmoid(part(length // 2, length)))

@@ -8,7 +8,8 @@ from __future__ import annotations
 from slope import dtypes, ops
 from slope.core.operator import Operator
 from slope.core.tensor import Tensor
-from slope.errors import DTypeError
+from slope.errors import ArgumentError, DTypeError
+from slope.functions import precise
 from slope.functions._base import (
     TensorLike,
     as_tensor,
@@ -16,6 +17,7 @@ from slope.functions._base import (
     broadcast_shapes,
     expand_to,
     materialize,
+    number_of,
     operand,
     operands_of,
     result_dtype,
@@ -346,35 +348,166 @@ def where(condition: TensorLike, x: TensorLike, y: TensorLike) -> Tensor:
 def clamp(
     x: TensorLike, min: TensorLike | None = None, max: TensorLike | None = None
 ) -> Tensor:  # PyTorch's names
-    """``x`` limited to ``[min, max]``; NaN stays. Where ``min > max`` the result is ``max``."""
+    """``x`` limited to ``[min, max]``; NaN stays. Where ``min > max`` the result is ``max``.
+
+    Where ``x`` equals a bound it keeps the whole derivative, as in PyTorch.
+    """
+    if min is None and max is None:
+        raise ArgumentError("clamp: neither min nor max is given; give one or both.")
     result = as_tensor(x, "clamp", "x")
     if min is not None:
-        result = maximum(result, min)
-    if max is not None:
-        result = minimum(result, max)
-    return result
+        result = clamp_min(result, min)
+    return result if max is None else clamp_max(result, max)
+
+
+def clamp_min(x: TensorLike, min: TensorLike) -> Tensor:  # PyTorch's name
+    """``x``, but at least ``min``; NaN stays.
+
+    Where they are equal ``x`` keeps the whole derivative.
+    """
+    a, b = operands_of("clamp_min", None, x=x, min=min)
+    return ops.maximum(a, b) if a.dtype is dtypes.bool_ else precise.clamp_min(a, b)
+
+
+def clamp_max(x: TensorLike, max: TensorLike) -> Tensor:  # PyTorch's name
+    """``x``, but at most ``max``; NaN stays.
+
+    Where they are equal ``x`` keeps the whole derivative.
+    """
+    a, b = operands_of("clamp_max", None, x=x, max=max)
+    return ops.minimum(a, b) if a.dtype is dtypes.bool_ else precise.clamp_max(a, b)
 
 
 def lerp(start: TensorLike, end: TensorLike, weight: TensorLike) -> Tensor:
-    """``start + weight * (end - start)``."""
-    return add(start, mul(weight, sub(end, start)))
+    """``start + weight * (end - start)``; exactly ``end`` for a weight of 1, as PyTorch's."""
+    given = _floating_operands("lerp", start=start, end=end, weight=weight)
+    a, b, share = given
+    away, one = ops.sub(b, a), splat_like(1.0, share)
+    near = ops.add(a, ops.mul(share, away))
+    far = ops.sub(b, ops.mul(away, ops.sub(one, share)))
+    return ops.where(ops.lt(ops.abs_(share), splat_like(0.5, share)), near, far)
+
+
+def _floating_operands(function: str, **values: object) -> list[Tensor]:
+    """Operands promoted to one floating-point dtype (float32 for whole numbers) and broadcast to one shape.
+
+    Perands promoted to one floating-point dtype (float32 for whole numbers) and broadcast to one
+    shape.
+
+    Perands promoted to one floating-point dtype (float32 for whole numbers) and broadcast to one
+    shape.
+    """
+    given = {name: operand(value, function, name) for name, value in values.items()}
+    dtype = result_dtype(function, list(given.values()))
+    return operands_of(function, dtype if dtype.kind == "f" else dtypes.float32, **given)
 
 
 def atan2(y: TensorLike, x: TensorLike) -> Tensor:
     """The angle of the point ``(y, x)`` in radians, from -pi to pi."""
-    given = operand(y, "atan2", "y"), operand(x, "atan2", "x")
-    dtype = result_dtype("atan2", given)
-    return ops.atan2(
-        *operands_of(
-            "atan2", dtype if dtype.kind == "f" else dtypes.float32, y=given[0], x=given[1]
-        )
-    )
+    return ops.atan2(*_floating_operands("atan2", y=y, x=x))
+
+
+def hypot(x: TensorLike, y: TensorLike) -> Tensor:
+    """``sqrt(x^2 + y^2)`` without overflow; the derivative at (0, 0) is NaN, as PyTorch's."""
+    return precise.hypot(*_floating_operands("hypot", x=x, y=y))
 
 
 def logaddexp(x: TensorLike, y: TensorLike) -> Tensor:
     """``log(exp(x) + exp(y))`` without overflow."""
-    dtype = result_dtype("logaddexp", (operand(x, "logaddexp", "x"), operand(y, "logaddexp", "y")))
-    a, b = operands_of("logaddexp", dtype if dtype.kind == "f" else dtypes.float32, x=x, y=y)
-    top = ops.stop_gradient(ops.maximum(a, b))
-    top = ops.where(ops.isfinite(top), top, splat_like(0.0, top))
-    return ops.add(ops.log(ops.add(ops.exp(ops.sub(a, top)), ops.exp(ops.sub(b, top)))), top)
+    return precise.logaddexp(*_floating_operands("logaddexp", x=x, y=y))
+
+
+def xlogy(x: TensorLike, y: TensorLike) -> Tensor:
+    """``x * log(y)``; 0 where ``x`` is 0, unless ``y`` is NaN."""
+    return precise.xlogy(*_floating_operands("xlogy", x=x, y=y))
+
+
+def copysign(x: TensorLike, y: TensorLike) -> Tensor:
+    """The size of ``x`` with the sign of ``y`` (of -0, too)."""
+    return precise.copysign(*_floating_operands("copysign", x=x, y=y))
+
+
+def heaviside(x: TensorLike, values: TensorLike) -> Tensor:
+    """0 below 0, 1 above, and ``values`` at 0; 0 of NaN, as PyTorch's.
+
+    No derivative passes from ``x``.
+    """
+    a, b = operands_of("heaviside", None, x=x, values=values)
+    zero = splat_like(0, a)
+    step = ops.cast(ops.gt(a, zero), dtype=a.dtype)
+    return ops.where(ops.eq(a, zero), b, step)
+
+
+def addcmul(x: TensorLike, tensor1: TensorLike, tensor2: TensorLike, *, value: float = 1) -> Tensor:
+    """``x + value * tensor1 * tensor2``."""
+    product = mul(tensor1, tensor2)
+    return add(x, product if value == 1 else mul(product, value))
+
+
+def addcdiv(x: TensorLike, tensor1: TensorLike, tensor2: TensorLike, *, value: float = 1) -> Tensor:
+    """``x + value * tensor1 / tensor2``."""
+    quotient = div(tensor1, tensor2)
+    return add(x, quotient if value == 1 else mul(quotient, value))
+
+
+# --- closeness
+
+
+def isclose(
+    x: TensorLike, y: TensorLike, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
+) -> Tensor:
+    """Whether ``abs(x - y) <= atol + rtol * abs(y)``, or both are the same (infinities).
+
+    Or NaN if ``equal_nan``.
+    """
+    a, b = operands_of("isclose", None, x=x, y=y)
+    near = ops.eq(a, b)
+    if a.dtype.kind != "b":
+        wide = dtypes.float64 if a.dtype.is_integer else dtypes.accumulator(a.dtype)
+        u, v = to_dtype(a, wide), to_dtype(b, wide)
+        least = splat_like(number_of(atol, "isclose", "atol"), v)
+        bound = ops.add(
+            least, ops.mul(splat_like(number_of(rtol, "isclose", "rtol"), v), ops.abs_(v))
+        )
+        away = ops.abs_(ops.sub(u, v))
+        finite = ops.isfinite(away)
+        near = ops.bitwise_or(near, ops.bitwise_and(finite, ops.le(away, bound)))
+    if equal_nan and a.dtype.kind == "f":
+        near = ops.bitwise_or(near, ops.bitwise_and(ops.isnan(a), ops.isnan(b)))
+    return near
+
+
+def allclose(
+    x: TensorLike, y: TensorLike, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
+) -> bool:
+    """Whether :func:`isclose` holds everywhere, as a Python bool."""
+    near = isclose(x, y, rtol, atol, equal_nan)
+    return bool(ops.all_(near, dim=tuple(range(near.ndim))) if near.ndim else near)
+
+
+def equal(x: TensorLike, y: TensorLike) -> bool:
+    """Whether two tensors have the same shape and the same elements, as a Python bool."""
+    a, b = as_tensor(x, "equal", "x"), as_tensor(y, "equal", "y")
+    if a.shape != b.shape:
+        return False
+    same = eq(a, b)
+    return bool(ops.all_(same, dim=tuple(range(same.ndim))) if same.ndim else same)
+
+
+# --- dtypes
+
+
+def result_type(*operands: TensorLike) -> dtypes.DType:
+    """The dtype that operands are brought to before an operation.
+
+    Raises:
+        ArgumentError: no operands, or one that is neither a tensor nor a number.
+        DTypeError: no dtype holds all.
+    """
+    if not operands:
+        raise ArgumentError(
+            "result_type: no operands are given; give at least one tensor or number."
+        )
+    return result_dtype(
+        "result_type", [operand(each, "result_type", "operand") for each in operands]
+    )

@@ -5,23 +5,25 @@ Integers and bools become float32 where the function is not whole-valued.
 
 from __future__ import annotations
 
+import builtins
 import math
-
-import ml_dtypes
 
 from slope import dtypes, ops
 from slope.core.operator import Operator
 from slope.core.tensor import Splat, Tensor
-from slope.dtypes import DType, DTypeLike, as_dtype
+from slope.dtypes import DTypeLike, as_dtype
 from slope.errors import DTypeError
+from slope.functions import precise, special
 from slope.functions._base import (
     TensorLike,
     as_tensor,
     floating,
+    number_of,
     splat_like,
     strong,
     to_dtype,
     weakly,
+    whole_of,
 )
 
 
@@ -128,38 +130,28 @@ def tan(x: TensorLike) -> Tensor:
 
 
 def asin(x: TensorLike) -> Tensor:
-    """The angle in radians, from -pi/2 to pi/2, whose sine is ``x``."""
-    made = floating(x, "asin")
-    return ops.atan2(made, _leg(made))
+    """The angle in radians, from -pi/2 to pi/2, whose sine is ``x``; NaN outside [-1, 1]."""
+    return precise.asin(floating(x, "asin"))
 
 
 def acos(x: TensorLike) -> Tensor:
-    """The angle in radians, from 0 to pi, whose cosine is ``x``."""
-    made = floating(x, "acos")
-    return ops.atan2(_leg(made), made)
-
-
-def _leg(x: Tensor) -> Tensor:
-    one = splat_like(1.0, x)
-    return ops.sqrt(ops.mul(ops.sub(one, x), ops.add(one, x)))
+    """The angle in radians, from 0 to pi, whose cosine is ``x``; NaN outside [-1, 1]."""
+    return precise.acos(floating(x, "acos"))
 
 
 def atan(x: TensorLike) -> Tensor:
     """The angle in radians, from -pi/2 to pi/2, whose tangent is ``x``."""
-    made = floating(x, "atan")
-    return ops.atan2(made, splat_like(1.0, made))
+    return precise.atan(floating(x, "atan"))
 
 
 def sinh(x: TensorLike) -> Tensor:
     """The hyperbolic sine, ``(exp(x) - exp(-x)) / 2``, exact near 0."""
-    made = floating(x, "sinh")
-    return ops.mul(ops.sub(ops.expm1(made), ops.expm1(ops.neg(made))), splat_like(0.5, made))
+    return precise.sinh(floating(x, "sinh"))
 
 
 def cosh(x: TensorLike) -> Tensor:
     """The hyperbolic cosine, ``(exp(x) + exp(-x)) / 2``."""
-    made = floating(x, "cosh")
-    return ops.mul(ops.add(ops.exp(made), ops.exp(ops.neg(made))), splat_like(0.5, made))
+    return precise.cosh(floating(x, "cosh"))
 
 
 def tanh(x: TensorLike) -> Tensor:
@@ -169,28 +161,17 @@ def tanh(x: TensorLike) -> Tensor:
 
 def asinh(x: TensorLike) -> Tensor:
     """The inverse of the hyperbolic sine."""
-    made = floating(x, "asinh")
-    size = ops.abs_(made)
-    square_ = ops.mul(made, made)
-    one = splat_like(1.0, made)
-    grown = ops.add(size, ops.div(square_, ops.add(one, ops.sqrt(ops.add(square_, one)))))
-    return ops.where(
-        ops.lt(made, splat_like(0.0, made)), ops.neg(ops.log1p(grown)), ops.log1p(grown)
-    )
+    return precise.asinh(floating(x, "asinh"))
 
 
 def acosh(x: TensorLike) -> Tensor:
     """The inverse of the hyperbolic cosine; NaN below 1."""
-    made = floating(x, "acosh")
-    one = splat_like(1.0, made)
-    root = ops.mul(ops.sqrt(ops.sub(made, one)), ops.sqrt(ops.add(made, one)))
-    return ops.log(ops.add(made, root))
+    return precise.acosh(floating(x, "acosh"))
 
 
 def atanh(x: TensorLike) -> Tensor:
     """The inverse of the hyperbolic tangent; NaN outside [-1, 1]."""
-    made = floating(x, "atanh")
-    return ops.mul(ops.sub(ops.log1p(made), ops.log1p(ops.neg(made))), splat_like(0.5, made))
+    return precise.atanh(floating(x, "atanh"))
 
 
 def erf(x: TensorLike) -> Tensor:
@@ -199,9 +180,44 @@ def erf(x: TensorLike) -> Tensor:
 
 
 def erfc(x: TensorLike) -> Tensor:
-    """``1 - erf(x)``."""
-    made = floating(x, "erfc")
-    return ops.sub(splat_like(1.0, made), ops.erf(made))
+    """``1 - erf(x)``, exact in its tail, too."""
+    return special.erfc(floating(x, "erfc"))
+
+
+def erfinv(x: TensorLike) -> Tensor:
+    """The inverse of the error function; infinite at -1 and 1, NaN outside."""
+    return special.erfinv(floating(x, "erfinv"))
+
+
+def lgamma(x: TensorLike) -> Tensor:
+    """The logarithm of the size of the gamma function."""
+    return special.lgamma(floating(x, "lgamma"))
+
+
+def digamma(x: TensorLike) -> Tensor:
+    """The derivative of the gamma function's logarithm."""
+    return special.digamma(floating(x, "digamma"))
+
+
+def sinc(x: TensorLike) -> Tensor:
+    """``sin(pi x) / (pi x)``; 1 at 0, where the derivative is 0."""
+    made = floating(x, "sinc")
+    none = ops.eq(made, splat_like(0.0, made))
+    angle = ops.mul(ops.where(none, splat_like(1.0, made), made), splat_like(math.pi, made))
+    return ops.where(none, splat_like(1.0, made), ops.div(ops.sin(angle), angle))
+
+
+def logit(x: TensorLike, eps: float | None = None) -> Tensor:
+    """``log(x / (1 - x))``, the inverse of :func:`sigmoid`.
+
+    ``x`` is first limited to ``[eps, 1 - eps]`` if ``eps`` is given.
+    """
+    made = floating(x, "logit")
+    if eps is not None:
+        low = number_of(eps, "logit", "eps")
+        made = precise.clamp_min(made, splat_like(low, made))
+        made = precise.clamp_max(made, splat_like(1.0 - low, made))
+    return ops.log(ops.div(made, ops.sub(splat_like(1.0, made), made)))
 
 
 def sigmoid(x: TensorLike) -> Tensor:
@@ -228,14 +244,17 @@ def ceil(x: TensorLike) -> Tensor:
 
 
 def round(x: TensorLike, decimals: int = 0) -> Tensor:  # PyTorch's name
-    """The nearest whole number (or multiple of ``10 ** -decimals``).
+    """The nearest whole number (or multiple of ``10 ** -decimals``); halves go to the even one.
 
-    Halves go to the even one; integers stay.
+    Integers stay.
     """
-    if decimals == 0:
+    digits = whole_of(decimals, "round", "decimals")
+    if digits == 0:
         return _rounded(ops.round_, "round", x)
     made = floating(x, "round")
-    scale = splat_like(10.0**decimals, made)
+    scale = splat_like(10.0 ** builtins.abs(digits), made)
+    if digits < 0:  # dividing by a power of ten is exact where multiplying by its reciprocal is not
+        return ops.mul(ops.round_(ops.div(made, scale)), scale)
     return ops.div(ops.round_(ops.mul(made, scale)), scale)
 
 
@@ -273,6 +292,32 @@ def isfinite(x: TensorLike) -> Tensor:
     )
 
 
+def isposinf(x: TensorLike) -> Tensor:
+    """Whether an element is positive infinity."""
+    return _equals(x, math.inf, "isposinf")
+
+
+def isneginf(x: TensorLike) -> Tensor:
+    """Whether an element is negative infinity."""
+    return _equals(x, -math.inf, "isneginf")
+
+
+def _equals(x: TensorLike, value: float, function: str) -> Tensor:
+    made = as_tensor(x, function, "x")
+    if made.dtype.kind != "f":
+        return Splat(False, made.type.with_dtype(dtypes.bool_))
+    return ops.eq(made, splat_like(value, made))
+
+
+def signbit(x: TensorLike) -> Tensor:
+    """Whether the sign bit is set: of negative numbers, of -0 and of NaNs with it."""
+    made = as_tensor(x, "signbit", "x")
+    if made.dtype.kind == "f":
+        whole = {16: dtypes.int16, 32: dtypes.int32, 64: dtypes.int64}[made.dtype.bits]
+        made = ops.bitcast(made, dtype=whole)
+    return ops.lt(made, splat_like(0, made))
+
+
 def isinf(x: TensorLike) -> Tensor:
     """Whether an element is infinite."""
     made = as_tensor(x, "isinf", "x")
@@ -284,17 +329,20 @@ def isinf(x: TensorLike) -> Tensor:
 def nan_to_num(
     x: TensorLike, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
 ) -> Tensor:
-    """NaN replaced by ``nan``, infinities by what is given or the extreme finite numbers."""
-    made = floating(x, "nan_to_num")
-    top = _largest(made.dtype) if posinf is None else posinf
-    low = -_largest(made.dtype) if neginf is None else neginf
-    made = ops.where(ops.isnan(made), splat_like(nan, made), made)
+    """NaN replaced by ``nan``.
+
+    Infinities by the largest and lowest finite numbers or by what is given; integers stay.
+    """
+    made = as_tensor(x, "nan_to_num", "x")
+    if made.dtype.kind != "f":
+        return made
+    limits = dtypes.finfo(made.dtype)
+    other = number_of(nan, "nan_to_num", "nan")
+    top = limits.max if posinf is None else number_of(posinf, "nan_to_num", "posinf")
+    low = limits.min if neginf is None else number_of(neginf, "nan_to_num", "neginf")
+    made = ops.where(ops.isnan(made), splat_like(other, made), made)
     made = ops.where(ops.eq(made, splat_like(math.inf, made)), splat_like(top, made), made)
     return ops.where(ops.eq(made, splat_like(-math.inf, made)), splat_like(low, made), made)
-
-
-def _largest(dtype: DType) -> float:
-    return float(ml_dtypes.finfo(dtype.numpy).max)
 
 
 # --- dtypes and derivatives

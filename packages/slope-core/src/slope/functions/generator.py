@@ -70,7 +70,7 @@ class Scope:
 
     def draw(self) -> Tensor:
         """A key that nobody else gets; the scope's own moves on."""
-        from slope.functions.random import split
+        from slope.functions.keys import split
 
         with self.lock:
             both = split(self.key)
@@ -206,7 +206,7 @@ class BatchScope(Scope):
     @property
     def key(self) -> Tensor:
         """The current key: a batch for ``"different"``, the outer scope's for ``"same"``."""
-        from slope.functions.random import split
+        from slope.functions.keys import split
 
         self._allowed()
         if self._randomness == "same":

@@ -10,11 +10,17 @@ from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from slope import dtypes, ops
-from slope.core.tensor import Splat, Tensor
+from slope.core.tensor import Splat, Tensor, Tracer
 from slope.core.trace import EVAL, current_trace
 from slope.core.types import Shape
 from slope.dims import same
-from slope.errors import ArgumentError, DTypeError, IndexingError, ShapeError
+from slope.errors import (
+    ArgumentError,
+    ConcretizationError,
+    DTypeError,
+    IndexingError,
+    ShapeError,
+)
 from slope.functions._base import (
     TensorLike,
     as_tensor,
@@ -22,6 +28,7 @@ from slope.functions._base import (
     copied,
     dim_of,
     expand_to,
+    int_of,
     materialize,
     operand,
     result_dtype,
@@ -121,6 +128,10 @@ class AtIndex:
     def __init__(self, x: Tensor, index: Any) -> None:
         self._x = x
         self._index = index
+
+    def get(self) -> Tensor:
+        """What stands at these places: ``x[index]``."""
+        return getitem(self._x, self._index)
 
     def set(self, value: TensorLike) -> Tensor:
         """The value at these places."""
@@ -370,32 +381,65 @@ def _along(function: str, x: Tensor, index: Tensor, where: int) -> Tensor:
     return move_dim(out, last, where)
 
 
-def one_hot(x: TensorLike, num_classes: int, *, dtype: Any = dtypes.int64) -> Tensor:
+def one_hot(x: TensorLike, num_classes: int = -1, *, dtype: Any = dtypes.int64) -> Tensor:
     """1 at the place that each integer names and 0 elsewhere, in a new last dimension.
 
     All 0 for integers out of range.
 
+    Args:
+        x: integers.
+        num_classes: the new dimension's length; -1 takes one more than the largest known integer.
+        dtype: the result's.
+
     Raises:
         DTypeError: no integers.
+        ConcretizationError: ``num_classes`` is not given, and the integers are traced.
     """
     given = as_tensor(x, "one_hot", "x")
     if not given.dtype.is_integer:
         raise DTypeError(f"one_hot: x must be of an integer dtype, and is {given.type}.")
+    num_classes = int_of(num_classes, "one_hot", "num_classes")
+    if num_classes == -1:
+        if isinstance(given, Tracer):
+            raise ConcretizationError(
+                f"one_hot: x {given.type} is traced, so its largest element is not known; "
+                f"give num_classes."
+            )
+        if given.type.size == 0:
+            raise ShapeError(f"one_hot: x {given.type} has no largest element; give num_classes.")
+        num_classes = int(given.numpy().max()) + 1
+    if num_classes < 0:
+        raise ArgumentError(f"one_hot: num_classes={num_classes} must not be negative.")
     shape = (*given.shape, num_classes)
     places = ops.iota(shape=shape, dim=given.ndim, dtype=given.dtype)
     spread = ops.broadcast(given, shape=shape, dims=tuple(range(given.ndim)))
     return ops.cast(ops.eq(places, spread), dtype=dtypes.as_dtype(dtype))
 
 
-def embedding(x: TensorLike, weight: TensorLike) -> Tensor:
-    """Rows of ``weight`` by number: ``[...]`` and ``[count, width]`` give ``[..., width]``.
+def embedding(x: TensorLike, weight: TensorLike, padding_idx: int | None = None) -> Tensor:
+    """The rows of ``weight`` that integers name, as ``[..., width]``.
+
+    Args:
+        x: integers.
+        weight: ``[count, width]``.
+        padding_idx: a row that gets no gradient.
 
     Raises:
-        IndexingError: ``x`` is not of an integer dtype, or out of range.
+        IndexingError: ``x`` is not of an integer dtype, or out of range; or ``padding_idx`` is.
     """
     places, rows = as_tensor(x, "embedding", "x"), as_tensor(weight, "embedding", "weight")
     if rows.ndim != 2:
         raise ShapeError(f"embedding: weight must be [count, width], and is {rows.type}.")
     if not places.dtype.is_integer:
         raise IndexingError(f"embedding: x must be of an integer dtype, and is {places.type}.")
-    return getitem(rows, places)
+    out = getitem(rows, places)
+    if padding_idx is None:
+        return out
+    count, padding_idx = rows.shape[0], int_of(padding_idx, "embedding", "padding_idx")
+    if not -count <= padding_idx < count:
+        raise IndexingError(
+            f"embedding: padding_idx={padding_idx} is out of range for weight {rows.type}."
+        )
+    padding = ops.eq(places, splat_like(padding_idx % count, places))
+    spread = ops.broadcast(padding, shape=out.shape, dims=tuple(range(places.ndim)))
+    return ops.where(spread, ops.stop_gradient(out), out)

@@ -16,10 +16,13 @@ from slope.errors import ArgumentError, SlopeError
 from slope.functions import (
     activations,
     arithmetic,
+    arrangement,
     contraction,
     elementwise,
     indexing,
+    ordering,
     reductions,
+    scattering,
     shapes,
 )
 from slope.functions._base import strong, to_dtype
@@ -146,18 +149,20 @@ COMPARISONS = {name: getattr(arithmetic, name) for name in ("eq", "ne", "lt", "l
 NAMES = {
     arithmetic: """
         add sub mul div true_divide floor_divide remainder fmod pow eq ne lt le gt ge
-        logical_and logical_or logical_xor logical_not bitwise_and bitwise_or bitwise_xor
-        bitwise_not bitwise_left_shift bitwise_right_shift maximum minimum clamp lerp atan2
-        logaddexp
+        logical_and logical_or logical_xor logical_not bitwise_and bitwise_or
+        bitwise_xor bitwise_not bitwise_left_shift bitwise_right_shift maximum minimum
+        clamp lerp atan2 logaddexp clamp_min clamp_max hypot xlogy copysign heaviside
+        addcmul addcdiv isclose allclose equal
     """,
     elementwise: """
-        neg abs sign exp exp2 expm1 log log1p log2 log10 sqrt rsqrt square reciprocal sin cos
-        tan asin acos atan sinh cosh tanh asinh acosh atanh erf erfc sigmoid floor ceil round
-        trunc frac isnan isfinite isinf nan_to_num astype bitcast
+        neg abs sign exp exp2 expm1 log log1p log2 log10 sqrt rsqrt square reciprocal
+        sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh erf erfc sigmoid
+        floor ceil round trunc frac isnan isfinite isinf nan_to_num astype bitcast
+        erfinv lgamma digamma sinc logit isposinf isneginf signbit
     """,
     reductions: """
-        sum prod mean var std max min amax amin argmax argmin any all logsumexp norm cumsum
-        count_nonzero
+        sum prod mean var std max min amax amin argmax argmin any all logsumexp norm
+        cumsum count_nonzero nansum nanmean
     """,
     shapes: """
         reshape view flatten unflatten permute transpose movedim squeeze unsqueeze expand
@@ -165,7 +170,11 @@ NAMES = {
     """,
     contraction: "matmul dot mv mm bmm outer tensordot",
     indexing: "gather take_along_dim index_select",
-    activations: "relu softmax log_softmax",
+    activations: "relu softmax log_softmax prelu hardshrink",
+    ordering: """aminmax argsort cummax cummin cumprod logcumsumexp median quantile sort topk""",
+    scattering: """argwhere bincount index_add index_copy index_fill index_put masked_fill
+        masked_select nonzero scatter scatter_add scatter_reduce take unique""",
+    arrangement: "diag diag_embed fliplr flipud rot90 swapaxes",
 }
 
 

@@ -13,15 +13,17 @@ from typing import Any, NamedTuple
 from slope import dtypes, ops
 from slope.core.operator import Operator
 from slope.core.tensor import Tensor
-from slope.dims import is_static
 from slope.dtypes import DTypeLike, as_dtype
 from slope.errors import ArgumentError, DTypeError
+from slope.functions import moment_operators
 from slope.functions._base import (
     TensorLike,
     as_tensor,
+    count_of,
     dim_of,
     dims_of,
     floating,
+    number_of,
     splat_like,
     to_dtype,
 )
@@ -68,17 +70,6 @@ def prod(
     return _reduce(ops.prod, _summable(x, "prod", dtype), dim, keepdim, "prod")
 
 
-def count_of(x: Tensor, dims: tuple[int, ...]) -> Tensor:
-    """How many elements are reduced, in ``x``'s dtype and with the reduced shape."""
-    lengths = [x.shape[at] for at in dims]
-    rest = x.type.with_shape(tuple(length for at, length in enumerate(x.shape) if at not in dims))
-    if is_static(lengths):
-        from slope.core.tensor import Splat
-
-        return Splat(float(math.prod(lengths)), rest)
-    return ops.sum_(splat_like(1.0, x), dim=dims)  # a symbolic number is counted when it is known
-
-
 def mean(
     x: TensorLike, dim: Dim = None, keepdim: bool = False, *, dtype: DTypeLike | None = None
 ) -> Tensor:
@@ -92,8 +83,8 @@ def mean(
         given = to_dtype(given, as_dtype(dtype))
     if given.dtype.kind != "f":
         raise DTypeError(
-            f"mean: {given.type} is not floating-point; give dtype=slope.float32, or cast it with "
-            "x.to(slope.float32)."
+            f"mean: {given.type} is not floating-point; give dtype=slope.float32, or cast it "
+            "with x.to(slope.float32)."
         )
     wide = to_dtype(given, dtypes.accumulator(given.dtype))
     dims = dims_of(dim, given, "mean")
@@ -102,42 +93,96 @@ def mean(
     return ops.reshape(out, shape=kept_shape(given, dims)) if keepdim and dims else out
 
 
-def var(x: TensorLike, dim: Dim = None, *, correction: float = 1, keepdim: bool = False) -> Tensor:
-    """Variances: squared distances from the mean, over the count less ``correction``.
+def var(
+    x: TensorLike,
+    dim: Dim = None,
+    *,
+    correction: float = 1,
+    keepdim: bool = False,
+    unbiased: bool | None = None,
+) -> Tensor:
+    """Variances: squared distances from the mean.
+
+    Summed and divided by the count less ``correction``.
+
+    ``unbiased`` is the older way to say ``correction=1`` or ``correction=0``.
 
     Raises:
         DTypeError: integers or bools.
     """
-    return _variance("var", x, dim, correction, keepdim)
+    return _moment(moment_operators.var, x, dim, correction, keepdim, unbiased)
 
 
-def _variance(function: str, x: TensorLike, dim: Dim, correction: float, keepdim: bool) -> Tensor:
-    given = as_tensor(x, function, "x")
+def std(
+    x: TensorLike,
+    dim: Dim = None,
+    *,
+    correction: float = 1,
+    keepdim: bool = False,
+    unbiased: bool | None = None,
+) -> Tensor:
+    """Standard deviations: the square roots of :func:`var`; the derivative at 0 is 0."""
+    return _moment(moment_operators.std, x, dim, correction, keepdim, unbiased)
+
+
+def _moment(
+    op: Operator, x: TensorLike, dim: Dim, correction: float, keepdim: bool, unbiased: bool | None
+) -> Tensor:
+    given = as_tensor(x, op.name, "x")
     if given.dtype.kind != "f":
         raise DTypeError(
-            f"{function}: {given.type} is not floating-point; cast it with x.to(slope.float32)."
+            f"{op.name}: {given.type} is not floating-point; cast it with x.to(slope.float32)."
         )
-    wide = to_dtype(given, dtypes.accumulator(given.dtype))
-    dims = dims_of(dim, given, function)
-    count = count_of(wide, dims)
-    center = ops.div(ops.sum_(wide, dim=dims), count)
-    kept = tuple(at for at in range(wide.ndim) if at not in dims)
-    away = ops.sub(wide, ops.broadcast(center, shape=wide.shape, dims=kept))
-    left = ops.sub(count, splat_like(correction, count)) if correction else count
-    left = _at_least_zero(left)
-    out = to_dtype(
-        ops.div(ops.sum_(ops.integer_pow(away, exponent=2), dim=dims), left), given.dtype
-    )
+    less = number_of(correction, op.name, "correction") if unbiased is None else float(unbiased)
+    dims = dims_of(dim, given, op.name)
+    out = op(given, dim=dims, correction=less)
     return ops.reshape(out, shape=kept_shape(given, dims)) if keepdim and dims else out
 
 
-def _at_least_zero(x: Tensor) -> Tensor:
-    return ops.maximum(x, splat_like(0.0, x))
+def var_mean(
+    x: TensorLike, dim: Dim = None, *, correction: float = 1, keepdim: bool = False
+) -> tuple[Tensor, Tensor]:
+    """:func:`var` and :func:`mean`."""
+    return var(x, dim, correction=correction, keepdim=keepdim), mean(x, dim, keepdim)
 
 
-def std(x: TensorLike, dim: Dim = None, *, correction: float = 1, keepdim: bool = False) -> Tensor:
-    """Standard deviations: the square roots of :func:`var`."""
-    return ops.sqrt(_variance("std", x, dim, correction, keepdim))
+def std_mean(
+    x: TensorLike, dim: Dim = None, *, correction: float = 1, keepdim: bool = False
+) -> tuple[Tensor, Tensor]:
+    """:func:`std` and :func:`mean`."""
+    return std(x, dim, correction=correction, keepdim=keepdim), mean(x, dim, keepdim)
+
+
+def nansum(
+    x: TensorLike, dim: Dim = None, keepdim: bool = False, *, dtype: DTypeLike | None = None
+) -> Tensor:
+    """Sums that count NaN as 0."""
+    given = _summable(x, "nansum", dtype)
+    if given.dtype.kind == "f":
+        given = ops.where(ops.isnan(given), splat_like(0.0, given), given)
+    return _reduce(ops.sum_, given, dim, keepdim, "nansum")
+
+
+def nanmean(
+    x: TensorLike, dim: Dim = None, keepdim: bool = False, *, dtype: DTypeLike | None = None
+) -> Tensor:
+    """Means of what is not NaN; of nothing NaN.
+
+    Raises:
+        DTypeError: integers or bools without ``dtype``.
+    """
+    given = as_tensor(x, "nanmean", "x")
+    if dtype is not None:
+        given = to_dtype(given, as_dtype(dtype))
+    if given.dtype.kind != "f":
+        raise DTypeError(
+            f"nanmean: {given.type} is not floating-point; give dtype=slope.float32, or cast it "
+            "with x.to(slope.float32)."
+        )
+    wide = to_dtype(given, dtypes.accumulator(given.dtype))
+    counts = ops.cast(ops.bitwise_not(ops.isnan(wide)), dtype=wide.dtype)
+    total = nansum(wide, dim, keepdim)
+    return to_dtype(ops.div(total, sum(counts, dim, keepdim)), given.dtype)
 
 
 # --- extremes
@@ -245,9 +290,14 @@ def count_nonzero(x: TensorLike, dim: Dim = None) -> Tensor:
 # --- running sums, norms
 
 
-def cumsum(x: TensorLike, dim: int, reverse: bool = False) -> Tensor:
-    """Running sums along a dimension, each with its own element; of integers and bools as int64."""
-    given = _summable(x, "cumsum", None)
+def cumsum(
+    x: TensorLike, dim: int, reverse: bool = False, *, dtype: DTypeLike | None = None
+) -> Tensor:
+    """Running sums along a dimension, each with its own element.
+
+    Of integers and bools as int64, unless ``dtype`` says else.
+    """
+    given = _summable(x, "cumsum", dtype)
     return ops.cumsum(
         given, dim=dim_of(dim, given.ndim, "cumsum", shape=given.shape), reverse=bool(reverse)
     )
@@ -258,11 +308,12 @@ def norm(x: TensorLike, p: float = 2, dim: Dim = None, keepdim: bool = False) ->
 
     The largest or smallest size for infinite ``p``, a count for 0.
 
-    The derivative of the 2-norm at 0 is 0, as PyTorch's.
+    The derivative where the norm is 0 is 0, as PyTorch's; equal largest sizes share it.
     """
     from slope.functions.composites import l2_norm
 
     given = floating(x, "norm")
+    p = number_of(p, "norm", "p")
     if p == 2:
         return _reduce(l2_norm, given, dim, keepdim, "norm")
     size = ops.abs_(given)
@@ -274,8 +325,9 @@ def norm(x: TensorLike, p: float = 2, dim: Dim = None, keepdim: bool = False) ->
         )
     if p == 1:
         return _reduce(ops.sum_, size, dim, keepdim, "norm")
-    total = _reduce(ops.sum_, ops.pow_(size, splat_like(p, size)), dim, keepdim, "norm")
-    return ops.pow_(total, splat_like(1.0 / p, total))
+    dims = dims_of(dim, given, "norm")
+    out = moment_operators.vector_norm(given, dim=dims, p=p) if dims else size
+    return ops.reshape(out, shape=kept_shape(given, dims)) if keepdim and dims else out
 
 
 def logsumexp(x: TensorLike, dim: Dim = None, keepdim: bool = False) -> Tensor:

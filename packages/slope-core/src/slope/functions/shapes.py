@@ -10,6 +10,7 @@ import numpy as np
 
 from slope import dtypes, ops
 from slope.core.tensor import Splat, Tensor
+from slope.core.types import TensorType
 from slope.dims import DimExpr, is_static, same
 from slope.dims import size as count_of
 from slope.errors import ArgumentError, ShapeError
@@ -161,8 +162,8 @@ def movedim(x: TensorLike, source: int | Sequence[int], destination: int | Seque
         ShapeError: unequal numbers of places, or one named twice.
     """
     given = as_tensor(x, "movedim", "x")
-    sources = [source] if isinstance(source, int) else list(source)
-    targets = [destination] if isinstance(destination, int) else list(destination)
+    sources = sizes_of((source,), "movedim", "source")
+    targets = sizes_of((destination,), "movedim", "destination")
     froms = [dim_of(dim, given.ndim, "movedim", "source", shape=given.shape) for dim in sources]
     tos = [dim_of(dim, given.ndim, "movedim", "destination", shape=given.shape) for dim in targets]
     if len(froms) != len(tos) or len(set(froms)) != len(froms) or len(set(tos)) != len(tos):
@@ -428,6 +429,7 @@ def narrow(x: TensorLike, dim: int, start: TensorLike, length: int) -> Tensor:
     given = as_tensor(x, "narrow", "x")
     at = dim_of(dim, given.ndim, "narrow", shape=given.shape)
     first = operand(start, "narrow", "start")
+    (length,) = sizes_of((length,), "narrow", "length")
     if isinstance(first, Tensor):
         return _window(given, at, first, length)
     begin = first + given.shape[at] if first < 0 else first
@@ -439,13 +441,10 @@ def narrow(x: TensorLike, dim: int, start: TensorLike, length: int) -> Tensor:
 
 
 def _window(x: Tensor, at: int, start: Tensor, length: int) -> Tensor:
-    from slope.functions.arithmetic import clamp
-
-    limited = clamp(ops.cast(start, dtype=dtypes.int64), 0, x.shape[at] - length)
-    places = ops.add(
-        ops.iota(shape=(length,), dim=0, dtype=dtypes.int64), expand_to(limited, (length,))
-    )
-    return ops.gather(x, ops.reshape(places, shape=(length, 1)), axis=at, batch_dims=0)
+    zero = Splat(0, TensorType((), dtypes.int64))
+    starts = [start if dim == at else zero for dim in range(x.ndim)]
+    sizes = tuple(length if dim == at else total for dim, total in enumerate(x.shape))
+    return ops.dynamic_slice(x, *starts, sizes=sizes)
 
 
 # --- order, edges, triangles
@@ -469,8 +468,7 @@ def roll(
     given = as_tensor(x, "roll", "x")
     if dims is None:
         return reshape(roll(reshape(given, -1), shifts, 0), given.shape)
-    steps = [shifts] if isinstance(shifts, int) else list(shifts)
-    places = [dims] if isinstance(dims, int) else list(dims)
+    steps, places = sizes_of((shifts,), "roll", "shifts"), sizes_of((dims,), "roll", "dims")
     if len(steps) != len(places):
         raise ArgumentError(f"roll: shifts={shifts} and dims={dims} must be as many.")
     for step, dim in zip(steps, places, strict=True):
@@ -486,15 +484,27 @@ def pad(x: TensorLike, pad: Sequence[int], mode: str = "constant", value: Scalar
     """Elements added at the edges.
 
     ``pad`` is ``(before, after)`` of the last dimension, then of the one before, and so on.
+
     Negative widths cut off.
 
+    Args:
+        x: a tensor.
+        pad: an even number of ints.
+        mode: ``"constant"`` for ``value``; ``"reflect"`` for the elements next to the edge in
+            reverse order, without the edge itself; ``"replicate"`` for the element at the edge;
+            ``"circular"`` for those at the other end.
+        value: what ``"constant"`` adds.
+
     Raises:
-        ArgumentError: an odd number of widths, or a mode other than ``"constant"``.
+        ArgumentError: an odd number of widths, or an unknown mode.
+        ShapeError: a dimension is too short for the mode.
     """
     given = as_tensor(x, "pad", "x")
-    widths = tuple(int(width) for width in pad)
-    if mode != "constant":
-        raise ArgumentError(f"pad: mode={mode!r} is not there; the mode is 'constant'.")
+    if mode not in ("constant", "reflect", "replicate", "circular"):
+        raise ArgumentError(
+            f"pad: mode={mode!r} is none of 'constant', 'reflect', 'replicate', 'circular'."
+        )
+    widths = sizes_of((pad,), "pad", "pad")
     if len(widths) % 2 or len(widths) > 2 * given.ndim:
         raise ArgumentError(
             f"pad: pad={widths} must hold two widths for each of at most {given.ndim} dimensions "
@@ -505,9 +515,19 @@ def pad(x: TensorLike, pad: Sequence[int], mode: str = "constant", value: Scalar
         low[-1 - number], high[-1 - number] = widths[2 * number], widths[2 * number + 1]
     if any(width < 0 for width in widths):
         for at, (before, after) in enumerate(zip(low, high, strict=True)):
+            if max(-before, 0) + max(-after, 0) > given.shape[at]:
+                raise ShapeError(
+                    f"pad: pad={widths} cuts off more than dimension {at} of {given.type} has."
+                )
             given = cut(given, at, max(-before, 0), given.shape[at] - max(-after, 0))
         low, high = [max(width, 0) for width in low], [max(width, 0) for width in high]
     if not any(low) and not any(high):
+        return given
+    if mode != "constant":
+        from slope.functions.arrangement import pad_dim
+
+        for at, (before, after) in enumerate(zip(low, high, strict=True)):
+            given = pad_dim(given, at, before, after, mode)
         return given
     number = splat_like(value, given).value
     return ops.pad(

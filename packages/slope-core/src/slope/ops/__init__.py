@@ -1,11 +1,24 @@
-"""First-order operators, by family.
+"""First-order operators, by family. They never broadcast and never promote.
 
-They never broadcast and never promote; ``slope.functions`` does both, once.
+``slope.functions`` does both, once.
 """
 
 from slope.ops.barrier import optimization_barrier
 from slope.ops.contract import dot_general
 from slope.ops.create import iota
+from slope.ops.contract import (
+    dot_general,
+)
+from slope.ops.conv import (
+    ConvAxes,
+    conv,
+    conv_axes,
+    conv_input_grad,
+    conv_weight_grad,
+)
+from slope.ops.create import (
+    iota,
+)
 from slope.ops.elementwise import (
     abs_,
     add,
@@ -40,7 +53,10 @@ from slope.ops.elementwise import (
     trunc,
     truncate_divide,
 )
-from slope.ops.index import gather, scatter
+from slope.ops.index import (
+    gather,
+    scatter,
+)
 from slope.ops.linear import (
     broadcast,
     cast,
@@ -74,6 +90,20 @@ from slope.ops.logic import (
 )
 from slope.ops.order import cummax, cummin, cumprod, sort, topk
 from slope.ops.random import threefry2x32
+from slope.ops.order import (
+    cummax,
+    cummin,
+    cumprod,
+    sort,
+    topk,
+)
+from slope.ops.pool import (
+    window_max,
+    window_sum,
+)
+from slope.ops.random import (
+    threefry2x32,
+)
 from slope.ops.reduce import (
     all_,
     amax,
@@ -85,8 +115,13 @@ from slope.ops.reduce import (
     prod,
 )
 from slope.ops.window import dynamic_slice, dynamic_update_slice
+from slope.ops.window import (
+    dynamic_slice,
+    dynamic_update_slice,
+)
 
 __all__ = [
+    "ConvAxes",
     "abs_",
     "add",
     "all_",
@@ -105,6 +140,10 @@ __all__ = [
     "cast",
     "cat",
     "ceil",
+    "conv",
+    "conv_axes",
+    "conv_input_grad",
+    "conv_weight_grad",
     "cos",
     "cummax",
     "cummin",
@@ -167,4 +206,6 @@ __all__ = [
     "trunc",
     "truncate_divide",
     "where",
+    "window_max",
+    "window_sum",
 ]

@@ -46,7 +46,7 @@ class Pointwise(Operator):
     def samples(self) -> Iterator[Sample]:
         if "f" in self.kinds:
             yield Sample(tuple(draws(2, 3, seed=i) for i in range(self.arity)))
-            yield Sample(tuple(draws(seed=i) for i in range(self.arity)))
+            yield Sample(tuple(draws(high=2.0 + i) for i in range(self.arity)))  # no ties
             yield Sample(tuple(draws(0, 2) for _ in range(self.arity)))
         if "i" in self.kinds:
             yield Sample(tuple(ints(7, seed=i) for i in range(self.arity)), {}, False)

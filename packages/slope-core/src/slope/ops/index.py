@@ -310,10 +310,18 @@ scatter = register(Scatter())
 
 
 def take_along(x: Tensor, indices: Tensor, dim: int) -> Tensor:
-    """For every place of ``indices``, the element of ``x`` there, but at ``indices`` along ``dim``; other lengths are equal."""
+    """For every place of ``indices``, the element of ``x`` there, but at ``indices`` along ``dim``.
+
+    All lengths but those along ``dim`` are equal.
+    """
     last = x.ndim - 1
     places = move_dim(indices, dim, last)
-    out = gather(move_dim(x, dim, last), reshape(places, shape=(*places.shape, 1)), axis=last, batch_dims=last)
+    out = gather(
+        move_dim(x, dim, last),
+        reshape(places, shape=(*places.shape, 1)),
+        axis=last,
+        batch_dims=last,
+    )
     return move_dim(out, last, dim)
 
 
@@ -322,5 +330,12 @@ def put_along(x: Tensor, indices: Tensor, updates: Tensor, dim: int, mode: str) 
     last = x.ndim - 1
     places = move_dim(indices, dim, last)
     coordinates = reshape(places, shape=(*places.shape, 1))
-    out = scatter(move_dim(x, dim, last), coordinates, move_dim(updates, dim, last), axis=last, batch_dims=last, mode=mode)
+    out = scatter(
+        move_dim(x, dim, last),
+        coordinates,
+        move_dim(updates, dim, last),
+        axis=last,
+        batch_dims=last,
+        mode=mode,
+    )
     return move_dim(out, last, dim)

@@ -1,7 +1,8 @@
 """Order along one dimension: sorting, the largest elements, running products and extrema.
 
-One order holds everywhere: that of numbers, with every NaN after all of them (as PyTorch's) and with -0.0 equal to 0.0.
-Sorting is stable, downward too: of equal elements the earlier one comes first.
+One order holds everywhere: that of numbers, with every NaN after all of them (as PyTorch's) and
+with -0.0 equal to 0.0. Sorting is stable, downward too: of equal elements the earlier one comes
+first.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ TIES = np.array([[2, 1, 2, 0, 1, 1]], np.float32)
 ODD = np.array([[1, np.nan, -np.inf, np.inf, np.nan, 0.0, -0.0, np.inf]], np.float32)
 
 
-def _following(op: Operator, primals: Sequence[Any], tangents: Sequence[Tangent], params: dict[str, Any]) -> Any:
+def _following(
+    op: Operator, primals: Sequence[Any], tangents: Sequence[Tangent], params: dict[str, Any]
+) -> Any:
     """The jvp of operators that give elements and their places: a tangent follows its element."""
     (x,), (tangent,) = primals, tangents
     values, indices = op(x, **params)
@@ -36,14 +39,16 @@ def _following(op: Operator, primals: Sequence[Any], tangents: Sequence[Tangent]
 
 
 class _Ordered(Operator):
-    """The base of operators that give elements of ``x``, and where along ``dim`` they stood (int64)."""
+    """The base of operators that give elements, and where along ``dim`` they stood (int64)."""
 
     multiple = True
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Tangent], **params: Any) -> Any:
         return _following(self, primals, tangents, params)
 
-    def batch(self, size: Any, args: Sequence[Tensor], in_dims: Sequence[int | None], **params: Any) -> tuple[Any, Any]:
+    def batch(
+        self, size: Any, args: Sequence[Tensor], in_dims: Sequence[int | None], **params: Any
+    ) -> tuple[Any, Any]:
         (at,) = in_dims
         assert at is not None
         dim = params.pop("dim")
@@ -51,7 +56,9 @@ class _Ordered(Operator):
 
 
 class Sort(_Ordered):
-    """The elements in order along a dimension, and where they stood; stable, NaN last (first if descending).
+    """The elements in order along a dimension, and where they stood.
+
+    Stable; NaN last, or first if descending.
 
     Params:
         dim: the dimension.
@@ -60,7 +67,9 @@ class Sort(_Ordered):
 
     name = "sort"
 
-    def infer(self, x: TensorType, *, dim: int, descending: bool = False) -> tuple[TensorType, TensorType]:
+    def infer(
+        self, x: TensorType, *, dim: int, descending: bool = False
+    ) -> tuple[TensorType, TensorType]:
         require_dim(self, x, dim)
         return x, x.with_dtype(int64)
 
@@ -72,8 +81,14 @@ class Sort(_Ordered):
             yield Sample((TIES,), {"dim": 1, "descending": descending}, False)
             yield Sample((ODD,), {"dim": 1, "descending": descending}, False)
             yield Sample((ints(4, 6, low=-3, high=3),), {"dim": 0, "descending": descending}, False)
-        yield Sample((np.array([2**62 + 1, 2**62, -(2**63), 2**63 - 1, 1]),), {"dim": 0, "descending": False}, False)
-        yield Sample((np.array([True, False, True, False]),), {"dim": 0, "descending": False}, False)
+        yield Sample(
+            (np.array([2**62 + 1, 2**62, -(2**63), 2**63 - 1, 1]),),
+            {"dim": 0, "descending": False},
+            False,
+        )
+        yield Sample(
+            (np.array([True, False, True, False]),), {"dim": 0, "descending": False}, False
+        )
         yield Sample((draws(2, 0),), {"dim": 1, "descending": False})
         yield Sample((draws(3, 1),), {"dim": 1, "descending": False})
 
@@ -84,12 +99,15 @@ class Topk(_Ordered):
     Params:
         k: how many.
         dim: the dimension.
-        largest: the largest, largest first; else the smallest, smallest first. A NaN counts as the largest.
+        largest: the largest, largest first; else the smallest, smallest first. A NaN counts as the
+            largest.
     """
 
     name = "topk"
 
-    def infer(self, x: TensorType, *, k: int, dim: int, largest: bool = True) -> tuple[TensorType, TensorType]:
+    def infer(
+        self, x: TensorType, *, k: int, dim: int, largest: bool = True
+    ) -> tuple[TensorType, TensorType]:
         require_dim(self, x, dim)
         if not 0 <= k <= x.shape[dim]:
             raise ShapeError(f"topk: k={k} is out of range for dimension {dim} of {x}.")
@@ -123,9 +141,12 @@ def cut(x: Tensor, dim: int, start: Any, stop: Any) -> Tensor:
 
 
 def scan_pairs(x: Tensor, dim: int, combine: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """Running combinations along a dimension by doubling: in step ``i`` every element takes in what stands ``2**i`` before it.
+    """Running combinations along a dimension, by doubling.
 
-    Takes log2 of the length many steps over all elements. ``combine`` must be associative; its first operand is the earlier.
+    In step ``i`` every element takes in what stands ``2**i`` before it.
+
+    Takes log2 of the length many steps over all elements. ``combine`` must be associative; its
+    first operand is the earlier.
     """
     length, step = x.shape[dim], 1
     while step < length:
@@ -145,7 +166,9 @@ class _Running(Operator):
         require_dim(self, x, dim)
         return x
 
-    def batch(self, size: Any, args: Sequence[Tensor], in_dims: Sequence[int | None], *, dim: int) -> tuple[Any, Any]:
+    def batch(
+        self, size: Any, args: Sequence[Tensor], in_dims: Sequence[int | None], *, dim: int
+    ) -> tuple[Any, Any]:
         (at,) = in_dims
         assert at is not None
         out = self(args[0], dim=dim if dim < at else dim + 1)
@@ -160,7 +183,9 @@ class _Running(Operator):
 
 
 class Cumprod(_Running):
-    """Running products along a dimension, each including its own element; half precision is multiplied in float32.
+    """Running products along a dimension, each including its own element.
+
+    Half precision is multiplied in float32.
 
     Its derivative, by the products' own, is right where factors are zero.
 
@@ -205,7 +230,9 @@ class _CumulativeExtreme(_Running):
 
 
 class Cummax(_CumulativeExtreme):
-    """The largest element so far along a dimension, and where it stands: the last of equal ones, as in PyTorch.
+    """The largest element so far along a dimension, and where it stands.
+
+    Of equal ones that is the last, as in PyTorch.
 
     From a NaN on all are NaN, and the place is the last NaN's.
 
@@ -218,7 +245,9 @@ class Cummax(_CumulativeExtreme):
 
 
 class Cummin(_CumulativeExtreme):
-    """The smallest element so far along a dimension, and where it stands: the last of equal ones, as in PyTorch.
+    """The smallest element so far along a dimension, and where it stands.
+
+    Of equal ones that is the last, as in PyTorch.
 
     From a NaN on all are NaN, and the place is the last NaN's.
 

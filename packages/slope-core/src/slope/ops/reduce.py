@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
 from slope.core.operator import Operand, Operator, Sample, Tangent, register
-from slope.core.tensor import Tensor
+from slope.core.tensor import Splat, Tensor
 from slope.core.types import TensorType
 from slope.dtypes import bool_, int64
 from slope.errors import DTypeError, ShapeError
 from slope.ops._family import draws, flags, ints, require_dim, require_kind, splat_like
-from slope.ops.elementwise import div, mul
-from slope.ops.linear import LinearOperator, broadcast, cast, sum_
+from slope.ops.elementwise import add, div, mul
+from slope.ops.linear import LinearOperator, broadcast, cast, cat, permute, reshape, slice_, sum_
 from slope.ops.logic import eq, where
 
 
@@ -125,12 +126,43 @@ class Prod(Reduction):
         out = prod(x, dim=dim)
         if tangent is None:
             return out, None
+        count = math.prod(x.shape[each] for each in dim)
+        if isinstance(count, int):
+            return out, _product_tangent(x, tangent, dim, count)
         return out, sum_(mul(tangent, _others(x, dim)), dim=dim)
 
     def samples(self) -> Iterator[Sample]:
         yield from super().samples()
         yield Sample((np.array([[0, 2, 3], [0, 0, 4]], np.float32),), {"dim": (1,)})
         yield Sample((draws(2, 0),), {"dim": (1,)})
+
+
+def _product_tangent(x: Tensor, tangent: Tensor, dim: tuple[int, ...], count: int) -> Tensor:
+    # The product rule over pairs, pairs of pairs, ...: no division, so right at zeros to any order.
+    kept = tuple(each for each in range(x.ndim) if each not in dim)
+    shape = tuple(x.shape[each] for each in kept)
+    if not count:
+        return Splat(0, x.type.with_shape(shape))
+    x, tangent = (
+        reshape(permute(each, dims=(*kept, *dim)), shape=(*shape, count)) for each in (x, tangent)
+    )
+    while count > 1:
+        half = count // 2
+        (first, second, rest), (d_first, d_second, d_rest) = (
+            [_cut(each, *ends) for ends in ((0, half), (half, 2 * half), (2 * half, count))]
+            for each in (x, tangent)
+        )
+        x = mul(first, second)
+        tangent = add(mul(d_first, second), mul(first, d_second))
+        if count % 2:
+            x, tangent = cat(x, rest, dim=len(shape)), cat(tangent, d_rest, dim=len(shape))
+        count = half + count % 2
+    return reshape(tangent, shape=shape)
+
+
+def _cut(x: Tensor, start: int, stop: int) -> Tensor:
+    lead = x.ndim - 1
+    return slice_(x, start=(0,) * lead + (start,), stop=(*x.shape[:lead], stop), step=(1,) * x.ndim)
 
 
 def _others(x: Tensor, dim: tuple[int, ...]) -> Tensor:

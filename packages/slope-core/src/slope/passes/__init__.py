@@ -17,6 +17,7 @@ from slope.passes.algebra import simplify_algebra
 from slope.passes.common_subexpressions import merge_common_subexpressions
 from slope.passes.constant_folding import Evaluate, fold_constants
 from slope.passes.dead_code import remove_dead_code
+from slope.passes.layout import to_layout
 
 __all__ = [
     "PASSES",
@@ -28,6 +29,7 @@ __all__ = [
     "optimize",
     "remove_dead_code",
     "simplify_algebra",
+    "to_layout",
 ]
 
 PASSES: Final[dict[str, Callable[..., Program]]] = {

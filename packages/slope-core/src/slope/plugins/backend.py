@@ -47,10 +47,13 @@ class Backend:
         eager: how operators outside ``jit`` run on CPU tensors: ``"numpy"`` (by the numpy backend,
             for backends whose compilation is slow) or ``"compile"`` (as one-operator programs of
             this backend).
+        layout: the layout of convolutions that programs are turned to (:mod:`slope.ops.conv`);
+            ``None``: as they are.
     """
 
     name: ClassVar[str] = ""
     eager: ClassVar[Literal["numpy", "compile"]] = "compile"
+    layout: ClassVar[str | None] = None
 
     def __init__(self) -> None:
         self.lowerings: dict[str, Callable[..., Any]] = {}
@@ -85,9 +88,10 @@ class Backend:
     def supports(self, op: Operator, dtype: DType) -> bool:
         """Whether the operator can be compiled for operands (for ``iota``: a result) of this dtype.
 
-        Declared in documentation and tests.
+        Shown in the documentation, and what the conformance kit holds the backend to. By default
+        all dtypes of the operators that have a lowering here or an expansion.
         """
-        return True
+        return self.lowers(op) or op.has("expand")
 
     def lowers(self, op: Operator) -> bool:
         """Whether there is a lowering rule for the operator.

@@ -1,25 +1,32 @@
 """An operator's whole contract, checked from its samples.
 
-Derivatives are compared with central differences in float64, reverse mode with forward mode by
-``<u, J t> = <J' u, t>``, batching with a loop, inferred with actual types, and a backend's values
-with the numpy backend's.
+Derivatives, also second ones, are compared with central differences in float64, reverse mode with
+forward mode by ``<u, J t> = <J' u, t>``, batching with a loop, inferred with actual types, printed
+programs with what they are printed from, and a backend's values with the numpy backend's.
 """
 
 from __future__ import annotations
 
+import inspect
 import itertools
+import keyword
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from slope.core.operator import Linear, Operator, Sample
-from slope.core.program import result_types
+from slope.core.printer import program_of, program_text
+from slope.core.program import result_types, trace_program
 from slope.core.tensor import Tensor
 from slope.core.types import TensorType, type_of_array
 from slope.dtypes import DType, float64
 from slope.ops.linear import batched_at
+from slope.passes import optimize
 from slope.plugins.selection import use_backend
+from slope.testing.cases import batched, cases, examples, host_array
+from slope.testing.gradients import check_flat
+from slope.testing.runner import FAILED, run_cases, tolerance
 from slope.transforms.jvp import jvp_flat
 from slope.transforms.linearize import linearize_flat
 from slope.transforms.transpose import backward
@@ -27,25 +34,25 @@ from slope.transforms.vmap import vmap_flat
 
 STEP = 1e-6
 BATCH = 3
-_TOLERANCES = {"float16": 4e-3, "bfloat16": 3e-2, "float32": 3e-5, "float64": 1e-10}
 
 Flat = Callable[..., tuple[Tensor, ...]]
 
 
-def tolerance(dtype: DType) -> float:
-    """The relative and absolute tolerance between backends for a dtype.
+def check_operator(
+    op: Operator, backend: str = "numpy", *, backends: Sequence[str] = (), order: int = 2
+) -> int:
+    """Check the whole contract of an operator at all its samples.
 
-    Both are 0 for integers and bools.
-    """
-    return _TOLERANCES.get(dtype.name, 0.0)
-
-
-def check_operator(op: Operator, backend: str = "numpy") -> int:
-    """Check types, values, derivatives and batching of an operator at all its samples.
+    That is: its name, docstring and parameters; that inferred types are the actual ones; that a
+    program of it prints as text that runs; derivatives against differences, also second ones;
+    batching, also nested, against loops.
 
     Args:
         op: the operator.
         backend: where to compute.
+        backends: more of them, whose compiled results are compared with the numpy backend's under
+            every transform.
+        order: up to which derivative; 1 where the first is not smooth at the samples.
 
     Returns:
         How many samples there were.
@@ -53,13 +60,181 @@ def check_operator(op: Operator, backend: str = "numpy") -> int:
     Raises:
         AssertionError: a rule is wrong; the message names the sample and the rule.
     """
+    check_contract(op)
     samples = list(op.samples())
-    assert samples, f"operator {op.name!r} has no samples; define {type(op).__qualname__}.samples."
     for sample in samples:
         check_types(op, sample, backend)
+        check_printed(op, sample)
         check_derivatives(op, sample)
+        if order > 1:
+            check_second_derivatives(op, sample)
         check_batching(op, sample, backend)
+        check_nested_batching(op, sample, backend)
+    for name in backends:
+        outcomes = run_cases(cases(op, thorough=False), name)
+        failed = [f"{each.label}: {each.message}" for each in outcomes if each.status == FAILED]
+        assert not failed, f"{op.name} on {name}: " + "\n".join(failed[:10])
     return len(samples)
+
+
+def check_contract(op: Operator) -> None:
+    """The name is one, there are a docstring and samples, and parameters are hashable and known.
+
+    Raises:
+        AssertionError: one is not so; says which.
+    """
+    kind = type(op).__qualname__
+    good = op.name.isidentifier() and not keyword.iskeyword(op.name)
+    assert good, (
+        f"operator {op.name!r} prints as slope.{op.name}, which is no name in Python; rename it."
+    )
+    assert (type(op).__doc__ or "").strip(), (
+        f"operator {op.name!r} has no docstring; say in {kind}'s what it computes, and what at "
+        f"the edges (NaN, ties, empty operands)."
+    )
+    samples = list(op.samples())
+    assert samples, f"operator {op.name!r} has no samples; define {kind}.samples."
+    rule = op.infer if op.has("infer") else op.expand
+    parameters = inspect.signature(rule).parameters.values()
+    keywords = {each.name for each in parameters if each.kind is each.KEYWORD_ONLY}
+    free = any(each.kind is each.VAR_KEYWORD for each in parameters)
+    for sample in samples:
+        for name, value in sample.params.items():
+            assert free or name in keywords, _where(
+                op, sample, f"{kind}.{rule.__name__} has no keyword parameter {name!r}"
+            )
+            try:
+                hash(value)
+            except TypeError:
+                message = f"the parameter {name}={value!r} is not hashable; use a tuple"
+                raise AssertionError(_where(op, sample, message)) from None
+
+
+class _Namespace:
+    """``slope`` for printed text, which also knows an operator that nobody has registered."""
+
+    program_of = staticmethod(program_of)
+
+    def __init__(self, op: Operator) -> None:
+        self._op = op
+
+    def __getattr__(self, name: str) -> Any:
+        import slope
+
+        return (
+            self._op if name == self._op.name and not hasattr(slope, name) else getattr(slope, name)
+        )
+
+
+def check_printed(op: Operator, sample: Sample) -> None:
+    """A program of the operator prints as Python that computes the same.
+
+    Raises:
+        AssertionError: the text does not run, or is of another program.
+    """
+    types = [type_of_array(host_array(arg)) for arg in sample.args]
+    program = trace_program(as_function(op, sample.params), types, name="printed")
+    text = program_text(program)
+    scope: dict[str, Any] = {"slope": _Namespace(op)}
+    try:
+        code = compile(text.replace("\nimport slope\n", "\n"), "<printed>", "exec")
+        exec(code, scope)  # our own text
+        again = trace_program(scope["printed"], types, name="printed")
+    except Exception as error:
+        message = f"the printed program does not run: {type(error).__name__}: {error}\n{text}"
+        raise AssertionError(_where(op, sample, message)) from error
+    if program_text(again) != text:  # functions leave out what changes nothing, as the passes do
+        text, back = program_text(optimize(program)), program_text(optimize(again))
+        message = f"the printed program is traced as another:\n{text}\n{back}"
+        assert back == text, _where(op, sample, message)
+
+
+def check_second_derivatives(op: Operator, sample: Sample) -> None:
+    """The derivatives of the jvp and of the vjp agree with differences, in both modes.
+
+    Raises:
+        AssertionError: one does not; says which.
+    """
+    made = _smooth(op, sample)
+    if made is not None:
+        function, primals, moving = made
+        with use_backend("numpy"):
+            check_flat(
+                function, primals, moving, 2, ("fwd", "rev"), _where(op, sample, "").rstrip(": ")
+            )
+
+
+def check_nested_batching(op: Operator, sample: Sample, backend: str = "numpy") -> None:
+    """Vmap of vmap agrees with two loops: over all operands, and over the first and the last apart.
+
+    Raises:
+        AssertionError: it does not; names the example.
+    """
+    if not sample.args:
+        return
+    args = [host_array(arg) for arg in sample.args]
+    none = [None] * (len(args) - 1)
+    both = [0] * len(args)
+    for outer, inner in ((both, both), ([0, *none], [*none, 0])):
+        check_nested(op, sample, args, outer, inner, backend)
+
+
+def check_nested(
+    op: Operator,
+    sample: Sample,
+    args: Sequence[Any],
+    outer: Sequence[int | None],
+    inner: Sequence[int | None],
+    backend: str,
+) -> None:
+    """Vmap along ``outer`` of vmap along ``inner`` agrees with two loops.
+
+    Raises:
+        AssertionError: it does not; names the example.
+    """
+    function = as_function(op, sample.params)
+    stacked = [
+        arg if out_at is None and in_at is None else _twice(arg, out_at, in_at)
+        for arg, out_at, in_at in zip(args, outer, inner, strict=True)
+    ]
+    with use_backend(backend):
+        outs, ats = vmap_flat(batched(function, inner), [_tensor(arg) for arg in stacked], outer, 2)
+        found = [batched_at(out, at, 2, 0).numpy() for out, at in zip(outs, ats, strict=True)]
+        for i, j in itertools.product(range(2), range(BATCH)):
+            single = [
+                arg[tuple(([i] if out_at is not None else []) + ([j] if in_at is not None else []))]
+                for arg, out_at, in_at in zip(stacked, outer, inner, strict=True)
+            ]
+            for got, want in zip(found, function(*map(_tensor, single)), strict=True):
+                bound = tolerance(want.dtype)
+                message = _where(op, sample, f"vmap over {outer} of vmap over {inner}, at {i}, {j}")
+                assert got[i, j].shape == want.shape, message
+                np.testing.assert_allclose(
+                    _wide(got[i, j]), _wide(want.numpy()), rtol=bound, atol=bound, err_msg=message
+                )
+
+
+def _twice(arg: Any, outer: int | None, inner: int | None) -> Any:
+    """An operand in batches that differ, along a new outer dimension, a new inner one or both."""
+    made = arg if inner is None else np.stack(examples(arg))
+    return made if outer is None else np.stack([made, examples(made)[1]])
+
+
+def _smooth(op: Operator, sample: Sample) -> tuple[Flat, list[Tensor], list[bool]] | None:
+    """The operator at a sample in float64, and what to move; ``None`` without derivatives."""
+    args = [host_array(arg) for arg in sample.args]
+    moving = [arg.dtype.kind not in "iub" for arg in args]
+    if not sample.differentiable or not op.differentiable or not any(moving):
+        return None
+    params = {
+        name: float64 if isinstance(value, DType) and value.is_floating_point else value
+        for name, value in sample.params.items()
+    }
+    primals = [
+        _tensor(arg, float64) if moves else _tensor(arg)
+        for arg, moves in zip(args, moving, strict=True)
+    ]
+    return as_function(op, params), primals, moving
 
 
 def as_function(op: Operator, params: dict[str, Any]) -> Flat:

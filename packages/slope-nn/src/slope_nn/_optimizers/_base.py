@@ -4,16 +4,33 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any, ClassVar, Self, TypeVar
 
 import slope
 from slope.extend import ArgumentError, ShapeError, TreeError
+from slope_nn._filters import Filter, selected
 from slope_nn._node import Node, walk
+from slope_nn._optimizers._schedules import Schedule
 from slope_nn._plan import PARAMETER
 
 Model = TypeVar("Model")
+Number = float | slope.Tensor | Schedule
+Groups = Iterable[tuple[Filter, dict[str, Any]]]
+
+
+class Group(Node):
+    """The settings of a part of the parameters, where they differ from the optimizer's own."""
+
+    _number_leaves: ClassVar[bool] = True
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        for name, value in settings.items():
+            setattr(self, name, value)
+
+    def __repr__(self) -> str:
+        return f"Group({', '.join(f'{name}={value!r}' for name, value in self.__dict__.items())})"
 
 
 class Optimizer(Node):
@@ -21,25 +38,56 @@ class Optimizer(Node):
 
     ``new_model, new_optimizer = optimizer(model, gradients)`` is pure. Numbers among the fields
     (learning rate, momentum, counters) are leaves: a new value compiles nothing. A number that is
-    ``None`` is switched off, and the program holds no work for it.
+    ``None`` is switched off, and the program holds no work for it. A number may also be a
+    :class:`Schedule`: then each step takes its value at the number of steps done before.
 
-    Subclasses assign their numbers, call ``super().__init__(model)``, and define :meth:`update`
-    and, if they keep state, :meth:`initial`.
+    Subclasses pass their settings to ``super().__init__(model, groups, lr=lr, ...)``, and define
+    :meth:`update` and, if they keep state, :meth:`initial`.
 
     Args:
         model: a module or any pytree of tensors. Floating-point parameters that are neither frozen
             nor buffers are trained; the rest passes through.
+        groups: pairs of a filter and a dict of settings for the parameters that it selects, such
+            as ``(lambda name, tensor: tensor.ndim < 2, {"weight_decay": 0.0})``; the first filter
+            that selects a parameter counts. A filter is a predicate on the dotted name and the
+            tensor, or a pytree of bools of the model's structure (or a prefix of it).
+        settings: numbers, by name.
+
+    Attributes:
+        steps: how many steps were done, where the optimizer needs to know; else ``None``.
+        groups: the settings of each group, which may be changed like the optimizer's own:
+            ``optimizer.groups[0].lr = 0.01``.
     """
 
     _number_leaves: ClassVar[bool] = True
+    _static: ClassVar[frozenset[str]] = frozenset({"_group_of"})
+    _required: ClassVar[frozenset[str]] = frozenset({"lr"})  # numbers that zero does not switch off
+    _counts: bool = False  # whether the formulas ask for the number of steps
 
-    def __init__(self, model: Any) -> None:
+    lr: Any
+    weight_decay: Any
+    steps: Any
+
+    def __init__(self, model: Any, groups: Groups = (), **settings: Any) -> None:
+        for name, value in settings.items():
+            for field, number in self.setting(name, value).items():
+                setattr(self, field, number)
         found = list(walk(model))
         _warn_of_shared(found)
         self._names = tuple(_name(path) for path, _, _ in found)
+        groups = list(groups)
+        self.groups = tuple(Group(self._group_settings(more, settings)) for _, more in groups)
+        self._group_of = _group_of(type(self).__name__, model, [which for which, _ in groups])
+        holds_schedules = any(
+            isinstance(value, Schedule)
+            for holder in (self, *self.groups)
+            for value in holder.__dict__.values()
+        )
+        self.steps = 0 if self._counts or holds_schedules else None
+        views = self._views(start=True)
         self._state = tuple(
-            self.initial(leaf) if kind is PARAMETER and leaf.dtype.is_floating_point else None
-            for _, kind, leaf in found
+            views[group].initial(leaf) if _is_trained(kind, leaf) else None
+            for (_, kind, leaf), group in zip(found, self._group_of, strict=True)
         )
         if all(state is None for state in self._state):
             raise ArgumentError(
@@ -47,9 +95,53 @@ class Optimizer(Node):
                 f"{len(found)} tensors: it holds no floating-point parameter that is not frozen."
             )
 
+    def setting(self, name: str, value: Any) -> dict[str, Any]:
+        """The fields in which a setting is kept, checked."""
+        optional = name not in self._required
+        return {name: hyperparameter(type(self).__name__, name, value, optional=optional)}
+
+    def _group_settings(self, more: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
+        strange = [name for name in more if name not in known]
+        if strange:
+            raise ArgumentError(
+                f"{type(self).__name__}: a group sets {', '.join(strange)}; the settings of this "
+                f"optimizer are {', '.join(known)}."
+            )
+        return {f: n for name, value in more.items() for f, n in self.setting(name, value).items()}
+
+    def _views(self, start: bool = False) -> list[Self]:
+        """Copies of this optimizer, for one step: each group's settings, schedules worked out.
+
+        The last one is for parameters that are in no group.
+        """
+        views = []
+        for group in (*self.groups, None):
+            view = copy.copy(self)
+            fields = {**self.__dict__, **(group.__dict__ if group else {})}
+            for name, value in fields.items():
+                if isinstance(value, Schedule):
+                    fields[name] = value(self._counter())
+            view.__dict__.update(fields)  # thrown away after the step, so it needs no plan
+            if not start:
+                view.prepare()
+            views.append(view)
+        return views
+
+    def _counter(self) -> Any:
+        if self.steps is None:
+            raise ArgumentError(
+                f"{type(self).__name__}: a schedule was assigned after the optimizer was made "
+                f"without one, so the steps were not counted. Set optimizer.steps to the number "
+                f"of steps done so far."
+            )
+        return self.steps
+
     def initial(self, parameter: slope.Tensor) -> Any:
         """The state that a parameter starts with: a pytree, ``()`` for none."""
         return ()
+
+    def prepare(self) -> None:
+        """Work out what all parameters share; on a copy that lives for one step."""
 
     def update(
         self, parameter: slope.Tensor, gradient: slope.Tensor, state: Any
@@ -59,6 +151,8 @@ class Optimizer(Node):
 
     def advance(self) -> None:
         """Move counters on, once for each call; on the new optimizer."""
+        if self.steps is not None:
+            self.steps = self.steps + 1
 
     def __call__(self, model: Model, gradients: Any) -> tuple[Model, Self]:
         """One step.
@@ -76,6 +170,29 @@ class Optimizer(Node):
                 are not its own.
             ShapeError: a gradient is of another shape or dtype than its parameter.
         """
+        matched = self.match(model, gradients)
+        leaves, structure = slope.tree_flatten(model)
+        views = self._views()
+        values, states = [], []
+        for leaf, gradient, state, group in zip(
+            leaves, matched, self._state, self._group_of, strict=True
+        ):
+            if gradient is not None:
+                value, state = views[group].update(leaf, gradient, state)
+                leaf = value.astype(leaf.dtype)  # rates are wider than a half-precision scalar
+            values.append(leaf)
+            states.append(state)
+        new = copy.copy(self)
+        new._state = tuple(states)  # noqa: SLF001  # a copy of itself
+        new.advance()
+        return slope.tree_unflatten(structure, values), new
+
+    def match(self, model: Any, gradients: Any) -> list[slope.Tensor | None]:
+        """The gradient of each leaf of the model, checked.
+
+        Raises:
+            TreeError, ShapeError: as calling the optimizer does.
+        """
         leaves, structure = slope.tree_flatten(model)
         names = _leaf_names(structure)
         if names != self._names:
@@ -84,17 +201,14 @@ class Optimizer(Node):
                 f"{_difference(*_apart(self._names, names))}. Make a new optimizer for this model."
             )
         matched = _match(type(self).__name__, structure, names, gradients)
-        values, states = [], []
         for name, leaf, gradient, state in zip(names, leaves, matched, self._state, strict=True):
             if gradient is not None:
                 self._check(name, leaf, gradient, state)
-                leaf, state = self.update(leaf, gradient, state)
-            values.append(leaf)
-            states.append(state)
-        new = copy.copy(self)
-        new._state = tuple(states)  # noqa: SLF001  # a copy of itself  # a copy of itself
-        new.advance()
-        return slope.tree_unflatten(structure, values), new
+        return matched
+
+    def _trained(self) -> list[bool]:
+        """Which leaves of the model have a state."""
+        return [state is not None for state in self._state]
 
     def _check(self, name: str, leaf: slope.Tensor, gradient: Any, state: Any) -> None:
         me = type(self).__name__
@@ -111,7 +225,10 @@ class Optimizer(Node):
             )
 
     def __repr__(self) -> str:
-        fields = (f"{name}={value!r}" for name, value in self.__dict__.items() if name[0] != "_")
+        shown = {name: value for name, value in self.__dict__.items() if name[0] != "_"}
+        if not self.groups:
+            del shown["groups"]
+        fields = (f"{name}={value!r}" for name, value in shown.items() if value is not None)
         trained = sum(state is not None for state in self._state)
         return (
             f"{type(self).__name__}({', '.join(fields)}; {trained} of {len(self._state)} tensors)"
@@ -124,11 +241,27 @@ def hyperparameter(who: str, name: str, value: Any, *, optional: bool = True) ->
     Raises:
         ArgumentError: it is no number, or negative.
     """
-    if isinstance(value, slope.Tensor):
+    if isinstance(value, slope.Tensor | Schedule):
         return value
     if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
         raise ArgumentError(f"{who}: {name} must be a number of at least 0, not {value!r}.")
     return None if optional and value == 0 else float(value)
+
+
+def _is_trained(kind: str, leaf: slope.Tensor) -> bool:
+    return kind is PARAMETER and leaf.dtype.is_floating_point
+
+
+def switched_on(value: Any) -> bool:
+    """Whether a setting is anything but the number zero."""
+    return not isinstance(value, int | float) or value != 0
+
+
+def _group_of(who: str, model: Any, filters: Sequence[Filter]) -> tuple[int, ...]:
+    """For each leaf of the model, the number of its group; -1 for none."""
+    masks = [selected(f"{who}: the filter of group {k}", model, f) for k, f in enumerate(filters)]
+    count = len(slope.tree_leaves(model))
+    return tuple(next((k for k, mask in enumerate(masks) if mask[n]), -1) for n in range(count))
 
 
 @lru_cache(maxsize=256)

@@ -6,7 +6,7 @@ from typing import Any
 
 import slope
 from slope.extend import ArgumentError
-from slope_nn._optimizers._base import Optimizer, hyperparameter
+from slope_nn._optimizers._base import Groups, Number, Optimizer, switched_on
 
 
 class SGD(Optimizer):
@@ -29,6 +29,7 @@ class SGD(Optimizer):
         weight_decay: the factor of the L2 penalty's gradient.
         nesterov: look ahead along the velocity; needs momentum and no dampening.
         dampening: how much of the gradient the velocity leaves out.
+        groups: filters with settings of their own; see :class:`Optimizer`.
 
     Example:
         >>> optimizer = nn.SGD(model, lr=0.1, momentum=0.9)
@@ -36,28 +37,35 @@ class SGD(Optimizer):
         >>> model, optimizer = optimizer(model, gradients)
     """
 
+    momentum: Any
+    dampening: Any
+
     def __init__(
         self,
         model: Any,
-        lr: float | slope.Tensor,
-        momentum: float | slope.Tensor = 0.0,
-        weight_decay: float | slope.Tensor = 0.0,
+        lr: Number,
+        momentum: Number = 0.0,
+        weight_decay: Number = 0.0,
         nesterov: bool = False,
-        dampening: float | slope.Tensor = 0.0,
+        dampening: Number = 0.0,
+        groups: Groups = (),
     ) -> None:
-        self.lr = hyperparameter("SGD", "lr", lr, optional=False)
-        self.momentum = hyperparameter("SGD", "momentum", momentum)
-        self.weight_decay = hyperparameter("SGD", "weight_decay", weight_decay)
-        self.dampening = hyperparameter("SGD", "dampening", dampening)
         self.nesterov = nesterov
+        # Only dampening treats the first step in another way than starting from zero does.
+        self._counts = switched_on(momentum) and switched_on(dampening)
+        super().__init__(
+            model,
+            groups,
+            lr=lr,
+            momentum=momentum,
+            weight_decay=weight_decay,
+            dampening=dampening,
+        )
         if nesterov and (self.momentum is None or self.dampening is not None):
             raise ArgumentError(
                 f"SGD: nesterov needs momentum > 0 and dampening = 0, "
                 f"not {momentum!r} and {dampening!r}."
             )
-        # Only dampening treats the first step in another way than starting from zero does.
-        self.steps = None if self.momentum is None or self.dampening is None else 0
-        super().__init__(model)
 
     def initial(self, parameter: slope.Tensor) -> Any:
         return () if self.momentum is None else slope.zeros_like(parameter)
@@ -80,7 +88,3 @@ class SGD(Optimizer):
         velocity = self.momentum * state + damped
         step = gradient + self.momentum * velocity if self.nesterov else velocity
         return parameter - self.lr * step, velocity
-
-    def advance(self) -> None:
-        if self.steps is not None:
-            self.steps = self.steps + 1

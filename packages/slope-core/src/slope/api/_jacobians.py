@@ -1,0 +1,181 @@
+"""Jacobians and Hessians."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from slope.api._arguments import definition, function_name
+from slope.api._grad import Argnums, Selection, require_differentiable
+from slope.api._products import FlatFunction, Flattened, linearized
+from slope.api._vmap import vmap
+from slope.core.program import evaluate
+from slope.core.tensor import Splat, Tensor
+from slope.dims import is_static
+from slope.errors import GradientError, ShapeError, boundary
+from slope.functions import eye, reshape
+from slope.transforms.linearize import linearize_flat
+from slope.tree import tree_flatten, tree_unflatten
+
+
+def _basis(tensor: Tensor, user: str) -> Tensor:
+    """The unit tensors of a tensor's type, stacked along a first dimension."""
+    if not is_static(tensor.shape):
+        raise ShapeError(f"{user} needs known sizes, and got {tensor.type}.")
+    count = int(np.prod(tensor.shape, dtype=int))
+    return reshape(eye(count, dtype=tensor.dtype), (count, *tensor.shape))
+
+
+def jacfwd(
+    function: Callable[..., Any], argnums: Argnums = None, *, has_aux: bool = False
+) -> Callable[..., Any]:
+    """A function that returns the Jacobian of ``function``, by forward mode.
+
+    Forward mode is best for few inputs and many outputs.
+
+    Args:
+        function: of pytrees of tensors.
+        argnums: as in :func:`value_and_grad`.
+        has_aux: whether it returns a pair of the result and auxiliary data.
+
+    Returns:
+        For each leaf of the result a tree like the argument whose leaves have shape
+        ``result leaf shape + argument leaf shape``, and are ``None`` at integer, buffer and frozen
+        leaves.
+
+    Raises:
+        GradientError: when called, the argument holds nothing that can be differentiated.
+        ShapeError: when called, a leaf has a symbolic dimension.
+
+    Example:
+        >>> slope.jacfwd(slope.sin)(slope.zeros(2)).tolist()
+        [[1.0, 0.0], [0.0, 1.0]]
+    """
+    selection = Selection(function, argnums, None, "jacfwd")
+
+    @functools.wraps(function)
+    @boundary
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        selected, call = selection.split(args, kwargs)
+        flattened = Flattened(selected, "jacfwd")
+        require_differentiable(flattened, selected, function, "jacfwd")
+        flat = FlatFunction(call, flattened.structure, "jacfwd", has_aux)
+        outs, program, _ = linearize_flat(
+            flat, flattened.tensors, flattened.moving, function_name(function), definition(function)
+        )
+        moving = [
+            tensor
+            for tensor, moves in zip(flattened.tensors, flattened.moving, strict=True)
+            if moves
+        ]
+        columns: list[list[Tensor]] = []
+        for number, tensor in enumerate(moving):
+
+            def push(unit: Tensor, number: int = number) -> Any:
+                tangents = [
+                    unit if each == number else Splat(0.0, other.type)
+                    for each, other in enumerate(moving)
+                ]
+                return tuple(evaluate(program, tangents)[: flat.count])
+
+            pushed = vmap(push, out_dims=-1)(_basis(tensor, "jacfwd"))
+            columns.append(
+                [
+                    reshape(each, (*out.shape, *tensor.shape))
+                    for each, out in zip(pushed, outs, strict=False)
+                ]
+            )
+        trees = [
+            selection.present(_spread(flattened, [column[row] for column in columns]))
+            for row in range(flat.count)
+        ]
+        jacobian = tree_unflatten(flat.out_structure, trees)
+        return (jacobian, flat.aux(outs[flat.count :])) if has_aux else jacobian
+
+    return wrapped
+
+
+def jacrev(
+    function: Callable[..., Any], argnums: Argnums = None, *, has_aux: bool = False
+) -> Callable[..., Any]:
+    """A function that returns the Jacobian of ``function``, by reverse mode.
+
+    Reverse mode is best for many inputs and few outputs.
+
+    Arguments and result as in :func:`jacfwd`.
+
+    Raises:
+        GradientError: when called, the argument holds nothing that can be differentiated, or the
+            result an integer.
+        ShapeError: when called, a leaf has a symbolic dimension.
+    """
+    selection = Selection(function, argnums, None, "jacrev")
+
+    @functools.wraps(function)
+    @boundary
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        selected, call = selection.split(args, kwargs)
+        flattened = Flattened(selected, "jacrev")
+        require_differentiable(flattened, selected, function, "jacrev")
+        flat = FlatFunction(call, flattened.structure, "jacrev", has_aux)
+        outs, pullback, aux = linearized(function, flattened, flat)
+        trees: list[Any] = []
+        for number, out in enumerate(outs):
+            if not out.dtype.is_floating_point:
+                raise GradientError(
+                    f"jacrev of {function_name(function)}: the result must be floating-point, and "
+                    f"holds {out.type}."
+                )
+
+            def pull(unit: Tensor, number: int = number) -> Any:
+                cotangents = [
+                    unit if each == number else Splat(0.0, other.type)
+                    for each, other in enumerate(outs)
+                ]
+                leaves, _ = tree_flatten(pullback.flat(cotangents))
+                return tuple(leaves)
+
+            pulled = vmap(pull)(_basis(out, "jacrev"))
+            moving = [
+                tensor
+                for tensor, moves in zip(flattened.tensors, flattened.moving, strict=True)
+                if moves
+            ]
+            rows = [
+                reshape(each, (*out.shape, *tensor.shape))
+                for each, tensor in zip(pulled, moving, strict=True)
+            ]
+            trees.append(selection.present(_spread(flattened, rows)))
+        jacobian = tree_unflatten(flat.out_structure, trees)
+        return (jacobian, flat.aux(aux)) if has_aux else jacobian
+
+    return wrapped
+
+
+def _spread(flattened: Flattened, moving: Sequence[Tensor]) -> Any:
+    """The argument's tree with values at its moving leaves and ``None`` at the others."""
+    values = iter(moving)
+    return tree_unflatten(
+        flattened.structure, [next(values) if moves else None for moves in flattened.moving]
+    )
+
+
+def hessian(
+    function: Callable[..., Any], argnums: Argnums = None, *, has_aux: bool = False
+) -> Callable[..., Any]:
+    """A function that returns the Hessian of a scalar function: forward mode over reverse mode.
+
+    Arguments and errors as in :func:`jacfwd`.
+
+    Returns:
+        A tree like the argument of trees like the argument, whose leaves have the two leaves'
+        shapes one after the other.
+
+    Example:
+        >>> slope.hessian(lambda x: (x**3).sum())(slope.ones(2)).tolist()
+        [[6.0, 0.0], [0.0, 6.0]]
+    """
+    return jacfwd(jacrev(function, argnums, has_aux=has_aux), argnums, has_aux=has_aux)

@@ -1,0 +1,249 @@
+"""Scaled dot-product attention, and dropout."""
+
+from __future__ import annotations
+
+import math
+
+from slope import dtypes, ops
+from slope.core.tensor import Tensor
+from slope.errors import ArgumentError, DTypeError, ShapeError
+from slope.functions import composites, random
+from slope.functions._base import (
+    TensorLike,
+    as_tensor,
+    broadcast_shapes,
+    expand_to,
+    floating,
+    number_of,
+    result_dtype,
+    splat_like,
+    to_dtype,
+)
+
+
+def scaled_dot_product_attention(
+    query: TensorLike,
+    key: TensorLike,
+    value: TensorLike,
+    attn_mask: TensorLike | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+    *,
+    generator_key: TensorLike | None = None,
+) -> Tensor:
+    """``softmax(query @ key^T * scale + mask) @ value``: each query's mean of the values.
+
+    Weighted by likeness of the keys.
+
+    Args:
+        query: ``[..., heads, L, E]`` (the heads are just one more batch dimension unless
+            ``enable_gqa``).
+        key: ``[..., heads, S, E]``.
+        value: ``[..., heads, S, V]``.
+        attn_mask: broadcasts to ``[..., L, S]``: bools, True where a query sees a key, or floats to
+            be added.
+        dropout_p: the probability of dropping a weight.
+        is_causal: a query sees the keys up to its own position alone.
+        scale: ``1 / sqrt(E)`` by default.
+        enable_gqa: keys and values may have fewer heads than queries: each serves as many
+            consecutive heads of queries.
+        generator_key: a key for the dropout; the default generator draws otherwise.
+
+    Returns:
+        ``[..., heads, L, V]``. A query that sees no key gets zeros, as in PyTorch.
+
+    Source: A. Vaswani and others, "Attention is all you need" (2017).
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: operands that do not fit.
+    """
+    name = "scaled_dot_product_attention"
+    q, k, v = _operands(name, query, key, value)
+    if is_causal and attn_mask is not None:
+        raise ArgumentError(f"{name}: give either attn_mask or is_causal=True, not both.")
+    factor = (
+        1.0 / math.sqrt(max(q.shape[-1], 1)) if scale is None else number_of(scale, name, "scale")
+    )
+    q, k, v, heads = _grouped(name, q, k, v) if enable_gqa else (*_joint(name, q, k, v), None)
+    lead = q.ndim - 2
+    along = tuple(range(lead))
+    scores = ops.dot_general(
+        ops.mul(q, splat_like(factor, q)),
+        k,
+        contract=((lead + 1,), (lead + 1,)),
+        batch=(along, along),
+    )
+    rows = scores.shape
+    if heads is not None:
+        scores = ops.reshape(scores, shape=(*heads, scores.shape[-1]))
+    scores, hidden = _masked(name, scores, attn_mask, is_causal)
+    weights = composites.softmax(scores, dim=scores.ndim - 1)
+    weights = dropout(weights, dropout_p, key=generator_key)
+    out = ops.dot_general(
+        ops.reshape(weights, shape=rows) if heads is not None else weights,
+        v,
+        contract=((lead + 1,), (lead,)),
+        batch=(along, along),
+    )
+    if heads is not None:
+        out = ops.reshape(out, shape=(*heads, v.shape[-1]))
+    if hidden is None:
+        return out
+    nothing = expand_to(ops.reshape(hidden, shape=(*hidden.shape, 1)), out.shape)
+    return ops.where(nothing, splat_like(0.0, out), out)
+
+
+def _operands(name: str, query: object, key: object, value: object) -> list[Tensor]:
+    given = {
+        argument: floating(each, name, argument)
+        for argument, each in (("query", query), ("key", key), ("value", value))
+    }
+    for argument, each in given.items():
+        if each.ndim < 2:
+            raise ShapeError(
+                f"{name}: {argument} must be [..., length, features], and is {each.type}."
+            )
+    dtype = result_dtype(name, list(given.values()))
+    q, k, v = (to_dtype(each, dtype) for each in given.values())
+    if q.shape[-1] != k.shape[-1] or k.shape[-2] != v.shape[-2]:
+        raise ShapeError(
+            f"{name}: query {q.type} and key {k.type} must have equally many features, key and "
+            f"value {v.type} equal lengths."
+        )
+    return [q, k, v]
+
+
+def _joint(name: str, *operands: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The operands with one batch shape."""
+    lead = broadcast_shapes(name, *(each.shape[:-2] for each in operands))
+    q, k, v = (expand_to(each, (*lead, *each.shape[-2:])) for each in operands)
+    return q, k, v
+
+
+def _grouped(
+    name: str, q: Tensor, k: Tensor, v: Tensor
+) -> tuple[Tensor, Tensor, Tensor, tuple[object, ...]]:
+    """Queries whose heads that share a key's head stand one after another in its length.
+
+    And the result's leading shape.
+    """
+    if min(q.ndim, k.ndim, v.ndim) < 3 or k.shape[-3] != v.shape[-3] or q.shape[-3] % k.shape[-3]:
+        raise ShapeError(
+            f"{name}: enable_gqa needs [..., heads, length, features] with query's heads a "
+            "multiple of key's and value's: query "
+            f"is {q.type}, key {k.type}, value {v.type}."
+        )
+    heads, shared = q.shape[-3], k.shape[-3]
+    lead = broadcast_shapes(name, q.shape[:-3], k.shape[:-3], v.shape[:-3])
+    length, features = q.shape[-2:]
+    q = expand_to(q, (*lead, heads, length, features))
+    q = ops.reshape(q, shape=(*lead, shared, heads // shared * length, features))
+    k, v = (expand_to(each, (*lead, *each.shape[-3:])) for each in (k, v))
+    return q, k, v, (*lead, heads, length)
+
+
+def _masked(
+    name: str, scores: Tensor, mask: object, is_causal: bool
+) -> tuple[Tensor, Tensor | None]:
+    """Scores with what is hidden at the lowest finite number.
+
+    And which rows see nothing (None: none).
+    """
+    lowest = splat_like(float(dtypes.finfo(scores.dtype).min), scores)
+    if is_causal:
+        flat = scores.shape[-2:]
+        row, column = (ops.iota(shape=flat, dim=dim, dtype=dtypes.int32) for dim in (0, 1))
+        sees = ops.ge(row, column)
+        return ops.where(expand_to(sees, scores.shape), scores, lowest), None
+    if mask is None:
+        return scores, None
+    given = as_tensor(mask, name, "attn_mask")
+    if given.dtype.is_integer:
+        raise DTypeError(f"{name}: attn_mask must be bool or floating-point, and is {given.type}.")
+    if given.ndim < 2 or broadcast_shapes(name, given.shape, scores.shape) != scores.shape:
+        raise ShapeError(
+            f"{name}: attn_mask {given.type} does not broadcast to the scores' shape "
+            f"{scores.shape}."
+        )
+    if given.dtype.kind == "b":
+        out = ops.where(expand_to(given, scores.shape), scores, lowest)
+        return out, ops.bitwise_not(ops.any_(given, dim=(given.ndim - 1,)))
+    bias = to_dtype(given, scores.dtype)
+    unseen = ops.eq(bias, splat_like(-math.inf, bias))
+    out = ops.add(scores, expand_to(bias, scores.shape))
+    out = ops.maximum(out, lowest)
+    return out, ops.all_(unseen, dim=(given.ndim - 1,))
+
+
+# --- dropout
+
+
+def dropout(
+    x: TensorLike, p: float = 0.5, training: bool = True, *, key: TensorLike | None = None
+) -> Tensor:
+    """Each element is 0 with probability ``p``, else divided by ``1 - p``.
+
+    ``x`` itself unless ``training``.
+
+    Args:
+        x: a tensor.
+        p: the probability, from 0 to 1.
+        training: whether to drop at all.
+        key: a key (:func:`slope.random.key`); the default generator draws otherwise.
+
+    Source: N. Srivastava and others, "Dropout: a simple way to prevent neural networks from
+        overfitting" (2014).
+
+    Raises:
+        ArgumentError: ``p`` is no probability.
+    """
+    return _dropped("dropout", x, p, training, key, None)
+
+
+def dropout1d(
+    x: TensorLike, p: float = 0.5, training: bool = True, *, key: TensorLike | None = None
+) -> Tensor:
+    """:func:`dropout` of whole channels of ``[batch, channels, length]`` or ``[channels.
+
+    Length]``.
+    """
+    return _dropped("dropout1d", x, p, training, key, 1)
+
+
+def dropout2d(
+    x: TensorLike, p: float = 0.5, training: bool = True, *, key: TensorLike | None = None
+) -> Tensor:
+    """:func:`dropout` of whole channels of ``[batch, channels, height, width]`` or ``[channels.
+
+    Height, width]``.
+    """
+    return _dropped("dropout2d", x, p, training, key, 2)
+
+
+def _dropped(
+    function: str, x: object, p: float, training: bool, key: object, spatial: int | None
+) -> Tensor:
+    given = floating(x, function)
+    chance = number_of(p, function, "p")
+    if not 0.0 <= chance <= 1.0:
+        raise ArgumentError(f"{function}: p={chance} must be a probability, from 0 to 1.")
+    if spatial is not None and given.ndim not in (spatial + 1, spatial + 2):
+        raise ShapeError(
+            f"{function}: x must have {spatial + 1} or {spatial + 2} dimensions, channels before "
+            f"{spatial} others, and is "
+            f"{given.type}."
+        )
+    if not training or chance == 0.0:
+        return given
+    if chance == 1.0:
+        return ops.mul(given, splat_like(0.0, given))
+    shape = given.shape if spatial is None else given.shape[: given.ndim - spatial]
+    drawn = random.current_scope().draw() if key is None else as_tensor(key, function, "key")
+    kept = random.bernoulli(drawn, 1.0 - chance, shape)
+    scale = to_dtype(kept, given.dtype)
+    scale = ops.mul(scale, splat_like(1.0 / (1.0 - chance), scale))
+    if spatial is not None:
+        scale = ops.broadcast(scale, shape=given.shape, dims=tuple(range(len(shape))))
+    return ops.mul(given, scale)

@@ -1,0 +1,505 @@
+"""Losses: arguments and meanings as PyTorch's.
+
+``reduction`` is ``"mean"``, ``"sum"`` or ``"none"`` throughout.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from slope import ops
+from slope.core.tensor import Tensor
+from slope.dtypes import float32
+from slope.errors import ArgumentError, DTypeError, ShapeError
+from slope.functions import activation_operators, composites, precise, reductions
+from slope.functions._base import (
+    TensorLike,
+    as_tensor,
+    broadcast_shapes,
+    dim_of,
+    expand_to,
+    floating,
+    number_of,
+    operands_of,
+    result_dtype,
+    shown,
+    splat_like,
+    to_dtype,
+)
+
+
+def _reduced(function: str, losses: Tensor, reduction: str, total: Tensor | None = None) -> Tensor:
+    if reduction == "none":
+        return losses
+    if reduction == "sum":
+        return reductions.sum(losses)
+    if reduction != "mean":
+        raise ArgumentError(f"{function}: reduction={reduction!r} must be 'mean', 'sum' or 'none'.")
+    if total is None:
+        return reductions.mean(losses)
+    return ops.div(reductions.sum(losses), total)
+
+
+def mse_loss(x: TensorLike, target: TensorLike, reduction: str = "mean") -> Tensor:
+    """Squared differences; the shapes must be equal.
+
+    Raises:
+        ShapeError: different shapes.
+    """
+    a, b = _pair("mse_loss", x, target)
+    return _reduced("mse_loss", ops.integer_pow(ops.sub(a, b), exponent=2), reduction)
+
+
+def _pair(function: str, x: object, target: object) -> list[Tensor]:
+    """Predictions and targets of equal shape, promoted to one floating-point dtype."""
+    a, b = as_tensor(x, function, "x"), as_tensor(target, function, "target")
+    if a.shape != b.shape:
+        raise ShapeError(
+            f"{function}: x is {a.type} and target is {b.type}; their shapes must be equal."
+        )
+    return _promoted(function, x=a, y=b)
+
+
+def _promoted(function: str, **values: object) -> list[Tensor]:
+    given = {name: as_tensor(value, function, name) for name, value in values.items()}
+    dtype = result_dtype(function, list(given.values()))
+    return operands_of(function, dtype if dtype.kind == "f" else float32, **given)
+
+
+def l1_loss(x: TensorLike, target: TensorLike, reduction: str = "mean") -> Tensor:
+    """Sizes of differences; the derivative at 0 is 0, the shapes must be equal."""
+    a, b = _pair("l1_loss", x, target)
+    return _reduced("l1_loss", ops.abs_(ops.sub(a, b)), reduction)
+
+
+def huber_loss(
+    x: TensorLike, target: TensorLike, reduction: str = "mean", delta: float = 1.0
+) -> Tensor:
+    """Half the squared difference ``d`` up to ``delta``.
+
+    And ``delta * (abs(d) - delta / 2)`` beyond.
+
+    Source: P. Huber, "Robust estimation of a location parameter" (1964).
+
+    Raises:
+        ArgumentError: ``delta`` is not positive.
+    """
+    a, b = _pair("huber_loss", x, target)
+    limit = _positive(delta, "huber_loss", "delta")
+    return _reduced("huber_loss", activation_operators.huber(ops.sub(a, b), delta=limit), reduction)
+
+
+def smooth_l1_loss(
+    x: TensorLike, target: TensorLike, reduction: str = "mean", beta: float = 1.0
+) -> Tensor:
+    """:func:`huber_loss` with ``delta=beta``, divided by ``beta``; :func:`l1_loss` for ``beta=0``.
+
+    Raises:
+        ArgumentError: ``beta`` is negative.
+    """
+    limit = number_of(beta, "smooth_l1_loss", "beta")
+    if limit < 0:
+        raise ArgumentError(f"smooth_l1_loss: beta={limit} must not be negative.")
+    a, b = _pair("smooth_l1_loss", x, target)
+    away = ops.sub(a, b)
+    if limit == 0:
+        return _reduced("smooth_l1_loss", ops.abs_(away), reduction)
+    losses = activation_operators.huber(away, delta=limit)
+    if limit != 1.0:
+        losses = ops.mul(losses, splat_like(1.0 / limit, losses))
+    return _reduced("smooth_l1_loss", losses, reduction)
+
+
+def _positive(value: object, function: str, argument: str) -> float:
+    number = number_of(value, function, argument)
+    if number <= 0:
+        raise ArgumentError(f"{function}: {argument}={number} must be positive.")
+    return number
+
+
+def _class_dim(function: str, x: Tensor) -> int:
+    if x.ndim == 0:
+        raise ShapeError(
+            f"{function}: x must be [classes] or [batch, classes, ...], and is {x.type}."
+        )
+    return 0 if x.ndim == 1 else 1
+
+
+def _check_classes(function: str, x: Tensor, target: Tensor, dim: int) -> None:
+    rows = (*x.shape[:dim], *x.shape[dim + 1 :])
+    if target.shape != rows:
+        raise ShapeError(
+            f"{function}: for x {x.type} the classes must have shape {rows}, and are {target.type}."
+        )
+
+
+def cross_entropy(
+    x: TensorLike,
+    target: TensorLike,
+    weight: TensorLike | None = None,
+    ignore_index: int | None = None,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """The negative log-likelihood of the target under ``softmax(x)``.
+
+    Its derivative is ``softmax(x) - target``, scaled.
+
+    Args:
+        x: scores (logits), ``[classes]`` or ``[batch, classes, ...]``.
+        target: integers: classes from 0 on, of ``x``'s shape without the classes; or floats:
+            probabilities, of ``x``'s shape.
+        weight: ``[classes]``, how much each counts; a mean is divided by the sum of the targets'
+            weights (by the number of
+            rows for probabilities).
+        ignore_index: a class that counts nothing. (None is ignored by default, so the common
+            gradient stays short.)
+        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
+        label_smoothing: the share of the target that is spread evenly over all classes.
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: operands that do not fit.
+    """
+    scores, goal = floating(x, "cross_entropy"), as_tensor(target, "cross_entropy", "target")
+    dim = _class_dim("cross_entropy", scores)
+    if not 0.0 <= label_smoothing <= 1.0:
+        raise ArgumentError(
+            f"cross_entropy: label_smoothing={label_smoothing} must lie between 0 and 1."
+        )
+    if goal.dtype.kind == "f":
+        if ignore_index is not None:
+            raise ArgumentError(
+                f"cross_entropy: ignore_index={ignore_index} needs classes, and target is "
+                f"{goal.type}."
+            )
+        return _of_probabilities(scores, goal, dim, weight, reduction, label_smoothing)
+    if not goal.dtype.is_integer:
+        raise DTypeError(
+            "cross_entropy: target must be integers (classes) or floats (probabilities), and is "
+            f"{goal.type}."
+        )
+    _check_classes("cross_entropy", scores, goal, dim)
+    if weight is not None and label_smoothing:
+        return _smoothed(scores, goal, dim, weight, ignore_index, reduction, label_smoothing)
+    losses = composites.cross_entropy_of_classes(
+        scores, goal, dim=dim, smoothing=float(label_smoothing)
+    )
+    return _weighted("cross_entropy", losses, goal, scores, dim, weight, ignore_index, reduction)
+
+
+def _weighted(
+    function: str,
+    losses: Tensor,
+    goal: Tensor,
+    scores: Tensor,
+    dim: int,
+    weight: Any,
+    ignore_index: int | None,
+    reduction: str,
+) -> Tensor:
+    """Losses of rows, weighted by their class and reduced."""
+    if weight is None and ignore_index is None:
+        return _reduced(function, losses, reduction)
+    share = splat_like(1.0, losses)
+    if weight is not None:
+        given = _class_weights(function, weight, scores, dim)
+        share = ops.gather(given, ops.reshape(goal, shape=(*goal.shape, 1)), axis=0, batch_dims=0)
+    if ignore_index is not None:
+        counts = ops.ne(goal, splat_like(ignore_index, goal))
+        zero = splat_like(0.0, losses)
+        share, losses = ops.where(counts, share, zero), ops.where(counts, losses, zero)
+    total = reductions.sum(share) if reduction == "mean" else None
+    return _reduced(
+        function, ops.mul(losses, share) if weight is not None else losses, reduction, total
+    )
+
+
+def _smoothed(
+    scores: Tensor,
+    goal: Tensor,
+    dim: int,
+    weight: Any,
+    ignore_index: int | None,
+    reduction: str,
+    smoothing: float,
+) -> Tensor:
+    """Smoothed losses with weights: those of the classes weigh the evenly spread share, too.
+
+    As in PyTorch.
+    """
+    given = _class_weights("cross_entropy", weight, scores, dim)
+    logs = composites.log_softmax(scores, dim=dim)
+    weighted = ops.mul(logs, ops.broadcast(given, shape=logs.shape, dims=(dim,)))
+    here = composites.at_class(goal, logs, dim)
+    zero = splat_like(0.0, logs)
+    true = ops.sum_(ops.where(here, weighted, zero), dim=(dim,))
+    even = ops.sum_(weighted, dim=(dim,))
+    losses = ops.add(
+        ops.mul(true, splat_like(smoothing - 1.0, true)),
+        ops.mul(even, splat_like(-smoothing / scores.shape[dim], even)),
+    )
+    share = ops.gather(given, ops.reshape(goal, shape=(*goal.shape, 1)), axis=0, batch_dims=0)
+    if ignore_index is not None:
+        counts = ops.ne(goal, splat_like(ignore_index, goal))
+        none = splat_like(0.0, losses)
+        share, losses = ops.where(counts, share, none), ops.where(counts, losses, none)
+    total = reductions.sum(share) if reduction == "mean" else None
+    return _reduced("cross_entropy", losses, reduction, total)
+
+
+def _class_weights(function: str, weight: Any, scores: Tensor, dim: int) -> Tensor:
+    given = to_dtype(as_tensor(weight, function, "weight"), scores.dtype)
+    if given.shape != (scores.shape[dim],):
+        raise ShapeError(
+            f"{function}: weight must have shape ({scores.shape[dim]},), one for each class, and "
+            f"is {given.type}."
+        )
+    return given
+
+
+def _of_probabilities(
+    scores: Tensor, goal: Tensor, dim: int, weight: Any, reduction: str, smoothing: float
+) -> Tensor:
+    if goal.shape != scores.shape:
+        raise ShapeError(
+            f"cross_entropy: probabilities must have the shape of x {scores.type}, and are "
+            f"{goal.type}."
+        )
+    dtype = result_dtype("cross_entropy", (scores, goal))
+    scores, goal = to_dtype(scores, dtype), to_dtype(goal, dtype)
+    if smoothing:
+        even = splat_like(smoothing / scores.shape[dim], goal)
+        goal = ops.add(ops.mul(goal, splat_like(1.0 - smoothing, goal)), even)
+    if weight is not None:
+        given = _class_weights("cross_entropy", weight, scores, dim)
+        goal = ops.mul(goal, ops.broadcast(given, shape=goal.shape, dims=(dim,)))
+    losses = ops.neg(ops.sum_(ops.mul(goal, composites.log_softmax(scores, dim=dim)), dim=(dim,)))
+    return _reduced("cross_entropy", losses, reduction)
+
+
+def nll_loss(
+    x: TensorLike,
+    target: TensorLike,
+    weight: TensorLike | None = None,
+    ignore_index: int | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """The negative of the log-probabilities ``x`` at the true classes.
+
+    Arguments as :func:`cross_entropy` for classes.
+    """
+    given, goal = floating(x, "nll_loss"), as_tensor(target, "nll_loss", "target")
+    dim = _class_dim("nll_loss", given)
+    if not goal.dtype.is_integer:
+        raise DTypeError(f"nll_loss: target must be integers (classes), and is {goal.type}.")
+    _check_classes("nll_loss", given, goal, dim)
+    chosen = ops.where(composites.at_class(goal, given, dim), given, splat_like(0.0, given))
+    return _weighted(
+        "nll_loss",
+        ops.neg(ops.sum_(chosen, dim=(dim,))),
+        goal,
+        given,
+        dim,
+        weight,
+        ignore_index,
+        reduction,
+    )
+
+
+# --- losses of probabilities
+
+
+def binary_cross_entropy(
+    x: TensorLike, target: TensorLike, weight: TensorLike | None = None, reduction: str = "mean"
+) -> Tensor:
+    """``-(target * log(x) + (1 - target) * log(1 - x))`` of probabilities ``x``.
+
+    Logarithms are at least -100, as PyTorch's.
+
+    :func:`binary_cross_entropy_with_logits` loses fewer digits.
+    """
+    p, goal = _pair("binary_cross_entropy", x, target)
+    one, low = splat_like(1.0, p), splat_like(-100.0, p)
+    yes = precise.clamp_min(ops.log(p), low)
+    no = precise.clamp_min(ops.log1p(ops.neg(p)), low)
+    losses = ops.sub(ops.mul(ops.sub(goal, one), no), ops.mul(goal, yes))
+    return _reduced(
+        "binary_cross_entropy", _rescaled("binary_cross_entropy", losses, weight), reduction
+    )
+
+
+def _rescaled(function: str, losses: Tensor, weight: TensorLike | None) -> Tensor:
+    if weight is None:
+        return losses
+    given = to_dtype(as_tensor(weight, function, "weight"), losses.dtype)
+    shape = broadcast_shapes(function, losses.shape, given.shape)
+    return ops.mul(expand_to(losses, shape), expand_to(given, shape))
+
+
+def binary_cross_entropy_with_logits(
+    x: TensorLike,
+    target: TensorLike,
+    weight: TensorLike | None = None,
+    reduction: str = "mean",
+    pos_weight: TensorLike | None = None,
+) -> Tensor:
+    """:func:`binary_cross_entropy` of ``sigmoid(x)``, without overflow or lost digits.
+
+    Args:
+        x: logits.
+        target: of ``x``'s shape, from 0 to 1.
+        weight: multiplies losses; broadcasts.
+        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
+        pos_weight: multiplies the part of positive targets; broadcasts.
+    """
+    name = "binary_cross_entropy_with_logits"
+    logits, goal = _pair(name, x, target)
+    if pos_weight is None:
+        losses = activation_operators.binary_cross_entropy_of_logits(logits, goal)
+    else:
+        factor = to_dtype(as_tensor(pos_weight, name, "pos_weight"), logits.dtype)
+        shape = broadcast_shapes(name, logits.shape, factor.shape)
+        logits, goal, factor = (expand_to(each, shape) for each in (logits, goal, factor))
+        one = splat_like(1.0, logits)
+        # (1 - t) x + (1 + (w - 1) t) softplus(-x)
+        slope = ops.add(one, ops.mul(ops.sub(factor, one), goal))
+        losses = ops.sub(
+            ops.mul(ops.sub(one, goal), logits),
+            ops.mul(slope, activation_operators.logsigmoid(logits)),
+        )
+    return _reduced(name, _rescaled(name, losses, weight), reduction)
+
+
+def kl_div(
+    x: TensorLike, target: TensorLike, reduction: str = "mean", log_target: bool = False
+) -> Tensor:
+    """``target * (log(target) - x)`` of log-probabilities ``x``; 0 where the target is 0.
+
+    Args:
+        x: log-probabilities.
+        target: probabilities, or log-probabilities if ``log_target``; broadcasts with ``x``.
+        reduction: also ``"batchmean"``: the sum divided by the first dimension's length, which is
+            the divergence's mean.
+        log_target: whether the target is given as logarithms.
+    """
+    given, goal = _promoted("kl_div", x=x, target=target)
+    if log_target:
+        losses = ops.mul(ops.exp(goal), ops.sub(goal, given))
+    else:
+        losses = ops.sub(precise.xlogy(goal, goal), ops.mul(goal, given))
+    if reduction != "batchmean":
+        return _reduced("kl_div", losses, reduction)
+    if losses.ndim == 0:
+        raise ShapeError("kl_div: reduction='batchmean' needs a batch, and x is a scalar.")
+    total = reductions.sum(losses)
+    rows = ops.sum_(splat_like(1.0, losses), dim=(0,))
+    count = (
+        splat_like(float(losses.shape[0]), total)
+        if isinstance(losses.shape[0], int)
+        else reductions.amax(rows)
+    )
+    return ops.div(total, count)
+
+
+def poisson_nll_loss(
+    x: TensorLike,
+    target: TensorLike,
+    log_input: bool = True,
+    full: bool = False,
+    eps: float = 1e-8,
+    reduction: str = "mean",
+) -> Tensor:
+    """``exp(x) - target * x`` (``x`` is the rate's logarithm), or ``x - target * log(x + eps)``.
+
+    ``full`` adds Stirling's approximation of ``log(target!)`` for targets above 1.
+    """
+    rate, goal = _promoted("poisson_nll_loss", x=x, target=target)
+    if log_input:
+        losses = ops.sub(ops.exp(rate), ops.mul(goal, rate))
+    else:
+        small = splat_like(number_of(eps, "poisson_nll_loss", "eps"), rate)
+        losses = ops.sub(rate, ops.mul(goal, ops.log(ops.add(rate, small))))
+    if full:
+        one = splat_like(1.0, goal)
+        many = ops.gt(goal, one)
+        safe = ops.where(many, goal, one)
+        log = ops.log(safe)
+        turns = ops.add(log, splat_like(math.log(2.0 * math.pi), goal))
+        stirling = ops.add(ops.sub(ops.mul(safe, log), safe), ops.mul(splat_like(0.5, goal), turns))
+        losses = ops.add(losses, ops.where(many, stirling, splat_like(0.0, goal)))
+    return _reduced("poisson_nll_loss", losses, reduction)
+
+
+# --- similarity
+
+
+def cosine_similarity(x: TensorLike, y: TensorLike, dim: int = 1, eps: float = 1e-8) -> Tensor:
+    """The cosine of the angle between vectors along a dimension.
+
+    Norms count as at least ``eps``. ``x`` and ``y`` broadcast.
+    """
+    a, b = _promoted("cosine_similarity", x=x, y=y)
+    at = (dim_of(dim, a.ndim, "cosine_similarity", shape=a.shape),)
+    least = number_of(eps, "cosine_similarity", "eps")
+    norms = (composites.l2_norm(each, dim=at) for each in (a, b))
+    sizes = (precise.clamp_min(norm, splat_like(least, norm)) for norm in norms)
+    products = ops.sum_(ops.mul(a, b), dim=at)
+    first, second = sizes
+    return ops.div(ops.div(products, first), second)
+
+
+def cosine_embedding_loss(
+    x1: TensorLike,
+    x2: TensorLike,
+    target: TensorLike,
+    margin: float = 0.0,
+    reduction: str = "mean",
+) -> Tensor:
+    """``1 - cos`` where the target is 1, and ``max(0, cos - margin)`` where it is -1."""
+    a = as_tensor(x1, "cosine_embedding_loss", "x1")
+    cosine = cosine_similarity(a, x2, dim=-1)
+    goal = as_tensor(target, "cosine_embedding_loss", "target")
+    if goal.shape != cosine.shape:
+        raise ShapeError(
+            f"cosine_embedding_loss: target must have shape {shown(cosine.shape)}, as x1 without "
+            "its last dimension, "
+            f"and is {goal.type}."
+        )
+    edge = splat_like(number_of(margin, "cosine_embedding_loss", "margin"), cosine)
+    alike = ops.sub(splat_like(1.0, cosine), cosine)
+    apart = composites.relu(ops.sub(cosine, edge))
+    return _reduced(
+        "cosine_embedding_loss",
+        ops.where(ops.eq(goal, splat_like(1, goal)), alike, apart),
+        reduction,
+    )
+
+
+def triplet_margin_loss(
+    anchor: TensorLike,
+    positive: TensorLike,
+    negative: TensorLike,
+    margin: float = 1.0,
+    p: float = 2.0,
+    eps: float = 1e-6,
+    reduction: str = "mean",
+) -> Tensor:
+    """``max(0.
+
+    |anchor - positive| - |anchor - negative| + margin)`` with ``p``-norms along the last dimension.
+
+    ``eps`` is added to each difference.
+    """
+    name = "triplet_margin_loss"
+    a, near, far = _promoted(name, anchor=anchor, positive=positive, negative=negative)
+    if a.ndim == 0:
+        raise ShapeError(f"{name}: anchor must have at least one dimension, and is {a.type}.")
+    small = splat_like(number_of(eps, name, "eps"), a)
+    distances = [
+        reductions.norm(ops.add(ops.sub(a, other), small), p=p, dim=-1) for other in (near, far)
+    ]
+    edge = splat_like(number_of(margin, name, "margin"), distances[0])
+    return _reduced(
+        name, composites.relu(ops.add(ops.sub(distances[0], distances[1]), edge)), reduction
+    )

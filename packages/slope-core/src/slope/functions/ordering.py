@@ -1,0 +1,361 @@
+"""Sorting, medians, the largest elements, searching; running products and extrema.
+
+A NaN counts as larger than every number, as in PyTorch. Sorting is always stable.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from slope import dtypes, ops
+from slope.core.operator import Operator
+from slope.core.tensor import Splat, Tensor
+from slope.dtypes import DTypeLike, as_dtype
+from slope.errors import ArgumentError, DTypeError, ShapeError
+from slope.functions._base import (
+    TensorLike,
+    as_tensor,
+    dim_of,
+    expand_to,
+    floating,
+    int_of,
+    operand,
+    result_dtype,
+    scalar_of,
+    splat_like,
+    to_dtype,
+)
+from slope.functions.reductions import Extreme, kept_shape
+from slope.ops.index import take_along
+from slope.ops.linear import move_dim
+from slope.ops.order import cut, scan_pairs
+
+
+class MinMax(NamedTuple):
+    """The smallest and the largest elements."""
+
+    min: Tensor
+    max: Tensor
+
+
+def _along(x: TensorLike, dim: Any, function: str) -> tuple[Tensor, int, bool]:
+    """A tensor with dimensions, which one is meant, and whether there was none before."""
+    given = as_tensor(x, function, "x")
+    if given.ndim:
+        return given, dim_of(dim, given.ndim, function, shape=given.shape), False
+    dim_of(dim, 1, function)
+    return ops.reshape(given, shape=(1,)), 0, True
+
+
+def _back(x: Tensor, scalar: bool) -> Tensor:
+    return ops.reshape(x, shape=()) if scalar else x
+
+
+def _pair(results: Any, scalar: bool) -> Extreme:
+    values, indices = results
+    return Extreme(_back(values, scalar), _back(indices, scalar))
+
+
+# --- sorting
+
+
+def sort(x: TensorLike, dim: int = -1, descending: bool = False, stable: bool = True) -> Extreme:
+    """The elements in order along a dimension, and where they stood: ``(values, indices)``.
+
+    Equal elements keep their order, whatever ``stable`` says; a NaN comes last (first if
+    descending). The derivative of a value goes to the element that it is.
+    """
+    del stable
+    given, at, scalar = _along(x, dim, "sort")
+    return _pair(ops.sort(given, dim=at, descending=bool(descending)), scalar)
+
+
+def argsort(x: TensorLike, dim: int = -1, descending: bool = False, stable: bool = True) -> Tensor:
+    """Where the elements of the sorted dimension stood; see :func:`sort`."""
+    return sort(x, dim, descending, stable).indices
+
+
+def topk(
+    x: TensorLike, k: int, dim: int = -1, largest: bool = True, sorted: bool = True
+) -> Extreme:
+    """The ``k`` largest (or smallest) elements along a dimension, in order, and where they stood.
+
+    Of equal elements the first come first. A NaN counts as the largest.
+
+    Raises:
+        ShapeError: the dimension has fewer than ``k`` elements.
+    """
+    del sorted  # they always are
+    given, at, scalar = _along(x, dim, "topk")
+    k = int_of(k, "topk", "k")
+    if not 0 <= k <= given.shape[at]:
+        raise ShapeError(
+            f"topk: k={k} is out of range for dimension {dim} of {given.type}; it may be 0 to "
+            f"{given.shape[at]}."
+        )
+    found = ops.topk(given, k=k, dim=at, largest=bool(largest))
+    return _pair(found, scalar and k == 1)
+
+
+def median(x: TensorLike, dim: int | None = None, keepdim: bool = False) -> Any:
+    """The middle element, of two the lower one; with ``dim``, along it as ``(values, indices)``.
+
+    NaN if any element is NaN. The derivative goes to the element that it is.
+
+    Raises:
+        ShapeError: there are no elements.
+    """
+    if dim is None:
+        given = as_tensor(x, "median", "x")
+        flat = ops.reshape(given, shape=(given.type.size,))
+        out = _middle(flat, 0, "median").values
+        return ops.reshape(out, shape=(1,) * given.ndim if keepdim else ())
+    given, at, scalar = _along(x, dim, "median")
+    found = _middle(given, at, "median")
+    shape = kept_shape(given, (at,))
+    if not keepdim or scalar:
+        shape = () if scalar else (*shape[:at], *shape[at + 1 :])
+    return Extreme(*(ops.reshape(each, shape=shape) for each in found))
+
+
+def _middle(x: Tensor, dim: int, function: str) -> Extreme:
+    length = x.shape[dim]
+    if length == 0:
+        raise ShapeError(
+            f"{function}: dimension {dim} of {x.type} is empty, and nothing has no middle."
+        )
+    values, places = ops.sort(x, dim=dim, descending=False)
+    middle = (length - 1) // 2
+    if x.dtype.kind != "f":
+        return Extreme(*(cut(each, dim, middle, middle + 1) for each in (values, places)))
+    nan = to_dtype(ops.isnan(x), dtypes.int64)
+    count = ops.reshape(ops.sum_(nan, dim=(dim,)), shape=kept_shape(x, (dim,)))
+    first = ops.sub(splat_like(length, count), count)  # where the NaNs begin
+    place = ops.where(ops.gt(count, splat_like(0, count)), first, splat_like(middle, count))
+    return Extreme(take_along(values, place, dim), take_along(places, place, dim))
+
+
+_INTERPOLATIONS = ("linear", "lower", "higher", "nearest", "midpoint")
+
+
+def quantile(
+    x: TensorLike,
+    q: TensorLike,
+    dim: int | None = None,
+    keepdim: bool = False,
+    *,
+    interpolation: str = "linear",
+) -> Tensor:
+    """The elements that a fraction ``q`` of all lies below; NaN if any is NaN.
+
+    Args:
+        x: floating-point.
+        q: a number from 0 to 1, or a vector of them, which becomes the first dimension of the
+            result.
+        dim: the dimension; all elements without.
+        keepdim: keep the reduced dimensions with length 1.
+        interpolation: ``"linear"``, ``"lower"``, ``"higher"``, ``"nearest"`` or ``"midpoint"``.
+
+    Raises:
+        DTypeError, ShapeError, ArgumentError: the arguments do not fit.
+    """
+    given = as_tensor(x, "quantile", "x")
+    if given.dtype.kind != "f":
+        raise DTypeError(
+            f"quantile: {given.type} is not floating-point; cast it with x.to(slope.float32)."
+        )
+    if interpolation not in _INTERPOLATIONS:
+        raise ArgumentError(
+            f"quantile: interpolation={interpolation!r} is none of {', '.join(_INTERPOLATIONS)}."
+        )
+    number = scalar_of(q)
+    if number is not None and not 0 <= number <= 1:
+        raise ArgumentError(f"quantile: q={q} must be from 0 to 1.")
+    parts = floating(q, "quantile", "q")
+    if parts.ndim > 1:
+        raise ShapeError(f"quantile: q must be a number or a vector, and is {parts.type}.")
+    last = given.ndim - 1
+    if dim is None:
+        rows = ops.reshape(given, shape=(given.type.size,))
+        kept: tuple[Any, ...] = (1,) * given.ndim if keepdim else ()
+    else:
+        rows, at, scalar = _along(given, dim, "quantile")
+        rest = (*rows.shape[:at], *rows.shape[at + 1 :])
+        kept = kept_shape(rows, (at,)) if keepdim and not scalar else rest
+        rows = move_dim(rows, at, max(last, 0))
+    out = _between(rows, to_dtype(parts, rows.dtype), interpolation)
+    return ops.reshape(out, shape=(*parts.shape, *kept))
+
+
+def _between(x: Tensor, q: Tensor, interpolation: str) -> Tensor:
+    """Quantiles along the last dimension; those of ``q`` come first."""
+    last = x.ndim - 1
+    length = x.shape[last]
+    if length == 0:
+        raise ShapeError(
+            f"quantile: {x.type} is empty along the dimension, and nothing has no quantiles."
+        )
+    values = move_dim(ops.sort(x, dim=last, descending=False)[0], last, 0)
+    rank = ops.mul(q, splat_like(float(length - 1), q))
+
+    def picked(rounded: Tensor) -> Tensor:
+        places = ops.cast(rounded, dtype=dtypes.int64)
+        return ops.gather(values, ops.reshape(places, shape=(*q.shape, 1)), axis=0, batch_dims=0)
+
+    if interpolation == "nearest":
+        out = picked(ops.round_(rank))
+    else:
+        low, high = picked(ops.floor(rank)), picked(ops.ceil(rank))
+        weight = (
+            splat_like(0.5, low)
+            if interpolation == "midpoint"
+            else ops.broadcast(
+                ops.sub(rank, ops.floor(rank)), shape=low.shape, dims=tuple(range(q.ndim))
+            )
+        )
+        if interpolation in ("lower", "higher"):
+            out = low if interpolation == "lower" else high
+        else:
+            away = ops.sub(high, low)
+            between = ops.add(low, ops.mul(away, weight))
+            left = ops.mul(low, ops.sub(splat_like(1.0, weight), weight))
+            beyond = ops.where(ops.eq(low, high), low, ops.add(left, ops.mul(high, weight)))
+            out = ops.where(ops.isfinite(away), between, beyond)
+    worst = ops.cast(ops.isnan(cut(values, 0, length - 1, length)), dtype=dtypes.bool_)
+    spoiled = expand_to(worst if q.ndim else ops.reshape(worst, shape=values.shape[1:]), out.shape)
+    return ops.where(spoiled, splat_like(float("nan"), out), out)
+
+
+# --- places in sorted sequences
+
+
+def searchsorted(
+    sorted_sequence: TensorLike,
+    values: TensorLike,
+    *,
+    out_int32: bool = False,
+    right: bool = False,
+    side: str | None = None,
+) -> Tensor:
+    """Where values would stand in ascending sequences; a NaN behind all numbers.
+
+    Args:
+        sorted_sequence: ``[..., n]``, ascending along the last dimension.
+        values: ``[..., m]`` with the same leading dimensions; of any shape for a sequence without.
+        out_int32: give int32 instead of int64.
+        right: behind equal elements.
+        side: ``"left"`` or ``"right"``, another way to say it.
+
+    Raises:
+        ShapeError, ArgumentError: the arguments do not fit.
+    """
+    if side not in (None, "left", "right"):
+        raise ArgumentError(f"searchsorted: side={side!r} must be 'left' or 'right'.")
+    if side == "left" and right:
+        raise ArgumentError("searchsorted: side='left' contradicts right=True.")
+    rows, wanted = _comparable("searchsorted", sorted_sequence, values)
+    batched = rows.ndim > 1
+    if rows.ndim == 0 or (batched and wanted.shape[:-1] != rows.shape[:-1]):
+        raise ShapeError(
+            f"searchsorted: sorted_sequence is {rows.type} and values {wanted.type}; give a "
+            f"vector, or equal leading dimensions."
+        )
+    found = _search(rows, wanted, right or side == "right")
+    return to_dtype(found, dtypes.int32) if out_int32 else found
+
+
+def bucketize(
+    x: TensorLike, boundaries: TensorLike, *, out_int32: bool = False, right: bool = False
+) -> Tensor:
+    """Which bucket between ascending boundaries each element falls into: :func:`searchsorted`."""
+    return searchsorted(boundaries, x, out_int32=out_int32, right=right)
+
+
+def _comparable(function: str, rows: TensorLike, wanted: TensorLike) -> tuple[Tensor, Tensor]:
+    given = operand(rows, function, "sorted_sequence"), operand(wanted, function, "values")
+    dtype = result_dtype(function, given)
+    first, second = (
+        as_tensor(rows, function, "sorted_sequence"),
+        as_tensor(wanted, function, "values"),
+    )
+    return to_dtype(first, dtype), to_dtype(second, dtype)
+
+
+def _search(rows: Tensor, wanted: Tensor, right: bool) -> Tensor:
+    """Binary search: the count of smaller elements, from its highest bit down."""
+    length, lead = rows.shape[-1], rows.ndim - 1
+    count: Tensor = Splat(0, wanted.type.with_dtype(dtypes.int64))
+    if length == 0:
+        return ops.reshape(count, shape=count.shape)
+    step = 1 << (length.bit_length() - 1)
+    while step:
+        tried = ops.add(count, splat_like(step, count))
+        there = ops.le(tried, splat_like(length, tried))
+        places = ops.sub(tried, splat_like(1, tried))  # clamped where they are beyond
+        element = ops.gather(
+            rows, ops.reshape(places, shape=(*places.shape, 1)), axis=lead, batch_dims=lead
+        )
+        beyond = (ops.gt if right else ops.ge)(element, wanted)
+        if rows.dtype.kind == "f":
+            nan = ops.isnan(element)
+            if right:
+                nan = ops.bitwise_and(nan, ops.bitwise_not(ops.isnan(wanted)))
+            beyond = ops.bitwise_or(beyond, nan)
+        count = ops.where(ops.bitwise_and(there, ops.bitwise_not(beyond)), tried, count)
+        step //= 2
+    return count
+
+
+# --- running products and extrema
+
+
+def cumprod(x: TensorLike, dim: int, *, dtype: DTypeLike | None = None) -> Tensor:
+    """Running products along a dimension, each with its own element.
+
+    Of integers and bools as int64, unless ``dtype`` says else.
+    """
+    given, at, scalar = _along(x, dim, "cumprod")
+    wanted = as_dtype(dtype) if dtype is not None else None
+    if wanted is None and given.dtype.kind != "f":
+        wanted = dtypes.int64
+    given = given if wanted is None else to_dtype(given, wanted)
+    return _back(ops.cumprod(given, dim=at), scalar)
+
+
+def cummax(x: TensorLike, dim: int) -> Extreme:
+    """The largest element so far, and where it stands (the last of equal ones)."""
+    return _cumulative(ops.cummax, x, dim)
+
+
+def cummin(x: TensorLike, dim: int) -> Extreme:
+    """The smallest element so far, and where it stands (the last of equal ones)."""
+    return _cumulative(ops.cummin, x, dim)
+
+
+def _cumulative(op: Operator, x: TensorLike, dim: int) -> Extreme:
+    given, at, scalar = _along(x, dim, op.name)
+    if given.dtype is dtypes.bool_:
+        raise DTypeError(
+            f"{op.name} takes numbers, and got {given.type}; cast it with x.to(slope.uint8)."
+        )
+    return _pair(op(given, dim=at), scalar)
+
+
+def logcumsumexp(x: TensorLike, dim: int) -> Tensor:
+    """``log(cumsum(exp(x)))`` along a dimension, without overflow."""
+    given, at, scalar = _along(floating(x, "logcumsumexp"), dim, "logcumsumexp")
+    wide = to_dtype(given, dtypes.accumulator(given.dtype))
+    return _back(to_dtype(scan_pairs(wide, at, _log_of_sum), given.dtype), scalar)
+
+
+def _log_of_sum(x: Tensor, y: Tensor) -> Tensor:
+    from slope.functions.arithmetic import logaddexp
+
+    return logaddexp(x, y)
+
+
+def aminmax(x: TensorLike, *, dim: int | None = None, keepdim: bool = False) -> MinMax:
+    """The smallest and the largest elements, of all or along a dimension: ``(min, max)``."""
+    from slope.functions.reductions import amax, amin
+
+    return MinMax(amin(x, dim, keepdim), amax(x, dim, keepdim))

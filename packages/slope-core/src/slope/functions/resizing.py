@@ -1,0 +1,238 @@
+"""Other resolutions: interpolation, and channels exchanged with pixels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from slope import ops
+from slope.core.tensor import Tensor
+from slope.dims import is_static
+from slope.errors import ArgumentError, ShapeError
+from slope.functions._base import TensorLike, as_tensor, floating, of_host, shown, splat_like
+from slope.functions.convolution import Lengths, lengths
+from slope.functions.pooling import image, taken
+
+_LINEAR = {"linear": 1, "bilinear": 2, "trilinear": 3}
+
+
+def interpolate(
+    x: TensorLike,
+    size: int | Sequence[int] | None = None,
+    scale_factor: float | Sequence[float] | None = None,
+    mode: str = "nearest",
+    align_corners: bool | None = None,
+) -> Tensor:
+    """``x`` at another resolution.
+
+    Args:
+        x: (batch, channels, spatial...).
+        size: the new spatial lengths; or else
+        scale_factor: what the lengths are multiplied by (rounded down), which then are also the
+            steps between samples.
+        mode: ``"nearest"`` (the element at or before each place), or ``"linear"``, ``"bilinear"``,
+            ``"trilinear"`` for one, two, three spatial dimensions (the weighted mean of the
+            nearest).
+        align_corners: for the linear ones: whether the first and last elements, rather than the
+            borders, come to lie upon those of ``x``.
+
+    Raises:
+        ArgumentError: arguments that do not go together.
+        ShapeError: a wrong number of dimensions.
+    """
+    given = as_tensor(x, "interpolate", "x")
+    count = given.ndim - 2
+    if count not in (1, 2, 3) or not is_static(given.shape[2:]) or 0 in given.shape[2:]:
+        raise ShapeError(
+            "interpolate: x must have a batch dimension, channels and 1 to 3 spatial dimensions "
+            "of known length, "
+            f"and has the shape {shown(given.shape)}."
+        )
+    if mode != "nearest" and _LINEAR.get(mode) != count:
+        raise ArgumentError(
+            f"interpolate: mode={mode!r} for {count} spatial dimensions; there are 'nearest' and "
+            f"{next(name for name, each in _LINEAR.items() if each == count)!r}."
+        )
+    if mode == "nearest" and align_corners is not None:
+        raise ArgumentError(
+            "interpolate: align_corners goes with the linear modes alone; leave it out."
+        )
+    targets, steps = _targets(given, count, size, scale_factor)
+    if mode != "nearest":
+        given = floating(given, "interpolate")
+    for dim, (wanted, step) in enumerate(zip(targets, steps, strict=True), start=2):
+        if mode == "nearest":
+            given = _nearest(given, dim, wanted, step)
+        else:
+            given = _linear(given, dim, wanted, step, bool(align_corners))
+    return given
+
+
+def _targets(
+    x: Tensor, count: int, size: Any, scale: Any
+) -> tuple[tuple[int, ...], tuple[float, ...]]:
+    """The new lengths, and how far apart samples are in ``x``."""
+    if (size is None) == (scale is None):
+        raise ArgumentError(
+            f"interpolate: give either size or scale_factor, and not both; got size={size!r}, "
+            f"scale_factor={scale!r}."
+        )
+    if scale is None:
+        targets = lengths(size, count, "interpolate", "size", 1)
+        return targets, tuple(old / new for old, new in zip(x.shape[2:], targets, strict=True))
+    factors = tuple(scale) if isinstance(scale, (tuple, list)) else (scale,) * count
+    valid = all(isinstance(each, (int, float)) and each > 0 for each in factors)
+    targets = (
+        tuple(math.floor(old * each) for old, each in zip(x.shape[2:], factors, strict=False))
+        if valid
+        else ()
+    )
+    if len(factors) != count or not valid or 0 in targets:
+        raise ArgumentError(
+            f"interpolate: scale_factor={scale!r} must be a positive number or {count} of them, "
+            f"and leave something of {shown(x.shape[2:])}."
+        )
+    return targets, tuple(1.0 / each for each in factors)
+
+
+def _nearest(x: Tensor, dim: int, wanted: int, step: float) -> Tensor:
+    length = x.shape[dim]
+    times = wanted // length
+    if times * length == wanted and step * times == 1.0:  # each element several times
+        shape = (*x.shape[: dim + 1], times, *x.shape[dim + 1 :])
+        dims = tuple(each for each in range(len(shape)) if each != dim + 1)
+        merged = (*x.shape[:dim], wanted, *x.shape[dim + 1 :])
+        return ops.reshape(ops.broadcast(x, shape=shape, dims=dims), shape=merged)
+    places = np.floor(np.arange(wanted, dtype=np.float32) * np.float32(step))
+    return taken(x, dim, np.minimum(places, length - 1).astype(np.int64))
+
+
+def _linear(x: Tensor, dim: int, wanted: int, step: float, align_corners: bool) -> Tensor:
+    length = x.shape[dim]
+    numbers = np.arange(wanted, dtype=np.float64)
+    if align_corners:
+        where = numbers * ((length - 1) / (wanted - 1) if wanted > 1 else 0.0)
+    else:
+        where = np.maximum((numbers + 0.5) * step - 0.5, 0.0)
+    first = np.minimum(np.floor(where).astype(np.int64), length - 1)
+    second = np.minimum(first + 1, length - 1)
+    share = of_host((where - first).astype(np.float64).astype(x.dtype.numpy))
+    low, high = taken(x, dim, first), taken(x, dim, second)
+    weight = ops.broadcast(share, shape=low.shape, dims=(dim,))
+    rest = ops.sub(splat_like(1.0, weight), weight)
+    return ops.add(ops.mul(low, rest), ops.mul(high, weight))
+
+
+def pixel_shuffle(x: TensorLike, upscale_factor: int) -> Tensor:
+    """(..., channels r r, height, width) as (..., channels, height r, width r).
+
+    ``r`` is ``upscale_factor``.
+
+    Raises:
+        ShapeError: channels that are no multiple of ``r r``.
+        ArgumentError: no positive factor.
+    """
+    given, r = _pixels("pixel_shuffle", x, "upscale_factor", upscale_factor)
+    *lead, channels, height, width = given.shape
+    if channels % (r * r):
+        raise ShapeError(
+            f"pixel_shuffle: upscale_factor={r} needs a multiple of {r * r} channels, and x has "
+            f"the shape {shown(given.shape)}."
+        )
+    n = len(lead)
+    split = ops.reshape(given, shape=(*lead, channels // (r * r), r, r, height, width))
+    moved = ops.permute(split, dims=(*range(n + 1), n + 3, n + 1, n + 4, n + 2))
+    return ops.reshape(moved, shape=(*lead, channels // (r * r), height * r, width * r))
+
+
+def pixel_unshuffle(x: TensorLike, downscale_factor: int) -> Tensor:
+    """(..., channels, height r, width r) as (..., channels r r, height, width).
+
+    ``r`` is ``downscale_factor``.
+
+    Raises:
+        ShapeError: lengths that are no multiples of ``r``.
+        ArgumentError: no positive factor.
+    """
+    given, r = _pixels("pixel_unshuffle", x, "downscale_factor", downscale_factor)
+    *lead, channels, height, width = given.shape
+    if height % r or width % r:
+        raise ShapeError(
+            f"pixel_unshuffle: downscale_factor={r} must divide height and width, and x has the "
+            f"shape {shown(given.shape)}."
+        )
+    n = len(lead)
+    split = ops.reshape(given, shape=(*lead, channels, height // r, r, width // r, r))
+    moved = ops.permute(split, dims=(*range(n + 1), n + 2, n + 4, n + 1, n + 3))
+    return ops.reshape(moved, shape=(*lead, channels * r * r, height // r, width // r))
+
+
+def _pixels(function: str, x: TensorLike, argument: str, factor: Any) -> tuple[Tensor, int]:
+    given = as_tensor(x, function, "x")
+    if given.ndim < 3:
+        raise ShapeError(
+            f"{function}: x must have at least 3 dimensions (channels, height, width), and has the "
+            f"shape {shown(given.shape)}."
+        )
+    if not isinstance(factor, int) or isinstance(factor, bool) or factor < 1:
+        raise ArgumentError(f"{function}: {argument}={factor!r} must be a positive int.")
+    return given, factor
+
+
+def unfold(
+    x: TensorLike,
+    kernel_size: Lengths,
+    dilation: Lengths = 1,
+    padding: Lengths = 0,
+    stride: Lengths = 1,
+) -> Tensor:
+    """All windows of an image as columns: (batch, channels times elements of a window, windows).
+
+    Args:
+        x: (batch, channels, height, width); the batch may be left out.
+
+        kernel_size: height and width of a window, one number or two.
+        dilation: as for :func:`slope.conv2d`.
+        padding: likewise.
+        stride: likewise.
+
+    Raises:
+        ShapeError: a window that does not fit.
+    """
+    given = image(x, 2, "unfold")
+    single = given.ndim == 3
+    if single:
+        given = ops.reshape(given, shape=(1, *given.shape))
+    kernel = lengths(kernel_size, 2, "unfold", "kernel_size", 1)
+    gaps, steps = (
+        lengths(dilation, 2, "unfold", "dilation", 1),
+        lengths(stride, 2, "unfold", "stride", 1),
+    )
+    around = (0, 0, *lengths(padding, 2, "unfold", "padding"))
+    if any(around):
+        given = ops.pad(given, low=around, high=around, interior=(0,) * 4, value=0)
+    out = tuple(
+        (n - gap * (taps - 1) - 1) // step + 1
+        for n, gap, taps, step in zip(given.shape[2:], gaps, kernel, steps, strict=True)
+    )
+    if any(isinstance(each, int) and each < 1 for each in out):
+        raise ShapeError(
+            f"unfold: a window of {kernel} with dilation {gaps} does not fit into "
+            f"{shown(given.shape[2:])}, padding included."
+        )
+    batch, channels = given.shape[:2]
+    parts = []
+    for row in range(kernel[0]):
+        for column in range(kernel[1]):
+            first = (row * gaps[0], column * gaps[1])
+            stop = tuple(a + (n - 1) * s + 1 for a, n, s in zip(first, out, steps, strict=True))
+            part = ops.slice_(
+                given, start=(0, 0, *first), stop=(batch, channels, *stop), step=(1, 1, *steps)
+            )
+            parts.append(ops.reshape(part, shape=(batch, channels, 1, out[0] * out[1])))
+    columns = ops.cat(*parts, dim=2)
+    lead = () if single else (batch,)
+    return ops.reshape(columns, shape=(*lead, channels * kernel[0] * kernel[1], out[0] * out[1]))

@@ -1,0 +1,71 @@
+"""Draws from the default generator, with PyTorch's names and arguments."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from slope import dtypes
+from slope.core.tensor import Tensor
+from slope.devices import Device
+from slope.dtypes import DTypeLike, int64
+from slope.errors import ArgumentError
+from slope.functions import arithmetic, distributions, random
+from slope.functions._base import TensorLike, as_tensor, broadcast_shapes, floating, whole_of
+from slope.functions._devices import placed
+from slope.functions.generator import current_scope
+
+
+def bernoulli(x: TensorLike) -> Tensor:
+    """1 with the probability that stands at the place, else 0, in the probabilities' dtype."""
+    given = floating(x, "bernoulli")
+    return random.bernoulli(current_scope().draw(), given).to(given.dtype)
+
+
+def multinomial(x: TensorLike, num_samples: int, replacement: bool = False) -> Tensor:
+    """Classes (int64) drawn in proportion to the elements of each row: :func:`slope.random.multinomial`.
+
+    Lasses (int64) drawn in proportion to the elements of each row:
+    :func:`slope.random.multinomial`.
+    """
+    given = floating(x, "multinomial")
+    return distributions.multinomial(current_scope().draw(), given, num_samples, replacement)
+
+
+def normal(mean: TensorLike = 0.0, std: TensorLike = 1.0, size: Any = None) -> Tensor:
+    """Normal draws of given means and standard deviations, which broadcast.
+
+    Of ``size`` if they are numbers.
+
+    Raises:
+        ArgumentError: both are numbers and there is no ``size``.
+    """
+    if size is None:
+        if not isinstance(mean, Tensor) and not isinstance(std, Tensor):
+            raise ArgumentError("normal: mean and std are numbers, so size must be given.")
+        center, spread = floating(mean, "normal", "mean"), floating(std, "normal", "std")
+        size = broadcast_shapes("normal", center.shape, spread.shape)
+        dtype = arithmetic.result_type(center, spread)
+    else:
+        dtype = dtypes.float32
+    drawn = random.normal(current_scope().draw(), size, dtype=dtype)
+    return arithmetic.add(arithmetic.mul(drawn, std), mean)
+
+
+def randperm(n: int, *, dtype: DTypeLike = int64, device: Device | str | None = None) -> Tensor:
+    """The numbers from 0 to ``n`` less one in random order."""
+    count = whole_of(n, "randperm", "n", 0)
+    return placed(distributions.permutation(current_scope().draw(), count).to(dtype), device)
+
+
+def randint_like(x: TensorLike, *bounds: int, dtype: DTypeLike | None = None) -> Tensor:
+    """``randint_like(x, high)`` or ``randint_like(x, low.
+
+    High)``: whole numbers of another tensor's shape and dtype.
+    """
+    given = as_tensor(x, "randint_like", "x")
+    if len(bounds) not in (1, 2):
+        raise ArgumentError(
+            f"randint_like: takes (x, high) or (x, low, high), and got {bounds!r:.60} for the bounds."
+        )
+    drawn = random.randints(*bounds, given.shape)
+    return drawn.to(given.dtype if dtype is None else dtype)

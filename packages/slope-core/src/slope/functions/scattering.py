@@ -1,0 +1,618 @@
+"""Writing at computed places, in copies; windows; masks; and what only known values can answer.
+
+Places count from 0; negative ones count from the end. Known ones that are out of range raise;
+traced ones, whose values nobody can see, are clamped into range. Where places repeat, all updates
+take part, and of plain writing the last wins.
+"""
+
+from __future__ import annotations
+
+import builtins
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from slope import dtypes, ops
+from slope.core.tensor import Splat, Tensor, Tracer
+from slope.core.types import Shape, TensorType
+from slope.dims import same
+from slope.errors import ArgumentError, ConcretizationError, DTypeError, IndexingError, ShapeError
+from slope.functions._base import (
+    Scalar,
+    TensorLike,
+    as_tensor,
+    broadcast_shapes,
+    copied,
+    dim_of,
+    expand_to,
+    int_of,
+    of_host,
+    scalar_of,
+    shown,
+    sizes_of,
+    splat,
+    splat_like,
+)
+from slope.functions._index import plan
+from slope.functions.indexing import getitem
+from slope.functions.shapes import cut
+from slope.ops.index import put_along
+
+
+def _places(index: Tensor, x: Tensor, dim: int, function: str) -> Tensor:
+    """Places along a dimension as int64, counted from the front; known ones are checked."""
+    if not index.dtype.is_integer:
+        raise DTypeError(f"{function}: index must be of an integer dtype, and is {index.type}.")
+    if index.ndim == 0:
+        return ops.reshape(_places(ops.reshape(index, shape=(1,)), x, dim, function), shape=())
+    return next(iter(plan((slice(None),) * dim + (index,), x.shape).arrays.values()))
+
+
+def _source(
+    value: TensorLike, x: Tensor, shape: Shape, function: str, argument: str = "src"
+) -> Tensor:
+    """Updates of ``x``'s dtype: a number everywhere, or a tensor cut to a shape."""
+    number = scalar_of(value)
+    if number is not None:
+        return _number(number, x.type.with_shape(shape), function, argument)
+    given = as_tensor(value, function, argument)
+    if given.dtype is not x.dtype:
+        raise DTypeError(
+            f"{function}: {argument} {given.type} does not go into {x.type}; cast it with "
+            f".to(slope.{x.dtype.name})."
+        )
+    return given
+
+
+def _number(number: Scalar, tensor_type: TensorType, function: str, argument: str) -> Tensor:
+    if tensor_type.dtype.kind != "f" and isinstance(number, float) and not number.is_integer():
+        raise DTypeError(
+            f"{function}: {argument}={number} does not go into {tensor_type.dtype}; cast the "
+            f"tensor first, for instance with x.to(slope.float32)."
+        )
+    return splat(number, tensor_type)
+
+
+_MODES = {"sum": "add", "prod": "mul", "amin": "min", "amax": "max"}
+
+
+def scatter(
+    x: TensorLike,
+    dim: int,
+    index: TensorLike,
+    src: TensorLike,
+    *,
+    reduce: str | None = None,
+) -> Tensor:
+    """``x`` with ``out[index[i][j]][j] = src[i][j]`` for ``dim=0``, and so on.
+
+    Args:
+        x: what is copied.
+        dim: the dimension that ``index`` counts along.
+        index: integers with as many dimensions as ``x``; nowhere longer than ``src``, nor than
+            ``x`` but along ``dim``.
+        src: a tensor of ``x``'s dtype, or a number.
+        reduce: None to write, ``"add"`` or ``"multiply"`` to combine with what is there.
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError, IndexingError: the arguments do not fit.
+    """
+    modes = {None: "set", "add": "add", "multiply": "mul"}
+    if reduce not in modes:
+        raise ArgumentError(
+            f"scatter: reduce={reduce!r} must be None, 'add' or 'multiply'; slope.scatter_reduce "
+            f"has more."
+        )
+    return _scattered("scatter", x, dim, index, src, modes[reduce])
+
+
+def scatter_add(x: TensorLike, dim: int, index: TensorLike, src: TensorLike) -> Tensor:
+    """As :func:`scatter`, but ``src`` is added to what is there; repeated places add up."""
+    return _scattered("scatter_add", x, dim, index, src, "add")
+
+
+def scatter_reduce(
+    x: TensorLike,
+    dim: int,
+    index: TensorLike,
+    src: TensorLike,
+    reduce: str,
+    *,
+    include_self: bool = True,
+) -> Tensor:
+    """As :func:`scatter`, but all of ``src`` that goes to one place is reduced.
+
+    Args:
+        x: what is copied.
+        dim: the dimension that ``index`` counts along.
+        index: see :func:`scatter`.
+        src: see :func:`scatter`.
+        reduce: ``"sum"``, ``"prod"``, ``"mean"``, ``"amax"`` or ``"amin"``.
+        include_self: whether what is there takes part.
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError, IndexingError: the arguments do not fit.
+    """
+    if reduce not in (*_MODES, "mean"):
+        raise ArgumentError(
+            f"scatter_reduce: reduce={reduce!r} must be one of {', '.join((*_MODES, 'mean'))}."
+        )
+    given = as_tensor(x, "scatter_reduce", "x")
+    mode = _MODES.get(reduce, "add")
+    start = given
+    if not include_self:
+        neutral = _neutral(mode, given)
+        start = _scattered("scatter_reduce", given, dim, index, neutral, "set")
+    out = _scattered("scatter_reduce", start, dim, index, src, mode)
+    if reduce != "mean":
+        return out
+    count: Tensor = splat_like(1 if include_self else 0, given)
+    count = _scattered("scatter_reduce", count, dim, index, 1, "add")
+    count = ops.maximum(count, splat_like(1, count))
+    return (ops.div if given.dtype.kind == "f" else ops.floor_divide)(out, count)
+
+
+def _neutral(mode: str, x: Tensor) -> Scalar:
+    if mode in ("add", "mul"):
+        return 0 if mode == "add" else 1
+    if x.dtype.kind == "f":
+        return -math.inf if mode == "max" else math.inf
+    if x.dtype is dtypes.bool_:
+        return mode == "min"
+    limits = np.iinfo(x.dtype.numpy)
+    return int(limits.min if mode == "max" else limits.max)
+
+
+def _scattered(
+    function: str, x: TensorLike, dim: int, index: TensorLike, src: TensorLike, mode: str
+) -> Tensor:
+    given, places = as_tensor(x, function, "x"), as_tensor(index, function, "index")
+    if given.ndim == 0 and places.ndim == 0:
+        dim_of(dim, 1, function)
+        one = [ops.reshape(each, shape=(1,)) for each in (given, places)]
+        new = (
+            src
+            if scalar_of(src) is not None
+            else ops.reshape(as_tensor(src, function, "src"), shape=(1,))
+        )
+        return ops.reshape(_scattered(function, one[0], 0, one[1], new, mode), shape=())
+    at = dim_of(dim, given.ndim, function, shape=given.shape)
+    update = _source(src, given, places.shape, function)
+    fits = (
+        places.ndim == given.ndim == update.ndim
+        and all(
+            each == at or bool(length <= total)
+            for each, (length, total) in enumerate(zip(places.shape, given.shape, strict=True))
+        )
+        and all(bool(a <= b) for a, b in zip(places.shape, update.shape, strict=True))
+    )
+    if not fits:
+        raise ShapeError(
+            f"{function}: index {places.type} must have as many dimensions as x {given.type} and "
+            f"src {update.type}, and be "
+            f"nowhere longer than src, nor than x but along dim={dim}."
+        )
+    checked = _places(places, given, at, function)
+    if places.type.size == 0:
+        return given
+    for each in range(given.ndim):
+        update = cut(update, each, 0, places.shape[each])
+    inner = given
+    for each in range(given.ndim):
+        if each != at:
+            inner = cut(inner, each, 0, places.shape[each])
+    out = put_along(inner, checked, update, at, mode)
+    if inner is given:
+        return out
+    zeros = [Splat(0, TensorType((), dtypes.int64))] * given.ndim
+    return ops.dynamic_update_slice(given, out, *zeros)
+
+
+# --- whole slices
+
+
+def _slices(
+    function: str, x: TensorLike, dim: int, index: TensorLike
+) -> tuple[Tensor, int, Tensor]:
+    """The tensor, the dimension from the front, and the places, a vector."""
+    given, places = as_tensor(x, function, "x"), as_tensor(index, function, "index")
+    at = dim_of(dim, given.ndim, function, shape=given.shape)
+    if places.ndim > 1:
+        raise ShapeError(f"{function}: index must be a vector, and is {places.type}.")
+    places = ops.reshape(places, shape=(1,)) if places.ndim == 0 else places
+    return given, at, _places(places, given, at, function)
+
+
+def _into_slices(
+    function: str, x: TensorLike, dim: int, index: TensorLike, source: TensorLike, mode: str
+) -> Tensor:
+    given, at, places = _slices(function, x, dim, index)
+    shape = (*given.shape[:at], *places.shape, *given.shape[at + 1 :])
+    update = _source(source, given, shape, function, "source")
+    if not same(update.shape, shape):
+        raise ShapeError(
+            f"{function}: source must be of shape {shown(shape)}, for x {given.type} and an "
+            f"index of {places.shape[0]}, and is {update.type}."
+        )
+    rows = ops.reshape(places, shape=(*places.shape, 1))
+    return ops.scatter(given, rows, update, axis=at, batch_dims=0, mode=mode)
+
+
+def index_add(
+    x: TensorLike, dim: int, index: TensorLike, source: TensorLike, *, alpha: Scalar = 1
+) -> Tensor:
+    """``x`` with ``alpha`` times the slices of ``source`` added to those that ``index`` names.
+
+    Repeated places add up.
+
+    Raises:
+        ShapeError, DTypeError, IndexingError: the arguments do not fit.
+    """
+    if alpha != 1:
+        from slope.functions.arithmetic import mul
+
+        source = mul(as_tensor(source, "index_add", "source"), alpha)
+    return _into_slices("index_add", x, dim, index, source, "add")
+
+
+def index_copy(x: TensorLike, dim: int, index: TensorLike, source: TensorLike) -> Tensor:
+    """``x`` with the slices along ``dim`` that ``index`` names replaced by those of ``source``."""
+    return _into_slices("index_copy", x, dim, index, source, "set")
+
+
+def index_fill(x: TensorLike, dim: int, index: TensorLike, value: TensorLike) -> Tensor:
+    """``x`` with one value in all slices along ``dim`` that ``index`` names."""
+    given, at, places = _slices("index_fill", x, dim, index)
+    shape = (*given.shape[:at], *places.shape, *given.shape[at + 1 :])
+    update = _source(value, given, shape, "index_fill", "value")
+    if isinstance(update, Tensor) and not isinstance(update, Splat):
+        if update.ndim:
+            raise ShapeError(
+                f"index_fill: value must be a number or of shape (), and is {update.type}."
+            )
+        update = expand_to(update, shape)
+    rows = ops.reshape(places, shape=(*places.shape, 1))
+    return ops.scatter(given, rows, update, axis=at, batch_dims=0, mode="set")
+
+
+def index_put(
+    x: Tensor, indices: Sequence[Any], values: TensorLike, accumulate: bool = False
+) -> Tensor:
+    """``x.at[indices].set(values)``; with ``accumulate``, ``.add(values)``."""
+    from slope.functions.indexing import at
+
+    if not isinstance(indices, (tuple, list)):
+        raise ArgumentError(
+            f"index_put: indices must be a tuple of index tensors, and is {indices!r:.60}."
+        )
+    where = at(as_tensor(x, "index_put", "x"))[tuple(indices)]
+    return where.add(values) if accumulate else where.set(values)
+
+
+def take(x: TensorLike, index: TensorLike) -> Tensor:
+    """The elements of the flattened tensor that integers name."""
+    given, places = as_tensor(x, "take", "x"), as_tensor(index, "take", "index")
+    flat = ops.reshape(given, shape=(given.type.size,))
+    checked = _places(places, flat, 0, "take")
+    rows = ops.reshape(checked, shape=(*checked.shape, 1))
+    return ops.gather(flat, rows, axis=0, batch_dims=0)
+
+
+# --- coordinates in a last dimension
+
+
+def _coordinates(function: str, x: Tensor, indices: TensorLike, batch_dims: int) -> Tensor:
+    given = as_tensor(indices, function, "indices")
+    if not 0 <= int_of(batch_dims, function, "batch_dims") <= x.ndim:
+        raise ShapeError(f"{function}: batch_dims={batch_dims} is out of range for {x.type}.")
+    if not given.dtype.is_integer:
+        raise DTypeError(f"{function}: indices must be of an integer dtype, and are {given.type}.")
+    count = given.shape[-1] if given.ndim else 0
+    if given.ndim <= batch_dims or batch_dims + count > x.ndim:
+        raise ShapeError(
+            f"{function}: indices {given.type} need a last dimension of at most "
+            f"{x.ndim - batch_dims} coordinates into {x.type}, "
+            f"behind batch_dims={batch_dims} dimensions."
+        )
+    if not same(x.shape[:batch_dims], given.shape[:batch_dims]):
+        raise ShapeError(
+            f"{function}: the first batch_dims={batch_dims} dimensions of {x.type} and of "
+            f"indices {given.type} must be equal."
+        )
+    parts = []
+    for k in range(count):
+        part = cut(given, given.ndim - 1, k, k + 1)
+        parts.append(_places(part, x, batch_dims + k, function))
+    if not parts:
+        return ops.cast(given, dtype=dtypes.int64)
+    return parts[0] if len(parts) == 1 else ops.cat(*parts, dim=given.ndim - 1)
+
+
+def gather_nd(x: TensorLike, indices: TensorLike, batch_dims: int = 0) -> Tensor:
+    """The elements or slices of ``x`` at coordinates, as ONNX's GatherND.
+
+    The coordinates stand in the last dimension of ``indices``.
+
+    Raises:
+        ShapeError, DTypeError, IndexingError: they do not fit.
+    """
+    given = as_tensor(x, "gather_nd", "x")
+    places = _coordinates("gather_nd", given, indices, batch_dims)
+    return ops.gather(given, places, axis=batch_dims, batch_dims=batch_dims)
+
+
+def scatter_nd(
+    x: TensorLike,
+    indices: TensorLike,
+    updates: TensorLike,
+    batch_dims: int = 0,
+    *,
+    reduction: str = "none",
+) -> Tensor:
+    """``x`` with elements or slices written at coordinates, as ONNX's ScatterND.
+
+    Args:
+        x: what is copied.
+        indices: ``[..., k]`` coordinates into the first ``k`` dimensions.
+        updates: as ``gather_nd(x, indices)`` has it.
+        batch_dims: how many leading dimensions ``x`` and ``indices`` share.
+        reduction: ``"none"`` to write, else ``"add"``, ``"mul"``, ``"min"`` or ``"max"``.
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError, IndexingError: the arguments do not fit.
+    """
+    if reduction not in ("none", "add", "mul", "min", "max"):
+        raise ArgumentError(
+            f"scatter_nd: reduction={reduction!r} is none of none, add, mul, min, max."
+        )
+    given = as_tensor(x, "scatter_nd", "x")
+    places = _coordinates("scatter_nd", given, indices, batch_dims)
+    count = places.shape[-1]
+    shape = (*places.shape[:-1], *given.shape[batch_dims + count :])
+    update = _source(updates, given, shape, "scatter_nd", "updates")
+    if not same(update.shape, shape):
+        raise ShapeError(
+            f"scatter_nd: updates for x {given.type} at indices of shape {shown(places.shape)} "
+            f"must be of shape {shown(shape)}, and are {update.type}."
+        )
+    mode = "set" if reduction == "none" else reduction
+    return ops.scatter(given, places, update, axis=batch_dims, batch_dims=batch_dims, mode=mode)
+
+
+# --- windows
+
+
+def dynamic_slice(x: TensorLike, *starts: Any, sizes: Sequence[int] | None = None) -> Tensor:
+    """The window of ``x`` that begins at computed places: ``dynamic_slice(x, (i, 0), (1, 4))``.
+
+    Args:
+        x: a tensor.
+        starts: for each dimension an int or an integer tensor of shape (); one sequence of them, or
+            one after the other.
+        sizes: the window's shape: ints. May follow a sequence of starts without its name.
+
+    A start is clamped so that the window fits, as JAX does it; a negative one is clamped to 0.
+
+    Raises:
+        ShapeError, ArgumentError: the arguments do not fit.
+    """
+    if len(starts) == 2 and sizes is None and isinstance(starts[0], (tuple, list)):
+        starts, sizes = (starts[0],), starts[1]
+    given = as_tensor(x, "dynamic_slice", "x")
+    if sizes is None:
+        raise ArgumentError(
+            "dynamic_slice: sizes is missing; give the window's shape, a tuple of ints."
+        )
+    window = sizes_of((sizes,), "dynamic_slice", "sizes")
+    return ops.dynamic_slice(given, *_starts("dynamic_slice", given, starts, window), sizes=window)
+
+
+def dynamic_update_slice(x: TensorLike, update: TensorLike, *starts: Any) -> Tensor:
+    """``x`` with a window replaced: ``dynamic_update_slice(cache, row, (0, i))``.
+
+    Args:
+        x: a tensor.
+        update: of ``x``'s dtype, with as many dimensions and nowhere longer.
+        starts: see :func:`dynamic_slice`; clamped so that the update fits.
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: the arguments do not fit.
+    """
+    given = as_tensor(x, "dynamic_update_slice", "x")
+    part = _source(update, given, (), "dynamic_update_slice", "update")
+    return ops.dynamic_update_slice(
+        given, part, *_starts("dynamic_update_slice", given, starts, part.shape)
+    )
+
+
+def _starts(function: str, x: Tensor, starts: tuple[Any, ...], sizes: Shape) -> list[Tensor]:
+    if len(starts) == 1 and isinstance(starts[0], (tuple, list)):
+        starts = tuple(starts[0])
+    if len(starts) != x.ndim or len(sizes) != x.ndim:
+        raise ShapeError(
+            f"{function}: {x.type} needs a start and a size for each dimension, and got "
+            f"{len(starts)} starts and sizes {shown(sizes)}."
+        )
+    if any(
+        bool(size > length) or bool(size < 0) for size, length in zip(sizes, x.shape, strict=True)
+    ):
+        raise ShapeError(
+            f"{function}: a window of shape {shown(sizes)} does not fit into {x.type}."
+        )
+    found = [as_tensor(start, function, f"starts[{number}]") for number, start in enumerate(starts)]
+    for number, start in enumerate(found):
+        if start.shape != () or not start.dtype.is_integer:
+            raise ArgumentError(
+                f"{function}: starts[{number}] must be an int or an integer tensor of shape (), "
+                f"and is {start.type}."
+            )
+    return found
+
+
+# --- masks
+
+
+def masked_fill(x: TensorLike, mask: TensorLike, value: TensorLike) -> Tensor:
+    """``x`` with a value where the mask holds; the mask broadcasts to ``x``.
+
+    Raises:
+        DTypeError: the mask is not of bools, or the value does not go into ``x``'s dtype.
+        ShapeError: the mask does not broadcast to ``x``, or the value has dimensions.
+    """
+    given, held = as_tensor(x, "masked_fill", "x"), _mask("masked_fill", mask)
+    shape = broadcast_shapes("masked_fill", given.shape, held.shape)
+    new = _source(value, given, (), "masked_fill", "value")
+    if new.ndim:
+        raise ShapeError(
+            f"masked_fill: value must be a number or of shape (), and is {new.type}; "
+            f"slope.where(mask, value, x) takes any shape."
+        )
+    return ops.where(expand_to(held, shape), expand_to(new, shape), expand_to(given, shape))
+
+
+def _mask(function: str, mask: TensorLike) -> Tensor:
+    held = as_tensor(mask, function, "mask")
+    if held.dtype is not dtypes.bool_:
+        raise DTypeError(
+            f"{function}: mask must be of bools, and is {held.type}; compare it, for instance "
+            f"mask != 0."
+        )
+    return held
+
+
+def masked_select(x: TensorLike, mask: TensorLike) -> Tensor:
+    """The elements where a mask holds, as a vector. Only for masks whose values are known.
+
+    Raises:
+        ConcretizationError: the mask is traced.
+    """
+    given, held = as_tensor(x, "masked_select", "x"), _mask("masked_select", mask)
+    shape = broadcast_shapes("masked_select", given.shape, held.shape)
+    if isinstance(held, Tracer):
+        _refuse("masked_select", held, "slope.where(mask, x, 0) keeps the shape")
+    held = copied(np.broadcast_to(held.numpy(), shape))
+    given = expand_to(given, shape)
+    if not shape:
+        given, held = (ops.reshape(each, shape=(1,)) for each in (given, held))
+    return getitem(given, held)
+
+
+def _refuse(function: str, x: Tensor, way_out: str) -> None:
+    raise ConcretizationError(
+        f"{function}: the shape of the result depends on the values of a traced tensor {x.type}, "
+        f"which are not known while the "
+        f"function is traced; {way_out}, or call it outside of the transformed function."
+    )
+
+
+# --- what only known values can answer
+
+
+def nonzero(x: TensorLike, as_tuple: bool = False) -> Any:
+    """Where the elements differ from zero: int64 coordinates, ``[count, ndim]``.
+
+    With ``as_tuple`` one vector for each dimension.
+
+    Only for tensors whose values are known.
+
+    Raises:
+        ConcretizationError: the tensor is traced.
+    """
+    given = as_tensor(x, "nonzero", "x")
+    if isinstance(given, Tracer):
+        _refuse("nonzero", given, "x != 0 is a mask of known shape")
+    array = given.numpy()
+    if as_tuple:
+        return tuple(of_host(np.ascontiguousarray(each)) for each in np.atleast_1d(array).nonzero())
+    return copied(np.argwhere(array).astype(np.int64))
+
+
+def argwhere(x: TensorLike) -> Tensor:
+    """As :func:`nonzero`."""
+    return nonzero(x)
+
+
+def unique(
+    x: TensorLike,
+    sorted: bool = True,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    dim: int | None = None,
+) -> Any:
+    """The different elements in ascending order (or slices along ``dim``).
+
+    Only for tensors whose values are known.
+
+    Args:
+        x: a tensor.
+        sorted: they always are.
+        return_inverse: also give where each element's value stands in the result.
+        return_counts: also give how often each occurs.
+        dim: compare slices along this dimension instead of elements.
+
+    Returns:
+        The result, or a tuple of what was asked for. NaNs all differ.
+
+    Raises:
+        ConcretizationError: the tensor is traced.
+    """
+    del sorted
+    given = as_tensor(x, "unique", "x")
+    if isinstance(given, Tracer):
+        _refuse("unique", given, "slope.sort keeps the shape")
+    at = None if dim is None else dim_of(dim, given.ndim, "unique", shape=given.shape)
+    array = given.numpy()
+    wide = array.astype(np.float32) if given.dtype is dtypes.bfloat16 else array
+    values, inverse, counts = np.unique(
+        wide, return_inverse=True, return_counts=True, axis=at, equal_nan=False
+    )
+    parts: list[Tensor] = [copied(values, given.dtype)]
+    if return_inverse:
+        shape = array.shape if at is None else (array.shape[at],)
+        parts.append(copied(inverse.reshape(shape).astype(np.int64)))
+    if return_counts:
+        parts.append(copied(counts.astype(np.int64)))
+    return parts[0] if len(parts) == 1 else tuple(parts)
+
+
+def bincount(x: TensorLike, weights: TensorLike | None = None, minlength: int = 0) -> Tensor:
+    """How often each of 0, 1, ... occurs in a vector, or the sums of the weights there.
+
+    The result is as long as the largest element needs, and at least ``minlength``. Traced elements
+    are unknown: then it has length ``minlength``, and larger elements are left out.
+
+    Raises:
+        DTypeError, ShapeError, IndexingError: no vector of non-negative integers.
+        ConcretizationError: the vector is traced, and ``minlength`` is not given.
+    """
+    given = as_tensor(x, "bincount", "x")
+    if not given.dtype.is_integer or given.ndim != 1:
+        raise DTypeError(f"bincount: x must be a vector of integers, and is {given.type}.")
+    length = int_of(minlength, "bincount", "minlength")
+    if length < 0:
+        raise ArgumentError(f"bincount: minlength={length} must not be negative.")
+    if isinstance(given, Tracer):
+        if not length:
+            _refuse("bincount", given, "give minlength=, the length of the result")
+    elif given.type.size:
+        array = given.numpy()
+        if array.min() < 0:
+            raise IndexingError(f"bincount: x holds {array.min()}, and takes no negative elements.")
+        length = builtins.max(length, int(array.max()) + 1)
+    if weights is None:
+        new: Tensor = Splat(1, given.type.with_dtype(dtypes.int64))
+    else:
+        new = as_tensor(weights, "bincount", "weights")
+        if not same(new.shape, given.shape):
+            raise ShapeError(
+                f"bincount: weights {new.type} must be of x's shape {shown(given.shape)}."
+            )
+    # One place more, for what is beyond.
+    places = ops.cast(given, dtype=dtypes.int64)
+    inside = ops.ge(places, splat_like(0, places))
+    places = ops.where(inside, places, splat_like(length, places))
+    empty = Splat(0, TensorType((length + 1,), new.dtype))
+    rows = ops.reshape(places, shape=(*places.shape, 1))
+    return cut(ops.scatter(empty, rows, new, axis=0, batch_dims=0, mode="add"), 0, 0, length)

@@ -1,0 +1,285 @@
+"""More activations as modules: each calls the function of its name in ``slope``."""
+
+from __future__ import annotations
+
+import slope
+from slope_nn._keys import positive
+from slope_nn._module import Module
+
+
+class ReLU6(Module):
+    """``min(max(x, 0), 6)``, element by element."""
+
+    def __call__(self, x: slope.Tensor) -> slope.Tensor:
+        """Apply it to a tensor of any shape."""
+        return slope.relu6(x)
+
+
+class SELU(Module):
+    """Scale * (max(x, 0) + min(alpha * (exp(x) - 1), 0)), with fixed scale and alpha."""
+
+    def __call__(self, x: slope.Tensor) -> slope.Tensor:
+        """Apply it to a tensor of any shape."""
+        return slope.selu(x)
+
+
+class SiLU(Module):
+    """``x * sigmoid(x)``, element by element."""
+
+    def __call__(self, x: slope.Tensor) -> slope.Tensor:
+        """Apply it to a tensor of any shape."""
+        return slope.silu(x)
+
+
+class Mish(Module):
+    """``x * tanh(log(1 + exp(x)))``, element by element."""
+
+    def __call__(self, x: slope.Tensor) -> slope.Tensor:
+        """Apply it to a tensor of any shape."""
+        return slope.mish(x)
+
+
+class Hardsigmoid(Module):
+    """``min(max(x + 3, 0), 6) / 6``, element by element."""
+
+    def __call__(self, x: slope.Tensor) -> slope.Tensor:
+        """Apply it to a tensor of any shape."""
+        return slope.hardsigmoid(x)
+
+
+class Hardswish(Module):
+    """``x * min(max(x + 3, 0), 6) / 6``, element by element."""
+
+    def __call__(self, x: slope.Tensor) -> slope.Tensor:
+        """Apply it to a tensor of any shape."""
+        return slope.hardswish(x)
+
+
+class Softsign(Module):
+    """``x / (1 + |x|)``, element by element."""
+
+    def __call__(self, x: slope.Tensor) -> slope.Tensor:
+        """Apply it to a tensor of any shape."""
+        return slope.softsign(x)
+
+
+class Tanhshrink(Module):
+    """``x - tanh(x)``, element by element."""
+
+    def __call__(self, x: slope.Tensor) -> slope.Tensor:
+        """Apply it to a tensor of any shape."""
+        return slope.tanhshrink(x)
+
+
+class LogSigmoid(Module):
+    """``log(1 / (1 + exp(-x)))``, element by element."""
+
+    def __call__(self, x: slope.Tensor) -> slope.Tensor:
+        """Apply it to a tensor of any shape."""
+        return slope.logsigmoid(x)
+
+
+class LeakyReLU(Module):
+    """``x`` where x > 0, else negative_slope * x.
+
+    Args:
+        negative_slope: the factor below zero.
+    """
+
+    def __init__(self, negative_slope: float = 0.01) -> None:
+        self.negative_slope = float(negative_slope)
+
+    def __call__(self, x: slope.Tensor) -> slope.Tensor:
+        """Apply it to a tensor of any shape."""
+        return slope.leaky_relu(x, self.negative_slope)
+
+
+class ELU(Module):
+    """``x`` where x > 0, else alpha * (exp(x) - 1).
+
+    Args:
+        alpha: minus the limit below.
+    """
+
+    def __init__(self, alpha: float = 1.0) -> None:
+        self.alpha = float(alpha)
+
+    def __call__(self, x: slope.Tensor) -> slope.Tensor:
+        """Apply it to a tensor of any shape."""
+        return slope.elu(x, self.alpha)
+
+
+class CELU(Module):
+    """``x`` where x > 0, else alpha * (exp(x / alpha) - 1).
+
+    Args:
+        alpha: minus the limit below.
+    """
+
+    def __init__(self, alpha: float = 1.0) -> None:
+        self.alpha = float(alpha)
+
+    def __call__(self, x: slope.Tensor) -> slope.Tensor:
+        """Apply it to a tensor of any shape."""
+        return slope.celu(x, self.alpha)
+
+
+class Hardtanh(Module):
+    """``min(max(x, min_val), max_val)``, element by element.
+
+    Args:
+        min_val: the lower bound.
+        max_val: the upper bound.
+    """
+
+    def __init__(self, min_val: float = -1.0, max_val: float = 1.0) -> None:
+        self.min_val = float(min_val)
+        self.max_val = float(max_val)
+
+    def __call__(self, x: slope.Tensor) -> slope.Tensor:
+        """Apply it to a tensor of any shape."""
+        return slope.hardtanh(x, self.min_val, self.max_val)
+
+
+class Softplus(Module):
+    """``log(1 + exp(beta * x)) / beta``, element by element.
+
+    Args:
+        beta: how sharp the bend is.
+        threshold: x itself where beta * x is above.
+    """
+
+    def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
+        self.beta = float(beta)
+        self.threshold = float(threshold)
+
+    def __call__(self, x: slope.Tensor) -> slope.Tensor:
+        """Apply it to a tensor of any shape."""
+        return slope.softplus(x, self.beta, self.threshold)
+
+
+class Hardshrink(Module):
+    """``x`` where |x| > lambd, else 0.
+
+    Args:
+        lambd: half the width of the gap.
+    """
+
+    def __init__(self, lambd: float = 0.5) -> None:
+        self.lambd = float(lambd)
+
+    def __call__(self, x: slope.Tensor) -> slope.Tensor:
+        """Apply it to a tensor of any shape."""
+        return slope.hardshrink(x, self.lambd)
+
+
+class Softshrink(Module):
+    """``x`` moved toward 0 by lambd, 0 where it would cross.
+
+    Args:
+        lambd: how far.
+    """
+
+    def __init__(self, lambd: float = 0.5) -> None:
+        self.lambd = float(lambd)
+
+    def __call__(self, x: slope.Tensor) -> slope.Tensor:
+        """Apply it to a tensor of any shape."""
+        return slope.softshrink(x, self.lambd)
+
+
+class Threshold(Module):
+    """``x`` where x > threshold, else value.
+
+    Args:
+        threshold: the threshold.
+        value: what stands below it.
+    """
+
+    def __init__(self, threshold: float, value: float) -> None:
+        self.threshold = float(threshold)
+        self.value = float(value)
+
+    def __call__(self, x: slope.Tensor) -> slope.Tensor:
+        """Apply it to a tensor of any shape."""
+        return slope.threshold(x, self.threshold, self.value)
+
+
+class GLU(Module):
+    """A * sigmoid(b), a and b the halves of x along dim.
+
+    Args:
+        dim: the dimension; of even length.
+    """
+
+    def __init__(self, dim: int = -1) -> None:
+        self.dim = dim
+
+    def __call__(self, x: slope.Tensor) -> slope.Tensor:
+        """Apply it to a tensor of any shape."""
+        return slope.glu(x, self.dim)
+
+
+class Softmax(Module):
+    """Exp(x) / sum of exp(x) along dim.
+
+    Args:
+        dim: the dimension.
+    """
+
+    def __init__(self, dim: int) -> None:
+        self.dim = dim
+
+    def __call__(self, x: slope.Tensor) -> slope.Tensor:
+        """Apply it to a tensor of any shape."""
+        return slope.softmax(x, self.dim)
+
+
+class Softmin(Module):
+    """Exp(-x) / sum of exp(-x) along dim.
+
+    Args:
+        dim: the dimension.
+    """
+
+    def __init__(self, dim: int) -> None:
+        self.dim = dim
+
+    def __call__(self, x: slope.Tensor) -> slope.Tensor:
+        """Apply it to a tensor of any shape."""
+        return slope.softmin(x, self.dim)
+
+
+class LogSoftmax(Module):
+    """``x`` - log of the sum of exp(x) along dim.
+
+    Args:
+        dim: the dimension.
+    """
+
+    def __init__(self, dim: int) -> None:
+        self.dim = dim
+
+    def __call__(self, x: slope.Tensor) -> slope.Tensor:
+        """Apply it to a tensor of any shape."""
+        return slope.log_softmax(x, self.dim)
+
+
+class PReLU(Module):
+    """``x`` where ``x > 0``, else ``weight * x``, with a weight that is learned.
+
+    Args:
+        num_parameters: 1, or the number of channels in dimension 1.
+        init: the weight at the start.
+
+    Attributes:
+        weight: shape (num_parameters,).
+    """
+
+    def __init__(self, num_parameters: int = 1, init: float = 0.25) -> None:
+        positive("PReLU", num_parameters=num_parameters)
+        self.weight = slope.full((num_parameters,), init)
+
+    def __call__(self, x: slope.Tensor) -> slope.Tensor:
+        """Apply it to a tensor of shape (n, num_parameters, ...), of any shape with one weight."""
+        return slope.prelu(x, self.weight)

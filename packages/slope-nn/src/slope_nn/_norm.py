@@ -1,0 +1,246 @@
+"""Normalization layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import slope
+from slope.extend import ArgumentError, ShapeError
+from slope_nn._keys import positive
+from slope_nn._module import Module
+from slope_nn._node import Buffer
+
+
+class LayerNorm(Module):
+    """``(x - mean) / sqrt(var + eps) * weight + bias`` over the last dimensions.
+
+    Source: J. Ba, J. Kiros, G. Hinton, "Layer normalization", arXiv:1607.06450.
+
+    Args:
+        normalized_shape: the last dimensions, or an int for one.
+        eps: added to the variance.
+        elementwise_affine: whether there are weight and bias.
+        bias: whether there is a bias.
+
+    Attributes:
+        weight: shape normalized_shape, ones at the start; or None.
+        bias: likewise, zeros; or None.
+    """
+
+    def __init__(
+        self,
+        normalized_shape: int | Sequence[int],
+        eps: float = 1e-5,
+        elementwise_affine: bool = True,
+        bias: bool = True,
+    ) -> None:
+        self.normalized_shape = _shape(normalized_shape)
+        self.eps = eps
+        shape = self.normalized_shape
+        self.weight = slope.ones(*shape) if elementwise_affine else None
+        self.bias = slope.zeros(*shape) if elementwise_affine and bias else None
+
+    def __call__(self, x: slope.Tensor) -> slope.Tensor:
+        """Normalize ``x`` of shape (..., *normalized_shape)."""
+        return slope.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
+
+
+class RMSNorm(Module):
+    """``x / sqrt(mean(x**2) + eps) * weight`` over the last dimensions.
+
+    Source: B. Zhang, R. Sennrich, "Root mean square layer normalization", arXiv:1910.07467.
+
+    Args:
+        normalized_shape: the last dimensions, or an int for one.
+        eps: added to the mean; the dtype's machine epsilon by default, as in PyTorch.
+        elementwise_affine: whether there is a weight.
+
+    Attributes:
+        weight: shape normalized_shape, ones at the start; or None.
+    """
+
+    def __init__(
+        self,
+        normalized_shape: int | Sequence[int],
+        eps: float | None = None,
+        elementwise_affine: bool = True,
+    ) -> None:
+        self.normalized_shape = _shape(normalized_shape)
+        self.eps = eps
+        self.weight = slope.ones(*self.normalized_shape) if elementwise_affine else None
+
+    def __call__(self, x: slope.Tensor) -> slope.Tensor:
+        """Normalize ``x`` of shape (..., *normalized_shape)."""
+        return slope.rms_norm(x, self.normalized_shape, self.weight, self.eps)
+
+
+class GroupNorm(Module):
+    """Normalize groups of channels together, each example by itself.
+
+    Source: Y. Wu, K. He, "Group normalization", ECCV 2018.
+
+    Args:
+        num_groups: how many groups the channels form.
+        num_channels: length of dimension 1; a multiple of num_groups.
+        eps: added to the variance.
+        affine: whether there are weight and bias.
+
+    Attributes:
+        weight: shape (num_channels,), ones at the start; or None.
+        bias: likewise, zeros; or None.
+    """
+
+    def __init__(
+        self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True
+    ) -> None:
+        positive("GroupNorm", num_groups=num_groups, num_channels=num_channels)
+        if num_channels % num_groups:
+            raise ArgumentError(
+                f"GroupNorm: {num_channels} channels cannot form {num_groups} equal groups."
+            )
+        self.num_groups, self.eps = num_groups, eps
+        self.weight = slope.ones(num_channels) if affine else None
+        self.bias = slope.zeros(num_channels) if affine else None
+
+    def __call__(self, x: slope.Tensor) -> slope.Tensor:
+        """Normalize ``x`` of shape (n, num_channels, ...)."""
+        return slope.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
+
+
+class _ChannelNorm(Module):
+    """What batch and instance normalization share: channels in dimension 1, running statistics."""
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+    ) -> None:
+        positive(type(self).__name__, num_features=num_features)
+        self.eps, self.momentum = eps, float(momentum)
+        self.weight = slope.ones(num_features) if affine else None
+        self.bias = slope.zeros(num_features) if affine else None
+        self.running_mean = Buffer(slope.zeros(num_features)) if track_running_stats else None
+        self.running_var = Buffer(slope.ones(num_features)) if track_running_stats else None
+
+    def _check(self, x: slope.Tensor) -> None:
+        dims = self._dims
+        if x.ndim not in dims:
+            raise ShapeError(
+                f"{type(self).__name__} takes {' or '.join(map(str, dims))} dimensions "
+                f"(n, channels, ...), and got {x.type}."
+            )
+
+    _dims: tuple[int, ...] = ()
+
+
+class BatchNorm1d(_ChannelNorm):
+    """Normalize each channel over the batch (and the length).
+
+    In training, by the batch's own statistics, and the running ones are updated: an assignment, so
+    inside a transformed function return the module to keep them. In evaluation, by the running
+    statistics. The running variance is the unbiased one, as in PyTorch.
+
+    Source: S. Ioffe, C. Szegedy, "Batch normalization", ICML 2015.
+
+    Args:
+        num_features: the number of channels.
+        eps: added to the variance.
+        momentum: how much of the running statistics each batch replaces.
+        affine: whether there are weight and bias.
+        track_running_stats: without them, evaluation uses the batch's own, too.
+
+    Attributes:
+        weight: shape (num_features,), ones at the start; or None.
+        bias: likewise, zeros; or None.
+        running_mean: a buffer, zeros at the start; or None.
+        running_var: a buffer, ones at the start; or None.
+
+    Example:
+        >>> def loss_of(model, x, y):
+        ...     return slope.cross_entropy(model(x), y), model
+        >>> (loss, model), grads = slope.value_and_grad(loss_of, has_aux=True)(model, x, y)
+    """
+
+    _dims = (2, 3)
+
+    def __call__(self, x: slope.Tensor) -> slope.Tensor:
+        """Normalize ``x`` of shape (n, num_features, ...)."""
+        self._check(x)
+        batch = self.training or self.running_mean is None
+        out, mean, var = slope.batch_norm(
+            x,
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            training=batch,
+            momentum=self.momentum,
+            eps=self.eps,
+        )
+        if self.training and self.running_mean is not None:
+            self.running_mean, self.running_var = mean, var
+        return out
+
+
+class BatchNorm2d(BatchNorm1d):
+    """Batch normalization of images, (n, channels, height, width); see :class:`BatchNorm1d`."""
+
+    _dims = (4,)
+
+
+class BatchNorm3d(BatchNorm1d):
+    """Batch normalization of volumes, (n, channels, a, b, c); see :class:`BatchNorm1d`."""
+
+    _dims = (5,)
+
+
+class InstanceNorm1d(Module):
+    """Normalize each channel of each example over its length.
+
+    Source: D. Ulyanov, A. Vedaldi, V. Lempitsky, "Instance normalization", arXiv:1607.08022.
+
+    Args:
+        num_features: the number of channels.
+        eps: added to the variance.
+        affine: whether there are weight and bias; as in PyTorch, there are none by default.
+
+    Attributes:
+        weight: shape (num_features,), ones at the start; or None.
+        bias: likewise, zeros; or None.
+    """
+
+    _dims: int = 3
+
+    def __init__(self, num_features: int, eps: float = 1e-5, affine: bool = False) -> None:
+        positive(type(self).__name__, num_features=num_features)
+        self.eps = eps
+        self.weight = slope.ones(num_features) if affine else None
+        self.bias = slope.zeros(num_features) if affine else None
+
+    def __call__(self, x: slope.Tensor) -> slope.Tensor:
+        """Normalize ``x`` of shape (n, num_features, ...)."""
+        if x.ndim != self._dims:
+            raise ShapeError(
+                f"{type(self).__name__} takes {self._dims} dimensions (n, channels, ...), and got "
+                f"{x.type}."
+            )
+        return slope.instance_norm(x, weight=self.weight, bias=self.bias, eps=self.eps)
+
+
+class InstanceNorm2d(InstanceNorm1d):
+    """Instance normalization of images; see :class:`InstanceNorm1d`."""
+
+    _dims = 4
+
+
+class InstanceNorm3d(InstanceNorm1d):
+    """Instance normalization of volumes; see :class:`InstanceNorm1d`."""
+
+    _dims = 5
+
+
+def _shape(shape: int | Sequence[int]) -> tuple[int, ...]:
+    return (shape,) if isinstance(shape, int) else tuple(shape)

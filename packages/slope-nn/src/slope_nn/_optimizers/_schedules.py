@@ -1,0 +1,354 @@
+"""Schedules: numbers that change from step to step, worked out inside the compiled step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import slope
+from slope.extend import ArgumentError
+from slope_nn._node import Node
+
+Value = float | slope.Tensor
+
+
+class Schedule(Node):
+    """The base of schedules: ``schedule(step)`` is the value at a step, counted from 0.
+
+    The step may be an int or a traced counter, so a schedule works inside jit; give one to an
+    optimizer in place of a number (``nn.AdamW(model, lr=nn.CosineSchedule(1e-3, 1000))``) and each
+    step takes its value at the number of steps done before. Its numbers are leaves: new ones
+    compile nothing. With ``schedule(t)`` called before the t-th update, the values are those of
+    PyTorch's schedulers stepped once after each update.
+    """
+
+    _number_leaves: ClassVar[bool] = True
+
+    def __call__(self, step: int | slope.Tensor) -> Any:
+        """The value at a step."""
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        fields = (f"{name}={value!r}" for name, value in self.__dict__.items())
+        return f"{type(self).__name__}({', '.join(fields)})"
+
+
+class ConstantSchedule(Schedule):
+    """The same value at each step.
+
+    Args:
+        value: the value.
+    """
+
+    def __init__(self, value: Value) -> None:
+        self.value = value
+
+    def __call__(self, step: int | slope.Tensor) -> Any:
+        """The value."""
+        return self.value
+
+
+class StepSchedule(Schedule):
+    """``value * factor ** (step // every)``, as PyTorch's ``StepLR``.
+
+    Args:
+        value: the value at the start.
+        every: the number of steps between changes.
+        factor: what the value is multiplied with.
+    """
+
+    def __init__(self, value: Value, every: int, factor: Value = 0.1) -> None:
+        self.value, self.factor = value, factor
+        self.every = _count("StepSchedule", "every", every)
+
+    def __call__(self, step: int | slope.Tensor) -> Any:
+        """The value at a step."""
+        return self.value * self.factor ** _real(step // self.every)
+
+
+class MultiStepSchedule(Schedule):
+    """Multiplied by ``factor`` at each of the given steps, as PyTorch's ``MultiStepLR``.
+
+    Args:
+        value: the value at the start.
+        milestones: the first steps with a smaller value, rising.
+        factor: what the value is multiplied with.
+    """
+
+    def __init__(self, value: Value, milestones: Sequence[int], factor: Value = 0.1) -> None:
+        if not milestones or list(milestones) != sorted(milestones):
+            raise ArgumentError(
+                f"MultiStepSchedule: milestones must be rising steps, not {milestones!r}."
+            )
+        self.value, self.factor = value, factor
+        self.milestones = tuple(milestones)
+
+    def __call__(self, step: int | slope.Tensor) -> Any:
+        """The value at a step."""
+        value = self.value
+        for milestone in self.milestones:
+            value = slope.where(step >= milestone, value * self.factor, value)
+        return value
+
+
+class ExponentialSchedule(Schedule):
+    """``value * factor ** step``, as PyTorch's ``ExponentialLR``.
+
+    Args:
+        value: the value at the start.
+        factor: what each step multiplies it with.
+    """
+
+    def __init__(self, value: Value, factor: Value) -> None:
+        self.value, self.factor = value, factor
+
+    def __call__(self, step: int | slope.Tensor) -> Any:
+        """The value at a step."""
+        return self.value * self.factor ** _real(step)
+
+
+class LinearSchedule(Schedule):
+    """From ``start`` to ``end`` in equal steps, then ``end``.
+
+    Args:
+        start: the value at step 0.
+        end: the value from step ``steps`` on.
+        steps: how many steps it takes.
+    """
+
+    def __init__(self, start: Value, end: Value, steps: int) -> None:
+        self.start, self.end = start, end
+        self.steps = _count("LinearSchedule", "steps", steps)
+
+    def __call__(self, step: int | slope.Tensor) -> Any:
+        """The value at a step."""
+        return self.start + (self.end - self.start) * _part(step, self.steps)
+
+
+class PolynomialSchedule(Schedule):
+    """``end + (start - end) * (1 - step / steps) ** power``, then ``end``.
+
+    As PyTorch's ``PolynomialLR``, which has ``end`` 0.
+
+    Args:
+        start: the value at step 0.
+        steps: how many steps it takes.
+        power: of the part that is left.
+        end: the value from step ``steps`` on.
+    """
+
+    def __init__(self, start: Value, steps: int, power: Value = 1.0, end: Value = 0.0) -> None:
+        self.start, self.end, self.power = start, end, power
+        self.steps = _count("PolynomialSchedule", "steps", steps)
+
+    def __call__(self, step: int | slope.Tensor) -> Any:
+        """The value at a step."""
+        left = 1.0 - _part(step, self.steps)
+        return self.end + (self.start - self.end) * left**self.power
+
+
+class CosineSchedule(Schedule):
+    r"""Half a cosine from ``value`` down to ``end``, after a linear warm-up, with restarts.
+
+    ``end + (value - end) * (1 + cos(pi * part)) / 2``. Without warm-up it is PyTorch's
+    ``CosineAnnealingLR`` (up to its end, where it stays), with ``restart_factor`` its
+    ``CosineAnnealingWarmRestarts``: each period is ``restart_factor`` times as long as the one
+    before. Source: I. Loshchilov, F. Hutter, "SGDR", ICLR 2017.
+
+    Args:
+        value: the value at the top.
+        steps: the length of the (first) cosine, the warm-up not counted.
+        end: the value at the bottom.
+        warmup: how many steps rise from ``value / warmup`` to ``value``; the next has ``value``.
+        restart_factor: 0 for no restarts.
+    """
+
+    _static: ClassVar[frozenset[str]] = frozenset({"restart_factor"})  # it decides the code
+
+    def __init__(
+        self,
+        value: Value,
+        steps: int,
+        end: Value = 0.0,
+        warmup: int = 0,
+        restart_factor: int = 0,
+    ) -> None:
+        self.value, self.end = value, end
+        self.steps = _count("CosineSchedule", "steps", steps)
+        self.warmup = _count("CosineSchedule", "warmup", warmup, least=0) or None
+        if isinstance(restart_factor, bool) or not isinstance(restart_factor, int):
+            raise ArgumentError(
+                f"CosineSchedule: restart_factor must be an int, not {restart_factor!r}."
+            )
+        self.restart_factor = restart_factor
+
+    def __call__(self, step: int | slope.Tensor) -> Any:
+        """The value at a step."""
+        factor = self.restart_factor
+        late = _real(step)
+        if self.warmup is not None:
+            late = slope.maximum(late - self.warmup, 0.0)
+        if factor == 0:
+            part = _part(late, self.steps)
+        elif factor == 1:
+            part = slope.remainder(late, _real(self.steps)) / self.steps
+        else:  # period n starts at steps * (factor**n - 1) / (factor - 1)
+            reached = late * (factor - 1) + self.steps
+            period = slope.round(slope.log(reached / self.steps) / math.log(factor))
+            start = slope.round(factor**period)  # whole numbers, so the comparison is exact
+            start = slope.where(reached < start * self.steps, slope.round(start / factor), start)
+            start = start * self.steps
+            part = (reached - start) / (start * (factor - 1))
+        value = self.end + (self.value - self.end) * (1.0 + slope.cos(math.pi * part)) * 0.5
+        if self.warmup is not None:
+            rising = self.value * (_real(step) + 1.0) / self.warmup
+            value = slope.where(step < self.warmup, rising, value)
+        return value
+
+
+class WarmupSchedule(Schedule):
+    """A linear rise in front of another schedule, which starts after it.
+
+    Args:
+        warmup: how many steps rise from ``after(0) / warmup`` to ``after(0)``.
+        after: what follows; its step 0 is step ``warmup``.
+    """
+
+    def __init__(self, warmup: int, after: Schedule) -> None:
+        if not isinstance(after, Schedule):
+            raise ArgumentError(f"WarmupSchedule: after must be a schedule, not {after!r:.60}.")
+        self.warmup = _count("WarmupSchedule", "warmup", warmup)
+        self.after = after
+
+    def __call__(self, step: int | slope.Tensor) -> Any:
+        """The value at a step."""
+        rising = self.after(0) * ((_real(step) + 1.0) / self.warmup)
+        later = self.after(slope.maximum(step - self.warmup, 0))
+        return slope.where(step < self.warmup, rising, later)
+
+
+class OneCycleSchedule(Schedule):
+    """Up and down once, by halves of cosines, as PyTorch's ``OneCycleLR``.
+
+    From ``peak / start_divisor`` up to ``peak`` during the first part, and down to
+    ``peak / start_divisor / end_divisor`` at step ``steps - 1``. Source: L. Smith, N. Topin,
+    "Super-convergence", arXiv:1708.07120.
+
+    Args:
+        peak: the highest value.
+        steps: the number of steps in all.
+        rise: the part of them that rises.
+        start_divisor: the peak over the value at the start.
+        end_divisor: the value at the start over the one at the end.
+    """
+
+    def __init__(
+        self,
+        peak: Value,
+        steps: int,
+        rise: Value = 0.3,
+        start_divisor: Value = 25.0,
+        end_divisor: Value = 1e4,
+    ) -> None:
+        self.peak, self.rise = peak, rise
+        self.start_divisor, self.end_divisor = start_divisor, end_divisor
+        self.steps = _count("OneCycleSchedule", "steps", steps, least=2)
+
+    def __call__(self, step: int | slope.Tensor) -> Any:
+        """The value at a step."""
+        low = self.peak / self.start_divisor
+        top = self.rise * self.steps - 1.0
+        fall = self.steps - 1.0 - top
+        late = _real(step)
+        up = slope.clamp(late / top, 0.0, 1.0)
+        down = slope.clamp((late - top) / fall, 0.0, 1.0)
+        rising = self.peak + (low - self.peak) * 0.5 * (1.0 + slope.cos(math.pi * up))
+        end = low / self.end_divisor
+        falling = end + (self.peak - end) * 0.5 * (1.0 + slope.cos(math.pi * down))
+        return slope.where(late <= top, rising, falling)
+
+
+class ReduceOnPlateau:
+    """Lower a number when a measure stops getting better, as PyTorch's ``ReduceLROnPlateau``.
+
+    It looks at measured values, so it lives outside of jit::
+
+        optimizer.lr = plateau(validation_loss)
+
+    Args:
+        value: the value at the start.
+        factor: what it is multiplied with.
+        patience: how many measures in a row may fail to be better before that.
+        threshold: better means less than ``best * (1 - threshold)``.
+        cooldown: how many measures after a change do not count.
+        least: the smallest value.
+        mode: ``"min"``, or ``"max"`` for a measure that should rise.
+    """
+
+    def __init__(
+        self,
+        value: float,
+        factor: float = 0.1,
+        patience: int = 10,
+        threshold: float = 1e-4,
+        cooldown: int = 0,
+        least: float = 0.0,
+        mode: str = "min",
+    ) -> None:
+        if not 0 < factor < 1:
+            raise ArgumentError(f"ReduceOnPlateau: factor must be between 0 and 1, not {factor!r}.")
+        if mode not in ("min", "max"):
+            raise ArgumentError(f"ReduceOnPlateau: mode must be 'min' or 'max', not {mode!r}.")
+        self.value, self.factor, self.patience = value, factor, patience
+        self.threshold, self.cooldown, self.least, self.mode = threshold, cooldown, least, mode
+        self.best = math.inf if mode == "min" else -math.inf
+        self.bad, self.resting = 0, 0
+
+    def __call__(self, measure: float | slope.Tensor) -> float:
+        """Take in a measure; gives the value from now on."""
+        measure = float(measure)
+        if self.mode == "min":
+            better = measure < self.best * (1 - self.threshold)
+        else:
+            better = measure > self.best * (1 + self.threshold)
+        if better:
+            self.best, self.bad = measure, 0
+        else:
+            self.bad += 1
+        if self.resting:
+            self.resting, self.bad = self.resting - 1, 0
+        if self.bad > self.patience:
+            self.value = max(self.value * self.factor, self.least)
+            self.resting, self.bad = self.cooldown, 0
+        return self.value
+
+    def state(self) -> dict[str, float]:
+        """What to save."""
+        return {
+            "value": self.value,
+            "best": self.best,
+            "bad": self.bad,
+            "resting": self.resting,
+        }
+
+    def load(self, state: dict[str, float]) -> None:
+        """Continue from what :meth:`state` gave."""
+        self.value, self.best = float(state["value"]), float(state["best"])
+        self.bad, self.resting = int(state["bad"]), int(state["resting"])
+
+
+def _real(step: Any) -> Any:
+    """A step as a float: dtype float32 where it is traced, weak like the counter."""
+    return step * 1.0
+
+
+def _part(step: Any, steps: Any) -> Any:
+    """How much of ``steps`` is done: from 0 to 1, then 1."""
+    return slope.minimum(_real(step) / steps, 1.0)
+
+
+def _count(who: str, name: str, value: Any, least: int = 1) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ArgumentError(f"{who}: {name} must be an int of at least {least}, not {value!r}.")
+    return value

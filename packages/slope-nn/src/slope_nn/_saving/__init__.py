@@ -1,0 +1,1 @@
+"""Files of tensors: safetensors, written atomically and read with suspicion."""

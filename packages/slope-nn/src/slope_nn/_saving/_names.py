@@ -1,0 +1,60 @@
+"""Names of foreign models turned into a model's own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from slope.extend import ArgumentError, TreeError
+
+Rule = tuple[str, str | Callable[[re.Match[str]], str] | None]
+
+
+def rename(
+    state: Mapping[str, Any],
+    rules: Iterable[Rule],
+    transform: Callable[[str, Any], Any] | None = None,
+) -> dict[str, Any]:
+    r"""A state dict with other names.
+
+    Args:
+        state: names and tensors.
+        rules: pairs of a regular expression and its replacement (text with ``\1``, or a function of
+            the match), or ``None`` to drop the tensor. Each rule in turn is applied to each name,
+            wherever it matches.
+        transform: takes the new name and the tensor to the tensor to keep, for example transposed.
+
+    Raises:
+        TreeError: two tensors get the same name.
+        ArgumentError: a rule is no regular expression.
+
+    Example:
+        >>> state = nn.rename(
+        ...     state, [(r"^model\.", ""), (r"layers\.(\d+)", r"blocks.\1"), (r"rotary_emb", None)]
+        ... )
+        >>> model.load_state_dict(state)
+    """
+    compiled = []
+    for pattern, replacement in rules:
+        try:
+            compiled.append((re.compile(pattern), replacement))
+        except re.error as error:
+            raise ArgumentError(f"rename: {pattern!r} is no regular expression: {error}.") from None
+    renamed: dict[str, Any] = {}
+    origin: dict[str, str] = {}
+    for old, tensor in state.items():
+        name: str | None = old
+        for pattern, replacement in compiled:
+            if replacement is not None:
+                name = pattern.sub(replacement, name)
+            elif pattern.search(name):
+                name = None
+                break
+        if name is None:
+            continue
+        if name in renamed:
+            raise TreeError(f"rename: {origin[name]!r} and {old!r} both become {name!r}.")
+        renamed[name] = tensor if transform is None else transform(name, tensor)
+        origin[name] = old
+    return renamed

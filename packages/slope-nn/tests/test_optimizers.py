@@ -1,0 +1,308 @@
+"""Optimizers: trajectories against PyTorch's formulas, groups, clipping, wrappers, errors."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import slope
+from slope import errors, nn
+
+CURVATURE = np.linspace(0.1, 1.0, 6).reshape(2, 3)
+
+
+def start(dtype=np.float32):
+    return {
+        "p": slope.tensor(np.linspace(-1, 2, 6, dtype=dtype).reshape(2, 3)),
+        "q": slope.tensor(np.linspace(0.5, -0.7, 4, dtype=dtype)),
+    }
+
+
+def loss_of(params):
+    curvature = slope.tensor(CURVATURE, dtype=params["p"].dtype)
+    return (0.5 * curvature * (params["p"] - 1.0) ** 2).sum() + slope.cos(params["q"]).sum()
+
+
+def gradients_at(params):
+    return {"p": CURVATURE * (params["p"] - 1.0), "q": -np.sin(params["q"])}
+
+
+# The algorithms in the documentation of torch.optim, in float64, for one tensor: state is a dict.
+
+
+def adam(p, g, s, t, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, decoupled=False):
+    if decoupled:
+        p = p * (1 - lr * weight_decay)
+    else:
+        g = g + weight_decay * p
+    s["m"] = betas[0] * s.get("m", 0) + (1 - betas[0]) * g
+    s["v"] = betas[1] * s.get("v", 0) + (1 - betas[1]) * g**2
+    m, v = s["m"] / (1 - betas[0] ** t), s["v"] / (1 - betas[1] ** t)
+    return p - lr * m / (np.sqrt(v) + eps)
+
+
+def adamw(p, g, s, t, weight_decay=0.01, **settings):
+    return adam(p, g, s, t, weight_decay=weight_decay, decoupled=True, **settings)
+
+
+def lamb(p, g, s, t, lr=1e-3, betas=(0.9, 0.999), eps=1e-6, weight_decay=0.0):
+    step = -adam(np.zeros_like(p), g, s, t, 1.0, betas, eps) + weight_decay * p
+    own, length = np.linalg.norm(p), np.linalg.norm(step)
+    return p - lr * (own / length if own > 0 and length > 0 else 1.0) * step
+
+
+def rmsprop(
+    p, g, s, t, lr=1e-2, alpha=0.99, eps=1e-8, weight_decay=0.0, momentum=0.0, centered=False
+):
+    g = g + weight_decay * p
+    s["v"] = alpha * s.get("v", 0) + (1 - alpha) * g**2
+    s["a"] = alpha * s.get("a", 0) + (1 - alpha) * g
+    spread = s["v"] - s["a"] ** 2 if centered else s["v"]
+    s["b"] = momentum * s.get("b", 0) + g / (np.sqrt(spread) + eps)
+    return p - lr * s["b"]
+
+
+def adagrad(
+    p, g, s, t, lr=1e-2, lr_decay=0.0, weight_decay=0.0, initial_accumulator_value=0.0, eps=1e-10
+):
+    g = g + weight_decay * p
+    s["s"] = s.get("s", initial_accumulator_value) + g**2
+    return p - lr / (1 + (t - 1) * lr_decay) * g / (np.sqrt(s["s"]) + eps)
+
+
+def lion(p, g, s, t, lr=1e-4, betas=(0.9, 0.99), weight_decay=0.0):
+    m = s.get("m", 0)
+    s["m"] = betas[1] * m + (1 - betas[1]) * g
+    return p * (1 - lr * weight_decay) - lr * np.sign(betas[0] * m + (1 - betas[0]) * g)
+
+
+def adafactor(p, g, s, t, lr=1e-2, beta2_decay=-0.8, eps=(None, 1e-3), d=1.0, weight_decay=0.0):
+    eps1 = np.finfo(np.float32).eps if eps[0] is None else eps[0]
+    newest = t**beta2_decay
+    alpha = max(eps[1], np.sqrt((p**2).mean())) * min(lr, 1 / np.sqrt(t))
+    p = p * (1 - lr * weight_decay)
+    if p.ndim > 1:
+        for name, dim in (("r", -1), ("c", -2)):
+            mean = (g**2).mean(dim, keepdims=True)
+            s[name] = s.get(name, 0) + newest * (mean - s.get(name, 0))
+        spread = s["r"] @ s["c"] / np.maximum(s["r"].mean(-2, keepdims=True), eps1)
+    else:
+        s["v"] = s.get("v", 0) + newest * (g**2 - s.get("v", 0))
+        spread = s["v"]
+    step = g / np.sqrt(np.maximum(spread, eps1**2))
+    return p - alpha / max(1.0, np.sqrt((step**2).mean()) / d) * step
+
+
+CASES = [
+    (nn.Adam, adam, {}),
+    (nn.Adam, adam, {"lr": 0.02, "betas": (0.8, 0.95), "eps": 1e-4, "weight_decay": 0.1}),
+    (nn.AdamW, adamw, {}),
+    (nn.AdamW, adamw, {"lr": 0.02, "weight_decay": 0.3}),
+    (nn.LAMB, lamb, {"lr": 0.01}),
+    (nn.LAMB, lamb, {"lr": 0.01, "weight_decay": 0.1}),
+    (nn.RMSprop, rmsprop, {}),
+    (nn.RMSprop, rmsprop, {"lr": 0.002, "momentum": 0.8, "weight_decay": 0.1}),
+    (nn.RMSprop, rmsprop, {"lr": 0.002, "centered": True, "eps": 1e-3}),
+    (nn.Adagrad, adagrad, {}),
+    (nn.Adagrad, adagrad, {"lr": 0.1, "lr_decay": 0.05, "weight_decay": 0.1}),
+    (nn.Adagrad, adagrad, {"initial_accumulator_value": 0.5}),
+    (nn.Lion, lion, {"lr": 1e-3}),
+    (nn.Lion, lion, {"lr": 1e-3, "betas": (0.95, 0.98), "weight_decay": 0.5}),
+    (nn.Adafactor, adafactor, {}),
+    (nn.Adafactor, adafactor, {"lr": 0.05, "weight_decay": 0.1, "d": 0.5, "eps": (1e-8, 1e-2)}),
+]
+
+
+def reference(formula, settings, steps=100):
+    params = {name: tensor.numpy().astype(np.float64) for name, tensor in start().items()}
+    states: dict[str, dict[str, Any]] = {"p": {}, "q": {}}
+    for t in range(1, steps + 1):
+        grads = gradients_at(params)
+        params = {k: formula(params[k], grads[k], states[k], t, **settings) for k in params}
+    return params
+
+
+def run(make, steps=100, jitted=True):
+    def step(params, optimizer):
+        return optimizer(params, slope.grad(loss_of)(params))
+
+    step = slope.jit(step) if jitted else step
+    params = start()
+    optimizer = make(params)
+    for _ in range(steps):
+        params, optimizer = step(params, optimizer)
+    if jitted:
+        assert step.compile_count == 1
+    return params
+
+
+@pytest.mark.parametrize(("make", "formula", "settings"), CASES, ids=str)
+@pytest.mark.usefixtures("on_numpy")
+def test_a_trajectory_of_100_steps_in_float32_is_pytorchs(make, formula, settings):
+    params = run(lambda model: make(model, **settings))
+    expected = reference(formula, settings)
+    for name, values in expected.items():
+        np.testing.assert_allclose(params[name].numpy(), values, rtol=0, atol=1e-5)
+
+
+@pytest.mark.usefixtures("on_numpy")
+def test_eager_steps_are_the_same():
+    for make, formula, settings in CASES[::2]:
+        params = run(lambda model, m=make, s=settings: m(model, **s), steps=5, jitted=False)
+        expected = reference(formula, settings, steps=5)
+        np.testing.assert_allclose(params["p"].numpy(), expected["p"], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "iree"])
+def test_all_optimizers_in_one_program_on_every_backend(name):
+    def steps(params):
+        grads = slope.grad(loss_of)(params)
+        out = []
+        for make, _, settings in CASES:
+            optimizer = make(params, **settings)
+            once, optimizer = optimizer(params, grads)
+            out.append(optimizer(once, grads)[0]["p"])
+        return slope.stack(out)
+
+    with slope.use_backend("numpy"):
+        expected = slope.jit(steps)(start()).numpy()
+    with slope.use_backend(name):
+        np.testing.assert_allclose(slope.jit(steps)(start()).numpy(), expected, atol=2e-6)
+
+
+@pytest.mark.usefixtures("on_numpy")
+def test_the_program_of_adamw_holds_thirteen_instructions_for_a_tensor():
+    def count(tensors):
+        params = [slope.ones(3) for _ in range(tensors)]
+        step = slope.jit(lambda model, optimizer, grads: optimizer(model, grads))
+        program = step.lower(params, nn.AdamW(params), params).program
+        return len([line for line in program.instrs if line.outputs[0].type.shape])
+
+    assert count(3) - count(2) == 13  # tensors of one shape share the broadcasts
+
+
+@pytest.mark.usefixtures("on_numpy")
+def test_numbers_are_leaves_and_zero_is_no_work():
+    params = start()
+    optimizer = nn.Adam(params)
+    assert optimizer.weight_decay is None
+    assert optimizer.betas == pytest.approx((0.9, 0.999))
+    optimizer.betas = (0.5, 0.9)
+    assert optimizer.betas == pytest.approx((0.5, 0.9))
+    step = slope.jit(lambda p, o: o(p, slope.grad(loss_of)(p)))
+    params, optimizer = step(params, optimizer)
+    optimizer.lr, optimizer.betas, optimizer.eps = 0.5, (0.4, 0.3), 1e-3
+    step(params, optimizer)
+    assert step.compile_count == 1
+
+
+@pytest.mark.usefixtures("on_numpy")
+def test_groups_have_settings_of_their_own():
+    params = start()
+    grads = slope.grad(loss_of)(params)
+    by_name = [(lambda name, tensor: tensor.ndim == 1, {"lr": 0.5, "weight_decay": 0.0})]
+    by_tree = [({"p": False, "q": True}, {"lr": 0.5, "weight_decay": 0.0})]
+    for groups in (by_name, by_tree):
+        optimizer = nn.AdamW(params, lr=0.1, weight_decay=0.2, groups=groups)
+        stepped, optimizer = optimizer(params, grads)
+        for name, settings in (
+            ("p", {"lr": 0.1, "weight_decay": 0.2}),
+            ("q", {"lr": 0.5, "weight_decay": 0.0}),
+        ):
+            values = adamw(params[name].numpy(), grads[name].numpy(), {}, 1, **settings)
+            np.testing.assert_allclose(stepped[name].numpy(), values, atol=1e-6)
+        optimizer.groups[0].lr = 0.0
+        after, _ = optimizer(stepped, grads)
+        np.testing.assert_array_equal(after["q"].numpy(), stepped["q"].numpy())
+        assert not np.array_equal(after["p"].numpy(), stepped["p"].numpy())
+
+
+@pytest.mark.usefixtures("on_numpy")
+def test_frozen_parameters_and_absent_gradients_are_kept():
+    slope.manual_seed(0)
+    model: Any = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2))
+    model[0].freeze()
+    grads = slope.grad(lambda m, x: m(x).sum())(model, slope.ones(2, 3))
+    stepped: Any = nn.Adam(model)(model, grads)[0]
+    np.testing.assert_array_equal(stepped[0].weight.numpy(), model[0].weight.numpy())
+    assert not np.array_equal(stepped[1].weight.numpy(), model[1].weight.numpy())
+
+
+@pytest.mark.usefixtures("on_numpy")
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda p: nn.Adam(p, betas=(0.9,)), "Adam: betas must be 2 numbers"),
+        (lambda p: nn.Adam(p, betas=(0.9, 1.0)), "below 1, not 1.0"),
+        (lambda p: nn.Adam(p, lr=-1), "Adam: lr must be a number of at least 0, not -1"),
+        (lambda p: nn.AdamW(p, groups=[({"p": 1, "q": True}, {})]), "pytree of bools; it holds 1"),
+        (lambda p: nn.AdamW(p, groups=[({"p": True}, {})]), "group 0 does not fit the model"),
+        (lambda p: nn.AdamW(p, groups=[(True, {"l": 1.0})]), "a group sets l; the settings"),
+        (lambda p: nn.AdamW(p, groups=[(True, {"betas": (0.1, 0.2)})]), "cannot set betas"),
+        (lambda p: nn.Adafactor(p, eps=1.0), "eps must be two numbers"),
+        (lambda p: nn.Adafactor(p, beta2_decay=1.0), "beta2_decay must be"),
+        (lambda p: nn.Accumulate(nn.SGD(p, 0.1), p, every=0), "every must be an int"),
+        (lambda p: nn.EMA(p, decay=2.0), "decay must be between 0 and 1"),
+        (lambda p: nn.global_norm(p, 0.5), "norm_type must be at least 1"),
+    ],
+)
+def test_bad_settings_are_refused(make, told):
+    with pytest.raises(errors.SlopeError, match=told):
+        make(start())
+
+
+@pytest.mark.usefixtures("on_numpy")
+def test_gradients_are_clipped():
+    grads = {"a": slope.tensor([3.0, -4.0]), "b": slope.tensor([[12.0]]), "c": None}
+    clipped, norm = slope.jit(lambda g: nn.clip_grad_norm(g, 6.5))(grads)
+    assert norm.item() == pytest.approx(13.0)
+    assert clipped["c"] is None
+    np.testing.assert_allclose(clipped["a"].numpy(), [1.5, -2.0], rtol=1e-6)
+    kept, _ = nn.clip_grad_norm(grads, 20.0)
+    np.testing.assert_array_equal(kept["a"].numpy(), [3.0, -4.0])
+    for power, expected in ((1.0, 19.0), (3.0, (27 + 64 + 1728) ** (1 / 3)), (slope.inf, 12.0)):
+        assert nn.global_norm(grads, power).item() == pytest.approx(expected, rel=1e-6)
+    cut = nn.clip_grad_value(grads, 3.5)
+    np.testing.assert_array_equal(cut["a"].numpy(), [3.0, -3.5])
+    np.testing.assert_array_equal(cut["b"].numpy(), [[3.5]])
+    half, _ = nn.clip_grad_norm({"a": slope.ones(2, dtype=slope.bfloat16)}, 1.0)
+    assert half["a"].dtype is slope.bfloat16
+    assert nn.global_norm([]).item() == 0
+
+
+@pytest.mark.usefixtures("on_numpy")
+def test_accumulation_steps_with_the_mean():
+    params = start()
+    wrapped = nn.Accumulate(nn.Adam(params, lr=0.1), params, every=3)
+    plain = nn.Adam(params, lr=0.1)
+    all_grads = [
+        slope.tree_map(lambda x, s=scale: x * s, slope.grad(loss_of)(params)) for scale in (1, 2, 6)
+    ]
+    step = slope.jit(lambda m, o, g: o(m, g))
+    model = params
+    for _ in range(2):
+        for place, grads in enumerate(all_grads):
+            before = model
+            model, wrapped = step(model, wrapped, grads)
+            if place < 2:
+                np.testing.assert_array_equal(model["p"].numpy(), before["p"].numpy())
+        params, plain = plain(params, slope.tree_map(lambda x: x / 2, all_grads[2]))
+        np.testing.assert_allclose(model["p"].numpy(), params["p"].numpy(), atol=1e-6)
+    assert step.compile_count == 1
+
+
+@pytest.mark.usefixtures("on_numpy")
+def test_averaged_weights():
+    model: Any = nn.Linear(2, 2)
+    first = model.weight.numpy().copy()
+    average: Any = nn.EMA(model, decay=0.9)
+    model.weight = model.weight + 1.0
+    update = slope.jit(lambda a, m: a.update(m))
+    for _ in range(3):
+        average = update(average, model)
+    expected = first + (1 - 0.9**3)
+    np.testing.assert_allclose(average.model.weight.numpy(), expected, rtol=1e-5)
+    assert average.decay == pytest.approx(0.9)
+    assert average.model(slope.ones(1, 2)).shape == (1, 2)
+    with pytest.raises(errors.TreeError, match="has 1 tensors and the average 2"):
+        average.update(nn.Linear(2, 2, bias=False))

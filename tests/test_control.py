@@ -51,14 +51,7 @@ OPERATORS = (
 
 @pytest.mark.parametrize("op", OPERATORS, ids=lambda op: op.name)
 def test_operators_keep_their_contract(op):
-    if op.name == "run_while":  # it has no reverse mode, which the whole contract includes
-        from slope.testing.operators import check_batching, check_types
-
-        for sample in op.samples():
-            check_types(op, sample)
-            check_batching(op, sample)
-    else:
-        assert check_operator(op) > 0
+    assert check_operator(op) > 0
 
 
 # --- a recurrent network against its unrolled self

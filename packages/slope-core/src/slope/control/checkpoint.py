@@ -15,6 +15,7 @@ from slope.core.tensor import Splat, Tensor
 from slope.core.trace import EVAL, use_trace
 from slope.core.types import TensorType
 from slope.dtypes import float64
+from slope.errors import ProgramError
 from slope.ops import optimization_barrier
 from slope.transforms.jvp import jvp_program
 from slope.transforms.linearize import linearize_program
@@ -39,6 +40,10 @@ class Rematerialize(Operator):
     def infer(
         self, *types: TensorType, program: Program, barrier: bool = False
     ) -> tuple[TensorType, ...]:
+        if program.input_types != types:
+            raise ProgramError(
+                f"rematerialize: operands {types} for a program of {program.input_types}."
+            )
         return program.output_types
 
     def expand(self, *args: Any, program: Program, barrier: bool = False) -> Any:

@@ -235,6 +235,7 @@ class RunWhile(Operator):
             yield Sample(
                 (np.array(0.9), np.array(start), np.array([0.3, -1.1])),
                 {"cond": cond, "body": body, "consts": 1},
+                False,  # there is no reverse mode, which checks of derivatives include
             )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -103,7 +103,8 @@ def test_rates_and_counters_of_optimizers_compile_nothing(compiles):
     for number in range(10):
         optimizer.lr, optimizer.momentum = 0.1 / (number + 1), 0.5 + 0.01 * number
         model, optimizer = step(optimizer, model, grads)
-    assert int(optimizer.steps) == 12
+    steps: Any = optimizer.steps
+    assert int(steps) == 12
     assert compiles == []
     assert step.compile_count == 1
 
@@ -246,7 +247,12 @@ def test_every_kind_of_callable(backend):
         assert f(*args).item() == 8.0
         assert f(*args).item() == 8.0
         assert f.compile_count == 1
-    for statics in ({"static_argnums": 1}, {"static_argnums": -1}, {"static_argnames": "n"}):
+    choices: list[dict[str, Any]] = [
+        {"static_argnums": 1},
+        {"static_argnums": -1},
+        {"static_argnames": "n"},
+    ]
+    for statics in choices:
         assert slope.jit(module.power, **statics)(x, 2).tolist() == [2.0, 12.0]
     assert module.decorated(x).tolist() == [2.0, 6.0]
     assert module.decorated(x, scale=2.0).tolist() == [4.0, 12.0]

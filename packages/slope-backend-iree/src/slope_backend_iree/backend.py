@@ -22,6 +22,7 @@ from slope.extend import (
     Executable,
     Program,
     aligned_empty,
+    programs_in,
     splat_scalar,
 )
 
@@ -127,7 +128,8 @@ class IreeBackend(Backend):
             module = _load(
                 runtime, lowered.text, _options(device, work, options), work, program.name
             )
-        return IreeExecutable(self, device, lowered, module)
+        branches = any(any(programs_in(instr.params)) for instr in program.instrs)
+        return IreeExecutable(self, device, lowered, module, branches=branches)
 
     def version(self) -> str:
         return f"IREE {compiler_version()}"
@@ -137,8 +139,15 @@ class IreeExecutable(Executable):
     """A loaded module, and how the program's outputs come from its results."""
 
     def __init__(
-        self, backend: IreeBackend, device: Device, lowered: Lowered, module: Module | None
+        self,
+        backend: IreeBackend,
+        device: Device,
+        lowered: Lowered,
+        module: Module | None,
+        *,
+        branches: bool = False,
     ) -> None:
+        self._branches = branches  # which result is a view of an input may differ from call to call
         self.code = lowered.text
         self._backend, self._device = backend, device
         self._module = module
@@ -169,7 +178,7 @@ class IreeExecutable(Executable):
                 Placed(view, runtime) for view in self._module([handle.view for handle in handles])
             ]
         results = self._module(handles)
-        if self._views is None:
+        if self._views is None or self._branches:
             self._views = self._find_views(handles, results)
         for place in self._views:
             own = aligned_copy(self._backend.to_host(results[place]))
@@ -223,6 +232,11 @@ def program_work(program: Program) -> Work:
     products = flops = moved = 0.0
     for instr in program.instrs:
         size = float(sum(var.type.size for var in instr.outputs))
+        times = float(instr.params.get("length", 1))
+        for inner in map(program_work, programs_in(instr.params)):
+            products += times * inner.products
+            flops += times * inner.flops
+            moved += times * inner.moved
         moved += float(sum(var.type.nbytes for var in instr.outputs))
         own = getattr(instr.op, "flops", None)
         if own is not None:

@@ -18,6 +18,7 @@ _NEVER_WARN: Final = frozenset((
     "bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not", "shift_left",
     "shift_right_logical", "shift_right_arithmetic", "bitcast", "stop_gradient", "argmax",
     "argmin", "any", "all", "iota", "threefry2x32", "gather_slices", "isnan", "isfinite",
+    "optimization_barrier",
 ))  # fmt: skip
 _NEVER_WARN_OF_INTEGERS: Final = frozenset((
     "neg", "add", "sub", "mul", "eq", "ne", "lt", "le", "gt", "ge", "maximum", "minimum", "abs",

@@ -14,7 +14,7 @@ code asks for :meth:`Context.full`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import ml_dtypes
@@ -34,13 +34,20 @@ from slope_backend_numpy.context import Buffer, Context, Value, Writer
 
 
 class Generated:
-    """Generated code: its ``source`` and the ``function`` that it defines."""
+    """Generated code: its ``source`` and the ``function`` that it defines.
 
-    __slots__ = ("function", "source")
+    Attributes:
+        shared: for each result whether it may share memory with an input or with another result.
+    """
 
-    def __init__(self, source: str, function: Callable[..., tuple[Any, ...]]) -> None:
+    __slots__ = ("function", "shared", "source")
+
+    def __init__(
+        self, source: str, function: Callable[..., tuple[Any, ...]], shared: tuple[bool, ...]
+    ) -> None:
         self.source = source
         self.function = function
+        self.shared = shared
 
 
 def generate(
@@ -62,7 +69,8 @@ def generate(
         ShapeError: a dimension is symbolic.
         UnsupportedOperatorError: an operator has no rule.
     """
-    writer = Writer()
+    # The outermost function silences warnings for those that it calls.
+    writer = Writer(lambda nested: generate(nested, lowerings, lambda _: True, names))
     reads: dict[Var, int] = {}
     for atom in (*(atom for instr in program.instrs for atom in instr.inputs), *program.outputs):
         if isinstance(atom, Var):
@@ -77,13 +85,25 @@ def generate(
     for instr in program.instrs:
         _write(writer, instr, env, reads, lowerings)
         silent = silent and quiet(instr)
-    results = [_result(_read(writer, env, atom)) for atom in program.outputs]
+    values = [_read(writer, env, atom) for atom in program.outputs]
+    results = [_result(value) for value in values]
     returned = (
         f"    return ({''.join(each + ', ' for each in results).rstrip()})"
         if results
         else "    return ()"
     )
-    return _finish(writer, parameters, returned, silent, program, names)
+    source, function = _finish(writer, parameters, returned, silent, program, names)
+    return Generated(source, function, _shared(values))
+
+
+def _shared(values: Sequence[Value]) -> tuple[bool, ...]:
+    counts: dict[int, int] = {}
+    for value in values:
+        counts[id(value.buffer)] = counts.get(id(value.buffer), 0) + 1
+    return tuple(
+        value.buffer is not None and (not value.buffer.owned or counts[id(value.buffer)] > 1)
+        for value in values
+    )
 
 
 def _finish(
@@ -93,8 +113,9 @@ def _finish(
     silent: bool,
     program: Program,
     names: Mapping[str, Any],
-) -> Generated:
+) -> tuple[str, Callable[..., tuple[Any, ...]]]:
     head = [f"{name} = {text}" for name, text in sorted(writer.header.items())]
+    head = [*writer.sources, *head]
     head += [f"# {name}: {_described(value)}" for name, value in writer.constants.items()]
     if head:
         head.append("")
@@ -112,7 +133,7 @@ def _finish(
         **writer.constants,
     }
     exec(compile(source, f"<slope numpy program {program.name}>", "exec"), namespace)
-    return Generated(source, namespace["program"])
+    return source, namespace["program"]
 
 
 def _described(value: Any) -> str:

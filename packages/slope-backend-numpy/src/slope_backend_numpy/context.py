@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from slope.extend import DType, Instr, TensorType, splat_scalar
+from slope.extend import DType, Instr, Program, TensorType, splat_scalar
 
 Shape = tuple[int, ...]
 
@@ -177,6 +177,29 @@ class Context:
         self._writer.line(f"{first.code}, {second.code} = {expression}", self.type)
         return first, second
 
+    def results(self) -> list[Value]:
+        """Names for new arrays, the results of the instruction, that :meth:`statement` will bind."""
+        found: list[Value] = []
+        for each in self.types:
+            buffer = Buffer(owned=True)
+            name = self._writer.name()
+            buffer.names.append(name)
+            self.made.append(buffer)
+            found.append(Value(name, each, each.shape, buffer))
+        return found
+
+    def statement(self, text: str) -> None:
+        """Add a statement (or a line of one) that binds what :meth:`results` named."""
+        self._writer.lines.append(f"    {text}")
+
+    def name(self) -> str:
+        """A new local name."""
+        return self._writer.name()
+
+    def function(self, program: Program) -> Function:
+        """A program as a Python function that this one may call."""
+        return self._writer.function(program)
+
     def view(
         self,
         value: Value,
@@ -271,10 +294,25 @@ class Context:
         return name
 
 
+class Function(NamedTuple):
+    """A nested program as a Python function.
+
+    Attributes:
+        name: what to call it by.
+        shared: for each result whether it may share memory with an argument or with another result.
+    """
+
+    name: str
+    shared: tuple[bool, ...]
+
+
 class Writer:
     """The function that is being written: its statements, and the names that they refer to."""
 
-    def __init__(self) -> None:
+    def __init__(self, generate: Callable[[Program], Any]) -> None:
+        self.generate = generate
+        self.sources: list[str] = []  # of nested programs
+        self._functions: dict[Program, Function] = {}
         self.lines: list[str] = []
         self.header: dict[str, str] = {}  # scalars, as source
         self.constants: dict[str, Any] = {}
@@ -285,6 +323,16 @@ class Writer:
         """A new local name."""
         self._count += 1
         return f"t{self._count}"
+
+    def function(self, program: Program) -> Function:
+        """A name for a nested program's function."""
+        found = self._functions.get(program)
+        if found is None:
+            made = self.generate(program)
+            name = self.constant(made.function, "body")
+            self.sources.append(f"# {name}\n{made.source}")
+            found = self._functions[program] = Function(name, made.shared)
+        return found
 
     def line(self, text: str, tensor_type: TensorType) -> None:
         """Add a statement, with the type of its result as a comment."""

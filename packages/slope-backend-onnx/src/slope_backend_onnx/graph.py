@@ -239,6 +239,10 @@ class Graph:
         domains = self._root._domains
         domains[""] = max(domains[""], version)
 
+    def fresh(self) -> str:
+        """A name that nothing in the model has, for an input of a subgraph."""
+        return self._fresh()
+
     @property
     def name(self) -> str:
         """The graph's name."""

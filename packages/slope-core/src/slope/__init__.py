@@ -8,7 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from slope.api import checkpoint as checkpoint
 from slope.api import compare as compare
+from slope.api import cond as cond
+from slope.api import custom_jvp as custom_jvp
+from slope.api import custom_vjp as custom_vjp
+from slope.api import fori_loop as fori_loop
 from slope.api import grad as grad
 from slope.api import hessian as hessian
 from slope.api import jacfwd as jacfwd
@@ -16,9 +21,18 @@ from slope.api import jacrev as jacrev
 from slope.api import jit as jit
 from slope.api import jvp as jvp
 from slope.api import linearize as linearize
+from slope.api import map_ as map
+from slope.api import scan as scan
+from slope.api import switch as switch
 from slope.api import value_and_grad as value_and_grad
 from slope.api import vjp as vjp
 from slope.api import vmap as vmap
+from slope.api import while_loop as while_loop
+from slope.control import rematerialize as rematerialize
+from slope.control import run_branch as run_branch
+from slope.control import run_scan as run_scan
+from slope.control import run_while as run_while
+from slope.core.printer import program_of as program_of
 from slope.core.program import Program as Program
 from slope.core.tensor import Tensor as Tensor
 from slope.devices import Device as Device
@@ -255,6 +269,7 @@ from slope.functions import normalize_batch as normalize_batch
 from slope.functions import one_hot as one_hot
 from slope.functions import ones as ones
 from slope.functions import ones_like as ones_like
+from slope.functions import optimization_barrier as optimization_barrier
 from slope.functions import outer as outer
 from slope.functions import pad as pad
 from slope.functions import permute as permute
@@ -448,12 +463,14 @@ __all__ = [
     "cat",
     "ceil",
     "celu",
+    "checkpoint",
     "chunk",
     "clamp",
     "clamp_max",
     "clamp_min",
     "compare",
     "concatenate",
+    "cond",
     "conv",
     "conv1d",
     "conv2d",
@@ -475,6 +492,8 @@ __all__ = [
     "cummin",
     "cumprod",
     "cumsum",
+    "custom_jvp",
+    "custom_vjp",
     "default_generator",
     "device",
     "diag",
@@ -513,6 +532,7 @@ __all__ = [
     "floor",
     "floor_divide",
     "fmod",
+    "fori_loop",
     "frac",
     "from_dlpack",
     "from_numpy",
@@ -590,6 +610,7 @@ __all__ = [
     "logsumexp",
     "lt",
     "manual_seed",
+    "map",
     "masked_fill",
     "masked_select",
     "matmul",
@@ -629,6 +650,7 @@ __all__ = [
     "one_hot",
     "ones",
     "ones_like",
+    "optimization_barrier",
     "outer",
     "pad",
     "permute",
@@ -640,6 +662,7 @@ __all__ = [
     "pow",
     "prelu",
     "prod",
+    "program_of",
     "promote_types",
     "quantile",
     "rand",
@@ -655,6 +678,7 @@ __all__ = [
     "relu",
     "relu6",
     "remainder",
+    "rematerialize",
     "repeat",
     "reshape",
     "result_type",
@@ -664,8 +688,12 @@ __all__ = [
     "rot90",
     "round",
     "rsqrt",
+    "run_branch",
+    "run_scan",
+    "run_while",
     "save",
     "scaled_dot_product_attention",
+    "scan",
     "scatter",
     "scatter_add",
     "scatter_nd",
@@ -704,6 +732,7 @@ __all__ = [
     "sub",
     "sum",
     "swapaxes",
+    "switch",
     "take",
     "take_along_dim",
     "tan",
@@ -745,6 +774,7 @@ __all__ = [
     "vjp",
     "vmap",
     "where",
+    "while_loop",
     "window_max",
     "window_sum",
     "xlogy",

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from slope.core.operator import Operator
+from slope.core.printer import programs_in
 from slope.core.program import Program, ProgramTrace, expand, run_instrs
 from slope.core.tensor import Splat, Tensor, Tracer
 from slope.core.trace import EVAL, escaped_message, paused_collection, use_trace
@@ -23,7 +24,7 @@ from slope.core.types import TensorType
 from slope.devices import CPU, Device, default_device
 from slope.errors import DeviceError, EscapedTracerError, UnsupportedOperatorError
 from slope.ops import broadcast
-from slope.passes import optimize, to_layout
+from slope.passes import map_programs, optimize, to_layout
 from slope.plugins.backend import Backend, Executable
 from slope.plugins.selection import backend as backend_named
 from slope.plugins.selection import current_backend, installed
@@ -183,11 +184,19 @@ def close(program: Program) -> tuple[Program, list[Tensor]]:
 def lower_program(program: Program, backend: Backend) -> Program:
     """The program in operators that the backend lowers, improved by the passes."""
     lowered = optimize(program, evaluate=fold_scalars)
-    if any(instr.op.inline or not backend.lowers(instr.op) for instr in lowered.instrs):
+    if not _is_known(lowered, backend):
         lowered = optimize(_expand_unknown(lowered, backend), evaluate=fold_scalars)
     # After expansion: composites would hide what could be permuted.
     turned = to_layout(lowered, backend.layout)
     return lowered if turned is lowered else optimize(turned, evaluate=fold_scalars)
+
+
+def _is_known(program: Program, backend: Backend) -> bool:
+    """Whether the backend lowers every operator, also those of the programs that the program holds."""
+    return all(
+        not instr.op.inline and backend.lowers(instr.op) and all(_is_known(nested, backend) for nested in programs_in(list(instr.params.values())))
+        for instr in program.instrs
+    )
 
 
 class _LoweringTrace(ProgramTrace):
@@ -201,6 +210,8 @@ class _LoweringTrace(ProgramTrace):
         self, op: Operator, args: Sequence[Tensor], params: dict[str, Any]
     ) -> tuple[Tensor, ...]:
         if self.backend.lowers(op) and not op.inline:
+            if any(programs_in(list(params.values()))):
+                args, params = self._with_lowered(op, args, params)
             return super().process(op, args, params)
         if op.has("expand"):
             return expand(op, args, params)
@@ -210,6 +221,20 @@ class _LoweringTrace(ProgramTrace):
             f"Define {type(op).__qualname__}.expand, give the backend a rule through the hook "
             f"slope_lowerings, or choose another backend with slope.use_backend(...)."
         )
+
+    def _with_lowered(self, op: Operator, args: Sequence[Tensor], params: dict[str, Any]) -> tuple[Sequence[Tensor], dict[str, Any]]:
+        """The call with lowered programs as parameters; tensors that expansions made are operands."""
+        params = map_programs(params, lambda nested: _expanded(nested, self.backend))
+        if any(nested.constants for nested in programs_in(list(params.values()))):
+            return op.with_closed(args, params)  # pyright: ignore[reportAttributeAccessIssue]  # what operators that hold programs have
+        return args, params
+
+
+def _expanded(program: Program, backend: Backend) -> Program:
+    key = ("expanded", backend)
+    if key not in program.derived:  # one program in two places stays one
+        program.derived[key] = None if _is_known(program, backend) else _expand_unknown(program, backend)
+    return program.derived[key] or program
 
 
 def _expand_unknown(program: Program, backend: Backend) -> Program:
@@ -258,7 +283,7 @@ def execute(  # noqa: C901  # every eager call passes here: one loop, no call th
     if op.inline:
         compiled = compile_program(params["program"], device, params["options"])
         return tuple(compiled.run([arg.handle(compiled.backend) for arg in args]))
-    if backend.eager == "numpy" and device.kind == "cpu":
+    if backend.eager == "numpy" and device.kind == "cpu" and not op.whole:
         backend = backend_named("numpy")
     key += (backend, device) if device is not CPU else (backend,)
     if params:

@@ -12,6 +12,7 @@ from slope import ops as ops
 from slope.core.operator import Linear as Linear
 from slope.core.operator import Operator as Operator
 from slope.core.operator import Sample as Sample
+from slope.core.printer import programs_in as programs_in
 from slope.core.program import Atom as Atom
 from slope.core.program import Instr as Instr
 from slope.core.program import Literal as Literal

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from . import (
     contract,
+    control,
     conv,
     create,
     elementwise,
@@ -27,6 +28,7 @@ RULES: dict[str, Rule] = {
     **conv.RULES,
     **index.RULES,
     **create.RULES,
+    **control.RULES,
     **order.RULES,
     **window.RULES,
 }

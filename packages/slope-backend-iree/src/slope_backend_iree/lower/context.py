@@ -17,14 +17,17 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import count
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from slope.extend import DType, ShapeError, TensorType, dtypes, splat_scalar
+from slope.extend import DType, Program, ShapeError, TensorType, dtypes, splat_scalar
 
 Rule = Callable[..., Any]
+Nested = Callable[["Context", Program, "Sequence[Value]"], "list[Value]"]
+"""Writes a nested program into a context, on these values; gives its results."""
 
 _ELEMENTS = {"b": "i1", "i": "i", "u": "ui", "f": "f"}
 
@@ -67,16 +70,60 @@ class Context:
         convolves: whether the program holds convolutions, from which transposes are kept apart.
     """
 
-    def __init__(self, *, convolves: bool = False) -> None:
+    def __init__(
+        self, nested: Nested, outer: Context | None = None, *, convolves: bool = False
+    ) -> None:
         self.lines: list[str] = []
         self.convolves = convolves
-        self._count = 0
-        self._constants: dict[Any, Value] = {}
+        self._nested = nested
+        # Regions see the values around them; names are unique in the whole function.
+        self._numbers: Iterator[int] = count() if outer is None else outer._numbers
+        self._constants: dict[Any, Value] = {} if outer is None else dict(outer._constants)
+
+    def name(self) -> str:
+        """A new name for a value."""
+        return f"%{next(self._numbers)}"
+
+    def region(
+        self, write: Callable[[Context, list[Value]], Sequence[Value]], types: Sequence[TensorType]
+    ) -> str:
+        """A region ``({ ^bb0(...): ... })`` for an operation, which may use the values so far.
+
+        Args:
+            write: writes its body into the context it gets, given the region's arguments; what it
+                returns is what the region gives.
+            types: of the arguments.
+        """
+        inner = Context(self._nested, self, convolves=self.convolves)
+        arguments = [Value(inner.name(), each) for each in types]
+        results = write(inner, arguments)
+        head = ", ".join(f"{each}: {each.mlir}" for each in arguments)
+        given = ", ".join(each.name for each in results)
+        listed_types = ", ".join(each.mlir for each in results)
+        ending = f"stablehlo.return {given} : {listed_types}" if results else "stablehlo.return"
+        lines = "\n".join(f"  {line}" for line in [*inner.lines, ending])
+        return f"{{\n^bb0({head}):\n{lines}\n}}" if types else f"{{\n{lines}\n}}"
+
+    def program(self, program: Program, operands: Sequence[Value]) -> list[Value]:
+        """Write a nested program here, on these values; its results."""
+        return self._nested(self, program, operands)
+
+    def several(
+        self, text: str, operands: Sequence[Value], results: Sequence[TensorType]
+    ) -> tuple[Value, ...]:
+        """Write an operation in its generic form, without its types; the values that it defines."""
+        name = self.name()
+        count_ = f":{len(results)}" if len(results) != 1 else ""
+        types = ", ".join(map(mlir_type, results))
+        given = ", ".join(each.mlir for each in operands)
+        self.lines += f"{name}{count_} = {text} : ({given}) -> ({types})".split("\n")
+        if len(results) == 1:
+            return (Value(name, results[0]),)
+        return tuple(Value(f"{name}#{place}", each) for place, each in enumerate(results))
 
     def emit(self, text: str, result: TensorType) -> Value:
         """Write one operation, ``%n = text``; the value that it defines."""
-        value = Value(f"%{self._count}", result)
-        self._count += 1
+        value = Value(self.name(), result)
         self.lines.append(f"{value} = {text}")
         return value
 
@@ -110,7 +157,7 @@ class Context:
         if found is None:
             if tensor_type.size == 0:
                 text = ""
-            name = f"%c{len(self._constants)}"
+            name = f"%c{next(self._numbers)}"
             self.lines.append(
                 f"{name} = stablehlo.constant dense<{text}> : {mlir_type(tensor_type)}"
             )

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from slope.extend import Atom, Instr, Literal, Program, UnsupportedOperatorError, Var, ops
+from slope.extend import (
+    Atom,
+    Instr,
+    Literal,
+    Program,
+    UnsupportedOperatorError,
+    Var,
+    ops,
+    programs_in,
+)
 
 from .context import Context, Rule, Value, mlir_type
 
@@ -36,7 +45,14 @@ def lower_program(program: Program, rules: Mapping[str, Rule]) -> Lowered:
         UnsupportedOperatorError: there is no rule for an operator.
         ShapeError: a dimension is symbolic.
     """
-    ctx = Context(convolves=any(instr.op in CONVOLUTIONS for instr in program.instrs))
+
+    def nested(ctx: Context, inner: Program, operands: Sequence[Value]) -> list[Value]:
+        known = dict(zip(inner.inputs, operands, strict=True))
+        for instr in inner.instrs:
+            known.update(zip(instr.outputs, _lower(ctx, instr, known, rules), strict=True))
+        return [_value(ctx, atom, known) for atom in inner.outputs]
+
+    ctx = Context(nested, convolves=_convolves(program))
     values: dict[Var, Value] = {
         var: Value(f"%arg{i}", var.type) for i, var in enumerate(program.inputs)
     }
@@ -53,6 +69,13 @@ def lower_program(program: Program, rules: Mapping[str, Rule]) -> Lowered:
         f"module @slope {{\n  func.func @{ENTRY}({arguments}) -> ({types}) {{\n{body}\n  }}\n}}\n"
     )
     return Lowered(text, len(results), sources)
+
+
+def _convolves(program: Program) -> bool:
+    return any(
+        instr.op in CONVOLUTIONS or any(map(_convolves, programs_in(instr.params)))
+        for instr in program.instrs
+    )
 
 
 def _lower(

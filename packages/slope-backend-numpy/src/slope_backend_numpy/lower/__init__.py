@@ -6,6 +6,7 @@ from typing import Final
 
 from slope_backend_numpy.lower import (
     contract,
+    control,
     conv,
     create,
     elementwise,
@@ -29,6 +30,7 @@ LOWERINGS: Final[dict[str, Rule]] = {
     **index.LOWERINGS,
     **create.LOWERINGS,
     **random.LOWERINGS,
+    **control.LOWERINGS,
     **order.LOWERINGS,
     **window.LOWERINGS,
 }

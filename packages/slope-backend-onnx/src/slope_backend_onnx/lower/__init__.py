@@ -10,6 +10,7 @@ from typing import Final
 from slope_backend_onnx.lower import (
     composite,
     contract,
+    control,
     conv,
     create,
     division,
@@ -36,6 +37,7 @@ RULES: Final[dict[str, Rule]] = {
     **index.RULES,
     **create.RULES,
     **composite.RULES,
+    **control.RULES,
     **order.RULES,
     **window.RULES,
 }

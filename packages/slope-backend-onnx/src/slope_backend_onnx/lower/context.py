@@ -46,6 +46,8 @@ class Value(NamedTuple):
 
 Result: TypeAlias = "Value | str"
 Rule: TypeAlias = Callable[..., "Result | tuple[Result, ...]"]
+Inside: TypeAlias = "Callable[[Lowering, Program, Sequence[Value]], list[Value]]"
+"""Writes a nested program, given the lowering of its graph and its inputs; gives its results."""
 
 
 class Lowering:
@@ -56,15 +58,33 @@ class Lowering:
         outs: the types of the instruction's results.
     """
 
-    def __init__(
-        self, graph: Graph, inline: Callable[[Program, Sequence[Value]], Value] | None = None
-    ) -> None:
+    def __init__(self, graph: Graph, inside: Inside | None = None) -> None:
         self.graph = graph
-        self._inline = inline or _nothing_to_inline
+        self._inside = inside or _nothing_to_inline
         self.outs: tuple[TensorType, ...] = ()
         self._sources: dict[str, tuple[str, tuple[int, ...]]] = {}  # of reshaped values
         self._full: dict[tuple[str, tuple[int, ...]], str] = {}
         self._casts: dict[tuple[str, str], str] = {}
+
+    def inner(self, name: str) -> Lowering:
+        """The lowering of an empty graph inside this one."""
+        return Lowering(Graph(name, parent=self.graph), self._inside)
+
+    def write(self, program: Program, operands: Sequence[Value]) -> list[Value]:
+        """Write a nested program into this graph, on values that it sees; the program's results."""
+        outs = self.outs
+        results = self._inside(self, program, operands)
+        self.outs = outs
+        return results
+
+    def new_input(self, tensor_type: TensorType) -> Value:
+        """Declare an input of this (inner) graph."""
+        name = self.graph.input(self.graph.fresh(), tensor_type.dtype.numpy, tensor_type.shape)
+        return Value(name, tensor_type, tensor_type.shape)
+
+    def new_output(self, value: Value) -> None:
+        """Make a value an output of this (inner) graph."""
+        self.graph.output(self.full(value), value.dtype.numpy, value.type.shape)
 
     @property
     def out(self) -> TensorType:
@@ -79,7 +99,7 @@ class Lowering:
         For rules that leave some dtypes to an operator's expansion.
         """
         outs = self.outs
-        result = self._inline(program, operands)
+        (result,) = self._inside(self, program, operands)
         self.outs = outs
         return result
 
@@ -190,7 +210,7 @@ class Lowering:
         return self.value(name, xs[0].type.with_dtype(dtypes.as_dtype(target)), joint_shape(xs))
 
 
-def _nothing_to_inline(program: Program, operands: Sequence[Value]) -> Value:
+def _nothing_to_inline(cx: Lowering, program: Program, operands: Sequence[Value]) -> list[Value]:
     raise CompileError(f"this lowering has no rules to inline {program.name!r} with.")
 
 

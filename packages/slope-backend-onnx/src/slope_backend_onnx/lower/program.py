@@ -15,6 +15,7 @@ from slope.extend import (
     TensorType,
     UnsupportedOperatorError,
     Var,
+    programs_in,
 )
 from slope_backend_onnx.graph import Graph, GraphError
 from slope_backend_onnx.lower.context import Lowering, Rule, Value
@@ -37,7 +38,7 @@ class ProgramLowering:
     def __init__(self, rules: Mapping[str, Rule], program: Program) -> None:
         self.graph = Graph(_identifier(program.name))
         self._rules = rules
-        self._cx = Lowering(self.graph, self._inline)
+        self._cx = Lowering(self.graph, self._nested)
         self._values: dict[Var, Value] = {}
         self._results: dict[str, int] = {}
         read = {atom for instr in program.instrs for atom in instr.inputs if isinstance(atom, Var)}
@@ -51,7 +52,13 @@ class ProgramLowering:
             self._inputs[name] = number
             self._values[var] = Value(name, var.type, var.type.shape)
         for instr in program.instrs:
-            self._lower(instr)
+            self._lower(self._cx, instr, self._values)
+
+    def _nested(self, cx: Lowering, program: Program, operands: Sequence[Value]) -> list[Value]:
+        values = dict(zip(program.inputs, operands, strict=True))
+        for instr in program.instrs:
+            self._lower(cx, instr, values)
+        return [_value(atom, values) for atom in program.outputs]
 
     @property
     def computed(self) -> int:
@@ -71,18 +78,7 @@ class ProgramLowering:
             self.graph.output(name, value.dtype.numpy, value.type.shape)
         return "session", self._results[name]
 
-    def _inline(self, program: Program, operands: Sequence[Value]) -> Value:
-        self._values.update(zip(program.inputs, operands, strict=True))
-        for instr in program.instrs:
-            self._lower(instr)
-        return self._value(program.outputs[0])
-
-    def _value(self, atom: Var | Literal) -> Value:
-        if isinstance(atom, Literal):
-            return Value("", atom.type, (), atom.value)
-        return self._values[atom]
-
-    def _lower(self, instr: Instr) -> None:
+    def _lower(self, cx: Lowering, instr: Instr, values: dict[Var, Value]) -> None:
         op = instr.op
         rule = self._rules.get(op.name)
         if rule is None:
@@ -93,9 +89,9 @@ class ProgramLowering:
             )
         for var in instr.outputs:
             _require_numbers(var.type)
-        self._cx.outs = tuple(var.type for var in instr.outputs)
+        cx.outs = tuple(var.type for var in instr.outputs)
         try:
-            made: Any = rule(self._cx, *map(self._value, instr.inputs), **instr.params)
+            made: Any = rule(cx, *[_value(atom, values) for atom in instr.inputs], **instr.params)
         except GraphError as error:
             place = f" (from {instr.source})" if instr.source else ""
             raise CompileError(
@@ -104,7 +100,13 @@ class ProgramLowering:
         for var, result in zip(instr.outputs, made if op.multiple else (made,), strict=True):
             named = Value(result, var.type, var.type.shape) if isinstance(result, str) else result
             # A rule may hand on an operand as it is: only its type is that of the result.
-            self._values[var] = named._replace(type=var.type)
+            values[var] = named._replace(type=var.type)
+
+
+def _value(atom: Var | Literal, values: Mapping[Var, Value]) -> Value:
+    if isinstance(atom, Literal):
+        return Value("", atom.type, (), atom.value)
+    return values[atom]
 
 
 def work(program: Program) -> float:
@@ -122,7 +124,8 @@ def work(program: Program) -> float:
             size += sum(
                 math.prod(atom.type.shape) for atom in instr.inputs if isinstance(atom, Var)
             )
-        total += size
+        inner = sum(work(nested) for nested in programs_in(instr.params))
+        total += size + inner * instr.params.get("length", 1)
     return total
 
 

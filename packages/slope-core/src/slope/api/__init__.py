@@ -1,5 +1,14 @@
 """Transforms of functions: pytrees in and out."""
 
+from slope.api._control import cond as cond
+from slope.api._control import fori_loop as fori_loop
+from slope.api._control import map_ as map_
+from slope.api._control import scan as scan
+from slope.api._control import switch as switch
+from slope.api._control import while_loop as while_loop
+from slope.api._custom import checkpoint as checkpoint
+from slope.api._custom import custom_jvp as custom_jvp
+from slope.api._custom import custom_vjp as custom_vjp
 from slope.api._compare import Comparison as Comparison
 from slope.api._compare import compare as compare
 from slope.api._grad import grad as grad

@@ -28,6 +28,7 @@ class Call(Operator):
     name = "call"
     multiple = True
     inline = True
+    transparent = True
 
     def infer(self, *types: TensorType, program: Program, options: Any) -> tuple[TensorType, ...]:
         return program.output_types

@@ -199,7 +199,7 @@ class _Printer:
     ) -> str:
         name = self._unique(identifier(nested.name))
         inputs = self._name_inputs(nested)
-        if instr.op.name != "call":  # printed as a plain call of the function
+        if not instr.op.transparent:
             types = [
                 f"({self._value(var.type.shape, {})}, {_dtype(var.type.dtype)})"
                 for var in nested.inputs
@@ -211,7 +211,7 @@ class _Printer:
 
     def _instruction(self, instr: Instr, visible: dict[Program, str]) -> str:
         inputs = [self._operand(instr, atom) for atom in instr.inputs]
-        if instr.op.name == "call":
+        if instr.op.transparent:
             call = f"{visible[instr.params['program']]}({', '.join(inputs)})"
         else:
             params = [f"{key}={self._value(value, visible)}" for key, value in instr.params.items()]

@@ -319,6 +319,7 @@ from slope.ops import integer_pow as integer_pow
 from slope.ops import iota as iota
 from slope.ops import max_with_indices as max_with_indices
 from slope.ops import min_with_indices as min_with_indices
+from slope.ops import optimization_barrier as optimization_barrier
 from slope.ops import pad as interior_pad
 from slope.ops import scatter as scatter_slices
 from slope.ops import slice_ as slice
@@ -541,6 +542,7 @@ __all__ = [
     "one_hot",
     "ones",
     "ones_like",
+    "optimization_barrier",
     "outer",
     "pad",
     "permute",

@@ -3,6 +3,9 @@
 ``slope.functions`` does both, once.
 """
 
+from slope.ops.barrier import (
+    optimization_barrier,
+)
 from slope.ops.contract import (
     dot_general,
 )
@@ -175,6 +178,7 @@ __all__ = [
     "mul",
     "ne",
     "neg",
+    "optimization_barrier",
     "pad",
     "permute",
     "pow_",

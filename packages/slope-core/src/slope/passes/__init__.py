@@ -24,6 +24,7 @@ __all__ = [
     "Evaluate",
     "disabled_passes",
     "fold_constants",
+    "map_programs",
     "merge_common_subexpressions",
     "optimize",
     "remove_dead_code",
@@ -100,14 +101,24 @@ def _with_better_programs(program: Program, better: Callable[[Program], Program]
 
 
 def _with_better_parameters(instr: Instr, better: Callable[[Program], Program]) -> Instr:
-    changed = {
-        name: _mapped(value, better)
-        for name, value in instr.params.items()
-        if any(programs_in(value))
-    }
-    if not changed:
+    if not any(programs_in(list(instr.params.values()))):
         return instr
-    return Instr(instr.op, instr.inputs, {**instr.params, **changed}, instr.outputs, instr.source)
+    params = map_programs(instr.params, better)
+    if all(
+        new is old
+        for new, old in zip(
+            programs_in(list(params.values())),
+            programs_in(list(instr.params.values())),
+            strict=True,
+        )
+    ):
+        return instr
+    return Instr(instr.op, instr.inputs, params, instr.outputs, instr.source)
+
+
+def map_programs(params: dict[str, Any], better: Callable[[Program], Program]) -> dict[str, Any]:
+    """Parameters with other programs in place of those that they are or hold."""
+    return {name: _mapped(value, better) for name, value in params.items()}
 
 
 def _mapped(value: Any, better: Callable[[Program], Program]) -> Any:

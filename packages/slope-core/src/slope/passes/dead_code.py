@@ -10,16 +10,22 @@ def remove_dead_code(program: Program) -> Program:
     """Drop what no output needs.
 
     Instructions with an effect stay, and so does everything that they read. The inputs stay: they
-    are the program's signature.
+    are the program's signature. An operator with a method ``prune(instr, live)`` (loops, branches) gives
+    up the results that nothing reads, and the operands that only they need.
     """
     live = {atom for atom in program.outputs if isinstance(atom, Var)}
     kept: list[Instr] = []
+    smaller = False
     for instr in reversed(program.instrs):
         if any(var in live for var in instr.outputs) or has_effect(instr):
+            pruned = _pruned(instr, live)
+            smaller = smaller or pruned is not instr
+            instr = pruned
             kept.append(instr)
             live.update(atom for atom in instr.inputs if isinstance(atom, Var))
     constants = [(var, tensor) for var, tensor in program.constants if var in live]
-    if len(kept) == len(program.instrs) and len(constants) == len(program.constants):
+    whole = len(kept) == len(program.instrs) and len(constants) == len(program.constants)
+    if whole and not smaller:
         return program
     kept.reverse()
     return Program(
@@ -30,3 +36,10 @@ def remove_dead_code(program: Program) -> Program:
         program.name,
         program.input_names,
     )
+
+
+def _pruned(instr: Instr, live: set[Var]) -> Instr:
+    prune = getattr(instr.op, "prune", None)
+    if prune is None:
+        return instr
+    return prune(instr, [var in live for var in instr.outputs]) or instr

@@ -1,0 +1,128 @@
+"""Branches and loops: StableHLO's if, case and while. A scan is a loop that counts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from slope.extend import Program, TensorType, dtypes
+
+from .context import Context, Rule, Value, mlir_type
+
+_INDEX = TensorType((), dtypes.int32)
+
+
+def run_branch(
+    ctx: Context, index: Value, *operands: Value, branches: tuple[Program, ...]
+) -> Sequence[Value]:
+    types = branches[0].output_types
+    if len(branches) == 1:
+        return ctx.program(branches[0], operands)
+    if index.dtype.kind == "b":
+        name, branches = "if", branches[::-1]  # the first region is the one for true
+    else:
+        name = "case"
+        limit = ctx.like(min(len(branches) - 1, (1 << (index.dtype.bits - 1)) - 1), index)
+        index = ctx.same("minimum", ctx.same("maximum", index, ctx.like(0, index)), limit)
+        index = ctx.convert(index, dtypes.int32)
+    regions = ", ".join(
+        ctx.region(lambda inner, _, branch=branch: inner.program(branch, operands), ())
+        for branch in branches
+    )
+    return ctx.several(f'"stablehlo.{name}"({index}) ({regions})', [index], types)
+
+
+def run_while(
+    ctx: Context, *operands: Value, cond: Program, body: Program, consts: int
+) -> Sequence[Value]:
+    fixed, init = operands[:consts], operands[consts:]
+    types = [each.type for each in init]
+    test = ctx.region(lambda inner, carried: inner.program(cond, [*fixed, *carried]), types)
+    step = ctx.region(lambda inner, carried: inner.program(body, [*fixed, *carried]), types)
+    return _loop(ctx, init, test, step)
+
+
+def _loop(ctx: Context, init: Sequence[Value], test: str, step: str) -> tuple[Value, ...]:
+    names = ", ".join(each.name for each in init)
+    text = f'"stablehlo.while"({names}) ({test}, {step})'
+    return ctx.several(text, init, [each.type for each in init])
+
+
+def run_scan(
+    ctx: Context,
+    *operands: Value,
+    body: Program,
+    consts: int,
+    carries: int,
+    length: int,
+    reverse: bool,
+) -> Sequence[Value]:
+    first = consts + carries
+    fixed, init, xs = operands[:consts], operands[consts:first], operands[first:]
+    made = [each.with_shape((length, *each.shape)) for each in body.output_types[carries:]]
+    stacks = [ctx.constant(0, each) for each in made]
+    if length == 0:
+        return [*init, *stacks]
+    start = [ctx.scalar(0, dtypes.int32), *init, *stacks]
+    types = [each.type for each in start]
+
+    def test(inner: Context, state: list[Value]) -> list[Value]:
+        return [inner.compare("LT", state[0], inner.scalar(length, dtypes.int32))]
+
+    def step(inner: Context, state: list[Value]) -> list[Value]:
+        count, carried, stacked = state[0], state[1 : carries + 1], state[carries + 1 :]
+        place = count
+        if reverse:
+            place = inner.same("subtract", inner.scalar(length - 1, dtypes.int32), count)
+        slices = [_slice(inner, x, place) for x in xs]
+        outs = inner.program(body, [*fixed, *carried, *slices])
+        new = [_put(inner, x, out, place) for x, out in zip(stacked, outs[carries:], strict=True)]
+        following = inner.same("add", count, inner.scalar(1, dtypes.int32))
+        return [following, *outs[:carries], *new]
+
+    return _loop(ctx, start, ctx.region(test, types), ctx.region(step, types))[1:]
+
+
+def _slice(ctx: Context, x: Value, place: Value) -> Value:
+    """One slice along dimension 0."""
+    inner = x.type.with_shape(x.shape[1:])
+    if x.literal is not None or x.type.size == 0:
+        return ctx.constant(x.literal or 0, inner)
+    one = x.type.with_shape((1, *x.shape[1:]))
+    zero = ctx.scalar(0, dtypes.int32)
+    starts = [place, *[zero] * (len(x.shape) - 1)]
+    names = ", ".join([x.name, *(each.name for each in starts)])
+    types = ", ".join([x.mlir, *(each.mlir for each in starts)])
+    sizes = ", ".join(map(str, one.shape))
+    found = ctx.emit(
+        f"stablehlo.dynamic_slice {names}, sizes = [{sizes}] : ({types}) -> {mlir_type(one)}", one
+    )
+    return ctx.reshape(found, inner.shape)
+
+
+def _put(ctx: Context, x: Value, part: Value, place: Value) -> Value:
+    """``x`` with one slice along dimension 0 replaced."""
+    if x.type.size == 0:
+        return x
+    part = ctx.reshape(part, (1, *part.shape))
+    zero = ctx.scalar(0, dtypes.int32)
+    operands = [x, part, place, *[zero] * (len(x.shape) - 1)]
+    return ctx.op("dynamic_update_slice", operands, x.type)
+
+
+def barrier(ctx: Context, *operands: Value) -> Sequence[Value]:
+    names = ", ".join(each.name for each in operands)
+    types = ", ".join(each.mlir for each in operands)
+    result = ctx.name()
+    many = f":{len(operands)}" if len(operands) > 1 else ""
+    ctx.lines.append(f"{result}{many} = stablehlo.optimization_barrier {names} : {types}")
+    if not many:
+        return [Value(result, operands[0].type)]
+    return [Value(f"{result}#{place}", each.type) for place, each in enumerate(operands)]
+
+
+RULES: dict[str, Rule] = {
+    "run_branch": run_branch,
+    "run_while": run_while,
+    "run_scan": run_scan,
+    "optimization_barrier": barrier,
+}

@@ -205,7 +205,11 @@ BAD = {
         "the rule's result has the structure",
         jvp_with(lambda p, t: ((p[0], p[0]), t[0])),
     ),
-    "forward": (errors.ArgumentError, "must return a pair", vjp_with(lambda x: x, lambda _, g: (g,))),
+    "forward": (
+        errors.ArgumentError,
+        "must return a pair",
+        vjp_with(lambda x: x, lambda _, g: (g,)),
+    ),
     "cotangents": (
         errors.TreeError,
         "one cotangent for each of the 1 arguments",

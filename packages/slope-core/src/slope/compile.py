@@ -30,12 +30,21 @@ from slope.plugins.selection import backend as backend_named
 from slope.plugins.selection import current_backend, installed
 
 
-def log(message: str, *values: object) -> None:
-    """Tell the logger ``slope.jit``.
+def listened_to() -> bool:
+    """Whether anybody wants the log of ``slope.jit``.
 
-    Where nobody has imported logging there is nobody to tell, and it stays unloaded.
+    Where nobody has imported logging, nobody does, and it stays unloaded.
     """
-    if "logging" in sys.modules:
+    if "logging" not in sys.modules:
+        return False
+    import logging
+
+    return logging.getLogger("slope.jit").isEnabledFor(logging.INFO)
+
+
+def log(message: str, *values: object) -> None:
+    """Tell the logger ``slope.jit``, if anybody listens."""
+    if listened_to():
         import logging
 
         logging.getLogger("slope.jit").info(message, *values)
@@ -194,7 +203,9 @@ def lower_program(program: Program, backend: Backend) -> Program:
 def _is_known(program: Program, backend: Backend) -> bool:
     """Whether the backend lowers every operator, also those of the programs that the program holds."""
     return all(
-        not instr.op.inline and backend.lowers(instr.op) and all(_is_known(nested, backend) for nested in programs_in(list(instr.params.values())))
+        not instr.op.inline
+        and backend.lowers(instr.op)
+        and all(_is_known(nested, backend) for nested in programs_in(list(instr.params.values())))
         for instr in program.instrs
     )
 
@@ -222,7 +233,9 @@ class _LoweringTrace(ProgramTrace):
             f"slope_lowerings, or choose another backend with slope.use_backend(...)."
         )
 
-    def _with_lowered(self, op: Operator, args: Sequence[Tensor], params: dict[str, Any]) -> tuple[Sequence[Tensor], dict[str, Any]]:
+    def _with_lowered(
+        self, op: Operator, args: Sequence[Tensor], params: dict[str, Any]
+    ) -> tuple[Sequence[Tensor], dict[str, Any]]:
         """The call with lowered programs as parameters; tensors that expansions made are operands."""
         params = map_programs(params, lambda nested: _expanded(nested, self.backend))
         if any(nested.constants for nested in programs_in(list(params.values()))):
@@ -233,7 +246,9 @@ class _LoweringTrace(ProgramTrace):
 def _expanded(program: Program, backend: Backend) -> Program:
     key = ("expanded", backend)
     if key not in program.derived:  # one program in two places stays one
-        program.derived[key] = None if _is_known(program, backend) else _expand_unknown(program, backend)
+        program.derived[key] = (
+            None if _is_known(program, backend) else _expand_unknown(program, backend)
+        )
     return program.derived[key] or program
 
 

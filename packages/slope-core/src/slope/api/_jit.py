@@ -22,6 +22,7 @@ from slope.compile import (
     compile_program,
     fold_scalars,
     log,
+    listened_to,
     log_jit,
     refuse_tracer,
 )
@@ -406,7 +407,7 @@ class Jit:
 
     def _explain(self, key: Any, tree: Any) -> None:
         """Log why a function that has programs already needs another."""
-        if not self._entries or not ("logging" in sys.modules or log_jit()):
+        if not self._entries or not (listened_to() or log_jit()):
             return
         recent = tuple(islice(reversed(self._entries), 16))  # all of thousands would take long
         reasons = min((_differences(old, key, tree) for old in recent), key=len)

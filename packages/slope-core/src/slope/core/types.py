@@ -14,6 +14,7 @@ Shape = tuple[Any, ...]  # of ints and symbolic dimensions (slope.dims)
 
 # Each type that was ever made has a number, so that comparing types is comparing ints.
 _numbers: dict[tuple[Shape, str], int] = {}
+_places: dict[int, tuple[Shape, str]] = {}
 _counter = count()
 
 
@@ -33,7 +34,10 @@ class TensorType:
         self.dtype = dtype
         place = (shape, dtype.name)
         number = _numbers.get(place)
-        self.number: int = _numbers.setdefault(place, next(_counter)) if number is None else number
+        if number is None:
+            number = _numbers.setdefault(place, next(_counter))
+            _places[number] = place
+        self.number: int = number
 
     @property
     def ndim(self) -> int:
@@ -82,5 +86,5 @@ def type_of_array(array: np.ndarray[Any, Any]) -> TensorType:
 
 def type_of_number(number: int) -> TensorType:
     """The type that has a number."""
-    shape, name = next(place for place, known in _numbers.items() if known == number)
+    shape, name = _places[number]
     return TensorType(shape, as_dtype(name))

@@ -32,7 +32,21 @@ FUNCTIONS = {
     and not inspect.isclass(getattr(slope, name))
     and not isinstance(getattr(slope, name), slope.DType)
 }
-KEYED = "bits split fold_in uniform normal randint bernoulli beta categorical exponential gamma gumbel laplace".split()
+KEYED = [
+    "bits",
+    "split",
+    "fold_in",
+    "uniform",
+    "normal",
+    "randint",
+    "bernoulli",
+    "beta",
+    "categorical",
+    "exponential",
+    "gamma",
+    "gumbel",
+    "laplace",
+]
 KEYED += ["multinomial", "permutation", "shuffle", "truncated_normal"]
 FUNCTIONS |= {f"random.{name}": getattr(slope.random, name) for name in KEYED}
 

@@ -363,5 +363,5 @@ def test_dropout():
     assert (planes[:, 0] == 0).mean() == A(0.5, abs=0.05)
     rows = slope.dropout1d(slope.ones(40, 6), 0.5).numpy()
     assert (rows == rows[:, :1]).all()
-    with pytest.raises(errors.ArgumentError, match="p=1.5 must be a probability"):
+    with pytest.raises(errors.ArgumentError, match=r"p=1\.5 must be a probability"):
         slope.dropout(x, 1.5)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import numpy as np
 from optree import PyTreeSpec
@@ -48,7 +48,7 @@ class Body:
         self.leaves: list[Tensor] = []
         self.weak: list[bool] = []
 
-    def __enter__(self) -> Body:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -46,8 +46,8 @@ def cond(
 
     Args:
         pred: a bool, or a bool tensor of shape ().
-        true_fn, false_fn: functions of the operands that give pytrees of one structure and the same
-            types; a Python number takes the
+        true_fn: a function of the operands that gives a pytree.
+        false_fn: another, whose pytree has the same structure and types; a Python number takes the
             dtype of its counterpart.
         operands: pytrees of tensors and numbers. What the functions use of their surroundings need
             not be among them.

@@ -94,7 +94,7 @@ class _Arguments:
         return rest
 
     def key(self) -> Any:
-        """Equal for calls that differ in tensors' values alone; identities where nothing compares."""
+        """Equal for calls that differ in tensors' values alone; identities if not comparable."""
         statics = [None if isinstance(leaf, Tensor) else leaf for leaf in self.leaves]
         try:
             return typed_key((tuple(self.fixed), tuple(statics))), self.structure
@@ -291,7 +291,7 @@ class _Custom:
                 f"{self.user} takes a function, and got a {type(function).__name__} "
                 f"({function!r:.80})."
             )
-        functools.update_wrapper(self, function)
+        functools.update_wrapper(self, function)  # pyright: ignore[reportArgumentType]  # subclasses are callable
         self.function = function
         self.nondiff_argnums = (
             (nondiff_argnums,) if isinstance(nondiff_argnums, int) else tuple(nondiff_argnums)

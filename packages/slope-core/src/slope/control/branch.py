@@ -96,7 +96,7 @@ class RunBranch(Operator):
     def linearize(
         self, primals: Sequence[Tensor], tangents: Sequence[Tangent], *, branches: Branches
     ) -> Any:
-        """The results with all branches' residuals, and the tangents by a branch of linear programs."""
+        """The results with all branches' residuals; tangents by a branch of linear programs."""
         index, *operands = primals
         moving = tuple(tangent is not None for tangent in tangents[1:])
         split = [linearize_program(branch, moving) for branch in branches]
@@ -261,7 +261,7 @@ class _Residuals:
     def linears(
         self, pairs: Sequence[Any], operands: Sequence[Tensor], moved: Sequence[bool]
     ) -> list[Program]:
-        """The linear programs, from ``(*slots, *operands, *tangents)`` to the tangents that move."""
+        """The linear programs, from ``(*slots, *operands, *tangents)`` to moving tangents."""
         made: list[Program] = []
         for linear, places in pairs:
             slots = [Var(each) for each in self.types]

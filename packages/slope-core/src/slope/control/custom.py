@@ -301,7 +301,7 @@ class _BatchedVjp(_Batched):
         ]
 
     def _pulled(self, cotangent: Tensor, at: int | None, want: int | None) -> Tensor:
-        """A cotangent where its operand has the batch; summed over it where the operand has none."""
+        """A cotangent where its operand has the batch; summed over it where that has none."""
         if want is not None:
             return batched_at(cotangent, at, self.size, want)
         if at is None:  # alike for all examples, whose contributions add up

@@ -130,7 +130,7 @@ class RunScan(Operator):
             )
         ]
         program = with_inputs(made, [var for part in parts for var in part], outputs)
-        results = call_scan(*values, program, length, reverse)
+        results = call_scan(values[0], values[1], values[2], program, length, reverse)
         total, ys = carries + carried, count - carries
         outs = [*results[:carries], *results[total : total + ys]]
         out_tangents = spread([*results[carries:total], *results[total + ys :]], wanted)
@@ -147,7 +147,7 @@ class RunScan(Operator):
         length: Any,
         reverse: bool = False,
     ) -> Any:
-        """The results and stacked residuals by a scan, the tangents by a scan of linear programs."""
+        """The results and stacked residuals by a scan; tangents by a scan of the linear program."""
         moving = _fixpoint(
             [tangent is not None for tangent in tangents],
             consts,
@@ -201,7 +201,7 @@ class RunScan(Operator):
         length: Any,
         reverse: bool = False,
     ) -> Sequence[Tangent]:
-        """A scan the other way: it carries cotangents of the carries, and sums of the constants'."""
+        """A scan the other way: it carries cotangents of carries, and sums of the constants'."""
         first = consts + carries
         linear = _linear_operands(body, operands, consts, carries)
         given = _cotangents_given(

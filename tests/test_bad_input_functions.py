@@ -7,7 +7,9 @@ of a missing argument is left to Python.
 
 import inspect
 import itertools
+import re
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,7 +34,21 @@ FUNCTIONS = {
     and not inspect.isclass(getattr(slope, name))
     and not isinstance(getattr(slope, name), slope.DType)
 }
-KEYED = "bits split fold_in uniform normal randint bernoulli beta categorical exponential gamma gumbel laplace".split()
+KEYED = [
+    "bits",
+    "split",
+    "fold_in",
+    "uniform",
+    "normal",
+    "randint",
+    "bernoulli",
+    "beta",
+    "categorical",
+    "exponential",
+    "gamma",
+    "gumbel",
+    "laplace",
+]
 KEYED += ["multinomial", "permutation", "shuffle", "truncated_normal"]
 FUNCTIONS |= {f"random.{name}": getattr(slope.random, name) for name in KEYED}
 
@@ -48,15 +64,17 @@ def values():
             tensor(2, 3).type, slope.device("cuda:0"), host=np.ones((2, 3), np.float32)
         )
         return {
-            "object": object(), "string": "x", "list": [1, "a"], "none": None, "number": 1.5, "nan": float("nan"),
-            "negative": -99, "huge": 10**30, "sizes": (9, 9), "objects": np.array([None, 1]), "scalar": tensor(),
-            "vector": tensor(7), "matrix": tensor(2, 3), "rank 4": tensor(2, 3, 4, 5), "empty": slope.zeros(0, 3),
+            "object": object(), "string": "x", "list": [1, "a"], "none": None, "number": 1.5,
+            "nan": float("nan"), "negative": -99, "huge": 10**30, "sizes": (9, 9),
+            "objects": np.array([None, 1]), "scalar": tensor(), "vector": tensor(7),
+            "matrix": tensor(2, 3), "rank 4": tensor(2, 3, 4, 5), "empty": slope.zeros(0, 3),
             "bools": slope.tensor([True, False]), "bytes": tensor(1, 2, dtype="uint8"),
-            "out of range": slope.tensor([5, -7]), "complex": np.array([1j]), "elsewhere": elsewhere,
+            "out of range": slope.tensor([5, -7]), "complex": np.array([1j]),
+            "elsewhere": elsewhere,
         }  # fmt: skip
 
 
-def calls(name, function, values):
+def calls(name, function, values: dict[str, Any]):
     """Arguments: good ones but for one."""
     parameters = list(inspect.signature(function).parameters.values())
     placed = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
@@ -92,7 +110,8 @@ def test_no_error_but_slopes_own(values):
                 try:
                     function(*args, **kwargs)
                 except errors.SlopeError as error:
-                    assert str(error)
+                    if not str(error):
+                        leaked[name] = f"{what}: an error without a message"
                 except Exception as error:  # noqa: BLE001  # whatever else there is, is what is sought
                     if "argument" not in str(error) or not isinstance(error, TypeError):
                         leaked[name] = f"{what}: {type(error).__name__}: {error}"
@@ -100,7 +119,7 @@ def test_no_error_but_slopes_own(values):
 
 
 # Functions that pass their operands on under another's name, and what that is.
-ALIASES = {
+ALIASES: dict[str, str] = {
     "allclose": "isclose", "astype": "cast", "addcmul": "mul", "addcdiv": "div", "true_divide":
     "div",
     "broadcast_to": "expand", "bitwise_left_shift": "shift_left", "view": "reshape",
@@ -126,11 +145,10 @@ def test_messages_name_the_function_that_got_no_tensor(name):
         if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
     ]
     rest = [slope.ones(2, 3)] * (max(len(needed), 1) - 1)
-    with slope.use_backend("numpy"), pytest.raises(errors.SlopeError) as caught:
+    with slope.use_backend("numpy"), pytest.raises(errors.SlopeError, match="object") as caught:
         function(object(), *rest)
     text = str(caught.value)
     assert ALIASES.get(name, name).rpartition(".")[2] in text, text
-    assert "object" in text, text
 
 
 DIMS = [
@@ -148,17 +166,17 @@ DIMS = [
 
 @pytest.mark.parametrize("name", sorted(DIMS))
 @pytest.mark.parametrize("dim", [9, -9, "rows", 1.5])
-def test_messages_name_the_function_and_the_dimension(name, dim):
+def test_messages_name_the_function_and_the_dimension(name: str, dim):
     function = FUNCTIONS[name]
     needed = [
         p for p in inspect.signature(function).parameters.values()
         if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD
     ]  # fmt: skip
     rest = [slope.tensor([0])] * (len(needed) - 2)
-    with slope.use_backend("numpy"), pytest.raises(errors.SlopeError) as caught:
+    wrong = re.escape(repr(dim))
+    with slope.use_backend("numpy"), pytest.raises(errors.SlopeError, match=wrong) as caught:
         function(slope.ones(2, 4), dim, *rest)
     assert ALIASES.get(name, name) in str(caught.value)
-    assert repr(dim) in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -175,7 +193,6 @@ def test_tensors_on_several_devices(name, values):
         there = slope.Tensor(
             tensor(3, 2).type, slope.device("cuda:0"), host=np.ones((3, 2), np.float32)
         )
-    with slope.use_backend("numpy"), pytest.raises(errors.DeviceError) as caught:
+    with slope.use_backend("numpy"), pytest.raises(errors.DeviceError, match="cuda:0") as caught:
         FUNCTIONS[name](*(args or [here, there]))
-    assert "cuda:0" in str(caught.value)
     assert ".to('cpu')" in str(caught.value)

@@ -1,4 +1,4 @@
-"""Branches and loops: values, derivatives, batching, random numbers, memory, messages; on every backend."""
+"""Branches and loops: values, derivatives, batching, random numbers, memory, messages."""
 
 import functools
 
@@ -189,7 +189,6 @@ def test_scan_of_scan_of_cond(backend):
     wanted = looped(c, xs.numpy())
     close(last, wanted[0])
     close(outs, wanted[1])
-    tensor_rows = lambda c, xs: looped_tensor(c, xs)  # noqa: E731  # kept beside its use
 
     def looped_tensor(c, xs):
         values, total = xs.numpy() if not isinstance(xs, slope.core.tensor.Tracer) else None, 0.0
@@ -202,7 +201,7 @@ def test_scan_of_scan_of_cond(backend):
         return total
 
     signs = (xs.numpy() > 0).tolist()
-    for one, two in zip(grads, slope.grad(tensor_rows, argnums=(0, 1))(c, xs), strict=True):
+    for one, two in zip(grads, slope.grad(looped_tensor, argnums=(0, 1))(c, xs), strict=True):
         close(one, two, 1e-4)
 
 
@@ -394,7 +393,7 @@ def test_while_loop(backend):
             newton(x),
             slope.jvp(newton, (x,), (slope.ones_like(x),))[1],
             slope.vmap(newton)(xs),
-            slope.jacfwd(lambda xs: slope.vmap(newton)(xs))(xs),
+            slope.jacfwd(slope.vmap(newton))(xs),
         )
 
     xs = np.array([2.0, 9.0, 0.5], np.float32)
@@ -553,7 +552,7 @@ def test_scans_agree_with_python_loops(length, reverse, seed, unroll):
         return a.sum() + sum([(out * (i + 1)).sum() for i, out in enumerate(outs)])
 
     def scanned(a, xs):
-        (a, n), (outs, numbers) = slope.scan(step, (a, 0), xs, reverse=reverse, unroll=unroll)
+        (a, _), (outs, numbers) = slope.scan(step, (a, 0), xs, reverse=reverse, unroll=unroll)
         assert numbers.dtype is slope.int64
         return a.sum() + (outs * slope.arange(1, length + 1)[:, None]).sum()
 
@@ -647,7 +646,7 @@ BAD = {
     "not a function": (
         errors.ArgumentError,
         "cond takes a function",
-        lambda: slope.cond(True, 1, lambda: 2),
+        lambda: slope.cond(True, 1, lambda: 2),  # pyright: ignore[reportArgumentType]  # on purpose
     ),
     "carry type": (
         errors.DTypeError,
@@ -729,7 +728,7 @@ def test_a_traced_value_that_leaves_a_body_is_refused():
     with slope.use_backend("numpy"):
         slope.scan(lambda c, x: (kept.append(c) or c, None), slope.ones(2), length=2)
         with pytest.raises(errors.EscapedTracerError, match="lambda"):
-            kept[0] + 1
+            _ = kept[0] + 1
 
 
 def test_values_of_the_surroundings(backend):

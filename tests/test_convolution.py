@@ -7,6 +7,7 @@ All cases of a backend are one program: a compile costs more than all of them.
 
 import itertools
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -44,7 +45,7 @@ def windows(x, kernel, stride, dilation):
         yield out, place, x[(..., *cut)]
 
 
-def conv(x, w, bias=None, stride=1, padding=0, dilation=1, groups=1):
+def conv(x, w, bias=None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups=1):
     count = w.ndim - 2
     stride, dilation = each(stride, count), each(dilation, count)
     if padding == "same":
@@ -62,6 +63,7 @@ def conv(x, w, bias=None, stride=1, padding=0, dilation=1, groups=1):
             group = o // (w.shape[0] // groups)
             into = part[:, group * w.shape[1] : (group + 1) * w.shape[1]]
             result[:, o, *place] = (into * w[o]).reshape(x.shape[0], -1).sum(1)
+    assert result is not None
     return result if bias is None else result + bias.reshape(-1, *[1] * count)
 
 
@@ -101,6 +103,7 @@ def pool(x, kernel, stride, padding, dilation, ceil_mode, fill, reduce):
         if result is None:
             result = np.zeros((*x.shape[:-count], *out))
         result[(..., *place)] = reduce(part.reshape(*x.shape[:-count], -1))
+    assert result is not None
     return result
 
 
@@ -380,12 +383,12 @@ WRONG = {
     "groups": (lambda: slope.conv2d(ONE, TWO, groups=0), errors.ArgumentError, "conv2d: groups=0 must be a positive int"),
     "divide": (lambda: slope.conv2d(ONE, TWO[:, :2], groups=2), errors.ShapeError, "weight gives 3 channels, which the groups must divide"),
     "stride": (lambda: slope.conv2d(ONE, TWO, stride=(1, 2, 3)), errors.ArgumentError, r"conv2d: stride=\(1, 2, 3\) must be an int of at least 1, or 2"),
-    "padding": (lambda: slope.conv2d(ONE, TWO, padding="full"), errors.ArgumentError, "conv2d: padding='full' must be 'same', 'valid'"),
+    "padding": (lambda: slope.conv2d(ONE, TWO, padding="full"), errors.ArgumentError, "conv2d: padding='full' must be 'same', 'valid'"),  # pyright: ignore[reportArgumentType]  # on purpose
     "same": (lambda: slope.conv2d(ONE, TWO, padding="same", stride=2), errors.ArgumentError, "'same' goes with stride 1 alone"),
     "large": (lambda: slope.conv2d(ONE, TWO, dilation=3), errors.ShapeError, r"conv2d: a kernel of \(3, 3\) with dilation \(3, 3\) does not fit"),
     "bias": (lambda: slope.conv2d(ONE, TWO, ONE[0, 0, 0]), errors.ShapeError, r"conv2d: bias must have the shape \(3,\)"),
     "integers": (lambda: slope.conv2d(ONE.astype(int), TWO.astype(int)), errors.DTypeError, "conv2d: takes floating-point tensors"),
-    "list": (lambda: slope.conv2d([1.0], TWO), errors.ArgumentError, "conv2d: x is a list"),
+    "list": (lambda: slope.conv2d([1.0], TWO), errors.ArgumentError, "conv2d: x is a list"),  # pyright: ignore[reportArgumentType]  # on purpose
     "transposed": (lambda: slope.conv_transpose2d(ONE, TWO), errors.ShapeError, "conv_transpose2d: x has 4 channels|weight"),
     "output_padding": (lambda: slope.conv_transpose2d(ONE[:, :3], TWO, output_padding=1), errors.ArgumentError, "must be less than stride"),
     "nothing": (lambda: slope.conv_transpose2d(ONE[:, :3], TWO, padding=4), errors.ShapeError, "leaves nothing"),

@@ -137,7 +137,8 @@ def test_ten_thousand_shapes(compiles, backend, jitted):
     count = 10_000 if backend == "numpy" else 300 if not jitted else 12
     f = slope.jit(slope.neg) if jitted else slope.neg
     source = slope.from_numpy(np.arange(count, dtype=np.float32)).numpy()
-    # Of many dimensions, so that no other test (nor backend: they share eager programs) had these shapes.
+    # Of many dimensions, so that no other test (nor backend: they share eager programs) had these
+    # shapes.
     ones = (1,) * (5 + ("numpy", "onnxruntime", "iree").index(backend))
     tensors = [
         slope.from_numpy(source[:length].reshape(*ones, length)) for length in range(1, count + 1)

@@ -63,8 +63,9 @@ def test_composites(backend, dtype):
 def drawn(key):
     random, keys = slope.random, slope.random.split(key, 12)
     exact = [
-        keys, random.fold_in(key, 3), random.bits(keys[0], 5), random.randint(keys[1], (7,), -3, 90),
-        random.permutation(keys[3], 50), random.bernoulli(keys[4], 0.3, (40,)),
+        keys, random.fold_in(key, 3), random.bits(keys[0], 5),
+        random.randint(keys[1], (7,), -3, 90), random.permutation(keys[3], 50),
+        random.bernoulli(keys[4], 0.3, (40,)),
     ]  # fmt: skip
     close = [
         random.normal(keys[5], 50), random.truncated_normal(keys[9], -1, 2, 50),

@@ -20,7 +20,7 @@ def numpy_backend():
 
 
 def farthest(draws, distribution):
-    """Kolmogorov and Smirnov's distance between draws and a distribution function, times sqrt(n)."""
+    """Kolmogorov and Smirnov's distance of draws from a distribution function, times sqrt(n)."""
     draws = np.sort(draws.astype(np.float64).ravel())
     at = np.array([distribution(x) for x in draws])
     steps = np.arange(len(draws) + 1) / len(draws)
@@ -138,7 +138,7 @@ def test_draws_of_the_default_generator():
     assert (rows[0] != rows[1]).any()
     rows = same(slope.zeros(2)).numpy()
     assert (rows[0] == rows[1]).all()
-    with pytest.raises(errors.RandomnessError):
+    with pytest.raises(errors.RandomnessError, match="default generator inside vmap"):
         slope.vmap(lambda x: x + slope.dropout(slope.ones(5)))(slope.zeros(2))
     with pytest.raises(errors.ArgumentError, match="size must be given"):
         slope.normal(0.0, 1.0)

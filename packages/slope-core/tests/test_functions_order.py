@@ -42,7 +42,7 @@ def gradient(function, *args):
         "cummin",
         "dynamic_slice",
         "dynamic_update_slice",
-    ],  # fmt: skip
+    ],
 )
 def test_operator(name):
     assert check_operator(getattr(slope.ops, name)) > 4

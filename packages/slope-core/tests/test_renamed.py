@@ -21,9 +21,9 @@ def test_old_methods_give_the_new_ones():
     with pytest.raises(
         slope.errors.RenamedError, match=r"'expand_dims' of tensors is now 'unsqueeze'"
     ):
-        x.expand_dims(0)
+        x.expand_dims(0)  # pyright: ignore[reportAttributeAccessIssue]  # on purpose
     assert not hasattr(x, "clip")
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
-        x.nothing()
+        x.nothing()  # pyright: ignore[reportAttributeAccessIssue]  # on purpose
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         slope.nothing()

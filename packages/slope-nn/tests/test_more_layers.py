@@ -178,8 +178,8 @@ def test_rotary_positions():
         (lambda: nn.init.orthogonal((3,)), "at least two dimensions"),
         (lambda: nn.init.truncated_normal((3,), low=1.0, high=0.0), "must be less than high"),
         (lambda: nn.init.truncated_normal((3,), low=90.0, high=99.0), "no float lies between"),
-        (lambda: nn.init.variance_scaling((3, 3), mode="x"), "mode must be one of"),
-        (lambda: nn.init.variance_scaling((3, 3), distribution="x"), "distribution must be"),
+        (lambda: nn.init.variance_scaling((3, 3), mode="x"), "mode must be one of"),  # pyright: ignore[reportArgumentType]  # on purpose
+        (lambda: nn.init.variance_scaling((3, 3), distribution="x"), "distribution must be"),  # pyright: ignore[reportArgumentType]  # on purpose
     ],
 )
 def test_bad_arguments_are_refused(make, told):

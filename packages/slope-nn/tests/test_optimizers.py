@@ -234,14 +234,14 @@ def test_frozen_parameters_and_absent_gradients_are_kept():
 @pytest.mark.parametrize(
     ("make", "told"),
     [
-        (lambda p: nn.Adam(p, betas=(0.9,)), "Adam: betas must be 2 numbers"),
+        (lambda p: nn.Adam(p, betas=(0.9,)), "Adam: betas must be 2 numbers"),  # pyright: ignore[reportArgumentType]  # on purpose
         (lambda p: nn.Adam(p, betas=(0.9, 1.0)), "below 1, not 1.0"),
         (lambda p: nn.Adam(p, lr=-1), "Adam: lr must be a number of at least 0, not -1"),
         (lambda p: nn.AdamW(p, groups=[({"p": 1, "q": True}, {})]), "pytree of bools; it holds 1"),
         (lambda p: nn.AdamW(p, groups=[({"p": True}, {})]), "group 0 does not fit the model"),
         (lambda p: nn.AdamW(p, groups=[(True, {"l": 1.0})]), "a group sets l; the settings"),
         (lambda p: nn.AdamW(p, groups=[(True, {"betas": (0.1, 0.2)})]), "cannot set betas"),
-        (lambda p: nn.Adafactor(p, eps=1.0), "eps must be two numbers"),
+        (lambda p: nn.Adafactor(p, eps=1.0), "eps must be two numbers"),  # pyright: ignore[reportArgumentType]  # on purpose
         (lambda p: nn.Adafactor(p, beta2_decay=1.0), "beta2_decay must be"),
         (lambda p: nn.Accumulate(nn.SGD(p, 0.1), p, every=0), "every must be an int"),
         (lambda p: nn.EMA(p, decay=2.0), "decay must be between 0 and 1"),

@@ -130,8 +130,8 @@ def test_reduce_on_plateau():
         (lambda: nn.StepSchedule(1.0, every=0), "every must be an int of at least 1, not 0"),
         (lambda: nn.MultiStepSchedule(1.0, [5, 2]), "milestones must be rising"),
         (lambda: nn.CosineSchedule(1.0, 10, warmup=-1), "warmup must be an int of at least 0"),
-        (lambda: nn.CosineSchedule(1.0, 10, restart_factor=1.5), "restart_factor must be an int"),
-        (lambda: nn.WarmupSchedule(3, 0.1), "after must be a schedule, not 0.1"),
+        (lambda: nn.CosineSchedule(1.0, 10, restart_factor=1.5), "restart_factor must be an int"),  # pyright: ignore[reportArgumentType]  # on purpose
+        (lambda: nn.WarmupSchedule(3, 0.1), "after must be a schedule, not 0.1"),  # pyright: ignore[reportArgumentType]  # on purpose
         (lambda: nn.ReduceOnPlateau(1.0, factor=2.0), "factor must be between 0 and 1"),
         (lambda: nn.ReduceOnPlateau(1.0, mode="up"), "mode must be 'min' or 'max'"),
     ],

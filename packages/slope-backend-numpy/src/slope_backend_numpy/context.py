@@ -178,7 +178,7 @@ class Context:
         return first, second
 
     def results(self) -> list[Value]:
-        """Names for new arrays, the results of the instruction, that :meth:`statement` will bind."""
+        """Names for new arrays, the instruction's results, that :meth:`statement` will bind."""
         found: list[Value] = []
         for each in self.types:
             buffer = Buffer(owned=True)

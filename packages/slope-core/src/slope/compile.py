@@ -201,7 +201,7 @@ def lower_program(program: Program, backend: Backend) -> Program:
 
 
 def _is_known(program: Program, backend: Backend) -> bool:
-    """Whether the backend lowers every operator, also those of the programs that the program holds."""
+    """Whether the backend lowers every operator, also those of programs that the program holds."""
     return all(
         not instr.op.inline
         and backend.lowers(instr.op)
@@ -236,7 +236,7 @@ class _LoweringTrace(ProgramTrace):
     def _with_lowered(
         self, op: Operator, args: Sequence[Tensor], params: dict[str, Any]
     ) -> tuple[Sequence[Tensor], dict[str, Any]]:
-        """The call with lowered programs as parameters; tensors that expansions made are operands."""
+        """The call with lowered programs as parameters; tensors made by expansions are operands."""
         params = map_programs(params, lambda nested: _expanded(nested, self.backend))
         if any(nested.constants for nested in programs_in(list(params.values()))):
             return op.with_closed(args, params)  # pyright: ignore[reportAttributeAccessIssue]  # what operators that hold programs have

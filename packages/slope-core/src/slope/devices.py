@@ -42,7 +42,7 @@ def device(name: str | Device) -> Device:
     """
     if isinstance(name, Device):
         return name
-    match = _PATTERN.fullmatch(name) if isinstance(name, str) else None
+    match = _PATTERN.fullmatch(name) if isinstance(name, str) else None  # pyright: ignore[reportUnnecessaryIsInstance]  # not all callers are checked
     if match is None:
         raise DeviceError(f"{name!r} names no device; write for instance 'cpu:0' or 'cuda:0'.")
     found = Device(match[1], int(match[2] or 0))

@@ -13,7 +13,7 @@ yield to tensors with dimensions in the same way.
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 import ml_dtypes
 import numpy as np
@@ -116,7 +116,7 @@ def as_dtype(dtype: DTypeLike) -> DType:
         found = _by_python[dtype]
     if found is None:
         try:
-            found = None if dtype is None else _by_numpy.get(np.dtype(dtype))
+            found = None if dtype is None else _by_numpy.get(np.dtype(dtype))  # pyright: ignore[reportUnnecessaryComparison]  # not all callers are checked
         except (TypeError, ValueError, KeyError, OverflowError, SyntaxError):
             found = None
     if found is None:
@@ -231,7 +231,7 @@ def finfo(dtype: DTypeLike = float32) -> FloatInfo:
     found = as_dtype(dtype)
     if found.kind != "f":
         raise DTypeError(f"finfo: {found} is not floating-point; slope.iinfo tells of integers.")
-    known = ml_dtypes.finfo(found.numpy)
+    known = cast(Any, ml_dtypes.finfo(found.numpy))  # its types are partly unknown
     tiny = float(known.tiny)
     return FloatInfo(
         found.bits,

@@ -115,7 +115,7 @@ def barrier(ctx: Context, *operands: Value) -> Sequence[Value]:
     result = ctx.name()
     many = f":{len(operands)}" if len(operands) > 1 else ""
     ctx.lines.append(f"{result}{many} = stablehlo.optimization_barrier {names} : {types}")
-    if not many:
+    if len(operands) == 1:
         return [Value(result, operands[0].type)]
     return [Value(f"{result}#{place}", each.type) for place, each in enumerate(operands)]
 

@@ -1,5 +1,4 @@
-"""Branches and loops as Python's own; the programs they hold are functions beside the one that is
-written.
+"""Branches and loops as Python's own; their programs are functions beside the one written.
 
 Such a function may return its arguments or views of them. Results of the instruction must be on
 their own, since dead arrays are

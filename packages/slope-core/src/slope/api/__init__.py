@@ -1,5 +1,7 @@
 """Transforms of functions: pytrees in and out."""
 
+from slope.api._compare import Comparison as Comparison
+from slope.api._compare import compare as compare
 from slope.api._control import cond as cond
 from slope.api._control import fori_loop as fori_loop
 from slope.api._control import map_ as map_
@@ -9,8 +11,6 @@ from slope.api._control import while_loop as while_loop
 from slope.api._custom import checkpoint as checkpoint
 from slope.api._custom import custom_jvp as custom_jvp
 from slope.api._custom import custom_vjp as custom_vjp
-from slope.api._compare import Comparison as Comparison
-from slope.api._compare import compare as compare
 from slope.api._grad import grad as grad
 from slope.api._grad import value_and_grad as value_and_grad
 from slope.api._jacobians import hessian as hessian

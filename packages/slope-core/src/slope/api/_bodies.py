@@ -1,12 +1,10 @@
-"""Python functions as the programs of loops, branches and custom rules: traced, closed, their
-results made alike.
-"""
+"""Python functions as programs of loops, branches and custom rules: traced and made alike."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import numpy as np
 from optree import PyTreeSpec
@@ -50,7 +48,7 @@ class Body:
         self.leaves: list[Tensor] = []
         self.weak: list[bool] = []
 
-    def __enter__(self) -> Body:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -80,9 +78,7 @@ class Body:
             self.leaves[number] = cast(self.leaves[number], dtype=dtype)
 
     def finish(self, leaves: Sequence[Tensor] | None = None) -> Program:
-        """The program: inputs as they were made (the key last), and the values it captured as
-        constants.
-        """
+        """The program: inputs as made (the key last), and the captured values as constants."""
         return self.trace.finish(self.leaves if leaves is None else leaves, self.name)
 
 
@@ -96,9 +92,7 @@ def is_weak(leaf: Any) -> bool:
 
 
 def joint_dtype(first: DType, weak: bool, second: DType, other_weak: bool) -> DType | None:
-    """The dtype that two results of shape () can share because one is weak; ``None`` if they
-    cannot.
-    """
+    """The dtype that two scalar results share because one is weak; ``None`` if they cannot."""
     if first is second:
         return first
     if weak and other_weak:
@@ -112,9 +106,7 @@ def joint_dtype(first: DType, weak: bool, second: DType, other_weak: bool) -> DT
 
 
 class Operands:
-    """Operands of a branch: tensors become inputs, numbers weak inputs, all else (bools,
-    strings) is passed on as it is.
-    """
+    """Operands of a branch: tensors become inputs, numbers weak inputs, all else stays as is."""
 
     def __init__(self, trees: tuple[Any, ...], user: str) -> None:
         leaves, self.structure = tree_flatten(trees)

@@ -37,8 +37,7 @@ from slope.tree import leaf_paths, tree_flatten, tree_unflatten
 def cond(
     pred: Any, true_fn: Callable[..., Any], false_fn: Callable[..., Any], *operands: Any
 ) -> Any:
-    """Call one of two functions: ``true_fn(*operands) if pred else false_fn(*operands)``, decided
-    when the program runs.
+    """Call ``true_fn(*operands) if pred else false_fn(*operands)``, decided in the program's run.
 
     Both functions are traced, and only the chosen one runs. Under ``vmap`` with a predicate for
     each example both run on all
@@ -47,8 +46,8 @@ def cond(
 
     Args:
         pred: a bool, or a bool tensor of shape ().
-        true_fn, false_fn: functions of the operands that give pytrees of one structure and the same
-            types; a Python number takes the
+        true_fn: a function of the operands that gives a pytree.
+        false_fn: another, whose pytree has the same structure and types; a Python number takes the
             dtype of its counterpart.
         operands: pytrees of tensors and numbers. What the functions use of their surroundings need
             not be among them.
@@ -73,8 +72,7 @@ def cond(
 
 @boundary
 def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -> Any:
-    """Call the function that an index selects: ``branches[index](*operands)``, decided when the
-    program runs.
+    """Call ``branches[index](*operands)``, decided when the program runs.
 
     Args:
         index: an int, or an integer tensor of shape (); clamped to the branches there are.
@@ -197,9 +195,7 @@ class _Carry:
     def settle(
         self, body: Body, result: Any, leaves: Sequence[Tensor], weak: Sequence[bool]
     ) -> list[Tensor] | None:
-        """The body's carries in the types of the first ones; ``None`` where the first ones
-        changed and the body must run again.
-        """
+        """The body's carries in the first ones' types; ``None`` if those changed: run it again."""
         names = ("init", f"the carry that {body.name} returns")
         require_same_structure(self.user, self.init, result, names)
         settled, again = list(leaves), False
@@ -224,8 +220,7 @@ _ATTEMPTS = 4  # bool to int to float: no carry changes its type more often
 
 @boundary
 def while_loop(cond_fn: Callable[[Any], Any], body_fn: Callable[[Any], Any], init: Any) -> Any:
-    """Call ``carry = body_fn(carry)`` as long as ``cond_fn(carry)`` is true, beginning with
-    ``init``.
+    """Call ``carry = body_fn(carry)``, from ``init`` on, as long as ``cond_fn(carry)`` is true.
 
     Forward-mode derivatives pass through it; reverse mode would need the number of iterations: use
     :func:`fori_loop` with Python ints as
@@ -289,7 +284,8 @@ def fori_loop(lower: Any, upper: Any, body: Callable[[Any, Any], Any], init: Any
     it is a :func:`while_loop`.
 
     Args:
-        lower, upper: ints, or integer tensors of shape ().
+        lower: the first ``i``, an int or an integer tensor of shape ().
+        upper: the end of ``i``, likewise.
         body: takes the number of the iteration (an int64 tensor) and the carry to the next carry.
         init: a pytree of tensors and numbers.
 
@@ -349,8 +345,7 @@ def scan(
     reverse: bool = False,
     unroll: int | bool = 1,
 ) -> tuple[Any, Any]:
-    """Call ``carry, y = f(carry, x)`` for each slice ``x`` of ``xs``, beginning with ``init``;
-    stack the ``y``.
+    """Call ``carry, y = f(carry, x)`` for each slice ``x`` of ``xs``; stack the ``y``.
 
     One program whatever the length. Differentiates in both modes and to any order; reverse mode
     keeps what the backward loop needs of each
@@ -591,8 +586,7 @@ def _chunked(
 
 @boundary
 def map_(f: Callable[[Any], Any], xs: Any) -> Any:
-    """Apply a function to each slice of ``xs`` along dimension 0, one after the other, and stack
-    the results.
+    """Apply a function to each slice of ``xs`` along dimension 0 in turn; stack the results.
 
     Like :func:`vmap`, in the memory of one example.
 

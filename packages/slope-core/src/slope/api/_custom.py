@@ -1,6 +1,4 @@
-"""Functions with derivatives that their users write, and functions that are computed again in
-backward passes.
-"""
+"""Functions with derivatives that users write, or that are computed again in backward passes."""
 
 from __future__ import annotations
 
@@ -23,8 +21,7 @@ from slope.tree import flatten_up_to, tree_flatten, tree_unflatten, typed_key
 
 
 def checkpoint(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The same function, of which a derivative keeps the arguments alone, and computes all else
-    again when it needs it.
+    """The same function, whose derivative keeps the arguments alone and computes the rest again.
 
     Less memory for more computation: wrap the layers of a deep model, or the body of a
     :func:`scan`. Draws from the default generator are the
@@ -81,9 +78,7 @@ class _Arguments:
         self.tensors = [leaf for leaf in self.leaves if isinstance(leaf, Tensor)]
 
     def rest(self, values: Sequence[Any], *, statics: bool = True) -> tuple[Any, ...]:
-        """The arguments that are differentiated, made of flat values; ``None`` at leaves that
-        are no tensors without ``statics``.
-        """
+        """The differentiated arguments of flat values; other leaves if ``statics``, or ``None``."""
         given = iter(values)
         leaves = [
             next(given) if isinstance(leaf, Tensor) else leaf if statics else None
@@ -99,9 +94,7 @@ class _Arguments:
         return rest
 
     def key(self) -> Any:
-        """Equal for calls that differ in the values of tensors alone; the arguments' identities
-        where they do not compare.
-        """
+        """Equal for calls that differ in tensors' values alone; identities if not comparable."""
         statics = [None if isinstance(leaf, Tensor) else leaf for leaf in self.leaves]
         try:
             return typed_key((tuple(self.fixed), tuple(statics))), self.structure
@@ -298,7 +291,7 @@ class _Custom:
                 f"{self.user} takes a function, and got a {type(function).__name__} "
                 f"({function!r:.80})."
             )
-        functools.update_wrapper(self, function)
+        functools.update_wrapper(self, function)  # pyright: ignore[reportArgumentType]  # subclasses are callable
         self.function = function
         self.nondiff_argnums = (
             (nondiff_argnums,) if isinstance(nondiff_argnums, int) else tuple(nondiff_argnums)
@@ -340,8 +333,7 @@ class _Custom:
 
 
 class custom_jvp(_Custom):  # noqa: N801  # used as a decorator
-    """A function with a rule for its tangents: forward mode uses it, and reverse mode transposes
-    it.
+    """A function with a rule for its tangents: forward mode uses it, reverse mode transposes it.
 
     The rule must be linear in the tangents. It works under ``jit``, ``vmap`` and further
     derivatives, which differentiate the rule.

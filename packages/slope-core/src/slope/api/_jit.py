@@ -21,8 +21,8 @@ from slope.compile import (
     common_device,
     compile_program,
     fold_scalars,
-    log,
     listened_to,
+    log,
     log_jit,
     refuse_tracer,
 )

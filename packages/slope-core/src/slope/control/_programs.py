@@ -98,8 +98,7 @@ def substituted(program: Program, replaced: Mapping[Var, Atom], inputs: Iterable
 
 
 def lifted(programs: Sequence[Program], place: int = 0) -> tuple[list[Program], list[Tensor]]:
-    """Programs of the same first inputs without constants: those are inputs of all now, at
-    ``place``.
+    """Programs of the same first inputs, their constants inputs of all now, at ``place``.
 
     Returns:
         The programs, and the constants' values in the order of the new inputs.
@@ -126,9 +125,7 @@ def zero(var: Atom | Var) -> Literal:
 def padded(
     atoms: Sequence[Atom], present: Sequence[bool], wanted: Sequence[bool], like: Sequence[Atom]
 ) -> list[Atom]:
-    """One atom for each wanted place, zeros where nothing is present; ``atoms`` are those
-    present.
-    """
+    """One atom for each wanted place: those present are ``atoms``, the others zeros."""
     given = iter(atoms)
     found = [next(given) if there else None for there in present]
     return [
@@ -141,9 +138,7 @@ def padded(
 def batch_to(
     program: Program, size: Any, dims: tuple[int | None, ...], wanted: tuple[bool, ...]
 ) -> Program:
-    """The batched program, the outputs that are wanted so batched along dimension 0, the others
-    not.
-    """
+    """The batched program, of whose outputs only the wanted are batched, along dimension 0."""
     key = ("vmap to", size, dims, wanted)
     if key not in program.derived:
         made, ats = batch_program(program, size, dims)

@@ -96,9 +96,7 @@ class RunBranch(Operator):
     def linearize(
         self, primals: Sequence[Tensor], tangents: Sequence[Tangent], *, branches: Branches
     ) -> Any:
-        """The results with all branches' residuals, and the tangents by a branch of the linear
-        programs.
-        """
+        """The results with all branches' residuals; tangents by a branch of linear programs."""
         index, *operands = primals
         moving = tuple(tangent is not None for tangent in tangents[1:])
         split = [linearize_program(branch, moving) for branch in branches]
@@ -168,9 +166,7 @@ class RunBranch(Operator):
         return tuple(chosen), (0,) * len(chosen)
 
     def prune(self, instr: Instr, live: Sequence[bool]) -> Instr | None:
-        """The instruction without the outputs and operands that nothing needs; ``None`` if all
-        are needed.
-        """
+        """The instruction without unneeded outputs and operands; ``None`` if all are needed."""
         branches: Branches = instr.params["branches"]
         if any(has_effect(branch) for branch in branches):
             return None
@@ -209,9 +205,7 @@ class RunBranch(Operator):
 
 
 class _Residuals:
-    """What linear branches need of the forward ones: slots that all branches fill, and operands
-    as they are.
-    """
+    """What linear branches need of the forward ones: slots that all fill, and operands."""
 
     def __init__(self, count: int) -> None:
         self.count = count
@@ -267,9 +261,7 @@ class _Residuals:
     def linears(
         self, pairs: Sequence[Any], operands: Sequence[Tensor], moved: Sequence[bool]
     ) -> list[Program]:
-        """The linear programs, from ``(*slots, *operands, *tangents)`` to the tangents that
-        move.
-        """
+        """The linear programs, from ``(*slots, *operands, *tangents)`` to moving tangents."""
         made: list[Program] = []
         for linear, places in pairs:
             slots = [Var(each) for each in self.types]

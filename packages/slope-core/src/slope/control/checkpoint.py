@@ -24,8 +24,7 @@ from slope.transforms.vmap import batch_program
 
 
 class Rematerialize(Operator):
-    """Run a program on its operands; its derivative keeps the operands alone and computes the rest
-    again.
+    """Run a program; its derivative keeps the operands alone and computes the rest again.
 
     Params:
         program: without constants.
@@ -76,9 +75,7 @@ class Rematerialize(Operator):
         program: Program,
         barrier: bool = False,
     ) -> Any:
-        """The results, and tangents by a program that begins with the operands, not with
-        residuals.
-        """
+        """The results, and tangents by a program that begins with operands, not residuals."""
         moving = tuple(tangent is not None for tangent in tangents)
         again, moved = _derivative(program, moving)
         outs = rematerialize(*primals, program=program, barrier=barrier)

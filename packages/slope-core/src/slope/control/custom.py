@@ -32,9 +32,7 @@ class JvpRule(Protocol):
     def push(
         self, primals: Sequence[Tensor], tangents: Sequence[Tangent]
     ) -> tuple[Sequence[Tensor], Sequence[Tangent]]:
-        """The results and their tangents; the tangents of floating-point operands are tensors,
-        of others ``None``.
-        """
+        """The results and their tangents; floating-point ones are tensors, others ``None``."""
         ...
 
 
@@ -303,9 +301,7 @@ class _BatchedVjp(_Batched):
         ]
 
     def _pulled(self, cotangent: Tensor, at: int | None, want: int | None) -> Tensor:
-        """A cotangent where its operand has the batch; summed over the batch where that has
-        none.
-        """
+        """A cotangent where its operand has the batch; summed over it where that has none."""
         if want is not None:
             return batched_at(cotangent, at, self.size, want)
         if at is None:  # alike for all examples, whose contributions add up

@@ -130,7 +130,7 @@ class RunScan(Operator):
             )
         ]
         program = with_inputs(made, [var for part in parts for var in part], outputs)
-        results = call_scan(*values, program, length, reverse)
+        results = call_scan(values[0], values[1], values[2], program, length, reverse)
         total, ys = carries + carried, count - carries
         outs = [*results[:carries], *results[total : total + ys]]
         out_tangents = spread([*results[carries:total], *results[total + ys :]], wanted)
@@ -147,9 +147,7 @@ class RunScan(Operator):
         length: Any,
         reverse: bool = False,
     ) -> Any:
-        """The results and stacked residuals by a scan, and the tangents by a scan of the linear
-        program.
-        """
+        """The results and stacked residuals by a scan; tangents by a scan of the linear program."""
         moving = _fixpoint(
             [tangent is not None for tangent in tangents],
             consts,
@@ -203,9 +201,7 @@ class RunScan(Operator):
         length: Any,
         reverse: bool = False,
     ) -> Sequence[Tangent]:
-        """A scan the other way: cotangents of the carries are its carries, and so are the sums
-        of those of constants.
-        """
+        """A scan the other way: it carries cotangents of carries, and sums of the constants'."""
         first = consts + carries
         linear = _linear_operands(body, operands, consts, carries)
         given = _cotangents_given(
@@ -300,9 +296,7 @@ class RunScan(Operator):
         )
 
     def prune(self, instr: Instr, live: Sequence[bool]) -> Instr | None:
-        """The instruction without the outputs and operands that nothing needs; ``None`` if all
-        are needed.
-        """
+        """The instruction without unneeded outputs and operands; ``None`` if all are needed."""
         body, consts, carries = (
             instr.params["body"],
             instr.params["consts"],
@@ -460,9 +454,7 @@ def _sort_residuals(
 
 
 def _invariant(program: Program, consts: int, carries: int) -> set[Var]:
-    """The variables that are the same in every iteration: made of constants and of carries that
-    never change.
-    """
+    """The variables alike in every iteration: of constants and of carries that never change."""
     fixed = {*program.inputs[:consts], *(var for var, _ in program.constants)}
     fixed.update(
         var
@@ -499,9 +491,7 @@ def _evaluated_once(
 def _linear_operands(
     body: Program, operands: Sequence[Any], consts: int, carries: int
 ) -> tuple[bool, ...]:
-    """Which inputs the body is transposed with respect to: with a linear operand, all carries
-    that depend on it.
-    """
+    """Which inputs the body is transposed for: linear ones and all carries that depend on them."""
     linear = [isinstance(operand, Linear) for operand in operands]
     while True:
         moving = {var for var, flag in zip(body.inputs, linear, strict=True) if flag}
@@ -527,9 +517,7 @@ def _linear_operands(
 def _cotangents_given(
     body: Program, linear: tuple[bool, ...], given: Sequence[bool], carries: int, first: int
 ) -> tuple[bool, ...]:
-    """Which outputs of the body have a cotangent, once those of the carries have come back
-    around.
-    """
+    """Which outputs of the body have a cotangent, once those of the carries came around."""
     flags = tuple(given)
     while True:
         present = transpose_program(body, linear, flags)[1]
@@ -548,9 +536,7 @@ def _cotangents_given(
 def _accumulated(
     program: Program, terms: Sequence[Any]
 ) -> tuple[list[Var], list[Var], list[Instr]]:
-    """Running sums: their inputs, their outputs, and the program's instructions with the
-    additions.
-    """
+    """Running sums: their inputs and outputs, and the program's instructions with additions."""
     before = [Var(term.type) for term in terms]
     after = [Var(term.type) for term in terms]
     sums = [

@@ -66,9 +66,7 @@ class RunWhile(Operator):
         return carried
 
     def _moving(self, body: Program, consts: int, moving: Sequence[bool]) -> tuple[bool, ...]:
-        """Which operands have a tangent once all carries that depend on a moving operand have
-        one.
-        """
+        """Which operands have a tangent, once the carries that depend on a moving one have one."""
         flags = tuple(moving)
         while True:
             moved = jvp_program(body, flags)[1]
@@ -119,9 +117,7 @@ class RunWhile(Operator):
         body: Program,
         consts: int,
     ) -> Any:
-        """The results, and their tangents by a loop of its own, which computes the results
-        again: it cannot be transposed.
-        """
+        """The results; tangents by a loop which runs all again and so cannot be transposed."""
         outs = run_while(*primals, cond=cond, body=body, consts=consts)
         return outs, self.jvp(primals, tangents, cond=cond, body=body, consts=consts)[1]
 
@@ -170,9 +166,7 @@ class RunWhile(Operator):
         )
 
     def prune(self, instr: Instr, live: Sequence[bool]) -> Instr | None:
-        """The instruction without the carries and constants that nothing needs; ``None`` if all
-        are needed.
-        """
+        """The instruction without unneeded outputs and operands; ``None`` if all are needed."""
         cond, body, consts = instr.params["cond"], instr.params["body"], instr.params["consts"]
         if has_effect(cond) or has_effect(body):
             return None

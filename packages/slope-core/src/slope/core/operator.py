@@ -92,10 +92,10 @@ class Operator:
             alone.
         effect: whether calling it matters even if its results are not used.
         inline: whether programs hold its expansion instead of the call.
-        whole: whether a call outside ``jit`` runs on the current backend as one program, even where other operators run
-            through NumPy: a loop is worth compiling.
-        transparent: whether it means no more than its parameter ``program`` run on its operands, so that printed programs call
-            that as a function.
+        whole: whether a call outside ``jit`` runs on the current backend as one program, even where
+            other operators run through NumPy: a loop is worth compiling.
+        transparent: whether it means no more than its parameter ``program`` run on its operands, so
+            that printed programs call that as a function.
     """
 
     name: ClassVar[str] = ""

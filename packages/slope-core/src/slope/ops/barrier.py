@@ -15,8 +15,9 @@ class OptimizationBarrier(Operator):
     """Its operands, unchanged, as values of their own.
 
     No pass and no backend merges a computation on the results with the same computation on the
-    operands, or moves one through it, and none of the results is there before all operands are. What
-    recomputes instead of remembering (:class:`slope.control.checkpoint.Rematerialize`) relies on it.
+    operands, or moves one through it, and none of the results is there before all operands are.
+    What recomputes instead of remembering (:class:`slope.control.checkpoint.Rematerialize`) relies
+    on it.
     """
 
     name = "optimization_barrier"

@@ -10,8 +10,8 @@ def remove_dead_code(program: Program) -> Program:
     """Drop what no output needs.
 
     Instructions with an effect stay, and so does everything that they read. The inputs stay: they
-    are the program's signature. An operator with a method ``prune(instr, live)`` (loops, branches) gives
-    up the results that nothing reads, and the operands that only they need.
+    are the program's signature. An operator with a method ``prune(instr, live)`` (loops, branches)
+    gives up the results that nothing reads, and the operands that only they need.
     """
     live = {atom for atom in program.outputs if isinstance(atom, Var)}
     kept: list[Instr] = []

@@ -1,7 +1,5 @@
 """Transforms of functions: pytrees in and out."""
 
-from slope.api._compare import Comparison as Comparison
-from slope.api._compare import compare as compare
 from slope.api._control import cond as cond
 from slope.api._control import fori_loop as fori_loop
 from slope.api._control import map_ as map_

@@ -637,7 +637,7 @@ BAD = {
         "pred must be a bool",
         lambda: slope.cond(slope.tensor(1.0), lambda: 1, lambda: 2),
     ),
-    "no branches": (errors.ArgumentError, "at least one branch", lambda: slope.switch(0, [])),
+    "no branches": (errors.ArgumentError, "at least one function", lambda: slope.switch(0, [])),
     "index dtype": (
         errors.DTypeError,
         "index must be an integer",

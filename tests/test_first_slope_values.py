@@ -20,7 +20,10 @@ CHUNKS = [NAMES[start : start + 12] for start in range(0, len(NAMES), 12)]
 
 
 def test_every_operator_has_samples():
-    assert [name for name, op in OPERATORS.items() if name not in EVERY and not op.inline] == []
+    # The two that carry functions of the user's are tested in test_custom_derivatives.py.
+    carriers = {"custom_jvp_call", "custom_vjp_call"}
+    without = {name for name, op in OPERATORS.items() if name not in EVERY and not op.inline}
+    assert without == carriers
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -36,6 +36,11 @@ def tensor_leaf(leaf: Any, user: str, path: str = "") -> Tensor:
         return Tensor(type_of_array(array), host=array)
     for kind, dtype in ((bool, bool_), (int, int64), (float, float32)):
         if isinstance(leaf, kind):
+            if dtype is int64 and not -(2**63) <= leaf < 2**63:
+                raise ArgumentError(
+                    f"{user}: {path or 'a leaf'} is the Python int {leaf}, which does not fit int64; "
+                    f"pass a tensor of another dtype."
+                )
             return Tensor(TensorType((), dtype), host=np.asarray(leaf, dtype.numpy))
     raise ArgumentError(
         f"{user} takes pytrees of tensors, numbers and NumPy arrays; {path or 'a leaf'} is a "

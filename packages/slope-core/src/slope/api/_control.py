@@ -83,9 +83,11 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -
         >>> slope.switch(slope.tensor(1), [slope.sin, slope.exp], slope.tensor(0.0)).item()
         1.0
     """
+    if not isinstance(branches, (list, tuple)) or not branches:
+        raise ArgumentError(
+            f"switch: branches must be a list of at least one function, and is {branches!r:.80}."
+        )
     functions = list(branches)
-    if not functions:
-        raise ArgumentError("switch: there must be at least one branch.")
     place = _scalar(index, "switch", "index")
     if not place.dtype.is_integer:
         raise DTypeError(f"switch: index must be an integer, and is {place.type}.")

@@ -19,6 +19,20 @@ VERSION: Final = 1
 _DEEPEST: Final = 200
 
 
+def checked_path(path: object, function: str) -> Path:
+    """A path out of what a user gave.
+
+    Raises:
+        ArgumentError: it is neither text nor a path.
+    """
+    if not isinstance(path, (str, os.PathLike)):
+        raise ArgumentError(
+            f"{function}: the path comes first and must be a text or a path; it is "
+            f"{type(path).__name__}."
+        )
+    return Path(os.fspath(path))
+
+
 def save(path: str | os.PathLike[str], tree: Any) -> None:
     """Save a pytree in one safetensors file, atomically.
 
@@ -43,6 +57,7 @@ def save(path: str | os.PathLike[str], tree: Any) -> None:
     Raises:
         ArgumentError: a leaf of another kind, or a key that is no text.
     """
+    path = checked_path(path, "save")
     tensors: dict[str, slope.Tensor | np.ndarray[Any, Any]] = {}
     structure = _encoded(tree, (), tensors)
     told = json.dumps({"version": VERSION, "tree": structure})
@@ -69,7 +84,7 @@ def load(path: str | os.PathLike[str], like: Any = None) -> Any:
     Example:
         >>> state = nn.load(path, like={"model": model, "optimizer": optimizer})
     """
-    path = Path(path)
+    path = checked_path(path, "load")
     tensors, metadata = read_file(path)
     if KEY not in metadata:
         raise CheckpointError(

@@ -131,7 +131,7 @@ ALIASES: dict[str, str] = {
 
 
 @pytest.mark.parametrize("name", sorted(FUNCTIONS))
-def test_messages_name_the_function_that_got_no_tensor(name):
+def test_messages_name_the_function_that_got_no_tensor(name: str):
     function = FUNCTIONS[name]
     parameters = list(inspect.signature(function).parameters.values())
     first = parameters[0].name if parameters else ""

@@ -38,8 +38,8 @@ def tensor_leaf(leaf: Any, user: str, path: str = "") -> Tensor:
         if isinstance(leaf, kind):
             if dtype is int64 and not -(2**63) <= leaf < 2**63:
                 raise ArgumentError(
-                    f"{user}: {path or 'a leaf'} is the Python int {leaf}, which does not fit int64; "
-                    f"pass a tensor of another dtype."
+                    f"{user}: {path or 'a leaf'} is the Python int {leaf}, which does not fit "
+                    "int64; pass a tensor of another dtype."
                 )
             return Tensor(TensorType((), dtype), host=np.asarray(leaf, dtype.numpy))
     raise ArgumentError(

@@ -101,7 +101,8 @@ def calls(name, function, values: dict[str, Any]):
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-def test_no_error_but_slopes_own(values):
+def test_no_error_but_slopes_own(values, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # slope.save may take an argument for a file name
     leaked = {}
     with slope.use_backend("numpy"), warnings.catch_warnings():
         warnings.simplefilter("ignore")

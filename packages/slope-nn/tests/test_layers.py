@@ -163,3 +163,10 @@ def test_without_slope_nn_the_facade_says_what_to_install():
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert told.stdout.startswith("True ")
     assert "pip install slope-nn" in told.stdout
+
+
+def test_functional_lacks_no_function_of_layers():
+    layered = ("conv", "pool", "relu", "softm", "_norm", "_loss", "dropout", "pixel_")
+    public = {name for name in slope.__all__ if any(part in name for part in layered)}
+    operators = {"conv", "conv_input_grad", "conv_weight_grad", "l2_norm", "rms_normalize"}
+    assert public - operators - {"vector_norm"} <= set(nn.functional.__all__)

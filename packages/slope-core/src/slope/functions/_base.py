@@ -333,6 +333,11 @@ def operands_of(function: str, dtype: DType | None, **values: object) -> list[Te
 
 def binary(function: str, x: object, y: object) -> tuple[Tensor, Tensor, bool]:
     """Two operands, promoted and broadcast, and whether the result is weak."""
+    if type(y) is float or type(x) is float:  # the commonest case, without a detour
+        if isinstance(x, Tensor) and not x.weak and x.type.dtype.kind == "f":
+            return x, Splat(y, x.type), False  # pyright: ignore[reportArgumentType]  # a float, as tested
+        if isinstance(y, Tensor) and not y.weak and y.type.dtype.kind == "f":
+            return Splat(x, y.type), y, False  # pyright: ignore[reportArgumentType]  # a float, as tested
     a, b = operand(x, function, "x"), operand(y, function, "y")
     weak = is_weak(a) and is_weak(b) and (isinstance(a, Tensor) or isinstance(b, Tensor))
     dtype = result_dtype(function, (a, b), wide=weak)

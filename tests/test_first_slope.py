@@ -398,3 +398,17 @@ def test_operators_and_their_reflections(backend):
         [14, 11],
         [7, 2],
     ]
+
+
+def test_old_eager_programs_give_way_to_new_ones(compiles, monkeypatch):
+    monkeypatch.setattr("slope.compile._EAGER_LIMIT", 64)
+    monkeypatch.setattr("slope.compile._eager", {})
+    with slope.use_backend("numpy"):
+        tensors = [slope.zeros(length) for length in range(1, 101)]
+        for x in tensors:
+            slope.neg(x)
+        assert len(compiles) == 100
+        compiles.clear()
+        for x in tensors[-40:]:
+            slope.neg(x)
+    assert compiles == []

@@ -308,7 +308,8 @@ def execute(  # noqa: C901  # every eager call passes here: one loop, no call th
     if compiled is None:
         compiled = _compile_eager(op, args, params, backend, device)
         if len(_eager) >= _EAGER_LIMIT:
-            _eager.clear()
+            for oldest in list(_eager)[: _EAGER_LIMIT // 4]:
+                _eager.pop(oldest, None)
         _eager[place] = compiled
     if splats:
         handles = [_operand_handle(arg, backend, device) for arg in args]

@@ -307,10 +307,7 @@ def execute(  # noqa: C901  # every eager call passes here: one loop, no call th
     compiled = _eager.get(place)
     if compiled is None:
         compiled = _compile_eager(op, args, params, backend, device)
-        if len(_eager) >= _EAGER_LIMIT:
-            for oldest in list(_eager)[: _EAGER_LIMIT // 4]:
-                _eager.pop(oldest, None)
-        _eager[place] = compiled
+        _keep(place, compiled)
     if splats:
         handles = [_operand_handle(arg, backend, device) for arg in args]
     else:
@@ -322,6 +319,14 @@ def _typed(value: Any) -> Any:
     """A parameter so that equal means the same: 0, 0.0, -0.0 and False differ, NaN is itself."""
     kind = type(value)
     return value.hex() if kind is float else (kind, value) if kind is bool else value
+
+
+def _keep(place: tuple[Any, ...], compiled: Compiled) -> None:
+    """Remember a one-operator program; the oldest give way at the limit."""
+    if len(_eager) >= _EAGER_LIMIT:
+        for oldest in list(_eager)[: _EAGER_LIMIT // 4]:
+            _eager.pop(oldest, None)
+    _eager[place] = compiled
 
 
 def _operand_handle(arg: Tensor, backend: Backend, device: Device) -> Any:

@@ -272,9 +272,7 @@ _eager: dict[Any, Compiled] = {}
 _EAGER_LIMIT = 16384
 
 
-def execute(  # noqa: C901  # every eager call passes here: one loop, no call that can be spared
-    op: Operator, args: Sequence[Tensor], params: dict[str, Any]
-) -> tuple[Tensor, ...]:
+def execute(op: Operator, args: Sequence[Tensor], params: dict[str, Any]) -> tuple[Tensor, ...]:
     """Run one operator at once: the executor of the evaluating trace."""
     backend = current_backend()
     device = None

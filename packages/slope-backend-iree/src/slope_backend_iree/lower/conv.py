@@ -23,7 +23,8 @@ Padding = Sequence[tuple[int, int]]
 
 
 def _wide(ctx: Context, x: Value) -> Value:
-    return ctx.convert(x, dtypes.float32) if is_half(x.dtype) else x
+    # IREE folds the conversion into a depthwise convolution, and then its types do not agree.
+    return ctx.barrier(ctx.convert(x, dtypes.float32)) if is_half(x.dtype) else x
 
 
 def _letters(layout: str, count: int, image: str, weights: bool = False) -> str:

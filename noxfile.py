@@ -73,6 +73,17 @@ def mnist(session: nox.Session) -> None:
 
 
 @nox.session
+def example(session: nox.Session) -> None:
+    """Run an example: `-- NAME [--backend onnxruntime] ...`; without a name, list them."""
+    names = sorted(path.stem for path in (ROOT / "examples").glob("*.py"))
+    name = session.posargs[0] if session.posargs else None
+    if name not in names:
+        session.error(f"Name an example after `--`, one of: {', '.join(names)}; not {name}.")
+    install(session, "example")
+    session.run("python", f"examples/{name}.py", *session.posargs[1:])
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Check style, types and the directions of imports."""
     install(session, "lint", "test", "example", editable=True)

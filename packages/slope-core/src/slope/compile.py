@@ -94,9 +94,19 @@ class Compiled:
         backend, device, executable: what it runs on.
         origin: the program before passes and lowering, without constants; its inputs are the first
             of ``program``'s.
+        donated: the inputs whose memory the executable may write to.
     """
 
-    __slots__ = ("backend", "constants", "device", "executable", "origin", "out_types", "program")
+    __slots__ = (
+        "backend",
+        "constants",
+        "device",
+        "donated",
+        "executable",
+        "origin",
+        "out_types",
+        "program",
+    )
 
     def __init__(
         self,
@@ -106,9 +116,11 @@ class Compiled:
         device: Device,
         executable: Executable,
         origin: Program | None = None,
+        donated: frozenset[int] = frozenset(),
     ) -> None:
         self.program = program
         self.origin = program if origin is None else origin
+        self.donated = donated
         self.constants = list(constants)
         self.backend = backend
         self.device = device
@@ -120,23 +132,20 @@ class Compiled:
         backend, device = self.backend, self.device
         if self.constants:
             handles = [*handles, *(constant.handle(backend) for constant in self.constants)]
-        outs = self.executable(handles)
-        results = [
+        outs = self.executable(handles) if _watcher is None else _watcher(self, handles)
+        return [
             Tensor(each, device, backend, handle)
             for each, handle in zip(self.out_types, outs, strict=True)
         ]
-        if _watcher is not None:
-            _watcher(self, handles, results)
-        return results
 
 
-Watcher = Callable[[Compiled, Sequence[Any], Sequence[Tensor]], None]
+Watcher = Callable[[Compiled, list[Any]], Sequence[Any]]
 _watcher: Watcher | None = None
 
 
 def watch(watcher: Watcher | None) -> None:
-    """Have a function see every run of a compiled program: it, its operands and its results."""
-    global _watcher
+    """Have a function run all executables: from a compiled program and handles to the results'."""
+    global _watcher  # noqa: PLW0603  # one for the whole process; a call only looks at a name
     _watcher = watcher
 
 
@@ -206,7 +215,9 @@ def _compile(
             f"# {program.name}: {backend.name} code\n{executable.code}",
             file=sys.stderr,
         )  # what LOG_JIT=1 asks for
-    return Compiled(closed, constants, backend, device, executable, close(program)[0])
+    origin = close(program)[0]
+    writes = donated if taken else frozenset[int]()
+    return Compiled(closed, constants, backend, device, executable, origin, writes)
 
 
 def log_jit() -> bool:

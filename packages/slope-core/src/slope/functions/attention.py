@@ -225,6 +225,7 @@ def dropout2d(
     return _dropped("dropout2d", x, p, training, key, 2)
 
 
+@random.all_or_nothing
 def _dropped(
     function: str, x: object, p: float, training: bool, key: object, spatial: int | None
 ) -> Tensor:

@@ -19,7 +19,7 @@ except ModuleNotFoundError as error:
     raise NotInstalledError("slope.nn is a package of its own: pip install slope-nn") from None
 
 if TYPE_CHECKING:
-    from slope_nn import data as data  # noqa: PLC0414  # so that checkers see it re-exported
+    data = slope_nn.data
 
 
 def __getattr__(name: str) -> Any:

@@ -124,29 +124,44 @@ class Compiled:
 
 
 def compile_program(
-    program: Program, device: Device, options: Options = DEFAULT_OPTIONS
+    program: Program,
+    device: Device,
+    options: Options = DEFAULT_OPTIONS,
+    donated: frozenset[int] = frozenset(),
 ) -> Compiled:
-    """Compile a program, once for each backend, device and options.
+    """Compile a program, once for each backend, device, options and donated inputs.
+
+    Args:
+        program: what to compile.
+        device: where it is to run.
+        options: how to compile it.
+        donated: positions of inputs that calls may write to.
 
     Raises:
         UnsupportedOperatorError: the backend can neither lower nor expand an operator.
         CompileError: the backend's compiler refused.
     """
     backend = options.resolve()
-    key = ("compiled", backend, device, options)
+    key = ("compiled", backend, device, options, donated)
     found = program.derived.get(key)
     if found is None:
         with _compiling, paused_collection():  # no code of the user's runs in here
             found = program.derived.get(key)
             if found is None:
-                found = program.derived[key] = _compile(program, backend, device, options)
+                found = program.derived[key] = _compile(program, backend, device, options, donated)
     return found
 
 
 _compiling = threading.RLock()  # compilers keep all cores busy anyway
 
 
-def _compile(program: Program, backend: Backend, device: Device, options: Options) -> Compiled:
+def _compile(
+    program: Program,
+    backend: Backend,
+    device: Device,
+    options: Options,
+    donated: frozenset[int] = frozenset(),
+) -> Compiled:
     lowered = lower_program(program, backend)
     closed, constants = close(lowered)
     if device not in backend.devices():
@@ -156,7 +171,9 @@ def _compile(program: Program, backend: Backend, device: Device, options: Option
             f".to('cpu'), or choose another backend."
         )
     started = time.perf_counter()
-    executable = backend.compile(closed, device, options.extra)
+    # A backend that does not know of donation is not asked about it.
+    taken = {"donated": donated} if donated and backend.donates else {}
+    executable = backend.compile(closed, device, options.extra, **taken)
     seconds = time.perf_counter() - started
     log(
         "compiled %s (%d instructions) for %s on %s in %.3f s",

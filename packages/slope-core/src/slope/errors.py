@@ -90,6 +90,10 @@ class RandomnessError(SlopeError, RuntimeError):
     """A draw from the default generator where its meaning would be ambiguous."""
 
 
+class DonatedTensorError(SlopeError, RuntimeError):
+    """A tensor was used after a call that it was donated to."""
+
+
 class RenamedError(SlopeError, AttributeError):
     """A name of the first slope; the message gives the one of today."""
 

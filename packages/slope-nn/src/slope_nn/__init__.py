@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from slope_nn import functional, init, metrics
 from slope_nn._activations import (
     GELU,
@@ -106,6 +109,9 @@ from slope_nn._saving._names import rename
 from slope_nn._saving._trees import load, save
 from slope_nn._summary import Summary
 from slope_nn._transformer import TransformerDecoderLayer, TransformerEncoderLayer
+
+if TYPE_CHECKING:
+    from slope_nn import data as data
 
 __all__ = [
     "CELU",
@@ -223,3 +229,9 @@ __all__ = [
     "write_safetensors",
     "write_sharded",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "data":  # loaded when asked for: models need no loaders
+        return importlib.import_module("slope_nn.data")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -98,6 +98,7 @@ from slope_nn._optimizers._schedules import (
 )
 from slope_nn._optimizers._sgd import SGD
 from slope_nn._optimizers._wrappers import EMA, Accumulate
+from slope_nn._sampling import sample_logits
 from slope_nn._saving._files import (
     CheckpointError,
     read_safetensors,
@@ -223,6 +224,7 @@ __all__ = [
     "metrics",
     "read_safetensors",
     "rename",
+    "sample_logits",
     "save",
     "write_safetensors",
     "write_sharded",

@@ -208,7 +208,6 @@ def jax_adamw(p: Any, gradients: Any, moments: Any) -> tuple[Any, Any]:
 def torch_model(size: Size) -> Any:
     """The model in PyTorch, with the initial weights."""
     from torch import nn
-    from torch.nn import functional as F
 
     width = size.width
 
@@ -228,9 +227,9 @@ def torch_model(size: Size) -> Any:
                 each.view(n, length, size.heads, -1).transpose(1, 2)
                 for each in self.qkv(self.norm1(x)).split(width, dim=2)
             )
-            seen = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+            seen = nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
             x = x + self.out(seen.transpose(1, 2).reshape(n, length, width))
-            return x + self.down(F.gelu(self.up(self.norm2(x)), approximate="tanh"))
+            return x + self.down(nn.functional.gelu(self.up(self.norm2(x)), approximate="tanh"))
 
     class GPT(nn.Module):
         def __init__(self) -> None:

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import call_overhead
+import conv_step
+import decode
 import gpt_step
 import mlp_step
 import tracing
@@ -24,6 +26,8 @@ STEPS: dict[str, Any] = {
     "W1": ("MLP step 200 x 784-100-10", mlp_step, mlp_step.W1),
     "W2": ("MLP step 256 x 784-1024-1024-10", mlp_step, mlp_step.W2),
     "W3": ("GPT step 8x128, width 256, 4 layers", gpt_step, gpt_step.W3),
+    "W4": ("convolutional step 32x3x32x32, stages 16/32/64", conv_step, conv_step.W4),
+    "W5": ("cached decode of one token, width 256, 4 layers", decode, decode.W5),
 }
 
 

@@ -56,7 +56,7 @@ def installed_backends() -> list[str]:
 
 def why_not(peer: str) -> str | None:
     """Why a peer cannot take part here; ``None`` if it can."""
-    module = peer.split(".")[0]
+    module = peer.partition(".")[0]
     if not find_spec(module):
         return f"{module} is not installed"
     try:
@@ -104,7 +104,7 @@ def same_numbers(
 
 def chosen(peers: Sequence[str], makers: Mapping[str, Callable[[], Call]]) -> dict[str, Call]:
     """The contenders of the peers that are asked for."""
-    return {name: make() for name, make in makers.items() if name.split(" ")[0] in peers}
+    return {name: make() for name, make in makers.items() if name.partition(" ")[0] in peers}
 
 
 # --- devices

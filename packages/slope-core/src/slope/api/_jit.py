@@ -394,10 +394,11 @@ class Jit:
         if entry.constants:
             compiled = Compiled(
                 compiled.program,
-                entry.constants,
+                [*entry.constants, *compiled.constants],
                 compiled.backend,
                 compiled.device,
                 compiled.executable,
+                compiled.origin,
             )
         entry.compiled = compiled
         return compiled

@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 import gguf
 import numpy as np
 from gguf.quants import dequantize
+from slope.nn.data import DataError
 from tokenizers import AddedToken, Tokenizer, decoders, pre_tokenizers
 from tokenizers.models import BPE
 
 from common.llama import Config, Llama
 from slope import nn
-from slope.nn.data import DataError
 
 # llama.cpp's names of the parts, and ours.
 NAMES = [

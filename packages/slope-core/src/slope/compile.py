@@ -94,9 +94,19 @@ class Compiled:
         backend, device, executable: what it runs on.
         origin: the program before passes and lowering, without constants; its inputs are the first
             of ``program``'s.
+        donated: positions of inputs that calls write to.
     """
 
-    __slots__ = ("backend", "constants", "device", "executable", "origin", "out_types", "program")
+    __slots__ = (
+        "backend",
+        "constants",
+        "device",
+        "donated",
+        "executable",
+        "origin",
+        "out_types",
+        "program",
+    )
 
     def __init__(
         self,
@@ -106,8 +116,10 @@ class Compiled:
         device: Device,
         executable: Executable,
         origin: Program | None = None,
+        donated: frozenset[int] = frozenset(),
     ) -> None:
         self.program = program
+        self.donated = donated
         self.origin = program if origin is None else origin
         self.constants = list(constants)
         self.backend = backend
@@ -120,10 +132,15 @@ class Compiled:
         backend, device = self.backend, self.device
         if self.constants:
             handles = [*handles, *(constant.handle(backend) for constant in self.constants)]
-        outs = self.executable(handles)
+        given = handles
+        if _watcher is not None and self.donated:  # it looks at the operands after the run
+            given = [
+                backend.copied(handle, device) if number in self.donated else handle
+                for number, handle in enumerate(handles)
+            ]
         results = [
             Tensor(each, device, backend, handle)
-            for each, handle in zip(self.out_types, outs, strict=True)
+            for each, handle in zip(self.out_types, self.executable(given), strict=True)
         ]
         if _watcher is not None:
             _watcher(self, handles, results)
@@ -206,7 +223,8 @@ def _compile(
             f"# {program.name}: {backend.name} code\n{executable.code}",
             file=sys.stderr,
         )  # what LOG_JIT=1 asks for
-    return Compiled(closed, constants, backend, device, executable, close(program)[0])
+    origin = close(program)[0]
+    return Compiled(closed, constants, backend, device, executable, origin, donated)
 
 
 def log_jit() -> bool:

@@ -108,7 +108,6 @@ from slope_nn._optimizers._schedules import (
 )
 from slope_nn._optimizers._sgd import SGD
 from slope_nn._optimizers._wrappers import EMA, Accumulate
-from slope_nn._sampling import sample_logits
 from slope_nn._pad import (
     CircularPad1d,
     CircularPad2d,
@@ -142,6 +141,7 @@ from slope_nn._pool import (
 )
 from slope_nn._recurrent import GRU, LSTM, RNN
 from slope_nn._resize import PixelShuffle, PixelUnshuffle, Upsample
+from slope_nn._sampling import sample_logits
 from slope_nn._saving._files import (
     CheckpointError,
     read_safetensors,

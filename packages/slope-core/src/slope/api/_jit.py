@@ -399,6 +399,7 @@ class Jit:
                 compiled.device,
                 compiled.executable,
                 compiled.origin,
+                compiled.donated,
             )
         entry.compiled = compiled
         return compiled

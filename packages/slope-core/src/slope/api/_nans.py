@@ -199,7 +199,9 @@ class _Run:
             for number, operand in enumerate(operands)
         ]
         if not any(_is_bad(operand) for operand in operands):
-            details.append("keep its operands away from there: slope.where, slope.clamp, a small addend")
+            details.append(
+                "keep its operands away from there: slope.where, slope.clamp, a small addend"
+            )
         return NaNError(
             f"the operator {instr.op.name!r}",
             _value_of(result),

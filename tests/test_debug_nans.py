@@ -213,3 +213,10 @@ def test_the_environment_variable(value, raised):
     )
     assert bool(run.returncode) == bool(raised)
     assert (f"'log' gave {raised}" in run.stderr) == bool(raised)
+
+
+def test_with_donated_arguments(backend):
+    step = slope.jit(lambda state, x: slope.log(state) + x, donate=0)
+    with slope.debug_nans(), pytest.raises(errors.NaNError, match="'log'") as caught:
+        step(slope.tensor([1.0, -1.0]), slope.ones(2))
+    assert "from -1 to 1" in str(caught.value)

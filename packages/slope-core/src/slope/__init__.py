@@ -70,6 +70,7 @@ from slope.functions import addcdiv as addcdiv
 from slope.functions import addcmul as addcmul
 from slope.functions import all as all
 from slope.functions import allclose as allclose
+from slope.functions import alpha_dropout as alpha_dropout
 from slope.functions import amax as amax
 from slope.functions import amin as amin
 from slope.functions import aminmax as aminmax
@@ -147,6 +148,7 @@ from slope.functions import dot_general as dot_general
 from slope.functions import dropout as dropout
 from slope.functions import dropout1d as dropout1d
 from slope.functions import dropout2d as dropout2d
+from slope.functions import dropout3d as dropout3d
 from slope.functions import dynamic_slice as dynamic_slice
 from slope.functions import dynamic_update_slice as dynamic_update_slice
 from slope.functions import einsum as einsum
@@ -420,6 +422,7 @@ __all__ = [
     "addcmul",
     "all",
     "allclose",
+    "alpha_dropout",
     "amax",
     "amin",
     "aminmax",
@@ -508,6 +511,7 @@ __all__ = [
     "dropout",
     "dropout1d",
     "dropout2d",
+    "dropout3d",
     "dynamic_slice",
     "dynamic_update_slice",
     "einsum",

@@ -141,7 +141,6 @@ def register_node(
     Example:
         >>> slope.register_node(Point, lambda p: ((p.x, p.y), None), lambda _, xy: Point(*xy))
     """
-
     if not isinstance(cls, type):
         raise ArgumentError(f"register_node: cls must be a class, and is {cls!r:.80}.")
     _callable(flatten, "register_node", "flatten", "an instance to (children, static)")

@@ -184,10 +184,9 @@ def arguments() -> argparse.Namespace:
     add("--seed", type=int, default=0, help="of the weights, the windows and the sample")
     add("--tiny", action="store_true", help="a few seconds with a toy model, to see it run")
     add("--out", default="outputs/gpt_text.png", help="where to save the picture")
-    args = parser.parse_args()
-    if args.tiny:
-        vars(args).update(TINY)
-    return args
+    if parser.parse_args().tiny:
+        parser.set_defaults(**TINY)
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

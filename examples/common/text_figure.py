@@ -62,8 +62,11 @@ def text_figure(
 
     figure.text(0.53, TOP + 0.033, "A sample", fontsize=11.5, color=INK)
     shown = [row for line in sample.splitlines() for row in textwrap.wrap(line, COLUMNS) or [""]]
-    # Signs that the font lacks would only warn and show as boxes.
-    plain = "\n".join(shown[:LINES]).encode("latin-1", "replace").decode("latin-1")
+    # Signs that the font may lack would show as boxes.
+    plain = "".join(
+        letter if letter == "\n" or (letter.isprintable() and ord(letter) < 256) else "?"
+        for letter in "\n".join(shown[:LINES])
+    )
     figure.text(
         0.53, TOP - 0.02, plain.replace("$", r"\$"), fontsize=10.5, color=INK, va="top",
         family="monospace", linespacing=1.35,

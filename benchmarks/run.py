@@ -14,11 +14,21 @@ from pathlib import Path
 from typing import Any
 
 import call_overhead
+import conv_step
+import decode
+import gpt_step
 import mlp_step
 import tracing
 from timing import Timing, interleaved, table
 
 PEERS = ("jax", "torch")
+STEPS: dict[str, Any] = {
+    "W1": ("MLP step 200 x 784-100-10", mlp_step, mlp_step.W1),
+    "W2": ("MLP step 256 x 784-1024-1024-10", mlp_step, mlp_step.W2),
+    "W3": ("GPT step 8x128, width 256, 4 layers", gpt_step, gpt_step.W3),
+    "W4": ("convolutional step 32x3x32x32, stages 16/32/64", conv_step, conv_step.W4),
+    "W5": ("cached decode of one token, width 256, 4 layers", decode, decode.W5),
+}
 
 
 def main() -> None:
@@ -31,7 +41,7 @@ def main() -> None:
         if find_spec(f"slope_backend_{'onnx' if name == 'onnxruntime' else name}")
     ]
     parser = argparse.ArgumentParser(description="slope's benchmarks")
-    parser.add_argument("--workloads", nargs="*", default=["W1", "W6", "tracing"])
+    parser.add_argument("--workloads", nargs="*", default=[*STEPS, "W6", "tracing"])
     parser.add_argument("--backends", nargs="*", default=installed)
     parser.add_argument("--peers", nargs="*", default=[peer for peer in PEERS if find_spec(peer)])
     parser.add_argument("--rounds", type=int, default=15)
@@ -42,20 +52,15 @@ def main() -> None:
         f"slope {slope.__version__}, Python {platform.python_version()}; backends "
         f"{options.backends}, peers {options.peers}"
     )
-    if "W1" in options.workloads:
-        timings = interleaved(
-            mlp_step.contenders(options.backends, options.peers), rounds=options.rounds
-        )
-        print(
-            table(
-                "W1 MLP step 200 x 784-100-10",
-                timings,
-                baseline=best_peer(timings),
-                unit=1e-3,
-                unit_name="ms",
+    for name, (title, module, size) in STEPS.items():
+        if name in options.workloads:
+            timings = interleaved(
+                module.contenders(options.backends, options.peers, size), rounds=options.rounds
             )
-        )
-        results["W1"] = as_json(timings)
+            told = f"{name} {title}"
+            baseline = best_peer(timings)
+            print(table(told, timings, baseline=baseline, unit=1e-3, unit_name="ms"))
+            results[name] = as_json(timings)
     if "W6" in options.workloads:
         for count in (1, 10, 100):
             calls = call_overhead.contenders(options.backends, options.peers, count)

@@ -12,6 +12,7 @@ from slope.api import checkpoint as checkpoint
 from slope.api import cond as cond
 from slope.api import custom_jvp as custom_jvp
 from slope.api import custom_vjp as custom_vjp
+from slope.api import debug_nans as debug_nans
 from slope.api import fori_loop as fori_loop
 from slope.api import grad as grad
 from slope.api import hessian as hessian
@@ -497,6 +498,7 @@ __all__ = [
     "cumsum",
     "custom_jvp",
     "custom_vjp",
+    "debug_nans",
     "default_generator",
     "device",
     "diag",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from slope_nn import functional, init, metrics
 from slope_nn._activations import (
     GELU,
@@ -138,6 +141,7 @@ from slope_nn._pool import (
 )
 from slope_nn._recurrent import GRU, LSTM, RNN
 from slope_nn._resize import PixelShuffle, PixelUnshuffle, Upsample
+from slope_nn._sampling import sample_logits
 from slope_nn._saving._files import (
     CheckpointError,
     read_safetensors,
@@ -148,6 +152,9 @@ from slope_nn._saving._names import rename
 from slope_nn._saving._trees import load, save
 from slope_nn._summary import Summary
 from slope_nn._transformer import TransformerDecoderLayer, TransformerEncoderLayer
+
+if TYPE_CHECKING:
+    from slope_nn import data as data
 
 __all__ = [
     "CELU",
@@ -298,7 +305,14 @@ __all__ = [
     "metrics",
     "read_safetensors",
     "rename",
+    "sample_logits",
     "save",
     "write_safetensors",
     "write_sharded",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "data":  # loaded when asked for: models need no loaders
+        return importlib.import_module("slope_nn.data")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -574,10 +574,13 @@ def test_a_loop_that_is_traced_again_is_compiled_once():
     with slope.use_backend("numpy"):
         from slope import compile as compiler
 
-        slope.scan(lambda c, x: (c + slope.sin(x), None), slope.zeros(3), XS)
+        def loop():
+            slope.scan(lambda c, x: (c + slope.sin(x), None), slope.zeros(3), XS)
+
+        loop()
         count = len(compiler._eager)
         for _ in range(3):
-            slope.scan(lambda c, x: (c + slope.sin(x), None), slope.zeros(3), XS)
+            loop()
         assert len(compiler._eager) == count
 
 

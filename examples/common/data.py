@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from common.fetch import DataError, cache_root, ensure_files, mirror, npm_package
+from slope_nn.data import DataError, cache_root, ensure_files, mirror, npm_package
 
 Bytes = npt.NDArray[np.uint8]
 

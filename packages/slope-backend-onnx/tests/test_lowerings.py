@@ -612,3 +612,33 @@ def test_logsumexp_keeps_infinities_and_nan(backend):
     ]
     wanted = np.array([np.inf, -np.inf, np.nan, 3.3e38, np.inf], np.float32)
     assert_same(unary(backend, LogSumExp(), x, dim=1), wanted)
+
+
+@pytest.mark.parametrize("bad", [None, np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("negated", [False, True])
+def test_large_masks_hide_what_is_not_finite(backend, bad, negated):
+    rng = np.random.default_rng(0)
+    mask, x = rng.random((128, 128)) < 0.5, rng.standard_normal((128, 128)).astype("f4")
+    if bad is not None:
+        x[mask if negated else ~mask] = bad
+
+    def chosen(m, x):
+        zero = Splat(0.0, TensorType(x.shape, dtypes.float32))
+        return ops.sum_(ops.where(m, *((zero, x) if negated else (x, zero))), dim=(1,))
+
+    program = traced(lambda m, x: (chosen(m, x),), [mask, x])
+    (got,) = run(backend, program, [mask, x])
+    wanted = np.where(mask, *((0, x) if negated else (x, 0))).sum(1, dtype="f4")
+    np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-4)
+    executable = backend.compile(program, CPU, {})
+    assert "If" in executable.code
+    assert [node.op_type for node in executable.model().graph.node] == ["Where", "ReduceSum"]
+
+
+def test_masked_zeros_keep_their_sign_where_it_is_seen(backend):
+    x = -np.ones((128, 128), "f4")
+    for read in (lambda y: y, lambda y: ops.div(Splat(1.0, y.type), y)):
+        program = traced(
+            lambda m, x, read=read: (read(ops.where(m, x, Splat(0.0, x.type))),), [x > 0, x]
+        )
+        assert not np.signbit(run(backend, program, [x > 0, x])[0]).any()

@@ -8,7 +8,17 @@ from typing import Any, ClassVar, Final
 
 import numpy as np
 
-from slope.extend import CPU, Backend, CompileError, Device, DeviceError, Executable, Instr, Program
+from slope.extend import (
+    CPU,
+    Backend,
+    CompileError,
+    Device,
+    DeviceError,
+    Executable,
+    Instr,
+    Program,
+    only_reference,
+)
 from slope_backend_numpy.codegen import generate
 from slope_backend_numpy.lower import LOWERINGS, kernels
 from slope_backend_numpy.memory import tune_allocator
@@ -52,8 +62,8 @@ class NumpyExecutable(Executable):
         """Run it.
 
         Results are fresh arrays, inputs themselves, or (of reshapes, slices and the like) views of
-        either. Nothing is ever written to an input, a constant, or an array that an earlier call
-        returned.
+        either. Nothing is ever written to a constant, to an input that is not donated, or to an
+        array that an earlier call returned and that is not donated since.
         """
         return self.function(*handles)
 
@@ -67,6 +77,7 @@ class NumpyBackend(Backend):
     """
 
     name: ClassVar[str] = "numpy"
+    donates: ClassVar[bool] = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -82,8 +93,16 @@ class NumpyBackend(Backend):
         """The array itself."""
         return handle
 
+    def exclusive(self, handle: np.ndarray[Any, Any]) -> bool:
+        """Whether nothing else refers to the array's memory."""
+        return only_reference(handle)
+
     def compile(
-        self, program: Program, device: Device, options: Mapping[str, Any]
+        self,
+        program: Program,
+        device: Device,
+        options: Mapping[str, Any],
+        donated: frozenset[int] = frozenset(),
     ) -> NumpyExecutable:
         """Generate the Python function of a program; there are no options.
 
@@ -98,7 +117,7 @@ class NumpyBackend(Backend):
                 f"the numpy backend has no options, and got {', '.join(sorted(options))}; "
                 f"leave options out."
             )
-        generated = generate(program, self.lowerings, _quiet, {"kernels": kernels})
+        generated = generate(program, self.lowerings, _quiet, {"kernels": kernels}, donated)
         return NumpyExecutable(generated.source, generated.function)
 
     def version(self) -> str:

@@ -4,8 +4,8 @@ Memory. Each fresh array is a :class:`Buffer`; views of it (reshape, slice, perm
 values that share the buffer. A buffer counts the reads that are still to come of all values in it,
 so it is known, while an instruction is written down, whether an operand's memory is dead after it.
 Dead memory takes the result of an elementwise instruction (``out=``) or is freed (``del``). Memory
-of inputs and constants is never written; that of outputs has one read more than it will get, so it
-never dies.
+of constants, and of inputs that are not donated, is never written; that of outputs has one read
+more than it will get, so it never dies.
 
 Broadcasting. A value may be *narrow*: an array that NumPy's rules would broadcast to the value's
 type, such as ``float32[10]`` for ``float32[200, 10]``. Elementwise code uses it as it is, all other
@@ -55,6 +55,7 @@ def generate(
     lowerings: Mapping[str, Callable[..., Any]],
     quiet: Callable[[Instr], bool],
     names: Mapping[str, Any],
+    donated: frozenset[int] = frozenset(),
 ) -> Generated:
     """Write the Python function of a program.
 
@@ -64,6 +65,7 @@ def generate(
         quiet: whether an instruction can cause no floating-point warning, so that none need be
             silenced.
         names: what rules may refer to, beside ``np``.
+        donated: positions of inputs whose memory may be written to once they are dead.
 
     Raises:
         ShapeError: a dimension is symbolic.
@@ -80,7 +82,9 @@ def generate(
     for number, var in enumerate(program.inputs):
         _require_ints(var.type)
         parameters.append(f"x{number}")
-        env[var] = Value(f"x{number}", var.type, var.type.shape, Buffer(owned=False))
+        buffer = Buffer(owned=number in donated)
+        buffer.reads = reads.get(var, 0)
+        env[var] = Value(f"x{number}", var.type, var.type.shape, buffer)
     silent = True
     for instr in program.instrs:
         _write(writer, instr, env, reads, lowerings)

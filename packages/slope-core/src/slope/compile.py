@@ -12,7 +12,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from slope.core.operator import Operator
@@ -92,9 +92,21 @@ class Compiled:
         program: as the backend got it, its constants made inputs.
         constants: the values of those.
         backend, device, executable: what it runs on.
+        origin: the program before passes and lowering, without constants; its inputs are the first
+            of ``program``'s.
+        donated: positions of inputs that calls write to.
     """
 
-    __slots__ = ("backend", "constants", "device", "executable", "out_types", "program")
+    __slots__ = (
+        "backend",
+        "constants",
+        "device",
+        "donated",
+        "executable",
+        "origin",
+        "out_types",
+        "program",
+    )
 
     def __init__(
         self,
@@ -103,8 +115,12 @@ class Compiled:
         backend: Backend,
         device: Device,
         executable: Executable,
+        origin: Program | None = None,
+        donated: frozenset[int] = frozenset(),
     ) -> None:
         self.program = program
+        self.donated = donated
+        self.origin = program if origin is None else origin
         self.constants = list(constants)
         self.backend = backend
         self.device = device
@@ -116,37 +132,70 @@ class Compiled:
         backend, device = self.backend, self.device
         if self.constants:
             handles = [*handles, *(constant.handle(backend) for constant in self.constants)]
-        outs = self.executable(handles)
-        return [
+        given = handles
+        if _watcher is not None and self.donated:  # it looks at the operands after the run
+            given = [
+                backend.copied(handle, device) if number in self.donated else handle
+                for number, handle in enumerate(handles)
+            ]
+        results = [
             Tensor(each, device, backend, handle)
-            for each, handle in zip(self.out_types, outs, strict=True)
+            for each, handle in zip(self.out_types, self.executable(given), strict=True)
         ]
+        if _watcher is not None:
+            _watcher(self, handles, results)
+        return results
+
+
+Watcher = Callable[[Compiled, Sequence[Any], Sequence[Tensor]], None]
+_watcher: Watcher | None = None
+
+
+def watch(watcher: Watcher | None) -> None:
+    """Have a function see every run of a compiled program: it, its operands and its results."""
+    global _watcher
+    _watcher = watcher
 
 
 def compile_program(
-    program: Program, device: Device, options: Options = DEFAULT_OPTIONS
+    program: Program,
+    device: Device,
+    options: Options = DEFAULT_OPTIONS,
+    donated: frozenset[int] = frozenset(),
 ) -> Compiled:
-    """Compile a program, once for each backend, device and options.
+    """Compile a program, once for each backend, device, options and donated inputs.
+
+    Args:
+        program: what to compile.
+        device: where it is to run.
+        options: how to compile it.
+        donated: positions of inputs that calls may write to.
 
     Raises:
         UnsupportedOperatorError: the backend can neither lower nor expand an operator.
         CompileError: the backend's compiler refused.
     """
     backend = options.resolve()
-    key = ("compiled", backend, device, options)
+    key = ("compiled", backend, device, options, donated)
     found = program.derived.get(key)
     if found is None:
         with _compiling, paused_collection():  # no code of the user's runs in here
             found = program.derived.get(key)
             if found is None:
-                found = program.derived[key] = _compile(program, backend, device, options)
+                found = program.derived[key] = _compile(program, backend, device, options, donated)
     return found
 
 
 _compiling = threading.RLock()  # compilers keep all cores busy anyway
 
 
-def _compile(program: Program, backend: Backend, device: Device, options: Options) -> Compiled:
+def _compile(
+    program: Program,
+    backend: Backend,
+    device: Device,
+    options: Options,
+    donated: frozenset[int] = frozenset(),
+) -> Compiled:
     lowered = lower_program(program, backend)
     closed, constants = close(lowered)
     if device not in backend.devices():
@@ -156,7 +205,9 @@ def _compile(program: Program, backend: Backend, device: Device, options: Option
             f".to('cpu'), or choose another backend."
         )
     started = time.perf_counter()
-    executable = backend.compile(closed, device, options.extra)
+    # A backend that does not know of donation is not asked about it.
+    taken = {"donated": donated} if donated and backend.donates else {}
+    executable = backend.compile(closed, device, options.extra, **taken)
     seconds = time.perf_counter() - started
     log(
         "compiled %s (%d instructions) for %s on %s in %.3f s",
@@ -172,7 +223,8 @@ def _compile(program: Program, backend: Backend, device: Device, options: Option
             f"# {program.name}: {backend.name} code\n{executable.code}",
             file=sys.stderr,
         )  # what LOG_JIT=1 asks for
-    return Compiled(closed, constants, backend, device, executable)
+    origin = close(program)[0]
+    return Compiled(closed, constants, backend, device, executable, origin, donated)
 
 
 def log_jit() -> bool:
@@ -352,6 +404,8 @@ def _compile_eager(
                 operands.append(trace.new_input(arg.type))
         program = trace.finish(trace.process(op, operands, params), op.name)
     trace.alive = False
+    for instr in program.instrs:
+        instr.source = None  # the program serves the same operator at every line
     return _compile(program, backend, device, Options(backend.name))
 
 
@@ -404,8 +458,8 @@ def fold_scalars(
     compiled = _compile_scalar(
         op, tuple(each.dtype for each in types), tuple(params.items()), args, backend
     )
-    (out,) = compiled.run([backend.scalar(arg.value, arg.dtype, CPU) for arg in args])
-    return out.host().item()
+    (out,) = compiled.executable([backend.scalar(arg.value, arg.dtype, CPU) for arg in args])
+    return backend.to_host(out).item()
 
 
 _scalar_programs: dict[Any, Compiled] = {}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from slope import dtypes as dtypes
 from slope import ops as ops
+from slope.core.donation import only_reference as only_reference
 from slope.core.operator import Linear as Linear
 from slope.core.operator import Operator as Operator
 from slope.core.operator import Sample as Sample
@@ -33,6 +34,7 @@ from slope.errors import CompileError as CompileError
 from slope.errors import DeviceError as DeviceError
 from slope.errors import DTypeError as DTypeError
 from slope.errors import IndexingError as IndexingError
+from slope.errors import NaNError as NaNError
 from slope.errors import PluginError as PluginError
 from slope.errors import ShapeError as ShapeError
 from slope.errors import SlopeError as SlopeError

@@ -55,20 +55,27 @@ class Lowering:
 
     Attributes:
         graph: the graph.
+        portable: whether it is for others to read, in plain ONNX alone; else it is to be run here,
+            and as fast as may be.
         outs: the types of the instruction's results.
+        signless: whether nothing that reads the (first) result can tell 0.0 from -0.0.
     """
 
-    def __init__(self, graph: Graph, inside: Inside | None = None) -> None:
+    def __init__(
+        self, graph: Graph, inside: Inside | None = None, *, portable: bool = False
+    ) -> None:
         self.graph = graph
+        self.portable = portable
         self._inside = inside or _nothing_to_inline
         self.outs: tuple[TensorType, ...] = ()
+        self.signless = False
         self._sources: dict[str, tuple[str, tuple[int, ...]]] = {}  # of reshaped values
         self._full: dict[tuple[str, tuple[int, ...]], str] = {}
         self._casts: dict[tuple[str, str], str] = {}
 
     def inner(self, name: str) -> Lowering:
         """The lowering of an empty graph inside this one."""
-        return Lowering(Graph(name, parent=self.graph), self._inside)
+        return Lowering(Graph(name, parent=self.graph), self._inside, portable=self.portable)
 
     def write(self, program: Program, operands: Sequence[Value]) -> list[Value]:
         """Write a nested program into this graph, on values that it sees; the program's results."""

@@ -232,7 +232,7 @@ def compare(
             f"installed are {', '.join(installed())}."
         )
     chosen = [backend_named(name).name for name in names]
-    traced = function if isinstance(function, Jit) else Jit(function, (), (), DEFAULT_OPTIONS)
+    traced = function if isinstance(function, Jit) else Jit(function, (), (), (), DEFAULT_OPTIONS)
     entry, leaves = traced._entry(args, kwargs)
     program = optimize(entry.closed)
     inputs = [*_inputs(entry, leaves), *(constant.host() for constant in entry.constants)]

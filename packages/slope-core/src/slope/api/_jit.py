@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import sys
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
 
 import numpy as np
 from optree import PyTreeSpec
 
-from slope.api._arguments import definition, function_name, positional_names
+from slope.api._arguments import definition, function_name
+from slope.api._places import donations, shifted, statics
 from slope.compile import (
     Compiled,
     Options,
@@ -27,6 +27,7 @@ from slope.compile import (
     refuse_tracer,
 )
 from slope.control.call import call
+from slope.core.donation import give_up
 from slope.core.program import Literal, Program, ProgramTrace, Var
 from slope.core.tensor import Splat, Tensor, Tracer
 from slope.core.trace import EVAL, current_trace, paused_collection, use_trace
@@ -88,6 +89,7 @@ class _Entry:
         "closed",
         "compiled",
         "constants",
+        "donated",
         "draws",
         "in_kinds",
         "out_plan",
@@ -102,6 +104,7 @@ class _Entry:
         out_plan: list[tuple[int, Any]],
         out_structure: PyTreeSpec,
         draws: bool,
+        donated: Mapping[int, int],
     ) -> None:
         self.program = program
         self.closed, self.constants = close(program)
@@ -111,6 +114,10 @@ class _Entry:
         self.out_plan = out_plan
         self.out_structure = out_structure
         self.draws = draws
+        # For each argument leaf that is given away: its input's position. What the function returns
+        # as it got it is not among them.
+        forwarded = {what for how, what in out_plan if how == 1}
+        self.donated = {leaf: at for leaf, at in donated.items() if leaf not in forwarded}
         self.compiled: Compiled | None = None
 
     def results(self, outs: Sequence[Tensor], leaves: Sequence[Any]) -> Any:
@@ -163,24 +170,26 @@ class Jit:
         function: Callable[..., Any],
         static_argnums: Sequence[int],
         static_argnames: Sequence[str],
+        donate: Sequence[int | str],
         options: Options,
     ) -> None:
         self._bound: tuple[Any, ...] = ()
         owner = getattr(function, "__self__", None)
         if isinstance(function, types.MethodType) and _is_node(owner):
             self._bound, function = (owner,), function.__func__
-            static_argnums = _shifted(static_argnums)
         elif _is_node(function):
             self._bound, function = (function,), type(function).__call__
-            static_argnums = _shifted(static_argnums)
+        if self._bound:
+            static_argnums, donate = shifted(static_argnums), shifted(donate)
         functools.update_wrapper(self, function, updated=())
         self.function = function
         self.options = options
-        self._static_numbers, self._static_names = _statics(
+        self._static_numbers, self._static_names = statics(
             function, static_argnums, static_argnames
         )
-        self._entries: dict[Any, _Entry] = {}
         self.__name__ = function_name(function)
+        self._donate = donations(function, donate, self._static_numbers)
+        self._entries: dict[Any, _Entry] = {}
 
     @property
     def compile_count(self) -> int:
@@ -205,6 +214,8 @@ class Jit:
             return self._bind(entry, leaves)
         compiled = entry.compiled or self._compiled(entry, leaves)
         handles = _handles(entry.in_kinds, leaves, compiled)
+        if entry.donated:
+            _take(entry.donated, leaves, handles, compiled, self.__name__)
         if not entry.draws:
             outs = compiled.run(handles)
         else:
@@ -293,15 +304,36 @@ class Jit:
                     for leaf, kind in zip(leaves, in_kinds, strict=True)
                 ]
                 args, kwargs = tree_unflatten(structure, inputs)
+                donated = self._donated(args, kwargs, static, in_kinds)
                 result = self._call(args, kwargs, static)
                 out_leaves, out_structure = tree_flatten(result)
-                entry = self._finish(trace, inputs, in_kinds, out_leaves, out_structure, scope)
+                entry = self._finish(
+                    trace, inputs, in_kinds, out_leaves, out_structure, scope, donated
+                )
         finally:
             trace.alive = False
         if not any(isinstance(constant, Tracer) for constant in entry.constants):
             # A trace that captured tracers of an outer one is good for this call only.
             entry = self._entries.setdefault(key, entry)
         return entry
+
+    def _donated(
+        self, args: Sequence[Any], kwargs: Mapping[str, Any], static: Any, kinds: Sequence[int]
+    ) -> dict[int, int]:
+        """For each leaf of the donated arguments that is a tensor: its input's position."""
+        if not self._donate:
+            return {}
+        gone: Collection[int] = static[0] if static else ()
+        numbers = [number for number in range(len(args) + len(gone)) if number not in gone]
+        donated: dict[int, int] = {}
+        leaf = position = 0
+        for name, value in (*zip(numbers, args, strict=True), *kwargs.items()):
+            for _ in tree_flatten(value)[0]:
+                if kinds[leaf] == TENSOR and name in self._donate:
+                    donated[leaf] = position
+                position += kinds[leaf] != STATIC
+                leaf += 1
+        return donated
 
     def _call(self, args: Any, kwargs: dict[str, Any], static: Any) -> Any:
         if static is not None:
@@ -322,6 +354,7 @@ class Jit:
         out_leaves: list[Any],
         out_structure: PyTreeSpec,
         scope: JitScope,
+        donated: Mapping[int, int],
     ) -> _Entry:
         positions = {
             id(leaf): number for number, leaf in enumerate(inputs) if isinstance(leaf, Tensor)
@@ -347,7 +380,7 @@ class Jit:
         if scope.used:
             outputs.append(scope.key)
         program = trace.finish(outputs, self.__name__)
-        return _Entry(program, in_kinds, plan, out_structure, scope.used)
+        return _Entry(program, in_kinds, plan, out_structure, scope.used, donated)
 
     def _compiled(self, entry: _Entry, leaves: Sequence[Any]) -> Compiled:
         tensors = [
@@ -356,14 +389,17 @@ class Jit:
         for tensor in tensors:
             refuse_tracer(tensor, f"jit of {self.__name__}")
         device: Device = common_device([*tensors, *entry.constants], f"jit of {self.__name__}")
-        compiled = compile_program(entry.closed, device, self.options)
+        donated = frozenset(entry.donated.values())
+        compiled = compile_program(entry.closed, device, self.options, donated)
         if entry.constants:
             compiled = Compiled(
                 compiled.program,
-                entry.constants,
+                [*entry.constants, *compiled.constants],
                 compiled.backend,
                 compiled.device,
                 compiled.executable,
+                compiled.origin,
+                compiled.donated,
             )
         entry.compiled = compiled
         return compiled
@@ -426,36 +462,6 @@ def _is_node(value: Any) -> bool:
     return value is not None and not is_leaf(value)
 
 
-def _shifted(numbers: Sequence[int]) -> list[int]:
-    """Positions behind the bound argument; those counted from the end stay."""
-    return [number if number < 0 else number + 1 for number in numbers]
-
-
-def _statics(
-    function: Callable[..., Any], numbers: Sequence[int], names: Sequence[str]
-) -> tuple[frozenset[int], frozenset[str]]:
-    """Static arguments by number and by name, each completed by the other."""
-    known = positional_names(function)
-    for name in names:
-        if known and name not in known and not _takes_keyword(function, name):
-            raise ArgumentError(
-                f"jit of {function_name(function)}: static_argnames names {name!r}, and its "
-                f"arguments are {', '.join(known)}."
-            )
-    count = len(known)
-    positions = [number + count if number < 0 else number for number in numbers]
-    by_name = {known.index(name) for name in names if name in known}
-    by_number = {known[number] for number in positions if number < count}
-    return frozenset(positions) | by_name, frozenset(names) | by_number
-
-
-def _takes_keyword(function: Callable[..., Any], name: str) -> bool:
-    parameters = inspect.signature(function).parameters
-    return name in parameters or any(
-        each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values()
-    )
-
-
 def _literal_key(literal: Any) -> Any:
     assert isinstance(literal, Literal)
     return literal.key()
@@ -489,6 +495,26 @@ def _handles(kinds: Sequence[int], leaves: Sequence[Any], compiled: Compiled) ->
         elif kind == ARRAY:
             handles.append(backend.from_host(leaf, device))
     return handles
+
+
+def _take(
+    donated: Mapping[int, int],
+    leaves: Sequence[Any],
+    handles: list[Any],
+    compiled: Compiled,
+    function: str,
+) -> None:
+    """Take the memory of donated leaves from their tensors, so that the call may write to it.
+
+    Where somebody else refers to the memory, the call gets a copy.
+    """
+    backend = compiled.backend
+    for leaf in donated:
+        give_up(leaves[leaf], function)
+    if backend.donates:
+        for position in donated.values():
+            if not backend.exclusive(handles[position]):
+                handles[position] = backend.copied(handles[position], compiled.device)
 
 
 def _apart(outs: Sequence[Tensor], leaves: Sequence[Any]) -> list[Tensor]:
@@ -548,6 +574,7 @@ def jit(
     *,
     static_argnums: int | Sequence[int] = (),
     static_argnames: str | Sequence[str] = (),
+    donate: int | str | Sequence[int | str] = (),
     backend: str | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> Any:
@@ -565,6 +592,12 @@ def jit(
             ``jit`` is a decorator with options.
         static_argnums: positional arguments that are static: hashable, and part of the program.
         static_argnames: the same by name.
+        donate: positions or names of arguments whose tensors are given away: the program may write
+            its results into their memory (parameters, optimizer state, a cache of keys and values
+            are then updated in place), and using those tensors after the call raises
+            :class:`~slope.errors.DonatedTensorError`. Memory that something else refers to (a NumPy
+            view, another tensor) is copied first and stays as it is. A tensor that is returned as
+            it came stays usable. Under another transform, donation means nothing.
         backend: run on this backend whatever the current one is.
         options: the backend's own options.
 
@@ -572,8 +605,8 @@ def jit(
         A callable with ``lower(*args)``, ``compile_count`` and ``clear_cache()``.
 
     Raises:
-        ArgumentError: ``static_argnames`` names no argument, or when called, a leaf is of no kind
-            that is listed above.
+        ArgumentError: ``static_argnames`` or ``donate`` names no argument, or when called, a leaf
+            is of no kind that is listed above.
         BackendError: when called, the backend is not installed.
         CompileError: when called, the backend's compiler refuses the program.
 
@@ -583,12 +616,13 @@ def jit(
     """
     numbers = (static_argnums,) if isinstance(static_argnums, int) else tuple(static_argnums)
     names = (static_argnames,) if isinstance(static_argnames, str) else tuple(static_argnames)
+    given: Any = donate if isinstance(donate, (tuple, list)) else (donate,)
 
     def make(target: Callable[..., Any]) -> Jit:
         if not callable(target):
             raise ArgumentError(
                 f"jit takes a callable, and got a {type(target).__name__} ({target!r:.80})."
             )
-        return Jit(target, numbers, names, Options(backend, options))
+        return Jit(target, numbers, names, given, Options(backend, options))
 
     return make if function is None else make(function)

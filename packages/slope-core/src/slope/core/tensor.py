@@ -164,6 +164,8 @@ class Tensor(Methods):
         if imports is not None and backend in imports:
             return imports[backend]
         if self.device.kind != "cpu":
+            if self._handle is None and self._backend is not None:
+                self._backend.to_host(None)  # it was donated: raises
             raise DeviceError(
                 f"a tensor {self.type} on {self.device} belongs to the backend "
                 f"{getattr(self._backend, 'name', '?')!r}; move it with .to('cpu') before the "

@@ -35,7 +35,8 @@ class Executable:
 
         Returns:
             One handle for each program output. It may be an input's handle, or share memory with
-            one (a reshape may be a view); no input and no earlier result is ever written to.
+            one (a reshape may be a view); no input is ever written to but those that the program
+            was compiled to take as donated, and no earlier result but one that came back as those.
         """
         raise NotImplementedError
 
@@ -50,11 +51,15 @@ class Backend:
             this backend).
         layout: the layout of convolutions that programs are turned to (:mod:`slope.ops.conv`);
             ``None``: as they are.
+        donates: whether :meth:`compile` takes ``donated=``, so that compiled programs may write to
+            inputs that are given to them; then :meth:`exclusive` must tell which handles those may
+            be.
     """
 
     name: ClassVar[str] = ""
     eager: ClassVar[Literal["numpy", "compile"]] = "compile"
     layout: ClassVar[str | None] = None
+    donates: ClassVar[bool] = False
 
     def __init__(self) -> None:
         self.lowerings: dict[str, Callable[..., Any]] = {}
@@ -84,6 +89,20 @@ class Backend:
         """A handle for a Python number as a tensor of shape ()."""
         return self.from_host(np.asarray(splat_scalar(value, dtype)), device)
 
+    def exclusive(self, handle: Any) -> bool:
+        """Whether nothing refers to a handle's memory but the list that the handle was taken from.
+
+        So a call may write to it. Handles that share memory with a host array of somebody, with
+        another handle, or that were exported are not exclusive; in doubt they are not. For handles
+        that are NumPy arrays, ``slope.extend.only_reference`` tells. Asked only where
+        :attr:`donates`.
+        """
+        return False
+
+    def copied(self, handle: Any, device: Device) -> Any:
+        """A handle with memory of its own and the same elements."""
+        return self.from_host(np.array(self.to_host(handle)), device)
+
     # --- programs
 
     def supports(self, op: Operator, dtype: DType) -> bool:
@@ -108,7 +127,13 @@ class Backend:
         """
         self.lowerings.update(rules)
 
-    def compile(self, program: Program, device: Device, options: Mapping[str, Any]) -> Executable:
+    def compile(
+        self,
+        program: Program,
+        device: Device,
+        options: Mapping[str, Any],
+        donated: frozenset[int] = frozenset(),
+    ) -> Executable:
         """Compile a program for a device.
 
         Args:
@@ -117,6 +142,9 @@ class Backend:
                 literal may be an output.
             device: one of :meth:`devices`.
             options: the backend's own options, from ``slope.jit(f, options=...)``.
+            donated: positions of inputs whose handles no one will read after a call: the executable
+                may write to them, return them as outputs or keep them for later calls. Each call
+                gets exclusive handles there. Passed only where :attr:`donates`, and not empty.
 
         Raises:
             CompileError: the compiler refused the program; the text holds its diagnostics.

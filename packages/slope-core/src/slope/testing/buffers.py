@@ -270,6 +270,42 @@ def chained_calls(bench: Bench) -> None:
         ), f"the result of call {number}: {bench.down(each, (8,))} instead of {want}"
 
 
+def donated_inputs(bench: Bench) -> None:
+    """A donated input may be written to: results are right, and what others hold stays as it was.
+
+    Raises:
+        Unsupported: the backend does not take donated inputs.
+    """
+    if not bench.backend.donates:
+        raise Unsupported("the backend does not take donated inputs")
+    x, y, z, w = (Var(TensorType((1000,), float32)) for _ in range(4))
+    arity = getattr(bench.op, "arity", 1)
+    instrs = [
+        Instr(bench.op, (x,) * arity, {}, (z,)),
+        Instr(bench.op, (y,) * arity, {}, (w,)),
+    ]
+    program = Program([x, y], (), instrs, [z, w, y])
+    run = bench.backend.compile(program, bench.device, {}, donated=frozenset((0,)))
+    first, second = (np.linspace(low, 1, 1000, dtype=np.float32) for low in (-1, 0))
+    hosts = first.copy(), second.copy()
+    handles = [bench.up(each) for each in hosts]
+    kept: list[tuple[Array, Array]] = [(hosts[0], first), (hosts[1], second)]
+    for _ in range(6):
+        if not bench.backend.exclusive(handles[0]):
+            handles[0] = bench.backend.copied(handles[0], bench.device)
+        out = list(run(handles))
+        first = bench.value(first)
+        close(bench.down(out[1], (1000,)), bench.value(second), "the other result")
+        close(bench.down(out[2], (1000,)), second, "the input that is not donated")
+        handles = [out[0], handles[1]]
+        del out
+        kept.append((bench.down(handles[0], (1000,)), first))  # somebody looks at the state
+        again = list(run([bench.backend.copied(handles[0], bench.device), handles[1]]))
+        close(bench.down(again[0], (1000,)), bench.value(first), "the result")
+    for number, (host, want) in enumerate(kept):
+        close(host, want, f"the host array {number}, which somebody holds")
+
+
 # --- threads and leaks
 
 
@@ -354,6 +390,7 @@ RULES: Final[dict[str, Rule]] = {
     "results outlive inputs": results_outlive_inputs,
     "handles outlive host arrays": handles_outlive_arrays,
     "chained calls": chained_calls,
+    "donated inputs": donated_inputs,
     "two threads": two_threads,
     "no leak": no_leak,
 }

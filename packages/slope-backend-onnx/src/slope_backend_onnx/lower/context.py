@@ -55,17 +55,15 @@ class Lowering:
 
     Attributes:
         graph: the graph.
-        portable: whether it is for others to read, in plain ONNX alone; else it is to be run here,
-            and as fast as may be.
+        native: whether ONNX Runtime runs it on the processor here, so that operators of its own may
+            stand in it, and what is fast there counts; else it is plain ONNX, for any runtime.
         outs: the types of the instruction's results.
         signless: whether nothing that reads the (first) result can tell 0.0 from -0.0.
     """
 
-    def __init__(
-        self, graph: Graph, inside: Inside | None = None, *, portable: bool = False
-    ) -> None:
+    def __init__(self, graph: Graph, inside: Inside | None = None, *, native: bool = False) -> None:
         self.graph = graph
-        self.portable = portable
+        self.native = native
         self._inside = inside or _nothing_to_inline
         self.outs: tuple[TensorType, ...] = ()
         self.signless = False
@@ -75,7 +73,7 @@ class Lowering:
 
     def inner(self, name: str) -> Lowering:
         """The lowering of an empty graph inside this one."""
-        return Lowering(Graph(name, parent=self.graph), self._inside, portable=self.portable)
+        return Lowering(Graph(name, parent=self.graph), self._inside, native=self.native)
 
     def write(self, program: Program, operands: Sequence[Value]) -> list[Value]:
         """Write a nested program into this graph, on values that it sees; the program's results."""

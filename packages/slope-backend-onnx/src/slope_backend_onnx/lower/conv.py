@@ -20,7 +20,6 @@ from typing import Any, Final
 
 import numpy as np
 
-from slope.extend import TensorType, ops, trace_program
 from slope_backend_onnx.lower.context import Lowering, Result, Rule, Value
 from slope_backend_onnx.lower.kernels import channel_block
 
@@ -189,26 +188,22 @@ def _columns(cx: Lowering, name: str, shape: Dims, kernel: Dims, params: dict[st
     return cx.op("Conv", name, one_hot, **_attributes({**params, "groups": shape[1]}))
 
 
-def _rule(kernel: Callable[..., Result], op: Any) -> Rule:
-    return partial(_chosen, kernel, op)
+def _rule(kernel: Callable[..., Result]) -> Rule:
+    return partial(_chosen, kernel)
 
 
 def _chosen(
-    kernel: Callable[..., Result], op: Any, cx: Lowering, x: Value, y: Value, **params: Any
+    kernel: Callable[..., Result], cx: Lowering, x: Value, y: Value, **params: Any
 ) -> Result:
     if x.dtype.name == "float64":
-        return cx.inline(_expansion(op, x.type, y.type, params), (x, y))
+        return cx.expansion(x, y, **params)
     if x.type.size == 0 or y.type.size == 0:
         return cx.value(cx.number(0, cx.out.dtype.name), shape=())
     return kernel(cx, x, y, **params)
 
 
-def _expansion(op: Any, x: TensorType, y: TensorType, params: dict[str, Any]) -> Any:
-    return trace_program(lambda *args: (op.expand(*args, **params),), (x, y), name=op.name)
-
-
 RULES: Final[dict[str, Rule]] = {
-    "conv": _rule(_conv, ops.conv),
-    "conv_input_grad": _rule(_input_grad, ops.conv_input_grad),
-    "conv_weight_grad": _rule(_weight_grad, ops.conv_weight_grad),
+    "conv": _rule(_conv),
+    "conv_input_grad": _rule(_input_grad),
+    "conv_weight_grad": _rule(_weight_grad),
 }

@@ -96,7 +96,7 @@ class ProgramLowering:
             )
         for var in instr.outputs:
             _require_numbers(var.type)
-        cx.outs = tuple(var.type for var in instr.outputs)
+        cx.operator, cx.outs = op, tuple(var.type for var in instr.outputs)
         try:
             made: Any = rule(cx, *[_value(atom, values) for atom in instr.inputs], **instr.params)
         except GraphError as error:

@@ -14,12 +14,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from common.command import parser, start
-from common.data import mnist
+from common.command import small_parser, start
 from common.plots import BLUE, INK, RED, panels, plain, save
 from tqdm.auto import tqdm
 
 import slope
+from slope.nn import data
 
 Step = Callable[[slope.Tensor], slope.Tensor]
 
@@ -128,7 +128,7 @@ def train(
 def main() -> None:
     """Run both methods on both problems, print how far they came, and draw it."""
     args, backend = start(
-        parser(
+        small_parser(
             "hessian_newton",
             "Newton's method and gradient descent.",
             images=(4000, "of MNIST"),
@@ -140,10 +140,10 @@ def main() -> None:
     for name, (_, values) in zip(("Newton ", "descent"), paths, strict=True):
         print(f"Rosenbrock, {name}: height {values[-1]:.1e} after {len(values) - 1} steps")
 
-    data, count = mnist(), 200 if args.tiny else args.images
-    pixels = data.train_images[:count].reshape(count, 784).astype(np.float32) / np.float32(255)
+    digits, count = data.mnist(), 200 if args.tiny else args.images
+    pixels = digits.train_images[:count].reshape(count, 784).astype(np.float32) / np.float32(255)
     x = slope.tensor(np.hstack([pixels, np.ones((count, 1), np.float32)]))
-    y = slope.tensor((data.train_labels[:count] < 5).astype(np.float32))
+    y = slope.tensor((digits.train_labels[:count] < 5).astype(np.float32))
     products = 10 if args.tiny else args.products
     norms = [
         train(newton_cg, x, y, products, count=3 if args.tiny else 10, name="Newton-CG"),

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from common.command import parser, start
+from common.command import small_parser, start
 from common.plots import BLUE, FAINT, GREEN, INK, RED, panels, plain, save
 from tqdm.auto import tqdm
 
@@ -118,7 +118,7 @@ def train(inner: int, count: int, tasks: int, name: str) -> tuple[nn.Sequential,
 def main() -> None:
     """Train both ways, adapt both to new tasks, print the losses and draw one task."""
     args, backend = start(
-        parser(
+        small_parser(
             "maml",
             "Model-agnostic meta-learning of sine waves.",
             steps=(5000, "of the outer loop"),

@@ -11,7 +11,7 @@ from __future__ import annotations
 from functools import partial
 
 import numpy as np
-from common.command import parser, start
+from common.command import small_parser, start
 from common.plots import BLUE, INK, RED, panels, plain, save
 from tqdm.auto import tqdm
 
@@ -124,7 +124,7 @@ def difference(model: nn.Sequential, first: slope.Tensor, seen: slope.Tensor) ->
 def main() -> None:
     """Make trajectories, learn their law, compare the gradients, draw true and learned flow."""
     args, backend = start(
-        parser(
+        small_parser(
             "neural_ode",
             "Learn a vector field from trajectories.",
             steps=(2000, "of Adam"),

@@ -9,14 +9,13 @@ is fresh at every call, and follows from the seed alone.
 from __future__ import annotations
 
 import numpy as np
-from common.batches import batches
-from common.command import parser, start
-from common.data import mnist
+from common.command import small_parser, start
 from common.plots import INK, bare, panels, plain, save
 from tqdm.auto import tqdm
 
 import slope
 from slope import nn
+from slope.nn import data
 
 
 class VAE(nn.Module):
@@ -92,7 +91,7 @@ def pixels(images: np.ndarray) -> np.ndarray:
 def main() -> None:
     """Train, print the bound on test images, and draw the plane of digits."""
     args, backend = start(
-        parser(
+        small_parser(
             "vae",
             "A variational autoencoder of MNIST with two latent numbers.",
             epochs=(12, "passes over the training images"),
@@ -100,19 +99,19 @@ def main() -> None:
             lr=(2e-3, "learning rate at the start"),
         )
     )
-    data = mnist()
-    images, tested = pixels(data.train_images), pixels(data.test_images)
+    digits = data.mnist()
+    images, tested = pixels(digits.train_images), pixels(digits.test_images)
     if args.tiny:
         images, args.epochs, args.width = images[:400], 2, 32
     model = VAE(args.width)
     optimizer = nn.Adam(model, lr=args.lr)
-    plan = batches(len(images), 100 if args.tiny else 200, epochs=args.epochs, seed=args.seed)
-
+    size = 100 if args.tiny else 200
+    batches = data.Batches(images, size, key=args.seed, drop_last=True).until(args.epochs)
     losses: list[float] = []
-    with tqdm(plan, desc="Training", unit="step") as bar:
-        for index in bar:
-            optimizer.lr = args.lr * (1 - len(losses) / len(plan)) + 1e-5
-            model, optimizer, loss = train_step(model, optimizer, images[index])
+    with tqdm(batches, desc="Training", unit="step") as bar:
+        for batch in bar:
+            optimizer.lr = args.lr * (1 - len(losses) / len(batches)) + 1e-5
+            model, optimizer, loss = train_step(model, optimizer, batch)
             losses.append(loss.item())
             bar.set_postfix(nats=f"{np.mean(losses[-100:]):.1f}", refresh=False)
 
@@ -121,7 +120,7 @@ def main() -> None:
     print(f"Backend {backend}")
     print(f"Test images cost {bound:.2f} nats; drawn anew, {again:.2f}")
     found = place(model, tested[:5000]).numpy()
-    print(f"Picture {draw(args.out, backend, model, found, data.test_labels[:5000], bound)}")
+    print(f"Picture {draw(args.out, backend, model, found, digits.test_labels[:5000], bound)}")
 
 
 def draw(

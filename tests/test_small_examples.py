@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 import runpy
 import sys
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 
 import slope
+from slope.nn import data
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -20,11 +20,10 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 def run(monkeypatch, capsys, tmp_path):
     """Run an example with arguments; gives what it prints."""
     monkeypatch.syspath_prepend(str(EXAMPLES))
-    data = importlib.import_module("common.data")
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (400, 28, 28)).astype(np.uint8)
     labels = np.arange(400, dtype=np.uint8) % 10
-    monkeypatch.setattr(data, "mnist", lambda: data.Mnist(images, labels, images, labels))
+    monkeypatch.setattr(data, "mnist", lambda: data.Images(images, labels, images, labels))
 
     def call(name, *args):
         picture = tmp_path / "some" / "picture.png"

@@ -1,38 +1,67 @@
-"""The command line that the small examples share."""
+"""The command line that scripts which train share."""
 
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 import slope
 
 
-def parser(name: str, description: str, **options: tuple[float, str]) -> argparse.ArgumentParser:
+def training_parser(
+    description: str, *, epochs: int, batch_size: int, lr: float, out: str
+) -> argparse.ArgumentParser:
+    """A parser with the options of a training script, and these defaults."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    add = parser.add_argument
+    add("--backend", help="iree, onnxruntime (or onnx) or numpy; None: the first installed")
+    add("--epochs", type=int, default=epochs, help="passes over the training images")
+    add("--batch-size", type=int, default=batch_size, metavar="N", help="images in one step")
+    add("--lr", type=float, default=lr, help="highest learning rate")
+    add("--momentum", type=float, default=0.9, help="momentum of SGD")
+    add("--seed", type=int, default=0, help="of the weights and the batches")
+    add("--train-limit", type=int, metavar="N", help="train on the first N images only")
+    add("--test-limit", type=int, metavar="N", help="test on the first N images only")
+    add("--out", default=out, metavar="PNG", help="where to save the picture")
+    return parser
+
+
+def parse(parser: argparse.ArgumentParser, tiny: dict[str, Any]) -> argparse.Namespace:
+    """The arguments; with the flag `--tiny`, those not given are as in `tiny`."""
+    parser.add_argument("--tiny", action="store_true", help="to try it out: small, and soon done")
+    if parser.parse_args().tiny:
+        parser.set_defaults(**tiny)
+    return parser.parse_args()
+
+
+def small_parser(
+    name: str, description: str, **options: tuple[float, str]
+) -> argparse.ArgumentParser:
     """A parser with --backend, --seed, --out, --tiny, and a number option for each of `options`.
 
     Args:
-        name: the example's, for the picture's.
+        name: the example's, and the picture's.
         description: one line.
         options: by name, the default (an int or a float) and the help.
     """
-    made = argparse.ArgumentParser(
+    parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    made.add_argument(
-        "--backend", help="iree, onnxruntime (or onnx) or numpy; None: the first that is installed"
-    )
-    made.add_argument("--seed", type=int, default=0, help="of the generator")
-    made.add_argument("--out", default=f"outputs/{name}.png", help="where to save the picture")
-    made.add_argument("--tiny", action="store_true", help="seconds instead of minutes: for tests")
+    add = parser.add_argument
+    add("--backend", help="iree, onnxruntime (or onnx) or numpy; None: the first installed")
+    add("--seed", type=int, default=0, help="of all that is drawn")
+    add("--out", default=f"outputs/{name}.png", metavar="PNG", help="where to save the picture")
+    add("--tiny", action="store_true", help="to try it out: small, and soon done")
     for option, (default, text) in options.items():
-        flag = f"--{option.replace('_', '-')}"
-        made.add_argument(flag, type=type(default), default=default, help=text)
-    return made
+        add(f"--{option.replace('_', '-')}", type=type(default), default=default, help=text)
+    return parser
 
 
-def start(made: argparse.ArgumentParser) -> tuple[argparse.Namespace, str]:
-    """Read the command line, choose the backend and seed the generator; also the backend's name."""
-    args = made.parse_args()
+def start(parser: argparse.ArgumentParser) -> tuple[argparse.Namespace, str]:
+    """Read the command line, choose the backend, seed the generator; also the backend's name."""
+    args = parser.parse_args()
     if args.backend:
         slope.set_backend(args.backend)
     slope.manual_seed(args.seed)

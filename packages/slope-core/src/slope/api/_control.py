@@ -49,7 +49,7 @@ def cond(
         pred: a bool, or a bool tensor of shape ().
         true_fn: a function of the operands that gives a pytree.
         false_fn: another, whose pytree has the same structure and types; a Python number takes the
-            dtype of its counterpart.
+            dtype of its counterpart (two numbers stay one, which never widens another tensor).
         operands: pytrees of tensors and numbers. What the functions use of their surroundings need
             not be among them.
 
@@ -142,6 +142,8 @@ def _branch(
             body.trace.alive = False
     with fresh_key(any(body.draws for body in bodies)) as key:
         outs = call_branch(index, [*given.tensors, *key], keyed(bodies, programs))
+    for leaf, out in enumerate(outs):
+        out.weak = all(body.weak[leaf] for body in bodies)  # numbers in, numbers out
     return tree_unflatten(first.structure, outs)
 
 

@@ -108,9 +108,10 @@ def main() -> None:
     size = 100 if args.tiny else 200
     batches = data.Batches(images, size, key=args.seed, drop_last=True).until(args.epochs)
     losses: list[float] = []
+    total = len(batches)
     with tqdm(batches, desc="Training", unit="step") as bar:
         for batch in bar:
-            optimizer.lr = args.lr * (1 - len(losses) / len(batches)) + 1e-5
+            optimizer.lr = args.lr * (1 - len(losses) / total) + 1e-5
             model, optimizer, loss = train_step(model, optimizer, batch)
             losses.append(loss.item())
             bar.set_postfix(nats=f"{np.mean(losses[-100:]):.1f}", refresh=False)

@@ -153,14 +153,8 @@ def main() -> None:
     parts = slice(args.train_limit), slice(args.test_limit)
     name, train, test, classes, margin = data_set(args.data, args.folder, *parts)
     prepare = Preparation(train[0], margin)
-    batches = data.Batches(
-        train,
-        args.batch_size,
-        key=args.seed,
-        drop_last=True,
-        transform=prepare.augmented,
-        prefetch=2,
-    )
+    options = {"key": args.seed, "drop_last": True, "prefetch": 2}
+    batches = data.Batches(train, args.batch_size, transform=prepare.augmented, **options)
     tests = data.Batches(test, min(250, len(test[0])), transform=prepare.plain)
 
     model = ResNet(train[0].shape[1], len(classes), args.blocks, args.width)
@@ -170,6 +164,7 @@ def main() -> None:
     losses: list[float] = []
     if args.checkpoint and Path(args.checkpoint).exists():
         model, optimizer, losses = restored(args.checkpoint, model, optimizer, batches)
+        optimizer.lr = rate  # the number of epochs may be another than before
 
     seconds: list[float] = []
     with tqdm(batches.until(args.epochs), initial=len(losses), total=steps, unit="step") as bar:
@@ -180,22 +175,25 @@ def main() -> None:
             seconds.append(time.perf_counter() - begin)
             bar.set_postfix(loss=f"{np.mean(losses[-50:]):.3f}", refresh=False)
             if batches.batch == 0:  # an epoch has ended
-                right, _ = accuracy(model, tests)
-                bar.write(f"Epoch {batches.epoch}: test accuracy {right:.4f}")
+                bar.write(f"Epoch {batches.epoch}: test accuracy {accuracy(model, tests)[0]:.4f}")
                 if args.checkpoint:
                     state = (model, optimizer, batches.state_dict(), np.array(losses))
                     slope.save(args.checkpoint, state)
 
-    right, predictions = accuracy(model, tests)
-    backend = slope.backend().name
-    title = f"{name}, ResNet-{6 * args.blocks + 2}, slope on {backend}: test accuracy {right:.4f}"
-    shown = test[0][:, 0] if test[0].shape[1] == 1 else test[0].transpose(0, 2, 3, 1)
-    picture = training_figure(args.out, losses, shown, predictions, test[1], title, classes)
-    if seconds:
-        step = np.median(seconds)
-        print(f"Backend {backend}, a step of {args.batch_size} images in {step:.3f} s (median)")
+    right, said = accuracy(model, tests)
+    backend, depth = slope.backend().name, 6 * args.blocks + 2
+    title = f"{name}, ResNet-{depth}, slope on {backend}: test accuracy {right:.4f}"
+    picture = training_figure(args.out, losses, shown(test[0]), said, test[1], title, classes)
+    if seconds:  # none if a checkpoint was at its end
+        median = np.median(seconds)
+        print(f"Backend {backend}, a step of {args.batch_size} images in {median:.3f} s (median)")
     print(f"Test set accuracy {right:.4f}")
     print(f"Picture {picture}")
+
+
+def shown(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Images (n, channels, h, w) as pictures want them: (n, h, w), or (n, h, w, 3) in colour."""
+    return images[:, 0] if images.shape[1] == 1 else images.transpose(0, 2, 3, 1)
 
 
 def restored(

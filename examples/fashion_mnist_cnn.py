@@ -104,8 +104,8 @@ def main() -> None:
     names = data.FASHION_MNIST_CLASSES
     picture = training_figure(args.out, losses, images, predictions, labels, title, names)
 
-    step = np.median(seconds)
-    print(f"Backend {backend}, a step of {args.batch_size} images in {step:.3f} s (median)")
+    median = np.median(seconds)
+    print(f"Backend {backend}, a step of {args.batch_size} images in {median:.3f} s (median)")
     print(f"Test set accuracy {accuracy:.4f}")
     print(f"Picture {picture}")
 

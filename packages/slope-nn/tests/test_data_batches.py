@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import threading
 import time
+from typing import cast
 
 import numpy as np
 import pytest
@@ -81,10 +83,8 @@ def test_a_saved_position_goes_on_exactly(tmp_path, ahead):
     assert len({tuple(noise) for _, noise in whole}) == 12
     for stop in (1, 3, 7, 12):
         first = batches()
-        running = iter(first.until(4))
-        begun = shown(next(running) for _ in range(stop))
+        begun = shown(itertools.islice(first.until(4), stop))
         nn.save(tmp_path / "state", first.state_dict())
-        running.close()
         second = batches(key=9)  # the state brings the key
         second.load_state_dict(nn.load(tmp_path / "state"))
         assert len(second.until(4)) == 12 - stop
@@ -108,7 +108,7 @@ def test_a_loop_that_was_left_goes_on():
     ("make", "error", "message"),
     [
         (lambda: data.Batches(10, 0), errors.ArgumentError, "positive int, not 0"),
-        (lambda: data.Batches(10, 2.5), errors.ArgumentError, r"positive int, not 2\.5"),
+        (lambda: data.Batches(10, cast(int, 2.5)), errors.ArgumentError, r"positive int, not 2\.5"),
         (lambda: data.Batches(10, 2, prefetch=-1), errors.ArgumentError, "from 0, not -1"),
         (
             lambda: data.Batches(10, 11, drop_last=True),

@@ -24,6 +24,7 @@ from typing import Any
 
 import pytest
 
+import slope_nn
 from slope import nn
 from slope.errors import SlopeError
 from slope_nn import data
@@ -406,13 +407,22 @@ def test_data_is_loaded_when_asked_for():
     code = (
         "import sys; from slope import nn; "
         "assert not {'slope_nn.data', 'pooch', 'tqdm', 'tarfile'} & set(sys.modules); "
-        "assert nn.data is sys.modules['slope_nn.data']; "
-        "assert not {'pooch', 'tqdm'} & set(sys.modules); "
-        "from slope.nn import data; assert data is nn.data"
+        "assert nn.data is sys.modules['slope.nn.data']; "
+        "assert not {'pooch', 'tqdm', 'matplotlib'} & set(sys.modules); "
+        "from slope.nn import data; assert data is nn.data; import slope.nn.data"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
-    with pytest.raises(AttributeError, match="module 'slope_nn' has no attribute 'date'"):
+    with pytest.raises(AttributeError, match=r"module 'slope\.nn' has no attribute 'date'"):
         _ = nn.date
+    with pytest.raises(AttributeError, match="module 'slope_nn' has no attribute 'date'"):
+        _ = slope_nn.date
+
+
+def test_the_facade_shows_all_names():
+    assert nn.data.__all__ == data.__all__
+    for name in data.__all__:
+        assert getattr(nn.data, name) is getattr(data, name)
+    assert slope_nn.data is data
 
 
 @pytest.mark.network

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import slope
 from slope.extend import ArgumentError, ShapeError
 from slope_nn.data._prefetch import prefetch
 
-Transform = Callable[[Any, "slope.Tensor | None"], Any]
+Transform = Callable[[Any, Any], Any]
 Position = tuple[int, int]
 
 
@@ -129,7 +129,7 @@ class Batches:
         self.epoch, self.batch = int(state["epoch"]), int(state["batch"])
         self._key = state.get("key")
 
-    def _run(self, epochs: int) -> Iterator[Any]:
+    def _run(self, epochs: int) -> Generator[Any, None, None]:
         made = self._made(epochs)
         for after, batch in prefetch(made, self._prefetch) if self._prefetch else made:
             self.epoch, self.batch = after

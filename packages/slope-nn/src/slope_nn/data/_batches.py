@@ -161,10 +161,14 @@ _FIXED = ("count", "batch_size", "drop_last")
 
 
 class Remaining:
-    """What :meth:`Batches.until` returns: the batches up to the end of an epoch, counted."""
+    """What :meth:`Batches.until` returns: the batches up to the end of an epoch, counted.
+
+    Its position is that of the batches.
+    """
 
     def __init__(self, batches: Batches, epochs: int) -> None:
         self._batches, self._epochs = batches, epochs
+        self.state_dict, self.load_state_dict = batches.state_dict, batches.load_state_dict
 
     def __len__(self) -> int:
         batches = self._batches

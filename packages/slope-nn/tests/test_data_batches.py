@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import itertools
+import logging
 import threading
 import time
 from typing import cast
@@ -65,6 +66,21 @@ def test_without_a_key_the_order_is_kept_and_the_rest_dropped_or_not():
     assert [b.tolist() for b in data.Batches(5, 2, drop_last=True)] == [[0, 1], [2, 3]]
     assert [b.tolist() for b in data.Batches(4, 2)] == [[0, 1], [2, 3]]
     assert [b.tolist() for b in data.Batches(2, 5)] == [[0, 1]]
+
+
+def test_a_last_batch_of_another_shape_is_compiled_once_and_told_once(on_numpy, caplog):
+    @slope.jit
+    def total(x):
+        return x.sum()
+
+    batches = data.Batches(np.ones((10, 3), np.float32), 4, key=0)
+    with caplog.at_level(logging.INFO, logger="slope"):
+        sums = [total(x).item() for x in batches.until(3)]
+    assert sums == [12, 12, 6] * 3
+    assert total.compile_count == 2
+    (told,) = [message for message in caplog.messages if "compiles again" in message]
+    assert "[4, 3]" in told
+    assert "[2, 3]" in told
 
 
 @pytest.mark.parametrize("ahead", [0, 1, 3])

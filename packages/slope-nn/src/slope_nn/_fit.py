@@ -6,8 +6,9 @@ import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import slope
 from slope.extend import NaNError, SlopeError
@@ -70,12 +71,15 @@ def fit(
         loss: takes the model and a batch's parts to a loss; or to the pair of it and the model, for
             models that keep state (batch normalization).
         batches: sequences of arrays or tensors, such as (images, labels).
+            :class:`slope.nn.data.Batches`, and what its ``until`` gives, have a position, which
+            checkpoints hold.
         steps: stop after so many; by default, when the batches end.
         evaluate: takes the model in evaluation mode to numbers, every ``every`` steps and at the
             end.
         every: how many steps lie between evaluations, checkpoints and plots.
-        checkpoint: a file: loaded if it is there (then ``batches`` are passed over up to where it
-            stands), and written every ``every`` steps and at the end.
+        checkpoint: a file: loaded if it is there, and written every ``every`` steps and at the
+            end. After loading, ``batches`` go to its position, or are passed over up to there if
+            they have none.
         plot: a PNG file of the loss curve, written at the same times; needs matplotlib.
         callbacks: called after each step with where the training stands.
         progress: show a bar, if tqdm is installed.
@@ -88,11 +92,12 @@ def fit(
             Inside ``with slope.debug_nans():`` it names the operator and the line, too, and a
             gradient that is NaN is enough.
     """
-    state = Fitted(model, optimizer)
+    state, passed = Fitted(model, optimizer), 0
     if checkpoint is not None and Path(checkpoint).exists():
-        state = _restored(checkpoint, state)
+        state, passed = _restored(checkpoint, state, batches)
     step = slope.jit(_step_of(loss))
-    bar = _bar(_counted(batches, state.step, steps), state.step, steps, progress)
+    last = None if steps is None else max(passed, steps - state.step + passed)
+    bar = _bar(islice(batches, passed, last), state.step, steps, progress)
     for batch in bar:
         try:
             new_model, new_optimizer, value = step(state.model, state.optimizer, *batch)
@@ -107,11 +112,11 @@ def fit(
         if hasattr(bar, "set_postfix"):
             bar.set_postfix(loss=f"{number:.4g}", refresh=False)
         if state.step % every == 0:
-            _pause(state, evaluate, checkpoint, plot)
+            _pause(state, batches, evaluate, checkpoint, plot)
         for callback in callbacks:
             callback(state)
     if state.step % every or not state.losses:
-        _pause(state, evaluate, checkpoint, plot)
+        _pause(state, batches, evaluate, checkpoint, plot)
     return state
 
 
@@ -138,14 +143,6 @@ def _step_of(loss: Callable[..., Any]) -> Callable[..., Any]:
     return step
 
 
-def _counted(batches: Iterable[Any], done: int, steps: int | None) -> Iterator[Any]:
-    for place, batch in enumerate(batches):
-        if steps is not None and place >= steps:
-            return
-        if place >= done:
-            yield batch
-
-
 def _bar(batches: Iterator[Any], done: int, steps: int | None, progress: bool) -> Any:
     if progress:
         try:
@@ -156,34 +153,50 @@ def _bar(batches: Iterator[Any], done: int, steps: int | None, progress: bool) -
     return batches
 
 
-def _pause(state: Fitted, evaluate: Any, checkpoint: Any, plot: Any) -> None:
+def _pause(state: Fitted, batches: Any, evaluate: Any, checkpoint: Any, plot: Any) -> None:
     if evaluate is not None:
         copied = slope.tree_map(lambda leaf: leaf, state.model)  # so that the mode stays
         state.evaluations.append((state.step, evaluate(copied.eval())))
     if checkpoint is not None:
-        save(checkpoint, _saved(state))
+        save(checkpoint, _saved(state, batches))
     if plot is not None and state.losses:
         _draw(Path(plot), state)
 
 
-def _saved(state: Fitted) -> dict[str, Any]:
+@runtime_checkable
+class _Positioned(Protocol):
+    """Batches that know their position."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+    def load_state_dict(self, state: Any) -> Any: ...
+
+
+def _saved(state: Fitted, batches: Any) -> dict[str, Any]:
     return {
         "model": state.model,
         "optimizer": state.optimizer,
         "step": state.step,
         "losses": slope.tensor(state.losses, dtype=slope.float64),
         "key": slope.default_generator.key,
+        "data": batches.state_dict() if isinstance(batches, _Positioned) else None,
     }
 
 
-def _restored(checkpoint: str | os.PathLike[str], fresh: Fitted) -> Fitted:
+def _restored(
+    checkpoint: str | os.PathLike[str], fresh: Fitted, batches: Any
+) -> tuple[Fitted, int]:
+    # Where the training stands, and how many batches are still to be passed over.
     found = load(checkpoint)
     parts = {"model": fresh.model, "optimizer": fresh.optimizer}
     like = {**found, **parts}
     found = load(checkpoint, like=like)
     slope.default_generator.key = found["key"]
     losses = [float(each) for each in found["losses"].numpy()]
-    return Fitted(found["model"], found["optimizer"], found["step"], losses)
+    state = Fitted(found["model"], found["optimizer"], found["step"], losses)
+    if found.get("data") is None or not isinstance(batches, _Positioned):
+        return state, state.step
+    batches.load_state_dict(found["data"])
+    return state, 0
 
 
 def _draw(path: Path, state: Fitted) -> None:

@@ -26,6 +26,7 @@ from slope.extend import (
 )
 from slope_backend_numpy.backend import NumpyBackend
 from slope_backend_onnx.backend import OnnxRuntimeBackend
+from slope_backend_onnx.lower.kernels import channel_block
 
 # Relative and absolute, by result dtype. ONNX Runtime's exp, tanh, erf and sigmoid are polynomials
 # of a few units of rounding.
@@ -612,3 +613,59 @@ def test_logsumexp_keeps_infinities_and_nan(backend):
     ]
     wanted = np.array([np.inf, -np.inf, np.nan, 3.3e38, np.inf], np.float32)
     assert_same(unary(backend, LogSumExp(), x, dim=1), wanted)
+
+
+@pytest.mark.parametrize("bad", [None, np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("negated", [False, True])
+def test_large_masks_hide_what_is_not_finite(backend, bad, negated):
+    rng = np.random.default_rng(0)
+    mask, x = rng.random((128, 128)) < 0.5, rng.standard_normal((128, 128)).astype("f4")
+    if bad is not None:
+        x[mask if negated else ~mask] = bad
+
+    def chosen(m, x):
+        zero = Splat(0.0, TensorType(x.shape, dtypes.float32))
+        return ops.sum_(ops.where(m, *((zero, x) if negated else (x, zero))), dim=(1,))
+
+    program = traced(lambda m, x: (chosen(m, x),), [mask, x])
+    (got,) = run(backend, program, [mask, x])
+    wanted = np.where(mask, *((0, x) if negated else (x, 0))).sum(1, dtype="f4")
+    np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-4)
+    executable = backend.compile(program, CPU, {})
+    assert "If" in executable.code
+    assert [node.op_type for node in executable.model().graph.node] == ["Where", "ReduceSum"]
+
+
+def test_masked_zeros_keep_their_sign_where_it_is_seen(backend):
+    x = -np.ones((128, 128), "f4")
+    for read in (lambda y: y, lambda y: ops.div(Splat(1.0, y.type), y)):
+        program = traced(
+            lambda m, x, read=read: (read(ops.where(m, x, Splat(0.0, x.type))),), [x > 0, x]
+        )
+        assert not np.signbit(run(backend, program, [x > 0, x])[0]).any()
+
+
+def test_blocked_convolutions_run_and_are_not_exported(backend, reference):
+    shapes = ((2, 32, 9, 8), (16, 32, 3, 3))
+    args = [np.random.default_rng(0).standard_normal(shape).astype("f4") for shape in shapes]
+
+    def both(x, w):
+        y = ops.conv(x, w, stride=(1, 1), padding=((1, 1), (0, 1)), dilation=(1, 1), groups=1)
+        again = ops.conv_input_grad(
+            y,
+            w,
+            input_size=(9, 8),
+            stride=(1, 1),
+            padding=((1, 1), (0, 1)),
+            dilation=(1, 1),
+            groups=1,
+        )
+        return y, again
+
+    program = traced(both, args)
+    for got, wanted in zip(run(backend, program, args), run(reference, program, args), strict=True):
+        assert_same(got, wanted, 1e-3)
+    model = backend.compile(program, CPU, {}).model()
+    assert {node.domain for node in model.graph.node} == {""}
+    if channel_block():
+        assert "ReorderInput" in backend.compile(program, CPU, {}).code

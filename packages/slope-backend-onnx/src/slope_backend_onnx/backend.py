@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 import numpy as np
@@ -25,11 +25,19 @@ from slope.extend import (
 )
 from slope_backend_onnx import runtime
 from slope_backend_onnx.graph import Graph
-from slope_backend_onnx.lower import RULES
+from slope_backend_onnx.lower import RULES, Rule
 from slope_backend_onnx.lower.kernels import can_bitcast, has_kernel
 from slope_backend_onnx.lower.program import ProgramLowering, work
 
 _OPTIONS: Final = ("threads", "optimize")
+
+
+def _portable_graph(rules: Mapping[str, Rule], program: Program) -> Graph:
+    builder = ProgramLowering(rules, program)
+    for atom in program.outputs:
+        if isinstance(atom, Var):
+            builder.result(atom)
+    return builder.graph
 
 
 class OnnxExecutable(Executable):
@@ -39,6 +47,7 @@ class OnnxExecutable(Executable):
         self,
         graph: Graph,
         session: runtime.Session | None,
+        portable: Callable[[], Graph],
         used: Sequence[int],
         results: Sequence[tuple[str, Any]],
         count: int,
@@ -48,12 +57,14 @@ class OnnxExecutable(Executable):
         Args:
             graph: what the session was made from.
             session: None if there is nothing to compute.
+            portable: makes the graph in plain ONNX.
             used: the numbers of the program inputs that the session takes.
             results: for each program output ``("session", n)``, ``("input", n)`` or ``("constant",
                 handle)``.
             count: how many inputs the program has.
         """
         self._graph = graph
+        self._portable = portable
         self._session = session
         self._used = None if list(used) == list(range(count)) else tuple(used)
         computed = len(results) if session else 0
@@ -77,8 +88,11 @@ class OnnxExecutable(Executable):
         return self._graph.text()
 
     def model(self) -> Any:
-        """The graph as an ``onnx.ModelProto``."""
-        return self._graph.model()
+        """The program in plain ONNX, for any runtime, as an ``onnx.ModelProto``.
+
+        What runs here may hold operators of ONNX Runtime's own: ``code`` shows that.
+        """
+        return self._portable().model()
 
 
 class OnnxRuntimeBackend(Backend):
@@ -162,12 +176,15 @@ class OnnxRuntimeBackend(Backend):
                 f"the backend {self.name!r} has no options {', '.join(unknown)}; "
                 f"it has {', '.join(_OPTIONS)}."
             )
-        builder = ProgramLowering(self.lowerings, program)
+        builder = ProgramLowering(self.lowerings, program, native=device.kind == "cpu")
         results = [self._result(builder, atom, device) for atom in program.outputs]
         session = (
             self._session(builder.graph, program, device, options) if builder.computed else None
         )
-        return OnnxExecutable(builder.graph, session, builder.used, results, len(program.inputs))
+        portable = functools.partial(_portable_graph, dict(self.lowerings), program)
+        return OnnxExecutable(
+            builder.graph, session, portable, builder.used, results, len(program.inputs)
+        )
 
     def _session(
         self, graph: Graph, program: Program, device: Device, options: Mapping[str, Any]

@@ -38,10 +38,36 @@ def _ne(cx: Lowering, x: Value, y: Value) -> Result:
     return equal._replace(name=cx.op("Not", equal.name))
 
 
+# From so many elements on a product takes less time than Where, its If included.
+_MASKED: Final = 8192
+
+
 def _where(cx: Lowering, condition: Value, x: Value, y: Value) -> Result:
+    if cx.signless and cx.native and x.dtype.name in ("float32", "float64"):
+        for kept, other in ((x, y), (y, x)):
+            if other.literal == 0 and kept.literal is None and cx.out.size >= _MASKED:
+                return _masked(cx, condition, kept, negated=kept is y)
     inner = compute_dtype("Where", x.dtype)
     name = cx.op("Where", cx.narrow(condition), cx.narrow(x, inner), cx.narrow(y, inner))
     return cx.value(cx.cast(name, inner, x.dtype.name), shape=joint_shape((condition, x, y)))
+
+
+def _masked(cx: Lowering, condition: Value, x: Value, *, negated: bool) -> Result:
+    """``x`` where the condition holds (or does not), else 0: ``x`` times 1 or 0, if it is finite.
+
+    Where, which chooses element by element on one thread, takes 5 to 10 times as long as a product.
+    It remains for an ``x`` that is not finite, which its sum tells.
+    """
+    name, kept = cx.narrow(x), cx.narrow(condition)
+    total = cx.op("ReduceSum", name, keepdims=0)
+    finite = cx.op("Less", cx.op("Abs", total), cx.number(float("inf"), x.dtype.name))
+    fast, exact = cx.inner("masked"), cx.inner("chosen")
+    kept_there = fast.op("Not", kept) if negated else kept
+    fast.graph.output(fast.op("Mul", name, fast.cast(kept_there, "bool", x.dtype.name)))
+    zero = cx.number(0, x.dtype.name)
+    exact.graph.output(exact.op("Where", kept, *((zero, name) if negated else (name, zero))))
+    made = cx.op("If", finite, then_branch=fast.graph, else_branch=exact.graph)
+    return cx.value(made, shape=joint_shape((condition, x)))
 
 
 def _bits(of_bools: str, of_integers: str, cx: Lowering, *xs: Value) -> Result:

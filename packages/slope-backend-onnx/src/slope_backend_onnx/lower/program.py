@@ -19,6 +19,7 @@ from slope.extend import (
 )
 from slope_backend_onnx.graph import Graph, GraphError
 from slope_backend_onnx.lower.context import Lowering, Rule, Value
+from slope_backend_onnx.lower.zeros import signed_zeros
 
 
 class ProgramLowering:
@@ -35,10 +36,12 @@ class ProgramLowering:
         CompileError: a rule failed.
     """
 
-    def __init__(self, rules: Mapping[str, Rule], program: Program) -> None:
+    def __init__(
+        self, rules: Mapping[str, Rule], program: Program, *, native: bool = False
+    ) -> None:
         self.graph = Graph(_identifier(program.name))
         self._rules = rules
-        self._cx = Lowering(self.graph, self._nested)
+        self._cx = Lowering(self.graph, self._nested, native=native)
         self._values: dict[Var, Value] = {}
         self._results: dict[str, int] = {}
         read = {atom for instr in program.instrs for atom in instr.inputs if isinstance(atom, Var)}
@@ -51,14 +54,18 @@ class ProgramLowering:
             name = self.graph.input(f"x{number}", var.type.dtype.numpy, var.type.shape)
             self._inputs[name] = number
             self._values[var] = Value(name, var.type, var.type.shape)
-        for instr in program.instrs:
-            self._lower(self._cx, instr, self._values)
+        self._lower_all(self._cx, program, self._values)
 
     def _nested(self, cx: Lowering, program: Program, operands: Sequence[Value]) -> list[Value]:
         values = dict(zip(program.inputs, operands, strict=True))
-        for instr in program.instrs:
-            self._lower(cx, instr, values)
+        self._lower_all(cx, program, values)
         return [_value(atom, values) for atom in program.outputs]
+
+    def _lower_all(self, cx: Lowering, program: Program, values: dict[Var, Value]) -> None:
+        signed = signed_zeros(program)
+        for instr in program.instrs:
+            cx.signless = bool(instr.outputs) and instr.outputs[0] not in signed
+            self._lower(cx, instr, values)
 
     @property
     def computed(self) -> int:
@@ -89,7 +96,7 @@ class ProgramLowering:
             )
         for var in instr.outputs:
             _require_numbers(var.type)
-        cx.outs = tuple(var.type for var in instr.outputs)
+        cx.operator, cx.outs = op, tuple(var.type for var in instr.outputs)
         try:
             made: Any = rule(cx, *[_value(atom, values) for atom in instr.inputs], **instr.params)
         except GraphError as error:

@@ -12,6 +12,7 @@ import time
 from functools import partial
 
 import numpy as np
+from common.command import parse
 from common.corpus import Corpus, corpus, covering, windows
 from common.llama import Config, Llama, Writer, initialized
 from common.text_figure import text_figure
@@ -182,11 +183,8 @@ def arguments() -> argparse.Namespace:
     add("--top-k", type=int, help="sample among this many tokens")
     add("--top-p", type=float, default=0.95, help="sample among the tokens of this probability")
     add("--seed", type=int, default=0, help="of the weights, the windows and the sample")
-    add("--tiny", action="store_true", help="a few seconds with a toy model, to see it run")
     add("--out", default="outputs/gpt_text.png", help="where to save the picture")
-    if parser.parse_args().tiny:
-        parser.set_defaults(**TINY)
-    return parser.parse_args()
+    return parse(parser, TINY)
 
 
 if __name__ == "__main__":

@@ -147,8 +147,10 @@ def main() -> None:
     title = f"{args.text}, {count:,} weights, slope on {backend}: {final:.3f} nats per character"
     picture = text_figure(args.out, losses, checks, written, title)
     each = (ended - first) / max(args.steps - 1, 1) * 1e3
-    print(f"Backend {backend}: {ended - begun:.0f} s, the first step {first - begun:.1f} s, then")
-    print(f"{each:.0f} ms per step, validation included")
+    print(
+        f"Backend {backend}: {ended - begun:.0f} s; the first step took {first - begun:.1f} s, the "
+        f"others {each:.0f} ms each, validation included"
+    )
     print(f"Validation loss {final:.3f} nats per character")
     print(f"A sample:\n{written}")
     print(f"Picture {picture}")

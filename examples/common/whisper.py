@@ -266,7 +266,8 @@ def load_whisper(arrays: Mapping[str, np.ndarray]) -> Whisper:
         TreeError: Weights are missing or of another shape; the message lists them.
     """
     sizes = _sizes_of(arrays)
-    model = Whisper(sizes)
+    with nn.init.skip():
+        model = Whisper(sizes)
     state: dict[str, Any] = {
         f"log_mel.{name}": tensor for name, tensor in model.log_mel.state_dict().items()
     }

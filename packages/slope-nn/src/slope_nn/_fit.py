@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import slope
-from slope.extend import SlopeError
+from slope.extend import NaNError, SlopeError
 from slope_nn._saving._trees import load, save
 
 
 class NaNLossError(SlopeError, ArithmeticError):
     """The loss became NaN or infinite; the model before that step is kept.
+
+    Where the operator that gave the first NaN is known, the error that names it is the cause.
 
     Attributes:
         step: the number of the step.
@@ -37,6 +40,7 @@ class Fitted:
         step: how many steps were done.
         losses: the loss of each.
         evaluations: pairs of a step and what ``evaluate`` gave.
+        stop: whether to end after this step; for callbacks to set.
     """
 
     model: Any
@@ -44,6 +48,7 @@ class Fitted:
     step: int = 0
     losses: list[float] = field(default_factory=list)
     evaluations: list[tuple[int, Any]] = field(default_factory=list)
+    stop: bool = False
 
 
 def fit(
@@ -75,51 +80,121 @@ def fit(
         checkpoint: a file: loaded if it is there (then ``batches`` are passed over up to where it
             stands), and written every ``every`` steps and at the end.
         plot: a PNG file of the loss curve, written at the same times; needs matplotlib.
-        callbacks: called after each step with where the training stands.
-        progress: show a bar, if tqdm is installed.
+        callbacks: called after each step with where the training stands, which they may change;
+            ``state.stop = True`` ends it.
+        progress: show a bar, if tqdm is installed, and say once if batches of other shapes compile
+            the step again.
 
     Returns:
         Where the training stands at the end.
 
     Raises:
-        NaNLossError: the loss is not finite; says at which step, and holds the model before it.
+        NaNLossError: the loss is not finite; says at which step, by which operator in which line,
+            and holds the model before it.
     """
     state = Fitted(model, optimizer)
     if checkpoint is not None and Path(checkpoint).exists():
         state = _restored(checkpoint, state)
     step = slope.jit(_step_of(loss))
     bar = _bar(_counted(batches, state.step, steps), state.step, steps, progress)
-    for batch in bar:
-        new_model, new_optimizer, value = step(state.model, state.optimizer, *batch)
-        number = float(value)
-        if not math.isfinite(number):
-            raise NaNLossError(
-                f"the loss is {number} at step {state.step}. The model before it is in this "
-                f"error's .state; look at its batch, lower the learning rate, or clip gradients.",
-                state.step,
-                state,
-            )
-        state.model, state.optimizer = new_model, new_optimizer
-        state.losses.append(number)
-        state.step += 1
-        if hasattr(bar, "set_postfix"):
-            bar.set_postfix(loss=f"{number:.4g}", refresh=False)
-        if state.step % every == 0:
-            _pause(state, evaluate, checkpoint, plot)
-        for callback in callbacks:
-            callback(state)
+    callbacks, shapes = tuple(callbacks), _Shapes(step, bar if progress else None)
+    try:
+        for batch in bar:
+            number = _stepped(step, loss, state, batch)
+            shapes.look(batch, state.step)
+            if hasattr(bar, "set_postfix"):
+                bar.set_postfix(loss=f"{number:.4g}", refresh=False)
+            if state.step % every == 0:
+                _pause(state, evaluate, checkpoint, plot)
+            for callback in callbacks:
+                callback(state)
+            if state.stop:
+                break
+    except KeyboardInterrupt:
+        _pause(state, None, checkpoint, plot)  # nothing of what was done is lost
+        raise
     if state.step % every or not state.losses:
         _pause(state, evaluate, checkpoint, plot)
     return state
 
 
+def _stepped(step: Any, loss: Callable[..., Any], state: Fitted, batch: Sequence[Any]) -> float:
+    """Take one step and keep its results, if the loss is finite; gives the loss."""
+    key = slope.default_generator.key
+    try:
+        model, optimizer, value = step(state.model, state.optimizer, *batch)
+        number = float(value)
+    except NaNError as error:  # somebody is looking already
+        raise _not_finite("not finite", state, error) from error
+    if not math.isfinite(number):
+        slope.default_generator.key = key  # the same draws again
+        try:  # the loss alone: what is wrong with its gradient follows from it
+            with slope.debug_nans(inf=math.isinf(number)):
+                slope.jit(_with_model(loss))(state.model, *batch)
+        except NaNError as error:
+            raise _not_finite(str(number), state, error) from error
+        raise _not_finite(str(number), state, None)
+    state.model, state.optimizer = model, optimizer
+    state.losses.append(number)
+    state.step += 1
+    return number
+
+
+def _with_model(loss: Callable[..., Any]) -> Callable[..., Any]:
+    """The function that gives the loss and the model, whose state it may have changed."""
+
+    def both(model: Any, *batch: Any) -> tuple[Any, Any]:
+        result = loss(model, *batch)
+        return result if isinstance(result, tuple) else (result, model)
+
+    return both
+
+
+def _not_finite(what: str, state: Fitted, found: NaNError | None) -> NaNLossError:
+    told = " " if found is None else f"\n{found}\n"
+    return NaNLossError(
+        f"the loss is {what} at step {state.step}.{told}The model before it is in this error's "
+        f".state; look at its batch, lower the learning rate, or clip gradients.",
+        state.step,
+        state,
+    )
+
+
+class _Shapes:
+    """Says once that batches of other shapes than the first one compile the step again."""
+
+    def __init__(self, step: Any, bar: Any) -> None:
+        self.step, self.bar, self.waiting = step, bar, bar is not None
+        self.first: list[str] | None = None
+
+    def look(self, batch: Sequence[Any], done: int) -> None:
+        """After a step: compare its batch with the first, if there is a new program."""
+        if not self.waiting or (self.first and self.step.compile_count == 1):
+            return
+        types = [_type_of(leaf) for leaf in slope.tree_leaves(batch)]
+        if self.first is None:
+            self.first = types
+        elif types != self.first:
+            self.waiting = False
+            pairs = zip(types, self.first, strict=False)
+            differ = [f"{new} instead of {old}" for new, old in pairs if new != old]
+            told = (
+                f"fit: the batch of step {done - 1} holds {', '.join(differ)}, so the step was "
+                f"compiled again. Each other shape compiles once more; this is said only once."
+            )
+            write = getattr(self.bar, "write", print)  # a bar makes room for it
+            write(told, file=sys.stderr)
+
+
+def _type_of(leaf: Any) -> str:
+    shape = getattr(leaf, "shape", None)
+    return type(leaf).__name__ if shape is None else f"{leaf.dtype}{list(shape)}"
+
+
 def _step_of(loss: Callable[..., Any]) -> Callable[..., Any]:
     def step(model: Any, optimizer: Any, *batch: Any) -> tuple[Any, Any, Any]:
-        def both(model: Any, *batch: Any) -> tuple[Any, Any]:
-            result = loss(model, *batch)
-            return result if isinstance(result, tuple) else (result, model)
-
-        (value, model), gradients = slope.value_and_grad(both, has_aux=True)(model, *batch)
+        step = slope.value_and_grad(_with_model(loss), has_aux=True)
+        (value, model), gradients = step(model, *batch)
         return *optimizer(model, gradients), value
 
     return step
@@ -159,6 +234,7 @@ def _saved(state: Fitted) -> dict[str, Any]:
         "optimizer": state.optimizer,
         "step": state.step,
         "losses": slope.tensor(state.losses, dtype=slope.float64),
+        "evaluations": state.evaluations,
         "key": slope.default_generator.key,
     }
 
@@ -170,7 +246,8 @@ def _restored(checkpoint: str | os.PathLike[str], fresh: Fitted) -> Fitted:
     found = load(checkpoint, like=like)
     slope.default_generator.key = found["key"]
     losses = [float(each) for each in found["losses"].numpy()]
-    return Fitted(found["model"], found["optimizer"], found["step"], losses)
+    evaluations = found.get("evaluations", [])
+    return Fitted(found["model"], found["optimizer"], found["step"], losses, evaluations)
 
 
 def _draw(path: Path, state: Fitted) -> None:
@@ -183,6 +260,15 @@ def _draw(path: Path, state: Fitted) -> None:
     axes.plot(range(1, len(state.losses) + 1), state.losses, linewidth=1)
     axes.set_xlabel("step")
     axes.set_ylabel("loss")
+    numbers = {step: float(value) for step, value in state.evaluations if _is_number(value)}
+    if numbers:
+        right = axes.twinx()
+        right.plot(list(numbers), list(numbers.values()), color="tab:orange", marker=".")
+        right.set_ylabel("evaluation", color="tab:orange")
     temporary = path.with_name(f".{path.name}.tmp")
     figure.savefig(temporary, format="png")
     temporary.replace(path)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) or (isinstance(value, slope.Tensor) and value.shape == ())

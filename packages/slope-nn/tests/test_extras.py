@@ -227,9 +227,7 @@ def test_fit_stops_at_a_loss_that_is_not_finite():
     assert isinstance(told.value.__cause__, errors.NaNError)
     with (
         slope.debug_nans(inf=True),
-        pytest.raises(
-            nn.NaNLossError, match=r"the loss is not finite at step 3\.\n.*'div' gave inf"
-        ),
+        pytest.raises(nn.NaNLossError, match=r"^at step 3: .*'div' gave inf"),
     ):
         nn.fit(model, nn.SGD(model, 0.1), bad, poisoned(), progress=False)
     assert told.value.step == 3

@@ -16,9 +16,9 @@ from slope_nn._saving._trees import load, save
 
 
 class NaNLossError(SlopeError, ArithmeticError):
-    """The loss became NaN or infinite; the model before that step is kept.
+    """The loss (or, while ``slope.debug_nans`` watches, anything) became NaN or infinite.
 
-    Where the operator that gave the first NaN is known, the error that names it is the cause.
+    The model before that step is kept. Where the operator that gave the first NaN is known, the error that names it is the cause.
 
     Attributes:
         step: the number of the step.
@@ -90,7 +90,8 @@ def fit(
 
     Raises:
         NaNLossError: the loss is not finite; says at which step, by which operator in which line,
-            and holds the model before it.
+            and holds the model before it. Inside ``with slope.debug_nans():`` a gradient that is
+            NaN is enough.
     """
     state = Fitted(model, optimizer)
     if checkpoint is not None and Path(checkpoint).exists():
@@ -124,16 +125,16 @@ def _stepped(step: Any, loss: Callable[..., Any], state: Fitted, batch: Sequence
     try:
         model, optimizer, value = step(state.model, state.optimizer, *batch)
         number = float(value)
-    except NaNError as error:  # somebody is looking already
-        raise _not_finite("not finite", state, error) from error
+    except NaNError as error:  # slope.debug_nans is on, and sees gradients, too
+        raise _not_finite("", state, error) from error
     if not math.isfinite(number):
         slope.default_generator.key = key  # the same draws again
         try:  # the loss alone: what is wrong with its gradient follows from it
             with slope.debug_nans(inf=math.isinf(number)):
                 slope.jit(_with_model(loss))(state.model, *batch)
         except NaNError as error:
-            raise _not_finite(str(number), state, error) from error
-        raise _not_finite(str(number), state, None)
+            raise _not_finite(f"the loss is {number} ", state, error) from error
+        raise _not_finite(f"the loss is {number} ", state, None)
     state.model, state.optimizer = model, optimizer
     state.losses.append(number)
     state.step += 1
@@ -151,9 +152,9 @@ def _with_model(loss: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _not_finite(what: str, state: Fitted, found: NaNError | None) -> NaNLossError:
-    told = " " if found is None else f"\n{found}\n"
+    told = ". " if found is None else f": {found}\n"
     return NaNLossError(
-        f"the loss is {what} at step {state.step}.{told}The model before it is in this error's "
+        f"{what}at step {state.step}{told}The model before it is in this error's "
         f".state; look at its batch, lower the learning rate, or clip gradients.",
         state.step,
         state,

@@ -26,14 +26,15 @@ from slope.core.tensor import Splat, Tensor
 from slope.core.trace import use_trace
 from slope.core.types import TensorType
 from slope.dtypes import bool_, int64
-from slope.errors import ArgumentError, DTypeError, RandomnessError, ShapeError, boundary
+from slope.errors import ArgumentError, DTypeError, RandomnessError, ShapeError
 from slope.functions import add, arange, cast, concatenate, lt, stack
+from slope.functions.generator import all_or_nothing
 from slope.tree import leaf_paths, tree_flatten, tree_unflatten
 
 # --- branches
 
 
-@boundary
+@all_or_nothing
 def cond(
     pred: Any, true_fn: Callable[..., Any], false_fn: Callable[..., Any], *operands: Any
 ) -> Any:
@@ -70,7 +71,7 @@ def cond(
     return _branch("cond", index, [false_fn, true_fn], operands, [1, 0])
 
 
-@boundary
+@all_or_nothing
 def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -> Any:
     """Call ``branches[index](*operands)``, decided when the program runs.
 
@@ -220,7 +221,7 @@ class _Carry:
 _ATTEMPTS = 4  # bool to int to float: no carry changes its type more often
 
 
-@boundary
+@all_or_nothing
 def while_loop(cond_fn: Callable[[Any], Any], body_fn: Callable[[Any], Any], init: Any) -> Any:
     """Call ``carry = body_fn(carry)``, from ``init`` on, as long as ``cond_fn(carry)`` is true.
 
@@ -278,7 +279,7 @@ def _require_bool(test: Body) -> None:
         )
 
 
-@boundary
+@all_or_nothing
 def fori_loop(lower: Any, upper: Any, body: Callable[[Any, Any], Any], init: Any) -> Any:
     """Call ``carry = body(i, carry)`` for ``i`` from ``lower`` to before ``upper``.
 
@@ -338,7 +339,7 @@ class _Swapped:
 # --- scan
 
 
-@boundary
+@all_or_nothing
 def scan(
     f: Callable[[Any, Any], tuple[Any, Any]],
     init: Any,
@@ -586,7 +587,7 @@ def _chunked(
     )
 
 
-@boundary
+@all_or_nothing
 def map_(f: Callable[[Any], Any], xs: Any) -> Any:
     """Apply a function to each slice of ``xs`` along dimension 0 in turn; stack the results.
 

@@ -18,7 +18,8 @@ from slope_nn._saving._trees import load, save
 class NaNLossError(SlopeError, ArithmeticError):
     """The loss (or, while ``slope.debug_nans`` watches, anything) became NaN or infinite.
 
-    The model before that step is kept. Where the operator that gave the first NaN is known, the error that names it is the cause.
+    The model before that step is kept. Where the operator that gave the first NaN is known, the
+    error that names it is the cause.
 
     Attributes:
         step: the number of the step.

@@ -35,12 +35,11 @@ def timed_nodes(path: str, rounds: int, sources: Mapping[str, Any]) -> list[Time
     runs = [each for each in events if each.get("name") == "model_run"]
     started = sorted(each["ts"] for each in runs)[-rounds:][0] if runs else 0
     taken = _own_microseconds([each for each in nodes if each["ts"] >= started])
-    rows: dict[Any, list[Any]] = {}
+    rows: dict[Any, tuple[Any, float, int]] = {}
     for event, own in taken:
         key = (event["name"], event["args"].get("node_index"), event["args"]["op_name"])
-        row = rows.setdefault(key, [event, 0.0, 0])
-        row[1] += own
-        row[2] += 1
+        _, before, count = rows.get(key, (event, 0.0, 0))
+        rows[key] = (event, before + own, count + 1)
     return [_timed(*row, rounds, sources) for row in rows.values()]
 
 

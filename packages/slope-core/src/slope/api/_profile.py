@@ -279,7 +279,7 @@ def _cells(row: ProfileRow) -> tuple[str, ...]:
         "" if moved is None else f"{moved / 1e3:.1f}",
         f"{moved / seconds / 1e9:.1f}" if moved and seconds else "",
         row.name,
-        f"{detail}  # {os.path.basename(row.source)}" if row.source else detail,
+        f"{detail}  # {row.source.rpartition(os.sep)[2]}" if row.source else detail,
     )
 
 

@@ -67,7 +67,7 @@ def slope_program(backend: str, size: Size) -> Program:
     return Program(step, (model, nn.SGD(model, RATE, MOMENTUM)), (images, labels))
 
 
-def jax_step(size: Size) -> Call:
+def jax_program(size: Size) -> Program:
     """The step in JAX."""
     import jax
     import jax.numpy as jnp
@@ -90,7 +90,7 @@ def jax_step(size: Size) -> Call:
     layers = list(zip(given[::2], given[1::2], strict=True))
     state = (layers, jax.tree.map(jnp.zeros_like, layers))
     images, labels = map(jnp.asarray, data(size))
-    return Program(jax.jit(step, donate_argnums=(0, 1)), state, (images, labels)).running()
+    return Program(jax.jit(step, donate_argnums=(0, 1)), state, (images, labels))
 
 
 def torch_step(size: Size, compiled: bool) -> Call:
@@ -148,7 +148,7 @@ def contenders(backends: list[str], peers: list[str], size: Size) -> dict[str, C
     made |= chosen(
         peers,
         {
-            "jax": lambda: jax_step(size),
+            "jax": lambda: jax_program(size).running(),
             "torch": lambda: torch_step(size, compiled=False),
             "torch.compile": lambda: torch_step(size, compiled=True),
             "tinygrad": lambda: tinygrad_step(size),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any, NamedTuple
@@ -127,3 +128,19 @@ def to_tinygrad(array: Array) -> Any:
     from tinygrad import Tensor
 
     return Tensor(array).realize()
+
+
+def peak(size: int = 2048, rounds: int = 5) -> float:
+    """Floating-point operations in a second of a product of float32 matrices on the device.
+
+    The best of several rounds, by NumPy on the CPU and by PyTorch elsewhere.
+    """
+    matrix = np.random.default_rng(0).random((size, size), np.float32)
+    on_cpu = device().startswith("cpu")
+    given: Any = matrix if on_cpu else to_torch(matrix)
+    seconds = []
+    for _ in range(rounds + 1):
+        started = time.perf_counter()
+        float((given @ given)[0, 0])  # the number is read, so that a device has to finish
+        seconds.append(time.perf_counter() - started)
+    return 2 * size**3 / min(seconds[1:])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,7 +27,7 @@ def line_of(function, text):
     """Where a function's source holds a text, as messages say it."""
     lines, first = inspect.getsourcelines(function)
     place = next(number for number, line in enumerate(lines) if text in line)
-    return f"{os.path.basename(__file__)}:{first + place}"
+    return f"{Path(__file__).name}:{first + place}"
 
 
 def logged(x):
@@ -87,7 +89,7 @@ CASES = {  # a function, its argument, the operator, part of its line, more of t
 @pytest.mark.parametrize("name", CASES)
 def test_names_operator_and_line(backend, name, wrap):
     function, value, operator, text, more = CASES[name]
-    with pytest.raises(errors.NaNError) as caught:
+    with pytest.raises(errors.NaNError, match="gave NaN") as caught:
         wrap(function)(slope.tensor(value))
     message = str(caught.value)
     line = line_of(inspect.unwrap(function), text)
@@ -134,20 +136,61 @@ def test_two_scans_alike_on_two_lines_name_their_own():
     second = slope.jit(lambda x: slope.scan(lambda c, e: (slope.log(c), e), x, slope.zeros(3))[0])
     lines = []
     for each in (first, second):
-        with pytest.raises(errors.NaNError) as caught:
+        with pytest.raises(errors.NaNError, match="gave NaN") as caught:
             each(slope.tensor(2.0))
         lines.append(caught.value.source.line)
     assert lines[1] == lines[0] + 1
 
 
+def test_donated_operands_are_still_known(backend):
+    @functools.partial(slope.jit, donate=0)
+    def step(weights):
+        return slope.log(weights - 1) + weights
+
+    with pytest.raises(errors.NaNError, match=r"(?s)'log'.*-0.5 at that index"):
+        step(slope.tensor([3.0, 2.0, 1.0]) * 0.5)
+
+
+def test_a_program_that_captured_a_tensor_and_draws(backend):
+    captured = slope.tensor([1.0, -1.0])
+
+    @slope.jit
+    def noisy(x):
+        return slope.log(captured) + x + slope.rand(2)
+
+    with pytest.raises(errors.NaNError, match=r"(?s)'log'.*-1 at that index"):
+        noisy(slope.ones(2))
+
+
+def test_fit_says_step_operator_and_line():
+    model = slope.nn.Linear(1, 1)
+    optimizer = slope.nn.SGD(model, lr=0.1)
+    batches = [(np.full((2, 1), value, np.float32),) for value in (1.0, 1.0, -1.0)]
+
+    def loss(model, x):
+        return slope.log(x).sum() + model(x).sum()
+
+    with (
+        slope.use_backend("numpy"),
+        pytest.raises(slope.nn.NaNLossError, match=r"at step 2: .*'log' gave NaN") as caught,
+    ):
+        slope.nn.fit(model, optimizer, loss, batches, progress=False)
+    assert line_of(test_fit_says_step_operator_and_line, "slope.log(x).sum()") in str(caught.value)
+    assert caught.value.step == 2
+    slope.debug_nans(False)
+    text = r"the loss is nan at step 2.*`with slope.debug_nans\(\):`"
+    with slope.use_backend("numpy"), pytest.raises(slope.nn.NaNLossError, match=text):
+        slope.nn.fit(model, optimizer, loss, batches, progress=False)
+
+
 def test_switch_and_block():
     slope.debug_nans(False)
     assert np.isnan(logged(slope.tensor([-1.0])).item())
-    with slope.debug_nans(), pytest.raises(errors.NaNError):
+    with slope.debug_nans(), pytest.raises(errors.NaNError, match="gave NaN"):
         logged(slope.tensor([-1.0]))
     assert np.isnan(logged(slope.tensor([-1.0])).item())
     slope.debug_nans()
-    with pytest.raises(errors.NaNError):
+    with pytest.raises(errors.NaNError, match="gave NaN"):
         logged(slope.tensor([-1.0]))
 
 

@@ -96,9 +96,9 @@ def open_gguf(path: str | os.PathLike[str]) -> gguf.GGUFReader:
     try:
         reader = gguf.GGUFReader(path)
     except FileNotFoundError:
-        raise DataError(f"there is no file {path}.") from None
+        raise nn.data.DataError(f"there is no file {path}.") from None
     except (ValueError, IndexError, KeyError, OverflowError) as error:
-        raise DataError(
+        raise nn.data.DataError(
             f"{Path(path).name} is no whole GGUF file ({Path(path).stat().st_size} bytes): {error}."
         ) from error
     return reader
@@ -112,17 +112,21 @@ def config_of(fields: dict[str, Any], *, tied: bool, name: str) -> Config:
     """
     kind = _field(fields, "general.architecture", name)
     if kind != "llama":
-        raise DataError(f"{name} holds a model of architecture {kind!r}; this reads 'llama' alone.")
+        raise nn.data.DataError(
+            f"{name} holds a model of architecture {kind!r}; this reads 'llama' alone."
+        )
     scaling = fields.get("llama.rope.scaling.type", "none")
     if scaling != "none" or "llama.expert_count" in fields:
         what = f"scaled positions ({scaling})" if scaling != "none" else "a mixture of experts"
-        raise DataError(f"{name} holds a llama model with {what}, which this does not read.")
+        raise nn.data.DataError(
+            f"{name} holds a llama model with {what}, which this does not read."
+        )
     width, heads = (
         _field(fields, f"llama.{key}", name) for key in ("embedding_length", "attention.head_count")
     )
     turned = fields.get("llama.rope.dimension_count", width // heads)
     if turned != width // heads:
-        raise DataError(
+        raise nn.data.DataError(
             f"{name} turns {turned} of {width // heads} elements of each head; this turns all."
         )
     return Config(
@@ -147,7 +151,7 @@ def tokenizer_of(fields: dict[str, Any], name: str) -> Tokenizer:
     """
     kind, cut = (_field(fields, f"tokenizer.ggml.{key}", name) for key in ("model", "pre"))
     if kind != "gpt2" or cut not in CUTS:
-        raise DataError(
+        raise nn.data.DataError(
             f"{name} holds a tokenizer of kind {kind!r} with cuts {cut!r}; this reads 'gpt2' with "
             f"{' or '.join(map(repr, CUTS))}."
         )
@@ -170,5 +174,5 @@ def tokenizer_of(fields: dict[str, Any], name: str) -> Tokenizer:
 
 def _field(fields: dict[str, Any], key: str, name: str) -> Any:
     if key not in fields:
-        raise DataError(f"{name} has no field {key}.")
+        raise nn.data.DataError(f"{name} has no field {key}.")
     return fields[key]

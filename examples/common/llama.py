@@ -215,6 +215,7 @@ class Writer:
 
     Attributes:
         used: how many tokens the caches hold.
+        ended: whether the last text ended with a stop token.
     """
 
     def __init__(
@@ -229,7 +230,7 @@ class Writer:
     ) -> None:
         self.model, self.length, self.chunk = model, length, min(chunk, length)
         self.caches = model.caches(length)
-        self.used = 0
+        self.used, self.ended = 0, False
         self._choice = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
         self._unread: list[int] = []
 
@@ -251,8 +252,8 @@ class Writer:
         token = self._read(waiting)
         for place in range(limit):
             number = token.item()
-            self._unread = [number]
-            if number in stop:
+            self._unread, self.ended = [number], number in stop
+            if self.ended:
                 return
             yield number
             if place + 1 == limit or self.used == self.length:

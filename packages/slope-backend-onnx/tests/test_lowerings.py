@@ -26,6 +26,7 @@ from slope.extend import (
 )
 from slope_backend_numpy.backend import NumpyBackend
 from slope_backend_onnx.backend import OnnxRuntimeBackend
+from slope_backend_onnx.lower.kernels import channel_block
 
 # Relative and absolute, by result dtype. ONNX Runtime's exp, tanh, erf and sigmoid are polynomials
 # of a few units of rounding.
@@ -642,3 +643,29 @@ def test_masked_zeros_keep_their_sign_where_it_is_seen(backend):
             lambda m, x, read=read: (read(ops.where(m, x, Splat(0.0, x.type))),), [x > 0, x]
         )
         assert not np.signbit(run(backend, program, [x > 0, x])[0]).any()
+
+
+def test_blocked_convolutions_run_and_are_not_exported(backend, reference):
+    shapes = ((2, 32, 9, 8), (16, 32, 3, 3))
+    args = [np.random.default_rng(0).standard_normal(shape).astype("f4") for shape in shapes]
+
+    def both(x, w):
+        y = ops.conv(x, w, stride=(1, 1), padding=((1, 1), (0, 1)), dilation=(1, 1), groups=1)
+        again = ops.conv_input_grad(
+            y,
+            w,
+            input_size=(9, 8),
+            stride=(1, 1),
+            padding=((1, 1), (0, 1)),
+            dilation=(1, 1),
+            groups=1,
+        )
+        return y, again
+
+    program = traced(both, args)
+    for got, wanted in zip(run(backend, program, args), run(reference, program, args), strict=True):
+        assert_same(got, wanted, 1e-3)
+    model = backend.compile(program, CPU, {}).model()
+    assert {node.domain for node in model.graph.node} == {""}
+    if channel_block():
+        assert "ReorderInput" in backend.compile(program, CPU, {}).code

@@ -33,7 +33,7 @@ _OPTIONS: Final = ("threads", "optimize")
 
 
 def _portable_graph(rules: Mapping[str, Rule], program: Program) -> Graph:
-    builder = ProgramLowering(rules, program, portable=True)
+    builder = ProgramLowering(rules, program)
     for atom in program.outputs:
         if isinstance(atom, Var):
             builder.result(atom)
@@ -176,7 +176,7 @@ class OnnxRuntimeBackend(Backend):
                 f"the backend {self.name!r} has no options {', '.join(unknown)}; "
                 f"it has {', '.join(_OPTIONS)}."
             )
-        builder = ProgramLowering(self.lowerings, program)
+        builder = ProgramLowering(self.lowerings, program, native=device.kind == "cpu")
         results = [self._result(builder, atom, device) for atom in program.outputs]
         session = (
             self._session(builder.graph, program, device, options) if builder.computed else None

@@ -94,7 +94,7 @@ class Compiled:
         backend, device, executable: what it runs on.
         origin: the program before passes and lowering, without constants; its inputs are the first
             of ``program``'s.
-        donated: positions of inputs that calls write to.
+        donated: the inputs whose memory the executable may write to.
     """
 
     __slots__ = (
@@ -119,8 +119,8 @@ class Compiled:
         donated: frozenset[int] = frozenset(),
     ) -> None:
         self.program = program
-        self.donated = donated
         self.origin = program if origin is None else origin
+        self.donated = donated
         self.constants = list(constants)
         self.backend = backend
         self.device = device
@@ -132,28 +132,20 @@ class Compiled:
         backend, device = self.backend, self.device
         if self.constants:
             handles = [*handles, *(constant.handle(backend) for constant in self.constants)]
-        given = handles
-        if _watcher is not None and self.donated:  # it looks at the operands after the run
-            given = [
-                backend.copied(handle, device) if number in self.donated else handle
-                for number, handle in enumerate(handles)
-            ]
-        results = [
+        outs = self.executable(handles) if _watcher is None else _watcher(self, handles)
+        return [
             Tensor(each, device, backend, handle)
-            for each, handle in zip(self.out_types, self.executable(given), strict=True)
+            for each, handle in zip(self.out_types, outs, strict=True)
         ]
-        if _watcher is not None:
-            _watcher(self, handles, results)
-        return results
 
 
-Watcher = Callable[[Compiled, Sequence[Any], Sequence[Tensor]], None]
+Watcher = Callable[[Compiled, list[Any]], Sequence[Any]]
 _watcher: Watcher | None = None
 
 
 def watch(watcher: Watcher | None) -> None:
-    """Have a function see every run of a compiled program: it, its operands and its results."""
-    global _watcher
+    """Have a function run all executables: from a compiled program and handles to the results'."""
+    global _watcher  # noqa: PLW0603  # one for the whole process; a call only looks at a name
     _watcher = watcher
 
 
@@ -224,7 +216,8 @@ def _compile(
             file=sys.stderr,
         )  # what LOG_JIT=1 asks for
     origin = close(program)[0]
-    return Compiled(closed, constants, backend, device, executable, origin, donated)
+    writes = donated if taken else frozenset[int]()
+    return Compiled(closed, constants, backend, device, executable, origin, writes)
 
 
 def log_jit() -> bool:

@@ -9,6 +9,8 @@ import numpy as np
 
 from slope_backend_onnx.lower.context import Lowering, Result, Rule, Value
 
+CONTRIBUTED: Final = "com.microsoft"
+
 
 def _relu(cx: Lowering, x: Value) -> Result:
     return cx.pointwise("Relu", x)
@@ -36,9 +38,60 @@ def _logsumexp(cx: Lowering, x: Value, *, dim: int | tuple[int, ...]) -> Result:
     return cx.cast(result, inner, x.dtype.name)
 
 
+# --- activations
+
+
+def _gelu(cx: Lowering, x: Value, *, approximate: str = "none") -> Result:
+    if x.dtype.name == "float64":  # no kernel
+        return cx.expansion(x, approximate=approximate)
+    made = cx.op("Gelu", cx.narrow(x, "float32"), approximate=approximate)
+    return cx.value(cx.cast(made, "float32", x.dtype.name), shape=x.shape)
+
+
+def _silu(cx: Lowering, x: Value) -> Result:
+    inner = "float64" if x.dtype.name == "float64" else "float32"
+    name = cx.narrow(x, inner)
+    if cx.native and inner == "float32":
+        made = cx.op("QuickGelu", name, domain=CONTRIBUTED, alpha=1.0)
+    else:
+        made = cx.op("Mul", name, cx.op("Sigmoid", name))
+    return cx.value(cx.cast(made, inner, x.dtype.name), shape=x.shape)
+
+
+# --- normalizations
+
+
+def _standardize(cx: Lowering, x: Value, *, dim: tuple[int, ...], eps: float) -> Result:
+    if not _last(x, dim):
+        return cx.expansion(x, dim=dim, eps=eps)
+    return _normalized(cx, "LayerNormalization", x, dim, eps)
+
+
+def _rms_normalize(cx: Lowering, x: Value, *, dim: tuple[int, ...], eps: float) -> Result:
+    if not (_last(x, dim) and cx.native):
+        return cx.expansion(x, dim=dim, eps=eps)
+    return _normalized(cx, "SimplifiedLayerNormalization", x, dim, eps)
+
+
+def _last(x: Value, dim: tuple[int, ...]) -> bool:
+    """Whether these are the last dimensions, of a tensor that has elements."""
+    return bool(dim) and x.type.size > 0 and dim == tuple(range(dim[0], x.type.ndim))
+
+
+def _normalized(cx: Lowering, op_type: str, x: Value, dim: tuple[int, ...], eps: float) -> Result:
+    inner = "float64" if x.dtype.name == "float64" else "float32"
+    ones = cx.graph.constant(np.ones(x.type.shape[dim[0] :], inner))
+    made = cx.op(op_type, cx.full(x, inner), ones, axis=dim[0], epsilon=eps)
+    return cx.cast(made, inner, x.dtype.name)
+
+
 RULES: Final[dict[str, Rule]] = {
     "relu": _relu,
     "softmax": partial(_along, "Softmax"),
     "log_softmax": partial(_along, "LogSoftmax"),
     "logsumexp": _logsumexp,
+    "gelu": _gelu,
+    "silu": _silu,
+    "standardize": _standardize,
+    "rms_normalize": _rms_normalize,
 }

@@ -14,11 +14,20 @@ a rule asks for ``cx.full(value)``.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from slope.extend import CompileError, DType, Program, TensorType, dtypes, splat_scalar
+from slope.extend import (
+    CompileError,
+    DType,
+    Operator,
+    Program,
+    TensorType,
+    dtypes,
+    splat_scalar,
+    trace_program,
+)
 from slope_backend_onnx.graph import Attribute, Graph, element_type
 from slope_backend_onnx.lower.kernels import WIDE, compute_dtype, numpy_dtype
 
@@ -55,18 +64,18 @@ class Lowering:
 
     Attributes:
         graph: the graph.
-        portable: whether it is for others to read, in plain ONNX alone; else it is to be run here,
-            and as fast as may be.
+        native: whether ONNX Runtime runs it on the processor here, so that operators of its own may
+            stand in it, and what is fast there counts; else it is plain ONNX, for any runtime.
+        operator: what the instruction calls.
         outs: the types of the instruction's results.
         signless: whether nothing that reads the (first) result can tell 0.0 from -0.0.
     """
 
-    def __init__(
-        self, graph: Graph, inside: Inside | None = None, *, portable: bool = False
-    ) -> None:
+    def __init__(self, graph: Graph, inside: Inside | None = None, *, native: bool = False) -> None:
         self.graph = graph
-        self.portable = portable
+        self.native = native
         self._inside = inside or _nothing_to_inline
+        self.operator: Operator | None = None
         self.outs: tuple[TensorType, ...] = ()
         self.signless = False
         self._sources: dict[str, tuple[str, tuple[int, ...]]] = {}  # of reshaped values
@@ -75,13 +84,13 @@ class Lowering:
 
     def inner(self, name: str) -> Lowering:
         """The lowering of an empty graph inside this one."""
-        return Lowering(Graph(name, parent=self.graph), self._inside, portable=self.portable)
+        return Lowering(Graph(name, parent=self.graph), self._inside, native=self.native)
 
     def write(self, program: Program, operands: Sequence[Value]) -> list[Value]:
         """Write a nested program into this graph, on values that it sees; the program's results."""
-        outs = self.outs
+        outer = self.operator, self.outs, self.signless
         results = self._inside(self, program, operands)
-        self.outs = outs
+        self.operator, self.outs, self.signless = outer
         return results
 
     def new_input(self, tensor_type: TensorType) -> Value:
@@ -100,14 +109,17 @@ class Lowering:
 
     # --- nodes
 
-    def inline(self, program: Program, operands: Sequence[Value]) -> Value:
-        """The result of a program with one result, which its rules add here.
+    def expansion(self, *operands: Value, **params: Any) -> Value:
+        """The (one) result of the operator's own expansion, which its rules add here.
 
-        For rules that leave some dtypes to an operator's expansion.
+        For rules that leave some dtypes or parameters to it.
         """
-        outs = self.outs
-        (result,) = self._inside(self, program, operands)
-        self.outs = outs
+        op = self.operator
+        assert op is not None
+        program = trace_program(
+            lambda *args: (op.expand(*args, **params),), [x.type for x in operands], name=op.name
+        )
+        (result,) = self.write(program, operands)
         return result
 
     def op(self, op_type: str, *inputs: str, domain: str = "", **attrs: Attribute | None) -> str:

@@ -4,6 +4,9 @@ ONNX Runtime's kernels are for float32, channels second: half precision and "NHW
 Cast and Transpose. In float64, for which there is no kernel, and for batches of nothing an
 operator's own expansion does it.
 
+Where a graph is run here, convolutions go through the layout with channels in blocks that ONNX
+Runtime has of its own.
+
 The weights' cotangent as a Conv with batch and channels exchanged takes 3 to 30 times as long as
 what is done here: every window laid out by a Conv with one-hot weights, and a product with that.
 """
@@ -17,13 +20,14 @@ from typing import Any, Final
 
 import numpy as np
 
-from slope.extend import TensorType, ops, trace_program
 from slope_backend_onnx.lower.context import Lowering, Result, Rule, Value
+from slope_backend_onnx.lower.kernels import channel_block
 
 Dims = tuple[int, ...]
 Padding = tuple[tuple[int, int], ...]
 
 INNER: Final = "float32"
+BLOCKED: Final = "com.microsoft.nchwc"
 
 
 def _pads(padding: Padding) -> list[int]:
@@ -60,8 +64,37 @@ def _image(cx: Lowering, name: str, layout: str) -> str:
 def _conv(cx: Lowering, x: Value, w: Value, **params: Any) -> Result:
     layout = params["layout"]
     name, _ = _channels_second(cx, x, layout)
-    weights, _ = _outputs_first(cx, w, layout)
-    return _image(cx, cx.op("Conv", name, weights, **_attributes(params)), layout)
+    weights, shape = _outputs_first(cx, w, layout)
+    return _image(cx, _convolved(cx, name, weights, shape, params), layout)
+
+
+def _convolved(cx: Lowering, x: str, weights: str, shape: Dims, params: dict[str, Any]) -> str:
+    """The convolution with weights ``(outputs, inputs, kernel...)``.
+
+    ONNX Runtime's kernels for channels in blocks take 0.4 to 0.8 of the time, the way there and
+    back included, which for constant weights it finds out by itself.
+    """
+    block = _block(cx, shape, params)
+    if not block:
+        return cx.op("Conv", x, weights, **_attributes(params))
+    outs, into, *kernel = shape
+    # Blocks of outputs, blocks of inputs, the kernel, the inputs and outputs of a block.
+    split = (outs // block, block, into // block, block, *kernel)
+    moved = cx.transpose(cx.reshape(weights, shape, split), split, (0, 2, 4, 5, 3, 1))
+    weights = cx.reshape(moved, [split[dim] for dim in (0, 2, 4, 5, 3, 1)], shape)
+    inner = cx.op("ReorderInput", x, domain=BLOCKED)
+    attributes = {**_attributes(params), "kernel_shape": kernel}
+    made = cx.op("Conv", inner, weights, domain=BLOCKED, **attributes)
+    return cx.op("ReorderOutput", made, domain=BLOCKED, channels=outs)
+
+
+def _block(cx: Lowering, shape: Dims, params: dict[str, Any]) -> int:
+    """How many channels lie together where the convolution can be done so, else 0."""
+    outs, into, *kernel = shape
+    if not cx.native or params["groups"] != 1 or len(kernel) != 2:
+        return 0
+    block = channel_block()
+    return block if block and outs % block == 0 and into % block == 0 else 0
 
 
 def _attributes(params: dict[str, Any]) -> dict[str, Any]:
@@ -117,7 +150,8 @@ def _flipped(cx: Lowering, y: str, weights: str, shape: Dims, params: dict[str, 
         (span - before, span - after)
         for span, (before, after) in zip(spans, params["padding"], strict=True)
     )
-    return cx.op("Conv", y, turned, **_attributes({**params, "padding": padding}))
+    outs, into = shape[:2]
+    return _convolved(cx, y, turned, (into, outs, *shape[2:]), {**params, "padding": padding})
 
 
 def _weight_grad(cx: Lowering, x: Value, y: Value, *, kernel_size: Dims, **params: Any) -> Result:
@@ -154,26 +188,22 @@ def _columns(cx: Lowering, name: str, shape: Dims, kernel: Dims, params: dict[st
     return cx.op("Conv", name, one_hot, **_attributes({**params, "groups": shape[1]}))
 
 
-def _rule(kernel: Callable[..., Result], op: Any) -> Rule:
-    return partial(_chosen, kernel, op)
+def _rule(kernel: Callable[..., Result]) -> Rule:
+    return partial(_chosen, kernel)
 
 
 def _chosen(
-    kernel: Callable[..., Result], op: Any, cx: Lowering, x: Value, y: Value, **params: Any
+    kernel: Callable[..., Result], cx: Lowering, x: Value, y: Value, **params: Any
 ) -> Result:
     if x.dtype.name == "float64":
-        return cx.inline(_expansion(op, x.type, y.type, params), (x, y))
+        return cx.expansion(x, y, **params)
     if x.type.size == 0 or y.type.size == 0:
         return cx.value(cx.number(0, cx.out.dtype.name), shape=())
     return kernel(cx, x, y, **params)
 
 
-def _expansion(op: Any, x: TensorType, y: TensorType, params: dict[str, Any]) -> Any:
-    return trace_program(lambda *args: (op.expand(*args, **params),), (x, y), name=op.name)
-
-
 RULES: Final[dict[str, Rule]] = {
-    "conv": _rule(_conv, ops.conv),
-    "conv_input_grad": _rule(_input_grad, ops.conv_input_grad),
-    "conv_weight_grad": _rule(_weight_grad, ops.conv_weight_grad),
+    "conv": _rule(_conv),
+    "conv_input_grad": _rule(_input_grad),
+    "conv_weight_grad": _rule(_weight_grad),
 }

@@ -43,7 +43,7 @@ _MASKED: Final = 8192
 
 
 def _where(cx: Lowering, condition: Value, x: Value, y: Value) -> Result:
-    if cx.signless and not cx.portable and x.dtype.name in ("float32", "float64"):
+    if cx.signless and cx.native and x.dtype.name in ("float32", "float64"):
         for kept, other in ((x, y), (y, x)):
             if other.literal == 0 and kept.literal is None and cx.out.size >= _MASKED:
                 return _masked(cx, condition, kept, negated=kept is y)

@@ -37,11 +37,11 @@ class ProgramLowering:
     """
 
     def __init__(
-        self, rules: Mapping[str, Rule], program: Program, *, portable: bool = False
+        self, rules: Mapping[str, Rule], program: Program, *, native: bool = False
     ) -> None:
         self.graph = Graph(_identifier(program.name))
         self._rules = rules
-        self._cx = Lowering(self.graph, self._nested, portable=portable)
+        self._cx = Lowering(self.graph, self._nested, native=native)
         self._values: dict[Var, Value] = {}
         self._results: dict[str, int] = {}
         read = {atom for instr in program.instrs for atom in instr.inputs if isinstance(atom, Var)}
@@ -96,7 +96,7 @@ class ProgramLowering:
             )
         for var in instr.outputs:
             _require_numbers(var.type)
-        cx.outs = tuple(var.type for var in instr.outputs)
+        cx.operator, cx.outs = op, tuple(var.type for var in instr.outputs)
         try:
             made: Any = rule(cx, *[_value(atom, values) for atom in instr.inputs], **instr.params)
         except GraphError as error:

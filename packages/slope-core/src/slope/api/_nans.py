@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from types import TracebackType
-from typing import Any
+from typing import Any, NoReturn, Self
 
 import numpy as np
 
@@ -57,7 +57,7 @@ class debug_nans:  # noqa: N801  # a switch and a context manager that read as a
         self._before = _mode
         _switch(None if not enabled else "NaN or inf" if inf else "NaN")
 
-    def __enter__(self) -> debug_nans:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -70,15 +70,31 @@ class debug_nans:  # noqa: N801  # a switch and a context manager that read as a
 
 
 def _switch(mode: str | None) -> None:
-    global _mode
+    global _mode  # noqa: PLW0603  # one switch for the whole process
     _mode = mode
     watch(None if mode is None else _look)
 
 
-def _look(compiled: Compiled, handles: Sequence[Any], results: Sequence[Tensor]) -> None:
-    """What runs after every program while debugging is on."""
-    if _searching.get() or not any(_is_bad(result) for result in results):
-        return
+def _look(compiled: Compiled, handles: list[Any]) -> Sequence[Any]:
+    """What runs every program while debugging is on."""
+    if _searching.get():
+        return compiled.executable(handles)
+    backend, device = compiled.backend, compiled.device
+    kept = [
+        backend.copied(handle, device) if number in compiled.donated else handle
+        for number, handle in enumerate(handles)
+    ]
+    outs = compiled.executable(handles)
+    results = [
+        Tensor(each, device, backend, handle)
+        for each, handle in zip(compiled.out_types, outs, strict=True)
+    ]
+    if any(_is_bad(result) for result in results):
+        _search(compiled, kept, results)
+    return outs
+
+
+def _search(compiled: Compiled, handles: Sequence[Any], results: Sequence[Tensor]) -> NoReturn:
     token = _searching.set(True)
     try:
         with use_trace(EVAL), use_backend(compiled.backend.name):
@@ -107,8 +123,7 @@ def _found(compiled: Compiled, operands: list[Tensor], results: Sequence[Tensor]
         None,
         details=(
             f"result: {bad.type}, {_contents(bad)}",
-            "run operator by operator it does not: the backend's fusions or its fast mathematics "
-            "do. Compare backends with slope.compare.",
+            "operator by operator there is none: the backend's fusions make it (see slope.compare)",
         ),
     )
 

@@ -8,7 +8,7 @@ inline); tensors that the traced function captured are its constants, hoisted to
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, Self
 
 from slope.core.operator import Operator
 from slope.core.tensor import Splat, Tensor, Tracer
@@ -331,7 +331,7 @@ class LineKeeper:
         for number, trace in enumerate(self.traces):
             trace.instr_source = source or self._before[number]
 
-    def __enter__(self) -> LineKeeper:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

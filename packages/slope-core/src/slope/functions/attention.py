@@ -235,6 +235,7 @@ def dropout3d(
     return _dropped("dropout3d", x, p, training, key, 3)
 
 
+@random.all_or_nothing
 def alpha_dropout(
     x: TensorLike, p: float = 0.5, training: bool = True, *, key: TensorLike | None = None
 ) -> Tensor:
@@ -276,6 +277,7 @@ def _checked(function: str, x: object, p: float) -> tuple[Tensor, float]:
     return given, chance
 
 
+@random.all_or_nothing
 def _dropped(
     function: str, x: object, p: float, training: bool, key: object, spatial: int | None
 ) -> Tensor:

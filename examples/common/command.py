@@ -20,7 +20,6 @@ def training_parser(
     add("--epochs", type=int, default=epochs, help="passes over the training images")
     add("--batch-size", type=int, default=batch_size, metavar="N", help="images in one step")
     add("--lr", type=float, default=lr, help="highest learning rate")
-    add("--momentum", type=float, default=0.9, help="momentum of SGD")
     add("--seed", type=int, default=0, help="of the weights and the batches")
     add("--train-limit", type=int, metavar="N", help="train on the first N images only")
     add("--test-limit", type=int, metavar="N", help="test on the first N images only")

@@ -12,6 +12,7 @@ from slope.extend import (
     Literal,
     Program,
     ShapeError,
+    Source,
     TensorType,
     UnsupportedOperatorError,
     Var,
@@ -29,6 +30,7 @@ class ProgramLowering:
         graph: the graph; its inputs are the program inputs that something is computed from.
         used: the numbers of these inputs.
         computed: how many results the graph has.
+        sources: the lines of the user's code that nodes come from, by the nodes' names.
 
     Raises:
         UnsupportedOperatorError: there is no rule for an operator.
@@ -54,6 +56,7 @@ class ProgramLowering:
             name = self.graph.input(f"x{number}", var.type.dtype.numpy, var.type.shape)
             self._inputs[name] = number
             self._values[var] = Value(name, var.type, var.type.shape)
+        self.sources: dict[str, Source] = {}
         self._lower_all(self._cx, program, self._values)
 
     def _nested(self, cx: Lowering, program: Program, operands: Sequence[Value]) -> list[Value]:
@@ -65,7 +68,10 @@ class ProgramLowering:
         signed = signed_zeros(program)
         for instr in program.instrs:
             cx.signless = bool(instr.outputs) and instr.outputs[0] not in signed
+            before = cx.graph.node_count
             self._lower(cx, instr, values)
+            if instr.source:
+                self.sources.update(dict.fromkeys(cx.graph.node_names(before), instr.source))
 
     @property
     def computed(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import sys
 import types
@@ -239,6 +240,23 @@ class Jit:
     def trace(self, *args: Any, **kwargs: Any) -> Program:
         """The program for these arguments as it was traced, before all passes."""
         return self._entry(args, kwargs)[0].program
+
+    def on(self, backend: str) -> Jit:
+        """The same function, compiled for another backend, without options for one."""
+        other = copy.copy(self)
+        other.options, other._entries = Options(backend), {}
+        return other
+
+    def prepared(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Compiled, list[Any]]:
+        """The program for these arguments, compiled to donate nothing, and its inputs' handles."""
+        entry, leaves = self._entry(args, kwargs)
+        known = self._compiled(entry, leaves)
+        compiled = compile_program(entry.closed, known.device, self.options)
+        handles = _handles(entry.in_kinds, leaves, compiled)
+        if entry.draws:
+            handles.append(current_scope().key.handle(compiled.backend))
+        constants = (each.handle(compiled.backend) for each in entry.constants)
+        return compiled, [*handles, *constants]
 
     # --- finding or making the program
 

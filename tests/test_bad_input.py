@@ -93,6 +93,7 @@ BAD |= {
         ("hessian", "argnums", lambda: slope.hessian(abs, None.__class__), "argnums"),
         ("jit", "static_argnums", lambda: slope.jit(abs, static_argnums="x"), "'x'"),
         ("jit", "static_argnames", lambda: slope.jit(abs, static_argnames=3), "names.* is 3"),
+        ("pad", "value", lambda: slope.pad(slope.ones(2), (1, 1), value=[]), "value must be a num"),
         ("fori_loop", "body", lambda: slope.fori_loop(0, 2, 3, 1.0), "a function"),
         ("custom_vjp", "numbers", lambda: slope.custom_vjp(abs, "x"), "nondiff_argnums.*'x'"),
     ]

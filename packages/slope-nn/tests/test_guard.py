@@ -20,7 +20,7 @@ BAD = {  # a call, and what the message must hold
     "clipping": (lambda: nn.clip_grad_norm(1, 2), r"clip_grad_norm.*tree=1"),
     "path": (lambda: nn.write_sharded(1, 2), "write_sharded cannot work with"),
     "sampling": (lambda: nn.sample_logits(X, temperature="hot"), "sample_logits.*hot"),
-    "schedule": (lambda: nn.ReduceOnPlateau(None), "ReduceOnPlateau cannot work with"),
+    "schedule": (lambda: nn.ReduceOnPlateau(0.1, "x"), "ReduceOnPlateau cannot work with"),
     "names": (lambda: nn.rename({}, X), r"rename cannot work with.*float32\[2, 3\]"),
     "metric": (lambda: nn.metrics.accuracy(object(), X), "accuracy"),
 }

@@ -29,6 +29,7 @@ class ProgramLowering:
         graph: the graph; its inputs are the program inputs that something is computed from.
         used: the numbers of these inputs.
         computed: how many results the graph has.
+        result_types: their types.
 
     Raises:
         UnsupportedOperatorError: there is no rule for an operator.
@@ -44,6 +45,7 @@ class ProgramLowering:
         self._cx = Lowering(self.graph, self._nested, native=native)
         self._values: dict[Var, Value] = {}
         self._results: dict[str, int] = {}
+        self.result_types: list[TensorType] = []
         read = {atom for instr in program.instrs for atom in instr.inputs if isinstance(atom, Var)}
         self.used = [number for number, var in enumerate(program.inputs) if var in read]
         self._inputs: dict[str, int] = {}
@@ -82,6 +84,7 @@ class ProgramLowering:
             return "input", self._inputs[name]
         if name not in self._results:
             self._results[name] = len(self._results)
+            self.result_types.append(value.type)
             self.graph.output(name, value.dtype.numpy, value.type.shape)
         return "session", self._results[name]
 

@@ -13,6 +13,7 @@ a rule asks for ``cx.full(value)``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
@@ -188,6 +189,8 @@ class Lowering:
         name = self.narrow(x, target)
         if x.shape == x.type.shape:
             return name
+        if math.prod(x.shape) == x.type.size:  # only ones are missing
+            return self.reshape(name, x.shape, x.type.shape)
         if (
             0 in x.type.shape
         ):  # left to Expand, ONNX Runtime gives one length 1 where 0 was asked for

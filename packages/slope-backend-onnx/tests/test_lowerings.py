@@ -669,3 +669,26 @@ def test_blocked_convolutions_run_and_are_not_exported(backend, reference):
     assert {node.domain for node in model.graph.node} == {""}
     if channel_block():
         assert "ReorderInput" in backend.compile(program, CPU, {}).code
+
+
+@pytest.mark.parametrize(
+    ("stride", "padding", "dilation", "size", "fits"),
+    [
+        ((1, 1), ((1, 1), (1, 1)), (1, 1), (7, 5), True),
+        ((2, 2), ((1, 1), (1, 1)), (1, 1), (8, 8), True),
+        ((2, 1), ((0, 1), (2, 0)), (1, 2), (9, 8), True),
+        ((3, 3), ((0, 0), (0, 0)), (1, 1), (11, 8), False),  # windows leave rows out
+    ],
+)
+def test_blocked_weight_gradients(backend, reference, stride, padding, dilation, size, fits):
+    rng = np.random.default_rng(0)
+    params = {"stride": stride, "padding": padding, "dilation": dilation, "groups": 1}
+    x, w = (rng.standard_normal(shape).astype("f4") for shape in ((16, 3, *size), (16, 3, 3, 3)))
+    forward = traced(lambda x, w: (ops.conv(x, w, **params),), [x, w])
+    (y,) = run(reference, forward, [x, w])
+    program = traced(
+        lambda x, y: (ops.conv_weight_grad(x, y, kernel_size=(3, 3), **params),), [x, y]
+    )
+    assert_same(run(backend, program, [x, y])[0], run(reference, program, [x, y])[0], 2e-4)
+    if channel_block():
+        assert ("ReorderInput" in backend.compile(program, CPU, {}).code) == fits

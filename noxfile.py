@@ -95,15 +95,17 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Run the benchmarks on every backend; `bench-peers` adds other engines to the same run."""
+    """Measure slope against JAX, PyTorch and tinygrad; `-- --workloads W1 W3 --peers jax` picks.
+
+    The peers that are asked for (without `--peers`, all) are installed in this session's own
+    environment; one that cannot be is passed over.
+    """
     install(session, "example")
-    session.run("python", "benchmarks/run.py", *session.posargs)
-
-
-@nox.session(name="bench-peers")
-def bench_peers(session: nox.Session) -> None:
-    """Run the benchmarks on every backend and on JAX and PyTorch, interleaved."""
-    install(session, "example", "peers")
+    asked = " ".join(session.posargs).partition("--peers")[2].partition("--")[0]
+    every = "--peers" not in session.posargs
+    for peer in nox.project.dependency_groups(GROUPS, "peers"):
+        if every or peer in asked:
+            session.install(peer, success_codes=range(256))
     session.run("python", "benchmarks/run.py", *session.posargs)
 
 

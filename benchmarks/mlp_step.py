@@ -1,120 +1,157 @@
-"""W1: one training step of an MLP 784-100-10 on a batch of 200.
+"""W1 and W2: one training step of a perceptron with ReLU between its layers.
 
-The loss is softmax cross-entropy, the optimizer SGD with momentum.
-
-The whole step, forward, gradient and update, is one compiled program in slope and in JAX.
+The loss is softmax cross-entropy, the optimizer SGD with momentum. Forward, gradient and update are
+one compiled program in slope and in JAX.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
+from systems import Array, Call, Program, chosen, same_numbers, to_tinygrad, to_torch
 
-BATCH, INPUTS, HIDDEN, CLASSES = 200, 784, 100, 10
-RATE, MOMENTUM = 0.1, 0.9
-STEPS_CHECKED = 20
-
-Step = Callable[[], float]
+RATE, MOMENTUM = 0.02, 0.9
 
 
-def data() -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """A batch of random images and labels, the same at every run."""
+class Size(NamedTuple):
+    """How many examples a batch holds, and the widths of the layers from inputs to classes."""
+
+    batch: int
+    widths: tuple[int, ...]
+
+
+W1 = Size(200, (784, 100, 10))
+W2 = Size(256, (784, 1024, 1024, 10))
+TINY = Size(4, (6, 5, 3))
+
+
+def data(size: Size) -> tuple[Array, Array]:
+    """Random images and labels, the same at every run."""
     random = np.random.default_rng(0)
-    return random.random((BATCH, INPUTS), np.float32), random.integers(0, CLASSES, BATCH)
+    images = random.random((size.batch, size.widths[0]), np.float32)
+    return images, random.integers(0, size.widths[-1], size.batch)
 
 
-def parameters() -> list[np.ndarray[Any, Any]]:
-    """Initial weights, ``(inputs, outputs)``, and biases."""
+def parameters(size: Size) -> dict[str, Array]:
+    """Initial weights (outputs, inputs) and biases, by the names that `Sequential` gives them."""
     random = np.random.default_rng(1)
-    shapes = [(INPUTS, HIDDEN), (HIDDEN,), (HIDDEN, CLASSES), (CLASSES,)]
-    return [(random.standard_normal(shape) * 0.05).astype(np.float32) for shape in shapes]
+    made: dict[str, Array] = {}
+    for number, (inputs, outputs) in enumerate(pairwise(size.widths)):
+        weight = random.standard_normal((outputs, inputs)) / np.sqrt(inputs)
+        made[f"{2 * number}.weight"] = weight.astype(np.float32)
+        made[f"{2 * number}.bias"] = np.full(outputs, 0.01, np.float32)
+    return made
 
 
-def slope_step(backend: str) -> Step:
+def slope_program(backend: str, size: Size) -> Program:
     """The step on a backend of slope."""
     import slope
+    from slope import nn
 
-    def loss(params: Any, x: Any, y: Any) -> Any:
-        w1, b1, w2, b2 = params
-        return slope.cross_entropy(slope.relu(x @ w1 + b1) @ w2 + b2, y)
+    layers: list[Any] = []
+    for inputs, outputs in pairwise(size.widths):
+        layers += [nn.Linear(inputs, outputs), nn.ReLU()]
+    model = nn.Sequential(*layers[:-1]).load_state_dict(parameters(size))
+
+    def loss_of(model: Any, images: Any, labels: Any) -> Any:
+        return slope.cross_entropy(model(images), labels)
 
     @slope.jit(backend=backend)
-    def step(params: Any, velocities: Any, x: Any, y: Any, rate: float, momentum: float) -> Any:
-        value, grads = slope.value_and_grad(loss)(params, x, y)
-        velocities = [momentum * v + g for v, g in zip(velocities, grads, strict=True)]
-        params = [p - rate * v for p, v in zip(params, velocities, strict=True)]
-        return value, params, velocities
+    def step(model: Any, optimizer: Any, images: Any, labels: Any) -> Any:
+        loss, gradients = slope.value_and_grad(loss_of)(model, images, labels)
+        return loss, *optimizer(model, gradients)
 
-    x, y = map(slope.tensor, data())
-    state = [
-        [slope.tensor(p) for p in parameters()],
-        [slope.tensor(np.zeros_like(p)) for p in parameters()],
-    ]
-
-    def call() -> float:
-        value, state[0], state[1] = step(state[0], state[1], x, y, RATE, MOMENTUM)
-        return value.item()
-
-    return call
+    images, labels = map(slope.tensor, data(size))
+    return Program(step, (model, nn.SGD(model, RATE, MOMENTUM)), (images, labels))
 
 
-def jax_step() -> Step:
+def jax_program(size: Size) -> Program:
     """The step in JAX."""
     import jax
     import jax.numpy as jnp
 
-    def loss(params: Any, x: Any, y: Any) -> Any:
-        w1, b1, w2, b2 = params
-        logits = jax.nn.relu(x @ w1 + b1) @ w2 + b2
-        return -jnp.take_along_axis(jax.nn.log_softmax(logits), y[:, None], 1).mean()
+    def loss_of(layers: Any, images: Any, labels: Any) -> Any:
+        x = images
+        for number, (weight, bias) in enumerate(layers):
+            x = x @ weight + bias
+            if number < len(layers) - 1:
+                x = jax.nn.relu(x)
+        return -jnp.take_along_axis(jax.nn.log_softmax(x), labels[:, None], 1).mean()
 
-    @jax.jit
-    def step(params: Any, velocities: Any, x: Any, y: Any, rate: float, momentum: float) -> Any:
-        value, grads = jax.value_and_grad(loss)(params, x, y)
-        velocities = [momentum * v + g for v, g in zip(velocities, grads, strict=True)]
-        params = [p - rate * v for p, v in zip(params, velocities, strict=True)]
-        return value, params, velocities
+    def step(layers: Any, velocities: Any, images: Any, labels: Any) -> Any:
+        loss, gradients = jax.value_and_grad(loss_of)(layers, images, labels)
+        velocities = jax.tree.map(lambda v, g: MOMENTUM * v + g, velocities, gradients)
+        layers = jax.tree.map(lambda p, v: p - RATE * v, layers, velocities)
+        return loss, layers, velocities
 
-    x, y = map(jnp.asarray, data())
-    state = [[jnp.asarray(p) for p in parameters()], [jnp.zeros_like(p) for p in parameters()]]
-
-    def call() -> float:
-        value, state[0], state[1] = step(state[0], state[1], x, y, RATE, MOMENTUM)
-        return float(value)
-
-    return call
+    given = [jnp.asarray(each.T) for each in parameters(size).values()]
+    layers = list(zip(given[::2], given[1::2], strict=True))
+    state = (layers, jax.tree.map(jnp.zeros_like, layers))
+    images, labels = map(jnp.asarray, data(size))
+    return Program(jax.jit(step, donate_argnums=(0, 1)), state, (images, labels))
 
 
-def torch_step() -> Step:
-    """The step in PyTorch, eager."""
+def torch_step(size: Size, compiled: bool) -> Call:
+    """The step in PyTorch, eager or with the model compiled."""
     import torch
+    from torch import nn
 
-    x, y = map(torch.from_numpy, data())
-    params = [torch.from_numpy(p).requires_grad_() for p in parameters()]
-    optimizer = torch.optim.SGD(params, lr=RATE, momentum=MOMENTUM)
+    layers: list[Any] = []
+    for inputs, outputs in pairwise(size.widths):
+        layers += [nn.Linear(inputs, outputs), nn.ReLU()]
+    model = nn.Sequential(*layers[:-1])
+    model.load_state_dict({name: to_torch(each) for name, each in parameters(size).items()})
+    images, labels = map(to_torch, data(size))
+    model = model.to(images.device)
+    optimizer = torch.optim.SGD(model.parameters(), lr=RATE, momentum=MOMENTUM, fused=True)
+    forward: Any = torch.compile(model) if compiled else model
 
     def call() -> float:
-        w1, b1, w2, b2 = params
         optimizer.zero_grad()
-        value = torch.nn.functional.cross_entropy(torch.relu(x @ w1 + b1) @ w2 + b2, y)
-        value.backward()
+        loss = nn.functional.cross_entropy(forward(images), labels)
+        loss.backward()
         optimizer.step()
-        return value.item()
+        return loss.item()
 
     return call
 
 
-def contenders(backends: list[str], peers: list[str]) -> dict[str, Step]:
-    """All of them, by name, each warmed up and checked to follow the same losses."""
-    made: dict[str, Step] = {f"slope/{backend}": slope_step(backend) for backend in backends}
-    if "jax" in peers:
-        made["jax"] = jax_step()
-    if "torch" in peers:
-        made["torch"] = torch_step()
-    losses = {name: [call() for _ in range(STEPS_CHECKED)] for name, call in made.items()}
-    first = next(iter(losses.values()))
-    for name, each in losses.items():
-        np.testing.assert_allclose(each, first, rtol=2e-4, err_msg=f"{name} computes other losses")
-    return made
+def tinygrad_step(size: Size) -> Call:
+    """The step in tinygrad."""
+    from tinygrad import Context, TinyJit, nn
+
+    layers = [nn.Linear(inputs, outputs) for inputs, outputs in pairwise(size.widths)]
+    given = [to_tinygrad(each) for each in parameters(size).values()]
+    for layer, weight, bias in zip(layers, given[::2], given[1::2], strict=True):
+        layer.weight, layer.bias = weight, bias
+    optimizer = nn.optim.SGD(given, lr=RATE, momentum=MOMENTUM)
+    images, labels = map(to_tinygrad, data(size))
+
+    @TinyJit
+    def step() -> Any:
+        with Context(TRAINING=1):
+            optimizer.zero_grad()
+            x = images
+            for layer in layers[:-1]:
+                x = layer(x).relu()
+            loss = layers[-1](x).sparse_categorical_crossentropy(labels).backward()
+            return loss.realize(*optimizer.schedule_step())
+
+    return lambda: step().item()
+
+
+def contenders(backends: list[str], peers: list[str], size: Size) -> dict[str, Call]:
+    """All of them, by name, warmed up and checked to follow the same losses."""
+    made = {f"slope/{name}": slope_program(name, size).running() for name in backends}
+    made |= chosen(
+        peers,
+        {
+            "jax": lambda: jax_program(size).running(),
+            "torch": lambda: torch_step(size, compiled=False),
+            "torch.compile": lambda: torch_step(size, compiled=True),
+            "tinygrad": lambda: tinygrad_step(size),
+        },
+    )
+    return same_numbers(made)

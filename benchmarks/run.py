@@ -1,100 +1,120 @@
-"""Run the benchmarks on every installed backend and peer, interleaved in one run.
+"""Run the benchmarks on slope's backends and on other engines, interleaved in one run.
 
-python benchmarks/run.py [--workloads W1 W6 tracing] [--backends numpy] [--peers jax torch] [--json
-out.json]
+python benchmarks/run.py --workloads W1,W3 --backends onnxruntime,numpy --peers jax,torch
+    --json out.json --plot out.png
+
+By default all workloads, all installed backends, and all peers that can run here. With `--device
+cuda:0`, W1 to W5 run on that device. `benchmarks/NOTES.md` says what each workload is.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
-from importlib.util import find_spec
+import sys
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import call_overhead
-import mlp_step
-import tracing
-from timing import Timing, interleaved, table
-
-PEERS = ("jax", "torch")
+from timing import Result, table
 
 
 def main() -> None:
-    """Parse the command line, run, print, and save."""
-    import slope
+    """Measure, print, and save."""
+    options = arguments()
+    prepare(options.device)
+    import picture
+    import systems
+    from workloads import STEPS, WORKLOADS, Asked
 
-    installed = [
-        name
-        for name in ("iree", "onnxruntime", "numpy")
-        if find_spec(f"slope_backend_{'onnx' if name == 'onnxruntime' else name}")
-    ]
+    on_cpu = options.device.startswith("cpu")
+    backends = systems.installed_backends() if on_cpu else ["iree", "onnxruntime"]
+    wanted = picked(options.workloads, WORKLOADS if on_cpu else STEPS, "workload")
+    backends = picked(options.backends, backends, "backend")
+    peers = picked(options.peers, systems.PEERS, "peer")
+    reasons = {peer: systems.why_not(peer) for peer in peers}
+    for peer, reason in reasons.items():
+        if reason:
+            print(f"without {peer}: {reason}")
+    peers = [peer for peer in peers if reasons[peer] is None]
+    peak = systems.peak()
+    print(f"{machine()}; {options.device}; sgemm of 2048^3: {peak / 1e9:.0f} GFLOP/s")
+    results: list[Result] = []
+    for name in wanted:
+        started = time.perf_counter()
+        for result in WORKLOADS[name](name, Asked(backends, peers, options.rounds)):
+            results.append(result)
+            print(f"\n{table(result, peak)}", flush=True)
+            save(options, results, peak)
+        print(f"  (took {time.perf_counter() - started:.0f} s)", flush=True)
+    if options.plot:
+        print(f"\nPicture {picture.ratios(options.plot, results, machine())}")
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(description="slope's benchmarks")
-    parser.add_argument("--workloads", nargs="*", default=["W1", "W6", "tracing"])
-    parser.add_argument("--backends", nargs="*", default=installed)
-    parser.add_argument("--peers", nargs="*", default=[peer for peer in PEERS if find_spec(peer)])
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--workloads", nargs="+", metavar="W1", help="such as W1,W3; all")
+    parser.add_argument("--backends", nargs="+", metavar="NAME", help="of slope; all installed")
+    parser.add_argument("--peers", nargs="*", metavar="NAME", help="such as jax,torch; all usable")
+    parser.add_argument("--rounds", type=int, default=15, help="how often each is measured")
+    parser.add_argument("--device", default="cpu:0", help="cpu:0 or cuda:0")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="save the numbers")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="save a picture of the ratios")
     options = parser.parse_args()
-    results: dict[str, Any] = {}
-    print(
-        f"slope {slope.__version__}, Python {platform.python_version()}; backends "
-        f"{options.backends}, peers {options.peers}"
-    )
-    if "W1" in options.workloads:
-        timings = interleaved(
-            mlp_step.contenders(options.backends, options.peers), rounds=options.rounds
-        )
-        print(
-            table(
-                "W1 MLP step 200 x 784-100-10",
-                timings,
-                baseline=best_peer(timings),
-                unit=1e-3,
-                unit_name="ms",
-            )
-        )
-        results["W1"] = as_json(timings)
-    if "W6" in options.workloads:
-        for count in (1, 10, 100):
-            calls = call_overhead.contenders(options.backends, options.peers, count)
-            timings = interleaved(calls, rounds=options.rounds, seconds=0.03)
-            print(
-                table(
-                    f"W6 call of x * 2 + 1 on (4,), {count} in a list",
-                    timings,
-                    baseline="jax",
-                    unit=1e-6,
-                    unit_name="us",
-                )
-            )
-            results[f"W6/{count}"] = as_json(timings)
-    if "tracing" in options.workloads:
-        print(tracing.table())
-    if options.json:
-        options.json.write_text(
-            json.dumps(
-                {"machine": platform.processor() or platform.machine(), "workloads": results},
-                indent=2,
-            )
-        )
+    if options.rounds < 1:
+        parser.error(f"--rounds must be at least 1, not {options.rounds}")
+    return options
 
 
-def best_peer(timings: dict[str, Timing]) -> str | None:
-    """The fastest contender that is not slope."""
-    peers = [name for name in timings if not name.startswith("slope")]
-    return min(peers, key=lambda name: timings[name].median) if peers else None
+def picked(given: Sequence[str] | None, known: Sequence[str] | Any, what: str) -> list[str]:
+    """The names that were given, by spaces or commas; all if none were.
+
+    Exits with a message for a name that is not known.
+    """
+    if given is None:
+        return list(known)
+    names = [name for word in given for name in word.split(",") if name]
+    for name in names:
+        if name not in known:
+            sys.exit(f"There is no {what} {name!r} here; choose from {', '.join(known)}.")
+    return list(dict.fromkeys(names))
 
 
-def as_json(timings: dict[str, Timing]) -> dict[str, Any]:
-    """For ``--json``."""
-    return {
-        "unit": "s",
-        "systems": {
-            name: {"median": each.median, "min": each.best} for name, each in timings.items()
-        },
+def prepare(device: str) -> None:
+    """Tell every engine, before it is imported, which device to use."""
+    os.environ["DEFAULT_DEVICE"] = device
+    os.environ["JAX_PLATFORMS"] = "cpu" if device.startswith("cpu") else "cuda"
+    os.environ["DEV"] = "CPU" if device.startswith("cpu") else "CUDA"
+
+
+def machine() -> str:
+    """The processor, how many cores, and the Python."""
+    name = platform.processor() or platform.machine()
+    told = Path("/proc/cpuinfo")
+    if told.exists():
+        lines = [line for line in told.read_text().splitlines() if line.startswith("model name")]
+        name = lines[0].partition(":")[2].strip() if lines else name
+    return f"{name}, {os.cpu_count()} cores, Python {platform.python_version()}"
+
+
+def save(options: argparse.Namespace, results: Sequence[Result], peak: float) -> None:
+    """Write the numbers so far, so that a run that is stopped leaves them."""
+    if not options.json:
+        return
+    workloads = {
+        each.name: {
+            "unit": each.unit,
+            "flops": each.flops,
+            "systems": {name: numbers._asdict() for name, numbers in each.systems.items()},
+        }
+        for each in results
     }
+    told = {"machine": machine(), "device": options.device, "sgemm_flops_per_s": peak}
+    options.json.write_text(json.dumps({**told, "workloads": workloads}, indent=2))
 
 
 if __name__ == "__main__":

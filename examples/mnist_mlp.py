@@ -10,13 +10,13 @@ import argparse
 import time
 
 import numpy as np
-from common.batches import batches
-from common.data import mnist
+from common.command import parse, training_parser
 from common.figures import training_figure
 from tqdm.auto import tqdm
 
 import slope
 from slope import nn
+from slope.nn import data
 
 
 def loss_of(model: nn.Sequential, images: slope.Tensor, labels: slope.Tensor) -> slope.Tensor:
@@ -52,35 +52,34 @@ def main() -> None:
         slope.set_backend(args.backend)
     slope.manual_seed(args.seed)
 
-    data = mnist()
-    images, labels = pixels(data.train_images), data.train_labels.astype(np.int64)
-    images, labels = images[: args.train_limit], labels[: args.train_limit]
+    digits = data.mnist()
+    first, tests = slice(args.train_limit), slice(args.test_limit)
+    train = (pixels(digits.train_images[first]), digits.train_labels[first].astype(np.int64))
+    batches = data.Batches(train, args.batch_size, key=args.seed, drop_last=True)
 
     model = nn.Sequential(nn.Linear(784, args.hidden), nn.ReLU(), nn.Linear(args.hidden, 10))
-    optimizer = nn.SGD(model, lr=args.lr, momentum=args.momentum)
-    plan = batches(len(images), args.batch_size, epochs=args.epochs, seed=args.seed)
+    # The rate falls to zero along a line.
+    rate = nn.LinearSchedule(args.lr, 0.0, args.epochs * batches.per_epoch)
+    optimizer = nn.SGD(model, rate, momentum=args.momentum)
 
     losses: list[float] = []
     running = np.log(10.0)  # the loss of a model that knows nothing
     ends = [time.perf_counter()]
-    with tqdm(plan, desc="Training", unit="step") as bar:
-        for index in bar:
-            # The rate falls to zero along a line. It is an input of the program: nothing compiles.
-            optimizer.lr = args.lr * (1 - len(losses) / len(plan))
-            model, optimizer, loss = train_step(model, optimizer, images[index], labels[index])
+    with tqdm(batches.until(args.epochs), desc="Training", unit="step") as bar:
+        for x, y in bar:
+            model, optimizer, loss = train_step(model, optimizer, x, y)
             losses.append(loss.item())
             running += 0.05 * (losses[-1] - running)
             bar.set_postfix(loss=f"{running:.3f}", refresh=False)
-            if len(losses) % plan.per_epoch == 0:
+            if batches.batch == 0:  # an epoch has ended
                 ends.append(time.perf_counter())
 
-    predictions = predict(model, pixels(data.test_images)).numpy()
-    accuracy = np.mean(predictions == data.test_labels)
+    images, labels = digits.test_images[tests], digits.test_labels[tests]
+    predictions = predict(model, pixels(images)).numpy()
+    accuracy = np.mean(predictions == labels)
     backend = slope.backend().name
     title = f"MNIST, 784-{args.hidden}-10, slope on {backend}: test accuracy {accuracy:.4f}"
-    picture = training_figure(
-        args.out, losses, data.test_images, predictions, data.test_labels, title
-    )
+    picture = training_figure(args.out, losses, images, predictions, labels, title)
 
     seconds = ", ".join(f"{epoch:.2f}" for epoch in np.diff(ends))
     print(f"Backend {backend}, seconds per epoch (the first one compiles): {seconds}")
@@ -90,22 +89,15 @@ def main() -> None:
 
 def arguments() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description="Train a classifier of handwritten digits on MNIST.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    parser = training_parser(
+        "Train a classifier of handwritten digits on MNIST.",
+        epochs=3,
+        batch_size=200,
+        lr=0.3,
+        out="outputs/mnist_mlp.png",
     )
-    parser.add_argument(
-        "--backend", help="iree, onnxruntime (or onnx) or numpy; None: the first that is installed"
-    )
-    parser.add_argument("--epochs", type=int, default=3, help="passes over the training images")
-    parser.add_argument("--batch-size", type=int, default=200, help="images in one step")
-    parser.add_argument("--lr", type=float, default=0.3, help="learning rate at the start")
-    parser.add_argument("--momentum", type=float, default=0.9, help="momentum of SGD")
     parser.add_argument("--hidden", type=int, default=100, help="width of the hidden layer")
-    parser.add_argument("--seed", type=int, default=0, help="of the weights and the batches")
-    parser.add_argument("--train-limit", type=int, metavar="N", help="use the first N images only")
-    parser.add_argument("--out", default="outputs/mnist_mlp.png", help="where to save the picture")
-    return parser.parse_args()
+    return parse(parser, {"epochs": 1, "train_limit": 2000, "test_limit": 500, "batch_size": 50})
 
 
 if __name__ == "__main__":

@@ -301,6 +301,26 @@ def choice(p, x):
     return slope.cond(p, lambda x: (slope.sin(x), 1), lambda x: (x * x, 2.5), x)
 
 
+def test_numbers_in_both_branches_stay_numbers(backend):
+    @slope.jit
+    def f(count, rate, half):
+        count, rate, mixed = slope.cond(
+            count > 2,
+            lambda n, r: (n * 0, r / 2, 1.0),
+            lambda n, r: (n + 1, r, half[0]),
+            count,
+            rate,
+        )
+        return count, rate, half * rate, mixed
+
+    half, count, rate = slope.ones(2, dtype=slope.float16), 0, 1.0
+    for _ in range(4):
+        count, rate, scaled, mixed = f(count, rate, half)
+    assert (count.item(), rate.item(), f.compile_count) == (0, 0.5, 1)
+    assert scaled.dtype is mixed.dtype is slope.float16
+    assert not mixed.weak
+
+
 def test_cond(backend):
     @slope.jit
     def everything(p, x):
@@ -574,10 +594,13 @@ def test_a_loop_that_is_traced_again_is_compiled_once():
     with slope.use_backend("numpy"):
         from slope import compile as compiler
 
-        slope.scan(lambda c, x: (c + slope.sin(x), None), slope.zeros(3), XS)
+        def loop():
+            slope.scan(lambda c, x: (c + slope.sin(x), None), slope.zeros(3), XS)
+
+        loop()
         count = len(compiler._eager)
         for _ in range(3):
-            slope.scan(lambda c, x: (c + slope.sin(x), None), slope.zeros(3), XS)
+            loop()
         assert len(compiler._eager) == count
 
 

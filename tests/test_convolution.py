@@ -401,7 +401,7 @@ WRONG = {
     "mode": (lambda: slope.interpolate(ONE, 3, mode="linear"), errors.ArgumentError, "interpolate: mode='linear' for 2 spatial dimensions"),
     "size": (lambda: slope.interpolate(ONE), errors.ArgumentError, "either size or scale_factor"),
     "scale": (lambda: slope.interpolate(ONE, scale_factor=0.1), errors.ArgumentError, "interpolate: scale_factor=0.1"),
-    "align": (lambda: slope.interpolate(ONE, 3, align_corners=True), errors.ArgumentError, "align_corners goes with the linear modes"),
+    "align": (lambda: slope.interpolate(ONE, 3, align_corners=True), errors.ArgumentError, "align_corners goes with the linear and cubic modes"),
     "shuffle": (lambda: slope.pixel_shuffle(ONE, 3), errors.ShapeError, "pixel_shuffle: upscale_factor=3 needs a multiple of 9"),
     "unshuffle": (lambda: slope.pixel_unshuffle(ONE, 2), errors.ShapeError, "pixel_unshuffle: downscale_factor=2 must divide"),
     "factor": (lambda: slope.pixel_shuffle(ONE, 0), errors.ArgumentError, "pixel_shuffle: upscale_factor=0"),

@@ -24,6 +24,18 @@ CASES = {
     # name: (function, arguments, at most so many instructions, JAX)
     "cross_entropy": (
         slope.value_and_grad(lambda x: slope.cross_entropy(x, slope.tensor(CLASSES))),
+        (t(4, 10),), 27, 34,  # JAX's ignores no labels
+    ),
+    "cross_entropy that ignores nothing": (
+        slope.value_and_grad(
+            lambda x: slope.cross_entropy(x, slope.tensor(CLASSES), ignore_index=None)
+        ),
+        (t(4, 10),), 19, 34,
+    ),
+    "cross_entropy of unsigned classes": (
+        slope.value_and_grad(
+            lambda x: slope.cross_entropy(x, slope.tensor(CLASSES.astype(np.uint8)))
+        ),
         (t(4, 10),), 19, 34,
     ),
     "layer_norm": (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import runpy
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 
 import slope
 from slope import errors
+from slope.nn import data
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -20,12 +20,13 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 def run(monkeypatch, capsys, tmp_path):
     """Run the example with arguments; gives what it prints, and its variables."""
     monkeypatch.syspath_prepend(str(EXAMPLES))
-    data = importlib.import_module("common.data")
     random = np.random.default_rng(0)
     digits = random.integers(0, 256, (10, 28, 28)).astype(np.uint8)  # ten "digits"
     labels = [np.arange(count, dtype=np.uint8) % 10 for count in (600, 200)]
     images = [digits[one] // 2 + random.integers(0, 100, (len(one), 28, 28)) for one in labels]
-    small = data.Mnist(images[0].astype(np.uint8), labels[0], images[1].astype(np.uint8), labels[1])
+    small = data.Images(
+        images[0].astype(np.uint8), labels[0], images[1].astype(np.uint8), labels[1]
+    )
     monkeypatch.setattr(data, "mnist", lambda: small)
 
     def call(*args):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,8 +25,9 @@ def training_figure(
     predictions: npt.ArrayLike,
     labels: npt.ArrayLike,
     title: str,
+    names: Sequence[str] | None = None,
 ) -> Path:
-    """Save a PNG with the loss curve at left and a grid of digits with their predictions at right.
+    """Save a PNG with the loss curve at left and a grid of images with their predictions at right.
 
     A wrong prediction is red and followed by the true label. The loss axis is logarithmic if all
     losses are positive.
@@ -33,10 +35,12 @@ def training_figure(
     Args:
         path: The file to write; its folder is made if missing.
         losses: (steps,), the loss of each training step, at least one.
-        images: (n, height, width), ink bright on dark; the first 40 are shown.
+        images: (n, height, width), bright on dark and shown dark on bright, or (n, height, width,
+            3) in colour, bytes or floats to 1; the first 40 are shown.
         predictions: (n,), the class predicted for each image.
         labels: (n,), the true class of each image.
         title: One line above the picture.
+        names: What the classes are called; their numbers by default.
 
     Returns:
         `path`, absolute.
@@ -50,16 +54,19 @@ def training_figure(
         raise ValueError(
             f"training_figure: losses must have shape (steps,), steps > 0, got {losses.shape}."
         )
-    if images.ndim != 3 or not (images.shape[:1] == predictions.shape == labels.shape):
+    grey = images.ndim == 3
+    colour = images.ndim == 4 and images.shape[3] == 3
+    if not (grey or colour) or not (images.shape[:1] == predictions.shape == labels.shape):
         raise ValueError(
-            "training_figure: images (n, height, width), predictions (n,) and labels (n,) do not "
+            "training_figure: images (n, height, width) or (n, height, width, 3), predictions (n,) "
+            "and labels (n,) do not "
             f"go together: got {images.shape}, {predictions.shape} and {labels.shape}."
         )
     figure = Figure(figsize=(12, 5.2), dpi=150, facecolor="white")
     figure.suptitle(title, x=0.05, y=0.955, ha="left", fontsize=15, weight="bold", color=INK)
     halves = figure.add_gridspec(1, 2, width_ratios=(1.0, 1.12), wspace=0, hspace=0)
     _draw_losses(figure.add_subfigure(halves[0]), losses)
-    _draw_digits(figure.add_subfigure(halves[1]), images, predictions, labels)
+    _draw_images(figure.add_subfigure(halves[1]), images, predictions, labels, names)
     target = Path(path).expanduser().absolute()
     target.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(target, format="png")
@@ -104,8 +111,12 @@ def _draw_losses(figure: SubFigure, losses: npt.NDArray[np.float64]) -> None:
     axes.spines["bottom"].set_color(FAINT)
 
 
-def _draw_digits(
-    figure: SubFigure, images: npt.NDArray[np.generic], predictions: np.ndarray, labels: np.ndarray
+def _draw_images(
+    figure: SubFigure,
+    images: npt.NDArray[np.generic],
+    predictions: np.ndarray,
+    labels: np.ndarray,
+    names: Sequence[str] | None,
 ) -> None:
     shown = min(len(images), ROWS * COLUMNS)
     right = int(np.sum(predictions[:shown] == labels[:shown]))
@@ -113,28 +124,33 @@ def _draw_digits(
     figure.text(
         left_edge + 0.005,  # square pictures stand a little inside their cells
         TOP + 0.033,
-        f"Test digits and what the model reads: {right} of {shown} right",
+        f"Test images and what the model says: {right} of {shown} right",
         fontsize=11.5,
         color=INK,
     )
+    space, size = (0.42, 10) if names is None else (0.56, 6.8)  # names take two lines if wrong
     grid = figure.add_gridspec(
-        ROWS, COLUMNS, left=left_edge, right=0.965, top=TOP, bottom=0.075, wspace=0.16, hspace=0.42
+        ROWS, COLUMNS, left=left_edge, right=0.965, top=TOP, bottom=0.075, wspace=0.16, hspace=space
     )
     for place in range(shown):
         axes = figure.add_subplot(grid[divmod(place, COLUMNS)])
-        _draw_digit(axes, images[place], int(predictions[place]), int(labels[place]))
+        said, true = (
+            str(number) if names is None else names[number]
+            for number in (int(predictions[place]), int(labels[place]))
+        )
+        told = said if said == true else f"{said}{', ' if names is None else chr(10)}is {true}"
+        _draw_image(axes, images[place], told, size, wrong=said != true)
 
 
-def _draw_digit(axes: Axes, image: np.ndarray, prediction: int, label: int) -> None:
+def _draw_image(axes: Axes, image: np.ndarray, told: str, size: float, *, wrong: bool) -> None:
     axes.imshow(image, cmap="gray_r", interpolation="bilinear")
     axes.set_xticks(())
     axes.set_yticks(())
-    wrong = prediction != label
     for spine in axes.spines.values():
         spine.set(color=WRONG if wrong else FAINT, linewidth=1.6 if wrong else 0.8)
     axes.set_xlabel(
-        f"{prediction}, is {label}" if wrong else str(prediction),
-        fontsize=10,
+        told,
+        fontsize=size,
         labelpad=3,
         color=WRONG if wrong else INK,
         weight="bold" if wrong else "normal",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -440,3 +441,16 @@ def test_transposes_are_kept_apart_from_convolutions():
     assert text.count("stablehlo.optimization_barrier") == 3
     alone = trace_program(lambda x, w: [ops.permute(x, dims=(0, 2, 3, 1))], types)
     assert "barrier" not in lower_program(alone, IreeBackend().lowerings).text
+
+
+def test_softmax_is_kept_from_becoming_one_loop():
+    def weights(x: Any) -> list[Any]:
+        return [OPERATORS["softmax"](x, dim=1)]
+
+    for dtype in (dtypes.float32, dtypes.bfloat16):
+        program = trace_program(weights, [TensorType((4, 5), dtype)])
+        text = lower_program(program, IreeBackend().lowerings).text
+        made = re.search(r"(%\d+) = stablehlo.exponential .* : tensor<4x5xf32>", text)
+        assert made is not None
+        assert f"stablehlo.optimization_barrier {made[1]} " in text
+        assert len(re.findall(rf"{made[1]}\b", text)) == 2  # nobody passes the barrier by

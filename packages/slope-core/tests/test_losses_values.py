@@ -235,6 +235,14 @@ def test_cross_entropy():
     assert alone.item() == A(slope.cross_entropy(scores[:1], classes[:1]).item())
     none = slope.cross_entropy(scores, slope.tensor([-100, -100]), ignore_index=-100)
     assert math.isnan(none.item())
+    assert slope.equal(slope.cross_entropy(scores, slope.tensor([2, -100])), alone)  # the default
+    logs, padded = slope.log_softmax(scores, 1), slope.tensor([2, -100])
+    assert slope.nll_loss(logs, padded, weight).item() == A(alone.item())
+    assert slope.cross_entropy(scores, slope.tensor([2, 0], dtype=slope.uint8)).item() == A(
+        slope.cross_entropy(scores, slope.tensor([2, 0]), ignore_index=None).item()
+    )
+    with pytest.raises(errors.ArgumentError, match="ignore_index=1 needs classes"):
+        slope.cross_entropy(scores, slope.softmax(scores, 1), ignore_index=1)
     hot = slope.one_hot(classes, 3).double()
     assert slope.cross_entropy(scores, hot).item() == A(slope.cross_entropy(scores, classes).item())
     wide = slope.stack([scores, 2 * scores], 2)

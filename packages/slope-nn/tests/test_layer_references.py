@@ -45,6 +45,54 @@ LAYERS = {
     "AdaptiveAvgPool2d": lambda: nn.AdaptiveAvgPool2d((3, 2)),
     "PixelShuffle": lambda: nn.PixelShuffle(2),
     "Unflatten": lambda: nn.Unflatten(1, (2, 3)),
+    "ConvTranspose1d": lambda: nn.ConvTranspose1d(
+        4, 6, 3, stride=2, padding=1, output_padding=1, groups=2
+    ),
+    "ConvTranspose2d": lambda: nn.ConvTranspose2d(3, 4, (3, 2), stride=(2, 1), dilation=(1, 2)),
+    "ConvTranspose2d.bare": lambda: nn.ConvTranspose2d(
+        4, 2, 2, stride=3, output_padding=2, groups=2, bias=False
+    ),
+    "ConvTranspose3d": lambda: nn.ConvTranspose3d(2, 3, 2, stride=2, padding=1),
+    "Conv1d.circular": lambda: nn.Conv1d(2, 3, 4, padding="same", padding_mode="circular"),
+    "Conv2d.reflect": lambda: nn.Conv2d(2, 3, 3, padding=(1, 2), padding_mode="reflect"),
+    "MaxPool1d": lambda: nn.MaxPool1d(3, 2, padding=1, dilation=2),
+    "MaxPool2d.ceil": lambda: nn.MaxPool2d((3, 2), ceil_mode=True),
+    "MaxPool3d": lambda: nn.MaxPool3d(2, 1),
+    "AvgPool1d": lambda: nn.AvgPool1d(3, 2, padding=1, count_include_pad=False),
+    "AvgPool2d.ceil": lambda: nn.AvgPool2d(3, 2, padding=1, ceil_mode=True),
+    "AvgPool2d.divisor": lambda: nn.AvgPool2d(2, divisor_override=3),
+    "AvgPool3d": lambda: nn.AvgPool3d((2, 3, 1)),
+    "AdaptiveAvgPool1d": lambda: nn.AdaptiveAvgPool1d(3),
+    "AdaptiveAvgPool3d": lambda: nn.AdaptiveAvgPool3d((2, None, 1)),
+    "AdaptiveMaxPool1d": lambda: nn.AdaptiveMaxPool1d(4),
+    "AdaptiveMaxPool2d": lambda: nn.AdaptiveMaxPool2d((3, 2)),
+    "AdaptiveMaxPool3d": lambda: nn.AdaptiveMaxPool3d(2),
+    "Upsample": lambda: nn.Upsample(scale_factor=2),
+    "Upsample.linear": lambda: nn.Upsample(size=7, mode="linear"),
+    "Upsample.bilinear": lambda: nn.Upsample(scale_factor=(2.0, 1.5), mode="bilinear"),
+    "Upsample.corners": lambda: nn.Upsample(size=(6, 3), mode="bilinear", align_corners=True),
+    "Upsample.bicubic": lambda: nn.Upsample(scale_factor=2.0, mode="bicubic"),
+    "Upsample.trilinear": lambda: nn.Upsample(size=(3, 5, 4), mode="trilinear"),
+    "PixelUnshuffle": lambda: nn.PixelUnshuffle(2),
+    "LocalResponseNorm": lambda: nn.LocalResponseNorm(3, alpha=0.5, k=0.7),
+    "ZeroPad2d": lambda: nn.ZeroPad2d((1, 2, 0, -1)),
+    "ConstantPad1d": lambda: nn.ConstantPad1d(2, 0.5),
+    "ReflectionPad2d": lambda: nn.ReflectionPad2d((1, 2, 0, 1)),
+    "ReplicationPad3d": lambda: nn.ReplicationPad3d(1),
+    "CircularPad1d": lambda: nn.CircularPad1d((2, 1)),
+    "RNN": lambda: nn.RNN(3, 4, 2),
+    "RNN.relu": lambda: nn.RNN(3, 4, nonlinearity="relu", bias=False, batch_first=True),
+    "RNN.state": lambda: nn.RNN(3, 4, bidirectional=True),
+    "GRU": lambda: nn.GRU(3, 4, 2, bidirectional=True),
+    "GRU.state": lambda: nn.GRU(3, 4, batch_first=True),
+    "GRU.single": lambda: nn.GRU(3, 4, bias=False),
+    "LSTM": lambda: nn.LSTM(3, 4, 2, batch_first=True, bidirectional=True),
+    "LSTM.state": lambda: nn.LSTM(3, 4),
+    "LSTM.projected": lambda: nn.LSTM(3, 4, 2, bidirectional=True, proj_size=2),
+    "RNNCell": lambda: nn.RNNCell(3, 4, nonlinearity="relu"),
+    "GRUCell": lambda: nn.GRUCell(3, 4),
+    "LSTMCell": lambda: nn.LSTMCell(3, 4),
+    "LSTMCell.start": lambda: nn.LSTMCell(3, 4, bias=False),
 }
 
 
@@ -84,7 +132,11 @@ def run(name):
     options = {"is_causal": True} if "causal" in name or "Decoder" in name else {}
 
     def loss_of(layer, *inputs):
+        if name.startswith("LSTM") and len(inputs) == 3:
+            inputs = (inputs[0], inputs[1:])
         out = layer(*inputs, **options)
+        if isinstance(out, tuple):  # recurrent layers give several
+            out = slope.cat([each.reshape(-1) for each in slope.tree_leaves(out)])
         weights = slope.tensor(np.cos(np.arange(out.numel())).reshape(out.shape))
         return (out * weights.astype(out.dtype)).sum(), (out, layer)
 
@@ -118,7 +170,19 @@ def test_values_and_gradients_are_pytorchs(name):
 
 @pytest.mark.parametrize("backend_name", ["onnxruntime", "iree"])
 @pytest.mark.parametrize(
-    "name", ["Bilinear", "Embedding", "BatchNorm2d", "GroupNorm", "TransformerDecoderLayer"]
+    "name",
+    [
+        "Bilinear",
+        "Embedding",
+        "BatchNorm2d",
+        "GroupNorm",
+        "TransformerDecoderLayer",
+        "ConvTranspose2d",
+        "Upsample.bicubic",
+        "RNN.relu",
+        "GRU",
+        "LSTM.projected",
+    ],
 )
 def test_other_backends_agree(name, backend_name):
     with slope.use_backend(backend_name):

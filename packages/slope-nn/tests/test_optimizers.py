@@ -293,6 +293,12 @@ def test_accumulation_steps_with_the_mean():
     assert step.compile_count == 1
 
 
+def test_accumulation_refuses_a_model_for_an_optimizer():
+    params = start()
+    with pytest.raises(errors.ArgumentError, match=r"an optimizer, its model and .* got a dict"):
+        nn.Accumulate(params, nn.Adam(params), every=2)  # pyright: ignore[reportArgumentType]  # on purpose
+
+
 @pytest.mark.usefixtures("on_numpy")
 def test_averaged_weights():
     model: Any = nn.Linear(2, 2)

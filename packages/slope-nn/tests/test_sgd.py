@@ -85,6 +85,20 @@ def train(steps=30):
     return losses, step.lower(model, optimizer, x, y).program
 
 
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+@pytest.mark.usefixtures("on_numpy")
+def test_a_constant_schedule_changes_nothing(settings):
+    def trained(lr):
+        params = start()
+        optimizer = nn.SGD(params, **{**settings, "lr": lr})
+        for _ in range(3):
+            params, optimizer = optimizer(params, slope.grad(loss_of)(params))
+        return params["p"].numpy()
+
+    scheduled = trained(nn.ConstantSchedule(settings["lr"]))
+    np.testing.assert_allclose(scheduled, trained(settings["lr"]), rtol=0, atol=1e-15)
+
+
 def test_a_training_step_on_every_backend(backend):
     losses, program = train()
     assert losses[-1] < 0.6 * losses[0]

@@ -14,6 +14,8 @@ from typing import TypeVar
 import iree.runtime as iree
 from iree.runtime import _binding  # for two functions that the package does not re-export
 
+from .memory import tune_allocator
+
 __all__ = [
     "IreeDeviceError",
     "choose_driver",
@@ -96,6 +98,8 @@ def open_device(driver: str, index: int) -> tuple[iree.HalDevice, iree.VmModule]
 
 
 def _create(driver: str, index: int) -> iree.HalDevice:
+    if driver.startswith("local"):
+        tune_allocator()  # before the pool's threads take heaps
     asked = os.environ.get("IREE_PY_RUNTIME_FLAGS", "")
     if driver == "local-task" and "task_worker_stack_size" not in asked:
         # Kernels on packed operands need more than the default 128 KiB, and crash without a word.

@@ -77,6 +77,7 @@ class NumpyBackend(Backend):
     """
 
     name: ClassVar[str] = "numpy"
+    layout: ClassVar[str | None] = "NHWC"  # a row of a window is one run of memory
     donates: ClassVar[bool] = True
 
     def __init__(self) -> None:

@@ -12,6 +12,7 @@ from slope.api import checkpoint as checkpoint
 from slope.api import cond as cond
 from slope.api import custom_jvp as custom_jvp
 from slope.api import custom_vjp as custom_vjp
+from slope.api import debug_nans as debug_nans
 from slope.api import fori_loop as fori_loop
 from slope.api import grad as grad
 from slope.api import hessian as hessian
@@ -69,6 +70,7 @@ from slope.functions import addcdiv as addcdiv
 from slope.functions import addcmul as addcmul
 from slope.functions import all as all
 from slope.functions import allclose as allclose
+from slope.functions import alpha_dropout as alpha_dropout
 from slope.functions import amax as amax
 from slope.functions import amin as amin
 from slope.functions import aminmax as aminmax
@@ -146,6 +148,7 @@ from slope.functions import dot_general as dot_general
 from slope.functions import dropout as dropout
 from slope.functions import dropout1d as dropout1d
 from slope.functions import dropout2d as dropout2d
+from slope.functions import dropout3d as dropout3d
 from slope.functions import dynamic_slice as dynamic_slice
 from slope.functions import dynamic_update_slice as dynamic_update_slice
 from slope.functions import einsum as einsum
@@ -419,6 +422,7 @@ __all__ = [
     "addcmul",
     "all",
     "allclose",
+    "alpha_dropout",
     "amax",
     "amin",
     "aminmax",
@@ -494,6 +498,7 @@ __all__ = [
     "cumsum",
     "custom_jvp",
     "custom_vjp",
+    "debug_nans",
     "default_generator",
     "device",
     "diag",
@@ -506,6 +511,7 @@ __all__ = [
     "dropout",
     "dropout1d",
     "dropout2d",
+    "dropout3d",
     "dynamic_slice",
     "dynamic_update_slice",
     "einsum",

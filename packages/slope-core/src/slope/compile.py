@@ -12,7 +12,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from slope.core.operator import Operator
@@ -92,9 +92,21 @@ class Compiled:
         program: as the backend got it, its constants made inputs.
         constants: the values of those.
         backend, device, executable: what it runs on.
+        origin: the program before passes and lowering, without constants; its inputs are the first
+            of ``program``'s.
+        donated: the inputs whose memory the executable may write to.
     """
 
-    __slots__ = ("backend", "constants", "device", "executable", "out_types", "program")
+    __slots__ = (
+        "backend",
+        "constants",
+        "device",
+        "donated",
+        "executable",
+        "origin",
+        "out_types",
+        "program",
+    )
 
     def __init__(
         self,
@@ -103,8 +115,12 @@ class Compiled:
         backend: Backend,
         device: Device,
         executable: Executable,
+        origin: Program | None = None,
+        donated: frozenset[int] = frozenset(),
     ) -> None:
         self.program = program
+        self.origin = program if origin is None else origin
+        self.donated = donated
         self.constants = list(constants)
         self.backend = backend
         self.device = device
@@ -116,11 +132,21 @@ class Compiled:
         backend, device = self.backend, self.device
         if self.constants:
             handles = [*handles, *(constant.handle(backend) for constant in self.constants)]
-        outs = self.executable(handles)
+        outs = self.executable(handles) if _watcher is None else _watcher(self, handles)
         return [
             Tensor(each, device, backend, handle)
             for each, handle in zip(self.out_types, outs, strict=True)
         ]
+
+
+Watcher = Callable[[Compiled, list[Any]], Sequence[Any]]
+_watcher: Watcher | None = None
+
+
+def watch(watcher: Watcher | None) -> None:
+    """Have a function run all executables: from a compiled program and handles to the results'."""
+    global _watcher  # noqa: PLW0603  # one for the whole process; a call only looks at a name
+    _watcher = watcher
 
 
 def compile_program(
@@ -189,7 +215,9 @@ def _compile(
             f"# {program.name}: {backend.name} code\n{executable.code}",
             file=sys.stderr,
         )  # what LOG_JIT=1 asks for
-    return Compiled(closed, constants, backend, device, executable)
+    origin = close(program)[0]
+    writes = donated if taken else frozenset[int]()
+    return Compiled(closed, constants, backend, device, executable, origin, writes)
 
 
 def log_jit() -> bool:
@@ -369,6 +397,8 @@ def _compile_eager(
                 operands.append(trace.new_input(arg.type))
         program = trace.finish(trace.process(op, operands, params), op.name)
     trace.alive = False
+    for instr in program.instrs:
+        instr.source = None  # the program serves the same operator at every line
     return _compile(program, backend, device, Options(backend.name))
 
 
@@ -421,8 +451,8 @@ def fold_scalars(
     compiled = _compile_scalar(
         op, tuple(each.dtype for each in types), tuple(params.items()), args, backend
     )
-    (out,) = compiled.run([backend.scalar(arg.value, arg.dtype, CPU) for arg in args])
-    return out.host().item()
+    (out,) = compiled.executable([backend.scalar(arg.value, arg.dtype, CPU) for arg in args])
+    return backend.to_host(out).item()
 
 
 _scalar_programs: dict[Any, Compiled] = {}

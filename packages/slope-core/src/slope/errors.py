@@ -86,6 +86,51 @@ class PluginError(SlopeError, RuntimeError):
     """A plugin that is broken, that clashes with another, or that speaks another API version."""
 
 
+class NaNError(SlopeError, ArithmeticError):
+    """An operator gave NaN (or inf) while ``slope.debug_nans`` watches.
+
+    Attributes:
+        operator: the operator's name.
+        value: ``"NaN"`` or ``"inf"``.
+        source: the line of the user's code that the operator comes from, where known.
+        backward: whether it stands in the backward part of a gradient; ``source`` is then the line
+            whose derivative it takes part in.
+        iterations: the loops that it stands in, from the inside out.
+        details: lines about its results and operands.
+    """
+
+    def __init__(
+        self,
+        operator: str,
+        value: str,
+        source: Source | None,
+        iterations: tuple[str, ...] = (),
+        details: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(operator)
+        self.operator, self.value, self.iterations = operator, value, iterations
+        self.details = details
+        self._exact = source is not None  # else the line of the call at hand, until somebody knows
+        self.source = user_source(2) if source is None else source
+        self.backward = source is not None and source.backward
+
+    def came_of(self, source: Source | None, *, backward: bool = False) -> None:
+        """Note which line the operator comes from, if that is not known, and in which part."""
+        if not self._exact:
+            self._exact = source is not None
+            self.source = source or self.source
+            self.backward = backward or (source is not None and source.backward)
+
+    def __str__(self) -> str:
+        if self.backward:
+            place = f"in the backward pass, in the derivative of {self.source}"
+        else:
+            place = f"at {self.source}" if self.source else "at an unknown line"
+        where = "".join(f", in {each}" for each in self.iterations)
+        lines = [f"debug_nans: {self.operator} gave {self.value} {place}{where}", *self.details]
+        return "\n  ".join(lines)
+
+
 class RandomnessError(SlopeError, RuntimeError):
     """A draw from the default generator where its meaning would be ambiguous."""
 
@@ -99,11 +144,12 @@ class RenamedError(SlopeError, AttributeError):
 
 
 class Source(NamedTuple):
-    """A line of the user's code."""
+    """A line of the user's code; ``backward``: what stands for it differentiates that line."""
 
     filename: str
     line: int
     function: str
+    backward: bool = False
 
     def __str__(self) -> str:
         return f"{self.filename}:{self.line} in {self.function}"
@@ -111,6 +157,7 @@ class Source(NamedTuple):
 
 _own_folders: set[str] = {os.path.dirname(os.path.abspath(__file__)) + os.sep}
 _is_own: dict[str, bool] = {}
+_sources: dict[tuple[str, int | None, str], Source] = {}
 
 
 def hide_frames_of(filename: str) -> None:
@@ -141,7 +188,13 @@ def user_source(skip: int = 1) -> Source | None:
     while frame is not None:
         code = frame.f_code
         if not _own(code.co_filename):
-            return Source(code.co_filename, frame.f_lineno, code.co_name)
+            place = (code.co_filename, frame.f_lineno, code.co_name)
+            known = _sources.get(place)  # most lines are asked for again and again
+            if known is None:
+                if len(_sources) >= 16384:
+                    _sources.clear()
+                known = _sources[place] = Source(*place)
+            return known
         frame = frame.f_back
     return None
 

@@ -34,6 +34,7 @@ from slope.errors import CompileError as CompileError
 from slope.errors import DeviceError as DeviceError
 from slope.errors import DTypeError as DTypeError
 from slope.errors import IndexingError as IndexingError
+from slope.errors import NaNError as NaNError
 from slope.errors import PluginError as PluginError
 from slope.errors import ShapeError as ShapeError
 from slope.errors import SlopeError as SlopeError

@@ -92,6 +92,26 @@ class Static:
         return repr(self.value)
 
 
+def _callable(value: Any, user: str, name: str, takes: str) -> None:
+    if not callable(value):
+        raise ArgumentError(
+            f"{user}: {name} must be a function that takes {takes}, and is {value!r:.80}."
+        )
+
+
+def _checked_is_leaf(value: Any, user: str) -> None:
+    if value is not None:
+        _callable(value, user, "is_leaf", "a subtree to True or False")
+
+
+def _checked_structure(value: Any, user: str) -> None:
+    if not isinstance(value, PyTreeSpec):
+        raise ArgumentError(
+            f"{user}: the structure must be one that slope.tree_structure or slope.tree_flatten "
+            f"gave, and is a {type(value).__name__} ({value!r:.80})."
+        )
+
+
 def register_node(
     cls: type[T],
     flatten: Callable[[T], tuple[Iterable[Any], Any]],
@@ -116,10 +136,19 @@ def register_node(
 
     Raises:
         TreeError: the class is a node already.
+        ArgumentError: ``cls`` is no class, or a rule no function.
 
     Example:
         >>> slope.register_node(Point, lambda p: ((p.x, p.y), None), lambda _, xy: Point(*xy))
     """
+
+    if not isinstance(cls, type):
+        raise ArgumentError(f"register_node: cls must be a class, and is {cls!r:.80}.")
+    _callable(flatten, "register_node", "flatten", "an instance to (children, static)")
+    _callable(unflatten, "register_node", "unflatten", "(static, children) to an instance")
+    if differentiable is not None:
+        what = "(static, number of children) to bools"
+        _callable(differentiable, "register_node", "differentiable", what)
 
     def flatten_node(node: T) -> tuple[tuple[Any, ...], Static]:
         children, static = flatten(node)
@@ -131,7 +160,9 @@ def register_node(
     try:
         optree.register_pytree_node(cls, flatten_node, unflatten_node, namespace=NAMESPACE)  # pyright: ignore[reportArgumentType]  # optree asks for a Collection type variable
     except ValueError as error:
-        raise TreeError(f"{cls.__qualname__} is registered as a pytree node already.") from error
+        raise TreeError(
+            f"register_node: {cls.__qualname__} is registered as a pytree node already."
+        ) from error
     if differentiable is not None:
         _differentiable_rules[cls] = differentiable
     return cls
@@ -145,7 +176,12 @@ def tree_flatten(
     Args:
         tree: any value; one that is no node is a leaf.
         is_leaf: says which nodes to take as leaves.
+
+    Raises:
+        ArgumentError: ``is_leaf`` is no function.
     """
+    if is_leaf is not None:
+        _checked_is_leaf(is_leaf, "tree_flatten")
     return optree.tree_flatten(tree, is_leaf, namespace=NAMESPACE)
 
 
@@ -154,22 +190,34 @@ def tree_unflatten(structure: PyTreeSpec, leaves: Iterable[Any]) -> Any:
 
     Raises:
         TreeError: the number of leaves is not the structure's.
+        ArgumentError: ``structure`` is no structure, or ``leaves`` cannot be gone through.
     """
     try:
         return optree.tree_unflatten(structure, leaves)
     except ValueError as error:
         raise TreeError(
-            f"cannot rebuild a pytree of {structure.num_leaves} leaves: {error}."
+            f"tree_unflatten: cannot rebuild a pytree of {structure.num_leaves} leaves: {error}."
         ) from error
+    except (TypeError, AttributeError):
+        _checked_structure(structure, "tree_unflatten")
+        if not isinstance(leaves, Iterable):
+            raise ArgumentError(
+                f"tree_unflatten: leaves must be a list of leaves, and is {leaves!r:.80}."
+            ) from None
+        raise
 
 
 def tree_leaves(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> list[Any]:
     """The leaves of a pytree, from left to right (dicts by sorted key)."""
+    if is_leaf is not None:
+        _checked_is_leaf(is_leaf, "tree_leaves")
     return optree.tree_leaves(tree, is_leaf, namespace=NAMESPACE)
 
 
 def tree_structure(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> PyTreeSpec:
     """The structure of a pytree: all but its leaves."""
+    if is_leaf is not None:
+        _checked_is_leaf(is_leaf, "tree_structure")
     return optree.tree_structure(tree, is_leaf, namespace=NAMESPACE)
 
 
@@ -192,9 +240,17 @@ def tree_map(
 
     Raises:
         TreeError: a tree of another structure.
+        ArgumentError: ``function`` or ``is_leaf`` is no function.
     """
+    if not callable(function):
+        _callable(function, "tree_map", "function", "one leaf of each tree")
+    if is_leaf is not None:
+        _checked_is_leaf(is_leaf, "tree_map")
     leaves, structure = tree_flatten(tree, is_leaf)
-    columns = [leaves, *(flatten_up_to(structure, other) for other in rest)]
+    columns = [
+        leaves,
+        *(flatten_up_to(structure, other, "tree_map: a tree of rest") for other in rest),
+    ]
     return optree.tree_unflatten(structure, [function(*row) for row in zip(*columns, strict=True)])
 
 

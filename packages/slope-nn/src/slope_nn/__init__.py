@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from slope_nn import functional, init, metrics
 from slope_nn._activations import (
     GELU,
+    AlphaDropout,
     Dropout,
     Dropout1d,
     Dropout2d,
+    Dropout3d,
     Flatten,
     Identity,
-    PixelShuffle,
     ReLU,
     Sigmoid,
     Tanh,
     Unflatten,
 )
 from slope_nn._attention import KVCache, MultiheadAttention, RotaryEmbedding
+from slope_nn._cells import GRUCell, LSTMCell, RNNCell
 from slope_nn._containers import Fn, ModuleDict, ModuleList, Sequential
-from slope_nn._conv import AdaptiveAvgPool2d, AvgPool2d, Conv1d, Conv2d, Conv3d, MaxPool2d
+from slope_nn._conv import (
+    Conv1d,
+    Conv2d,
+    Conv3d,
+    ConvTranspose1d,
+    ConvTranspose2d,
+    ConvTranspose3d,
+)
 from slope_nn._embedding import Bilinear, Embedding
 from slope_nn._fit import NaNLossError, fit
 from slope_nn._linear import Linear
@@ -72,6 +84,7 @@ from slope_nn._norm import (
     InstanceNorm2d,
     InstanceNorm3d,
     LayerNorm,
+    LocalResponseNorm,
     RMSNorm,
 )
 from slope_nn._optimizers._adafactor import Adafactor
@@ -95,6 +108,40 @@ from slope_nn._optimizers._schedules import (
 )
 from slope_nn._optimizers._sgd import SGD
 from slope_nn._optimizers._wrappers import EMA, Accumulate
+from slope_nn._pad import (
+    CircularPad1d,
+    CircularPad2d,
+    CircularPad3d,
+    ConstantPad1d,
+    ConstantPad2d,
+    ConstantPad3d,
+    ReflectionPad1d,
+    ReflectionPad2d,
+    ReflectionPad3d,
+    ReplicationPad1d,
+    ReplicationPad2d,
+    ReplicationPad3d,
+    ZeroPad1d,
+    ZeroPad2d,
+    ZeroPad3d,
+)
+from slope_nn._pool import (
+    AdaptiveAvgPool1d,
+    AdaptiveAvgPool2d,
+    AdaptiveAvgPool3d,
+    AdaptiveMaxPool1d,
+    AdaptiveMaxPool2d,
+    AdaptiveMaxPool3d,
+    AvgPool1d,
+    AvgPool2d,
+    AvgPool3d,
+    MaxPool1d,
+    MaxPool2d,
+    MaxPool3d,
+)
+from slope_nn._recurrent import GRU, LSTM, RNN
+from slope_nn._resize import PixelShuffle, PixelUnshuffle, Upsample
+from slope_nn._sampling import sample_logits
 from slope_nn._saving._files import (
     CheckpointError,
     read_safetensors,
@@ -106,13 +153,19 @@ from slope_nn._saving._trees import load, save
 from slope_nn._summary import Summary
 from slope_nn._transformer import TransformerDecoderLayer, TransformerEncoderLayer
 
+if TYPE_CHECKING:
+    from slope_nn import data as data
+
 __all__ = [
     "CELU",
     "ELU",
     "EMA",
     "GELU",
     "GLU",
+    "GRU",
     "LAMB",
+    "LSTM",
+    "RNN",
     "SELU",
     "SGD",
     "Accumulate",
@@ -120,8 +173,16 @@ __all__ = [
     "Adagrad",
     "Adam",
     "AdamW",
+    "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
+    "AdaptiveAvgPool3d",
+    "AdaptiveMaxPool1d",
+    "AdaptiveMaxPool2d",
+    "AdaptiveMaxPool3d",
+    "AlphaDropout",
+    "AvgPool1d",
     "AvgPool2d",
+    "AvgPool3d",
     "BCELoss",
     "BCEWithLogitsLoss",
     "BatchNorm1d",
@@ -130,20 +191,31 @@ __all__ = [
     "Bilinear",
     "Buffer",
     "CheckpointError",
+    "CircularPad1d",
+    "CircularPad2d",
+    "CircularPad3d",
+    "ConstantPad1d",
+    "ConstantPad2d",
+    "ConstantPad3d",
     "ConstantSchedule",
     "Conv1d",
     "Conv2d",
     "Conv3d",
+    "ConvTranspose1d",
+    "ConvTranspose2d",
+    "ConvTranspose3d",
     "CosineEmbeddingLoss",
     "CosineSchedule",
     "CrossEntropyLoss",
     "Dropout",
     "Dropout1d",
     "Dropout2d",
+    "Dropout3d",
     "Embedding",
     "ExponentialSchedule",
     "Flatten",
     "Fn",
+    "GRUCell",
     "GroupNorm",
     "Hardshrink",
     "Hardsigmoid",
@@ -157,16 +229,20 @@ __all__ = [
     "KLDivLoss",
     "KVCache",
     "L1Loss",
+    "LSTMCell",
     "LayerNorm",
     "LeakyReLU",
     "Linear",
     "LinearSchedule",
     "Lion",
+    "LocalResponseNorm",
     "LogSigmoid",
     "LogSoftmax",
     "LostAssignmentWarning",
     "MSELoss",
+    "MaxPool1d",
     "MaxPool2d",
+    "MaxPool3d",
     "Mish",
     "Module",
     "ModuleDict",
@@ -179,13 +255,21 @@ __all__ = [
     "Optimizer",
     "PReLU",
     "PixelShuffle",
+    "PixelUnshuffle",
     "PoissonNLLLoss",
     "PolynomialSchedule",
     "RMSNorm",
     "RMSprop",
+    "RNNCell",
     "ReLU",
     "ReLU6",
     "ReduceOnPlateau",
+    "ReflectionPad1d",
+    "ReflectionPad2d",
+    "ReflectionPad3d",
+    "ReplicationPad1d",
+    "ReplicationPad2d",
+    "ReplicationPad3d",
     "RotaryEmbedding",
     "Schedule",
     "Sequential",
@@ -206,7 +290,11 @@ __all__ = [
     "TransformerEncoderLayer",
     "TripletMarginLoss",
     "Unflatten",
+    "Upsample",
     "WarmupSchedule",
+    "ZeroPad1d",
+    "ZeroPad2d",
+    "ZeroPad3d",
     "clip_grad_norm",
     "clip_grad_value",
     "fit",
@@ -217,7 +305,14 @@ __all__ = [
     "metrics",
     "read_safetensors",
     "rename",
+    "sample_logits",
     "save",
     "write_safetensors",
     "write_sharded",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "data":  # loaded when asked for: models need no loaders
+        return importlib.import_module("slope_nn.data")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

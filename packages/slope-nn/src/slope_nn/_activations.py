@@ -7,7 +7,6 @@ from typing import Literal
 
 import slope
 from slope.extend import ArgumentError
-from slope_nn._keys import positive
 from slope_nn._module import Module
 
 
@@ -117,6 +116,25 @@ class Dropout2d(Dropout):
         return slope.dropout2d(x, self.p, self.training)
 
 
+class Dropout3d(Dropout):
+    """Dropout of whole channels of (n, channels, a, b, c); see :class:`Dropout`."""
+
+    def __call__(self, x: slope.Tensor) -> slope.Tensor:
+        """Apply it to a tensor of shape (n, channels, a, b, c)."""
+        return slope.dropout3d(x, self.p, self.training)
+
+
+class AlphaDropout(Dropout):
+    """Dropout that keeps mean and variance of what SELU gives; see :func:`slope.alpha_dropout`.
+
+    Source: G. Klambauer et al., "Self-normalizing neural networks", 2017.
+    """
+
+    def __call__(self, x: slope.Tensor) -> slope.Tensor:
+        """Apply it to a floating-point tensor of any shape."""
+        return slope.alpha_dropout(x, self.p, self.training)
+
+
 class Unflatten(Module):
     """Split one dimension into several.
 
@@ -131,27 +149,3 @@ class Unflatten(Module):
     def __call__(self, x: slope.Tensor) -> slope.Tensor:
         """Map shape (..., a * b, ...) to (..., a, b, ...)."""
         return slope.unflatten(x, self.dim, self.sizes)
-
-
-class PixelShuffle(Module):
-    """Turn channels into finer pixels.
-
-    Source: W. Shi et al., "Real-time single image and video super-resolution", CVPR 2016.
-
-    Args:
-        upscale_factor: r.
-    """
-
-    def __init__(self, upscale_factor: int) -> None:
-        positive("PixelShuffle", upscale_factor=upscale_factor)
-        self.upscale_factor = upscale_factor
-
-    def __call__(self, x: slope.Tensor) -> slope.Tensor:
-        """Map shape (n, c * r * r, h, w) to (n, c, h * r, w * r)."""
-        r = self.upscale_factor
-        n, channels, height, width = x.shape
-        split = slope.reshape(x, (n, channels // (r * r), r, r, height, width))
-        return slope.reshape(
-            slope.permute(split, (0, 1, 4, 2, 5, 3)),
-            (n, channels // (r * r), height * r, width * r),
-        )

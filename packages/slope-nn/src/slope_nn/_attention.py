@@ -10,6 +10,7 @@ from slope.extend import ArgumentError
 from slope_nn import init
 from slope_nn._keys import positive, probability, split_key
 from slope_nn._linear import Linear
+from slope_nn._lost import is_traced
 from slope_nn._module import Module
 from slope_nn._node import Node
 
@@ -33,13 +34,40 @@ class RotaryEmbedding(Module):
             raise ArgumentError(f"RotaryEmbedding: dim must be even, not {dim}.")
         self.dim, self.base, self.interleaved = dim, float(base), interleaved
 
-    def __call__(self, x: slope.Tensor, start: int | slope.Tensor = 0) -> slope.Tensor:
-        """Turn ``x`` of shape (..., length, dim); its first position is ``start``."""
-        length, half = x.shape[-2], self.dim // 2
+    def tables(
+        self, length: int, start: int | slope.Tensor = 0
+    ) -> tuple[slope.Tensor, slope.Tensor]:
+        """Cosines and sines of the angles at ``length`` positions, the first of them ``start``.
+
+        All layers of a model turn by the same angles: work them out once, and give them to each.
+
+        Returns:
+            Two tensors of shape (length, dim / 2), float32.
+        """
         steps = slope.arange(length, dtype=slope.float32) + start
-        rates = slope.tensor([self.base ** (-2 * i / self.dim) for i in range(half)])
+        rates = slope.tensor([self.base ** (-2 * i / self.dim) for i in range(self.dim // 2)])
         angles = steps.unsqueeze(-1) * rates
-        cos, sin = slope.cos(angles).astype(x.dtype), slope.sin(angles).astype(x.dtype)
+        return slope.cos(angles), slope.sin(angles)
+
+    def __call__(
+        self,
+        x: slope.Tensor,
+        start: int | slope.Tensor = 0,
+        *,
+        tables: tuple[slope.Tensor, slope.Tensor] | None = None,
+    ) -> slope.Tensor:
+        """Turn ``x`` of shape (..., length, dim).
+
+        Args:
+            x: vectors.
+            start: the position of the first one.
+            tables: what :meth:`tables` gives for these positions, in place of ``start``.
+        """
+        length, half = x.shape[-2], self.dim // 2
+        cos, sin = (
+            each.astype(x.dtype)
+            for each in (self.tables(length, start) if tables is None else tables)
+        )
         if self.interleaved:
             pairs = slope.reshape(x, (*x.shape[:-1], half, 2))
             first, second = pairs[..., 0], pairs[..., 1]
@@ -64,8 +92,7 @@ class KVCache(Node):
     Attributes:
         keys: shape (batch, heads, length, head_dim).
         values: likewise.
-        filled: how many positions are in use, int64, shape (); the caller keeps it within
-            ``length``.
+        filled: how many positions are in use, int64, shape ().
     """
 
     def __init__(
@@ -76,22 +103,38 @@ class KVCache(Node):
         self.values = slope.zeros(batch, heads, length, head_dim, dtype=dtype)
         self.filled = slope.tensor(0)
 
+    @property
+    def length(self) -> int:
+        """The most positions."""
+        return self.keys.shape[2]
+
     def extended(self, keys: slope.Tensor, values: slope.Tensor) -> KVCache:
         """The cache with new positions after those that are filled.
+
+        Inside a transformed function ``filled`` is not known: there the caller sees to it that the
+        new positions fit, else they are written over the last ones.
 
         Args:
             keys: shape (batch, heads, new, head_dim).
             values: likewise.
+
+        Raises:
+            ArgumentError: there is no room for them.
         """
-        count, length = keys.shape[2], self.keys.shape[2]
-        if count > length:
+        count = keys.shape[2]
+        used = 0 if is_traced(self.filled, slope.Tensor) else self.filled.item()
+        if used + count > self.length:
+            taken = f", of which {used} are filled" if used else ""
             raise ArgumentError(
-                f"KVCache: {count} positions do not fit into a cache of {length}; make one longer."
+                f"KVCache: {count} positions do not fit into a cache of {self.length}{taken}; make "
+                f"one longer."
             )
-        places = self.filled + slope.arange(count)
+        start = (0, 0, self.filled, 0)
         new = copy.copy(self)
-        new.keys = self.keys.at[:, :, places].set(keys.astype(self.keys.dtype))
-        new.values = self.values.at[:, :, places].set(values.astype(self.values.dtype))
+        new.keys = slope.dynamic_update_slice(self.keys, keys.astype(self.keys.dtype), start)
+        new.values = slope.dynamic_update_slice(
+            self.values, values.astype(self.values.dtype), start
+        )
         new.filled = self.filled + count
         return new
 
@@ -166,6 +209,7 @@ class MultiheadAttention(Module):
         mask: slope.Tensor | None = None,
         is_causal: bool = False,
         cache: KVCache | None = None,
+        rotation: tuple[slope.Tensor, slope.Tensor] | None = None,
     ) -> Any:
         """Attend.
 
@@ -177,6 +221,8 @@ class MultiheadAttention(Module):
             is_causal: a query sees the keys up to its own position alone.
             cache: keys and values of the positions before; the query's positions follow them, and
                 a query sees those up to its own.
+            rotation: ``rotary.tables(l, start)`` of the query's positions, for layers that share
+                them; worked out here by default.
 
         Returns:
             Shape (n, l, embed_dim); with a cache, that and the cache with the new positions.
@@ -188,7 +234,10 @@ class MultiheadAttention(Module):
         v = self._heads(self.v_proj(value), self.num_kv_heads)
         start = 0 if cache is None else cache.filled
         if self.rotary is not None:
-            q, k = self.rotary(q, start), self.rotary(k, start)
+            q = self.rotary(q, start, tables=rotation)
+            k = self.rotary(k, start, tables=rotation)
+        elif rotation is not None:
+            raise ArgumentError("MultiheadAttention: a rotation needs a layer made with rotary=.")
         if cache is not None:
             if mask is not None:
                 raise ArgumentError(

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import slope
-from slope.extend import SlopeError
+from slope.extend import NaNError, SlopeError
 from slope_nn._saving._trees import load, save
 
 
 class NaNLossError(SlopeError, ArithmeticError):
-    """The loss became NaN or infinite; the model before that step is kept.
+    """The loss (or, while ``slope.debug_nans`` watches, anything) became NaN or infinite.
+
+    The model before that step is kept.
 
     Attributes:
         step: the number of the step.
@@ -83,6 +85,8 @@ def fit(
 
     Raises:
         NaNLossError: the loss is not finite; says at which step, and holds the model before it.
+            Inside ``with slope.debug_nans():`` it names the operator and the line, too, and a
+            gradient that is NaN is enough.
     """
     state = Fitted(model, optimizer)
     if checkpoint is not None and Path(checkpoint).exists():
@@ -90,15 +94,13 @@ def fit(
     step = slope.jit(_step_of(loss))
     bar = _bar(_counted(batches, state.step, steps), state.step, steps, progress)
     for batch in bar:
-        new_model, new_optimizer, value = step(state.model, state.optimizer, *batch)
+        try:
+            new_model, new_optimizer, value = step(state.model, state.optimizer, *batch)
+        except NaNError as error:  # slope.debug_nans is on
+            raise NaNLossError(f"at step {state.step}: {error}", state.step, state) from None
         number = float(value)
         if not math.isfinite(number):
-            raise NaNLossError(
-                f"the loss is {number} at step {state.step}. The model before it is in this "
-                f"error's .state; look at its batch, lower the learning rate, or clip gradients.",
-                state.step,
-                state,
-            )
+            raise _not_finite(number, state)
         state.model, state.optimizer = new_model, new_optimizer
         state.losses.append(number)
         state.step += 1
@@ -111,6 +113,17 @@ def fit(
     if state.step % every or not state.losses:
         _pause(state, evaluate, checkpoint, plot)
     return state
+
+
+def _not_finite(number: float, state: Fitted) -> NaNLossError:
+    watch = "slope.debug_nans()" if math.isnan(number) else "slope.debug_nans(inf=True)"
+    return NaNLossError(
+        f"the loss is {number} at step {state.step}. The model before it is in this error's "
+        f".state; look at its batch, lower the learning rate, or clip gradients. Called inside "
+        f"`with {watch}:`, fit names the operator and the line that it comes from.",
+        state.step,
+        state,
+    )
 
 
 def _step_of(loss: Callable[..., Any]) -> Callable[..., Any]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 import slope
-from slope.extend import ArgumentError
+from slope_nn import init
+from slope_nn._keys import positive, split_key
 from slope_nn._module import Module
 
 
@@ -38,15 +39,13 @@ class Linear(Module):
         *,
         key: slope.Tensor | None = None,
     ) -> None:
-        for name, count in (("in_features", in_features), ("out_features", out_features)):
-            if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-                raise ArgumentError(f"Linear: {name} must be a positive int, not {count!r}.")
+        positive("Linear", in_features=in_features, out_features=out_features)
         self.in_features = in_features
         self.out_features = out_features
         bound = 1 / math.sqrt(in_features)
-        keys = (None, None) if key is None else slope.random.split(key, 2)
-        self.weight = _uniform((out_features, in_features), bound, keys[0])
-        self.bias = _uniform((out_features,), bound, keys[1]) if bias else None
+        keys = split_key(key, 2)
+        self.weight = init.uniform((out_features, in_features), -bound, bound, key=keys[0])
+        self.bias = init.uniform((out_features,), -bound, bound, key=keys[1]) if bias else None
 
     def __call__(self, x: slope.Tensor) -> slope.Tensor:
         """Map ``x`` of shape (..., in_features) to (..., out_features)."""
@@ -54,9 +53,3 @@ class Linear(Module):
 
     def describe(self) -> str:
         return f"{self.in_features}, {self.out_features}, bias={self.bias is not None}"
-
-
-def _uniform(shape: tuple[int, ...], bound: float, key: slope.Tensor | None) -> slope.Tensor:
-    unit = slope.rand(*shape) if key is None else slope.random.uniform(key, shape)
-    # Subtract, then multiply: no backend can fuse that into one rounding, so all agree to the bit.
-    return (unit - 0.5) * (2 * bound)

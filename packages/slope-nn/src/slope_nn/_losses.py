@@ -175,13 +175,16 @@ class TripletMarginLoss(Module):
 
 
 class CrossEntropyLoss(Module):
-    """Cross entropy of logits (n, classes, ...) against classes or probabilities."""
+    """Cross entropy of logits (n, classes, ...) against classes or probabilities.
+
+    Rows of the class ``ignore_index`` count nothing; see :func:`slope.cross_entropy`.
+    """
 
     def __init__(
         self,
         weight: slope.Tensor | None = None,
         *,
-        ignore_index: int | None = None,
+        ignore_index: int | None = -100,
         label_smoothing: float = 0.0,
         reduction: str = "mean",
     ) -> None:
@@ -209,7 +212,7 @@ class NLLLoss(Module):
         self,
         weight: slope.Tensor | None = None,
         *,
-        ignore_index: int | None = None,
+        ignore_index: int | None = -100,
         reduction: str = "mean",
     ) -> None:
         self.weight = None if weight is None else Buffer(weight)

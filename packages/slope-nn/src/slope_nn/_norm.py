@@ -242,5 +242,38 @@ class InstanceNorm3d(InstanceNorm1d):
     _dims = 5
 
 
+class LocalResponseNorm(Module):
+    """Divide each element by what its neighbours in the channels hold: ``x / (k + ...)**beta``.
+
+    The dots are ``alpha`` times the mean square over ``size`` channels, with zeros beyond the first
+    and last. Source: A. Krizhevsky, I. Sutskever, G. Hinton, "ImageNet classification with deep
+    convolutional neural networks", 2012.
+
+    Args:
+        size: how many channels.
+        alpha: how much the squares count.
+        beta: the power.
+        k: what stands beside the squares.
+    """
+
+    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
+        positive("LocalResponseNorm", size=size)
+        self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
+
+    def __call__(self, x: slope.Tensor) -> slope.Tensor:
+        """Normalize ``x`` of shape (n, channels, ...)."""
+        if x.ndim < 3:
+            raise ShapeError(f"LocalResponseNorm takes (n, channels, ...), and got {x.type}.")
+        one = (1,) * (x.ndim - 2)
+        total = slope.window_sum(
+            x * x,
+            window=(1, self.size, *one),
+            stride=(1, 1, *one),
+            padding=((0, 0), (self.size // 2, (self.size - 1) // 2), *((0, 0) for _ in one)),
+            dilation=(1, 1, *one),
+        )
+        return x / (self.k + total * (self.alpha / self.size)) ** self.beta
+
+
 def _shape(shape: int | Sequence[int]) -> tuple[int, ...]:
     return (shape,) if isinstance(shape, int) else tuple(shape)

@@ -11,8 +11,10 @@ Example:
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Final, Literal
 
 import numpy as np
 
@@ -33,6 +35,7 @@ __all__ = [
     "normal",
     "ones",
     "orthogonal",
+    "skip",
     "truncated_normal",
     "uniform",
     "variance_scaling",
@@ -43,6 +46,26 @@ __all__ = [
 
 Shape = Sequence[int]
 Key = slope.Tensor | None
+
+_skipping: Final[ContextVar[bool]] = ContextVar("slope_nn_skipping", default=False)
+
+
+@contextmanager
+def skip() -> Iterator[None]:
+    """Leave out all draws inside a ``with`` block: models start with zeros, at no cost.
+
+    For models whose weights are loaded next.
+
+    Example:
+        >>> with nn.init.skip():
+        ...     model = nn.Linear(4096, 4096)
+        >>> model.load("weights.safetensors")
+    """
+    token = _skipping.set(True)
+    try:
+        yield
+    finally:
+        _skipping.reset(token)
 
 
 def zeros(shape: Shape, *, key: Key = None, dtype: Any = slope.float32) -> slope.Tensor:
@@ -71,6 +94,8 @@ def uniform(
     dtype: Any = slope.float32,
 ) -> slope.Tensor:
     """Evenly spread in ``[low, high)``, the same values on every backend."""
+    if _skipping.get():
+        return zeros(shape, dtype=dtype)
     unit = (
         slope.rand(*shape, dtype=dtype)
         if key is None
@@ -90,6 +115,8 @@ def normal(
     dtype: Any = slope.float32,
 ) -> slope.Tensor:
     """Normal draws."""
+    if _skipping.get():
+        return zeros(shape, dtype=dtype)
     unit = (
         slope.randn(*shape, dtype=dtype)
         if key is None

@@ -43,16 +43,16 @@ def _rule(name: str, *, second: str, result: str) -> Rule:
         wide = dtypes.accumulator(x.dtype)
         codes = [context.full(context.cast(each, wide)) for each in (x, y)]
         ndim = x.type.ndim
-        if layout == "NHWC":
-            codes[0] += f".transpose({_channels_second(ndim)})"
-            order = _outputs_first(ndim) if second == "weights" else _channels_second(ndim)
+        if layout == "NCHW":
+            codes[0] += f".transpose({_channels_last(ndim)})"
+            order = _outputs_last(ndim) if second == "weights" else _channels_last(ndim)
             codes[1] += f".transpose({order})"
         special = [params.pop(key) for key in ("input_size", "kernel_size") if key in params]
         options = [*special, *(params[key] for key in ("stride", "padding", "dilation", "groups"))]
         function = context.constant(getattr(convolution, name), name)
         code = f"{function}({', '.join([*codes, *map(str, options)])})"
-        if layout == "NHWC":
-            back = _outputs_last(ndim) if result == "weights" else _channels_last(ndim)
+        if layout == "NCHW":
+            back = _outputs_first(ndim) if result == "weights" else _channels_second(ndim)
             code = f"{code}.transpose({back})"
         out = context.fresh(code, context.type.with_dtype(wide))
         return context.cast(out, context.type.dtype)

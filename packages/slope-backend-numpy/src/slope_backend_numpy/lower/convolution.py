@@ -1,15 +1,18 @@
 """Convolutions as matrix products, for generated code to call.
 
 All of a window's elements are laid side by side (im2col), so that one product with the weights does
-the convolution. Arrays are (batch, channels, spatial...), weights (outputs, inputs, kernel...);
-``groups`` stand in front of a group's channels. Products of float32 and float64 alone come here.
+the convolution; a few images at a time, so that the windows are still in cache when they are
+multiplied. Arrays are (batch, spatial..., channels), where a row of a window is one run of memory,
+and weights (kernel..., inputs, outputs); ``groups`` stand in front of a group's channels. Products
+of float32 and float64 alone come here.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Final
 
 import numpy as np
 
@@ -17,12 +20,19 @@ Array = np.ndarray[Any, Any]
 Dims = tuple[int, ...]
 Padding = tuple[tuple[int, int], ...]
 
+CACHED: Final = 1 << 20
+"""Bytes of windows that are made at a time: what a core's cache holds."""
+
 
 def conv(x: Array, w: Array, stride: Dims, padding: Padding, dilation: Dims, groups: int) -> Array:
     """The convolution of ``x`` with ``w``."""
-    columns, out = _columns(x, w.shape[2:], stride, padding, dilation, groups)
-    result = np.matmul(_matrices(w, groups), columns)
-    return result.reshape(x.shape[0], w.shape[0], *out)
+    windows = _windows(_padded(x, padding), w.shape[:-2], stride, dilation)
+    rank = len(stride)
+    result = np.empty((*windows.shape[: rank + 1], w.shape[-1]), x.dtype)
+    matrices = _matrices(w, groups)
+    for part in _parts(windows):
+        _multiply(_columns(windows[part], rank, groups), matrices, result[part], groups)
+    return result
 
 
 def conv_input_grad(
@@ -34,25 +44,54 @@ def conv_input_grad(
     dilation: Dims,
     groups: int,
 ) -> Array:
-    """The cotangent of the input: each element of every window is added to where it came from."""
-    kernel, out = w.shape[2:], y.shape[2:]
-    channels = w.shape[1] * groups
-    products = np.matmul(
-        _matrices(w, groups).swapaxes(-1, -2),
-        y.reshape(y.shape[0], groups, w.shape[0] // groups, math.prod(out)),
-    ).reshape(y.shape[0], channels, *kernel, *out)
-    padded = [
-        length + before + after for length, (before, after) in zip(size, padding, strict=True)
-    ]
-    whole = np.zeros((y.shape[0], channels, *padded), y.dtype)
-    for tap in itertools.product(*map(range, kernel)):
-        met = tuple(
-            slice(place * gap, place * gap + (count - 1) * step + 1, step)
-            for place, count, step, gap in zip(tap, out, stride, dilation, strict=True)
-        )
-        whole[:, :, *met] += products[:, :, *tap]
-    inside = (slice(before, before + n) for (before, _), n in zip(padding, size, strict=True))
-    return whole[:, :, *inside]
+    """The cotangent of the input."""
+    spans = [gap * (length - 1) for gap, length in zip(dilation, w.shape[:-2], strict=True)]
+    around = tuple(
+        (span - before, span - after) for span, (before, after) in zip(spans, padding, strict=True)
+    )
+    if set(stride) <= {1} and all(before >= 0 <= after for before, after in around):
+        turned = _turned(w, groups)
+        return conv(y, turned, stride, around, dilation, groups)
+    return _scattered(y, w, size, stride, padding, dilation, groups)
+
+
+def _turned(w: Array, groups: int) -> Array:
+    """The weights of the convolution that takes cotangents of results to those of inputs."""
+    *kernel, into, outputs = w.shape
+    flipped = w[tuple(slice(None, None, -1) for _ in kernel)]
+    apart = flipped.reshape(*kernel, into, groups, outputs // groups)
+    rank = len(kernel)
+    order = (*range(rank), rank + 2, rank + 1, rank)
+    return apart.transpose(order).reshape(*kernel, outputs // groups, groups * into)
+
+
+def _scattered(
+    y: Array, w: Array, size: Dims, stride: Dims, padding: Padding, dilation: Dims, groups: int
+) -> Array:
+    """Each element of every window is added to where it came from."""
+    kernel, out, rank = w.shape[:-2], y.shape[1:-1], len(size)
+    channels, elements = w.shape[-2] * groups, math.prod(w.shape[:-1])
+    padded = [n + before + after for n, (before, after) in zip(size, padding, strict=True)]
+    whole = np.zeros((y.shape[0], *padded, channels), y.dtype)
+    matrices = _matrices(w, groups).swapaxes(-1, -2)
+    inside = tuple(slice(before, before + n) for (before, _), n in zip(padding, size, strict=True))
+    per_image = math.prod(out) * elements * groups * y.itemsize
+    for part in _images(y.shape[0], per_image):
+        rows = y[part].reshape(-1, groups, w.shape[-1] // groups)
+        products = np.matmul(rows.swapaxes(0, 1), matrices)  # (groups, rows, elements)
+        products = products.reshape(groups, -1, *out, *kernel, w.shape[-2])
+        for tap in itertools.product(*map(range, kernel)):
+            met = tuple(
+                slice(place * gap, place * gap + (count - 1) * step + 1, step)
+                for place, count, step, gap in zip(tap, out, stride, dilation, strict=True)
+            )
+            update = products[(slice(None),) * (rank + 2) + tap]
+            target = whole[part][(slice(None), *met)]
+            if groups == 1:
+                target += update[0]
+            else:
+                target += np.moveaxis(update, 0, -2).reshape(target.shape)
+    return whole[(slice(None), *inside)]
 
 
 def conv_weight_grad(
@@ -65,43 +104,76 @@ def conv_weight_grad(
     groups: int,
 ) -> Array:
     """The cotangent of the weights."""
-    columns, out = _columns(x, kernel, stride, padding, dilation, groups)
-    outputs, into = y.shape[1], x.shape[1] // groups
-    matrices = y.reshape(y.shape[0], groups, outputs // groups, math.prod(out))
-    products = np.matmul(matrices, columns.swapaxes(-1, -2))
-    return np.add.reduce(products, axis=0).reshape(outputs, into, *kernel)
+    windows, rank = _windows(_padded(x, padding), kernel, stride, dilation), len(kernel)
+    into, outputs = x.shape[-1] // groups, y.shape[-1]
+    total = np.zeros((groups, math.prod(kernel) * into, outputs // groups), x.dtype)
+    for part in _parts(windows):
+        columns = _columns(windows[part], rank, groups)
+        rows = y[part].reshape(-1, groups, outputs // groups).swapaxes(0, 1)
+        total += np.matmul(columns.swapaxes(-1, -2), rows)
+    return total.transpose(1, 0, 2).reshape(*kernel, into, outputs)
 
 
 def _matrices(w: Array, groups: int) -> Array:
-    return w.reshape(groups, w.shape[0] // groups, math.prod(w.shape[1:]))
+    """The weights as (groups, elements of a window, outputs of a group)."""
+    outputs = w.shape[-1] // groups
+    return w.reshape(math.prod(w.shape[:-1]), groups, outputs).swapaxes(0, 1)
 
 
-def _columns(
-    x: Array, kernel: Dims, stride: Dims, padding: Padding, dilation: Dims, groups: int
-) -> tuple[Array, Dims]:
-    """All windows as (batch, groups, elements of a window, windows), and how many windows."""
-    if any(map(any, padding)):
-        x = _padded(x, padding)
-    size, steps = x.shape[2:], x.strides[2:]
+def _windows(x: Array, kernel: Dims, stride: Dims, dilation: Dims) -> Array:
+    """All windows, without a copy: (batch, windows..., kernel..., channels)."""
+    size, steps = x.shape[1:-1], x.strides[1:-1]
     spans = [gap * (length - 1) + 1 for gap, length in zip(dilation, kernel, strict=True)]
-    out = tuple((n - span) // step + 1 for n, span, step in zip(size, spans, stride, strict=True))
-    view = np.lib.stride_tricks.as_strided(
+    out = [(n - span) // step + 1 for n, span, step in zip(size, spans, stride, strict=True)]
+    return np.lib.stride_tricks.as_strided(
         x,
-        (*x.shape[:2], *kernel, *out),
+        (x.shape[0], *out, *kernel, x.shape[-1]),
         (
-            *x.strides[:2],
+            x.strides[0],
+            *(moved * step for moved, step in zip(stride, steps, strict=True)),
             *(gap * step for gap, step in zip(dilation, steps, strict=True)),
-            *(stride_ * step for stride_, step in zip(stride, steps, strict=True)),
+            x.strides[-1],
         ),
         writeable=False,
     )
-    elements = x.shape[1] // groups * math.prod(kernel)
-    return view.reshape(x.shape[0], groups, elements, math.prod(out)), out
+
+
+def _columns(windows: Array, rank: int, groups: int) -> Array:
+    """Windows as (groups, windows, elements of a window)."""
+    kernel, channels = windows.shape[1 + rank : -1], windows.shape[-1]
+    count = math.prod(windows.shape[: 1 + rank])
+    if groups == 1:
+        return windows.reshape(1, count, math.prod(kernel) * channels)
+    apart = windows.reshape(count, math.prod(kernel), groups, channels // groups)
+    return apart.transpose(2, 0, 1, 3).reshape(groups, count, -1)
+
+
+def _multiply(columns: Array, matrices: Array, out: Array, groups: int) -> None:
+    """Write products (groups, windows, outputs) to an array (..., channels)."""
+    if groups == 1:
+        np.matmul(columns[0], matrices[0], out=out.reshape(-1, out.shape[-1]))
+    else:
+        out[...] = np.matmul(columns, matrices).swapaxes(0, 1).reshape(out.shape)
+
+
+def _parts(windows: Array) -> Iterator[slice]:
+    return _images(windows.shape[0], math.prod(windows.shape[1:]) * windows.itemsize)
+
+
+def _images(count: int, nbytes: int) -> Iterator[slice]:
+    """Runs of images of which each image takes so many bytes."""
+    step = max(1, CACHED // max(1, nbytes))
+    for start in range(0, count, step):
+        yield slice(start, start + step)
 
 
 def _padded(x: Array, padding: Padding) -> Array:
-    lengths = [n + before + after for n, (before, after) in zip(x.shape[2:], padding, strict=True)]
-    whole = np.zeros((*x.shape[:2], *lengths), x.dtype)
-    place = (slice(before, before + n) for n, (before, _) in zip(x.shape[2:], padding, strict=True))
-    whole[:, :, *place] = x
+    if not any(map(any, padding)):
+        return x
+    lengths = [n + before + after for n, (before, after) in zip(x.shape[1:], padding, strict=False)]
+    whole = np.zeros((x.shape[0], *lengths, x.shape[-1]), x.dtype)
+    place = (
+        slice(before, before + n) for n, (before, _) in zip(x.shape[1:], padding, strict=False)
+    )
+    whole[(slice(None), *place)] = x
     return whole

@@ -82,12 +82,23 @@ def _sum_as_product(context: Context, x: Value, dim: Dims) -> Value | None:
     leading, trailing = dim == tuple(range(count)), dim == tuple(range(rank - count, rank))
     length = math.prod(x.shape[each] for each in dim)
     if not (leading or trailing) or length > LONGEST_DOT:
-        return None
+        return _sum_of_sums(context, x, length) if leading else None
     ones = context.constant(np.ones(length, x.dtype.numpy), "ones")
     matrix, kept = x.code, context.type.shape
     if rank > 2:
         matrix = f"{x.code}.reshape({(length, -1) if leading else (-1, length)})"
     code = f"np.matmul({ones}, {matrix})" if leading else f"np.matmul({matrix}, {ones})"
+    return context.fresh(code if len(kept) == 1 else f"{code}.reshape({kept})")
+
+
+def _sum_of_sums(context: Context, x: Value, length: int) -> Value | None:
+    """A long sum over leading dimensions, by BLAS in parts that are added afterwards."""
+    part = next((each for each in range(4096, 63, -1) if length % each == 0), None)
+    if part is None:
+        return None
+    ones = context.constant(np.ones(part, x.dtype.numpy), "ones")
+    code = f"np.add.reduce(np.matmul({ones}, {x.code}.reshape({(-1, part, context.type.size)})))"
+    kept = context.type.shape
     return context.fresh(code if len(kept) == 1 else f"{code}.reshape({kept})")
 
 

@@ -17,6 +17,7 @@ from slope.api._jacobians import jacrev as jacrev
 from slope.api._jit import Jit as Jit
 from slope.api._jit import Lowered as Lowered
 from slope.api._jit import jit as jit
+from slope.api._nans import debug_nans as debug_nans
 from slope.api._products import jvp as jvp
 from slope.api._products import linearize as linearize
 from slope.api._products import vjp as vjp

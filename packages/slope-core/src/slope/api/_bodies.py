@@ -229,6 +229,12 @@ class NoDraws(Scope):
         super().__init__()
         self.where = where
 
+    def mark(self) -> None:
+        """Nothing: it stands nowhere."""
+
+    def reset(self, mark: None) -> None:
+        """Nothing to do."""
+
     @property
     def key(self) -> Tensor:
         """Refused."""

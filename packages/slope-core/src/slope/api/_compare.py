@@ -218,13 +218,29 @@ def compare(
         if all agree.
 
     Raises:
-        ArgumentError: fewer than two backends.
+        ArgumentError: fewer than two backends, no function, or a tolerance below 0.
         BackendError: one is not installed.
 
     Example:
         >>> bool(slope.compare(lambda x: slope.exp(x).sum(), slope.ones(3)))
         True
     """
+    if not callable(function):
+        raise ArgumentError(
+            f"compare takes a function, and got a {type(function).__name__} ({function!r:.80})."
+        )
+    if isinstance(backends, str) or not (backends is None or _strings(backends)):
+        raise ArgumentError(
+            f"compare: backends must be a list of names such as ['numpy', 'iree'], and is "
+            f"{backends!r:.80}."
+        )
+    for name, tolerance in (("rtol", rtol), ("atol", atol)):
+        if tolerance is not None and not (
+            isinstance(tolerance, (int, float)) and tolerance >= 0 and tolerance is not True
+        ):
+            raise ArgumentError(
+                f"compare: {name} must be a number from 0 on, and is {tolerance!r:.80}."
+            )
     names = list(backends) if backends is not None else _all_backends()
     if len(names) < 2:
         raise ArgumentError(
@@ -239,6 +255,10 @@ def compare(
     found = Comparison(program, chosen[0], chosen[1:])
     _Comparing(found, inputs, rtol, atol).run()
     return found
+
+
+def _strings(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and all(isinstance(name, str) for name in value)
 
 
 def _all_backends() -> list[str]:

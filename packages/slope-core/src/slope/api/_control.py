@@ -26,14 +26,15 @@ from slope.core.tensor import Splat, Tensor
 from slope.core.trace import use_trace
 from slope.core.types import TensorType
 from slope.dtypes import bool_, int64
-from slope.errors import ArgumentError, DTypeError, RandomnessError, ShapeError, boundary
+from slope.errors import ArgumentError, DTypeError, RandomnessError, ShapeError
 from slope.functions import add, arange, cast, concatenate, lt, stack
+from slope.functions.generator import all_or_nothing
 from slope.tree import leaf_paths, tree_flatten, tree_unflatten
 
 # --- branches
 
 
-@boundary
+@all_or_nothing
 def cond(
     pred: Any, true_fn: Callable[..., Any], false_fn: Callable[..., Any], *operands: Any
 ) -> Any:
@@ -48,7 +49,7 @@ def cond(
         pred: a bool, or a bool tensor of shape ().
         true_fn: a function of the operands that gives a pytree.
         false_fn: another, whose pytree has the same structure and types; a Python number takes the
-            dtype of its counterpart.
+            dtype of its counterpart (two numbers stay one, which never widens another tensor).
         operands: pytrees of tensors and numbers. What the functions use of their surroundings need
             not be among them.
 
@@ -70,7 +71,7 @@ def cond(
     return _branch("cond", index, [false_fn, true_fn], operands, [1, 0])
 
 
-@boundary
+@all_or_nothing
 def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -> Any:
     """Call ``branches[index](*operands)``, decided when the program runs.
 
@@ -141,6 +142,8 @@ def _branch(
             body.trace.alive = False
     with fresh_key(any(body.draws for body in bodies)) as key:
         outs = call_branch(index, [*given.tensors, *key], keyed(bodies, programs))
+    for leaf, out in enumerate(outs):
+        out.weak = all(body.weak[leaf] for body in bodies)  # numbers in, numbers out
     return tree_unflatten(first.structure, outs)
 
 
@@ -218,7 +221,7 @@ class _Carry:
 _ATTEMPTS = 4  # bool to int to float: no carry changes its type more often
 
 
-@boundary
+@all_or_nothing
 def while_loop(cond_fn: Callable[[Any], Any], body_fn: Callable[[Any], Any], init: Any) -> Any:
     """Call ``carry = body_fn(carry)``, from ``init`` on, as long as ``cond_fn(carry)`` is true.
 
@@ -276,7 +279,7 @@ def _require_bool(test: Body) -> None:
         )
 
 
-@boundary
+@all_or_nothing
 def fori_loop(lower: Any, upper: Any, body: Callable[[Any, Any], Any], init: Any) -> Any:
     """Call ``carry = body(i, carry)`` for ``i`` from ``lower`` to before ``upper``.
 
@@ -336,7 +339,7 @@ class _Swapped:
 # --- scan
 
 
-@boundary
+@all_or_nothing
 def scan(
     f: Callable[[Any, Any], tuple[Any, Any]],
     init: Any,
@@ -584,7 +587,7 @@ def _chunked(
     )
 
 
-@boundary
+@all_or_nothing
 def map_(f: Callable[[Any], Any], xs: Any) -> Any:
     """Apply a function to each slice of ``xs`` along dimension 0 in turn; stack the results.
 

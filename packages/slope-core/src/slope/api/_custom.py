@@ -15,8 +15,8 @@ from slope.core.operator import Tangent
 from slope.core.tensor import Splat, Tensor
 from slope.core.trace import EVAL, current_trace
 from slope.core.types import TensorType
-from slope.errors import ArgumentError, GradientError, ShapeError, TreeError, boundary
-from slope.functions.generator import use_scope
+from slope.errors import ArgumentError, GradientError, ShapeError, TreeError
+from slope.functions.generator import all_or_nothing, use_scope
 from slope.tree import flatten_up_to, tree_flatten, tree_unflatten, typed_key
 
 
@@ -40,7 +40,7 @@ def checkpoint(function: Callable[..., Any]) -> Callable[..., Any]:
         )
 
     @functools.wraps(function)
-    @boundary
+    @all_or_nothing
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         if current_trace() is EVAL:  # nothing is differentiated here
             return function(*args, **kwargs)
@@ -373,7 +373,7 @@ class custom_jvp(_Custom):  # noqa: N801  # used as a decorator
     def rules(self) -> tuple[Any, ...]:
         return (self.jvp_rule,)
 
-    @boundary
+    @all_or_nothing
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self.jvp_rule is None:
             raise GradientError(
@@ -425,7 +425,7 @@ class custom_vjp(_Custom):  # noqa: N801  # used as a decorator
     def rules(self) -> tuple[Any, ...]:
         return self.forward_rule, self.backward_rule
 
-    @boundary
+    @all_or_nothing
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self.forward_rule is None or self.backward_rule is None:
             raise GradientError(

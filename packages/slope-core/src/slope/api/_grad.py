@@ -9,7 +9,8 @@ from typing import Any
 from slope.api._arguments import function_name, positional_names, tensor_leaves
 from slope.api._products import FlatFunction, Flattened, linearized
 from slope.core.tensor import Splat, Tensor
-from slope.errors import ArgumentError, GradientError, boundary
+from slope.errors import ArgumentError, GradientError
+from slope.functions.generator import all_or_nothing
 from slope.tree import tree_flatten
 
 Argnums = int | Sequence[int] | None
@@ -149,7 +150,7 @@ def value_and_grad(
     selection = Selection(function, argnums, argnames, "grad")
 
     @functools.wraps(function)
-    @boundary
+    @all_or_nothing
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         selected, call = selection.split(args, kwargs)
         flattened = Flattened(selected, "grad")
@@ -234,7 +235,7 @@ def grad(
     both = value_and_grad(function, argnums, argnames=argnames, has_aux=has_aux)
 
     @functools.wraps(function)
-    @boundary
+    @all_or_nothing
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         value, gradient = both(*args, **kwargs)
         return (gradient, value[1]) if has_aux else gradient

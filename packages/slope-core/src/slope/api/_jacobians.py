@@ -15,8 +15,9 @@ from slope.api._vmap import vmap
 from slope.core.program import evaluate
 from slope.core.tensor import Splat, Tensor
 from slope.dims import is_static
-from slope.errors import GradientError, ShapeError, boundary
+from slope.errors import GradientError, ShapeError
 from slope.functions import eye, reshape
+from slope.functions.generator import all_or_nothing
 from slope.transforms.linearize import linearize_flat
 from slope.tree import tree_flatten, tree_unflatten
 
@@ -57,7 +58,7 @@ def jacfwd(
     selection = Selection(function, argnums, None, "jacfwd")
 
     @functools.wraps(function)
-    @boundary
+    @all_or_nothing
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         selected, call = selection.split(args, kwargs)
         flattened = Flattened(selected, "jacfwd")
@@ -115,7 +116,7 @@ def jacrev(
     selection = Selection(function, argnums, None, "jacrev")
 
     @functools.wraps(function)
-    @boundary
+    @all_or_nothing
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         selected, call = selection.split(args, kwargs)
         flattened = Flattened(selected, "jacrev")

@@ -394,10 +394,12 @@ class Jit:
         if entry.constants:
             compiled = Compiled(
                 compiled.program,
-                entry.constants,
+                [*entry.constants, *compiled.constants],
                 compiled.backend,
                 compiled.device,
                 compiled.executable,
+                compiled.origin,
+                compiled.donated,
             )
         entry.compiled = compiled
         return compiled

@@ -13,6 +13,7 @@ from slope.core.program import Program, evaluate
 from slope.core.tensor import Splat, Tensor
 from slope.core.types import TensorType
 from slope.errors import ArgumentError, ShapeError, TreeError, boundary
+from slope.functions.generator import all_or_nothing
 from slope.transforms.jvp import jvp_flat
 from slope.transforms.linearize import linearize_flat
 from slope.transforms.transpose import backward
@@ -140,7 +141,7 @@ def linearized(
     )
 
 
-@boundary
+@all_or_nothing
 def vjp(function: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     """Run a function and get its pullback (vector-Jacobian product).
 
@@ -173,7 +174,7 @@ def vjp(function: Callable[..., Any], *primals: Any, has_aux: bool = False) -> A
     return (result, pullback, flat.aux(aux)) if has_aux else (result, pullback)
 
 
-@boundary
+@all_or_nothing
 def linearize(function: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., Any]]:
     """Run a function and get its derivative there as a linear function of tangents.
 
@@ -246,7 +247,7 @@ def _like(leaf: Any, wanted: TensorType, user: str, what: str, whose: str) -> Te
     return tensor
 
 
-@boundary
+@all_or_nothing
 def jvp(function: Callable[..., Any], primals: Any, tangents: Any, *, has_aux: bool = False) -> Any:
     """Run a function and push tangents forward (Jacobian-vector product).
 

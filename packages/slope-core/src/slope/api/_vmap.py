@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from slope.api._arguments import definition, function_name, output_leaves, tensor_leaves
 from slope.core.tensor import Tensor
-from slope.errors import ArgumentError, ShapeError, TreeError, boundary
+from slope.errors import ArgumentError, ShapeError, TreeError
+from slope.functions.generator import all_or_nothing
 from slope.functions.random import BatchScope, use_scope
 from slope.ops.linear import batched_at
 from slope.transforms.vmap import BatchTrace, vmap_flat
@@ -55,7 +56,7 @@ def vmap(
         )
 
     @functools.wraps(function)
-    @boundary
+    @all_or_nothing
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         if isinstance(in_dims, (tuple, list)) and len(in_dims) != len(args):
             raise TreeError(

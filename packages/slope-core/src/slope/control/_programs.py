@@ -20,6 +20,8 @@ _interned: dict[Hashable, Program] = {}
 def intern(program: Program) -> Program:
     """The first program that was like this one: so its derivatives and executables are made once.
 
+    It came of the same lines of the user's code.
+
     A loop that is traced again at every call is compiled once, whatever Python function it came
     from.
     """
@@ -44,7 +46,8 @@ def _structure(program: Program) -> Hashable | None:
         for var in instr.outputs:
             numbers[var] = len(numbers)
         params = tuple([(name, frozen(value)) for name, value in instr.params.items()])
-        rows.append((instr.op, tuple([known(atom) for atom in instr.inputs]), params))
+        # The line, too: messages name it.
+        rows.append((instr.op, tuple([known(atom) for atom in instr.inputs]), params, instr.source))
     outputs = tuple([known(atom) for atom in program.outputs])
     key = (program.name, program.input_types, tuple(rows), outputs)
     try:

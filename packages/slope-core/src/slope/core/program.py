@@ -8,13 +8,13 @@ inline); tensors that the traced function captured are its constants, hoisted to
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, Self
 
 from slope.core.operator import Operator
 from slope.core.tensor import Splat, Tensor, Tracer
 from slope.core.trace import Trace, bind, current_trace, use_trace
 from slope.core.types import TensorType
-from slope.errors import ProgramError, Source, user_source
+from slope.errors import NaNError, ProgramError, Source, user_source
 
 
 class Var:
@@ -257,9 +257,8 @@ class ProgramTrace(Trace):
     ) -> None:
         super().__init__(parent, function, source)
         self.record_all = record_all
-        self.instr_source: Source | None = (
-            None  # set while an instruction is rewritten: what replaces it keeps its line
-        )
+        # Set while an instruction is rewritten or differentiated: what replaces it keeps its line.
+        self.instr_source: Source | None = None
         self.inputs: list[Var] = []
         self.instrs: list[Instr] = []
         self.constants: dict[int, tuple[Var, Tensor]] = {}
@@ -307,6 +306,38 @@ class ProgramTrace(Trace):
         return Program(self.inputs, self.constants.values(), self.instrs, atoms, name)
 
 
+class LineKeeper:
+    """Tells all recording traces that are current which line their next instructions come from.
+
+    A context manager; afterwards they know again what they knew before.
+
+    Attributes:
+        traces: those traces.
+    """
+
+    __slots__ = ("_before", "traces")
+
+    def __init__(self, trace: Trace | None = None) -> None:
+        self.traces: list[ProgramTrace] = []
+        each = current_trace() if trace is None else trace
+        while each is not None:
+            if isinstance(each, ProgramTrace):
+                self.traces.append(each)
+            each = each.parent
+        self._before = [each.instr_source for each in self.traces]
+
+    def at(self, source: Source | None) -> None:
+        """From here on, this line; ``None`` is the line known before."""
+        for number, trace in enumerate(self.traces):
+            trace.instr_source = source or self._before[number]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.at(None)
+
+
 def trace_program(
     function: Callable[..., Sequence[Tensor]],
     types: Sequence[TensorType],
@@ -350,15 +381,13 @@ def run_instrs(
     def read(atom: Atom) -> Tensor:
         return env[atom] if isinstance(atom, Var) else Splat(atom.value, atom.type)
 
-    trace = current_trace()
-    keep_source = isinstance(trace, ProgramTrace)
-    before = trace.instr_source if isinstance(trace, ProgramTrace) else None
-    for instr in program.instrs:
-        if keep_source and before is None:
-            trace.instr_source = instr.source
-        env.update(
-            zip(instr.outputs, step(instr, [read(atom) for atom in instr.inputs]), strict=True)
-        )
-    if keep_source:
-        trace.instr_source = before
+    with LineKeeper() as keeper:
+        for instr in program.instrs:
+            keeper.at(instr.source)
+            try:
+                outs = step(instr, [read(atom) for atom in instr.inputs])
+            except NaNError as error:
+                error.came_of(instr.source)
+                raise
+            env.update(zip(instr.outputs, outs, strict=True))
     return tuple([read(atom) for atom in program.outputs])

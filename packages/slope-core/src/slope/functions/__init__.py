@@ -36,6 +36,12 @@ from slope.functions.activations import softshrink as softshrink
 from slope.functions.activations import softsign as softsign
 from slope.functions.activations import tanhshrink as tanhshrink
 from slope.functions.activations import threshold as threshold
+from slope.functions.adaptive_pooling import adaptive_avg_pool1d as adaptive_avg_pool1d
+from slope.functions.adaptive_pooling import adaptive_avg_pool2d as adaptive_avg_pool2d
+from slope.functions.adaptive_pooling import adaptive_avg_pool3d as adaptive_avg_pool3d
+from slope.functions.adaptive_pooling import adaptive_max_pool1d as adaptive_max_pool1d
+from slope.functions.adaptive_pooling import adaptive_max_pool2d as adaptive_max_pool2d
+from slope.functions.adaptive_pooling import adaptive_max_pool3d as adaptive_max_pool3d
 from slope.functions.arithmetic import add as add
 from slope.functions.arithmetic import addcdiv as addcdiv
 from slope.functions.arithmetic import addcmul as addcmul
@@ -90,9 +96,11 @@ from slope.functions.arrangement import flipud as flipud
 from slope.functions.arrangement import meshgrid as meshgrid
 from slope.functions.arrangement import rot90 as rot90
 from slope.functions.arrangement import swapaxes as swapaxes
+from slope.functions.attention import alpha_dropout as alpha_dropout
 from slope.functions.attention import dropout as dropout
 from slope.functions.attention import dropout1d as dropout1d
 from slope.functions.attention import dropout2d as dropout2d
+from slope.functions.attention import dropout3d as dropout3d
 from slope.functions.attention import scaled_dot_product_attention as scaled_dot_product_attention
 from slope.functions.composites import cross_entropy_of_classes as cross_entropy_of_classes
 from slope.functions.composites import l2_norm as l2_norm
@@ -218,12 +226,6 @@ from slope.functions.ordering import quantile as quantile
 from slope.functions.ordering import searchsorted as searchsorted
 from slope.functions.ordering import sort as sort
 from slope.functions.ordering import topk as topk
-from slope.functions.pooling import adaptive_avg_pool1d as adaptive_avg_pool1d
-from slope.functions.pooling import adaptive_avg_pool2d as adaptive_avg_pool2d
-from slope.functions.pooling import adaptive_avg_pool3d as adaptive_avg_pool3d
-from slope.functions.pooling import adaptive_max_pool1d as adaptive_max_pool1d
-from slope.functions.pooling import adaptive_max_pool2d as adaptive_max_pool2d
-from slope.functions.pooling import adaptive_max_pool3d as adaptive_max_pool3d
 from slope.functions.pooling import avg_pool1d as avg_pool1d
 from slope.functions.pooling import avg_pool2d as avg_pool2d
 from slope.functions.pooling import avg_pool3d as avg_pool3d
@@ -343,6 +345,7 @@ __all__ = [
     "addcmul",
     "all",
     "allclose",
+    "alpha_dropout",
     "amax",
     "amin",
     "aminmax",
@@ -420,6 +423,7 @@ __all__ = [
     "dropout",
     "dropout1d",
     "dropout2d",
+    "dropout3d",
     "dynamic_slice",
     "dynamic_update_slice",
     "einsum",

@@ -208,9 +208,9 @@ def dropout(
 def dropout1d(
     x: TensorLike, p: float = 0.5, training: bool = True, *, key: TensorLike | None = None
 ) -> Tensor:
-    """:func:`dropout` of whole channels of ``[batch, channels, length]`` or ``[channels.
+    """:func:`dropout` of whole channels of ``[batch, channels, length]``.
 
-    Length]``.
+    The batch may be left out.
     """
     return _dropped("dropout1d", x, p, training, key, 1)
 
@@ -218,20 +218,70 @@ def dropout1d(
 def dropout2d(
     x: TensorLike, p: float = 0.5, training: bool = True, *, key: TensorLike | None = None
 ) -> Tensor:
-    """:func:`dropout` of whole channels of ``[batch, channels, height, width]`` or ``[channels.
+    """:func:`dropout` of whole channels of ``[batch, channels, height, width]``.
 
-    Height, width]``.
+    The batch may be left out.
     """
     return _dropped("dropout2d", x, p, training, key, 2)
 
 
+def dropout3d(
+    x: TensorLike, p: float = 0.5, training: bool = True, *, key: TensorLike | None = None
+) -> Tensor:
+    """:func:`dropout` of whole channels of ``[batch, channels, a, b, c]``.
+
+    The batch may be left out.
+    """
+    return _dropped("dropout3d", x, p, training, key, 3)
+
+
+@random.all_or_nothing
+def alpha_dropout(
+    x: TensorLike, p: float = 0.5, training: bool = True, *, key: TensorLike | None = None
+) -> Tensor:
+    """Dropout that keeps mean 0 and variance 1, for networks of :func:`slope.selu`.
+
+    What is dropped takes SELU's limit at minus infinity, and then all is scaled and shifted.
+
+    Args:
+        x: a tensor.
+        p: the probability, from 0 to 1.
+        training: whether to drop at all.
+        key: a key (:func:`slope.random.key`); the default generator draws otherwise.
+
+    Source: G. Klambauer and others, "Self-normalizing neural networks" (2017).
+
+    Raises:
+        ArgumentError: ``p`` is no probability.
+    """
+    given, chance = _checked("alpha_dropout", x, p)
+    if not flag_of(training, "alpha_dropout", "training") or chance == 0.0:
+        return given
+    if chance == 1.0:
+        return ops.mul(given, splat_like(0.0, given))
+    factor = 1.0 / math.sqrt((1.0 - chance) * (1.0 + chance * _SELU_LIMIT**2))
+    drawn = random.current_scope().draw() if key is None else as_tensor(key, "alpha_dropout", "key")
+    kept = random.bernoulli(drawn, 1.0 - chance, given.shape)
+    out = ops.where(kept, given, splat_like(_SELU_LIMIT, given))
+    scaled = ops.mul(out, splat_like(factor, out))
+    return ops.add(scaled, splat_like(-factor * chance * _SELU_LIMIT, out))
+
+
+_SELU_LIMIT = -1.0507009873554805 * 1.6732632423543772
+
+
+def _checked(function: str, x: object, p: float) -> tuple[Tensor, float]:
+    given, chance = floating(x, function), number_of(p, function, "p")
+    if not 0.0 <= chance <= 1.0:
+        raise ArgumentError(f"{function}: p={chance} must be a probability, from 0 to 1.")
+    return given, chance
+
+
+@random.all_or_nothing
 def _dropped(
     function: str, x: object, p: float, training: bool, key: object, spatial: int | None
 ) -> Tensor:
-    given = floating(x, function)
-    chance = number_of(p, function, "p")
-    if not 0.0 <= chance <= 1.0:
-        raise ArgumentError(f"{function}: p={chance} must be a probability, from 0 to 1.")
+    given, chance = _checked(function, x, p)
     if spatial is not None and given.ndim not in (spatial + 1, spatial + 2):
         raise ShapeError(
             f"{function}: x must have {spatial + 1} or {spatial + 2} dimensions, channels before "

@@ -8,21 +8,24 @@ key, or none.
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
 from collections.abc import Callable
 from contextvars import ContextVar, Token
 from types import TracebackType
-from typing import Any, Final, Protocol
+from typing import Any, Final, ParamSpec, Protocol, TypeVar
 
 import numpy as np
 
 from slope.core.tensor import Tensor
 from slope.core.types import TensorType
 from slope.dtypes import uint32
-from slope.errors import ArgumentError, RandomnessError
+from slope.errors import ArgumentError, RandomnessError, boundary
 from slope.ops.random import PARITY, ROTATIONS
 
+P = ParamSpec("P")
+R = TypeVar("R")
 _MASK: Final = 0xFFFFFFFF
 
 
@@ -68,6 +71,14 @@ class Scope:
     def key(self, value: Tensor) -> None:
         raise NotImplementedError  # every scope defines it
 
+    def mark(self) -> Any:
+        """Where the scope stands, for :meth:`reset`."""
+        return self.key
+
+    def reset(self, mark: Any) -> None:
+        """Stand there again: what was drawn since did not happen."""
+        self.key = mark
+
     def draw(self) -> Tensor:
         """A key that nobody else gets; the scope's own moves on."""
         from slope.functions.keys import split
@@ -86,6 +97,8 @@ class Generator(Scope):
         self._seed = seed
         self._words: tuple[int, int] | None = None if seed is None else words(seed)
         self._key: Tensor | None = None
+        self._moves = 0  # how often it moved on, in all threads, and in each
+        self._own = threading.local()
 
     def manual_seed(self, seed: int) -> Generator:
         """Start over from a seed.
@@ -97,7 +110,24 @@ class Generator(Scope):
             raise ArgumentError(f"manual_seed: the seed must be an int, and is {seed!r:.60}.")
         with self.lock:
             self._words, self._key = words(int(seed)), None
+            self._moved()
         return self
+
+    def _moved(self) -> None:
+        self._moves += 1
+        self._own.moves = getattr(self._own, "moves", 0) + 1
+
+    def mark(self) -> Any:
+        """Where it stands, and who moved it how often."""
+        with self.lock:
+            return self._words, self._key, self._moves, getattr(self._own, "moves", 0)
+
+    def reset(self, mark: Any) -> None:
+        """Stand there again, unless another thread has drawn since: no key is given twice."""
+        with self.lock:
+            state, key, moves, own = mark
+            if self._moves - moves == getattr(self._own, "moves", 0) - own:
+                self._words, self._key = state, key
 
     @property
     def key(self) -> Tensor:
@@ -111,6 +141,7 @@ class Generator(Scope):
     def key(self, value: Tensor) -> None:
         with self.lock:
             self._key, self._words = value, None
+            self._moved()
 
     def _state(self) -> tuple[int, int]:
         if self._words is None:
@@ -130,6 +161,7 @@ class Generator(Scope):
             state = self._state()
             first, second = encrypted(state, 0, 2), encrypted(state, 1, 3)
             self._words, self._key = (first[0], second[0]), None
+            self._moved()
             return key_tensor((first[1], second[1]))
 
 
@@ -150,7 +182,16 @@ class JitScope(Scope):
     def __init__(self, make_input: Callable[[], Tensor]) -> None:
         super().__init__()
         self._make_input = make_input
+        self._first: Tensor | None = None
         self._key: Tensor | None = None
+
+    def mark(self) -> Any:
+        """The current key; ``None`` before the first draw."""
+        return self._key
+
+    def reset(self, mark: Any) -> None:
+        """As for every scope; an input that was made stays one."""
+        self._key = self._first if mark is None else mark
 
     @property
     def used(self) -> bool:
@@ -161,7 +202,7 @@ class JitScope(Scope):
     def key(self) -> Tensor:
         """The current key."""
         if self._key is None:
-            self._key = self._make_input()
+            self._first = self._key = self._make_input()
         return self._key
 
     @key.setter
@@ -193,6 +234,15 @@ class BatchScope(Scope):
         self._randomness = randomness
         self._outer = current_scope()
         self._key: Tensor | None = None
+
+    def mark(self) -> Any:
+        """The current key, if there is one, and where the outer scope stands."""
+        return self._key, self._outer.mark()
+
+    def reset(self, mark: Any) -> None:
+        """As for every scope, the outer one included."""
+        self._key, outer = mark
+        self._outer.reset(outer)
 
     def _allowed(self) -> None:
         if self._randomness == "error":
@@ -252,6 +302,23 @@ class use_scope:  # noqa: N801  # a context manager that reads as a verb
         tb: TracebackType | None,
     ) -> None:
         _current.reset(self._token)
+
+
+def all_or_nothing(function: Callable[P, R]) -> Callable[P, R]:
+    """Leave the generator as it was if a call fails; hide slope's frames as ``boundary`` does."""
+
+    @boundary
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        scope = current_scope()
+        mark = scope.mark()
+        try:
+            return function(*args, **kwargs)
+        except BaseException:
+            scope.reset(mark)
+            raise
+
+    return call
 
 
 def manual_seed(seed: int) -> Generator:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -81,7 +82,7 @@ def _pairs(
     return tuple(pairs)
 
 
-def _windows(
+def window_params(
     x: Tensor, window: Any, stride: Any, padding: Any, dilation: Any
 ) -> dict[str, tuple[Any, ...]]:
     """Parameters of the pooling operators, for all dimensions of ``x``."""
@@ -102,7 +103,8 @@ def _max_pool(
     padding: Lengths,
     dilation: Lengths,
     ceil_mode: bool,
-) -> Tensor:
+    return_indices: bool,
+) -> Any:
     function = f"max_pool{count}d"
     given = image(x, count, function)
     if given.dtype.kind == "b":
@@ -112,7 +114,49 @@ def _max_pool(
     around = lengths(padding, count, function, "padding")
     gaps = lengths(dilation, count, function, "dilation", 1)
     pairs = _pairs(function, given.shape[-count:], window, steps, around, gaps, ceil_mode)
-    return ops.window_max(given, **_windows(given, window, steps, pairs, gaps))
+    params = window_params(given, window, steps, pairs, gaps)
+    largest = ops.window_max(given, **params)
+    if not return_indices:
+        return largest
+    return largest, _places_of_largest(given, count, largest.shape, **params)
+
+
+def _places_of_largest(
+    x: Tensor, count: int, out: Any, *, window: Any, stride: Any, padding: Any, dilation: Any
+) -> Tensor:
+    """Where the largest element of each window is: its number in the flattened spatial dims."""
+    size = x.shape[-count:]
+    if not is_static(size):
+        raise ShapeError(
+            f"max_pool{count}d: with return_indices the sizes {shown(size)} must be known."
+        )
+    lowest: Any = -math.inf if x.dtype.kind == "f" else int(np.iinfo(x.dtype.numpy).min)
+    low, high = (tuple(pair[side] for pair in padding) for side in (0, 1))
+    padded = ops.pad(x, low=low, high=high, interior=(0,) * x.ndim, value=lowest)
+    numbers = np.pad(np.arange(math.prod(size)).reshape(size), padding[-count:], mode="edge")
+    best, place = None, None
+    for tap in np.ndindex(*window):
+        parts = [
+            slice(at * gap, at * gap + (n - 1) * step + 1, step)
+            for at, gap, n, step in zip(tap, dilation, out, stride, strict=True)
+        ]
+        met = ops.slice_(
+            padded,
+            start=tuple(part.start for part in parts),
+            stop=tuple(part.stop for part in parts),
+            step=stride,
+        )
+        here = of_host(np.ascontiguousarray(numbers[tuple(parts[-count:])]))
+        here = ops.broadcast(here, shape=out, dims=tuple(range(x.ndim - count, x.ndim)))
+        if best is None or place is None:
+            best, place = met, here
+            continue
+        larger = ops.gt(met, best)
+        if x.dtype.kind == "f":  # a NaN is the largest of all
+            larger = ops.bitwise_or(larger, ops.ne(met, met))
+        best, place = ops.where(larger, met, best), ops.where(larger, here, place)
+    assert place is not None
+    return place
 
 
 def max_pool1d(
@@ -122,9 +166,10 @@ def max_pool1d(
     padding: Lengths = 0,
     dilation: Lengths = 1,
     ceil_mode: bool = False,
-) -> Tensor:
+    return_indices: bool = False,
+) -> Any:
     """The largest elements of windows along one spatial dimension; see :func:`max_pool2d`."""
-    return _max_pool(1, x, kernel_size, stride, padding, dilation, ceil_mode)
+    return _max_pool(1, x, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
 def max_pool2d(
@@ -134,7 +179,8 @@ def max_pool2d(
     padding: Lengths = 0,
     dilation: Lengths = 1,
     ceil_mode: bool = False,
-) -> Tensor:
+    return_indices: bool = False,
+) -> Any:
     """The largest elements of windows; NaN where a window holds one.
 
     The derivative goes to the first of equal elements.
@@ -146,12 +192,18 @@ def max_pool2d(
         padding: at most half of ``kernel_size``; it is less than anything.
         dilation: the step between the elements of a window.
         ceil_mode: let the last window reach beyond the end, if it starts before it.
+        return_indices: also give where the largest elements are.
+
+    Returns:
+        The largest elements; with ``return_indices`` the pair of them and of the int64 places of
+        the first largest element of each window, counted in the flattened spatial dimensions of
+        ``x``.
 
     Raises:
         ShapeError: a window that does not fit.
         ArgumentError: too much padding.
     """
-    return _max_pool(2, x, kernel_size, stride, padding, dilation, ceil_mode)
+    return _max_pool(2, x, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
 def max_pool3d(
@@ -161,9 +213,10 @@ def max_pool3d(
     padding: Lengths = 0,
     dilation: Lengths = 1,
     ceil_mode: bool = False,
-) -> Tensor:
+    return_indices: bool = False,
+) -> Any:
     """The largest elements of windows over three spatial dimensions; see :func:`max_pool2d`."""
-    return _max_pool(3, x, kernel_size, stride, padding, dilation, ceil_mode)
+    return _max_pool(3, x, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
 def _avg_pool(
@@ -183,7 +236,7 @@ def _avg_pool(
     around = lengths(padding, count, function, "padding")
     gaps, size = (1,) * count, given.shape[-count:]
     pairs = _pairs(function, size, window, steps, around, gaps, ceil_mode)
-    total = ops.window_sum(given, **_windows(given, window, steps, pairs, gaps))
+    total = ops.window_sum(given, **window_params(given, window, steps, pairs, gaps))
     if divisor_override is not None:
         if not isinstance(divisor_override, int) or divisor_override == 0:
             raise ArgumentError(
@@ -263,120 +316,4 @@ def avg_pool3d(
     """The means of windows over three spatial dimensions; see :func:`avg_pool2d`."""
     return _avg_pool(
         3, x, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
-    )
-
-
-# --- windows given by their number
-
-
-def _targets(x: Tensor, count: int, function: str, output_size: Any) -> tuple[int, ...]:
-    given = tuple(output_size) if isinstance(output_size, (tuple, list)) else (output_size,) * count
-    size = x.shape[-count:]
-    if not is_static(size):
-        raise ShapeError(f"{function}: the sizes {shown(size)} must be known.")
-    filled = tuple(
-        length if wanted is None else wanted
-        for wanted, length in zip((*given, *(None,) * count)[:count], size, strict=True)
-    )
-    if len(given) != count or any(
-        not isinstance(each, int) or isinstance(each, bool) or each < 1 for each in filled
-    ):
-        raise ArgumentError(
-            f"{function}: output_size={output_size!r} must be a positive int or None, or {count} "
-            "of them."
-        )
-    if any(length == 0 for length in size):
-        raise ShapeError(f"{function}: x has the shape {shown(x.shape)}, with nothing to pool.")
-    return filled
-
-
-def taken(x: Tensor, dim: int, places: np.ndarray[Any, Any]) -> Tensor:
-    """Elements of ``x`` at constant places along a dimension, which their dimensions replace."""
-    indices = of_host(np.ascontiguousarray(places[..., None], np.int64))
-    return ops.gather(x, indices, axis=dim, batch_dims=0)
-
-
-def _uneven(length: int, count: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Places (windows, elements) of windows that share a length evenly; which of them count."""
-    numbers = np.arange(count)
-    starts, ends = numbers * length // count, -(-(numbers + 1) * length // count)
-    widest = int((ends - starts).max())
-    places = starts[:, None] + np.arange(widest)
-    return np.minimum(places, ends[:, None] - 1), places < ends[:, None]
-
-
-def _adaptive(x: Tensor, count: int, function: str, output_size: Any, largest: bool) -> Tensor:
-    targets = _targets(x, count, function, output_size)
-    size = x.shape[-count:]
-    even = [length // n if length % n == 0 else 1 for length, n in zip(size, targets, strict=True)]
-    nothing = ((0, 0),) * count
-    if any(width > 1 for width in even):
-        params = _windows(x, even, even, nothing, (1,) * count)
-        if largest:
-            x = ops.window_max(x, **params)
-        else:
-            x = ops.window_sum(x, **params)
-            x = ops.div(x, splat_like(int(np.prod(even)), x))
-    for at, (length, wanted) in enumerate(zip(size, targets, strict=True)):
-        if length % wanted == 0:
-            continue
-        dim = x.ndim - count + at
-        places, counted = _uneven(length, wanted)
-        parts = taken(x, dim, places)
-        if largest:  # a window's last element, repeated, changes nothing
-            x = ops.amax(parts, dim=(dim + 1,))
-            continue
-        mask = ops.broadcast(of_host(counted), shape=parts.shape, dims=(dim, dim + 1))
-        x = ops.sum_(ops.where(mask, parts, splat_like(0, parts)), dim=(dim + 1,))
-        share = of_host(counted.sum(1).astype(x.dtype.numpy))
-        x = ops.div(x, ops.broadcast(share, shape=x.shape, dims=(dim,)))
-    return x
-
-
-def adaptive_avg_pool1d(x: TensorLike, output_size: Any) -> Tensor:
-    """The means of so many windows along one spatial dimension; see :func:`adaptive_avg_pool2d`."""
-    function = "adaptive_avg_pool1d"
-    return _adaptive(floating(image(x, 1, function), function), 1, function, output_size, False)
-
-
-def adaptive_avg_pool2d(x: TensorLike, output_size: Any) -> Tensor:
-    """The means of so many windows.
-
-    They share the lengths of ``x`` as evenly as whole numbers allow.
-
-    Args:
-        x: (batch, channels, height, width); the batch may be left out.
-        output_size: how many windows, one number or two; ``None`` keeps a length.
-
-    Raises:
-        ArgumentError: another ``output_size``.
-    """
-    function = "adaptive_avg_pool2d"
-    return _adaptive(floating(image(x, 2, function), function), 2, function, output_size, False)
-
-
-def adaptive_avg_pool3d(x: TensorLike, output_size: Any) -> Tensor:
-    """The means of so many windows in three dimensions; see :func:`adaptive_avg_pool2d`."""
-    function = "adaptive_avg_pool3d"
-    return _adaptive(floating(image(x, 3, function), function), 3, function, output_size, False)
-
-
-def adaptive_max_pool1d(x: TensorLike, output_size: Any) -> Tensor:
-    """The largest elements of so many windows; see :func:`adaptive_avg_pool2d`."""
-    return _adaptive(
-        image(x, 1, "adaptive_max_pool1d"), 1, "adaptive_max_pool1d", output_size, True
-    )
-
-
-def adaptive_max_pool2d(x: TensorLike, output_size: Any) -> Tensor:
-    """The largest elements of so many windows; see :func:`adaptive_avg_pool2d`."""
-    return _adaptive(
-        image(x, 2, "adaptive_max_pool2d"), 2, "adaptive_max_pool2d", output_size, True
-    )
-
-
-def adaptive_max_pool3d(x: TensorLike, output_size: Any) -> Tensor:
-    """The largest elements of so many windows; see :func:`adaptive_avg_pool2d`."""
-    return _adaptive(
-        image(x, 3, "adaptive_max_pool3d"), 3, "adaptive_max_pool3d", output_size, True
     )

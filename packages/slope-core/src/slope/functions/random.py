@@ -37,6 +37,7 @@ from slope.functions.generator import (
     Generator,
     JitScope,
     Scope,
+    all_or_nothing,
     current_scope,
     default_generator,
     manual_seed,
@@ -82,16 +83,19 @@ __all__ = [
 # --- draws from the default generator
 
 
+@all_or_nothing
 def rand(*size: Any, dtype: DTypeLike = float32, device: Device | str | None = None) -> Tensor:
     """Evenly spread floats in [0, 1), from the default generator."""
     return placed(uniform(current_scope().draw(), *size, dtype=dtype), device)
 
 
+@all_or_nothing
 def randn(*size: Any, dtype: DTypeLike = float32, device: Device | str | None = None) -> Tensor:
     """Normal draws of mean 0 and standard deviation 1, from the default generator."""
     return placed(normal(current_scope().draw(), *size, dtype=dtype), device)
 
 
+@all_or_nothing
 def randints(
     *arguments: Any, dtype: DTypeLike = int64, device: Device | str | None = None
 ) -> Tensor:

@@ -13,10 +13,18 @@ from slope.core.tensor import Tensor
 from slope.dims import is_static
 from slope.errors import ArgumentError, ShapeError
 from slope.functions._base import TensorLike, as_tensor, floating, of_host, shown, splat_like
+from slope.functions.adaptive_pooling import adaptive_mean, taken
 from slope.functions.convolution import Lengths, lengths
-from slope.functions.pooling import image, taken
+from slope.functions.pooling import image
 
-_LINEAR = {"linear": 1, "bilinear": 2, "trilinear": 3}
+_DIMS = {  # of the modes that do not take any number of spatial dimensions
+    "linear": 1,
+    "bilinear": 2,
+    "bicubic": 2,
+    "trilinear": 3,
+}
+_PLAIN = ("nearest", "nearest-exact", "area")
+_CUBIC = -0.75  # the free parameter of the cubic kernel, as in PyTorch
 
 
 def interpolate(
@@ -33,11 +41,16 @@ def interpolate(
         size: the new spatial lengths; or else
         scale_factor: what the lengths are multiplied by (rounded down), which then are also the
             steps between samples.
-        mode: ``"nearest"`` (the element at or before each place), or ``"linear"``, ``"bilinear"``,
-            ``"trilinear"`` for one, two, three spatial dimensions (the weighted mean of the
-            nearest).
-        align_corners: for the linear ones: whether the first and last elements, rather than the
-            borders, come to lie upon those of ``x``.
+        mode: ``"nearest"`` (the element at or before each place), ``"nearest-exact"`` (that of the
+            nearest centre), ``"area"`` (the mean, :func:`slope.adaptive_avg_pool2d`), or
+            ``"linear"``, ``"bilinear"``, ``"trilinear"`` for one, two, three spatial dimensions
+            (the weighted mean of the nearest), or ``"bicubic"`` for two (cubic convolution of the
+            nearest four in each, which may overshoot).
+        align_corners: for the linear and cubic ones: whether the first and last elements, rather
+            than the borders, come to lie upon those of ``x``.
+
+    Source of the cubic kernel, with a = -0.75: R. Keys, "Cubic convolution interpolation for
+        digital image processing" (1981).
 
     Raises:
         ArgumentError: arguments that do not go together.
@@ -51,23 +64,29 @@ def interpolate(
             "of known length, "
             f"and has the shape {shown(given.shape)}."
         )
-    if mode != "nearest" and _LINEAR.get(mode) != count:
+    known = [*_PLAIN, *(name for name, dims in _DIMS.items() if dims == count)]
+    if mode not in known:
         raise ArgumentError(
-            f"interpolate: mode={mode!r} for {count} spatial dimensions; there are 'nearest' and "
-            f"{next(name for name, each in _LINEAR.items() if each == count)!r}."
+            f"interpolate: mode={mode!r} for {count} spatial dimensions; there are "
+            f"{', '.join(map(repr, known))}."
         )
-    if mode == "nearest" and align_corners is not None:
+    if mode in _PLAIN and align_corners is not None:
         raise ArgumentError(
-            "interpolate: align_corners goes with the linear modes alone; leave it out."
+            "interpolate: align_corners goes with the linear and cubic modes alone; leave it out."
         )
     targets, steps = _targets(given, count, size, scale_factor)
-    if mode != "nearest":
+    if mode == "area":
+        return adaptive_mean(given, count, "interpolate", targets)
+    if mode not in _PLAIN:
         given = floating(given, "interpolate")
     for dim, (wanted, step) in enumerate(zip(targets, steps, strict=True), start=2):
-        if mode == "nearest":
-            given = _nearest(given, dim, wanted, step)
+        if mode in _PLAIN:
+            given = _nearest(given, dim, wanted, step, 0.5 if mode == "nearest-exact" else 0.0)
+        elif mode == "bicubic":
+            given = _cubic(given, dim, _places(given, dim, wanted, step, bool(align_corners)))
         else:
-            given = _linear(given, dim, wanted, step, bool(align_corners))
+            where = _places(given, dim, wanted, step, bool(align_corners))
+            given = _linear(given, dim, np.maximum(where, 0.0))
     return given
 
 
@@ -98,7 +117,7 @@ def _targets(
     return targets, tuple(1.0 / each for each in factors)
 
 
-def _nearest(x: Tensor, dim: int, wanted: int, step: float) -> Tensor:
+def _nearest(x: Tensor, dim: int, wanted: int, step: float, shift: float) -> Tensor:
     length = x.shape[dim]
     times = wanted // length
     if times * length == wanted and step * times == 1.0:  # each element several times
@@ -106,24 +125,48 @@ def _nearest(x: Tensor, dim: int, wanted: int, step: float) -> Tensor:
         dims = tuple(each for each in range(len(shape)) if each != dim + 1)
         merged = (*x.shape[:dim], wanted, *x.shape[dim + 1 :])
         return ops.reshape(ops.broadcast(x, shape=shape, dims=dims), shape=merged)
-    places = np.floor(np.arange(wanted, dtype=np.float32) * np.float32(step))
+    numbers = np.arange(wanted, dtype=np.float32) + np.float32(shift)
+    places = np.floor(numbers * np.float32(step))
     return taken(x, dim, np.minimum(places, length - 1).astype(np.int64))
 
 
-def _linear(x: Tensor, dim: int, wanted: int, step: float, align_corners: bool) -> Tensor:
-    length = x.shape[dim]
+def _places(
+    x: Tensor, dim: int, wanted: int, step: float, align_corners: bool
+) -> np.ndarray[Any, Any]:
+    """Where in ``x`` the samples lie, in elements from the centre of the first."""
     numbers = np.arange(wanted, dtype=np.float64)
     if align_corners:
-        where = numbers * ((length - 1) / (wanted - 1) if wanted > 1 else 0.0)
-    else:
-        where = np.maximum((numbers + 0.5) * step - 0.5, 0.0)
+        return numbers * ((x.shape[dim] - 1) / (wanted - 1) if wanted > 1 else 0.0)
+    return (numbers + 0.5) * step - 0.5
+
+
+def _linear(x: Tensor, dim: int, where: np.ndarray[Any, Any]) -> Tensor:
+    length = x.shape[dim]
     first = np.minimum(np.floor(where).astype(np.int64), length - 1)
     second = np.minimum(first + 1, length - 1)
-    share = of_host((where - first).astype(np.float64).astype(x.dtype.numpy))
     low, high = taken(x, dim, first), taken(x, dim, second)
-    weight = ops.broadcast(share, shape=low.shape, dims=(dim,))
+    weight = _weights(where - first, low, dim)
     rest = ops.sub(splat_like(1.0, weight), weight)
     return ops.add(ops.mul(low, rest), ops.mul(high, weight))
+
+
+def _weights(values: np.ndarray[Any, Any], like: Tensor, dim: int) -> Tensor:
+    given = of_host(values.astype(like.dtype.numpy))
+    return ops.broadcast(given, shape=like.shape, dims=(dim,))
+
+
+def _cubic(x: Tensor, dim: int, where: np.ndarray[Any, Any]) -> Tensor:
+    first = np.floor(where).astype(np.int64)
+    out = None
+    for tap in range(-1, 3):
+        away = np.abs(where - first - tap)
+        near = ((_CUBIC + 2) * away - (_CUBIC + 3)) * away**2 + 1
+        far = ((away - 5) * away + 8) * away * _CUBIC - 4 * _CUBIC
+        met = taken(x, dim, np.clip(first + tap, 0, x.shape[dim] - 1))
+        part = ops.mul(met, _weights(np.where(away <= 1, near, far), met, dim))
+        out = part if out is None else ops.add(out, part)
+    assert out is not None
+    return out
 
 
 def pixel_shuffle(x: TensorLike, upscale_factor: int) -> Tensor:

@@ -12,21 +12,24 @@ from slope.errors import ArgumentError
 from slope.functions import arithmetic, distributions, random
 from slope.functions._base import TensorLike, as_tensor, broadcast_shapes, floating, whole_of
 from slope.functions._devices import placed
-from slope.functions.generator import current_scope
+from slope.functions.generator import all_or_nothing, current_scope
 
 
+@all_or_nothing
 def bernoulli(x: TensorLike) -> Tensor:
     """1 with the probability that stands at the place, else 0, in the probabilities' dtype."""
     given = floating(x, "bernoulli")
     return random.bernoulli(current_scope().draw(), given).to(given.dtype)
 
 
+@all_or_nothing
 def multinomial(x: TensorLike, num_samples: int, replacement: bool = False) -> Tensor:
     """Classes drawn in proportion to each row: :func:`slope.random.multinomial`."""
     given = floating(x, "multinomial")
     return distributions.multinomial(current_scope().draw(), given, num_samples, replacement)
 
 
+@all_or_nothing
 def normal(mean: TensorLike = 0.0, std: TensorLike = 1.0, size: Any = None) -> Tensor:
     """Normal draws of given means and standard deviations, which broadcast.
 
@@ -47,12 +50,14 @@ def normal(mean: TensorLike = 0.0, std: TensorLike = 1.0, size: Any = None) -> T
     return arithmetic.add(arithmetic.mul(drawn, std), mean)
 
 
+@all_or_nothing
 def randperm(n: int, *, dtype: DTypeLike = int64, device: Device | str | None = None) -> Tensor:
     """The numbers from 0 to ``n`` less one in random order."""
     count = whole_of(n, "randperm", "n", 0)
     return placed(distributions.permutation(current_scope().draw(), count).to(dtype), device)
 
 
+@all_or_nothing
 def randint_like(x: TensorLike, *bounds: int, dtype: DTypeLike | None = None) -> Tensor:
     """``randint_like(x, high)`` or ``randint_like(x, low.
 

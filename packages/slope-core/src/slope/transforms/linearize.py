@@ -12,11 +12,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from slope.core.operator import Linear, Operator, Tangent
-from slope.core.program import Program, ProgramTrace, Var, evaluate
+from slope.core.program import LineKeeper, Program, ProgramTrace, Var, evaluate
 from slope.core.tensor import Splat, Tensor
 from slope.core.trace import EVAL, current_trace, use_trace
 from slope.core.types import TensorType
-from slope.errors import Source
+from slope.errors import Source, user_source
 from slope.transforms.jvp import JVPTrace, jvp_flat
 
 
@@ -29,6 +29,28 @@ class LinearizeTrace(JVPTrace):
         return op.has("vjp") or op.has("jvp")
 
     def rule(
+        self,
+        op: Operator,
+        primals: Sequence[Tensor],
+        tangents: Sequence[Tangent],
+        params: dict[str, Any],
+    ) -> tuple[Sequence[Tensor], Sequence[Tangent]]:
+        recorder = self.parent
+        assert isinstance(recorder, ProgramTrace)
+        if recorder.instr_source is not None:  # an instruction that has a line is differentiated
+            return self._rule(op, primals, tangents, params)
+        source = user_source(3)
+        if recorder.parent is not EVAL:
+            with LineKeeper(recorder) as keeper:
+                keeper.at(source)
+                return self._rule(op, primals, tangents, params)
+        recorder.instr_source = source  # the same, for the shortest stack of traces
+        try:
+            return self._rule(op, primals, tangents, params)
+        finally:
+            recorder.instr_source = None
+
+    def _rule(
         self,
         op: Operator,
         primals: Sequence[Tensor],

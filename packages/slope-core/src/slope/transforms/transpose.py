@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
 from slope.core.operator import Linear, Operator, Tangent
-from slope.core.program import Instr, Literal, Program, ProgramTrace, Var, expand
+from slope.core.program import Instr, LineKeeper, Literal, Program, ProgramTrace, Var, expand
 from slope.core.tensor import Splat, Tensor
 from slope.core.trace import EVAL, bind, current_trace, use_trace
-from slope.errors import MissingRuleError
+from slope.errors import MissingRuleError, NaNError, Source
 from slope.ops import add
 
 
@@ -51,19 +52,30 @@ def backward(
     for atom, cotangent in zip(program.outputs, cotangents, strict=True):
         if atom in linear:
             pending.add(atom, cotangent)
-    for instr in reversed(linear_instrs):
-        outs = [pending.values.pop(var, None) for var in instr.outputs]
-        if all(out is None for out in outs):
-            continue
-        operands = [
-            Linear(atom.type) if atom in linear else _read(env, atom) for atom in instr.inputs
-        ]
-        for atom, cotangent in zip(
-            instr.inputs, _transposed(instr.op, outs, operands, instr.params), strict=True
-        ):
-            if atom in linear:
-                pending.add(atom, cotangent)
+    with LineKeeper() as keeper:
+        for instr in reversed(linear_instrs):
+            outs = [pending.values.pop(var, None) for var in instr.outputs]
+            if all(out is None for out in outs):
+                continue
+            operands = [
+                Linear(atom.type) if atom in linear else _read(env, atom) for atom in instr.inputs
+            ]
+            if keeper.traces:
+                keeper.at(_differentiated(instr.source))
+            try:
+                results = _transposed(instr.op, outs, operands, instr.params)
+                for atom, cotangent in zip(instr.inputs, results, strict=True):
+                    if atom in linear:
+                        pending.add(atom, cotangent)
+            except NaNError as error:
+                error.came_of(instr.source, backward=True)
+                raise
     return [pending.values.get(var) if var in linear else None for var in program.inputs]
+
+
+@functools.lru_cache(4096)
+def _differentiated(source: Source | None) -> Source | None:
+    return None if source is None else source._replace(backward=True)
 
 
 def _read(env: dict[Var, Tensor], atom: Var | Literal) -> Tensor:

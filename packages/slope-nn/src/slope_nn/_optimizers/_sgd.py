@@ -83,7 +83,7 @@ class SGD(Optimizer):
                 "make a new one."
             )
         damped = gradient
-        if self.steps is not None:
+        if self.steps is not None and self.dampening is not None:
             damped = gradient * slope.where(self.steps == 0, 1.0, 1.0 - self.dampening)
         velocity = self.momentum * state + damped
         step = gradient + self.momentum * velocity if self.nesterov else velocity

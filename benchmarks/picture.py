@@ -1,0 +1,66 @@
+"""A picture of the ratios: each workload a row, each system a point."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
+from timing import Result
+
+INK, QUIET, FAINT = "#1f2933", "#7b8794", "#e4e7eb"
+COLORS = {
+    "slope/iree": "#1f5fae",
+    "slope/onnxruntime": "#17917a",
+    "slope/numpy": "#8a4fbf",
+    "jax": "#e07b39",
+    "torch": "#d64545",
+    "torch.compile": "#f2a9a9",
+    "tinygrad": "#9aa5b1",
+}
+TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
+
+
+def ratios(path: Path, results: Sequence[Result], title: str) -> Path:
+    """Save a PNG with each system's median over the best peer's, smaller is better.
+
+    Returns:
+        The file, absolute.
+    """
+    shown = [each for each in results if each.peer]
+    figure = Figure(figsize=(11, 1.7 + 0.42 * max(len(shown), 1)), dpi=140, layout="constrained")
+    axes = figure.add_subplot()
+    axes.axvline(1, color=INK, linewidth=1)
+    for row, each in enumerate(shown):
+        axes.axhline(row, color=FAINT, linewidth=1, zorder=0)
+        best = each.systems[each.peer or ""].median
+        for name, numbers in each.systems.items():
+            ours = name.startswith("slope")
+            axes.scatter(
+                numbers.median / best,
+                row,
+                s=90 if ours else 55,
+                marker="o" if ours else "D",
+                color=COLORS.get(name, QUIET),
+                edgecolor="white",
+                zorder=3 if ours else 2,
+                label=name,
+            )
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(FixedLocator(TICKS))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}x"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_yticks(range(len(shown)), [f"{each.name}  {each.title}" for each in shown], fontsize=8)
+    axes.set_ylim(len(shown) - 0.5, -0.5)
+    axes.tick_params(length=0, colors=INK)
+    axes.spines[["top", "right", "left", "bottom"]].set_visible(False)
+    axes.set_xlabel("median, as a multiple of the best other engine's (left is faster)", color=INK)
+    labels = dict(zip(*axes.get_legend_handles_labels()[::-1], strict=True))
+    figure.legend(
+        labels.values(), labels, loc="outside upper left", ncols=8, frameon=False, fontsize=8
+    )
+    figure.suptitle(title, x=0.99, ha="right", fontsize=8, color=QUIET)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path)
+    return path.absolute()

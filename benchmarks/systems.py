@@ -1,0 +1,146 @@
+"""What takes part: slope's installed backends and other engines; and what workloads share."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
+from typing import Any, NamedTuple
+
+import numpy as np
+
+BACKENDS = ("iree", "onnxruntime", "numpy")
+PEERS = ("jax", "torch", "torch.compile", "tinygrad")
+STEPS_CHECKED = 4
+
+Array = np.ndarray[Any, Any]
+Call = Callable[[], float]
+
+
+class Program(NamedTuple):
+    """A step as one compiled function, and what to call it with.
+
+    Attributes:
+        step: takes the state's parts and then the rest; returns a number and the new state's parts.
+        state: what changes from step to step.
+        rest: what does not.
+    """
+
+    step: Callable[..., tuple[Any, ...]]
+    state: tuple[Any, ...]
+    rest: tuple[Any, ...]
+
+    @property
+    def arguments(self) -> tuple[Any, ...]:
+        """All of them, for ``step``."""
+        return (*self.state, *self.rest)
+
+    def running(self) -> Call:
+        """A callable that does the next step and returns its number, read back to Python."""
+        step, state, rest = self
+
+        def call() -> float:
+            nonlocal state
+            value, *state = step(*state, *rest)
+            return float(value)
+
+        return call
+
+
+def installed_backends() -> list[str]:
+    """The backends of slope that this Python has."""
+    module = {name: f"slope_backend_{name}" for name in BACKENDS}
+    module["onnxruntime"] = "slope_backend_onnx"
+    return [name for name in BACKENDS if find_spec(module[name])]
+
+
+def why_not(peer: str) -> str | None:
+    """Why a peer cannot take part here; ``None`` if it can."""
+    module = peer.partition(".")[0]
+    if not find_spec(module):
+        return f"{module} is not installed"
+    try:
+        if peer == "tinygrad":
+            _try_tinygrad()
+        elif peer == "torch.compile":
+            _try_torch_compile()
+    except Exception as error:  # noqa: BLE001  # whatever a peer's compiler lacks, the others can run
+        told = str(error).strip().splitlines() or [type(error).__name__]
+        return f"it cannot compile here: {told[0]:.120}"
+    return None
+
+
+def _try_tinygrad() -> None:
+    from tinygrad import Tensor
+
+    (Tensor.ones(2).contiguous() + 1).realize()
+
+
+def _try_torch_compile() -> None:
+    import torch
+
+    torch.compile(lambda x: torch.sin(x) + 1)(torch.ones(2))
+
+
+def same_numbers(
+    made: Mapping[str, Call], *, steps: int = STEPS_CHECKED, tolerance: float = 2e-4
+) -> dict[str, Call]:
+    """The contenders, warmed up, after it was checked that they give the same numbers.
+
+    Raises:
+        AssertionError: one gives others; the message names it.
+    """
+    numbers = {name: [call() for _ in range(steps)] for name, call in made.items()}
+    first = next(iter(numbers), "")
+    for name, each in numbers.items():
+        np.testing.assert_allclose(
+            each,
+            numbers[first],
+            rtol=tolerance,
+            err_msg=f"{name} does not compute what {first} computes",
+        )
+    return dict(made)
+
+
+def chosen(peers: Sequence[str], makers: Mapping[str, Callable[[], Call]]) -> dict[str, Call]:
+    """The contenders of the peers that are asked for."""
+    return {name: make() for name, make in makers.items() if name.partition(" ")[0] in peers}
+
+
+# --- devices
+
+
+def device() -> str:
+    """The device that all contenders run on: ``DEFAULT_DEVICE``, such as ``cuda:0``."""
+    return os.environ.get("DEFAULT_DEVICE", "cpu:0")
+
+
+def to_torch(array: Array) -> Any:
+    """A tensor of PyTorch, on the device."""
+    import torch
+
+    return torch.from_numpy(array).to("cpu" if device().startswith("cpu") else device())
+
+
+def to_tinygrad(array: Array) -> Any:
+    """A tensor of tinygrad, realized, so that no step uploads it again."""
+    from tinygrad import Tensor
+
+    return Tensor(array).realize()
+
+
+def peak(size: int = 2048, rounds: int = 5) -> float:
+    """Floating-point operations in a second of a product of float32 matrices on the device.
+
+    The best of several rounds, by NumPy on the CPU and by PyTorch elsewhere.
+    """
+    matrix = np.random.default_rng(0).random((size, size), np.float32)
+    on_cpu = device().startswith("cpu")
+    given: Any = matrix if on_cpu else to_torch(matrix)
+    seconds = []
+    for _ in range(rounds + 1):
+        started = time.perf_counter()
+        float((given @ given)[0, 0])  # the number is read, so that a device has to finish
+        seconds.append(time.perf_counter() - started)
+    return 2 * size**3 / min(seconds[1:])

@@ -1,0 +1,131 @@
+"""Pooling into a given number of windows, which share the lengths evenly."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from slope import ops
+from slope.core.tensor import Tensor
+from slope.dims import is_static
+from slope.errors import ArgumentError, ShapeError
+from slope.functions._base import TensorLike, floating, of_host, shown, splat_like
+from slope.functions.pooling import image, window_params
+
+
+def _targets(x: Tensor, count: int, function: str, output_size: Any) -> tuple[int, ...]:
+    given = tuple(output_size) if isinstance(output_size, (tuple, list)) else (output_size,) * count
+    size = x.shape[-count:]
+    if not is_static(size):
+        raise ShapeError(f"{function}: the sizes {shown(size)} must be known.")
+    filled = tuple(
+        length if wanted is None else wanted
+        for wanted, length in zip((*given, *(None,) * count)[:count], size, strict=True)
+    )
+    if len(given) != count or any(
+        not isinstance(each, int) or isinstance(each, bool) or each < 1 for each in filled
+    ):
+        raise ArgumentError(
+            f"{function}: output_size={output_size!r} must be a positive int or None, or {count} "
+            "of them."
+        )
+    if any(length == 0 for length in size):
+        raise ShapeError(f"{function}: x has the shape {shown(x.shape)}, with nothing to pool.")
+    return filled
+
+
+def taken(x: Tensor, dim: int, places: np.ndarray[Any, Any]) -> Tensor:
+    """Elements of ``x`` at constant places along a dimension, which their dimensions replace."""
+    indices = of_host(np.ascontiguousarray(places[..., None], np.int64))
+    return ops.gather(x, indices, axis=dim, batch_dims=0)
+
+
+def _uneven(length: int, count: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Places (windows, elements) of windows that share a length evenly; which of them count."""
+    numbers = np.arange(count)
+    starts, ends = numbers * length // count, -(-(numbers + 1) * length // count)
+    widest = int((ends - starts).max())
+    places = starts[:, None] + np.arange(widest)
+    return np.minimum(places, ends[:, None] - 1), places < ends[:, None]
+
+
+def _adaptive(x: Tensor, count: int, function: str, output_size: Any, largest: bool) -> Tensor:
+    targets = _targets(x, count, function, output_size)
+    size = x.shape[-count:]
+    even = [length // n if length % n == 0 else 1 for length, n in zip(size, targets, strict=True)]
+    nothing = ((0, 0),) * count
+    if any(width > 1 for width in even):
+        params = window_params(x, even, even, nothing, (1,) * count)
+        if largest:
+            x = ops.window_max(x, **params)
+        else:
+            x = ops.window_sum(x, **params)
+            x = ops.div(x, splat_like(int(np.prod(even)), x))
+    for at, (length, wanted) in enumerate(zip(size, targets, strict=True)):
+        if length % wanted == 0:
+            continue
+        dim = x.ndim - count + at
+        places, counted = _uneven(length, wanted)
+        parts = taken(x, dim, places)
+        if largest:  # a window's last element, repeated, changes nothing
+            x = ops.amax(parts, dim=(dim + 1,))
+            continue
+        mask = ops.broadcast(of_host(counted), shape=parts.shape, dims=(dim, dim + 1))
+        x = ops.sum_(ops.where(mask, parts, splat_like(0, parts)), dim=(dim + 1,))
+        share = of_host(counted.sum(1).astype(x.dtype.numpy))
+        x = ops.div(x, ops.broadcast(share, shape=x.shape, dims=(dim,)))
+    return x
+
+
+def adaptive_mean(x: Tensor, count: int, function: str, output_size: Any) -> Tensor:
+    """The means of so many windows in ``count`` dimensions, for a function that users call."""
+    return _adaptive(
+        floating(image(x, count, function), function), count, function, output_size, False
+    )
+
+
+def adaptive_avg_pool1d(x: TensorLike, output_size: Any) -> Tensor:
+    """The means of so many windows along one spatial dimension; see :func:`adaptive_avg_pool2d`."""
+    return adaptive_mean(x, 1, "adaptive_avg_pool1d", output_size)
+
+
+def adaptive_avg_pool2d(x: TensorLike, output_size: Any) -> Tensor:
+    """The means of so many windows.
+
+    They share the lengths of ``x`` as evenly as whole numbers allow.
+
+    Args:
+        x: (batch, channels, height, width); the batch may be left out.
+        output_size: how many windows, one number or two; ``None`` keeps a length.
+
+    Raises:
+        ArgumentError: another ``output_size``.
+    """
+    return adaptive_mean(x, 2, "adaptive_avg_pool2d", output_size)
+
+
+def adaptive_avg_pool3d(x: TensorLike, output_size: Any) -> Tensor:
+    """The means of so many windows in three dimensions; see :func:`adaptive_avg_pool2d`."""
+    return adaptive_mean(x, 3, "adaptive_avg_pool3d", output_size)
+
+
+def adaptive_max_pool1d(x: TensorLike, output_size: Any) -> Tensor:
+    """The largest elements of so many windows; see :func:`adaptive_avg_pool2d`."""
+    return _adaptive(
+        image(x, 1, "adaptive_max_pool1d"), 1, "adaptive_max_pool1d", output_size, True
+    )
+
+
+def adaptive_max_pool2d(x: TensorLike, output_size: Any) -> Tensor:
+    """The largest elements of so many windows; see :func:`adaptive_avg_pool2d`."""
+    return _adaptive(
+        image(x, 2, "adaptive_max_pool2d"), 2, "adaptive_max_pool2d", output_size, True
+    )
+
+
+def adaptive_max_pool3d(x: TensorLike, output_size: Any) -> Tensor:
+    """The largest elements of so many windows; see :func:`adaptive_avg_pool2d`."""
+    return _adaptive(
+        image(x, 3, "adaptive_max_pool3d"), 3, "adaptive_max_pool3d", output_size, True
+    )

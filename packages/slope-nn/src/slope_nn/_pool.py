@@ -1,0 +1,215 @@
+"""Pooling: means and maxima of windows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import slope
+from slope_nn._module import Module
+
+Lengths = int | Sequence[int]
+
+
+class MaxPool2d(Module):
+    """The largest element of each window; arguments as PyTorch's.
+
+    Args:
+        kernel_size: of the window, one length or one for each dimension.
+        stride: how far it moves; its own size by default.
+        padding: on both sides, never the largest; at most half the window.
+        dilation: how far apart the window's elements are.
+        return_indices: also give where the largest elements are.
+        ceil_mode: let the last window reach beyond the end, if it starts before it.
+
+    Example:
+        >>> nn.MaxPool2d(2)(slope.ones(1, 3, 32, 32)).shape
+        (1, 3, 16, 16)
+    """
+
+    _dims = 2
+
+    def __init__(
+        self,
+        kernel_size: Lengths,
+        stride: Lengths | None = None,
+        padding: Lengths = 0,
+        dilation: Lengths = 1,
+        return_indices: bool = False,
+        ceil_mode: bool = False,
+    ) -> None:
+        self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
+        self.dilation, self.return_indices, self.ceil_mode = dilation, return_indices, ceil_mode
+
+    def __call__(self, x: slope.Tensor) -> Any:
+        """Map shape (n, c, ...) to fewer elements.
+
+        Returns:
+            The largest elements; with ``return_indices`` the pair of them and of their places, see
+            :func:`slope.max_pool2d`.
+        """
+        function: Any = (slope.max_pool1d, slope.max_pool2d, slope.max_pool3d)[self._dims - 1]
+        return function(
+            x,
+            self.kernel_size,
+            self.stride,
+            self.padding,
+            self.dilation,
+            self.ceil_mode,
+            self.return_indices,
+        )
+
+
+class MaxPool1d(MaxPool2d):
+    """The largest element of each window of a sequence; see :class:`MaxPool2d`."""
+
+    _dims = 1
+
+
+class MaxPool3d(MaxPool2d):
+    """The largest element of each window of a volume; see :class:`MaxPool2d`."""
+
+    _dims = 3
+
+
+class AvgPool2d(Module):
+    """The mean of each window; arguments as PyTorch's.
+
+    Args:
+        kernel_size: of the window, one length or one for each dimension.
+        stride: how far it moves; its own size by default.
+        padding: zeros on both sides; at most half the window.
+        ceil_mode: let the last window reach beyond the end, if it starts before it.
+        count_include_pad: whether the padding counts among the elements.
+        divisor_override: what to divide by instead of the number of elements.
+    """
+
+    def __init__(
+        self,
+        kernel_size: Lengths,
+        stride: Lengths | None = None,
+        padding: Lengths = 0,
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
+        divisor_override: int | None = None,
+    ) -> None:
+        self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
+        self.ceil_mode, self.count_include_pad = ceil_mode, count_include_pad
+        self.divisor_override = divisor_override
+
+    def __call__(self, x: slope.Tensor) -> slope.Tensor:
+        """Map shape (n, c, h, w) to a smaller image."""
+        return slope.avg_pool2d(
+            x,
+            self.kernel_size,
+            self.stride,
+            self.padding,
+            self.ceil_mode,
+            self.count_include_pad,
+            self.divisor_override,
+        )
+
+
+class AvgPool3d(AvgPool2d):
+    """The mean of each window of a volume; see :class:`AvgPool2d`."""
+
+    def __call__(self, x: slope.Tensor) -> slope.Tensor:
+        """Map shape (n, c, a, b, d) to a smaller volume."""
+        return slope.avg_pool3d(
+            x,
+            self.kernel_size,
+            self.stride,
+            self.padding,
+            self.ceil_mode,
+            self.count_include_pad,
+            self.divisor_override,
+        )
+
+
+class AvgPool1d(Module):
+    """The mean of each window of a sequence; see :class:`AvgPool2d` for the arguments."""
+
+    def __init__(
+        self,
+        kernel_size: Lengths,
+        stride: Lengths | None = None,
+        padding: Lengths = 0,
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
+    ) -> None:
+        self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
+        self.ceil_mode, self.count_include_pad = ceil_mode, count_include_pad
+
+    def __call__(self, x: slope.Tensor) -> slope.Tensor:
+        """Map shape (n, c, length) to a shorter sequence."""
+        return slope.avg_pool1d(
+            x,
+            self.kernel_size,
+            self.stride,
+            self.padding,
+            self.ceil_mode,
+            self.count_include_pad,
+        )
+
+
+class _AdaptivePool(Module):
+    """What pooling to a given size shares.
+
+    Args:
+        output_size: the lengths of the output, or one for all; ``None`` keeps a length.
+    """
+
+    def __init__(self, output_size: int | Sequence[int | None] | None) -> None:
+        self.output_size = output_size
+
+
+class AdaptiveAvgPool1d(_AdaptivePool):
+    """Means of as many windows as ``output_size`` says, which share the length evenly."""
+
+    def __call__(self, x: slope.Tensor) -> slope.Tensor:
+        """Map shape (n, c, length) to (n, c, output_size)."""
+        return slope.adaptive_avg_pool1d(x, self.output_size)
+
+
+class AdaptiveAvgPool2d(_AdaptivePool):
+    """Means of as many windows as the output has pixels.
+
+    Args:
+        output_size: height and width, or one length for both; ``None`` keeps a length.
+    """
+
+    def __call__(self, x: slope.Tensor) -> slope.Tensor:
+        """Map shape (n, c, h, w) to (n, c, *output_size)."""
+        return slope.adaptive_avg_pool2d(x, self.output_size)
+
+
+class AdaptiveAvgPool3d(_AdaptivePool):
+    """Means of as many windows as the output has elements; see :class:`AdaptiveAvgPool2d`."""
+
+    def __call__(self, x: slope.Tensor) -> slope.Tensor:
+        """Map shape (n, c, a, b, d) to (n, c, *output_size)."""
+        return slope.adaptive_avg_pool3d(x, self.output_size)
+
+
+class AdaptiveMaxPool1d(_AdaptivePool):
+    """The largest elements of windows that share the length; see :class:`AdaptiveAvgPool1d`."""
+
+    def __call__(self, x: slope.Tensor) -> slope.Tensor:
+        """Map shape (n, c, length) to (n, c, output_size)."""
+        return slope.adaptive_max_pool1d(x, self.output_size)
+
+
+class AdaptiveMaxPool2d(_AdaptivePool):
+    """The largest elements of windows; see :class:`AdaptiveAvgPool2d`."""
+
+    def __call__(self, x: slope.Tensor) -> slope.Tensor:
+        """Map shape (n, c, h, w) to (n, c, *output_size)."""
+        return slope.adaptive_max_pool2d(x, self.output_size)
+
+
+class AdaptiveMaxPool3d(_AdaptivePool):
+    """The largest elements of windows; see :class:`AdaptiveAvgPool2d`."""
+
+    def __call__(self, x: slope.Tensor) -> slope.Tensor:
+        """Map shape (n, c, a, b, d) to (n, c, *output_size)."""
+        return slope.adaptive_max_pool3d(x, self.output_size)

@@ -18,6 +18,8 @@ from slope.extend import (
     programs_in,
 )
 from slope_backend_onnx.graph import Graph, GraphError
+from slope_backend_onnx.lower import composite
+from slope_backend_onnx.lower.chains import Chain, chains, reads_of
 from slope_backend_onnx.lower.context import Lowering, Rule, Value
 from slope_backend_onnx.lower.zeros import signed_zeros
 
@@ -64,10 +66,31 @@ class ProgramLowering:
         return [_value(atom, values) for atom in program.outputs]
 
     def _lower_all(self, cx: Lowering, program: Program, values: dict[Var, Value]) -> None:
-        signed = signed_zeros(program)
+        signed, reads = signed_zeros(program), reads_of(program)
+        found = chains(program, reads)
+        held = {id(instr) for chain in found for instr in (chain.normalize, *chain.rest)}
+        ends = {id(chain.last): chain for chain in found}
         for instr in program.instrs:
-            cx.signless = bool(instr.outputs) and instr.outputs[0] not in signed
-            self._lower(cx, instr, values)
+            chain = ends.get(id(instr))
+            if chain is not None and self._lower_chain(cx, chain, values):
+                continue
+            for each in (chain.normalize, *chain.rest) if chain else (instr,):
+                if chain or id(each) not in held:
+                    cx.signless = bool(each.outputs) and each.outputs[0] not in signed
+                    cx.shared = tuple(reads.get(atom, 0) > 1 for atom in each.inputs)
+                    self._lower(cx, each, values)
+
+    def _lower_chain(self, cx: Lowering, chain: Chain, values: dict[Var, Value]) -> bool:
+        """Write a chain as one node; False where that cannot be."""
+        normalize = chain.normalize
+        (var,) = chain.last.outputs
+        cx.operator, cx.outs = normalize.op, (var.type,)
+        x, *factors = (_value(atom, values) for atom in (*normalize.inputs, *chain.factors))
+        made = composite.scaled(cx, normalize.op.name, x, factors, **normalize.params)
+        if made is None:
+            return False
+        values[var] = Value(made, var.type, var.type.shape)
+        return True
 
     @property
     def computed(self) -> int:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+
 from slope.nn.data import DataError
 
 VERSION = 6

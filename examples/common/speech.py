@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from slope.nn.data import DataError
 
 import slope
 from slope import nn
+from slope.nn.data import DataError
 
 Samples = npt.NDArray[np.float32]
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from slope.nn.data import DataError
 
 import slope
 from common.speech import HOP, LogMel
 from slope import nn
+from slope.nn.data import DataError
 
 Memory = tuple[slope.Tensor, slope.Tensor]  # keys and values, (n, heads, positions, features)
 

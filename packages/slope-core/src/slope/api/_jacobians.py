@@ -188,6 +188,7 @@ def hessian(
         [[6.0, 0.0], [0.0, 6.0]]
     """
     require_callable(function, "hessian")
-    whole_numbers(argnums, "hessian", "argnums")
+    if argnums is not None:
+        whole_numbers(argnums, "hessian", "argnums")
     require_flag(has_aux, "hessian", "has_aux")
     return jacfwd(jacrev(function, argnums, has_aux=has_aux), argnums, has_aux=has_aux)

@@ -158,6 +158,34 @@ def test_fit_trains_resumes_and_draws(tmp_path):
     assert resumed.losses == whole.losses
 
 
+def test_fit_resumes_where_batches_stand(tmp_path):
+    passed = []
+
+    def train(steps=None, **options):
+        x = np.random.default_rng(0).standard_normal((24, 3)).astype(np.float32)
+        y = (x[:, 0] > 0).astype(np.int64)
+
+        def noted(batch, key):
+            passed.append(batch)
+            return batch
+
+        rows = nn.data.Batches((x, y), 8, key=1, transform=noted, prefetch=2)
+        model: Any = net()
+        optimizer = nn.AdamW(model, lr=0.05)
+        return nn.fit(
+            model, optimizer, loss_of, rows.until(4), steps=steps, progress=False, **options
+        )
+
+    whole = train()
+    assert whole.step == len(passed) == 12
+    train(5, checkpoint=tmp_path / "checkpoint")
+    passed.clear()
+    resumed = train(checkpoint=tmp_path / "checkpoint")
+    assert resumed.losses == whole.losses
+    assert len(passed) == 7  # none was made to be passed over
+    assert train(checkpoint=tmp_path / "checkpoint").losses == whole.losses
+
+
 def test_fit_keeps_evaluations_and_stops_when_asked(tmp_path):
     def train(steps, **options):
         model: Any = net()

@@ -7,8 +7,9 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import slope
 from slope.extend import NaNError, SlopeError
@@ -74,12 +75,15 @@ def fit(
         loss: takes the model and a batch's parts to a loss; or to the pair of it and the model, for
             models that keep state (batch normalization).
         batches: sequences of arrays or tensors, such as (images, labels).
+            :class:`slope.nn.data.Batches`, and what its ``until`` gives, have a position, which
+            checkpoints hold.
         steps: stop after so many; by default, when the batches end.
         evaluate: takes the model in evaluation mode to numbers, every ``every`` steps and at the
             end.
         every: how many steps lie between evaluations, checkpoints and plots.
-        checkpoint: a file: loaded if it is there (then ``batches`` are passed over up to where it
-            stands), and written every ``every`` steps and at the end.
+        checkpoint: a file: loaded if it is there, and written every ``every`` steps and at the
+            end. After loading, ``batches`` go to its position, or are passed over up to there if
+            they have none.
         plot: a PNG file of the loss curve, written at the same times; needs matplotlib.
         callbacks: called after each step with where the training stands, which they may change;
             ``state.stop = True`` ends it.
@@ -94,11 +98,12 @@ def fit(
             and holds the model before it. Inside ``with slope.debug_nans():`` a gradient that is
             NaN is enough.
     """
-    state = Fitted(model, optimizer)
+    state, passed = Fitted(model, optimizer), 0
     if checkpoint is not None and Path(checkpoint).exists():
-        state = _restored(checkpoint, state)
+        state, passed = _restored(checkpoint, state, batches)
     step = slope.jit(_step_of(loss))
-    bar = _bar(_counted(batches, state.step, steps), state.step, steps, progress)
+    last = None if steps is None else max(passed, steps - state.step + passed)
+    bar = _bar(islice(batches, passed, last), state.step, steps, progress)
     callbacks, shapes = tuple(callbacks), _Shapes(step, bar if progress else None)
     try:
         for batch in bar:
@@ -107,16 +112,16 @@ def fit(
             if hasattr(bar, "set_postfix"):
                 bar.set_postfix(loss=f"{number:.4g}", refresh=False)
             if state.step % every == 0:
-                _pause(state, evaluate, checkpoint, plot)
+                _pause(state, batches, evaluate, checkpoint, plot)
             for callback in callbacks:
                 callback(state)
             if state.stop:
                 break
     except KeyboardInterrupt:
-        _pause(state, None, checkpoint, plot)  # nothing of what was done is lost
+        _pause(state, batches, None, checkpoint, plot)  # nothing of what was done is lost
         raise
     if state.step % every or not state.losses:
-        _pause(state, evaluate, checkpoint, plot)
+        _pause(state, batches, evaluate, checkpoint, plot)
     return state
 
 
@@ -202,14 +207,6 @@ def _step_of(loss: Callable[..., Any]) -> Callable[..., Any]:
     return step
 
 
-def _counted(batches: Iterable[Any], done: int, steps: int | None) -> Iterator[Any]:
-    for place, batch in enumerate(batches):
-        if steps is not None and place >= steps:
-            return
-        if place >= done:
-            yield batch
-
-
 def _bar(batches: Iterator[Any], done: int, steps: int | None, progress: bool) -> Any:
     if progress:
         try:
@@ -220,17 +217,25 @@ def _bar(batches: Iterator[Any], done: int, steps: int | None, progress: bool) -
     return batches
 
 
-def _pause(state: Fitted, evaluate: Any, checkpoint: Any, plot: Any) -> None:
+def _pause(state: Fitted, batches: Any, evaluate: Any, checkpoint: Any, plot: Any) -> None:
     if evaluate is not None:
         copied = slope.tree_map(lambda leaf: leaf, state.model)  # so that the mode stays
         state.evaluations.append((state.step, evaluate(copied.eval())))
     if checkpoint is not None:
-        save(checkpoint, _saved(state))
+        save(checkpoint, _saved(state, batches))
     if plot is not None and state.losses:
         _draw(Path(plot), state)
 
 
-def _saved(state: Fitted) -> dict[str, Any]:
+@runtime_checkable
+class _Positioned(Protocol):
+    """Batches that know their position."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+    def load_state_dict(self, state: Any) -> Any: ...
+
+
+def _saved(state: Fitted, batches: Any) -> dict[str, Any]:
     return {
         "model": state.model,
         "optimizer": state.optimizer,
@@ -238,10 +243,14 @@ def _saved(state: Fitted) -> dict[str, Any]:
         "losses": slope.tensor(state.losses, dtype=slope.float64),
         "evaluations": state.evaluations,
         "key": slope.default_generator.key,
+        "data": batches.state_dict() if isinstance(batches, _Positioned) else None,
     }
 
 
-def _restored(checkpoint: str | os.PathLike[str], fresh: Fitted) -> Fitted:
+def _restored(
+    checkpoint: str | os.PathLike[str], fresh: Fitted, batches: Any
+) -> tuple[Fitted, int]:
+    # Where the training stands, and how many batches are still to be passed over.
     found = load(checkpoint)
     parts = {"model": fresh.model, "optimizer": fresh.optimizer}
     like = {**found, **parts}
@@ -249,7 +258,11 @@ def _restored(checkpoint: str | os.PathLike[str], fresh: Fitted) -> Fitted:
     slope.default_generator.key = found["key"]
     losses = [float(each) for each in found["losses"].numpy()]
     evaluations = found.get("evaluations", [])
-    return Fitted(found["model"], found["optimizer"], found["step"], losses, evaluations)
+    state = Fitted(found["model"], found["optimizer"], found["step"], losses, evaluations)
+    if found.get("data") is None or not isinstance(batches, _Positioned):
+        return state, state.step
+    batches.load_state_dict(found["data"])
+    return state, 0
 
 
 def _draw(path: Path, state: Fitted) -> None:

@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from slope.extend import ArgumentError, TreeError
+from slope_nn._guard import guarded
 
 Rule = tuple[str, str | Callable[[re.Match[str]], str] | None]
 
 
+@guarded
 def rename(
     state: Mapping[str, Any],
     rules: Iterable[Rule],

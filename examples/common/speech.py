@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 import slope
-from slope.nn.data import DataError
 from slope import nn
+from slope.nn.data import DataError
 
 Samples = npt.NDArray[np.float32]
 
@@ -29,7 +29,7 @@ class LogMel(nn.Module):
     Frames of 25 ms every 10 ms, centred (the ends mirrored), times Hann's window, to powers of the
     discrete Fourier transform, summed in triangles on the mel scale; decimal logarithm, cut at 8
     below the loudest, scaled. The window is part of the transform's matrix. Source: A. Radford et
-    al., "Robust speech recognition via large-scale weak supervision", arXiv:2212.04356, section 2.2.
+    al., "Robust speech recognition via large-scale weak supervision", arXiv:2212.04356, sec. 2.2.
 
     Args:
         mels: how many bands.
@@ -117,17 +117,16 @@ def read_wav(path: str | os.PathLike[str]) -> Samples:
     return values.astype(np.float32)
 
 
-def pieces(sound: Samples, seconds: float, search: float = 5.0) -> Iterator[Samples]:
-    """Cut sound into pieces of at most `seconds`, each at the stillest place near its end.
+def pieces(sound: Samples, seconds: float) -> Iterator[Samples]:
+    """Cut sound into pieces of at most `seconds`, each at the stillest place of its last sixth.
 
     Args:
         sound: shape (samples,), at 16 kHz.
-        seconds: the longest piece.
-        search: how many seconds before the longest end a cut may be.
+        seconds: the longest piece, at least 1.
     """
     longest, still = round(seconds * RATE), RATE // 5  # a pause of a fifth of a second
     while len(sound) > longest:
-        first = max(still, longest - round(search * RATE))
+        first = longest - longest // 6
         energy = np.cumsum(np.concatenate([[0.0], sound[first - still : longest] ** 2.0]))
         cut = first + int(np.argmin(energy[still:] - energy[:-still])) - still // 2
         yield sound[:cut]

@@ -154,6 +154,15 @@ class Graph:
             root._constant_names.add(name)
         return name
 
+    @property
+    def node_count(self) -> int:
+        """How many nodes it has so far, without those of graphs inside nodes."""
+        return len(self._proto.node)
+
+    def node_names(self, start: int) -> list[str]:
+        """The names of its nodes from a number on."""
+        return [node.name for node in self._proto.node[start:]]
+
     @overload
     def op(
         self,

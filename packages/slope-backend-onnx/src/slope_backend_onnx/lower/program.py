@@ -12,6 +12,7 @@ from slope.extend import (
     Literal,
     Program,
     ShapeError,
+    Source,
     TensorType,
     UnsupportedOperatorError,
     Var,
@@ -32,6 +33,7 @@ class ProgramLowering:
         used: the numbers of these inputs.
         computed: how many results the graph has.
         result_types: their types.
+        sources: the lines of the user's code that nodes come from, by the nodes' names.
 
     Raises:
         UnsupportedOperatorError: there is no rule for an operator.
@@ -58,6 +60,7 @@ class ProgramLowering:
             name = self.graph.input(f"x{number}", var.type.dtype.numpy, var.type.shape)
             self._inputs[name] = number
             self._values[var] = Value(name, var.type, var.type.shape)
+        self.sources: dict[str, Source] = {}
         self._lower_all(self._cx, program, self._values)
 
     def _nested(self, cx: Lowering, program: Program, operands: Sequence[Value]) -> list[Value]:
@@ -71,14 +74,16 @@ class ProgramLowering:
         held = {id(instr) for chain in found for instr in (chain.normalize, *chain.rest)}
         ends = {id(chain.last): chain for chain in found}
         for instr in program.instrs:
+            before = cx.graph.node_count
             chain = ends.get(id(instr))
-            if chain is not None and self._lower_chain(cx, chain, values):
-                continue
-            for each in (chain.normalize, *chain.rest) if chain else (instr,):
-                if chain or id(each) not in held:
-                    cx.signless = bool(each.outputs) and each.outputs[0] not in signed
-                    cx.shared = tuple(reads.get(atom, 0) > 1 for atom in each.inputs)
-                    self._lower(cx, each, values)
+            if chain is None or not self._lower_chain(cx, chain, values):
+                for each in (chain.normalize, *chain.rest) if chain else (instr,):
+                    if chain or id(each) not in held:
+                        cx.signless = bool(each.outputs) and each.outputs[0] not in signed
+                        cx.shared = tuple(reads.get(atom, 0) > 1 for atom in each.inputs)
+                        self._lower(cx, each, values)
+            if instr.source:
+                self.sources.update(dict.fromkeys(cx.graph.node_names(before), instr.source))
 
     def _lower_chain(self, cx: Lowering, chain: Chain, values: dict[Var, Value]) -> bool:
         """Write a chain as one node; False where that cannot be."""

@@ -273,7 +273,8 @@ class OnnxRuntimeBackend(Backend):
 
         The nodes are those that ONNX Runtime made of the graph: it fuses and renames some.
         """
-        builder = ProgramLowering(self.lowerings, program)
+        native = device.kind == "cpu"
+        builder = ProgramLowering(self.lowerings, program, native=native)
         for atom in program.outputs:
             self._result(builder, atom, device)
         if not builder.computed:

@@ -290,7 +290,7 @@ def test_chat_holds_a_conversation(chat, files, write, tmp_path):
     common = ("--backend", "numpy", "--model", str(path), "--max-tokens", "5", "--seed", "0")
     out, told = chat(*common, typed="the in\nthe\n\nnot read\n")
     assert out.count("> ") >= 3  # two messages, and the line that ends it
-    assert "Say something; an empty line ends the conversation." in told
+    assert "Say something; an empty line or Ctrl-C ends the conversation." in told
     once, _ = chat(*common, "--prompt", "the in")
     assert once.rstrip("\n") in out
 
@@ -306,6 +306,19 @@ def test_chat_says_what_is_wrong(chat, write, tmp_path):
     write(path)
     with pytest.raises(SystemExit, match="tokens do not fit into a cache of 20, of which 0"):
         chat(*common, "--prompt", "the", "--context", "20")
+
+
+def test_an_interrupt_ends_the_conversation(chat, write, tmp_path, monkeypatch):
+    path = tmp_path / "tiny.gguf"
+    write(path)
+
+    def interrupt(*_: object) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("builtins.input", interrupt)
+    with pytest.raises(SystemExit) as caught:
+        chat("--backend", "numpy", "--model", str(path))
+    assert caught.value.code == 130
 
 
 # --- the real model

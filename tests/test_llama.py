@@ -108,29 +108,32 @@ def test_parameters_are_those_of_the_sizes(llama):
     assert spread["blocks.1.feed.down.weight"] == pytest.approx(0.15, rel=0.1)  # 0.3 / sqrt(4)
 
 
-@pytest.mark.parametrize("chunk", [1, 4, 32])
-def test_a_writer_continues_a_text(llama, backend, chunk):
-    model = small(llama)
+def test_a_writer_continues_a_text(llama, backend):
+    model = small(llama, tied=False)
     prompt = [3, 1, 4, 1, 5, 9]
-    writer = llama.Writer(model, 16, chunk=chunk)
-    assert list(writer.write(prompt, 5)) == (first := greedy(model, prompt, 5))
-    assert writer.used == 10  # the last token was not read yet
-    more = [2, 6]
-    assert list(writer.write(more, 20)) == greedy(model, [*prompt, *first, *more], 4)
-    assert writer.used == 16  # full
+    # On IREE each size of a chunk is a compilation of some seconds.
+    for chunk in (1, 4, 32) if backend == "numpy" else (4,):
+        writer = llama.Writer(model, 16, chunk=chunk)
+        assert list(writer.write(prompt, 5)) == (first := greedy(model, prompt, 5))
+        assert len(set(first)) > 2
+        assert writer.used == 10  # the last token was not read yet
+        more = [2, 6]
+        assert list(writer.write(more, 20)) == greedy(model, [*prompt, *first, *more], 4)
+        assert writer.used == 16  # full
 
 
-def test_a_writer_stops_at_a_stop_token(llama, backend):
-    model = small(llama)
-    expected = greedy(model, [7, 8], 6)
-    stop = next(token for token in expected[1:] if token != expected[0])
-    writer = llama.Writer(model, 32)
-    found = list(writer.write([7, 8], 6, [stop]))
-    assert found == expected[: expected.index(stop)]
-    assert writer.ended
-    after = list(writer.write([9], 2))  # the stop token is part of the text
-    assert after == greedy(model, [7, 8, *found, stop, 9], 2)
-    assert not writer.ended
+def test_a_writer_stops_at_a_stop_token(llama):
+    with slope.use_backend("onnxruntime"):
+        model = small(llama, tied=False)
+        expected = greedy(model, [7, 8], 6)
+        stop = next(token for token in expected[1:] if token != expected[0])
+        writer = llama.Writer(model, 32)
+        found = list(writer.write([7, 8], 6, [stop]))
+        assert found == expected[: expected.index(stop)]
+        assert writer.ended
+        after = list(writer.write([9], 2))  # the stop token is part of the text
+        assert after == greedy(model, [7, 8, *found, stop, 9], 2)
+        assert not writer.ended
 
 
 def test_sampling_depends_on_the_seed_alone(llama, backend):

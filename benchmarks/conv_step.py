@@ -81,7 +81,7 @@ def slope_program(backend: str, size: Size) -> Program:
     def loss_of(model: Any, images: Any, labels: Any) -> Any:
         return slope.cross_entropy(model(images), labels), model
 
-    @slope.jit(backend=backend)
+    @slope.jit(backend=backend, donate=(0, 1))
     def step(model: Any, optimizer: Any, images: Any, labels: Any) -> Any:
         differentiated = slope.value_and_grad(loss_of, has_aux=True)
         (loss, model), gradients = differentiated(model, images, labels)

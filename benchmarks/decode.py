@@ -89,7 +89,7 @@ def slope_program(backend: str, size: Size) -> Program:
     import slope
     from slope import nn
 
-    @slope.jit(backend=backend)
+    @slope.jit(backend=backend, donate=(1,))
     def step(token: Any, caches: Any, model: Any) -> Any:
         logits, caches = model(token, caches)
         token = logits.argmax()
@@ -102,8 +102,16 @@ def slope_program(backend: str, size: Size) -> Program:
 
 def slope_step(backend: str, size: Size) -> Call:
     """The step, again and again."""
-    program = slope_program(backend, size)
-    return again(program.running, size.length)
+    from slope import nn
+
+    step, (token, _), rest = slope_program(backend, size)
+    shape = (1, size.heads, size.length, size.width // size.heads)
+
+    def fresh() -> Call:
+        caches = [nn.KVCache(*shape) for _ in range(size.layers)]
+        return Program(step, (token, caches), rest).running()
+
+    return again(fresh, size.length)
 
 
 def jax_step(size: Size) -> Call:

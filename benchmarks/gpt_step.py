@@ -120,7 +120,7 @@ def slope_program(backend: str, size: Size) -> Program:
         logits = model(tokens).reshape(-1, size.vocabulary)
         return slope.cross_entropy(logits, following.reshape(-1))
 
-    @slope.jit(backend=backend)
+    @slope.jit(backend=backend, donate=(0, 1))
     def step(model: Any, optimizer: Any, tokens: Any, following: Any) -> Any:
         loss, gradients = slope.value_and_grad(loss_of)(model, tokens, following)
         return loss, *optimizer(model, gradients)

@@ -58,7 +58,7 @@ def slope_program(backend: str, size: Size) -> Program:
     def loss_of(model: Any, images: Any, labels: Any) -> Any:
         return slope.cross_entropy(model(images), labels)
 
-    @slope.jit(backend=backend)
+    @slope.jit(backend=backend, donate=(0, 1))
     def step(model: Any, optimizer: Any, images: Any, labels: Any) -> Any:
         loss, gradients = slope.value_and_grad(loss_of)(model, images, labels)
         return loss, *optimizer(model, gradients)

@@ -28,13 +28,15 @@ def ratios(path: Path, results: Sequence[Result], title: str) -> Path:
     Returns:
         The file, absolute.
     """
-    shown = [each for each in results if each.peer]
+    shown = list(results)
     figure = Figure(figsize=(11, 1.7 + 0.42 * max(len(shown), 1)), dpi=140, layout="constrained")
     axes = figure.add_subplot()
     axes.axvline(1, color=INK, linewidth=1)
     for row, each in enumerate(shown):
         axes.axhline(row, color=FAINT, linewidth=1, zorder=0)
-        best = each.systems[each.peer or ""].median
+        # Without peers, the best of slope's own.
+        best = min(numbers.median for numbers in each.systems.values())
+        best = each.systems[each.peer].median if each.peer else best
         for name, numbers in each.systems.items():
             ours = name.startswith("slope")
             axes.scatter(

@@ -21,7 +21,8 @@ from slope import errors
 OTHERS = {
     "Device", "Dim", "compare", "DType", "Program", "Tensor", "backend", "default_generator",
     "device", "grad", "hessian", "info",
-    "jacfwd", "jacrev", "jit", "jvp", "linearize", "plugins", "register_node", "set_backend",
+    "jacfwd", "jacrev", "jit", "jvp", "linearize", "plugins", "profile", "register_node",
+    "set_backend",
     "use_backend",
     "value_and_grad", "vjp", "vmap",
 }  # fmt: skip

@@ -49,7 +49,7 @@ def test_every_language_is_known():
 
 
 def test_nox_sessions_exist():
-    sessions = set(re.findall(r"nox -s ([\w-]+)", README)) | {"bench-peers"}
+    sessions = set(re.findall(r"nox -s ([\w-]+)", README))
     assert {"mnist", "tests", "lint", "bench"} <= sessions
     assert sessions <= functions_of(ROOT / "noxfile.py")
 

@@ -321,15 +321,16 @@ def test_a_failed_compile_says_why_and_what_to_do(backend: Backend):
         compiled(backend, lambda x: [ops.neg(x)], aligned([1.0]), flags=["--no-such-flag"])
 
 
-def test_program_work():
-    left, right = TensorType((4, 5), F32), TensorType((5, 6), F32)
+@pytest.mark.parametrize(("rows", "packed"), [(2000, True), (8, False), (1, False)])
+def test_program_work(rows: int, packed: bool):
+    left, right = TensorType((rows, 500), F32), TensorType((500, 600), F32)
     program = trace_program(
         lambda x, y: [ops.exp(ops.dot_general(x, y, contract=((1,), (0,))))], [left, right]
     )
-    work = program_work(program)
-    assert work.products == 2 * 4 * 5 * 6
-    assert work.flops == work.products + 24
-    assert work.moved == 2 * 24 * 4
+    work, products = program_work(program), 2 * rows * 500 * 600
+    assert work.products == (products if packed else 0)
+    assert work.flops == products + rows * 600
+    assert work.moved == 2 * rows * 600 * 4
 
 
 class Terminal(io.StringIO):

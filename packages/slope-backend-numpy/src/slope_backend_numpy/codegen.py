@@ -56,6 +56,7 @@ def generate(
     quiet: Callable[[Instr], bool],
     names: Mapping[str, Any],
     donated: frozenset[int] = frozenset(),
+    after_each: str = "",
 ) -> Generated:
     """Write the Python function of a program.
 
@@ -66,6 +67,7 @@ def generate(
             silenced.
         names: what rules may refer to, beside ``np``.
         donated: positions of inputs whose memory may be written to once they are dead.
+        after_each: a statement to run behind each instruction.
 
     Raises:
         ShapeError: a dimension is symbolic.
@@ -88,6 +90,8 @@ def generate(
     silent = True
     for instr in program.instrs:
         _write(writer, instr, env, reads, lowerings)
+        if after_each:
+            writer.lines.append(f"    {after_each}")
         silent = silent and quiet(instr)
     values = [_read(writer, env, atom) for atom in program.outputs]
     results = [_result(value) for value in values]

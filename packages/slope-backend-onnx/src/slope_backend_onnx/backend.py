@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Final
 
@@ -20,7 +21,10 @@ from slope.extend import (
     Literal,
     Operator,
     Program,
+    TensorType,
+    Timed,
     Var,
+    only_reference,
     splat_scalar,
 )
 from slope_backend_onnx import runtime
@@ -28,8 +32,31 @@ from slope_backend_onnx.graph import Graph
 from slope_backend_onnx.lower import RULES, Rule
 from slope_backend_onnx.lower.kernels import can_bitcast, has_kernel
 from slope_backend_onnx.lower.program import ProgramLowering, work
+from slope_backend_onnx.profile import timed_nodes
 
 _OPTIONS: Final = ("threads", "optimize")
+
+
+def _donations(
+    builder: ProgramLowering, program: Program, donated: frozenset[int]
+) -> runtime.Donations | None:
+    """Which results take the memory of which of the session's inputs; None if none is donated."""
+    numbers = [number for number, source in enumerate(builder.used) if source in donated]
+    if not numbers:
+        return None
+    names = [f"x{source}" for source in builder.used]
+    made = {name: number for number, name in enumerate(builder.graph.outputs)}
+    updates = builder.graph.updates()
+    in_place = {made[updates[names[at]]]: at for at in numbers if names[at] in updates}
+    free: dict[TensorType, list[int]] = {}
+    for at in numbers:
+        if at not in in_place.values():
+            free.setdefault(program.inputs[builder.used[at]].type, []).append(at)
+    in_turn = {}
+    for number, tensor_type in enumerate(builder.result_types):
+        if number not in in_place and free.get(tensor_type):
+            in_turn[number] = free[tensor_type].pop(0)
+    return in_place, in_turn
 
 
 def _portable_graph(rules: Mapping[str, Rule], program: Program) -> Graph:
@@ -109,6 +136,7 @@ class OnnxRuntimeBackend(Backend):
 
     name: ClassVar[str] = "onnxruntime"
     eager = "numpy"
+    donates: ClassVar[bool] = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -169,7 +197,13 @@ class OnnxRuntimeBackend(Backend):
             return has_kernel("Div", "uint64")
         return True
 
-    def compile(self, program: Program, device: Device, options: Mapping[str, Any]) -> Executable:
+    def compile(
+        self,
+        program: Program,
+        device: Device,
+        options: Mapping[str, Any],
+        donated: frozenset[int] = frozenset(),
+    ) -> Executable:
         unknown = sorted(set(options) - set(_OPTIONS))
         if unknown:
             raise CompileError(
@@ -178,13 +212,19 @@ class OnnxRuntimeBackend(Backend):
             )
         builder = ProgramLowering(self.lowerings, program, native=device.kind == "cpu")
         results = [self._result(builder, atom, device) for atom in program.outputs]
-        session = (
-            self._session(builder.graph, program, device, options) if builder.computed else None
-        )
+        session = None
+        if builder.computed:
+            returned = {number for kind, number in results if kind == "input"}
+            settings = {**options, "donations": _donations(builder, program, donated - returned)}
+            session = self._session(builder.graph, program, device, settings)
         portable = functools.partial(_portable_graph, dict(self.lowerings), program)
         return OnnxExecutable(
             builder.graph, session, portable, builder.used, results, len(program.inputs)
         )
+
+    def exclusive(self, handle: Any) -> bool:
+        """Whether nothing else refers to an array's memory; on other devices nothing is written."""
+        return not isinstance(handle, np.ndarray) or only_reference(handle)
 
     def _session(
         self, graph: Graph, program: Program, device: Device, options: Mapping[str, Any]
@@ -193,6 +233,11 @@ class OnnxRuntimeBackend(Backend):
         create = functools.partial(
             runtime.create_session, model, device=str(device), work=work(program)
         )
+        return self._created(create, program, options)
+
+    def _created(
+        self, create: Callable[..., Any], program: Program, options: Mapping[str, Any]
+    ) -> Any:
         try:
             return create(**options)
         except runtime.DeviceError as error:
@@ -204,6 +249,39 @@ class OnnxRuntimeBackend(Backend):
                 return create(**{**options, "optimize": False})
             except runtime.OnnxRuntimeError:
                 raise CompileError(f"program {program.name!r}: {error}") from error
+
+    def profile(
+        self,
+        program: Program,
+        device: Device,
+        options: Mapping[str, Any],
+        handles: Sequence[Any],
+        rounds: int,
+    ) -> list[Timed]:
+        """The mean time of each node, from ONNX Runtime's profiler in a session of its own.
+
+        The nodes are those that ONNX Runtime made of the graph: it fuses and renames some.
+        """
+        builder = ProgramLowering(self.lowerings, program)
+        for atom in program.outputs:
+            self._result(builder, atom, device)
+        if not builder.computed:
+            return []
+        model = builder.graph.model().SerializeToString()
+        given = [handles[number] for number in builder.used]
+        with tempfile.TemporaryDirectory() as folder:
+            create = functools.partial(
+                runtime.timed_session,
+                model,
+                f"{folder}/slope",
+                device=str(device),
+                work=work(program),
+            )
+            session = self._created(create, program, options)
+            run = runtime.Session(session, str(device))
+            for _ in range(rounds + 1):
+                run(given)
+            return timed_nodes(session.end_profiling(), rounds, builder.sources)
 
     def _result(
         self, builder: ProgramLowering, atom: Var | Literal, device: Device

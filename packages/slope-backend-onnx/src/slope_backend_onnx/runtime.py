@@ -15,12 +15,13 @@ import functools
 import importlib
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import ml_dtypes
 import numpy as np
 
+from slope_backend_onnx.bindings import BoundCalls, Place
 from slope_backend_onnx.graph import ELEMENT_TYPES
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "export_array",
     "import_array",
     "import_runtime",
+    "timed_session",
 ]
 
 Handle: TypeAlias = Any
@@ -56,8 +58,18 @@ on two cores take 0.6 to 0.8 ms each, and not 4.6. Runtimes that do not know the
 """
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+_NUMPY_TYPES = {
+    "tensor(float)": np.dtype(np.float32),
+    "tensor(double)": np.dtype(np.float64),
+    **{f"tensor({name})": np.dtype(name) for name in ELEMENT_TYPES if name != "bfloat16"},
+}
 _BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 _DTYPES = frozenset(np.dtype(name) for name in ELEMENT_TYPES)  # looked up faster than names
+
+
+Donations: TypeAlias = "tuple[Mapping[int, int], Mapping[int, int]]"
+"""Results that take the memory of donated inputs, each with the input's number: in place, and that
+of the call before (see :class:`~slope_backend_onnx.bindings.BoundCalls`)."""
 
 
 class OnnxRuntimeError(Exception):
@@ -230,14 +242,19 @@ class Session:
         device: Where the handles live.
     """
 
-    def __init__(self, runtime_session: Any, device: str) -> None:
+    def __init__(
+        self, runtime_session: Any, device: str, donations: Donations | None = None
+    ) -> None:
         """Wrap an `onnxruntime.InferenceSession`; `create_session` makes it."""
         self.device = device
         self.input_names = [node.name for node in runtime_session.get_inputs()]
         self.output_names = [node.name for node in runtime_session.get_outputs()]
         nodes = [*runtime_session.get_inputs(), *runtime_session.get_outputs()]
         bfloat16 = any(node.type == "tensor(bfloat16)" for node in nodes)
-        if _on_cpu(device) and not bfloat16:
+        if donations and _on_cpu(device) and not bfloat16:
+            places = [_places(runtime_session.get_inputs()), _places(runtime_session.get_outputs())]
+            self._run = BoundCalls(runtime_session, *places, *donations)
+        elif _on_cpu(device) and not bfloat16:
             self._run = _numpy_runner(runtime_session, self.input_names, self.output_names)
         else:
             self._run = _binding_runner(
@@ -266,6 +283,10 @@ class Session:
             f"ONNX Runtime failed to run a program of {len(self.input_names)} inputs on "
             f"{self.device}, given {len(handles)}: ({given}). It said: {error}"
         )
+
+
+def _places(nodes: Sequence[Any]) -> list[Place]:
+    return [Place(node.name, _NUMPY_TYPES[node.type], tuple(node.shape)) for node in nodes]
 
 
 def _describe(handle: Handle) -> str:
@@ -332,6 +353,7 @@ def create_session(
     work: float = math.inf,
     threads: int | None = None,
     optimize: bool = True,
+    donations: Donations | None = None,
 ) -> Session:
     """Compile a model.
 
@@ -347,12 +369,49 @@ def create_session(
         threads: That number itself; it overrides `work`.
         optimize: Let ONNX Runtime improve the graph. Off, it runs node by node as written, and a
             program of one operator is ready in 50 us, not 150.
+        donations: which results take the memory of which inputs.
 
     Raises:
         MissingRuntimeError: ONNX Runtime is not installed.
         DeviceError: There is no such device, or ONNX Runtime fell back to another.
         SessionError: ONNX Runtime refused the model.
     """
+    session = _inference_session(model, device, work, threads, optimize)
+    return Session(session, device, donations)
+
+
+def timed_session(
+    model: bytes,
+    profile: str,
+    *,
+    device: str = "cpu:0",
+    work: float = math.inf,
+    threads: int | None = None,
+    optimize: bool = True,
+) -> Any:
+    """An `onnxruntime.InferenceSession` as `create_session` makes it, but that it times its nodes.
+
+    Its method `end_profiling` writes what they took to a file, and returns the file's name.
+
+    Args:
+        model: A serialized `onnx.ModelProto`.
+        profile: How the file's name begins.
+        device: As of `create_session`, like the rest, and what is raised.
+        work: Floating-point operations of one call.
+        threads: Their number.
+        optimize: Let ONNX Runtime improve the graph.
+    """
+    return _inference_session(model, device, work, threads, optimize, profile)
+
+
+def _inference_session(
+    model: bytes,
+    device: str,
+    work: float,
+    threads: int | None,
+    optimize: bool,
+    profile: str | None = None,
+) -> Any:
     runtime = import_runtime()
     kind, index = _parse_device(device)
     options = runtime.SessionOptions()
@@ -362,6 +421,9 @@ def create_session(
     options.add_session_config_entry("session.intra_op.spin_duration_us", str(_SPIN_MICROSECONDS))
     levels = runtime.GraphOptimizationLevel
     options.graph_optimization_level = levels.ORT_ENABLE_ALL if optimize else levels.ORT_DISABLE_ALL
+    if profile is not None:
+        options.enable_profiling = True
+        options.profile_file_prefix = profile
     wanted = _PROVIDERS[kind]
     providers: list[Any] = [wanted if kind == "cpu" else (wanted, {"device_id": index})]
     try:
@@ -370,7 +432,7 @@ def create_session(
     except Exception as error:
         raise SessionError(f"ONNX Runtime refused a program for {device}: {error}") from error
     _check_provider(session.get_providers(), wanted, device)
-    return Session(session, device)
+    return session
 
 
 def _check_provider(got: Sequence[str], wanted: str, device: str) -> None:

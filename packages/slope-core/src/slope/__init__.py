@@ -22,6 +22,7 @@ from slope.api import jit as jit
 from slope.api import jvp as jvp
 from slope.api import linearize as linearize
 from slope.api import map_ as map
+from slope.api import profile as profile
 from slope.api import scan as scan
 from slope.api import switch as switch
 from slope.api import value_and_grad as value_and_grad
@@ -666,6 +667,7 @@ __all__ = [
     "pow",
     "prelu",
     "prod",
+    "profile",
     "program_of",
     "promote_types",
     "quantile",

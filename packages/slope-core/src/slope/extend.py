@@ -38,10 +38,12 @@ from slope.errors import NaNError as NaNError
 from slope.errors import PluginError as PluginError
 from slope.errors import ShapeError as ShapeError
 from slope.errors import SlopeError as SlopeError
+from slope.errors import Source as Source
 from slope.errors import TreeError as TreeError
 from slope.errors import UnsupportedOperatorError as UnsupportedOperatorError
 from slope.plugins.backend import Backend as Backend
 from slope.plugins.backend import Executable as Executable
+from slope.plugins.backend import Timed as Timed
 from slope.plugins.cache_root import cache_root as cache_root
 from slope.plugins.hookspecs import API_VERSION as API_VERSION
 from slope.plugins.hookspecs import BackendSpec as BackendSpec

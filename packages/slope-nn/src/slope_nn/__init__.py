@@ -148,10 +148,15 @@ from slope_nn._saving._files import (
     write_safetensors,
     write_sharded,
 )
-from slope_nn._saving._names import rename
+from slope_nn._saving._names import from_torch, rename
 from slope_nn._saving._trees import load, save
 from slope_nn._summary import Summary
-from slope_nn._transformer import TransformerDecoderLayer, TransformerEncoderLayer
+from slope_nn._transformer import (
+    TransformerDecoder,
+    TransformerDecoderLayer,
+    TransformerEncoder,
+    TransformerEncoderLayer,
+)
 
 if TYPE_CHECKING:
     from slope_nn import data as data
@@ -286,7 +291,9 @@ __all__ = [
     "Tanh",
     "Tanhshrink",
     "Threshold",
+    "TransformerDecoder",
     "TransformerDecoderLayer",
+    "TransformerEncoder",
     "TransformerEncoderLayer",
     "TripletMarginLoss",
     "Unflatten",
@@ -298,6 +305,7 @@ __all__ = [
     "clip_grad_norm",
     "clip_grad_value",
     "fit",
+    "from_torch",
     "functional",
     "global_norm",
     "init",

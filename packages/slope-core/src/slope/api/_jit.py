@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import sys
 import types
@@ -12,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 from optree import PyTreeSpec
 
-from slope.api._arguments import definition, function_name
+from slope.api._arguments import definition, function_name, whole_numbers, words
 from slope.api._places import donations, shifted, statics
 from slope.compile import (
     Compiled,
@@ -239,6 +240,23 @@ class Jit:
     def trace(self, *args: Any, **kwargs: Any) -> Program:
         """The program for these arguments as it was traced, before all passes."""
         return self._entry(args, kwargs)[0].program
+
+    def on(self, backend: str) -> Jit:
+        """The same function, compiled for another backend, without options for one."""
+        other = copy.copy(self)
+        other.options, other._entries = Options(backend), {}
+        return other
+
+    def prepared(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Compiled, list[Any]]:
+        """The program for these arguments, compiled to donate nothing, and its inputs' handles."""
+        entry, leaves = self._entry(args, kwargs)
+        known = self._compiled(entry, leaves)
+        compiled = compile_program(entry.closed, known.device, self.options)
+        handles = _handles(entry.in_kinds, leaves, compiled)
+        if entry.draws:
+            handles.append(current_scope().key.handle(compiled.backend))
+        constants = (each.handle(compiled.backend) for each in entry.constants)
+        return compiled, [*handles, *constants]
 
     # --- finding or making the program
 
@@ -614,8 +632,8 @@ def jit(
         >>> slope.jit(lambda x: x * 2 + 1)(slope.ones(3)).tolist()
         [3.0, 3.0, 3.0]
     """
-    numbers = (static_argnums,) if isinstance(static_argnums, int) else tuple(static_argnums)
-    names = (static_argnames,) if isinstance(static_argnames, str) else tuple(static_argnames)
+    numbers = whole_numbers(static_argnums, "jit", "static_argnums")
+    names = words(static_argnames, "jit", "static_argnames")
     given: Any = donate if isinstance(donate, (tuple, list)) else (donate,)
 
     def make(target: Callable[..., Any]) -> Jit:

@@ -112,14 +112,27 @@ def _counted(program: Program) -> Cost:
     totals: dict[str, OperatorCost] = {}
     expansions: dict[Any, Any] = {}
     for instr in program.instrs:
-        own = OperatorCost(1, _flops(instr, expansions), _bytes(instr))
-        totals[instr.op.name] = totals.get(instr.op.name, OperatorCost()).plus(own)
-        for nested in _nested(instr):
-            for name, cost in program_cost(nested).by_operator.items():
-                totals[name] = totals.get(name, OperatorCost()).plus(cost, _iterations(instr))
+        for name, cost in _counted_instr(instr, expansions).items():
+            totals[name] = totals.get(name, OperatorCost()).plus(cost)
     flops = sum((each.flops for each in totals.values()), start=0)
     moved = sum((each.bytes for each in totals.values()), start=0)
     return Cost(flops, moved, _peak(program), totals)
+
+
+def instruction_cost(instr: Instr) -> OperatorCost:
+    """What one instruction costs, with the programs that it holds; it counts as one."""
+    costs = list(_counted_instr(instr, {}).values())
+    flops = sum((each.flops for each in costs), start=0)
+    return OperatorCost(1, flops, sum((each.bytes for each in costs), start=0))
+
+
+def _counted_instr(instr: Instr, expansions: dict[Any, Any]) -> dict[str, OperatorCost]:
+    """The cost of an instruction and of the programs that it holds, by operator."""
+    costs = {instr.op.name: OperatorCost(1, _flops(instr, expansions), _bytes(instr))}
+    for nested in _nested(instr):
+        for name, cost in program_cost(nested).by_operator.items():
+            costs[name] = costs.get(name, OperatorCost()).plus(cost, _iterations(instr))
+    return costs
 
 
 def _nested(instr: Instr) -> Iterable[Program]:

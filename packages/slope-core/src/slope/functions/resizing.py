@@ -12,6 +12,7 @@ from slope import ops
 from slope.core.tensor import Tensor
 from slope.dims import is_static
 from slope.errors import ArgumentError, ShapeError
+from slope.functions._at_once import at_once
 from slope.functions._base import TensorLike, as_tensor, floating, of_host, shown, splat_like
 from slope.functions.adaptive_pooling import adaptive_mean, taken
 from slope.functions.convolution import Lengths, lengths
@@ -27,6 +28,7 @@ _PLAIN = ("nearest", "nearest-exact", "area")
 _CUBIC = -0.75  # the free parameter of the cubic kernel, as in PyTorch
 
 
+@at_once
 def interpolate(
     x: TensorLike,
     size: int | Sequence[int] | None = None,
@@ -169,6 +171,7 @@ def _cubic(x: Tensor, dim: int, where: np.ndarray[Any, Any]) -> Tensor:
     return out
 
 
+@at_once
 def pixel_shuffle(x: TensorLike, upscale_factor: int) -> Tensor:
     """(..., channels r r, height, width) as (..., channels, height r, width r).
 
@@ -191,6 +194,7 @@ def pixel_shuffle(x: TensorLike, upscale_factor: int) -> Tensor:
     return ops.reshape(moved, shape=(*lead, channels // (r * r), height * r, width * r))
 
 
+@at_once
 def pixel_unshuffle(x: TensorLike, downscale_factor: int) -> Tensor:
     """(..., channels, height r, width r) as (..., channels r r, height, width).
 
@@ -225,6 +229,7 @@ def _pixels(function: str, x: TensorLike, argument: str, factor: Any) -> tuple[T
     return given, factor
 
 
+@at_once
 def unfold(
     x: TensorLike,
     kernel_size: Lengths,

@@ -6,15 +6,41 @@ It lists devices, moves host arrays in and out, and compiles programs for a devi
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
 from slope.core.operator import Operator
-from slope.core.program import Program
+from slope.core.program import Instr, Program
 from slope.core.tensor import splat_scalar
 from slope.devices import CPU, Device
 from slope.dtypes import DType
+from slope.errors import BackendError
+
+
+class Timed(NamedTuple):
+    """How long a part of a compiled program took in one call; see :meth:`Backend.profile`.
+
+    Attributes:
+        name: of the operator, or of the runtime's kernel.
+        seconds: in one call, all of its ``count`` runs together.
+        count: how often it ran in a call.
+        instr: the program's instruction that it is, where it is one; its floating-point operations
+            and bytes are counted from that.
+        flops: floating-point operations, where there is no ``instr`` and they are known.
+        bytes: read and written, likewise.
+        detail: anything more in a few words, such as shapes.
+        source: where there is no ``instr``, that of the instruction that it is a part of.
+    """
+
+    name: str
+    seconds: float
+    count: int = 1
+    instr: Instr | None = None
+    flops: int | None = None
+    bytes: int | None = None
+    detail: str = ""
+    source: object = None
 
 
 class Executable:
@@ -150,6 +176,34 @@ class Backend:
             CompileError: the compiler refused the program; the text holds its diagnostics.
         """
         raise NotImplementedError
+
+    def profile(
+        self,
+        program: Program,
+        device: Device,
+        options: Mapping[str, Any],
+        handles: Sequence[Any],
+        rounds: int,
+    ) -> Sequence[Timed]:
+        """Where the time of a compiled program goes, for :func:`slope.profile`.
+
+        Args:
+            program: as :meth:`compile` gets it; what is measured must be compiled in the same way,
+                but that nothing is donated.
+            device: where it runs.
+            options: as of :meth:`compile`.
+            handles: one for each program input; nothing is written to them.
+            rounds: how many calls to measure, behind one or more to warm up; the numbers given are
+                the median (or what the runtime has) over them.
+
+        Raises:
+            BackendError: the backend cannot tell.
+        """
+        raise BackendError(
+            f"the backend {self.name!r} cannot tell where the time of a program goes: "
+            f"{type(self).__name__} does not define profile(). Profile on another backend, with "
+            f"slope.profile(f, ..., backend='numpy')."
+        )
 
     # --- information
 

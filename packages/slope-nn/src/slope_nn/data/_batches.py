@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import slope
 from slope.extend import ArgumentError, ShapeError
 from slope_nn.data._prefetch import prefetch
 
-Transform = Callable[[Any, "slope.Tensor | None"], Any]
+Transform = Callable[[Any, Any], Any]
 Position = tuple[int, int]
 
 
@@ -129,7 +129,7 @@ class Batches:
         self.epoch, self.batch = int(state["epoch"]), int(state["batch"])
         self._key = state.get("key")
 
-    def _run(self, epochs: int) -> Iterator[Any]:
+    def _run(self, epochs: int) -> Generator[Any, None, None]:
         made = self._made(epochs)
         for after, batch in prefetch(made, self._prefetch) if self._prefetch else made:
             self.epoch, self.batch = after
@@ -161,10 +161,14 @@ _FIXED = ("count", "batch_size", "drop_last")
 
 
 class Remaining:
-    """What :meth:`Batches.until` returns: the batches up to the end of an epoch, counted."""
+    """What :meth:`Batches.until` returns: the batches up to the end of an epoch, counted.
+
+    Its position is that of the batches.
+    """
 
     def __init__(self, batches: Batches, epochs: int) -> None:
         self._batches, self._epochs = batches, epochs
+        self.state_dict, self.load_state_dict = batches.state_dict, batches.load_state_dict
 
     def __len__(self) -> int:
         batches = self._batches

@@ -1,0 +1,106 @@
+"""What ONNX Runtime's profiler wrote, as rows of `slope.profile`."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from slope.extend import Timed
+
+# Operators that only move elements; of all others each element of the result counts as one
+# operation, but for those below.
+_MOVES: Final = frozenset((
+    "Cast", "Concat", "Expand", "Flatten", "Gather", "GatherElements", "GatherND", "Identity",
+    "Pad", "ReorderInput", "ReorderOutput", "Reshape", "ScatterElements", "ScatterND", "Slice",
+    "Split", "Squeeze", "Tile", "Transpose", "Unsqueeze", "DepthToSpace", "SpaceToDepth",
+    "Shape", "Constant", "ConstantOfShape", "Col2Im",
+))  # fmt: skip
+_PRODUCTS: Final = frozenset(("Gemm", "MatMul", "FusedMatMul", "FusedGemm"))
+_HOLDERS: Final = frozenset(("Loop", "Scan", "If"))
+
+
+def timed_nodes(path: str, rounds: int, sources: Mapping[str, Any]) -> list[Timed]:
+    """The mean time of each node in one call, those of bodies of loops too.
+
+    Args:
+        path: the file that the profiler wrote, of ``rounds`` calls behind one to warm up.
+        rounds: how many calls count.
+        sources: the user's line of a node, by the node's name.
+    """
+    events = json.loads(Path(path).read_text())
+    nodes = [each for each in events if each.get("cat") == "Node"]
+    runs = [each for each in events if each.get("name") == "model_run"]
+    started = sorted(each["ts"] for each in runs)[-rounds:][0] if runs else 0
+    taken = _own_microseconds([each for each in nodes if each["ts"] >= started])
+    rows: dict[Any, tuple[Any, float, int]] = {}
+    for event, own in taken:
+        key = (event["name"], event["args"].get("node_index"), event["args"]["op_name"])
+        _, before, count = rows.get(key, (event, 0.0, 0))
+        rows[key] = (event, before + own, count + 1)
+    return [_timed(*row, rounds, sources) for row in rows.values()]
+
+
+def _own_microseconds(nodes: list[Any]) -> list[tuple[Any, float]]:
+    """Each event with its time but that of the events inside: nodes in the body of a loop."""
+    nodes.sort(key=lambda event: (event["ts"], -event["dur"]))
+    own = [float(event["dur"]) for event in nodes]
+    holders: list[int] = []  # positions of nodes with bodies that are still running
+    for position, event in enumerate(nodes):
+        while holders and _end(nodes[holders[-1]]) < _end(event):
+            holders.pop()
+        if holders:
+            own[holders[-1]] -= event["dur"]
+        if event["args"]["op_name"] in _HOLDERS:
+            holders.append(position)
+    return [(event, max(each, 0.0)) for event, each in zip(nodes, own, strict=True)]
+
+
+def _end(event: Any) -> int:
+    return event["ts"] + event["dur"]
+
+
+def _timed(
+    event: Any, microseconds: float, count: int, rounds: int, sources: Mapping[str, Any]
+) -> Timed:
+    told = event["args"]
+    inputs, outputs = _shapes(told["input_type_shape"]), _shapes(told["output_type_shape"])
+    times = max(round(count / rounds), 1)
+    moved = sum(int(told.get(f"{each}_size", 0)) for each in ("activation", "parameter", "output"))
+    return Timed(
+        told["op_name"],
+        microseconds * 1e-6 / rounds,
+        times,
+        flops=times * _flops(told["op_name"], inputs, outputs),
+        bytes=times * moved,
+        detail=f"{_listed(told['input_type_shape'])} -> {_listed(told['output_type_shape'])}",
+        source=sources.get(event["name"].removesuffix("_kernel_time")),
+    )
+
+
+def _shapes(told: list[dict[str, list[int]]]) -> list[list[int]]:
+    return [shape for each in told for shape in each.values()]
+
+
+def _listed(told: list[dict[str, list[int]]]) -> str:
+    return ", ".join(f"{dtype}{shape}" for each in told for dtype, shape in each.items())
+
+
+def _flops(op: str, inputs: list[list[int]], outputs: list[list[int]]) -> int:
+    if op in _MOVES or not outputs:
+        return 0
+    size = math.prod(outputs[0])
+    if op in _PRODUCTS and len(inputs) > 1:
+        left = inputs[0]
+        rows = outputs[0][-2] if len(left) > 1 and len(outputs[0]) > 1 else 1
+        summed = math.prod(left[-2:]) // max(rows, 1)  # whether it is transposed or not
+        return 2 * size * summed
+    if op in ("Conv", "FusedConv") and len(inputs) > 1:
+        return 2 * size * math.prod(inputs[1][1:])
+    if op == "ConvTranspose" and len(inputs) > 1:
+        return 2 * math.prod(inputs[0]) * math.prod(inputs[1][1:])
+    if op.startswith("Reduce") and inputs:
+        return math.prod(inputs[0])
+    return size

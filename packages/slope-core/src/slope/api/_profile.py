@@ -1,0 +1,287 @@
+"""profile: where the time of a compiled function goes."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from slope.api._jit import Jit, jit
+from slope.core.cost import instruction_cost
+from slope.errors import ArgumentError, boundary
+from slope.plugins.backend import Timed
+
+_SHOWN: Final = 30  # rows of a printed table
+_DRAWN: Final = 25  # bars of a picture
+
+
+@dataclass(frozen=True)
+class ProfileRow:
+    """A part of a compiled function: an instruction, or a kernel of the runtime.
+
+    Attributes:
+        name: of the operator or the kernel.
+        seconds: in one call.
+        fraction: of the sum of all parts' seconds.
+        count: how often it runs in a call.
+        flops: floating-point operations in a call; ``None`` where they are not known.
+        bytes: read and written in a call, likewise; what stays in caches is counted too.
+        detail: types or shapes.
+        source: the line of the user's code that it comes from, where known.
+    """
+
+    name: str
+    seconds: float
+    fraction: float = 0.0
+    count: int = 1
+    flops: int | None = None
+    bytes: int | None = None
+    detail: str = ""
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Where the time of one call of a compiled function goes; made by :func:`profile`.
+
+    Print it to see the table. It is a sequence of its rows.
+
+    Attributes:
+        function: its name.
+        backend: that of slope.
+        rows: the parts, the longest first.
+        seconds: of a whole call, measured without the profiler: the sum of the rows is more where
+            the profiler costs time, and less where the runtime spends time between kernels.
+    """
+
+    function: str
+    backend: str
+    rows: tuple[ProfileRow, ...]
+    seconds: float
+
+    @property
+    def measured(self) -> float:
+        """The sum of the rows' seconds."""
+        return sum(row.seconds for row in self.rows)
+
+    def __iter__(self) -> Iterator[ProfileRow]:
+        return iter(self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, place: int) -> ProfileRow:
+        return self.rows[place]
+
+    def by_name(self) -> Profile:
+        """The same with all rows of a name as one, without their details."""
+        groups: dict[str, list[ProfileRow]] = {}
+        for row in self.rows:
+            groups.setdefault(row.name, []).append(row)
+        merged = [
+            ProfileRow(
+                name,
+                sum(row.seconds for row in rows),
+                count=sum(row.count for row in rows),
+                flops=_sum(row.flops for row in rows),
+                bytes=_sum(row.bytes for row in rows),
+            )
+            for name, rows in groups.items()
+        ]
+        return replace(self, rows=_sorted(merged))
+
+    def table(self, rows: int | None = _SHOWN) -> str:
+        """The table as text.
+
+        Args:
+            rows: how many to show, the longest; ``None``: all.
+        """
+        head = ("us", "share", "count", "Mflop", "GFLOP/s", "kB", "GB/s", "name", "")
+        shown = self.rows[:rows]
+        cells = [head, *map(_cells, shown)]
+        rest = self.rows[len(shown) :]
+        if rest:
+            seconds, share = sum(row.seconds for row in rest), sum(row.fraction for row in rest)
+            told = f"... {len(rest)} more"
+            cells.append((f"{seconds * 1e6:.1f}", f"{share:.1%}", *[""] * 5, told, ""))
+        widths = [max(len(row[column]) for row in cells) for column in range(8)]
+        lines = [
+            "  ".join(
+                [
+                    *map(str.rjust, row[:7], widths),
+                    row[7].ljust(widths[7]),
+                    row[8],
+                ]
+            ).rstrip()
+            for row in cells
+        ]
+        title = (
+            f"{self.function} on {self.backend}: {self.seconds * 1e3:.3f} ms a call, "
+            f"{self.measured * 1e3:.3f} ms in {len(self.rows)} parts"
+        )
+        return "\n".join([title, *lines])
+
+    def __str__(self) -> str:
+        return self.table()
+
+    def plot(self, path: str | os.PathLike[str]) -> Path:
+        """Save a picture of the longest rows as bars; needs matplotlib.
+
+        Args:
+            path: the file to write; its ending says the format.
+
+        Returns:
+            The file, absolute.
+        """
+        from matplotlib.figure import Figure
+
+        shown = self.rows[:_DRAWN]
+        left = self.measured - sum(row.seconds for row in shown)
+        names = [_short(f"{row.name}  {row.detail}", 76) for row in shown]
+        seconds = [row.seconds for row in shown]
+        if len(self.rows) > len(shown):
+            names.append(f"{len(self.rows) - len(shown)} more")
+            seconds.append(left)
+        height = 1.2 + 0.26 * max(len(names), 1)
+        figure = Figure(figsize=(11, height), dpi=140, layout="constrained")
+        axes = figure.add_subplot()
+        places = range(len(names))
+        bars = axes.barh(places, [each * 1e3 for each in seconds], color="#1f5fae")
+        total = self.measured or 1.0
+        axes.bar_label(bars, [f" {each / total:.1%}" for each in seconds], fontsize=7)
+        axes.set_yticks(places, names, fontsize=7)
+        axes.invert_yaxis()
+        axes.margins(x=0.08, y=0.01)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.set_xlabel("ms in a call")
+        title = f"{self.function} on {self.backend}: {self.seconds * 1e3:.2f} ms a call"
+        axes.set_title(title, loc="left", fontsize=10)
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(target)
+        return target.absolute()
+
+
+@boundary
+def profile(
+    function: Callable[..., Any],
+    *args: Any,
+    backend: str | None = None,
+    rounds: int = 10,
+    **kwargs: Any,
+) -> Profile:
+    """Measure where the time of a compiled function goes.
+
+    On ``numpy`` each row is an instruction of the program, by the clock. On ``onnxruntime`` it is a
+    node of the graph that ONNX Runtime made of the program, by its own profiler, in a session of
+    its own. On ``iree`` it is a dispatch, which may hold many instructions, by IREE's own profiler
+    in a process of its own. Nothing is donated: every call gets the same arguments.
+
+    Args:
+        function: jitted, or a function that is then jitted; it is compiled for the arguments.
+        args: what to call it with.
+        backend: to profile on instead of the function's own; of functions that are not jitted, the
+            current backend.
+        rounds: how many calls to measure.
+        kwargs: arguments of the function by name.
+
+    Returns:
+        The rows, the longest first; print it, read its ``rows``, or ``.plot(path)``.
+
+    Raises:
+        ArgumentError: ``rounds`` is no positive int.
+        BackendError: the backend cannot tell.
+
+    Example:
+        >>> result = slope.profile(lambda x: slope.tanh(x @ x), slope.ones(64, 64), backend="numpy")
+        >>> sorted(row.name for row in result)
+        ['dot_general', 'tanh']
+    """
+    if isinstance(rounds, bool) or not isinstance(rounds, int) or rounds < 1:
+        raise ArgumentError(f"profile: rounds must be a positive int, not {rounds!r}.")
+    jitted = function if isinstance(function, Jit) else jit(function)
+    if backend is not None:
+        jitted = jitted.on(backend)
+    compiled, handles = jitted.prepared(args, kwargs)
+    seconds = []
+    for _ in range(rounds + 1):
+        started = time.perf_counter()
+        results = compiled.executable(handles)
+        if compiled.device.kind != "cpu":
+            for result in results:  # reading waits for the device
+                compiled.backend.to_host(result)
+        seconds.append(time.perf_counter() - started)
+    parts = compiled.backend.profile(
+        compiled.program, compiled.device, _extra(jitted), handles, rounds
+    )
+    rows = _sorted([_row(part) for part in parts])
+    name = compiled.backend.name
+    return Profile(jitted.__name__, name, rows, statistics.median(seconds[1:]))
+
+
+def _extra(jitted: Jit) -> Mapping[str, Any]:
+    return jitted.options.extra
+
+
+def _row(part: Timed) -> ProfileRow:
+    instr = part.instr
+    if instr is None:
+        return ProfileRow(
+            part.name,
+            part.seconds,
+            0.0,
+            part.count,
+            part.flops,
+            part.bytes,
+            part.detail,
+            str(part.source or ""),
+        )
+    cost = instruction_cost(instr)
+    operands = ", ".join(str(atom.type) for atom in instr.inputs)
+    results = ", ".join(str(var.type) for var in instr.outputs)
+    detail = part.detail or f"{operands} -> {results}"
+    source = str(instr.source) if instr.source else ""
+    return ProfileRow(
+        part.name, part.seconds, 0.0, part.count, cost.flops, cost.bytes, detail, source
+    )
+
+
+def _sorted(rows: Iterable[ProfileRow]) -> tuple[ProfileRow, ...]:
+    """The longest first, with their fractions."""
+    ordered = sorted(rows, key=lambda row: -row.seconds)
+    total = sum(row.seconds for row in ordered)
+    return tuple(replace(row, fraction=row.seconds / total if total else 0.0) for row in ordered)
+
+
+def _sum(numbers: Iterable[int | None]) -> int | None:
+    """The sum; of unknown numbers unknown."""
+    total = 0
+    for number in numbers:
+        if number is None:
+            return None
+        total += number
+    return total
+
+
+def _cells(row: ProfileRow) -> tuple[str, ...]:
+    flops, moved, seconds = row.flops, row.bytes, row.seconds
+    detail = _short(row.detail, 90)
+    return (
+        f"{seconds * 1e6:.1f}",
+        f"{row.fraction:.1%}",
+        str(row.count),
+        "" if flops is None else f"{flops / 1e6:.2f}",
+        f"{flops / seconds / 1e9:.1f}" if flops and seconds else "",
+        "" if moved is None else f"{moved / 1e3:.1f}",
+        f"{moved / seconds / 1e9:.1f}" if moved and seconds else "",
+        row.name,
+        f"{detail}  # {row.source.rpartition(os.sep)[2]}" if row.source else detail,
+    )
+
+
+def _short(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 3]}..."

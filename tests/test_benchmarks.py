@@ -1,0 +1,147 @@
+"""The benchmarks at tiny sizes, so that they keep running: their checks compare all backends."""
+
+import importlib
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+BACKENDS = ["numpy", "onnxruntime", "iree"]
+NAMES = [f"slope/{name}" for name in BACKENDS]
+
+
+@pytest.fixture(scope="module")
+def load():
+    """Imports modules of benchmarks/ as a script there would, and forgets them afterwards."""
+    before = set(sys.modules)
+    sys.path.insert(0, str(BENCHMARKS))
+    yield importlib.import_module
+    sys.path.remove(str(BENCHMARKS))
+    for name in set(sys.modules) - before:
+        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(BENCHMARKS)):
+            del sys.modules[name]
+
+
+@pytest.mark.parametrize("module", ["mlp_step", "gpt_step", "conv_step", "decode"])
+def test_steps_agree(load, module):
+    workload = load(module)
+    made = workload.contenders(BACKENDS, [], workload.TINY)
+    assert list(made) == NAMES
+    # they go on from where the check left them, all alike
+    numbers = [call() for call in made.values()]
+    np.testing.assert_allclose(numbers, numbers[0], rtol=1e-3)
+    program = workload.slope_program("numpy", workload.TINY)
+    assert program.step.lower(*program.arguments).cost().flops > 0
+
+
+def test_training_lowers_the_loss(load):
+    for module in ("mlp_step", "gpt_step", "conv_step"):
+        workload = load(module)
+        call = workload.slope_program("numpy", workload.TINY).running()
+        losses = [call() for _ in range(12)]
+        assert losses[-1] < losses[0], module
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_calls(load, count):
+    made = load("call_overhead").contenders(BACKENDS, [], count)
+    assert list(made) == NAMES
+
+
+def test_eager(load):
+    made = load("eager").contenders(BACKENDS, [], 8)
+    assert list(made) == NAMES
+
+
+@pytest.mark.parametrize("title", ["gmm", "lstm", "kmeans"])
+def test_gradbench_agrees(load, title):
+    gradbench = load("gradbench")
+    pairs = list(gradbench.contenders(BACKENDS, [], gradbench.TINY[title]))
+    assert [list(made) for made in pairs] == [NAMES, NAMES]
+
+
+def test_gmm_gradient_is_the_slope(load):
+    gradbench = load("gradbench")
+    size = gradbench.TINY["gmm"]
+    objective, gradient = gradbench.slope_calls("numpy", size)
+    before, step = objective(), 1e-6
+    slopes = gradient()
+    data = size.data()
+    data["alpha"][0] += step
+    type(size).data, kept = lambda _: data, type(size).data
+    try:
+        after = gradbench.slope_calls("numpy", size)[0]()
+    finally:
+        type(size).data = kept
+    assert (after - before) / step == pytest.approx(slopes[0][0], rel=1e-3)
+
+
+def test_fresh_processes(load):
+    fresh = load("fresh")
+    found = fresh.start(["slope/numpy"], "mlp_step", "TINY", 1)
+    assert set(found) == {"trace", "cold", "cached"}
+    assert 0 < found["trace"]["slope/numpy"].median < found["cold"]["slope/numpy"].median
+    assert fresh.imports(["json"], 1)["json"].median > 0
+    with pytest.raises(RuntimeError, match="start slope/none mlp_step TINY failed"):
+        fresh.start(["slope/none"], "mlp_step", "TINY", 1)
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="memory is read from Linux")
+def test_memory(load):
+    found = load("fresh").memory(["slope/numpy"], "mlp_step", "TINY", 1)
+    assert found["whole"]["slope/numpy"].median >= found["steps"]["slope/numpy"].median > 0
+
+
+def test_driver(load, tmp_path, monkeypatch, capsys):
+    run, workloads, timing = load("run"), load("workloads"), load("timing")
+    tiny = workloads.Step(load("mlp_step"), load("mlp_step").TINY, "tiny")
+    monkeypatch.setitem(workloads.STEPS, "W1", tiny)
+    monkeypatch.setattr(load("systems"), "peak", lambda: 1e9)
+    for name in ("DEFAULT_DEVICE", "JAX_PLATFORMS", "DEV"):
+        monkeypatch.delenv(name, raising=False)  # so that what the driver sets is undone
+        monkeypatch.setenv(name, "")
+    table, picture = tmp_path / "out.json", tmp_path / "out.png"
+    words = ["--workloads", "W1", "--backends", "numpy,iree", "--peers", "--rounds", "2"]
+    argv = ["run.py", *words, "--json", str(table), "--plot", str(picture)]
+    monkeypatch.setattr(sys, "argv", argv)
+    run.main()
+    assert "W1: tiny" in capsys.readouterr().out
+    told = json.loads(table.read_text())
+    assert told["machine"]
+    numbers = told["workloads"]["W1"]
+    assert numbers["unit"] == "s"
+    assert set(numbers["systems"]) == {"slope/numpy", "slope/iree"}
+    assert set(numbers["systems"]["slope/iree"]) == {"median", "min", "max"}
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert timing.measured([3, 1, 2]) == (2, 1, 3)
+
+
+@pytest.mark.parametrize(
+    "words", [["--workloads", "W1,W99"], ["--peers", "jaxx"], ["--backends", "numpy", "nunpy"]]
+)
+def test_driver_refuses_names(load, words, monkeypatch):
+    run = load("run")
+    for name in ("DEFAULT_DEVICE", "JAX_PLATFORMS", "DEV"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setattr(sys, "argv", ["run.py", *words])
+    with pytest.raises(
+        SystemExit, match=r"There is no (workload 'W99'|peer 'jaxx'|backend 'nunpy') here; choose"
+    ):
+        run.main()
+
+
+def test_tables_show_ratios_to_the_best_peer(load):
+    timing = load("timing")
+    systems = {
+        "slope/numpy": timing.Measured(2e-3, 1e-3, 3e-3),
+        "jax": timing.Measured(4e-3, 4e-3, 5e-3),
+    }
+    systems["torch"] = timing.Measured(8e-3, 8e-3, 9e-3)
+    text = timing.table(timing.Result("W1", "step", systems, flops=4_000_000), peak=1e10)
+    assert "(ratio to jax)" in text
+    rows = {line.split()[0]: line.split()[1:] for line in text.splitlines()[2:5]}
+    assert rows["slope/numpy"] == ["2.000", "1.000", "3.000", "0.50", "20.0%"]
+    assert rows["torch"] == ["8.000", "8.000", "9.000", "2.00", "5.0%"]

@@ -1,0 +1,134 @@
+"""slope.profile: where the time of a compiled function goes, on every backend."""
+
+import numpy as np
+import pytest
+
+import slope
+from slope import errors
+from slope.extend import CPU, Backend
+
+LENGTH = 64
+
+
+def layer(x, w):
+    return slope.tanh(x @ w).sum()
+
+
+@pytest.fixture
+def arguments():
+    random = np.random.default_rng(0)
+    shape = (LENGTH, LENGTH)
+    return [slope.tensor(random.standard_normal(shape).astype(np.float32)) for _ in range(2)]
+
+
+def test_rows_are_sorted_and_whole(backend, arguments):
+    result = slope.profile(slope.grad(layer, argnums=(0, 1)), *arguments, rounds=3)
+    assert result.backend == backend
+    assert result.seconds > 0
+    seconds = [row.seconds for row in result]
+    assert len(result) == len(seconds) > 2
+    assert seconds == sorted(seconds, reverse=True)
+    assert min(seconds) >= 0
+    assert sum(row.fraction for row in result.rows) == pytest.approx(1)
+    assert result.measured == pytest.approx(sum(seconds))
+    assert all(row.count >= 1 for row in result)
+    # three products of matrices, whatever the runtime calls them
+    assert sum(row.flops or 0 for row in result) >= 3 * 2 * LENGTH**3
+
+
+PRODUCTS = {"numpy": ("dot_general",), "onnxruntime": ("Gemm", "MatMul"), "iree": ("matmul", "mmt")}
+
+
+def test_table_names_the_parts(backend, arguments):
+    result = slope.profile(slope.jit(layer), *arguments, rounds=2)
+    text = str(result)
+    assert f"layer on {backend}" in text
+    assert any(name in text for name in PRODUCTS[backend])
+    assert len(result.table(rows=1).splitlines()) == 4  # title, head, a row, and the rest
+    if backend != "iree":
+        assert "test_profile.py" in text  # the line of the user's code
+
+
+def test_by_name_adds_up(backend, arguments):
+    result = slope.profile(slope.grad(layer, argnums=(0, 1)), *arguments, rounds=2)
+    merged = result.by_name()
+    names = [row.name for row in merged]
+    assert len(names) == len(set(names)) < len(result)
+    assert merged.measured == pytest.approx(result.measured)
+    assert sum(row.count for row in merged) == sum(row.count for row in result)
+
+
+def test_numpy_counts_every_instruction(arguments):
+    result = slope.profile(layer, *arguments, backend="numpy", rounds=1)
+    program = slope.jit(layer, backend="numpy").lower(*arguments).program
+    cost = program.cost()
+    assert sorted(row.name for row in result) == sorted(i.op.name for i in program.instrs)
+    assert sum(row.flops or 0 for row in result) == cost.flops
+    assert sum(row.bytes or 0 for row in result) == cost.bytes
+    assert "float32[64, 64], float32[64, 64] -> float32[64, 64]" in str(result)
+
+
+def test_bodies_of_loops_count(backend):
+    def power(x):
+        return slope.fori_loop(0, 5, lambda _, y: slope.tanh(y @ x), x)
+
+    result = slope.profile(power, slope.ones(8, 8), rounds=2)
+    assert len(result) > 0
+    assert sum(row.fraction for row in result) == pytest.approx(1)
+    if backend == "onnxruntime":  # nodes in the loop are rows of their own, and counted each time
+        counts = {row.name: row.count for row in result}
+        assert counts["Tanh"] == 5
+        assert counts.get("Loop", counts.get("Scan")) == 1
+
+
+def test_donates_and_changes_nothing(backend, arguments):
+    step = slope.jit(lambda p, x: p - 0.1 * (p @ x), donate=0)
+    p, x = arguments
+    before = p.numpy().copy()
+    slope.profile(step, p, x, rounds=2)
+    np.testing.assert_array_equal(p.numpy(), before)
+    np.testing.assert_allclose(step(p, x).numpy(), before - 0.1 * (before @ x.numpy()), rtol=1e-4)
+
+
+def test_draws_leave_the_generator(backend):
+    slope.manual_seed(3)
+    slope.profile(lambda x: x + slope.randn(4), slope.ones(4), rounds=1)
+    drawn = slope.randn(4).tolist()
+    slope.manual_seed(3)
+    assert slope.randn(4).tolist() == drawn
+
+
+def test_another_backend_and_modules(arguments):
+    model = slope.nn.Sequential(slope.nn.Linear(LENGTH, 3), slope.nn.ReLU())
+    function = slope.jit(model, backend="numpy")
+    assert slope.profile(function, arguments[0], rounds=1).backend == "numpy"
+    assert slope.profile(function, arguments[0], backend="iree", rounds=1).backend == "iree"
+    assert function.compile_count == 1
+
+
+def test_nothing_to_run(backend):
+    result = slope.profile(lambda x: x, slope.ones(2), rounds=1)
+    assert len(result) == 0
+    assert result.by_name().measured == 0
+    assert "0 parts" in str(result)
+
+
+def test_picture(tmp_path, arguments):
+    result = slope.profile(layer, *arguments, backend="numpy", rounds=1)
+    path = result.plot(tmp_path / "folder" / "profile.png")
+    assert path.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("rounds", [0, -1, 1.5, True])
+def test_refuses_rounds(rounds):
+    with pytest.raises(errors.ArgumentError, match="rounds must be a positive int"):
+        slope.profile(layer, rounds=rounds)
+
+
+def test_backend_that_cannot_tell():
+    class Mute(Backend):
+        name = "mute"
+
+    program = slope.jit(slope.sin, backend="numpy").trace(slope.ones(2))
+    with pytest.raises(errors.BackendError, match=r"'mute' cannot tell .*Mute does not define"):
+        Mute().profile(program, CPU, {}, [], 1)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import time
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -150,27 +150,21 @@ def main() -> None:
         slope.set_backend(args.backend)
     slope.manual_seed(args.seed)
 
-    name, images, names, margin = data_set(args.data)
-    train = (images[0][: args.train_limit], images[1][: args.train_limit].astype(np.int64))
-    test = (images[2][: args.test_limit], images[3][: args.test_limit].astype(np.int64))
+    parts = slice(args.train_limit), slice(args.test_limit)
+    name, train, test, classes, margin = data_set(args.data, args.folder, *parts)
     prepare = Preparation(train[0], margin)
-    batches = data.Batches(
-        train,
-        args.batch_size,
-        key=args.seed,
-        drop_last=True,
-        transform=prepare.augmented,
-        prefetch=2,
-    )
+    options = {"key": args.seed, "drop_last": True, "prefetch": 2}
+    batches = data.Batches(train, args.batch_size, transform=prepare.augmented, **options)
     tests = data.Batches(test, min(250, len(test[0])), transform=prepare.plain)
 
-    model = ResNet(train[0].shape[1], len(names), args.blocks, args.width)
+    model = ResNet(train[0].shape[1], len(classes), args.blocks, args.width)
     steps = args.epochs * batches.per_epoch
     rate = nn.OneCycleSchedule(args.lr, steps, rise=0.2, start_divisor=10)
     optimizer = nn.SGD(model, rate, args.momentum, args.weight_decay, nesterov=True)
     losses: list[float] = []
     if args.checkpoint and Path(args.checkpoint).exists():
         model, optimizer, losses = restored(args.checkpoint, model, optimizer, batches)
+        optimizer.lr = rate  # the number of epochs may be another than before
 
     seconds: list[float] = []
     with tqdm(batches.until(args.epochs), initial=len(losses), total=steps, unit="step") as bar:
@@ -181,23 +175,25 @@ def main() -> None:
             seconds.append(time.perf_counter() - begin)
             bar.set_postfix(loss=f"{np.mean(losses[-50:]):.3f}", refresh=False)
             if batches.batch == 0:  # an epoch has ended
-                right, _ = accuracy(model, tests)
-                bar.write(f"Epoch {batches.epoch}: test accuracy {right:.4f}")
+                bar.write(f"Epoch {batches.epoch}: test accuracy {accuracy(model, tests)[0]:.4f}")
                 if args.checkpoint:
                     state = (model, optimizer, batches.state_dict(), np.array(losses))
                     slope.save(args.checkpoint, state)
 
-    right, predictions = accuracy(model, tests)
-    backend = slope.backend().name
-    title = f"{name}, ResNet-{6 * args.blocks + 2}, slope on {backend}: test accuracy {right:.4f}"
-    shown = test[0][:, 0] if test[0].shape[1] == 1 else test[0].transpose(0, 2, 3, 1)
-    picture = training_figure(args.out, losses, shown, predictions, test[1], title, names)
-    if seconds:
-        print(
-            f"Backend {backend}, median step {np.median(seconds):.3f} s of {args.batch_size} images"
-        )
+    right, said = accuracy(model, tests)
+    backend, depth = slope.backend().name, 6 * args.blocks + 2
+    title = f"{name}, ResNet-{depth}, slope on {backend}: test accuracy {right:.4f}"
+    picture = training_figure(args.out, losses, shown(test[0]), said, test[1], title, classes)
+    if seconds:  # none if a checkpoint was at its end
+        median = np.median(seconds)
+        print(f"Backend {backend}, a step of {args.batch_size} images in {median:.3f} s (median)")
     print(f"Test set accuracy {right:.4f}")
     print(f"Picture {picture}")
+
+
+def shown(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Images (n, channels, h, w) as pictures want them: (n, h, w), or (n, h, w, 3) in colour."""
+    return images[:, 0] if images.shape[1] == 1 else images.transpose(0, 2, 3, 1)
 
 
 def restored(
@@ -211,11 +207,40 @@ def restored(
     return model, optimizer, losses.tolist()
 
 
-def data_set(which: str) -> tuple[str, Any, tuple[str, ...], int]:
-    """The name, arrays with a dimension of channels, class names, and the margin to move in."""
-    found = data.fashion_mnist()
-    grey = (found[0][:, None], found[1], found[2][:, None], found[3])
-    return "Fashion-MNIST", grey, data.FASHION_MNIST_CLASSES, 2
+class DataSet(NamedTuple):
+    """Images with a dimension of channels, what their classes are called, and how far to shift."""
+
+    name: str
+    train: Batch
+    test: Batch
+    classes: tuple[str, ...]
+    margin: int
+
+
+def data_set(which: str, folder: str | None, train: slice, test: slice) -> DataSet:
+    """CIFAR-10 or Fashion-MNIST; if "auto", the former where it can be had."""
+    try:
+        found = None if which == "fashion-mnist" else data.cifar10(folder)
+    except data.DataError:
+        if which == "cifar10" or folder is not None:
+            raise
+        print("CIFAR-10 cannot be had here (--folder names a copy): training on Fashion-MNIST.")
+        found = None
+    if found is not None:
+        name, classes, margin = "CIFAR-10", data.CIFAR10_CLASSES, 4
+    else:
+        name, classes, margin = "Fashion-MNIST", data.FASHION_MNIST_CLASSES, 2
+        found = data.fashion_mnist()
+        found = found._replace(
+            train_images=found.train_images[:, None], test_images=found.test_images[:, None]
+        )
+    return DataSet(
+        name,
+        (found.train_images[train], found.train_labels[train].astype(np.int64)),
+        (found.test_images[test], found.test_labels[test].astype(np.int64)),
+        classes,
+        margin,
+    )
 
 
 def arguments() -> argparse.Namespace:
@@ -229,6 +254,8 @@ def arguments() -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--data", choices=("auto", "cifar10", "fashion-mnist"), default="auto")
+    add("--folder", help="where CIFAR-10's .bin files are; None: the cache, or else the web")
+    add("--momentum", type=float, default=0.9, help="Nesterov's momentum of SGD")
     add("--weight-decay", type=float, default=5e-4, help="of all parameters")
     add("--blocks", type=int, default=3, metavar="N", help="in each stage: 6 N + 2 layers")
     add("--width", type=int, default=16, help="channels of the first stage")

@@ -12,6 +12,7 @@ import time
 from functools import partial
 
 import numpy as np
+from common.command import parse
 from common.corpus import Corpus, corpus, covering, windows
 from common.llama import Config, Llama, Writer, initialized
 from common.text_figure import text_figure
@@ -146,8 +147,10 @@ def main() -> None:
     title = f"{args.text}, {count:,} weights, slope on {backend}: {final:.3f} nats per character"
     picture = text_figure(args.out, losses, checks, written, title)
     each = (ended - first) / max(args.steps - 1, 1) * 1e3
-    print(f"Backend {backend}: {ended - begun:.0f} s, the first step {first - begun:.1f} s, then")
-    print(f"{each:.0f} ms per step, validation included")
+    print(
+        f"Backend {backend}: {ended - begun:.0f} s; the first step took {first - begun:.1f} s, the "
+        f"others {each:.0f} ms each, validation included"
+    )
     print(f"Validation loss {final:.3f} nats per character")
     print(f"A sample:\n{written}")
     print(f"Picture {picture}")
@@ -182,11 +185,8 @@ def arguments() -> argparse.Namespace:
     add("--top-k", type=int, help="sample among this many tokens")
     add("--top-p", type=float, default=0.95, help="sample among the tokens of this probability")
     add("--seed", type=int, default=0, help="of the weights, the windows and the sample")
-    add("--tiny", action="store_true", help="a few seconds with a toy model, to see it run")
     add("--out", default="outputs/gpt_text.png", help="where to save the picture")
-    if parser.parse_args().tiny:
-        parser.set_defaults(**TINY)
-    return parser.parse_args()
+    return parse(parser, TINY)
 
 
 if __name__ == "__main__":

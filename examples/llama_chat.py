@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -85,22 +84,21 @@ def pieces(loaded: Loaded, tokens: Iterable[int]) -> Iterator[str]:
 
 def stream(parts: Iterator[str], writer: Writer) -> None:
     """Show a text as it is written, then how fast that was."""
-    before, times = writer.used, [(time.perf_counter(), 0)]
+    before = writer.used
     try:
         for part in parts:
-            times.append((time.perf_counter(), writer.used))
             print(part, end="", flush=True)
     except KeyboardInterrupt:
         print(" ...", end="")
     print(flush=True)
-    if len(times) < 4:  # the first two times may hold a compilation each
-        return
-    (begun, _), (first, read), (second, start), (last, used) = *times[:3], times[-1]
-    print(
-        f"[{slope.backend().name}: {read - before} tokens read in {first - begun:.2f} s, then "
-        f"{(used - start) / (last - second):.1f} tokens per second]",
-        file=sys.stderr,
-    )
+    count = len(writer.times) - 1
+    read = writer.used - before - max(count - 1, 0)
+    told = f"{slope.backend().name}: {read} tokens read"
+    if count > 0:
+        told += f" in {writer.times[1] - writer.times[0]:.2f} s, {count} written"
+    if count > 2:  # the first step after the prompt may hold a compilation
+        told += f", {(count - 2) / (writer.times[-1] - writer.times[2]):.1f} tokens per second"
+    print(f"[{told}]", file=sys.stderr)
 
 
 def messages(prompt: str | None) -> Iterator[str]:

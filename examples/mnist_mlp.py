@@ -96,6 +96,7 @@ def arguments() -> argparse.Namespace:
         lr=0.3,
         out="outputs/mnist_mlp.png",
     )
+    parser.add_argument("--momentum", type=float, default=0.9, help="momentum of SGD")
     parser.add_argument("--hidden", type=int, default=100, help="width of the hidden layer")
     return parse(parser, {"epochs": 1, "train_limit": 2000, "test_limit": 500, "batch_size": 50})
 

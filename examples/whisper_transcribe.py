@@ -8,7 +8,6 @@ a cache of keys and values. Without files, five sentences with known transcripts
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from common.alignment import words
 from common.speech import HOP, RATE, Samples, pieces, read_wav, word_errors, words_of
 from common.speech_figure import Strip, speech_figure
 from common.whisper import listen, say
-from common.whisper_files import Clip, Voice, librivox, tiny_en, tiny_random
+from common.whisper_files import Clip, Voice, librivox, rising_tone, tiny_en, tiny_random
 
 import slope
 
@@ -110,10 +109,9 @@ def transcribe(
 
 
 def transcribe_clip(voice: Voice, clip: Clip, limit: int) -> tuple[list[Heard], int]:
-    """Write down a whole file, and tell how well and how fast; gives also the words wrong."""
-    sound = read_wav(clip.path)
-    seconds = len(sound) / RATE
-    print(f"\n{clip.path.name} ({seconds:.1f} s)")
+    """Write down a whole clip, and tell how well and how fast; gives also the words wrong."""
+    seconds = len(clip.sound) / RATE
+    print(f"\n{clip.name} ({seconds:.1f} s)")
     shown: list[str] = []
 
     def show(text: str) -> None:
@@ -122,15 +120,12 @@ def transcribe_clip(voice: Voice, clip: Clip, limit: int) -> tuple[list[Heard], 
 
     longest = voice.model.sizes.samples / RATE
     heard = [
-        transcribe(voice, piece, clip.path.name, show, limit) for piece in pieces(sound, longest)
+        transcribe(voice, piece, clip.name, show, limit) for piece in pieces(clip.sound, longest)
     ]
-    encoding, decoding = (
-        sum(each.encoding for each in heard),
-        sum(each.decoding for each in heard),
-    )
+    encoding = sum(each.encoding for each in heard)
+    decoding = sum(each.decoding for each in heard)
     steps = sum(each.steps for each in heard)
-    wrong = 0
-    told = ""
+    wrong, told = 0, ""
     if clip.transcript is not None:
         said = words_of(clip.transcript)
         wrong = word_errors(words_of("".join(shown)), said)
@@ -162,9 +157,8 @@ def main() -> None:
     )
 
     heard: list[Heard] = []
-    clips = list(clips_of(args))
     wrong = said = 0
-    for clip in clips:
+    for clip in clips_of(args):
         found, errors = transcribe_clip(voice, clip, args.limit)
         heard += found
         wrong += errors
@@ -178,10 +172,11 @@ def main() -> None:
 
 def clips_of(args: argparse.Namespace) -> Iterator[Clip]:
     """The files that the command line names, or those with transcripts."""
-    if args.files:
-        for path in args.files:
-            yield Clip(path, None)
-    else:
+    for path in args.files:
+        yield Clip(path.name, read_wav(path), None)
+    if args.tiny and not args.files:
+        yield rising_tone()
+    elif not args.files:
         yield from librivox()
 
 
@@ -192,7 +187,10 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument(
-        "files", nargs="*", type=Path, help="WAV files of 16-bit samples; none: five LibriVox clips"
+        "files",
+        nargs="*",
+        type=Path,
+        help="WAV files of 16-bit samples; without any, five LibriVox clips",
     )
     parser.add_argument(
         "--backend", help="iree, onnxruntime (or onnx) or numpy; None: the first that is installed"

@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 import gguf
 import numpy as np
 from gguf.quants import dequantize
-from slope.nn.data import DataError
 from tokenizers import AddedToken, Tokenizer, decoders, pre_tokenizers
 from tokenizers.models import BPE
 

@@ -7,6 +7,7 @@ SwiGLU, no biases; several heads of queries share one of keys and values.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -216,6 +217,8 @@ class Writer:
     Attributes:
         used: how many tokens the caches hold.
         ended: whether the last text ended with a stop token.
+        times: seconds (of ``time.perf_counter``) at which the last text began, and each of its
+            tokens was there.
     """
 
     def __init__(
@@ -231,6 +234,7 @@ class Writer:
         self.model, self.length, self.chunk = model, length, min(chunk, length)
         self.caches = model.caches(length)
         self.used, self.ended = 0, False
+        self.times: list[float] = []
         self._choice = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
         self._unread: list[int] = []
 
@@ -249,9 +253,11 @@ class Writer:
         waiting = [*self._unread, *prompt]
         self._check(waiting)
         stop = frozenset(stop)
+        self.times = [time.perf_counter()]
         token = self._read(waiting)
         for place in range(limit):
             number = token.item()
+            self.times.append(time.perf_counter())
             self._unread, self.ended = [number], number in stop
             if self.ended:
                 return

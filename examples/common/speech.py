@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 import slope
-from slope.nn.data import DataError
 from slope import nn
+from slope.nn import data
 
 Samples = npt.NDArray[np.float32]
 
@@ -29,7 +29,7 @@ class LogMel(nn.Module):
     Frames of 25 ms every 10 ms, centred (the ends mirrored), times Hann's window, to powers of the
     discrete Fourier transform, summed in triangles on the mel scale; decimal logarithm, cut at 8
     below the loudest, scaled. The window is part of the transform's matrix. Source: A. Radford et
-    al., "Robust speech recognition via large-scale weak supervision", arXiv:2212.04356, section 2.2.
+    al., "Robust speech recognition via large-scale weak supervision", arXiv:2212.04356, sec. 2.2.
 
     Args:
         mels: how many bands.
@@ -98,18 +98,18 @@ def read_wav(path: str | os.PathLike[str]) -> Samples:
             width, channels, rate = file.getsampwidth(), file.getnchannels(), file.getframerate()
             raw = file.readframes(file.getnframes())
     except (wave.Error, EOFError) as error:
-        raise DataError(
+        raise data.DataError(
             f"{name} is no WAV file ({error or 'it ends too early'}). "
             f"Convert it: ffmpeg -i {name} -ar {RATE} -ac 1 sound.wav"
         ) from None
     if width != 2:
-        raise DataError(
+        raise data.DataError(
             f"{name} has samples of {8 * width} bits, and 16 are read. "
             f"Convert it: ffmpeg -i {name} -c:a pcm_s16le sound.wav"
         )
     whole = len(raw) // (2 * channels) * channels  # a cut file may end within a sample
     if not whole:
-        raise DataError(f"{name} holds no sound.")
+        raise data.DataError(f"{name} holds no sound.")
     values = np.frombuffer(raw, "<i2")[:whole].reshape(-1, channels).mean(axis=1) / 32768
     if rate != RATE:
         count = max(1, round(len(values) * RATE / rate))
@@ -117,17 +117,16 @@ def read_wav(path: str | os.PathLike[str]) -> Samples:
     return values.astype(np.float32)
 
 
-def pieces(sound: Samples, seconds: float, search: float = 5.0) -> Iterator[Samples]:
-    """Cut sound into pieces of at most `seconds`, each at the stillest place near its end.
+def pieces(sound: Samples, seconds: float) -> Iterator[Samples]:
+    """Cut sound into pieces of at most `seconds`, each at the stillest place of its last sixth.
 
     Args:
         sound: shape (samples,), at 16 kHz.
-        seconds: the longest piece.
-        search: how many seconds before the longest end a cut may be.
+        seconds: the longest piece, at least 1.
     """
     longest, still = round(seconds * RATE), RATE // 5  # a pause of a fifth of a second
     while len(sound) > longest:
-        first = max(still, longest - round(search * RATE))
+        first = longest - longest // 6
         energy = np.cumsum(np.concatenate([[0.0], sound[first - still : longest] ** 2.0]))
         cut = first + int(np.argmin(energy[still:] - energy[:-still])) - still // 2
         yield sound[:cut]
@@ -137,8 +136,8 @@ def pieces(sound: Samples, seconds: float, search: float = 5.0) -> Iterator[Samp
 
 def words_of(text: str) -> list[str]:
     """The words in lower case, without punctuation, hyphens as spaces, abbreviations spelt out."""
-    words = re.findall(r"[\w']+", text.lower().replace("\u2019", "'"))
-    return [ABBREVIATIONS.get(word, word) for word in words]
+    words: list[str] = re.findall(r"[\w']+", text.lower().replace("\u2019", "'"))
+    return [ABBREVIATIONS.get(word) or word for word in words]
 
 
 def word_errors(heard: Sequence[str], said: Sequence[str]) -> int:

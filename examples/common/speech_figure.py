@@ -1,4 +1,4 @@
-"""The picture of transcribed speech: spectrograms over their words, and where the decoder looked."""
+"""The picture of transcribed speech: spectrograms over words, and where the decoder looked."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def _draw_looks(axes: Axes, strip: Strip) -> None:
     )  # fmt: skip
     edges = np.append(starts(strip.looks) * SECONDS, seconds)
     axes.stairs(np.arange(rows) + 0.5, edges, baseline=None, color="#d64545", linewidth=1.2)
-    axes.set_yticks(np.arange(rows) + 0.5, [*strip.parts, "(end)"], fontsize=min(8, 220 / rows))
+    axes.set_yticks(np.arange(rows) + 0.5, [*strip.parts, "(end)"], fontsize=min(8, 190 / rows))
     axes.set_title(
         f"Where the decoder looks while it writes each token, and the path through it: "
         f"{strip.title}",

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import slope
-from slope.nn.data import DataError
 from common.speech import HOP, LogMel
 from slope import nn
+from slope.nn import data
 
 Memory = tuple[slope.Tensor, slope.Tensor]  # keys and values, (n, heads, positions, features)
 
@@ -56,7 +56,7 @@ class Encoder(nn.Module):
         width = sizes.width
         self.conv1 = nn.Conv1d(sizes.mels, width, 3, padding=1)
         self.conv2 = nn.Conv1d(width, width, 3, stride=2, padding=1)
-        self.positions = slope.zeros(sizes.sounds, width)
+        self.positions = nn.init.normal((sizes.sounds, width), std=0.02)
         self.layers = [
             nn.TransformerEncoderLayer(
                 width, sizes.heads, 4 * width, dropout=0.0, activation="gelu", norm_first=True
@@ -126,7 +126,7 @@ class Decoder(nn.Module):
 
     def __init__(self, sizes: WhisperSizes) -> None:
         self.embedding = nn.Embedding(sizes.tokens, sizes.width)
-        self.positions = slope.zeros(sizes.positions, sizes.width)
+        self.positions = nn.init.normal((sizes.positions, sizes.width), std=0.02)
         self.layers = [DecoderLayer(sizes.width, sizes.heads) for _ in range(sizes.layers)]
         self.norm = nn.LayerNorm(sizes.width)
 
@@ -266,14 +266,17 @@ def load_whisper(arrays: Mapping[str, np.ndarray]) -> Whisper:
         TreeError: Weights are missing or of another shape; the message lists them.
     """
     sizes = _sizes_of(arrays)
-    model = Whisper(sizes)
+    with nn.init.skip():
+        model = Whisper(sizes)
     state: dict[str, Any] = {
         f"log_mel.{name}": tensor for name, tensor in model.log_mel.state_dict().items()
     }
     for name, values in arrays.items():
         if np.ndim(values) and name != "decoder/projection/weight":  # it is the embedding
             if not np.issubdtype(values.dtype, np.floating):
-                raise DataError(f"whisper: {name!r} is {values.dtype}; quantized is not supported.")
+                raise data.DataError(
+                    f"whisper: {name!r} is {values.dtype}; quantized is not supported."
+                )
             state.update(_renamed(name, values.astype(np.float32)))
     return model.load_state_dict(state).eval()
 
@@ -312,9 +315,11 @@ def _sizes_of(arrays: Mapping[str, np.ndarray]) -> WhisperSizes:
         )
         gelu, first = int(arrays["decoder/activation"]) == 3, bool(arrays["decoder/pre_norm"])
     except KeyError as error:
-        raise DataError(
+        raise data.DataError(
             f"whisper: the weights have no {error}; are they of a WhisperSpec?"
         ) from None
     if not gelu or not first:
-        raise DataError("whisper: only models with GELU and normalization first are supported.")
+        raise data.DataError(
+            "whisper: only models with GELU and normalization first are supported."
+        )
     return sizes

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +12,7 @@ import numpy.typing as npt
 from tokenizers import Tokenizer
 
 from common.ctranslate2 import read_ctranslate2
+from common.speech import RATE, Samples, read_wav
 from common.whisper import Whisper, WhisperSizes, load_whisper
 from slope.nn import data
 
@@ -65,14 +65,16 @@ class Voice(NamedTuple):
 
 
 class Clip(NamedTuple):
-    """A sound file.
+    """Something to listen to.
 
     Attributes:
-        path: A WAV file.
+        name: For messages.
+        sound: shape (samples,), at 16 kHz.
         transcript: What is said in it; None if nobody knows.
     """
 
-    path: Path
+    name: str
+    sound: Samples
     transcript: str | None
 
 
@@ -100,11 +102,16 @@ def tiny_en(cache: str | os.PathLike[str] | None = None) -> Voice:
     watched = np.zeros((sizes.layers, sizes.heads), np.float32)
     for layer, head in settings["alignment_heads"]:
         watched[layer, head] = 1 / len(settings["alignment_heads"])
-    prompt = [
-        tokenizer.token_to_id(f"<|{word}|>") for word in ("startoftranscript", "notimestamps")
-    ]
-    end = tokenizer.token_to_id("<|endoftext|>")
+    prompt = [_number(tokenizer, word) for word in ("startoftranscript", "notimestamps")]
+    end = _number(tokenizer, "endoftext")
     return Voice(model, tokenizer, prompt, end, penalty, first_penalty, watched)
+
+
+def _number(tokenizer: Tokenizer, word: str) -> int:
+    found = tokenizer.token_to_id(f"<|{word}|>")
+    if found is None:
+        raise data.DataError(f"tokenizer.json has no token <|{word}|>; is it of Whisper?")
+    return found
 
 
 def tiny_random() -> Voice:
@@ -112,7 +119,10 @@ def tiny_random() -> Voice:
     sizes = WhisperSizes(width=32, heads=2, layers=2, tokens=50, positions=24, sounds=100)
     nothing = np.zeros(sizes.tokens, np.float32)
     watched = np.full((sizes.layers, sizes.heads), 0.25, np.float32)
-    return Voice(Whisper(sizes).eval(), None, [1, 2], 0, nothing, nothing, watched)
+    model = Whisper(sizes).eval()
+    # Small, lest the token that was just read be the likeliest next one.
+    model.decoder.embedding.weight = 0.1 * model.decoder.embedding.weight
+    return Voice(model, None, [1, 2], 0, nothing, nothing, watched)
 
 
 def librivox(cache: str | os.PathLike[str] | None = None) -> list[Clip]:
@@ -134,4 +144,10 @@ def librivox(cache: str | os.PathLike[str] | None = None) -> list[Clip]:
         text, _, name = line.rpartition("(")  # "<s> the words </s> (file)"
         said[name.rstrip(")")] = text.replace("<s>", "").replace("</s>", "").strip()
     names = [name for name in CLIPS_SHA256 if name.endswith(".wav")]
-    return [Clip(folder / name, said[name.removesuffix(".wav")]) for name in names]
+    return [Clip(name, read_wav(folder / name), said[name.removesuffix(".wav")]) for name in names]
+
+
+def rising_tone(seconds: float = 1.5) -> Clip:
+    """A sound that needs no file."""
+    time = np.arange(round(seconds * RATE)) / RATE
+    return Clip("a rising tone", np.sin(2e3 * (1 + time) * time).astype(np.float32), None)

@@ -454,3 +454,50 @@ def test_softmax_is_kept_from_becoming_one_loop():
         assert made is not None
         assert f"stablehlo.optimization_barrier {made[1]} " in text
         assert len(re.findall(rf"{made[1]}\b", text)) == 2  # nobody passes the barrier by
+
+
+def test_one_row_is_multiplied_from_the_right(backend: IreeBackend):
+    def products(x: Any, w: Any) -> list[Any]:
+        rows = ops.dot_general(x, w, contract=((1,), (1,)), batch=((), ()))
+        return [rows, ops.dot_general(x, rows, contract=((0,), (0,)), batch=((), ()))]
+
+    for dtype in (np.dtype(np.float32), dtypes.bfloat16.numpy):
+        random = np.random.default_rng(0)
+        arrays = [random.standard_normal(shape).astype(dtype) for shape in ((1, 5), (7, 5))]
+        program = trace_program(products, [array_type(array) for array in arrays])
+        text = lower_program(program, backend.lowerings).text
+        assert re.search(r"dot_general %arg1, %\d+, contracting_dims = \[1\] x \[0\]", text)
+        for got, want in zip(
+            run(backend, program, arrays), run(REFERENCE, program, arrays), strict=True
+        ):
+            assert got.shape == want.shape
+            np.testing.assert_allclose(wide(got), wide(want), rtol=1e-2, atol=1e-5)
+
+
+def test_convolutions_over_one_dimension_are_products(backend: IreeBackend):
+    def convolve(*xs: Any) -> list[Any]:
+        return [
+            ops.conv(
+                *xs, stride=stride, padding=padding, dilation=dilation, groups=1, layout="NHWC"
+            )
+            for stride, padding, dilation in (
+                ((1,), ((0, 0),), (1,)),
+                ((2,), ((1, 2),), (1,)),
+                ((3,), ((4, 0),), (2,)),
+                ((1,), ((2, 1),), (3,)),
+            )
+        ]
+
+    random = np.random.default_rng(0)
+    for dtype in (np.dtype(np.float32), dtypes.bfloat16.numpy):
+        for taps in (1, 3):
+            arrays = [
+                random.standard_normal(shape).astype(dtype) for shape in ((2, 11, 3), (taps, 3, 4))
+            ]
+            program = trace_program(convolve, [array_type(array) for array in arrays])
+            assert "stablehlo.convolution" not in lower_program(program, backend.lowerings).text
+            results = zip(
+                run(backend, program, arrays), run(REFERENCE, program, arrays), strict=True
+            )
+            for got, want in results:
+                np.testing.assert_allclose(wide(got), wide(want), rtol=1e-2, atol=1e-5)

@@ -9,6 +9,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
+import slope
 from slope import dtypes
 from slope.core.operator import OPERATORS
 from slope.dtypes import ALL, DType, as_dtype
@@ -669,3 +670,97 @@ def test_blocked_convolutions_run_and_are_not_exported(backend, reference):
     assert {node.domain for node in model.graph.node} == {""}
     if channel_block():
         assert "ReorderInput" in backend.compile(program, CPU, {}).code
+
+
+@pytest.mark.parametrize(
+    ("stride", "padding", "dilation", "size", "fits"),
+    [
+        ((1, 1), ((1, 1), (1, 1)), (1, 1), (7, 5), True),
+        ((2, 2), ((1, 1), (1, 1)), (1, 1), (8, 8), True),
+        ((2, 1), ((0, 1), (2, 0)), (1, 2), (9, 8), True),
+        ((3, 3), ((0, 0), (0, 0)), (1, 1), (11, 8), False),  # windows leave rows out
+    ],
+)
+def test_blocked_weight_gradients(backend, reference, stride, padding, dilation, size, fits):
+    rng = np.random.default_rng(0)
+    params = {"stride": stride, "padding": padding, "dilation": dilation, "groups": 1}
+    x, w = (rng.standard_normal(shape).astype("f4") for shape in ((16, 3, *size), (16, 3, 3, 3)))
+    forward = traced(lambda x, w: (ops.conv(x, w, **params),), [x, w])
+    (y,) = run(reference, forward, [x, w])
+    program = traced(
+        lambda x, y: (ops.conv_weight_grad(x, y, kernel_size=(3, 3), **params),), [x, y]
+    )
+    assert_same(run(backend, program, [x, y])[0], run(reference, program, [x, y])[0], 2e-4)
+    if channel_block():
+        assert ("ReorderInput" in backend.compile(program, CPU, {}).code) == fits
+
+
+def test_a_normalization_its_scale_and_shift_are_one_node(backend):
+    rng = np.random.default_rng(0)
+    x, w, b = (rng.standard_normal(shape).astype("f4") for shape in ((5, 3, 4), (3, 4), (3, 4)))
+    step = slope.jit(
+        lambda x, w, b: (slope.layer_norm(x, (3, 4), w, b), slope.rms_norm(x, (3, 4), w)),
+        backend="onnxruntime",
+    )
+    lowered = step.lower(*map(slope.tensor, (x, w, b)))
+    got = [each.numpy() for each in step(*map(slope.tensor, (x, w, b)))]
+    mean, square = x.mean((1, 2), keepdims=True), (x * x).mean((1, 2), keepdims=True)
+    deviation = np.sqrt(x.var((1, 2), keepdims=True) + 1e-5)
+    np.testing.assert_allclose(got[0], (x - mean) / deviation * w + b, rtol=2e-5, atol=2e-6)
+    np.testing.assert_allclose(got[1], x / np.sqrt(square) * w, rtol=2e-5, atol=2e-6)
+    assert lowered.code.count("LayerNormalization") == 2
+    assert "Mul" not in lowered.code
+
+
+def test_a_normalization_with_another_shape_of_scale(backend):
+    rng = np.random.default_rng(0)
+    x, w = (rng.standard_normal(shape).astype("f4") for shape in ((5, 4), (5, 4)))
+    step = slope.jit(lambda x, w: slope.layer_norm(x, 4) * w + x, backend="onnxruntime")
+    deviation = np.sqrt(x.var(1, keepdims=True) + 1e-5)
+    wanted = (x - x.mean(1, keepdims=True)) / deviation * w + x
+    got = step(slope.tensor(x), slope.tensor(w)).numpy()
+    np.testing.assert_allclose(got, wanted, rtol=2e-5, atol=2e-6)
+
+
+def test_a_gradient_shares_the_parts_of_gelu(backend):
+    x = slope.tensor(np.linspace(-3, 3, 7, dtype="f4"))
+    inference = slope.jit(slope.gelu, backend="onnxruntime").lower(x)
+    training = slope.jit(
+        slope.value_and_grad(lambda x: slope.gelu(x).sum()), backend="onnxruntime"
+    ).lower(x)
+    assert "Gelu" in inference.code
+    assert "Gelu" not in training.code
+
+
+@pytest.mark.parametrize("name", ["window_max", "window_sum"])
+@pytest.mark.parametrize("bad", [None, np.nan, -np.inf, np.inf])
+@pytest.mark.parametrize(
+    ("window", "stride", "padding", "dilation"),
+    [
+        ((1, 1, 2, 2), (1, 1, 2, 2), ((0, 0),) * 4, (1, 1, 1, 1)),
+        ((1, 1, 3, 2), (1, 1, 2, 1), ((0, 0), (0, 0), (1, 2), (0, 1)), (1, 1, 1, 1)),
+        ((1, 1, 1, 2), (1, 1, 1, 2), ((0, 0),) * 4, (1, 1, 1, 2)),
+        ((1, 2, 2, 1), (1, 2, 1, 1), ((0, 0),) * 4, (1, 1, 1, 1)),
+        ((2, 2, 2, 2), (1, 1, 1, 1), ((0, 0),) * 4, (1, 1, 1, 1)),
+        ((1, 1, 1, 2), (1, 1, 1, 1), ((0, 0), (0, 0), (0, 0), (2, 0)), (1, 1, 1, 1)),
+    ],
+)
+def test_large_pools(backend, name, bad, window, stride, padding, dilation):
+    x = np.random.default_rng(0).standard_normal((4, 8, 17, 16)).astype("f4")
+    if bad is not None:
+        x[:, 0, :3, 4:8] = bad
+        x[1, 2, 3, 4] = bad
+    params = {"window": window, "stride": stride, "padding": padding, "dilation": dilation}
+    op = OPERATORS[name]
+    program = traced(lambda x: (op(x, **params),), [x])
+    plain = traced(lambda x: (op.expand(x, **params),), [x])
+    with np.errstate(all="ignore"):
+        assert_same(run(backend, program, [x])[0], run(backend, plain, [x])[0], 1e-5)
+
+
+def test_pooling_takes_the_kernels(backend):
+    x = slope.ones(2, 8, 32, 32)
+    largest = slope.jit(lambda x: slope.max_pool2d(x, 2), backend="onnxruntime").lower(x)
+    mean = slope.jit(lambda x: slope.avg_pool2d(x, 2), backend="onnxruntime").lower(x)
+    assert "MaxPool" in largest.code
+    assert "AveragePool" in mean.code

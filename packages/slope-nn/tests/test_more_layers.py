@@ -166,6 +166,11 @@ def test_rotary_positions():
         (lambda: nn.Conv2d(3, 4, (3, 3, 3)), "kernel_size takes 2 lengths"),
         (lambda: nn.GroupNorm(4, 6), "6 channels cannot form 4"),
         (lambda: nn.BatchNorm2d(3)(slope.ones(2, 3)), "takes 4 dimensions"),
+        (lambda: nn.BatchNorm1d(3, momentum=None), "BatchNorm1d: momentum must be a number"),  # pyright: ignore[reportArgumentType]  # on purpose
+        (
+            lambda: nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2), 0),
+            "num_layers must be a",
+        ),
         (lambda: nn.InstanceNorm1d(3)(slope.ones(2, 3)), "takes 3 dimensions"),
         (lambda: nn.Embedding(4, 2, padding_idx=4), "padding_idx 4 is not among 4"),
         (lambda: nn.Bilinear(0, 1, 1), "in1_features must be a positive int"),

@@ -303,6 +303,29 @@ def test_a_killed_write_keeps_the_old_file(tmp_path):
     assert path.read_bytes() == before
 
 
+def test_names_of_pytorch():
+    state = {
+        "block.attn.in_proj_weight": np.arange(6.0).reshape(6, 1),
+        "in_proj_bias": np.arange(3),
+        "norm.num_batches_tracked": np.array(3),
+        "norm.weight": np.ones(2),
+        "k_proj_weight": np.ones((2, 2)),
+    }
+    found = nn.from_torch(state)
+    assert list(found) == [
+        "block.attn.q_proj.weight",
+        "block.attn.k_proj.weight",
+        "block.attn.v_proj.weight",
+        "q_proj.bias",
+        "k_proj.bias",
+        "v_proj.bias",
+        "norm.weight",
+        "k_proj.weight",
+    ]
+    assert found["block.attn.k_proj.weight"].tolist() == [[2.0], [3.0]]
+    assert found["v_proj.bias"].tolist() == [2]
+
+
 def test_names_are_mapped():
     state = {"model.layers.0.w": 1, "model.layers.1.w": 2, "model.rotary.f": 3}
     rules = [(r"^model\.", ""), (r"layers\.(\d+)", r"blocks.\1"), (r"rotary", None)]

@@ -21,8 +21,10 @@ from slope.extend import (
     Literal,
     Operator,
     Program,
+    TensorType,
     Timed,
     Var,
+    only_reference,
     splat_scalar,
 )
 from slope_backend_onnx import runtime
@@ -33,6 +35,39 @@ from slope_backend_onnx.lower.program import ProgramLowering, work
 from slope_backend_onnx.profile import timed_nodes
 
 _OPTIONS: Final = ("threads", "optimize")
+
+# To look at an input that stays costs a tenth of handing it over, but a new result costs twice as
+# much to bind as to get. Large ones had better come from the runtime's own pool.
+_MANY: Final = 8
+_SMALL_RESULTS: Final = 1 << 18
+
+
+def _donations(
+    builder: ProgramLowering, program: Program, donated: frozenset[int]
+) -> runtime.Donations | None:
+    """Which results take the memory of which of the session's inputs.
+
+    None if none is donated, unless bindings that are kept are of use without that: for models of
+    many parameters, which are the same arrays at each call, and small results.
+    """
+    numbers = [number for number, source in enumerate(builder.used) if source in donated]
+    if not numbers:
+        few = len(builder.used) >= _MANY * len(builder.result_types)
+        size = sum(each.size * each.dtype.itemsize for each in builder.result_types)
+        return ({}, {}) if few and size <= _SMALL_RESULTS else None
+    names = [f"x{source}" for source in builder.used]
+    made = {name: number for number, name in enumerate(builder.graph.outputs)}
+    updates = builder.graph.updates()
+    in_place = {made[updates[names[at]]]: at for at in numbers if names[at] in updates}
+    free: dict[TensorType, list[int]] = {}
+    for at in numbers:
+        if at not in in_place.values():
+            free.setdefault(program.inputs[builder.used[at]].type, []).append(at)
+    in_turn = {}
+    for number, tensor_type in enumerate(builder.result_types):
+        if number not in in_place and free.get(tensor_type):
+            in_turn[number] = free[tensor_type].pop(0)
+    return in_place, in_turn
 
 
 def _portable_graph(rules: Mapping[str, Rule], program: Program) -> Graph:
@@ -112,6 +147,7 @@ class OnnxRuntimeBackend(Backend):
 
     name: ClassVar[str] = "onnxruntime"
     eager = "numpy"
+    donates: ClassVar[bool] = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -172,7 +208,13 @@ class OnnxRuntimeBackend(Backend):
             return has_kernel("Div", "uint64")
         return True
 
-    def compile(self, program: Program, device: Device, options: Mapping[str, Any]) -> Executable:
+    def compile(
+        self,
+        program: Program,
+        device: Device,
+        options: Mapping[str, Any],
+        donated: frozenset[int] = frozenset(),
+    ) -> Executable:
         unknown = sorted(set(options) - set(_OPTIONS))
         if unknown:
             raise CompileError(
@@ -181,13 +223,19 @@ class OnnxRuntimeBackend(Backend):
             )
         builder = ProgramLowering(self.lowerings, program, native=device.kind == "cpu")
         results = [self._result(builder, atom, device) for atom in program.outputs]
-        session = (
-            self._session(builder.graph, program, device, options) if builder.computed else None
-        )
+        session = None
+        if builder.computed:
+            returned = {number for kind, number in results if kind == "input"}
+            settings = {**options, "donations": _donations(builder, program, donated - returned)}
+            session = self._session(builder.graph, program, device, settings)
         portable = functools.partial(_portable_graph, dict(self.lowerings), program)
         return OnnxExecutable(
             builder.graph, session, portable, builder.used, results, len(program.inputs)
         )
+
+    def exclusive(self, handle: Any) -> bool:
+        """Whether nothing else refers to an array's memory; on other devices nothing is written."""
+        return not isinstance(handle, np.ndarray) or only_reference(handle)
 
     def _session(
         self, graph: Graph, program: Program, device: Device, options: Mapping[str, Any]
@@ -225,7 +273,8 @@ class OnnxRuntimeBackend(Backend):
 
         The nodes are those that ONNX Runtime made of the graph: it fuses and renames some.
         """
-        builder = ProgramLowering(self.lowerings, program)
+        native = device.kind == "cpu"
+        builder = ProgramLowering(self.lowerings, program, native=native)
         for atom in program.outputs:
             self._result(builder, atom, device)
         if not builder.computed:

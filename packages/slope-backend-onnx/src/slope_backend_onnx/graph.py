@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import Literal, TypeAlias, overload
 
 import numpy as np
@@ -240,6 +241,20 @@ class Graph:
         self._outputs.add(name)
         return name
 
+    def updates(self) -> dict[str, str]:
+        """Inputs that a scatter updates and nothing else reads, each with the output that it makes.
+
+        The kernels write to their first operand if they find it where the result belongs.
+        """
+        reads = Counter(_reads(self._proto))
+        found = {}
+        for node in self._proto.node:
+            if node.op_type in ("ScatterND", "ScatterElements") and not node.domain:
+                source, (made,) = node.input[0], node.output
+                if source in self._inputs and reads[source] == 1 and made in self._outputs:
+                    found[source] = made
+        return found
+
     def require_opset(self, version: int) -> None:
         """Write the model in a newer version of the ONNX operators, for one that `OPSET` lacks.
 
@@ -251,6 +266,11 @@ class Graph:
     def fresh(self) -> str:
         """A name that nothing in the model has, for an input of a subgraph."""
         return self._fresh()
+
+    @property
+    def outputs(self) -> list[str]:
+        """The names of the outputs, in order."""
+        return [each.name for each in self._proto.output]
 
     @property
     def name(self) -> str:
@@ -292,6 +312,17 @@ class Graph:
                 return True
             scope = scope._parent
         return False
+
+
+def _reads(graph: onnx.GraphProto) -> Iterator[str]:
+    """The name of every value that is read, as often as it is."""
+    for node in graph.node:
+        yield from node.input
+        for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.GRAPH:
+                yield from _reads(attribute.g)
+    for each in graph.output:
+        yield each.name
 
 
 def element_type(dtype: np.dtype | type | str) -> int:

@@ -22,7 +22,13 @@ from slope.core.tensor import Splat, Tensor, Tracer
 from slope.core.trace import EVAL, escaped_message, paused_collection, use_trace
 from slope.core.types import TensorType
 from slope.devices import CPU, Device, default_device
-from slope.errors import DeviceError, EscapedTracerError, UnsupportedOperatorError
+from slope.errors import (
+    DeviceError,
+    EscapedTracerError,
+    SlopeError,
+    UnsupportedOperatorError,
+)
+from slope.functions import _at_once as at_once
 from slope.ops import broadcast
 from slope.passes import map_programs, optimize, to_layout
 from slope.plugins.backend import Backend, Executable
@@ -147,6 +153,8 @@ def watch(watcher: Watcher | None) -> None:
     """Have a function run all executables: from a compiled program and handles to the results'."""
     global _watcher  # noqa: PLW0603  # one for the whole process; a call only looks at a name
     _watcher = watcher
+    # A remembered function would tell the line of the call that it was made for.
+    at_once.specialize = None if watcher else _specialize
 
 
 def compile_program(
@@ -402,6 +410,85 @@ def _compile_eager(
     return _compile(program, backend, device, Options(backend.name))
 
 
+class _Remembered:
+    """A whole function compiled for arguments of some types; see :mod:`functions._at_once`."""
+
+    __slots__ = ("backend", "constants", "executable", "plan", "sequence", "types")
+
+    def __init__(
+        self, compiled: Compiled, plan: list[tuple[bool, int]], sequence: Callable[..., Any] | None
+    ) -> None:
+        self.backend = compiled.backend
+        self.executable = compiled.executable
+        self.types = compiled.out_types
+        self.constants = [each.handle(compiled.backend) for each in compiled.constants]
+        # For each result: whether it is an argument as it came, and the number of that or of an
+        # output.
+        self.plan = plan
+        self.sequence = sequence  # what holds the results; None: there is one, an output
+
+    def __call__(self, tensors: list[Tensor]) -> Any:
+        backend = self.backend
+        handles = [x._handle if x._backend is backend else x.handle(backend) for x in tensors]
+        outs = self.executable(handles + self.constants)
+        if self.sequence is None:
+            return Tensor(self.types[0], CPU, backend, outs[0])
+        made = [Tensor(each, CPU, backend, out) for each, out in zip(self.types, outs, strict=True)]
+        return self.sequence([tensors[at] if given else made[at] for given, at in self.plan])
+
+
+def _specialize(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> _Remembered | None:
+    """A function for arguments of these types, if one program can stand for it.
+
+    What fails, looks at elements or holds programs goes the long way at each call.
+    """
+    trace = ProgramTrace(EVAL, function.__name__)
+    try:
+        with use_trace(trace), paused_collection():
+            given: list[Tensor] = []
+            inputs = [_input(trace, arg, given) for arg in args]
+            result = function(*inputs, **kwargs)
+            found = list(result) if isinstance(result, (tuple, list)) else [result]
+            if not all(isinstance(out, Tensor) and not out.weak for out in found):
+                return None
+            places = {id(each): number for number, each in enumerate(given)}
+            outs = [out for out in found if id(out) not in places]
+            program = trace.finish(outs, function.__name__)
+    except SlopeError:
+        return None  # it is raised again, with the user's own tensors in its message
+    finally:
+        trace.alive = False
+    if any(instr.op.whole or instr.op.inline or instr.op.effect for instr in program.instrs):
+        return None
+    backend = current_backend()
+    if backend.eager == "numpy":
+        backend = backend_named("numpy")
+    compiled = _compile(program, backend, CPU, Options(backend.name))
+    numbers = iter(range(len(outs)))
+    plan = [
+        (True, places[id(out)]) if id(out) in places else (False, next(numbers)) for out in found
+    ]
+    if isinstance(result, Tensor):
+        return _Remembered(compiled, plan, None if not plan[0][0] else _only)
+    return _Remembered(compiled, plan, getattr(type(result), "_make", type(result)))
+
+
+def _input(trace: ProgramTrace, arg: Any, given: list[Tensor]) -> Any:
+    """What a function gets for an argument: inputs for tensors, which are added to ``given``."""
+    if type(arg) is Tensor:
+        given.append(trace.new_input(arg.type))
+        return given[-1]
+    if isinstance(arg, (list, tuple)) and arg and type(arg[0]) is Tensor:
+        return type(arg)([_input(trace, each, given) for each in arg])
+    return arg
+
+
+def _only(results: list[Tensor]) -> Tensor:
+    return results[0]
+
+
 def refuse_tracer(arg: Tensor, op: Operator | str) -> None:
     """Raise for a tracer that reached the evaluating trace.
 
@@ -495,5 +582,6 @@ def transfer(x: Tensor, device: Device) -> Tensor:
     return Tensor(x.type, device, backend=backend, handle=backend.from_host(host, device))
 
 
+at_once.specialize = _specialize
 EVAL.executor = execute
 EVAL.transfer = transfer

@@ -99,9 +99,18 @@ def _callable(value: Any, user: str, name: str, takes: str) -> None:
         )
 
 
-def _checked_is_leaf(value: Any, user: str) -> None:
-    if value is not None:
-        _callable(value, user, "is_leaf", "a subtree to True or False")
+def _checked_is_leaf(value: Callable[[Any], Any], user: str) -> Callable[[Any], bool]:
+    _callable(value, user, "is_leaf", "a subtree to True or False")
+
+    def checked(subtree: Any) -> bool:
+        answer = value(subtree)
+        if not isinstance(answer, (bool, np.bool_)):
+            raise ArgumentError(
+                f"{user}: is_leaf must return True or False, and returned {answer!r:.80}."
+            )
+        return bool(answer)
+
+    return checked
 
 
 def _checked_structure(value: Any, user: str) -> None:
@@ -141,7 +150,6 @@ def register_node(
     Example:
         >>> slope.register_node(Point, lambda p: ((p.x, p.y), None), lambda _, xy: Point(*xy))
     """
-
     if not isinstance(cls, type):
         raise ArgumentError(f"register_node: cls must be a class, and is {cls!r:.80}.")
     _callable(flatten, "register_node", "flatten", "an instance to (children, static)")
@@ -181,7 +189,7 @@ def tree_flatten(
         ArgumentError: ``is_leaf`` is no function.
     """
     if is_leaf is not None:
-        _checked_is_leaf(is_leaf, "tree_flatten")
+        is_leaf = _checked_is_leaf(is_leaf, "tree_flatten")
     return optree.tree_flatten(tree, is_leaf, namespace=NAMESPACE)
 
 
@@ -210,14 +218,14 @@ def tree_unflatten(structure: PyTreeSpec, leaves: Iterable[Any]) -> Any:
 def tree_leaves(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> list[Any]:
     """The leaves of a pytree, from left to right (dicts by sorted key)."""
     if is_leaf is not None:
-        _checked_is_leaf(is_leaf, "tree_leaves")
+        is_leaf = _checked_is_leaf(is_leaf, "tree_leaves")
     return optree.tree_leaves(tree, is_leaf, namespace=NAMESPACE)
 
 
 def tree_structure(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> PyTreeSpec:
     """The structure of a pytree: all but its leaves."""
     if is_leaf is not None:
-        _checked_is_leaf(is_leaf, "tree_structure")
+        is_leaf = _checked_is_leaf(is_leaf, "tree_structure")
     return optree.tree_structure(tree, is_leaf, namespace=NAMESPACE)
 
 
@@ -245,7 +253,7 @@ def tree_map(
     if not callable(function):
         _callable(function, "tree_map", "function", "one leaf of each tree")
     if is_leaf is not None:
-        _checked_is_leaf(is_leaf, "tree_map")
+        is_leaf = _checked_is_leaf(is_leaf, "tree_map")
     leaves, structure = tree_flatten(tree, is_leaf)
     columns = [
         leaves,

@@ -89,10 +89,11 @@ from slope_nn._norm import (
 )
 from slope_nn._optimizers._adafactor import Adafactor
 from slope_nn._optimizers._adam import LAMB, Adam, AdamW
+from slope_nn._optimizers._adam_kin import Adamax, NAdam, RAdam
 from slope_nn._optimizers._base import Optimizer
 from slope_nn._optimizers._clipping import clip_grad_norm, clip_grad_value, global_norm
 from slope_nn._optimizers._lion import Lion
-from slope_nn._optimizers._rms import Adagrad, RMSprop
+from slope_nn._optimizers._rms import Adadelta, Adagrad, RMSprop
 from slope_nn._optimizers._schedules import (
     ConstantSchedule,
     CosineSchedule,
@@ -148,10 +149,15 @@ from slope_nn._saving._files import (
     write_safetensors,
     write_sharded,
 )
-from slope_nn._saving._names import rename
+from slope_nn._saving._names import from_torch, rename
 from slope_nn._saving._trees import load, save
 from slope_nn._summary import Summary
-from slope_nn._transformer import TransformerDecoderLayer, TransformerEncoderLayer
+from slope_nn._transformer import (
+    TransformerDecoder,
+    TransformerDecoderLayer,
+    TransformerEncoder,
+    TransformerEncoderLayer,
+)
 
 if TYPE_CHECKING:
     from slope_nn import data as data
@@ -169,10 +175,12 @@ __all__ = [
     "SELU",
     "SGD",
     "Accumulate",
+    "Adadelta",
     "Adafactor",
     "Adagrad",
     "Adam",
     "AdamW",
+    "Adamax",
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
     "AdaptiveAvgPool3d",
@@ -249,6 +257,7 @@ __all__ = [
     "ModuleList",
     "MultiStepSchedule",
     "MultiheadAttention",
+    "NAdam",
     "NLLLoss",
     "NaNLossError",
     "OneCycleSchedule",
@@ -258,6 +267,7 @@ __all__ = [
     "PixelUnshuffle",
     "PoissonNLLLoss",
     "PolynomialSchedule",
+    "RAdam",
     "RMSNorm",
     "RMSprop",
     "RNNCell",
@@ -286,7 +296,9 @@ __all__ = [
     "Tanh",
     "Tanhshrink",
     "Threshold",
+    "TransformerDecoder",
     "TransformerDecoderLayer",
+    "TransformerEncoder",
     "TransformerEncoderLayer",
     "TripletMarginLoss",
     "Unflatten",
@@ -298,6 +310,7 @@ __all__ = [
     "clip_grad_norm",
     "clip_grad_value",
     "fit",
+    "from_torch",
     "functional",
     "global_norm",
     "init",

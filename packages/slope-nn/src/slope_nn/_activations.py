@@ -140,12 +140,12 @@ class Unflatten(Module):
 
     Args:
         dim: which.
-        sizes: the new lengths; one may be -1.
+        unflattened_size: the new lengths; one may be -1.
     """
 
-    def __init__(self, dim: int, sizes: Sequence[int]) -> None:
-        self.dim, self.sizes = dim, tuple(sizes)
+    def __init__(self, dim: int, unflattened_size: Sequence[int]) -> None:
+        self.dim, self.unflattened_size = dim, tuple(unflattened_size)
 
     def __call__(self, x: slope.Tensor) -> slope.Tensor:
         """Map shape (..., a * b, ...) to (..., a, b, ...)."""
-        return slope.unflatten(x, self.dim, self.sizes)
+        return slope.unflatten(x, self.dim, self.unflattened_size)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import slope
 from slope.extend import NaNError, SlopeError
@@ -17,7 +19,8 @@ from slope_nn._saving._trees import load, save
 class NaNLossError(SlopeError, ArithmeticError):
     """The loss (or, while ``slope.debug_nans`` watches, anything) became NaN or infinite.
 
-    The model before that step is kept.
+    The model before that step is kept. Where the operator that gave the first NaN is known, the
+    error that names it is the cause.
 
     Attributes:
         step: the number of the step.
@@ -39,6 +42,7 @@ class Fitted:
         step: how many steps were done.
         losses: the loss of each.
         evaluations: pairs of a step and what ``evaluate`` gave.
+        stop: whether to end after this step; for callbacks to set.
     """
 
     model: Any
@@ -46,6 +50,7 @@ class Fitted:
     step: int = 0
     losses: list[float] = field(default_factory=list)
     evaluations: list[tuple[int, Any]] = field(default_factory=list)
+    stop: bool = False
 
 
 def fit(
@@ -70,80 +75,136 @@ def fit(
         loss: takes the model and a batch's parts to a loss; or to the pair of it and the model, for
             models that keep state (batch normalization).
         batches: sequences of arrays or tensors, such as (images, labels).
+            :class:`slope.nn.data.Batches`, and what its ``until`` gives, have a position, which
+            checkpoints hold.
         steps: stop after so many; by default, when the batches end.
         evaluate: takes the model in evaluation mode to numbers, every ``every`` steps and at the
             end.
         every: how many steps lie between evaluations, checkpoints and plots.
-        checkpoint: a file: loaded if it is there (then ``batches`` are passed over up to where it
-            stands), and written every ``every`` steps and at the end.
+        checkpoint: a file: loaded if it is there, and written every ``every`` steps and at the
+            end. After loading, ``batches`` go to its position, or are passed over up to there if
+            they have none.
         plot: a PNG file of the loss curve, written at the same times; needs matplotlib.
-        callbacks: called after each step with where the training stands.
-        progress: show a bar, if tqdm is installed.
+        callbacks: called after each step with where the training stands, which they may change;
+            ``state.stop = True`` ends it.
+        progress: show a bar, if tqdm is installed, and say once if batches of other shapes compile
+            the step again.
 
     Returns:
         Where the training stands at the end.
 
     Raises:
-        NaNLossError: the loss is not finite; says at which step, and holds the model before it.
-            Inside ``with slope.debug_nans():`` it names the operator and the line, too, and a
-            gradient that is NaN is enough.
+        NaNLossError: the loss is not finite; says at which step, by which operator in which line,
+            and holds the model before it. Inside ``with slope.debug_nans():`` a gradient that is
+            NaN is enough.
     """
-    state = Fitted(model, optimizer)
+    state, passed = Fitted(model, optimizer), 0
     if checkpoint is not None and Path(checkpoint).exists():
-        state = _restored(checkpoint, state)
+        state, passed = _restored(checkpoint, state, batches)
     step = slope.jit(_step_of(loss))
-    bar = _bar(_counted(batches, state.step, steps), state.step, steps, progress)
-    for batch in bar:
-        try:
-            new_model, new_optimizer, value = step(state.model, state.optimizer, *batch)
-        except NaNError as error:  # slope.debug_nans is on
-            raise NaNLossError(f"at step {state.step}: {error}", state.step, state) from None
-        number = float(value)
-        if not math.isfinite(number):
-            raise _not_finite(number, state)
-        state.model, state.optimizer = new_model, new_optimizer
-        state.losses.append(number)
-        state.step += 1
-        if hasattr(bar, "set_postfix"):
-            bar.set_postfix(loss=f"{number:.4g}", refresh=False)
-        if state.step % every == 0:
-            _pause(state, evaluate, checkpoint, plot)
-        for callback in callbacks:
-            callback(state)
+    last = None if steps is None else max(passed, steps - state.step + passed)
+    bar = _bar(islice(batches, passed, last), state.step, steps, progress)
+    callbacks, shapes = tuple(callbacks), _Shapes(step, bar if progress else None)
+    try:
+        for batch in bar:
+            number = _stepped(step, loss, state, batch)
+            shapes.look(batch, state.step)
+            if hasattr(bar, "set_postfix"):
+                bar.set_postfix(loss=f"{number:.4g}", refresh=False)
+            if state.step % every == 0:
+                _pause(state, batches, evaluate, checkpoint, plot)
+            for callback in callbacks:
+                callback(state)
+            if state.stop:
+                break
+    except KeyboardInterrupt:
+        _pause(state, batches, None, checkpoint, plot)  # nothing of what was done is lost
+        raise
     if state.step % every or not state.losses:
-        _pause(state, evaluate, checkpoint, plot)
+        _pause(state, batches, evaluate, checkpoint, plot)
     return state
 
 
-def _not_finite(number: float, state: Fitted) -> NaNLossError:
-    watch = "slope.debug_nans()" if math.isnan(number) else "slope.debug_nans(inf=True)"
+def _stepped(step: Any, loss: Callable[..., Any], state: Fitted, batch: Sequence[Any]) -> float:
+    """Take one step and keep its results, if the loss is finite; gives the loss."""
+    key = slope.default_generator.key
+    try:
+        model, optimizer, value = step(state.model, state.optimizer, *batch)
+        number = float(value)
+    except NaNError as error:  # slope.debug_nans is on, and sees gradients, too
+        raise _not_finite("", state, error) from error
+    if not math.isfinite(number):
+        slope.default_generator.key = key  # the same draws again
+        try:  # the loss alone: what is wrong with its gradient follows from it
+            with slope.debug_nans(inf=math.isinf(number)):
+                slope.jit(_with_model(loss))(state.model, *batch)
+        except NaNError as error:
+            raise _not_finite(f"the loss is {number} ", state, error) from error
+        raise _not_finite(f"the loss is {number} ", state, None)
+    state.model, state.optimizer = model, optimizer
+    state.losses.append(number)
+    state.step += 1
+    return number
+
+
+def _with_model(loss: Callable[..., Any]) -> Callable[..., Any]:
+    """The function that gives the loss and the model, whose state it may have changed."""
+
+    def both(model: Any, *batch: Any) -> tuple[Any, Any]:
+        result = loss(model, *batch)
+        return result if isinstance(result, tuple) else (result, model)
+
+    return both
+
+
+def _not_finite(what: str, state: Fitted, found: NaNError | None) -> NaNLossError:
+    told = ". " if found is None else f": {found}\n"
     return NaNLossError(
-        f"the loss is {number} at step {state.step}. The model before it is in this error's "
-        f".state; look at its batch, lower the learning rate, or clip gradients. Called inside "
-        f"`with {watch}:`, fit names the operator and the line that it comes from.",
+        f"{what}at step {state.step}{told}The model before it is in this error's "
+        f".state; look at its batch, lower the learning rate, or clip gradients.",
         state.step,
         state,
     )
 
 
+class _Shapes:
+    """Says once that batches of other shapes than the first one compile the step again."""
+
+    def __init__(self, step: Any, bar: Any) -> None:
+        self.step, self.bar, self.waiting = step, bar, bar is not None
+        self.first: list[str] | None = None
+
+    def look(self, batch: Sequence[Any], done: int) -> None:
+        """After a step: compare its batch with the first, if there is a new program."""
+        if not self.waiting or (self.first and self.step.compile_count == 1):
+            return
+        types = [_type_of(leaf) for leaf in slope.tree_leaves(batch)]
+        if self.first is None:
+            self.first = types
+        elif types != self.first:
+            self.waiting = False
+            pairs = zip(types, self.first, strict=False)
+            differ = [f"{new} instead of {old}" for new, old in pairs if new != old]
+            told = (
+                f"fit: the batch of step {done - 1} holds {', '.join(differ)}, so the step was "
+                f"compiled again. Each other shape compiles once more; this is said only once."
+            )
+            write = getattr(self.bar, "write", print)  # a bar makes room for it
+            write(told, file=sys.stderr)
+
+
+def _type_of(leaf: Any) -> str:
+    shape = getattr(leaf, "shape", None)
+    return type(leaf).__name__ if shape is None else f"{leaf.dtype}{list(shape)}"
+
+
 def _step_of(loss: Callable[..., Any]) -> Callable[..., Any]:
     def step(model: Any, optimizer: Any, *batch: Any) -> tuple[Any, Any, Any]:
-        def both(model: Any, *batch: Any) -> tuple[Any, Any]:
-            result = loss(model, *batch)
-            return result if isinstance(result, tuple) else (result, model)
-
-        (value, model), gradients = slope.value_and_grad(both, has_aux=True)(model, *batch)
+        step = slope.value_and_grad(_with_model(loss), has_aux=True)
+        (value, model), gradients = step(model, *batch)
         return *optimizer(model, gradients), value
 
     return step
-
-
-def _counted(batches: Iterable[Any], done: int, steps: int | None) -> Iterator[Any]:
-    for place, batch in enumerate(batches):
-        if steps is not None and place >= steps:
-            return
-        if place >= done:
-            yield batch
 
 
 def _bar(batches: Iterator[Any], done: int, steps: int | None, progress: bool) -> Any:
@@ -156,34 +217,52 @@ def _bar(batches: Iterator[Any], done: int, steps: int | None, progress: bool) -
     return batches
 
 
-def _pause(state: Fitted, evaluate: Any, checkpoint: Any, plot: Any) -> None:
+def _pause(state: Fitted, batches: Any, evaluate: Any, checkpoint: Any, plot: Any) -> None:
     if evaluate is not None:
         copied = slope.tree_map(lambda leaf: leaf, state.model)  # so that the mode stays
         state.evaluations.append((state.step, evaluate(copied.eval())))
     if checkpoint is not None:
-        save(checkpoint, _saved(state))
+        save(checkpoint, _saved(state, batches))
     if plot is not None and state.losses:
         _draw(Path(plot), state)
 
 
-def _saved(state: Fitted) -> dict[str, Any]:
+@runtime_checkable
+class _Positioned(Protocol):
+    """Batches that know their position."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+    def load_state_dict(self, state: Any) -> Any: ...
+
+
+def _saved(state: Fitted, batches: Any) -> dict[str, Any]:
     return {
         "model": state.model,
         "optimizer": state.optimizer,
         "step": state.step,
         "losses": slope.tensor(state.losses, dtype=slope.float64),
+        "evaluations": state.evaluations,
         "key": slope.default_generator.key,
+        "data": batches.state_dict() if isinstance(batches, _Positioned) else None,
     }
 
 
-def _restored(checkpoint: str | os.PathLike[str], fresh: Fitted) -> Fitted:
+def _restored(
+    checkpoint: str | os.PathLike[str], fresh: Fitted, batches: Any
+) -> tuple[Fitted, int]:
+    # Where the training stands, and how many batches are still to be passed over.
     found = load(checkpoint)
     parts = {"model": fresh.model, "optimizer": fresh.optimizer}
     like = {**found, **parts}
     found = load(checkpoint, like=like)
     slope.default_generator.key = found["key"]
     losses = [float(each) for each in found["losses"].numpy()]
-    return Fitted(found["model"], found["optimizer"], found["step"], losses)
+    evaluations = found.get("evaluations", [])
+    state = Fitted(found["model"], found["optimizer"], found["step"], losses, evaluations)
+    if found.get("data") is None or not isinstance(batches, _Positioned):
+        return state, state.step
+    batches.load_state_dict(found["data"])
+    return state, 0
 
 
 def _draw(path: Path, state: Fitted) -> None:
@@ -196,6 +275,15 @@ def _draw(path: Path, state: Fitted) -> None:
     axes.plot(range(1, len(state.losses) + 1), state.losses, linewidth=1)
     axes.set_xlabel("step")
     axes.set_ylabel("loss")
+    numbers = {step: float(value) for step, value in state.evaluations if _is_number(value)}
+    if numbers:
+        right = axes.twinx()
+        right.plot(list(numbers), list(numbers.values()), color="tab:orange", marker=".")
+        right.set_ylabel("evaluation", color="tab:orange")
     temporary = path.with_name(f".{path.name}.tmp")
     figure.savefig(temporary, format="png")
     temporary.replace(path)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) or (isinstance(value, slope.Tensor) and value.shape == ())

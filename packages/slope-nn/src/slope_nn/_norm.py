@@ -119,6 +119,10 @@ class _ChannelNorm(Module):
         track_running_stats: bool = True,
     ) -> None:
         positive(type(self).__name__, num_features=num_features)
+        if isinstance(momentum, bool) or not isinstance(momentum, int | float):
+            raise ArgumentError(
+                f"{type(self).__name__}: momentum must be a number, not {momentum!r}."
+            )
         self.eps, self.momentum = eps, float(momentum)
         self.weight = slope.ones(num_features) if affine else None
         self.bias = slope.zeros(num_features) if affine else None
@@ -197,7 +201,7 @@ class BatchNorm3d(BatchNorm1d):
     _dims = (5,)
 
 
-class InstanceNorm1d(Module):
+class InstanceNorm1d(_ChannelNorm):
     """Normalize each channel of each example over its length.
 
     Source: D. Ulyanov, A. Vedaldi, V. Lempitsky, "Instance normalization", arXiv:1607.08022.
@@ -205,41 +209,56 @@ class InstanceNorm1d(Module):
     Args:
         num_features: the number of channels.
         eps: added to the variance.
+        momentum: how much of the running statistics each batch replaces.
         affine: whether there are weight and bias; as in PyTorch, there are none by default.
+        track_running_stats: whether to keep means of the examples' statistics, as
+            :class:`BatchNorm1d` does, and normalize by them in evaluation; not by default.
 
     Attributes:
         weight: shape (num_features,), ones at the start; or None.
         bias: likewise, zeros; or None.
+        running_mean: a buffer, zeros at the start; or None.
+        running_var: a buffer, ones at the start; or None.
     """
 
-    _dims: int = 3
+    _dims: tuple[int, ...] = (3,)
 
-    def __init__(self, num_features: int, eps: float = 1e-5, affine: bool = False) -> None:
-        positive(type(self).__name__, num_features=num_features)
-        self.eps = eps
-        self.weight = slope.ones(num_features) if affine else None
-        self.bias = slope.zeros(num_features) if affine else None
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+        affine: bool = False,
+        track_running_stats: bool = False,
+    ) -> None:
+        super().__init__(num_features, eps, momentum, affine, track_running_stats)
 
     def __call__(self, x: slope.Tensor) -> slope.Tensor:
         """Normalize ``x`` of shape (n, num_features, ...)."""
-        if x.ndim != self._dims:
-            raise ShapeError(
-                f"{type(self).__name__} takes {self._dims} dimensions (n, channels, ...), and got "
-                f"{x.type}."
-            )
-        return slope.instance_norm(x, weight=self.weight, bias=self.bias, eps=self.eps)
+        self._check(x)
+        mean, var = self.running_mean, self.running_var
+        if mean is None or var is None:
+            return slope.instance_norm(x, weight=self.weight, bias=self.bias, eps=self.eps)
+        out = slope.instance_norm(
+            x, mean, var, self.weight, self.bias, use_input_stats=self.training, eps=self.eps
+        )
+        if self.training:
+            new_var, new_mean = slope.var_mean(x, tuple(range(2, x.ndim)))
+            self.running_mean = mean + self.momentum * (new_mean.mean(0) - mean)
+            self.running_var = var + self.momentum * (new_var.mean(0) - var)
+        return out
 
 
 class InstanceNorm2d(InstanceNorm1d):
     """Instance normalization of images; see :class:`InstanceNorm1d`."""
 
-    _dims = 4
+    _dims = (4,)
 
 
 class InstanceNorm3d(InstanceNorm1d):
     """Instance normalization of volumes; see :class:`InstanceNorm1d`."""
 
-    _dims = 5
+    _dims = (5,)
 
 
 class LocalResponseNorm(Module):

@@ -61,7 +61,7 @@ class _Recurrent(Module):
         suffixes = self._suffixes()
         for number, keys in enumerate(split_key(key, len(suffixes))):
             first = number < self._directions
-            shapes = {
+            shapes: dict[str, tuple[int, ...]] = {
                 "weight_ih": (wide, input_size if first else out * self._directions),
                 "weight_hh": (wide, out),
             }
@@ -354,6 +354,11 @@ class LSTM(_Recurrent):
             The last layer's outputs, (length, n, directions * (proj_size or hidden_size)), and the
             states after the last positions.
         """
+        if state is not None and (not isinstance(state, tuple | list) or len(state) != 2):
+            raise ArgumentError(
+                f"LSTM: the state is a pair of a hidden and a cell state, not a "
+                f"{type(state).__name__}."
+            )
         output, (hidden, cell) = self._run(x, state)
         return output, (hidden, cell)
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import slope
 from slope.extend import ArgumentError, ShapeError
+from slope_nn._guard import guarded
 
 
+@guarded
 def sample_logits(
     logits: slope.Tensor,
     *,

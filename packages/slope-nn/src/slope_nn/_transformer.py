@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -9,12 +10,14 @@ import slope
 from slope.extend import ArgumentError
 from slope_nn._activations import Dropout
 from slope_nn._attention import MultiheadAttention
-from slope_nn._keys import split_key
+from slope_nn._containers import ModuleList
+from slope_nn._keys import positive, split_key
 from slope_nn._linear import Linear
 from slope_nn._module import Module
 from slope_nn._norm import LayerNorm
 
-Activation = str | Callable[[Any], Any]
+Layer = Callable[[Any], Any]
+Activation = str | Layer
 
 
 class TransformerEncoderLayer(Module):
@@ -142,6 +145,62 @@ class TransformerDecoderLayer(Module):
     def _feed(self, x: slope.Tensor) -> slope.Tensor:
         inner = self.dropout(self.activation(self.linear1(x)))
         return self.dropout(self.linear2(inner))
+
+
+class TransformerEncoder(Module):
+    """Encoder layers one after the other.
+
+    Args:
+        encoder_layer: the layers are copies of it; as in PyTorch they start with equal values, so
+            give them others (:mod:`slope.nn.init`) to train from the start.
+        num_layers: how many.
+        norm: a normalization behind the last (a module or a function), if any.
+    """
+
+    def __init__(
+        self, encoder_layer: TransformerEncoderLayer, num_layers: int, norm: Layer | None = None
+    ) -> None:
+        positive("TransformerEncoder", num_layers=num_layers)
+        self.layers = ModuleList(copy.deepcopy(encoder_layer) for _ in range(num_layers))
+        self.norm = norm
+
+    def __call__(
+        self, x: slope.Tensor, mask: slope.Tensor | None = None, is_causal: bool = False
+    ) -> slope.Tensor:
+        """Map ``x`` of shape (n, length, d_model) to the same shape.
+
+        All layers get the arguments; see :class:`TransformerEncoderLayer`.
+        """
+        for layer in self.layers:
+            x = layer(x, mask, is_causal)
+        return x if self.norm is None else self.norm(x)
+
+
+class TransformerDecoder(Module):
+    """Decoder layers one after the other; see :class:`TransformerEncoder` for the arguments."""
+
+    def __init__(
+        self, decoder_layer: TransformerDecoderLayer, num_layers: int, norm: Layer | None = None
+    ) -> None:
+        positive("TransformerDecoder", num_layers=num_layers)
+        self.layers = ModuleList(copy.deepcopy(decoder_layer) for _ in range(num_layers))
+        self.norm = norm
+
+    def __call__(
+        self,
+        x: slope.Tensor,
+        memory: slope.Tensor,
+        mask: slope.Tensor | None = None,
+        memory_mask: slope.Tensor | None = None,
+        is_causal: bool = False,
+    ) -> slope.Tensor:
+        """Map ``x`` of shape (n, length, d_model) to the same shape.
+
+        All layers get the arguments; see :class:`TransformerDecoderLayer`.
+        """
+        for layer in self.layers:
+            x = layer(x, memory, mask, memory_mask, is_causal)
+        return x if self.norm is None else self.norm(x)
 
 
 def _around(

@@ -20,6 +20,7 @@ import numpy as np
 
 import slope
 from slope.extend import ArgumentError, ShapeError
+from slope_nn._guard import guarded
 
 __all__ = [
     "constant",
@@ -68,16 +69,19 @@ def skip() -> Iterator[None]:
         _skipping.reset(token)
 
 
+@guarded
 def zeros(shape: Shape, *, key: Key = None, dtype: Any = slope.float32) -> slope.Tensor:
     """Zeros; the key is not used."""
     return slope.zeros(*shape, dtype=dtype)
 
 
+@guarded
 def ones(shape: Shape, *, key: Key = None, dtype: Any = slope.float32) -> slope.Tensor:
     """Ones; the key is not used."""
     return slope.ones(*shape, dtype=dtype)
 
 
+@guarded
 def constant(
     shape: Shape, value: float, *, key: Key = None, dtype: Any = slope.float32
 ) -> slope.Tensor:
@@ -85,6 +89,7 @@ def constant(
     return slope.full(tuple(shape), value, dtype=dtype)
 
 
+@guarded
 def uniform(
     shape: Shape,
     low: float = 0.0,
@@ -106,6 +111,7 @@ def uniform(
     return spread if low == -high else spread + (low + high) / 2
 
 
+@guarded
 def normal(
     shape: Shape,
     mean: float = 0.0,
@@ -125,6 +131,7 @@ def normal(
     return unit * std + mean
 
 
+@guarded
 def truncated_normal(
     shape: Shape,
     mean: float = 0.0,
@@ -158,6 +165,7 @@ def truncated_normal(
     return slope.clamp(unit * (std * math.sqrt(2)) + mean, low, high)
 
 
+@guarded
 def fans(shape: Shape) -> tuple[int, int]:
     """The fan in and the fan out of a weight.
 
@@ -173,6 +181,7 @@ def fans(shape: Shape) -> tuple[int, int]:
     return shape[1] * window, shape[0] * window
 
 
+@guarded
 def variance_scaling(
     shape: Shape,
     scale: float = 1.0,
@@ -212,6 +221,7 @@ def variance_scaling(
     )
 
 
+@guarded
 def glorot_uniform(
     shape: Shape, gain: float = 1.0, *, key: Key = None, dtype: Any = slope.float32
 ) -> slope.Tensor:
@@ -223,6 +233,7 @@ def glorot_uniform(
     return variance_scaling(shape, gain**2, "fan_avg", "uniform", key=key, dtype=dtype)
 
 
+@guarded
 def glorot_normal(
     shape: Shape, gain: float = 1.0, *, key: Key = None, dtype: Any = slope.float32
 ) -> slope.Tensor:
@@ -230,6 +241,7 @@ def glorot_normal(
     return variance_scaling(shape, gain**2, "fan_avg", "normal", key=key, dtype=dtype)
 
 
+@guarded
 def he_uniform(
     shape: Shape,
     mode: Literal["fan_in", "fan_out"] = "fan_in",
@@ -246,6 +258,7 @@ def he_uniform(
     return variance_scaling(shape, scale, mode, "uniform", key=key, dtype=dtype)
 
 
+@guarded
 def he_normal(
     shape: Shape,
     mode: Literal["fan_in", "fan_out"] = "fan_in",
@@ -259,6 +272,7 @@ def he_normal(
     return variance_scaling(shape, scale, mode, "normal", key=key, dtype=dtype)
 
 
+@guarded
 def lecun_uniform(shape: Shape, *, key: Key = None, dtype: Any = slope.float32) -> slope.Tensor:
     """Uniform with variance ``1 / fan in``.
 
@@ -267,11 +281,13 @@ def lecun_uniform(shape: Shape, *, key: Key = None, dtype: Any = slope.float32) 
     return variance_scaling(shape, 1.0, "fan_in", "uniform", key=key, dtype=dtype)
 
 
+@guarded
 def lecun_normal(shape: Shape, *, key: Key = None, dtype: Any = slope.float32) -> slope.Tensor:
     """Truncated normal with variance ``1 / fan in``; see :func:`lecun_uniform`."""
     return variance_scaling(shape, 1.0, "fan_in", "truncated_normal", key=key, dtype=dtype)
 
 
+@guarded
 def orthogonal(
     shape: Shape, gain: float = 1.0, *, key: Key = None, dtype: Any = slope.float32
 ) -> slope.Tensor:

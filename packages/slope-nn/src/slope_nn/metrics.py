@@ -6,11 +6,13 @@ from typing import Any, ClassVar, Self
 
 import slope
 from slope.extend import ArgumentError
+from slope_nn._guard import guarded
 from slope_nn._node import Node
 
 __all__ = ["Mean", "accuracy", "confusion_matrix", "perplexity", "topk_accuracy"]
 
 
+@guarded
 def accuracy(logits: slope.Tensor, target: slope.Tensor) -> slope.Tensor:
     """The part of the examples whose largest logit is that of their class.
 
@@ -25,6 +27,7 @@ def accuracy(logits: slope.Tensor, target: slope.Tensor) -> slope.Tensor:
     return right.astype(slope.float32).mean()
 
 
+@guarded
 def topk_accuracy(logits: slope.Tensor, target: slope.Tensor, k: int) -> slope.Tensor:
     """The part of the examples whose class is among the k with the largest logits.
 
@@ -47,6 +50,7 @@ def topk_accuracy(logits: slope.Tensor, target: slope.Tensor, k: int) -> slope.T
     return ((rank < k) & known).astype(slope.float32).mean()
 
 
+@guarded
 def confusion_matrix(
     prediction: slope.Tensor, target: slope.Tensor, num_classes: int
 ) -> slope.Tensor:
@@ -66,6 +70,7 @@ def confusion_matrix(
     return counts.astype(slope.int64)  # float64 counts exactly, and multiplies fast
 
 
+@guarded
 def perplexity(loss: slope.Tensor) -> slope.Tensor:
     """``exp`` of a mean cross entropy in nats: among how many tokens the model wavers."""
     return slope.exp(loss)

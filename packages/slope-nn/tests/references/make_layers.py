@@ -36,6 +36,24 @@ CASES = {
     "BatchNorm3d": (nn.BatchNorm3d(2), [inputs(2, 2, 3, 2, 2)]),
     "InstanceNorm1d": (nn.InstanceNorm1d(3), [inputs(2, 3, 6)]),
     "InstanceNorm2d": (nn.InstanceNorm2d(3, affine=True), [inputs(2, 3, 4, 5)]),
+    "InstanceNorm2d.tracked": (
+        nn.InstanceNorm2d(3, 1e-3, 0.3, True, True),
+        [inputs(2, 3, 4, 5)],
+    ),
+    "InstanceNorm1d.eval": (
+        nn.InstanceNorm1d(3, track_running_stats=True).eval(),
+        [inputs(2, 3, 6)],
+    ),
+    "TransformerEncoder": (
+        nn.TransformerEncoder(
+            transformer(nn.TransformerEncoderLayer), 2, nn.LayerNorm(8), enable_nested_tensor=False
+        ),
+        [inputs(2, 5, 8)],
+    ),
+    "TransformerDecoder": (
+        nn.TransformerDecoder(transformer(nn.TransformerDecoderLayer), 2),
+        [inputs(2, 5, 8), inputs(2, 3, 8)],
+    ),
     "PReLU": (nn.PReLU(3), [inputs(2, 3, 4)]),
     "MultiheadAttention": (nn.MultiheadAttention(8, 2, batch_first=True), [inputs(2, 5, 8)]),
     "MultiheadAttention.causal": (
@@ -134,7 +152,7 @@ def call(name, layer, tensors):
     if name.startswith("MultiheadAttention"):
         mask = CAUSAL if name.endswith("causal") else None
         return layer(tensors[0], tensors[0], tensors[0], attn_mask=mask, need_weights=False)[0]
-    if name == "TransformerDecoderLayer":
+    if name in ("TransformerDecoderLayer", "TransformerDecoder"):
         return layer(*tensors, tgt_mask=CAUSAL, tgt_is_causal=True)
     if name.startswith("LSTM") and len(tensors) == 3:
         return layer(tensors[0], tuple(tensors[1:]))

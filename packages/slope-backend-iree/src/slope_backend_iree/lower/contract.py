@@ -24,9 +24,30 @@ def dot_general(
     if x.type.size == 0:  # nothing to sum over: results without elements do not come here
         return ctx.constant(0, result)
     wide = result.with_dtype(dtypes.float32) if is_half(x.dtype) else result
+    if _is_row_by_rows(x, y, contract, batch):
+        # IREE takes four times as long for the row times the transposed matrix: 24 ms, not 6, with
+        # 51864 rows of 384.
+        row = ctx.reshape(x, (x.type.size,))
+        column = wide.with_shape(y.shape[:-1])
+        dims = f"contracting_dims = {listed(contract[1])} x [0]"
+        made = ctx.reshape(ctx.op("dot_general", [y, row], column, dims), result.shape)
+        return ctx.convert(made, result.dtype)
     batching = f"batching_dims = {listed(batch[0])} x {listed(batch[1])}, " if batch[0] else ""
     contracting = f"contracting_dims = {listed(contract[0])} x {listed(contract[1])}"
     return ctx.convert(ctx.op("dot_general", [x, y], wide, batching + contracting), result.dtype)
+
+
+def _is_row_by_rows(
+    x: Value, y: Value, contract: tuple[Dims, Dims], batch: tuple[Dims, Dims]
+) -> bool:
+    """Whether one row is multiplied with each row of a matrix that is no row itself."""
+    last = len(y.shape) - 1
+    return (
+        not batch[0]
+        and contract[1] == (last,)
+        and x.type.size == y.shape[last]
+        and y.type.size > y.shape[last]
+    )
 
 
 RULES: dict[str, Rule] = {"dot_general": dot_general}

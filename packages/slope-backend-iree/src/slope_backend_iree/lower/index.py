@@ -11,7 +11,6 @@ import math
 from slope.extend import TensorType, dtypes
 
 from .context import Context, Rule, Value, is_half, listed, mlir_type
-from .linear import permute
 
 
 def _coordinates(
@@ -93,6 +92,13 @@ def scatter(
 ) -> Value:
     if updates.type.size == 0:
         return x
+    if axis > batch_dims:
+        # IREE wants the indexed dimensions first. The ones before them become coordinates too: to
+        # change their order would move all of x there and back.
+        own = indices.shape
+        dims = (*range(batch_dims), *range(axis, axis + len(own) - batch_dims))
+        indices = ctx.broadcast(indices, (*x.shape[:axis], *own[batch_dims:]), dims)
+        batch_dims = axis
     if mode in ("add", "mul") and is_half(x.dtype):
         # A literal stays one: two scatters into one converted zero write into the same memory.
         single = x.type.with_dtype(dtypes.float32)
@@ -103,17 +109,11 @@ def scatter(
         return ctx.convert(
             scatter(ctx, *wide, axis=axis, batch_dims=batch_dims, mode=mode), x.dtype
         )
-    window = _window(x, indices, axis, batch_dims)
     at, dims = _coordinates(ctx, x, indices, axis, batch_dims)
     x = copied(ctx, x, at)
-    # IREE takes scatters in one form alone: one dimension of places, the indexed ones first.
-    order = [*dims, *(dim for dim in range(len(x.shape)) if dim not in dims)]
-    lead = [dim for dim in range(len(updates.shape)) if dim not in window]
     count = math.prod(at.shape[:-1])
     at = ctx.reshape(at, (count, len(dims)))
-    updates = permute(ctx, updates, dims=(*lead, *window))
-    updates = ctx.reshape(updates, (count, *updates.shape[len(lead) :]))
-    front = permute(ctx, x, dims=tuple(order))
+    updates = ctx.reshape(updates, (count, *x.shape[len(dims) :]))
     numbers = (
         f"#stablehlo.scatter<update_window_dims = {listed(range(1, len(updates.shape)))}, "
         f"inserted_window_dims = {listed(range(len(dims)))}, "
@@ -126,28 +126,27 @@ def scatter(
         if mode != "set"
         else f"stablehlo.return %b : {one}"
     )
-    result = ctx.emit(
-        f'"stablehlo.scatter"({front}, {at}, {updates}) <{{scatter_dimension_numbers = {numbers}, '
+    return ctx.emit(
+        f'"stablehlo.scatter"({x}, {at}, {updates}) <{{scatter_dimension_numbers = {numbers}, '
         f"indices_are_sorted = false, unique_indices = false}}> "
         f"({{ ^bb0(%a: {one}, %b: {one}): {combine} }}) "
-        f": ({front.mlir}, {at.mlir}, {updates.mlir}) -> {front.mlir}",
-        front.type,
+        f": ({x.mlir}, {at.mlir}, {updates.mlir}) -> {x.mlir}",
+        x.type,
     )
-    return permute(ctx, result, dims=tuple(order.index(dim) for dim in range(len(order))))
 
 
 _OWN = ("scatter", "dynamic_update_slice", "constant", "dot_general", "while")
 
 
 def copied(ctx: Context, x: Value, at: Value) -> Value:
-    """A copy of ``x`` to write in, made by what IREE cannot see to be one.
+    """A copy of ``x`` to write in, made by what IREE cannot see to be one; ``x`` if it is given.
 
     ``at`` has no negative element.
     """
     # IREE scatters in place, into the memory of the program's own input too (its issue 16168). No
     # coordinate is negative, but IREE does not know, and so has to write x elsewhere first. Where x
     # is computed here, this fuses into that; what is written to already is no input.
-    if x.literal is not None or not at.type.size or ctx.origin(x) in _OWN:
+    if x.literal is not None or not at.type.size or ctx.origin(x) in _OWN or x.name in ctx.given:
         return x
     if at.shape:
         ends = ", ".join("0:1" for _ in at.shape)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
@@ -10,6 +12,13 @@ import numpy as np
 from slope_backend_onnx.lower.context import Lowering, Result, Rule, Value
 
 CONTRIBUTED: Final = "com.microsoft"
+
+Dims = tuple[int, ...]
+
+_NORMALIZE: Final = {
+    "standardize": "LayerNormalization",
+    "rms_normalize": "SimplifiedLayerNormalization",
+}
 
 
 def _relu(cx: Lowering, x: Value) -> Result:
@@ -42,7 +51,8 @@ def _logsumexp(cx: Lowering, x: Value, *, dim: int | tuple[int, ...]) -> Result:
 
 
 def _gelu(cx: Lowering, x: Value, *, approximate: str = "none") -> Result:
-    if x.dtype.name == "float64":  # no kernel
+    # There is no kernel for float64. A gradient computes the parts too, and shares them.
+    if x.dtype.name == "float64" or cx.shared[0]:
         return cx.expansion(x, approximate=approximate)
     made = cx.op("Gelu", cx.narrow(x, "float32"), approximate=approximate)
     return cx.value(cx.cast(made, "float32", x.dtype.name), shape=x.shape)
@@ -51,7 +61,7 @@ def _gelu(cx: Lowering, x: Value, *, approximate: str = "none") -> Result:
 def _silu(cx: Lowering, x: Value) -> Result:
     inner = "float64" if x.dtype.name == "float64" else "float32"
     name = cx.narrow(x, inner)
-    if cx.native and inner == "float32":
+    if cx.native and inner == "float32" and not cx.shared[0]:
         made = cx.op("QuickGelu", name, domain=CONTRIBUTED, alpha=1.0)
     else:
         made = cx.op("Mul", name, cx.op("Sigmoid", name))
@@ -61,27 +71,43 @@ def _silu(cx: Lowering, x: Value) -> Result:
 # --- normalizations
 
 
-def _standardize(cx: Lowering, x: Value, *, dim: tuple[int, ...], eps: float) -> Result:
+def _standardize(cx: Lowering, x: Value, *, dim: Dims, eps: float) -> Result:
     if not _last(x, dim):
         return cx.expansion(x, dim=dim, eps=eps)
-    return _normalized(cx, "LayerNormalization", x, dim, eps)
+    return _normalized(cx, "standardize", x, dim, eps)
 
 
-def _rms_normalize(cx: Lowering, x: Value, *, dim: tuple[int, ...], eps: float) -> Result:
+def _rms_normalize(cx: Lowering, x: Value, *, dim: Dims, eps: float) -> Result:
     if not (_last(x, dim) and cx.native):
         return cx.expansion(x, dim=dim, eps=eps)
-    return _normalized(cx, "SimplifiedLayerNormalization", x, dim, eps)
+    return _normalized(cx, "rms_normalize", x, dim, eps)
 
 
-def _last(x: Value, dim: tuple[int, ...]) -> bool:
+def scaled(
+    cx: Lowering, operator: str, x: Value, factors: Sequence[Value], *, dim: Dims, eps: float
+) -> str | None:
+    """A normalization times a weight, plus a bias, as one node; None where it has to be several."""
+    wide = x.type.shape[dim[0] :] if _last(x, dim) else ()
+    names = []
+    for factor in factors:
+        held = factor.shape[len(factor.shape) - len(wide) :]
+        if not wide or held != wide or math.prod(factor.shape) != math.prod(wide):
+            return None
+        names.append(cx.reshape(cx.narrow(factor), factor.shape, wide))
+    if operator == "rms_normalize" and not cx.native:
+        return None
+    return cx.op(_NORMALIZE[operator], cx.full(x), *names, axis=dim[0], epsilon=eps)
+
+
+def _last(x: Value, dim: Dims) -> bool:
     """Whether these are the last dimensions, of a tensor that has elements."""
     return bool(dim) and x.type.size > 0 and dim == tuple(range(dim[0], x.type.ndim))
 
 
-def _normalized(cx: Lowering, op_type: str, x: Value, dim: tuple[int, ...], eps: float) -> Result:
+def _normalized(cx: Lowering, operator: str, x: Value, dim: Dims, eps: float) -> Result:
     inner = "float64" if x.dtype.name == "float64" else "float32"
     ones = cx.graph.constant(np.ones(x.type.shape[dim[0] :], inner))
-    made = cx.op(op_type, cx.full(x, inner), ones, axis=dim[0], epsilon=eps)
+    made = cx.op(_NORMALIZE[operator], cx.full(x, inner), ones, axis=dim[0], epsilon=eps)
     return cx.cast(made, inner, x.dtype.name)
 
 

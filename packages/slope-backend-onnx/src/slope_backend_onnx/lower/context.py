@@ -13,6 +13,7 @@ a rule asks for ``cx.full(value)``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
@@ -68,6 +69,7 @@ class Lowering:
             stand in it, and what is fast there counts; else it is plain ONNX, for any runtime.
         operator: what the instruction calls.
         outs: the types of the instruction's results.
+        shared: for each operand, whether something else reads it as well.
         signless: whether nothing that reads the (first) result can tell 0.0 from -0.0.
     """
 
@@ -77,6 +79,7 @@ class Lowering:
         self._inside = inside or _nothing_to_inline
         self.operator: Operator | None = None
         self.outs: tuple[TensorType, ...] = ()
+        self.shared: tuple[bool, ...] = ()
         self.signless = False
         self._sources: dict[str, tuple[str, tuple[int, ...]]] = {}  # of reshaped values
         self._full: dict[tuple[str, tuple[int, ...]], str] = {}
@@ -88,9 +91,9 @@ class Lowering:
 
     def write(self, program: Program, operands: Sequence[Value]) -> list[Value]:
         """Write a nested program into this graph, on values that it sees; the program's results."""
-        outer = self.operator, self.outs, self.signless
+        outer = self.operator, self.outs, self.shared, self.signless
         results = self._inside(self, program, operands)
-        self.operator, self.outs, self.signless = outer
+        self.operator, self.outs, self.shared, self.signless = outer
         return results
 
     def new_input(self, tensor_type: TensorType) -> Value:
@@ -188,6 +191,8 @@ class Lowering:
         name = self.narrow(x, target)
         if x.shape == x.type.shape:
             return name
+        if math.prod(x.shape) == x.type.size:  # only ones are missing
+            return self.reshape(name, x.shape, x.type.shape)
         if (
             0 in x.type.shape
         ):  # left to Expand, ONNX Runtime gives one length 1 where 0 was asked for

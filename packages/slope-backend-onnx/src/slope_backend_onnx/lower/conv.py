@@ -20,14 +20,13 @@ from typing import Any, Final
 
 import numpy as np
 
+from slope_backend_onnx.lower import blocked
 from slope_backend_onnx.lower.context import Lowering, Result, Rule, Value
-from slope_backend_onnx.lower.kernels import channel_block
 
 Dims = tuple[int, ...]
 Padding = tuple[tuple[int, int], ...]
 
 INNER: Final = "float32"
-BLOCKED: Final = "com.microsoft.nchwc"
 
 
 def _pads(padding: Padding) -> list[int]:
@@ -69,32 +68,9 @@ def _conv(cx: Lowering, x: Value, w: Value, **params: Any) -> Result:
 
 
 def _convolved(cx: Lowering, x: str, weights: str, shape: Dims, params: dict[str, Any]) -> str:
-    """The convolution with weights ``(outputs, inputs, kernel...)``.
-
-    ONNX Runtime's kernels for channels in blocks take 0.4 to 0.8 of the time, the way there and
-    back included, which for constant weights it finds out by itself.
-    """
-    block = _block(cx, shape, params)
-    if not block:
-        return cx.op("Conv", x, weights, **_attributes(params))
-    outs, into, *kernel = shape
-    # Blocks of outputs, blocks of inputs, the kernel, the inputs and outputs of a block.
-    split = (outs // block, block, into // block, block, *kernel)
-    moved = cx.transpose(cx.reshape(weights, shape, split), split, (0, 2, 4, 5, 3, 1))
-    weights = cx.reshape(moved, [split[dim] for dim in (0, 2, 4, 5, 3, 1)], shape)
-    inner = cx.op("ReorderInput", x, domain=BLOCKED)
-    attributes = {**_attributes(params), "kernel_shape": kernel}
-    made = cx.op("Conv", inner, weights, domain=BLOCKED, **attributes)
-    return cx.op("ReorderOutput", made, domain=BLOCKED, channels=outs)
-
-
-def _block(cx: Lowering, shape: Dims, params: dict[str, Any]) -> int:
-    """How many channels lie together where the convolution can be done so, else 0."""
-    outs, into, *kernel = shape
-    if not cx.native or params["groups"] != 1 or len(kernel) != 2:
-        return 0
-    block = channel_block()
-    return block if block and outs % block == 0 and into % block == 0 else 0
+    """The convolution with weights ``(outputs, inputs, kernel...)``."""
+    made = blocked.conv(cx, x, weights, shape, params)
+    return made or cx.op("Conv", x, weights, **_attributes(params))
 
 
 def _attributes(params: dict[str, Any]) -> dict[str, Any]:
@@ -158,6 +134,10 @@ def _weight_grad(cx: Lowering, x: Value, y: Value, *, kernel_size: Dims, **param
     layout, groups = params["layout"], params["groups"]
     name, shape = _channels_second(cx, x, layout)
     cotangent, of_out = _channels_second(cx, y, layout)
+    of_weights = (of_out[1], shape[1] // groups, *kernel_size)
+    made = blocked.weight_grad(cx, name, shape, cotangent, of_out, kernel_size, params)
+    if made is not None:
+        return _weights(cx, made, of_weights, layout)
     taps, windows = math.prod(kernel_size), math.prod(of_out[2:])
     into, outs = shape[1] // groups, of_out[1] // groups
     columns = _columns(cx, name, shape, kernel_size, params)
@@ -167,11 +147,14 @@ def _weight_grad(cx: Lowering, x: Value, y: Value, *, kernel_size: Dims, **param
     products = cx.op("MatMul", cotangent, cx.transpose(columns, stacked, (0, 1, 3, 2)))
     total = cx.op("ReduceSum", products, cx.ints(0), keepdims=0)
     flat = (groups, outs, into * taps)
-    result = cx.reshape(total, flat, (groups * outs, into, *kernel_size))
+    return _weights(cx, cx.reshape(total, flat, of_weights), of_weights, layout)
+
+
+def _weights(cx: Lowering, name: str, shape: Dims, layout: str) -> str:
+    """Weights ``(outputs, inputs, kernel...)`` as the layout wants them."""
     if layout == "NHWC":
-        order = (*range(2, len(shape)), 1, 0)
-        result = cx.transpose(result, (groups * outs, into, *kernel_size), order)
-    return cx.cast(result, INNER, cx.out.dtype.name)
+        name = cx.transpose(name, shape, (*range(2, len(shape)), 1, 0))
+    return cx.cast(name, INNER, cx.out.dtype.name)
 
 
 def _columns(cx: Lowering, name: str, shape: Dims, kernel: Dims, params: dict[str, Any]) -> str:

@@ -19,6 +19,8 @@ from slope.extend import (
     programs_in,
 )
 from slope_backend_onnx.graph import Graph, GraphError
+from slope_backend_onnx.lower import composite
+from slope_backend_onnx.lower.chains import Chain, chains, reads_of
 from slope_backend_onnx.lower.context import Lowering, Rule, Value
 from slope_backend_onnx.lower.zeros import signed_zeros
 
@@ -30,6 +32,7 @@ class ProgramLowering:
         graph: the graph; its inputs are the program inputs that something is computed from.
         used: the numbers of these inputs.
         computed: how many results the graph has.
+        result_types: their types.
         sources: the lines of the user's code that nodes come from, by the nodes' names.
 
     Raises:
@@ -46,6 +49,7 @@ class ProgramLowering:
         self._cx = Lowering(self.graph, self._nested, native=native)
         self._values: dict[Var, Value] = {}
         self._results: dict[str, int] = {}
+        self.result_types: list[TensorType] = []
         read = {atom for instr in program.instrs for atom in instr.inputs if isinstance(atom, Var)}
         self.used = [number for number, var in enumerate(program.inputs) if var in read]
         self._inputs: dict[str, int] = {}
@@ -65,13 +69,33 @@ class ProgramLowering:
         return [_value(atom, values) for atom in program.outputs]
 
     def _lower_all(self, cx: Lowering, program: Program, values: dict[Var, Value]) -> None:
-        signed = signed_zeros(program)
+        signed, reads = signed_zeros(program), reads_of(program)
+        found = chains(program, reads)
+        held = {id(instr) for chain in found for instr in (chain.normalize, *chain.rest)}
+        ends = {id(chain.last): chain for chain in found}
         for instr in program.instrs:
-            cx.signless = bool(instr.outputs) and instr.outputs[0] not in signed
             before = cx.graph.node_count
-            self._lower(cx, instr, values)
+            chain = ends.get(id(instr))
+            if chain is None or not self._lower_chain(cx, chain, values):
+                for each in (chain.normalize, *chain.rest) if chain else (instr,):
+                    if chain or id(each) not in held:
+                        cx.signless = bool(each.outputs) and each.outputs[0] not in signed
+                        cx.shared = tuple(reads.get(atom, 0) > 1 for atom in each.inputs)
+                        self._lower(cx, each, values)
             if instr.source:
                 self.sources.update(dict.fromkeys(cx.graph.node_names(before), instr.source))
+
+    def _lower_chain(self, cx: Lowering, chain: Chain, values: dict[Var, Value]) -> bool:
+        """Write a chain as one node; False where that cannot be."""
+        normalize = chain.normalize
+        (var,) = chain.last.outputs
+        cx.operator, cx.outs = normalize.op, (var.type,)
+        x, *factors = (_value(atom, values) for atom in (*normalize.inputs, *chain.factors))
+        made = composite.scaled(cx, normalize.op.name, x, factors, **normalize.params)
+        if made is None:
+            return False
+        values[var] = Value(made, var.type, var.type.shape)
+        return True
 
     @property
     def computed(self) -> int:
@@ -88,6 +112,7 @@ class ProgramLowering:
             return "input", self._inputs[name]
         if name not in self._results:
             self._results[name] = len(self._results)
+            self.result_types.append(value.type)
             self.graph.output(name, value.dtype.numpy, value.type.shape)
         return "session", self._results[name]
 

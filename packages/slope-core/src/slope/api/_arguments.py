@@ -21,6 +21,56 @@ def function_name(function: Callable[..., Any]) -> str:
     return getattr(function, "__name__", None) or type(function).__name__
 
 
+def require_callable(function: Any, user: str) -> None:
+    """Refuse what cannot be called.
+
+    Raises:
+        ArgumentError: it is no function.
+    """
+    if not callable(function):
+        raise ArgumentError(
+            f"{user} takes a function, and got a {type(function).__name__} ({function!r:.80})."
+        )
+
+
+def require_flag(value: Any, user: str, name: str) -> None:
+    """Refuse what is neither True nor False.
+
+    Raises:
+        ArgumentError: it is no bool.
+    """
+    if not isinstance(value, (bool, np.bool_)):
+        raise ArgumentError(f"{user}: {name} must be True or False, and is {value!r:.80}.")
+
+
+def whole_numbers(value: Any, user: str, name: str) -> tuple[int, ...]:
+    """An int, or a sequence of ints, as a tuple.
+
+    Raises:
+        ArgumentError: it is something else.
+    """
+    items = tuple(value) if isinstance(value, Sequence) and type(value) is not str else (value,)
+    if not all(isinstance(item, int) and not isinstance(item, bool) for item in items):
+        raise ArgumentError(
+            f"{user}: {name} must be an int or a tuple of ints, and is {value!r:.80}."
+        )
+    return items
+
+
+def words(value: Any, user: str, name: str) -> tuple[str, ...]:
+    """A string, or a sequence of strings, as a tuple.
+
+    Raises:
+        ArgumentError: it is something else.
+    """
+    items = tuple(value) if isinstance(value, Sequence) and type(value) is not str else (value,)
+    if not all(isinstance(item, str) for item in items):
+        raise ArgumentError(
+            f"{user}: {name} must be a name or a tuple of names, and is {value!r:.80}."
+        )
+    return items
+
+
 def tensor_leaf(leaf: Any, user: str, path: str = "") -> Tensor:
     """A leaf as a tensor: numbers and NumPy arrays are converted, Python floats to float32.
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from slope.api._arguments import function_name, tensor_leaf, tensor_leaves
+from slope.api._arguments import function_name, require_callable, tensor_leaf, tensor_leaves
 from slope.api._bodies import (
     Body,
     Operands,
@@ -296,6 +296,7 @@ def fori_loop(lower: Any, upper: Any, body: Callable[[Any, Any], Any], init: Any
         >>> slope.fori_loop(0, 4, lambda i, x: x + i, slope.tensor(0)).item()
         6
     """
+    require_callable(body, "fori_loop")
     if _is_int(lower) and _is_int(upper):
         return _scan(
             "fori_loop",

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from slope.api._arguments import function_name, output_leaves, tensor_leaf
+from slope.api._arguments import function_name, output_leaves, tensor_leaf, whole_numbers
 from slope.api._bodies import Body, KeyScope, NoDraws, Operands, fresh_key
 from slope.control._programs import intern, lifted
 from slope.control.checkpoint import call_rematerialize
@@ -293,9 +293,7 @@ class _Custom:
             )
         functools.update_wrapper(self, function)  # pyright: ignore[reportArgumentType]  # subclasses are callable
         self.function = function
-        self.nondiff_argnums = (
-            (nondiff_argnums,) if isinstance(nondiff_argnums, int) else tuple(nondiff_argnums)
-        )
+        self.nondiff_argnums = whole_numbers(nondiff_argnums, self.user, "nondiff_argnums")
         self.__name__ = function_name(function)
 
     def rules(self) -> tuple[Any, ...]:

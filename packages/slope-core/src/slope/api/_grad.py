@@ -6,7 +6,15 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from slope.api._arguments import function_name, positional_names, tensor_leaves
+from slope.api._arguments import (
+    function_name,
+    positional_names,
+    require_callable,
+    require_flag,
+    tensor_leaves,
+    whole_numbers,
+    words,
+)
 from slope.api._products import FlatFunction, Flattened, linearized
 from slope.core.tensor import Splat, Tensor
 from slope.errors import ArgumentError, GradientError
@@ -28,23 +36,10 @@ class Selection:
     ) -> None:
         self.user = user
         self.single = isinstance(argnums, int) or (argnums is None and argnames is None)
-        numbers = (
-            (0,)
-            if argnums is None and argnames is None
-            else ()
-            if argnums is None
-            else (argnums,)
-            if isinstance(argnums, int)
-            else tuple(argnums)
-        )
-        self.numbers = numbers
-        self.names = (
-            ()
-            if argnames is None
-            else (argnames,)
-            if isinstance(argnames, str)
-            else tuple(argnames)
-        )
+        require_callable(function, user)
+        default = (0,) if argnames is None else ()
+        self.numbers = default if argnums is None else whole_numbers(argnums, user, "argnums")
+        self.names = () if argnames is None else words(argnames, user, "argnames")
         self.single_name = isinstance(argnames, str)
         self._positions = positional_names(function) if self.names else []
         self.function = function
@@ -148,6 +143,7 @@ def value_and_grad(
         (8.0, 12.0)
     """
     selection = Selection(function, argnums, argnames, "grad")
+    require_flag(has_aux, "grad", "has_aux")
 
     @functools.wraps(function)
     @all_or_nothing

@@ -8,7 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from slope.api._arguments import definition, function_name
+from slope.api._arguments import (
+    definition,
+    function_name,
+    require_callable,
+    require_flag,
+    whole_numbers,
+)
 from slope.api._grad import Argnums, Selection, require_differentiable
 from slope.api._products import FlatFunction, Flattened, linearized
 from slope.api._vmap import vmap
@@ -56,6 +62,7 @@ def jacfwd(
         [[1.0, 0.0], [0.0, 1.0]]
     """
     selection = Selection(function, argnums, None, "jacfwd")
+    require_flag(has_aux, "jacfwd", "has_aux")
 
     @functools.wraps(function)
     @all_or_nothing
@@ -114,6 +121,7 @@ def jacrev(
         ShapeError: when called, a leaf has a symbolic dimension.
     """
     selection = Selection(function, argnums, None, "jacrev")
+    require_flag(has_aux, "jacrev", "has_aux")
 
     @functools.wraps(function)
     @all_or_nothing
@@ -179,4 +187,8 @@ def hessian(
         >>> slope.hessian(lambda x: (x**3).sum())(slope.ones(2)).tolist()
         [[6.0, 0.0], [0.0, 6.0]]
     """
+    require_callable(function, "hessian")
+    if argnums is not None:
+        whole_numbers(argnums, "hessian", "argnums")
+    require_flag(has_aux, "hessian", "has_aux")
     return jacfwd(jacrev(function, argnums, has_aux=has_aux), argnums, has_aux=has_aux)

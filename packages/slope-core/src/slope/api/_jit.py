@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 from optree import PyTreeSpec
 
-from slope.api._arguments import definition, function_name
+from slope.api._arguments import definition, function_name, whole_numbers, words
 from slope.api._places import donations, shifted, statics
 from slope.compile import (
     Compiled,
@@ -632,8 +632,8 @@ def jit(
         >>> slope.jit(lambda x: x * 2 + 1)(slope.ones(3)).tolist()
         [3.0, 3.0, 3.0]
     """
-    numbers = (static_argnums,) if isinstance(static_argnums, int) else tuple(static_argnums)
-    names = (static_argnames,) if isinstance(static_argnames, str) else tuple(static_argnames)
+    numbers = whole_numbers(static_argnums, "jit", "static_argnums")
+    names = words(static_argnames, "jit", "static_argnames")
     given: Any = donate if isinstance(donate, (tuple, list)) else (donate,)
 
     def make(target: Callable[..., Any]) -> Jit:

@@ -7,7 +7,14 @@ from typing import Any
 
 from optree import PyTreeSpec
 
-from slope.api._arguments import definition, function_name, output_leaves, tensor_leaves
+from slope.api._arguments import (
+    definition,
+    function_name,
+    output_leaves,
+    require_callable,
+    require_flag,
+    tensor_leaves,
+)
 from slope.core.operator import Linear, Tangent
 from slope.core.program import Program, evaluate
 from slope.core.tensor import Splat, Tensor
@@ -167,6 +174,8 @@ def vjp(function: Callable[..., Any], *primals: Any, has_aux: bool = False) -> A
         >>> pullback(slope.tensor(1.0))[0].item()
         1.0
     """
+    require_callable(function, "vjp")
+    require_flag(has_aux, "vjp", "has_aux")
     args = Flattened(primals, "vjp")
     flat = FlatFunction(lambda trees: function(*trees), args.structure, "vjp", has_aux)
     outs, pullback, aux = linearized(function, args, flat)
@@ -197,6 +206,7 @@ def linearize(function: Callable[..., Any], *primals: Any) -> tuple[Any, Callabl
         >>> derivative(slope.tensor(2.0)).item()
         2.0
     """
+    require_callable(function, "linearize")
     args = Flattened(primals, "linearize")
     flat = FlatFunction(lambda trees: function(*trees), args.structure, "linearize", False)
     outs, pullback, _ = linearized(function, args, flat)
@@ -271,6 +281,8 @@ def jvp(function: Callable[..., Any], primals: Any, tangents: Any, *, has_aux: b
         >>> slope.jvp(slope.sin, (slope.tensor(0.0),), (slope.tensor(2.0),))[1].item()
         2.0
     """
+    require_callable(function, "jvp")
+    require_flag(has_aux, "jvp", "has_aux")
     if not isinstance(primals, (tuple, list)) or not isinstance(tangents, (tuple, list)):
         raise ArgumentError(
             "jvp takes the primals and the tangents as tuples: slope.jvp(f, (x,), (dx,))."

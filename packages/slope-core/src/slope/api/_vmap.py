@@ -6,7 +6,13 @@ import functools
 from collections.abc import Callable
 from typing import Any, Literal
 
-from slope.api._arguments import definition, function_name, output_leaves, tensor_leaves
+from slope.api._arguments import (
+    definition,
+    function_name,
+    output_leaves,
+    require_callable,
+    tensor_leaves,
+)
 from slope.core.tensor import Tensor
 from slope.errors import ArgumentError, ShapeError, TreeError
 from slope.functions.generator import all_or_nothing
@@ -50,7 +56,8 @@ def vmap(
         >>> slope.vmap(slope.dot)(slope.ones(3, 4), slope.ones(3, 4)).shape
         (3,)
     """
-    if randomness not in ("error", "same", "different"):
+    require_callable(function, "vmap")
+    if not isinstance(randomness, str) or randomness not in ("error", "same", "different"):
         raise ArgumentError(
             f"vmap: randomness={randomness!r} is none of 'error', 'same', 'different'."
         )

@@ -9,6 +9,7 @@ from slope.core.tensor import Tensor
 from slope.dtypes import as_dtype
 from slope.errors import ArgumentError, ShapeError
 from slope.functions import activation_operators, arithmetic, composites
+from slope.functions._at_once import at_once
 from slope.functions._base import (
     TensorLike,
     as_tensor,
@@ -24,6 +25,7 @@ _SELU_ALPHA = 1.6732632423543772848170429916717
 _SELU_SCALE = 1.0507009873554804934193349852946
 
 
+@at_once
 def relu(x: TensorLike) -> Tensor:
     """``maximum(x, 0)``; its derivative at 0 is 0."""
     if isinstance(x, Tensor) and x.dtype.is_integer:
@@ -31,11 +33,13 @@ def relu(x: TensorLike) -> Tensor:
     return composites.relu(floating(x, "relu"))
 
 
+@at_once
 def relu6(x: TensorLike) -> Tensor:
     """``x`` limited to [0, 6]; its derivative at both ends is 0."""
     return _between(floating(x, "relu6"), 0.0, 6.0)
 
 
+@at_once
 def hardtanh(x: TensorLike, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
     """``x`` limited to ``[min_val, max_val]``; its derivative at both ends is 0.
 
@@ -53,12 +57,14 @@ def _between(x: Tensor, low: float, high: float) -> Tensor:
     return ops.where(ops.le(x, bottom), bottom, ops.where(ops.ge(x, top), top, x))
 
 
+@at_once
 def leaky_relu(x: TensorLike, negative_slope: float = 0.01) -> Tensor:
     """``x`` where it is positive, else ``negative_slope * x``."""
     slope = number_of(negative_slope, "leaky_relu", "negative_slope")
     return composites.leaky_relu(floating(x, "leaky_relu"), negative_slope=slope)
 
 
+@at_once
 def prelu(x: TensorLike, weight: TensorLike) -> Tensor:
     """``x`` where it is positive, else ``weight * x``.
 
@@ -85,6 +91,7 @@ def prelu(x: TensorLike, weight: TensorLike) -> Tensor:
     return ops.where(ops.gt(given, splat_like(0.0, given)), given, ops.mul(given, factor))
 
 
+@at_once
 def elu(x: TensorLike, alpha: float = 1.0, scale: float = 1.0, input_scale: float = 1.0) -> Tensor:
     """``scale * x`` where ``x`` is positive.
 
@@ -95,6 +102,7 @@ def elu(x: TensorLike, alpha: float = 1.0, scale: float = 1.0, input_scale: floa
     return activation_operators.elu(floating(x, "elu"), **numbers)
 
 
+@at_once
 def selu(x: TensorLike) -> Tensor:
     """:func:`elu` with the ``alpha`` and ``scale`` that keep mean 0 and variance 1.
 
@@ -104,6 +112,7 @@ def selu(x: TensorLike) -> Tensor:
     return activation_operators.elu(made, alpha=_SELU_ALPHA, scale=_SELU_SCALE, input_scale=1.0)
 
 
+@at_once
 def celu(x: TensorLike, alpha: float = 1.0) -> Tensor:
     """``x`` where it is positive, else ``alpha * (exp(x / alpha) - 1)``.
 
@@ -117,16 +126,19 @@ def celu(x: TensorLike, alpha: float = 1.0) -> Tensor:
     return activation_operators.elu(made, alpha=factor, scale=1.0, input_scale=1.0 / factor)
 
 
+@at_once
 def silu(x: TensorLike) -> Tensor:
     """``x * sigmoid(x)``, also called swish."""
     return composites.silu(floating(x, "silu"))
 
 
+@at_once
 def mish(x: TensorLike) -> Tensor:
     """``x * tanh(softplus(x))``."""
     return activation_operators.mish(floating(x, "mish"))
 
 
+@at_once
 def gelu(x: TensorLike, approximate: str = "none") -> Tensor:
     """``x`` times the normal distribution's cumulative function at ``x``.
 
@@ -140,6 +152,7 @@ def gelu(x: TensorLike, approximate: str = "none") -> Tensor:
     return composites.gelu(floating(x, "gelu"), approximate=approximate)
 
 
+@at_once
 def softplus(x: TensorLike, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     """``log(1 + exp(beta * x)) / beta``, without overflow.
 
@@ -157,6 +170,7 @@ def softplus(x: TensorLike, beta: float = 1.0, threshold: float = 20.0) -> Tenso
     return ops.mul(grown, splat_like(1.0 / factor, made))
 
 
+@at_once
 def hardsigmoid(x: TensorLike) -> Tensor:
     """``x / 6 + 1/2`` limited to [0, 1]; its derivative at both ends is 0."""
     made = floating(x, "hardsigmoid")
@@ -170,12 +184,14 @@ def _gate(x: Tensor) -> Tensor:
     return ops.where(low, zero, ops.where(ops.ge(x, three), one, inner))
 
 
+@at_once
 def hardswish(x: TensorLike) -> Tensor:
     """``x * hardsigmoid(x)``; its derivative at -3 is 0, at 3 it is 1."""
     made = floating(x, "hardswish")
     return ops.mul(made, _gate(made))
 
 
+@at_once
 def hardshrink(x: TensorLike, lambd: float = 0.5) -> Tensor:
     """``x`` where its size exceeds ``lambd``, else 0."""
     made = floating(x, "hardshrink")
@@ -183,6 +199,7 @@ def hardshrink(x: TensorLike, lambd: float = 0.5) -> Tensor:
     return ops.where(inside, splat_like(0.0, made), made)
 
 
+@at_once
 def softshrink(x: TensorLike, lambd: float = 0.5) -> Tensor:
     """``x`` moved toward 0 by ``lambd``, and no farther.
 
@@ -198,23 +215,27 @@ def softshrink(x: TensorLike, lambd: float = 0.5) -> Tensor:
     return ops.where(ops.gt(made, step), ops.sub(made, step), low)
 
 
+@at_once
 def softsign(x: TensorLike) -> Tensor:
     """``x / (1 + abs(x))``."""
     made = floating(x, "softsign")
     return ops.div(made, ops.add(splat_like(1.0, made), ops.abs_(made)))
 
 
+@at_once
 def tanhshrink(x: TensorLike) -> Tensor:
     """``x - tanh(x)``."""
     made = floating(x, "tanhshrink")
     return ops.sub(made, ops.tanh(made))
 
 
+@at_once
 def logsigmoid(x: TensorLike) -> Tensor:
     """``log(sigmoid(x))``, without overflow."""
     return activation_operators.logsigmoid(floating(x, "logsigmoid"))
 
 
+@at_once
 def threshold(x: TensorLike, threshold: float, value: float) -> Tensor:
     """``x`` where it exceeds ``threshold``, else ``value``; NaN stays."""
     made = as_tensor(x, "threshold", "x")
@@ -226,6 +247,7 @@ def threshold(x: TensorLike, threshold: float, value: float) -> Tensor:
 # --- along a dimension
 
 
+@at_once
 def softmax(x: TensorLike, dim: int, dtype: Any = None) -> Tensor:
     """``exp(x) / sum(exp(x))`` along a dimension, without overflow.
 
@@ -235,6 +257,7 @@ def softmax(x: TensorLike, dim: int, dtype: Any = None) -> Tensor:
     return composites.softmax(given, dim=dim_of(dim, given.ndim, "softmax", shape=given.shape))
 
 
+@at_once
 def softmin(x: TensorLike, dim: int, dtype: Any = None) -> Tensor:
     """:func:`softmax` of ``-x``."""
     given = _along(x, "softmin", dtype)
@@ -242,6 +265,7 @@ def softmin(x: TensorLike, dim: int, dtype: Any = None) -> Tensor:
     return composites.softmax(ops.neg(given), dim=at)
 
 
+@at_once
 def log_softmax(x: TensorLike, dim: int, dtype: Any = None) -> Tensor:
     """``x - log(sum(exp(x)))`` along a dimension, without overflow.
 
@@ -257,6 +281,7 @@ def _along(x: TensorLike, function: str, dtype: Any) -> Tensor:
     return given if dtype is None else floating(to_dtype(given, as_dtype(dtype)), function)
 
 
+@at_once
 def glu(x: TensorLike, dim: int = -1) -> Tensor:
     """The first half of ``x`` along a dimension, times the sigmoid of the second.
 

@@ -10,6 +10,7 @@ from slope import ops
 from slope.core.tensor import Tensor
 from slope.dims import is_static
 from slope.errors import ArgumentError, ShapeError
+from slope.functions._at_once import at_once
 from slope.functions._base import TensorLike, floating, of_host, shown, splat_like
 from slope.functions.pooling import image, window_params
 
@@ -78,18 +79,20 @@ def _adaptive(x: Tensor, count: int, function: str, output_size: Any, largest: b
     return x
 
 
-def adaptive_mean(x: Tensor, count: int, function: str, output_size: Any) -> Tensor:
+def adaptive_mean(x: TensorLike, count: int, function: str, output_size: Any) -> Tensor:
     """The means of so many windows in ``count`` dimensions, for a function that users call."""
     return _adaptive(
         floating(image(x, count, function), function), count, function, output_size, False
     )
 
 
+@at_once
 def adaptive_avg_pool1d(x: TensorLike, output_size: Any) -> Tensor:
     """The means of so many windows along one spatial dimension; see :func:`adaptive_avg_pool2d`."""
     return adaptive_mean(x, 1, "adaptive_avg_pool1d", output_size)
 
 
+@at_once
 def adaptive_avg_pool2d(x: TensorLike, output_size: Any) -> Tensor:
     """The means of so many windows.
 
@@ -105,11 +108,13 @@ def adaptive_avg_pool2d(x: TensorLike, output_size: Any) -> Tensor:
     return adaptive_mean(x, 2, "adaptive_avg_pool2d", output_size)
 
 
+@at_once
 def adaptive_avg_pool3d(x: TensorLike, output_size: Any) -> Tensor:
     """The means of so many windows in three dimensions; see :func:`adaptive_avg_pool2d`."""
     return adaptive_mean(x, 3, "adaptive_avg_pool3d", output_size)
 
 
+@at_once
 def adaptive_max_pool1d(x: TensorLike, output_size: Any) -> Tensor:
     """The largest elements of so many windows; see :func:`adaptive_avg_pool2d`."""
     return _adaptive(
@@ -117,6 +122,7 @@ def adaptive_max_pool1d(x: TensorLike, output_size: Any) -> Tensor:
     )
 
 
+@at_once
 def adaptive_max_pool2d(x: TensorLike, output_size: Any) -> Tensor:
     """The largest elements of so many windows; see :func:`adaptive_avg_pool2d`."""
     return _adaptive(
@@ -124,6 +130,7 @@ def adaptive_max_pool2d(x: TensorLike, output_size: Any) -> Tensor:
     )
 
 
+@at_once
 def adaptive_max_pool3d(x: TensorLike, output_size: Any) -> Tensor:
     """The largest elements of so many windows; see :func:`adaptive_avg_pool2d`."""
     return _adaptive(

@@ -10,6 +10,7 @@ from slope.core.operator import Operator
 from slope.core.tensor import Tensor
 from slope.errors import ArgumentError, DTypeError
 from slope.functions import precise
+from slope.functions._at_once import of_tensors_at_once
 from slope.functions._base import (
     Operand,
     TensorLike,
@@ -40,6 +41,7 @@ def _plain_pair(x: object, y: object) -> bool:
     )
 
 
+@of_tensors_at_once
 def add(x: TensorLike, y: TensorLike) -> Tensor:
     """``x + y``; of bools, whether either holds."""
     if _plain_pair(x, y) and x.type.dtype.kind != "b":  # pyright: ignore[reportAttributeAccessIssue]  # tensors, as tested
@@ -50,6 +52,7 @@ def add(x: TensorLike, y: TensorLike) -> Tensor:
     return weakly(ops.add(a, b), weak)
 
 
+@of_tensors_at_once
 def sub(x: TensorLike, y: TensorLike) -> Tensor:
     """``x - y``.
 
@@ -67,6 +70,7 @@ def sub(x: TensorLike, y: TensorLike) -> Tensor:
     return weakly(ops.sub(a, b), weak)
 
 
+@of_tensors_at_once
 def mul(x: TensorLike, y: TensorLike) -> Tensor:
     """``x * y``; of bools, whether both hold."""
     if _plain_pair(x, y) and x.type.dtype.kind != "b":  # pyright: ignore[reportAttributeAccessIssue]  # tensors, as tested
@@ -77,6 +81,7 @@ def mul(x: TensorLike, y: TensorLike) -> Tensor:
     return weakly(ops.mul(a, b), weak)
 
 
+@of_tensors_at_once
 def div(x: TensorLike, y: TensorLike) -> Tensor:
     """``x / y``; integers and bools are divided as float32. By zero it gives inf or NaN."""
     if _plain_pair(x, y) and x.type.dtype.kind == "f":  # pyright: ignore[reportAttributeAccessIssue]  # tensors, as tested
@@ -91,6 +96,7 @@ def div(x: TensorLike, y: TensorLike) -> Tensor:
 true_divide = div
 
 
+@of_tensors_at_once
 def floor_divide(x: TensorLike, y: TensorLike) -> Tensor:
     """``x // y``, rounded down. Integers by zero give 0."""
     if _plain_pair(x, y):
@@ -99,6 +105,7 @@ def floor_divide(x: TensorLike, y: TensorLike) -> Tensor:
     return weakly(ops.floor_divide(a, b), weak)
 
 
+@of_tensors_at_once
 def remainder(x: TensorLike, y: TensorLike) -> Tensor:
     """``x % y``, with the sign of ``y``. Integers modulo zero give 0."""
     if _plain_pair(x, y):
@@ -107,6 +114,7 @@ def remainder(x: TensorLike, y: TensorLike) -> Tensor:
     return weakly(ops.remainder(a, b), weak)
 
 
+@of_tensors_at_once
 def fmod(x: TensorLike, y: TensorLike) -> Tensor:
     """The remainder of ``x / y`` with the sign of ``x``. Integers modulo zero give 0."""
     return ops.fmod(*operands_of("fmod", None, x=x, y=y))
@@ -115,6 +123,7 @@ def fmod(x: TensorLike, y: TensorLike) -> Tensor:
 _MAX_EXPONENT = 64
 
 
+@of_tensors_at_once
 def pow(x: TensorLike, y: TensorLike) -> Tensor:  # PyTorch's name
     """``x ** y``.
 
@@ -188,31 +197,37 @@ def _compare(op: Operator, x: TensorLike, y: TensorLike) -> Tensor:
     return op(a, b)
 
 
+@of_tensors_at_once
 def eq(x: TensorLike, y: TensorLike) -> Tensor:
     """``x == y``, element by element, as bool; False with NaN."""
     return _compare(ops.eq, x, y)
 
 
+@of_tensors_at_once
 def ne(x: TensorLike, y: TensorLike) -> Tensor:
     """``x != y``, element by element, as bool; True with NaN."""
     return _compare(ops.ne, x, y)
 
 
+@of_tensors_at_once
 def lt(x: TensorLike, y: TensorLike) -> Tensor:
     """``x < y``, element by element, as bool."""
     return _compare(ops.lt, x, y)
 
 
+@of_tensors_at_once
 def le(x: TensorLike, y: TensorLike) -> Tensor:
     """``x <= y``, element by element, as bool."""
     return _compare(ops.le, x, y)
 
 
+@of_tensors_at_once
 def gt(x: TensorLike, y: TensorLike) -> Tensor:
     """``x > y``, element by element, as bool."""
     return _compare(ops.gt, x, y)
 
 
+@of_tensors_at_once
 def ge(x: TensorLike, y: TensorLike) -> Tensor:
     """``x >= y``, element by element, as bool."""
     return _compare(ops.ge, x, y)
@@ -232,21 +247,25 @@ def _logical(op: Operator, function: str, x: TensorLike, y: TensorLike) -> Tenso
     return op(expand_to(a, shape), expand_to(b, shape))
 
 
+@of_tensors_at_once
 def logical_and(x: TensorLike, y: TensorLike) -> Tensor:
     """Whether both operands differ from zero."""
     return _logical(ops.bitwise_and, "logical_and", x, y)
 
 
+@of_tensors_at_once
 def logical_or(x: TensorLike, y: TensorLike) -> Tensor:
     """Whether either operand differs from zero."""
     return _logical(ops.bitwise_or, "logical_or", x, y)
 
 
+@of_tensors_at_once
 def logical_xor(x: TensorLike, y: TensorLike) -> Tensor:
     """Whether exactly one operand differs from zero."""
     return _logical(ops.bitwise_xor, "logical_xor", x, y)
 
 
+@of_tensors_at_once
 def logical_not(x: TensorLike) -> Tensor:
     """Whether the operand is zero."""
     return ops.bitwise_not(_truth(x, "logical_not", "x"))
@@ -258,46 +277,55 @@ def _bits(op: Operator, x: TensorLike, y: TensorLike) -> Tensor:
     return op(*operands_of(op.name, None, x=x, y=y))
 
 
+@of_tensors_at_once
 def bitwise_and(x: TensorLike, y: TensorLike) -> Tensor:
     """Bits set in both integers; for bools, logical and."""
     return _bits(ops.bitwise_and, x, y)
 
 
+@of_tensors_at_once
 def bitwise_or(x: TensorLike, y: TensorLike) -> Tensor:
     """Bits set in either integer; for bools, logical or."""
     return _bits(ops.bitwise_or, x, y)
 
 
+@of_tensors_at_once
 def bitwise_xor(x: TensorLike, y: TensorLike) -> Tensor:
     """Bits set in exactly one integer; for bools, ``!=``."""
     return _bits(ops.bitwise_xor, x, y)
 
 
+@of_tensors_at_once
 def bitwise_not(x: TensorLike) -> Tensor:
     """All bits flipped; for bools, logical not."""
     return ops.bitwise_not(as_tensor(x, "bitwise_not", "x"))
 
 
+@of_tensors_at_once
 def shift_left(x: TensorLike, y: TensorLike) -> Tensor:
     """``x << y``; by the width or more it gives 0."""
     return _bits(ops.shift_left, x, y)
 
 
+@of_tensors_at_once
 def shift_right_logical(x: TensorLike, y: TensorLike) -> Tensor:
     """``x`` moved down by ``y`` bits, zeros coming in."""
     return _bits(ops.shift_right_logical, x, y)
 
 
+@of_tensors_at_once
 def shift_right_arithmetic(x: TensorLike, y: TensorLike) -> Tensor:
     """``x`` moved down by ``y`` bits, the sign coming in."""
     return _bits(ops.shift_right_arithmetic, x, y)
 
 
+@of_tensors_at_once
 def bitwise_left_shift(x: TensorLike, y: TensorLike) -> Tensor:
     """``x << y``; by the width or more it gives 0."""
     return _bits(ops.shift_left, x, y)
 
 
+@of_tensors_at_once
 def bitwise_right_shift(x: TensorLike, y: TensorLike) -> Tensor:
     """``x >> y``: the sign comes in for signed integers, zeros for unsigned ones."""
     a, b = operands_of("bitwise_right_shift", None, x=x, y=y)
@@ -309,6 +337,7 @@ def bitwise_right_shift(x: TensorLike, y: TensorLike) -> Tensor:
 # --- extremes and choices
 
 
+@of_tensors_at_once
 def maximum(x: TensorLike, y: TensorLike) -> Tensor:
     """The larger of two elements; NaN if either is."""
     if _plain_pair(x, y):
@@ -316,6 +345,7 @@ def maximum(x: TensorLike, y: TensorLike) -> Tensor:
     return ops.maximum(*operands_of("maximum", None, x=x, y=y))
 
 
+@of_tensors_at_once
 def minimum(x: TensorLike, y: TensorLike) -> Tensor:
     """The smaller of two elements; NaN if either is."""
     if _plain_pair(x, y):
@@ -323,6 +353,7 @@ def minimum(x: TensorLike, y: TensorLike) -> Tensor:
     return ops.minimum(*operands_of("minimum", None, x=x, y=y))
 
 
+@of_tensors_at_once
 def where(condition: TensorLike, x: TensorLike, y: TensorLike) -> Tensor:
     """``x`` where the condition holds, else ``y``.
 
@@ -347,6 +378,7 @@ def where(condition: TensorLike, x: TensorLike, y: TensorLike) -> Tensor:
     )
 
 
+@of_tensors_at_once
 def clamp(
     x: TensorLike, min: TensorLike | None = None, max: TensorLike | None = None
 ) -> Tensor:  # PyTorch's names
@@ -362,6 +394,7 @@ def clamp(
     return result if max is None else clamp_max(result, max)
 
 
+@of_tensors_at_once
 def clamp_min(x: TensorLike, min: TensorLike) -> Tensor:  # PyTorch's name
     """``x``, but at least ``min``; NaN stays.
 
@@ -371,6 +404,7 @@ def clamp_min(x: TensorLike, min: TensorLike) -> Tensor:  # PyTorch's name
     return ops.maximum(a, b) if a.dtype is dtypes.bool_ else precise.clamp_min(a, b)
 
 
+@of_tensors_at_once
 def clamp_max(x: TensorLike, max: TensorLike) -> Tensor:  # PyTorch's name
     """``x``, but at most ``max``; NaN stays.
 
@@ -380,6 +414,7 @@ def clamp_max(x: TensorLike, max: TensorLike) -> Tensor:  # PyTorch's name
     return ops.minimum(a, b) if a.dtype is dtypes.bool_ else precise.clamp_max(a, b)
 
 
+@of_tensors_at_once
 def lerp(start: TensorLike, end: TensorLike, weight: TensorLike) -> Tensor:
     """``start + weight * (end - start)``; exactly ``end`` for a weight of 1, as PyTorch's."""
     given = _floating_operands("lerp", start=start, end=end, weight=weight)
@@ -407,31 +442,37 @@ def _floating_operands(function: str, **values: object) -> list[Tensor]:
     return operands_of(function, dtype if dtype.kind == "f" else dtypes.float32, **given)
 
 
+@of_tensors_at_once
 def atan2(y: TensorLike, x: TensorLike) -> Tensor:
     """The angle of the point ``(y, x)`` in radians, from -pi to pi."""
     return ops.atan2(*_floating_operands("atan2", y=y, x=x))
 
 
+@of_tensors_at_once
 def hypot(x: TensorLike, y: TensorLike) -> Tensor:
     """``sqrt(x^2 + y^2)`` without overflow; the derivative at (0, 0) is NaN, as PyTorch's."""
     return precise.hypot(*_floating_operands("hypot", x=x, y=y))
 
 
+@of_tensors_at_once
 def logaddexp(x: TensorLike, y: TensorLike) -> Tensor:
     """``log(exp(x) + exp(y))`` without overflow."""
     return precise.logaddexp(*_floating_operands("logaddexp", x=x, y=y))
 
 
+@of_tensors_at_once
 def xlogy(x: TensorLike, y: TensorLike) -> Tensor:
     """``x * log(y)``; 0 where ``x`` is 0, unless ``y`` is NaN."""
     return precise.xlogy(*_floating_operands("xlogy", x=x, y=y))
 
 
+@of_tensors_at_once
 def copysign(x: TensorLike, y: TensorLike) -> Tensor:
     """The size of ``x`` with the sign of ``y`` (of -0, too)."""
     return precise.copysign(*_floating_operands("copysign", x=x, y=y))
 
 
+@of_tensors_at_once
 def heaviside(x: TensorLike, values: TensorLike) -> Tensor:
     """0 below 0, 1 above, and ``values`` at 0; 0 of NaN, as PyTorch's.
 
@@ -443,6 +484,7 @@ def heaviside(x: TensorLike, values: TensorLike) -> Tensor:
     return ops.where(ops.eq(a, zero), b, step)
 
 
+@of_tensors_at_once
 def addcmul(x: TensorLike, tensor1: TensorLike, tensor2: TensorLike, *, value: float = 1) -> Tensor:
     """``x + value * tensor1 * tensor2``."""
     value = number_of(value, "addcmul", "value")
@@ -451,6 +493,7 @@ def addcmul(x: TensorLike, tensor1: TensorLike, tensor2: TensorLike, *, value: f
     return add(x, product if value == 1 else mul(product, value))
 
 
+@of_tensors_at_once
 def addcdiv(x: TensorLike, tensor1: TensorLike, tensor2: TensorLike, *, value: float = 1) -> Tensor:
     """``x + value * tensor1 / tensor2``."""
     value = number_of(value, "addcdiv", "value")

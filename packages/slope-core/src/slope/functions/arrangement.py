@@ -8,15 +8,18 @@ from typing import Any
 from slope import ops
 from slope.core.tensor import Tensor
 from slope.errors import ArgumentError, ShapeError
+from slope.functions._at_once import at_once
 from slope.functions._base import TensorLike, as_tensor, dim_of, int_of, shown, sizes_of
 from slope.functions.shapes import cut, diagonal, expand, flip, movedim, transpose
 
 
+@at_once
 def swapaxes(x: TensorLike, axis0: int, axis1: int) -> Tensor:
     """Two dimensions exchanged; another name of :func:`slope.transpose`."""
     return transpose(x, axis0, axis1)
 
 
+@at_once
 def diag_embed(x: TensorLike, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
     """The last dimension as the ``offset``-th diagonal of square matrices, 0 elsewhere.
 
@@ -51,6 +54,7 @@ def diag_embed(x: TensorLike, offset: int = 0, dim1: int = -2, dim2: int = -1) -
     return movedim(square, (-2, -1), (first, second))
 
 
+@at_once
 def diag(x: TensorLike, diagonal: int = 0) -> Tensor:
     """A vector as a diagonal of a square matrix; a matrix's diagonal as a vector.
 
@@ -69,6 +73,7 @@ def diag(x: TensorLike, diagonal: int = 0) -> Tensor:
 _diagonal = diagonal
 
 
+@at_once
 def rot90(x: TensorLike, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
     """Turned by ``k`` times 90 degrees, from the first of two dimensions toward the second.
 
@@ -90,16 +95,19 @@ def rot90(x: TensorLike, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
     return transpose(flip(given, (first,)), first, second) if turns else given
 
 
+@at_once
 def flipud(x: TensorLike) -> Tensor:
     """The elements along the first dimension in reverse order."""
     return flip(x, (0,))
 
 
+@at_once
 def fliplr(x: TensorLike) -> Tensor:
     """The elements along the second dimension in reverse order."""
     return flip(x, (1,))
 
 
+@at_once
 def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
     """The coordinates of a grid: each vector repeated along the dimensions of the others.
 

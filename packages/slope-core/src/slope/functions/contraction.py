@@ -14,6 +14,7 @@ from slope import ops
 from slope.core.tensor import Tensor
 from slope.dims import DimExpr
 from slope.errors import ArgumentError, ShapeError
+from slope.functions._at_once import at_once
 from slope.functions._base import (
     TensorLike,
     as_tensor,
@@ -81,6 +82,7 @@ def _is_one(length: Any) -> bool:
     return not isinstance(length, DimExpr) and length == 1
 
 
+@at_once
 def matmul(x: TensorLike, y: TensorLike) -> Tensor:
     """The matrix product over the last dimension of ``x`` and the last but one of ``y``.
 
@@ -148,21 +150,25 @@ def _of_rank(function: str, x: Tensor, ndim: int, argument: str) -> None:
         )
 
 
+@at_once
 def dot(x: TensorLike, y: TensorLike) -> Tensor:
     """The inner product of two vectors."""
     return _ranked("dot", x, y, 1, 1)
 
 
+@at_once
 def mv(x: TensorLike, y: TensorLike) -> Tensor:
     """A matrix times a vector."""
     return _ranked("mv", x, y, 2, 1)
 
 
+@at_once
 def mm(x: TensorLike, y: TensorLike) -> Tensor:
     """A matrix times a matrix."""
     return _ranked("mm", x, y, 2, 2)
 
 
+@at_once
 def bmm(x: TensorLike, y: TensorLike) -> Tensor:
     """Matrices times as many matrices: ``[b, n, k]`` and ``[b, k, m]`` give ``[b, n, m]``.
 
@@ -189,6 +195,7 @@ def _ranked(function: str, x: TensorLike, y: TensorLike, of_x: int, of_y: int) -
     return matmul(a, b)
 
 
+@at_once
 def outer(x: TensorLike, y: TensorLike) -> Tensor:
     """All products of the elements of two vectors."""
     a, b = _pair("outer", x, y)
@@ -197,6 +204,7 @@ def outer(x: TensorLike, y: TensorLike) -> Tensor:
     return contract(a, ("n",), b, ("m",), ("n", "m"))
 
 
+@at_once
 def linear(x: TensorLike, weight: TensorLike, bias: TensorLike | None = None) -> Tensor:
     """``x @ weight.T + bias``.
 
@@ -222,6 +230,7 @@ def linear(x: TensorLike, weight: TensorLike, bias: TensorLike | None = None) ->
     return out if bias is None else add(out, bias)
 
 
+@at_once
 def tensordot(x: TensorLike, y: TensorLike, dims: int | Sequence[Sequence[int]] = 2) -> Tensor:
     """Products summed over the last ``dims`` dimensions of ``x`` and the first of ``y``.
 
@@ -261,6 +270,7 @@ def tensordot(x: TensorLike, y: TensorLike, dims: int | Sequence[Sequence[int]] 
 # --- einsum
 
 
+@at_once
 def einsum(equation: str, *operands: TensorLike) -> Tensor:
     """Sums of products in Einstein's notation, such as ``einsum("bik,bkj->bij", x, y)``.
 

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from slope import ops
 from slope.core.tensor import Tensor
 from slope.errors import ArgumentError, DTypeError, ShapeError
+from slope.functions._at_once import at_once
 from slope.functions._base import TensorLike, as_tensor, result_dtype, shown, to_dtype
 
 Lengths = int | Sequence[int]
@@ -164,6 +165,7 @@ def _check_fits(function: str, size: Any, kernel: Any, padding: Any, dilation: A
             )
 
 
+@at_once
 def conv1d(
     x: TensorLike,
     weight: TensorLike,
@@ -177,6 +179,7 @@ def conv1d(
     return _conv(1, x, weight, bias, stride, padding, dilation, groups)
 
 
+@at_once
 def conv2d(
     x: TensorLike,
     weight: TensorLike,
@@ -209,6 +212,7 @@ def conv2d(
     return _conv(2, x, weight, bias, stride, padding, dilation, groups)
 
 
+@at_once
 def conv3d(
     x: TensorLike,
     weight: TensorLike,
@@ -276,6 +280,7 @@ def _conv_transpose(
     return _finished(function, out, offset, single)
 
 
+@at_once
 def conv_transpose1d(
     x: TensorLike,
     weight: TensorLike,
@@ -290,6 +295,7 @@ def conv_transpose1d(
     return _conv_transpose(1, x, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
+@at_once
 def conv_transpose2d(
     x: TensorLike,
     weight: TensorLike,
@@ -323,6 +329,7 @@ def conv_transpose2d(
     return _conv_transpose(2, x, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
+@at_once
 def conv_transpose3d(
     x: TensorLike,
     weight: TensorLike,

@@ -14,6 +14,7 @@ from slope.core.tensor import Splat, Tensor
 from slope.dtypes import DTypeLike, as_dtype
 from slope.errors import ArgumentError, DTypeError
 from slope.functions import precise, special
+from slope.functions._at_once import at_once
 from slope.functions._base import (
     TensorLike,
     as_tensor,
@@ -27,6 +28,7 @@ from slope.functions._base import (
 )
 
 
+@at_once
 def neg(x: TensorLike) -> Tensor:
     """``-x``.
 
@@ -36,6 +38,7 @@ def neg(x: TensorLike) -> Tensor:
     return _signed(ops.neg, "neg", x)
 
 
+@at_once
 def abs(x: TensorLike) -> Tensor:  # PyTorch's name
     """The absolute value; its derivative at 0 is 0."""
     return _signed(ops.abs_, "abs", x)
@@ -47,42 +50,50 @@ def _signed(op: Operator, name: str, x: TensorLike) -> Tensor:
     return op(as_tensor(x, name, "x"))
 
 
+@at_once
 def sign(x: TensorLike) -> Tensor:
     """-1, 0 or 1."""
     return ops.sign(as_tensor(x, "sign", "x"))
 
 
+@at_once
 def exp(x: TensorLike) -> Tensor:
     """E to the power of ``x``."""
     return ops.exp(floating(x, "exp"))
 
 
+@at_once
 def exp2(x: TensorLike) -> Tensor:
     """2 to the power of ``x``."""
     made = floating(x, "exp2")
     return ops.pow_(splat_like(2.0, made), made)
 
 
+@at_once
 def expm1(x: TensorLike) -> Tensor:
     """``exp(x) - 1``, exact near 0."""
     return ops.expm1(floating(x, "expm1"))
 
 
+@at_once
 def log(x: TensorLike) -> Tensor:
     """The natural logarithm; -inf at 0, NaN below."""
     return ops.log(floating(x, "log"))
 
 
+@at_once
 def log1p(x: TensorLike) -> Tensor:
     """``log(1 + x)``, exact near 0."""
     return ops.log1p(floating(x, "log1p"))
 
 
+@at_once
 def log2(x: TensorLike) -> Tensor:
     """The logarithm to base 2."""
     return _log("log2", x, 2.0)
 
 
+@at_once
 def log10(x: TensorLike) -> Tensor:
     """The logarithm to base 10."""
     return _log("log10", x, 10.0)
@@ -93,112 +104,134 @@ def _log(name: str, x: TensorLike, base: float) -> Tensor:
     return ops.mul(made, splat_like(1.0 / math.log(base), made))
 
 
+@at_once
 def sqrt(x: TensorLike) -> Tensor:
     """The square root; NaN below 0."""
     return ops.sqrt(floating(x, "sqrt"))
 
 
+@at_once
 def rsqrt(x: TensorLike) -> Tensor:
     """``1 / sqrt(x)``."""
     return ops.rsqrt(floating(x, "rsqrt"))
 
 
+@at_once
 def square(x: TensorLike) -> Tensor:
     """``x ** 2``."""
     return ops.integer_pow(as_tensor(x, "square", "x"), exponent=2)
 
 
+@at_once
 def reciprocal(x: TensorLike) -> Tensor:
     """``1 / x``."""
     made = floating(x, "reciprocal")
     return ops.div(splat_like(1.0, made), made)
 
 
+@at_once
 def sin(x: TensorLike) -> Tensor:
     """The sine of ``x`` in radians."""
     return ops.sin(floating(x, "sin"))
 
 
+@at_once
 def cos(x: TensorLike) -> Tensor:
     """The cosine of ``x`` in radians."""
     return ops.cos(floating(x, "cos"))
 
 
+@at_once
 def tan(x: TensorLike) -> Tensor:
     """The tangent of ``x`` in radians."""
     return ops.tan(floating(x, "tan"))
 
 
+@at_once
 def asin(x: TensorLike) -> Tensor:
     """The angle in radians, from -pi/2 to pi/2, whose sine is ``x``; NaN outside [-1, 1]."""
     return precise.asin(floating(x, "asin"))
 
 
+@at_once
 def acos(x: TensorLike) -> Tensor:
     """The angle in radians, from 0 to pi, whose cosine is ``x``; NaN outside [-1, 1]."""
     return precise.acos(floating(x, "acos"))
 
 
+@at_once
 def atan(x: TensorLike) -> Tensor:
     """The angle in radians, from -pi/2 to pi/2, whose tangent is ``x``."""
     return precise.atan(floating(x, "atan"))
 
 
+@at_once
 def sinh(x: TensorLike) -> Tensor:
     """The hyperbolic sine, ``(exp(x) - exp(-x)) / 2``, exact near 0."""
     return precise.sinh(floating(x, "sinh"))
 
 
+@at_once
 def cosh(x: TensorLike) -> Tensor:
     """The hyperbolic cosine, ``(exp(x) + exp(-x)) / 2``."""
     return precise.cosh(floating(x, "cosh"))
 
 
+@at_once
 def tanh(x: TensorLike) -> Tensor:
     """The hyperbolic tangent."""
     return ops.tanh(floating(x, "tanh"))
 
 
+@at_once
 def asinh(x: TensorLike) -> Tensor:
     """The inverse of the hyperbolic sine."""
     return precise.asinh(floating(x, "asinh"))
 
 
+@at_once
 def acosh(x: TensorLike) -> Tensor:
     """The inverse of the hyperbolic cosine; NaN below 1."""
     return precise.acosh(floating(x, "acosh"))
 
 
+@at_once
 def atanh(x: TensorLike) -> Tensor:
     """The inverse of the hyperbolic tangent; NaN outside [-1, 1]."""
     return precise.atanh(floating(x, "atanh"))
 
 
+@at_once
 def erf(x: TensorLike) -> Tensor:
     """The error function: 2/sqrt(pi) times the integral of exp(-t^2) from 0 to x."""
     return ops.erf(floating(x, "erf"))
 
 
+@at_once
 def erfc(x: TensorLike) -> Tensor:
     """``1 - erf(x)``, exact in its tail, too."""
     return special.erfc(floating(x, "erfc"))
 
 
+@at_once
 def erfinv(x: TensorLike) -> Tensor:
     """The inverse of the error function; infinite at -1 and 1, NaN outside."""
     return special.erfinv(floating(x, "erfinv"))
 
 
+@at_once
 def lgamma(x: TensorLike) -> Tensor:
     """The logarithm of the size of the gamma function."""
     return special.lgamma(floating(x, "lgamma"))
 
 
+@at_once
 def digamma(x: TensorLike) -> Tensor:
     """The derivative of the gamma function's logarithm."""
     return special.digamma(floating(x, "digamma"))
 
 
+@at_once
 def sinc(x: TensorLike) -> Tensor:
     """``sin(pi x) / (pi x)``; 1 at 0, where the derivative is 0."""
     made = floating(x, "sinc")
@@ -207,6 +240,7 @@ def sinc(x: TensorLike) -> Tensor:
     return ops.where(none, splat_like(1.0, made), ops.div(ops.sin(angle), angle))
 
 
+@at_once
 def logit(x: TensorLike, eps: float | None = None) -> Tensor:
     """``log(x / (1 - x))``, the inverse of :func:`sigmoid`.
 
@@ -220,6 +254,7 @@ def logit(x: TensorLike, eps: float | None = None) -> Tensor:
     return ops.log(ops.div(made, ops.sub(splat_like(1.0, made), made)))
 
 
+@at_once
 def sigmoid(x: TensorLike) -> Tensor:
     """``1 / (1 + exp(-x))``, without overflow."""
     return ops.sigmoid(floating(x, "sigmoid"))
@@ -233,16 +268,19 @@ def _rounded(op: Operator, name: str, x: TensorLike) -> Tensor:
     return made if made.dtype.is_integer else op(made)
 
 
+@at_once
 def floor(x: TensorLike) -> Tensor:
     """The largest whole number not above ``x``; integers stay."""
     return _rounded(ops.floor, "floor", x)
 
 
+@at_once
 def ceil(x: TensorLike) -> Tensor:
     """The smallest whole number not below ``x``; integers stay."""
     return _rounded(ops.ceil, "ceil", x)
 
 
+@at_once
 def round(x: TensorLike, decimals: int = 0) -> Tensor:  # PyTorch's name
     """The nearest whole number (or multiple of ``10 ** -decimals``); halves go to the even one.
 
@@ -260,11 +298,13 @@ def round(x: TensorLike, decimals: int = 0) -> Tensor:  # PyTorch's name
     return ops.div(ops.round_(ops.mul(made, scale)), scale)
 
 
+@at_once
 def trunc(x: TensorLike) -> Tensor:
     """``x`` without its fraction; integers stay."""
     return _rounded(ops.trunc, "trunc", x)
 
 
+@at_once
 def frac(x: TensorLike) -> Tensor:
     """The fraction of ``x``, with its sign."""
     made = floating(x, "frac")
@@ -274,6 +314,7 @@ def frac(x: TensorLike) -> Tensor:
 # --- tests
 
 
+@at_once
 def isnan(x: TensorLike) -> Tensor:
     """Whether an element is NaN."""
     made = as_tensor(x, "isnan", "x")
@@ -284,6 +325,7 @@ def isnan(x: TensorLike) -> Tensor:
     )
 
 
+@at_once
 def isfinite(x: TensorLike) -> Tensor:
     """Whether an element is neither NaN nor infinite."""
     made = as_tensor(x, "isfinite", "x")
@@ -294,11 +336,13 @@ def isfinite(x: TensorLike) -> Tensor:
     )
 
 
+@at_once
 def isposinf(x: TensorLike) -> Tensor:
     """Whether an element is positive infinity."""
     return _equals(x, math.inf, "isposinf")
 
 
+@at_once
 def isneginf(x: TensorLike) -> Tensor:
     """Whether an element is negative infinity."""
     return _equals(x, -math.inf, "isneginf")
@@ -311,6 +355,7 @@ def _equals(x: TensorLike, value: float, function: str) -> Tensor:
     return ops.eq(made, splat_like(value, made))
 
 
+@at_once
 def signbit(x: TensorLike) -> Tensor:
     """Whether the sign bit is set: of negative numbers, of -0 and of NaNs with it."""
     made = as_tensor(x, "signbit", "x")
@@ -320,6 +365,7 @@ def signbit(x: TensorLike) -> Tensor:
     return ops.lt(made, splat_like(0, made))
 
 
+@at_once
 def isinf(x: TensorLike) -> Tensor:
     """Whether an element is infinite."""
     made = as_tensor(x, "isinf", "x")
@@ -328,6 +374,7 @@ def isinf(x: TensorLike) -> Tensor:
     return ops.eq(ops.abs_(made), splat_like(math.inf, made))
 
 
+@at_once
 def nan_to_num(
     x: TensorLike, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
 ) -> Tensor:
@@ -350,6 +397,7 @@ def nan_to_num(
 # --- dtypes and derivatives
 
 
+@at_once
 def cast(x: TensorLike, dtype: DTypeLike) -> Tensor:
     """``x`` as another dtype. Floating to integer truncates, saturates, and makes 0 of NaN.
 
@@ -362,6 +410,7 @@ def cast(x: TensorLike, dtype: DTypeLike) -> Tensor:
 astype = cast
 
 
+@at_once
 def bitcast(x: TensorLike, dtype: DTypeLike) -> Tensor:
     """The same bits as another dtype of the same width.
 
@@ -371,6 +420,7 @@ def bitcast(x: TensorLike, dtype: DTypeLike) -> Tensor:
     return ops.bitcast(as_tensor(x, "bitcast", "x"), dtype=as_dtype(dtype))
 
 
+@at_once
 def stop_gradient(x: TensorLike) -> Tensor:
     """``x`` as a constant: no derivative passes."""
     made = x if isinstance(x, Tensor) else as_tensor(x, "stop_gradient", "x")

@@ -21,6 +21,7 @@ from slope.errors import (
     IndexingError,
     ShapeError,
 )
+from slope.functions._at_once import at_once
 from slope.functions._base import (
     TensorLike,
     as_tensor,
@@ -39,6 +40,7 @@ from slope.functions._index import Plan, coordinates, plan
 from slope.ops.linear import inverse, move_dim
 
 
+@at_once
 def getitem(x: Tensor, index: Any) -> Tensor:
     """``x[index]``: ints, slices, None, ``...``, integer tensors and arrays, known masks."""
     if (
@@ -299,6 +301,7 @@ def iterate(x: Tensor) -> Iterator[Tensor]:
 # --- named kinds
 
 
+@at_once
 def index_select(x: TensorLike, dim: int, index: TensorLike) -> Tensor:
     """The slices along ``dim`` that a vector of integers names.
 
@@ -315,6 +318,7 @@ def index_select(x: TensorLike, dim: int, index: TensorLike) -> Tensor:
     return getitem(given, (slice(None),) * where + (places,))
 
 
+@at_once
 def take_along_dim(x: TensorLike, index: TensorLike, dim: int | None = None) -> Tensor:
     """For every place of ``index``, the element of ``x`` there, but at ``index`` along ``dim``.
 
@@ -341,6 +345,7 @@ def take_along_dim(x: TensorLike, index: TensorLike, dim: int | None = None) -> 
     return _along("take_along_dim", given, places, where)
 
 
+@at_once
 def gather(x: TensorLike, dim: int, index: TensorLike) -> Tensor:
     """``out[i][j] = x[index[i][j]][j]`` for ``dim=0``, and so on.
 
@@ -382,6 +387,7 @@ def _along(function: str, x: Tensor, index: Tensor, where: int) -> Tensor:
     return move_dim(out, last, where)
 
 
+@at_once
 def one_hot(x: TensorLike, num_classes: int = -1, *, dtype: Any = dtypes.int64) -> Tensor:
     """1 at the place that each integer names and 0 elsewhere, in a new last dimension.
 
@@ -417,6 +423,7 @@ def one_hot(x: TensorLike, num_classes: int = -1, *, dtype: Any = dtypes.int64) 
     return ops.cast(ops.eq(places, spread), dtype=dtypes.as_dtype(dtype))
 
 
+@at_once
 def embedding(x: TensorLike, weight: TensorLike, padding_idx: int | None = None) -> Tensor:
     """The rows of ``weight`` that integers name, as ``[..., width]``.
 

@@ -13,6 +13,7 @@ from slope.core.tensor import Tensor
 from slope.dtypes import float32, iinfo
 from slope.errors import ArgumentError, DTypeError, ShapeError
 from slope.functions import activation_operators, composites, precise, reductions
+from slope.functions._at_once import at_once
 from slope.functions._base import (
     TensorLike,
     as_tensor,
@@ -47,6 +48,7 @@ def _reduced(function: str, losses: Tensor, reduction: str, total: Tensor | None
     return ops.div(reductions.sum(losses), total)
 
 
+@at_once
 def mse_loss(x: TensorLike, target: TensorLike, reduction: str = "mean") -> Tensor:
     """Squared differences; the shapes must be equal.
 
@@ -73,12 +75,14 @@ def _promoted(function: str, **values: object) -> list[Tensor]:
     return operands_of(function, dtype if dtype.kind == "f" else float32, **given)
 
 
+@at_once
 def l1_loss(x: TensorLike, target: TensorLike, reduction: str = "mean") -> Tensor:
     """Sizes of differences; the derivative at 0 is 0, the shapes must be equal."""
     a, b = _pair("l1_loss", x, target)
     return _reduced("l1_loss", ops.abs_(ops.sub(a, b)), reduction)
 
 
+@at_once
 def huber_loss(
     x: TensorLike, target: TensorLike, reduction: str = "mean", delta: float = 1.0
 ) -> Tensor:
@@ -96,6 +100,7 @@ def huber_loss(
     return _reduced("huber_loss", activation_operators.huber(ops.sub(a, b), delta=limit), reduction)
 
 
+@at_once
 def smooth_l1_loss(
     x: TensorLike, target: TensorLike, reduction: str = "mean", beta: float = 1.0
 ) -> Tensor:
@@ -140,6 +145,7 @@ def _check_classes(function: str, x: Tensor, target: Tensor, dim: int) -> None:
         )
 
 
+@at_once
 def cross_entropy(
     x: TensorLike,
     target: TensorLike,
@@ -300,6 +306,7 @@ def _of_probabilities(
     return _reduced("cross_entropy", losses, reduction)
 
 
+@at_once
 def nll_loss(
     x: TensorLike,
     target: TensorLike,
@@ -333,6 +340,7 @@ def nll_loss(
 # --- losses of probabilities
 
 
+@at_once
 def binary_cross_entropy(
     x: TensorLike, target: TensorLike, weight: TensorLike | None = None, reduction: str = "mean"
 ) -> Tensor:
@@ -360,6 +368,7 @@ def _rescaled(function: str, losses: Tensor, weight: TensorLike | None) -> Tenso
     return ops.mul(expand_to(losses, shape), expand_to(given, shape))
 
 
+@at_once
 def binary_cross_entropy_with_logits(
     x: TensorLike,
     target: TensorLike,
@@ -394,6 +403,7 @@ def binary_cross_entropy_with_logits(
     return _reduced(name, _rescaled(name, losses, weight), reduction)
 
 
+@at_once
 def kl_div(
     x: TensorLike, target: TensorLike, reduction: str = "mean", log_target: bool = False
 ) -> Tensor:
@@ -425,6 +435,7 @@ def kl_div(
     return ops.div(total, count)
 
 
+@at_once
 def poisson_nll_loss(
     x: TensorLike,
     target: TensorLike,
@@ -457,6 +468,7 @@ def poisson_nll_loss(
 # --- similarity
 
 
+@at_once
 def cosine_similarity(x: TensorLike, y: TensorLike, dim: int = 1, eps: float = 1e-8) -> Tensor:
     """The cosine of the angle between vectors along a dimension.
 
@@ -472,6 +484,7 @@ def cosine_similarity(x: TensorLike, y: TensorLike, dim: int = 1, eps: float = 1
     return ops.div(ops.div(products, first), second)
 
 
+@at_once
 def cosine_embedding_loss(
     x1: TensorLike,
     x2: TensorLike,
@@ -499,6 +512,7 @@ def cosine_embedding_loss(
     )
 
 
+@at_once
 def triplet_margin_loss(
     anchor: TensorLike,
     positive: TensorLike,

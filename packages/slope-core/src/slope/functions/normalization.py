@@ -13,6 +13,7 @@ from slope.core.tensor import Splat, Tensor
 from slope.core.types import Shape, TensorType
 from slope.errors import ArgumentError, ShapeError
 from slope.functions import norm_operators, precise, reductions
+from slope.functions._at_once import at_once
 from slope.functions._base import (
     TensorLike,
     as_tensor,
@@ -73,6 +74,7 @@ def _trailing(x: Tensor, normalized_shape: Any, function: str) -> tuple[Shape, t
     return shape, tuple(range(x.ndim - len(shape), x.ndim))
 
 
+@at_once
 def layer_norm(
     x: TensorLike,
     normalized_shape: int | Sequence[int],
@@ -100,6 +102,7 @@ def layer_norm(
     return _affine(out, weight, bias, shape, dims, "layer_norm")
 
 
+@at_once
 def rms_norm(
     x: TensorLike,
     normalized_shape: int | Sequence[int],
@@ -123,6 +126,7 @@ def rms_norm(
     return _affine(out, weight, None, shape, dims, "rms_norm")
 
 
+@at_once
 def group_norm(
     x: TensorLike,
     num_groups: int,
@@ -154,6 +158,7 @@ def group_norm(
     return _affine(out, weight, bias, (channels,), (1,), "group_norm")
 
 
+@at_once
 def instance_norm(
     x: TensorLike,
     running_mean: TensorLike | None = None,
@@ -298,6 +303,7 @@ def _mixed(old: Any, fresh: Tensor, share: float, shape: Shape, name: str) -> Te
     return to_dtype(mixed, given.dtype)
 
 
+@at_once
 def normalize(x: TensorLike, p: float = 2.0, dim: Any = 1, eps: float = 1e-12) -> Tensor:
     """``x`` divided by its ``p``-norms along ``dim``; norms count as at least ``eps``."""
     given = floating(x, "normalize")

@@ -12,6 +12,7 @@ from slope.core.operator import Operator
 from slope.core.tensor import Splat, Tensor
 from slope.dtypes import DTypeLike, as_dtype
 from slope.errors import ArgumentError, DTypeError, ShapeError
+from slope.functions._at_once import at_once
 from slope.functions._base import (
     TensorLike,
     as_tensor,
@@ -59,6 +60,7 @@ def _pair(results: Any, scalar: bool) -> Extreme:
 # --- sorting
 
 
+@at_once
 def sort(x: TensorLike, dim: int = -1, descending: bool = False, stable: bool = True) -> Extreme:
     """The elements in order along a dimension, and where they stood: ``(values, indices)``.
 
@@ -70,11 +72,13 @@ def sort(x: TensorLike, dim: int = -1, descending: bool = False, stable: bool = 
     return _pair(ops.sort(given, dim=at, descending=bool(descending)), scalar)
 
 
+@at_once
 def argsort(x: TensorLike, dim: int = -1, descending: bool = False, stable: bool = True) -> Tensor:
     """Where the elements of the sorted dimension stood; see :func:`sort`."""
     return sort(x, dim, descending, stable).indices
 
 
+@at_once
 def topk(
     x: TensorLike, k: int, dim: int = -1, largest: bool = True, sorted: bool = True
 ) -> Extreme:
@@ -97,6 +101,7 @@ def topk(
     return _pair(found, scalar and k == 1)
 
 
+@at_once
 def median(x: TensorLike, dim: int | None = None, keepdim: bool = False) -> Any:
     """The middle element, of two the lower one; with ``dim``, along it as ``(values, indices)``.
 
@@ -138,6 +143,7 @@ def _middle(x: Tensor, dim: int, function: str) -> Extreme:
 _INTERPOLATIONS = ("linear", "lower", "higher", "nearest", "midpoint")
 
 
+@at_once
 def quantile(
     x: TensorLike,
     q: TensorLike,
@@ -229,6 +235,7 @@ def _between(x: Tensor, q: Tensor, interpolation: str) -> Tensor:
 # --- places in sorted sequences
 
 
+@at_once
 def searchsorted(
     sorted_sequence: TensorLike,
     values: TensorLike,
@@ -264,6 +271,7 @@ def searchsorted(
     return to_dtype(found, dtypes.int32) if out_int32 else found
 
 
+@at_once
 def bucketize(
     x: TensorLike, boundaries: TensorLike, *, out_int32: bool = False, right: bool = False
 ) -> Tensor:
@@ -309,6 +317,7 @@ def _search(rows: Tensor, wanted: Tensor, right: bool) -> Tensor:
 # --- running products and extrema
 
 
+@at_once
 def cumprod(x: TensorLike, dim: int, *, dtype: DTypeLike | None = None) -> Tensor:
     """Running products along a dimension, each with its own element.
 
@@ -322,11 +331,13 @@ def cumprod(x: TensorLike, dim: int, *, dtype: DTypeLike | None = None) -> Tenso
     return _back(ops.cumprod(given, dim=at), scalar)
 
 
+@at_once
 def cummax(x: TensorLike, dim: int) -> Extreme:
     """The largest element so far, and where it stands (the last of equal ones)."""
     return _cumulative(ops.cummax, x, dim)
 
 
+@at_once
 def cummin(x: TensorLike, dim: int) -> Extreme:
     """The smallest element so far, and where it stands (the last of equal ones)."""
     return _cumulative(ops.cummin, x, dim)
@@ -341,6 +352,7 @@ def _cumulative(op: Operator, x: TensorLike, dim: int) -> Extreme:
     return _pair(op(given, dim=at), scalar)
 
 
+@at_once
 def logcumsumexp(x: TensorLike, dim: int) -> Tensor:
     """``log(cumsum(exp(x)))`` along a dimension, without overflow."""
     given, at, scalar = _along(floating(x, "logcumsumexp"), dim, "logcumsumexp")
@@ -354,6 +366,7 @@ def _log_of_sum(x: Tensor, y: Tensor) -> Tensor:
     return logaddexp(x, y)
 
 
+@at_once
 def aminmax(x: TensorLike, *, dim: int | None = None, keepdim: bool = False) -> MinMax:
     """The smallest and the largest elements, of all or along a dimension: ``(min, max)``."""
     from slope.functions.reductions import amax, amin

@@ -12,6 +12,7 @@ from slope import ops
 from slope.core.tensor import Tensor
 from slope.dims import is_static
 from slope.errors import ArgumentError, DTypeError, ShapeError
+from slope.functions._at_once import at_once
 from slope.functions._base import (
     TensorLike,
     as_tensor,
@@ -159,6 +160,7 @@ def _places_of_largest(
     return place
 
 
+@at_once
 def max_pool1d(
     x: TensorLike,
     kernel_size: Lengths,
@@ -172,6 +174,7 @@ def max_pool1d(
     return _max_pool(1, x, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
+@at_once
 def max_pool2d(
     x: TensorLike,
     kernel_size: Lengths,
@@ -206,6 +209,7 @@ def max_pool2d(
     return _max_pool(2, x, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
+@at_once
 def max_pool3d(
     x: TensorLike,
     kernel_size: Lengths,
@@ -262,6 +266,7 @@ def _avg_pool(
     return total
 
 
+@at_once
 def avg_pool1d(
     x: TensorLike,
     kernel_size: Lengths,
@@ -274,6 +279,7 @@ def avg_pool1d(
     return _avg_pool(1, x, kernel_size, stride, padding, ceil_mode, count_include_pad, None)
 
 
+@at_once
 def avg_pool2d(
     x: TensorLike,
     kernel_size: Lengths,
@@ -304,6 +310,7 @@ def avg_pool2d(
     )
 
 
+@at_once
 def avg_pool3d(
     x: TensorLike,
     kernel_size: Lengths,

@@ -16,6 +16,7 @@ from slope.core.tensor import Tensor
 from slope.dtypes import DTypeLike, as_dtype
 from slope.errors import ArgumentError, DTypeError
 from slope.functions import moment_operators
+from slope.functions._at_once import at_once
 from slope.functions._base import (
     TensorLike,
     as_tensor,
@@ -57,6 +58,7 @@ def _summable(x: TensorLike, function: str, dtype: DTypeLike | None) -> Tensor:
     return given if given.dtype.kind == "f" else to_dtype(given, dtypes.int64)
 
 
+@at_once
 def sum(
     x: TensorLike, dim: Dim = None, keepdim: bool = False, *, dtype: DTypeLike | None = None
 ) -> Tensor:  # PyTorch's name
@@ -64,6 +66,7 @@ def sum(
     return _reduce(ops.sum_, _summable(x, "sum", dtype), dim, keepdim, "sum")
 
 
+@at_once
 def prod(
     x: TensorLike, dim: Dim = None, keepdim: bool = False, *, dtype: DTypeLike | None = None
 ) -> Tensor:
@@ -71,6 +74,7 @@ def prod(
     return _reduce(ops.prod, _summable(x, "prod", dtype), dim, keepdim, "prod")
 
 
+@at_once
 def mean(
     x: TensorLike, dim: Dim = None, keepdim: bool = False, *, dtype: DTypeLike | None = None
 ) -> Tensor:
@@ -94,6 +98,7 @@ def mean(
     return ops.reshape(out, shape=kept_shape(given, dims)) if keepdim and dims else out
 
 
+@at_once
 def var(
     x: TensorLike,
     dim: Dim = None,
@@ -114,6 +119,7 @@ def var(
     return _moment(moment_operators.var, x, dim, correction, keepdim, unbiased)
 
 
+@at_once
 def std(
     x: TensorLike,
     dim: Dim = None,
@@ -144,6 +150,7 @@ def _moment(
     return ops.reshape(out, shape=kept_shape(given, dims)) if keepdim and dims else out
 
 
+@at_once
 def var_mean(
     x: TensorLike, dim: Dim = None, *, correction: float = 1, keepdim: bool = False
 ) -> tuple[Tensor, Tensor]:
@@ -151,6 +158,7 @@ def var_mean(
     return var(x, dim, correction=correction, keepdim=keepdim), mean(x, dim, keepdim)
 
 
+@at_once
 def std_mean(
     x: TensorLike, dim: Dim = None, *, correction: float = 1, keepdim: bool = False
 ) -> tuple[Tensor, Tensor]:
@@ -158,6 +166,7 @@ def std_mean(
     return std(x, dim, correction=correction, keepdim=keepdim), mean(x, dim, keepdim)
 
 
+@at_once
 def nansum(
     x: TensorLike, dim: Dim = None, keepdim: bool = False, *, dtype: DTypeLike | None = None
 ) -> Tensor:
@@ -168,6 +177,7 @@ def nansum(
     return _reduce(ops.sum_, given, dim, keepdim, "nansum")
 
 
+@at_once
 def nanmean(
     x: TensorLike, dim: Dim = None, keepdim: bool = False, *, dtype: DTypeLike | None = None
 ) -> Tensor:
@@ -194,16 +204,19 @@ def nanmean(
 # --- extremes
 
 
+@at_once
 def amax(x: TensorLike, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """The largest elements; NaN if any is NaN. Ties share the derivative evenly."""
     return _reduce(ops.amax, as_tensor(x, "amax", "x"), dim, keepdim, "amax")
 
 
+@at_once
 def amin(x: TensorLike, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """The smallest elements; NaN if any is NaN. Ties share the derivative evenly."""
     return _reduce(ops.amin, as_tensor(x, "amin", "x"), dim, keepdim, "amin")
 
 
+@at_once
 def max(x: TensorLike, dim: Any = None, keepdim: bool = False) -> Any:  # PyTorch's name
     """The largest element; with ``dim`` an int, the largest along it as ``(values, indices)``.
 
@@ -214,6 +227,7 @@ def max(x: TensorLike, dim: Any = None, keepdim: bool = False) -> Any:  # PyTorc
     return _extreme("max", ops.amax, x, dim, keepdim)
 
 
+@at_once
 def min(x: TensorLike, dim: Any = None, keepdim: bool = False) -> Any:  # PyTorch's name
     """The smallest element; with ``dim`` an int, the smallest along it as ``(values, indices)``.
 
@@ -244,6 +258,7 @@ def _extreme(function: str, op: Operator, x: TensorLike, dim: Any, keepdim: bool
     return Extreme(*(ops.reshape(each, shape=kept_shape(given, (at,))) for each in found))
 
 
+@at_once
 def argmax(x: TensorLike, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """The position (int64) of the largest element, the first of equal ones.
 
@@ -252,6 +267,7 @@ def argmax(x: TensorLike, dim: int | None = None, keepdim: bool = False) -> Tens
     return _position(ops.argmax, x, dim, keepdim, "argmax")
 
 
+@at_once
 def argmin(x: TensorLike, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """The position (int64) of the smallest element, the first of equal ones.
 
@@ -277,16 +293,19 @@ def _truth(x: TensorLike, function: str) -> Tensor:
     return to_dtype(as_tensor(x, function, "x"), dtypes.bool_)
 
 
+@at_once
 def any(x: TensorLike, dim: Dim = None, keepdim: bool = False) -> Tensor:  # PyTorch's name
     """Whether any element differs from zero; of nothing it is False."""
     return _reduce(ops.any_, _truth(x, "any"), dim, keepdim, "any")
 
 
+@at_once
 def all(x: TensorLike, dim: Dim = None, keepdim: bool = False) -> Tensor:  # PyTorch's name
     """Whether all elements differ from zero; of nothing it is True."""
     return _reduce(ops.all_, _truth(x, "all"), dim, keepdim, "all")
 
 
+@at_once
 def count_nonzero(x: TensorLike, dim: Dim = None) -> Tensor:
     """How many elements differ from zero, as int64."""
     return _reduce(
@@ -297,6 +316,7 @@ def count_nonzero(x: TensorLike, dim: Dim = None) -> Tensor:
 # --- running sums, norms
 
 
+@at_once
 def cumsum(
     x: TensorLike, dim: int, reverse: bool = False, *, dtype: DTypeLike | None = None
 ) -> Tensor:
@@ -312,6 +332,7 @@ def cumsum(
     )
 
 
+@at_once
 def norm(x: TensorLike, p: float = 2, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """Vector norms: ``sum(abs(x) ** p) ** (1 / p)``.
 
@@ -339,6 +360,7 @@ def norm(x: TensorLike, p: float = 2, dim: Dim = None, keepdim: bool = False) ->
     return ops.reshape(out, shape=kept_shape(given, dims)) if keepdim and dims else out
 
 
+@at_once
 def logsumexp(x: TensorLike, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """``log(sum(exp(x)))`` without overflow.
 

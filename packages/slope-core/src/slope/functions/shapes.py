@@ -14,6 +14,7 @@ from slope.core.types import TensorType
 from slope.dims import DimExpr, is_static, same
 from slope.dims import size as count_of
 from slope.errors import ArgumentError, ShapeError
+from slope.functions._at_once import at_once
 from slope.functions._base import (
     Scalar,
     TensorLike,
@@ -35,6 +36,7 @@ from slope.functions._base import (
 # --- other views of the same elements
 
 
+@at_once
 def reshape(x: TensorLike, *sizes: Any, shape: Sequence[Any] | None = None) -> Tensor:
     """The same elements in row-major order under another shape; one length may be -1.
 
@@ -77,6 +79,7 @@ def _solved(x: Tensor, wanted: tuple[Any, ...]) -> tuple[Any, ...]:
 view = reshape
 
 
+@at_once
 def flatten(x: TensorLike, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     """The dimensions from ``start_dim`` to ``end_dim``, that one included, made one."""
     given = as_tensor(x, "flatten", "x")
@@ -90,6 +93,7 @@ def flatten(x: TensorLike, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     return reshape(given, (*given.shape[:first], merged, *given.shape[last + 1 :]))
 
 
+@at_once
 def unflatten(x: TensorLike, dim: int, sizes: Sequence[Any]) -> Tensor:
     """One dimension split into several; one of the sizes may be -1."""
     given = as_tensor(x, "unflatten", "x")
@@ -112,6 +116,7 @@ def unflatten(x: TensorLike, dim: int, sizes: Sequence[Any]) -> Tensor:
     return reshape(given, (*given.shape[:at], *wanted, *given.shape[at + 1 :]))
 
 
+@at_once
 def permute(x: TensorLike, *order: Any, dims: Sequence[int] | None = None) -> Tensor:
     """The dimensions in another order: result dimension ``i`` is the operand's ``dims[i]``.
 
@@ -129,6 +134,7 @@ def permute(x: TensorLike, *order: Any, dims: Sequence[int] | None = None) -> Te
     return given if numbers == tuple(range(given.ndim)) else ops.permute(given, dims=numbers)
 
 
+@at_once
 def transpose(x: TensorLike, dim0: int, dim1: int) -> Tensor:
     """Two dimensions exchanged."""
     given = as_tensor(x, "transpose", "x")
@@ -157,6 +163,7 @@ def reverse_dims(x: TensorLike) -> Tensor:
     return permute(given, tuple(range(given.ndim))[::-1])
 
 
+@at_once
 def movedim(x: TensorLike, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:
     """Dimensions moved to other places; the others keep their order.
 
@@ -179,6 +186,7 @@ def movedim(x: TensorLike, source: int | Sequence[int], destination: int | Seque
     return permute(given, order)
 
 
+@at_once
 def squeeze(x: TensorLike, dim: int | Sequence[int] | None = None) -> Tensor:
     """Without the dimensions of length 1: all of them, or those among ``dim``."""
     given = as_tensor(x, "squeeze", "x")
@@ -187,6 +195,7 @@ def squeeze(x: TensorLike, dim: int | Sequence[int] | None = None) -> Tensor:
     return reshape(given, tuple(length for at, length in enumerate(given.shape) if at not in gone))
 
 
+@at_once
 def unsqueeze(x: TensorLike, dim: int) -> Tensor:
     """With one more dimension of length 1, at ``dim``."""
     given = as_tensor(x, "unsqueeze", "x")
@@ -197,6 +206,7 @@ def unsqueeze(x: TensorLike, dim: int) -> Tensor:
 # --- repetition
 
 
+@at_once
 def expand(x: TensorLike, *sizes: Any, shape: Sequence[Any] | None = None) -> Tensor:
     """Repeated along dimensions of length 1 and along new leading ones; -1 keeps a length.
 
@@ -224,11 +234,13 @@ def expand(x: TensorLike, *sizes: Any, shape: Sequence[Any] | None = None) -> Te
     return expand_to(given, full)
 
 
+@at_once
 def broadcast_to(x: TensorLike, shape: Sequence[Any]) -> Tensor:
     """Repeated to a shape, by NumPy's broadcasting rule."""
     return expand(x, shape)
 
 
+@at_once
 def repeat(x: TensorLike, *sizes: Any) -> Tensor:
     """The whole tensor repeated ``sizes[i]`` times along dimension ``i``.
 
@@ -259,6 +271,7 @@ def repeat(x: TensorLike, *sizes: Any) -> Tensor:
     )
 
 
+@at_once
 def tile(x: TensorLike, *sizes: Any) -> Tensor:
     """As :func:`repeat`; missing sizes are 1."""
     given = as_tensor(x, "tile", "x")
@@ -269,6 +282,7 @@ def tile(x: TensorLike, *sizes: Any) -> Tensor:
 # --- joining and cutting
 
 
+@at_once
 def concatenate(*tensors: Any, dim: int = 0) -> Tensor:
     """Tensors one after the other along a dimension: ``concatenate([x, y], dim=1)``.
 
@@ -283,6 +297,7 @@ def concatenate(*tensors: Any, dim: int = 0) -> Tensor:
     return cat(items, dim)
 
 
+@at_once
 def cat(tensors: Sequence[TensorLike], dim: int = 0) -> Tensor:
     """Tensors one after the other along a dimension, promoted to one dtype.
 
@@ -317,6 +332,7 @@ def _joined(function: str, tensors: Sequence[TensorLike]) -> list[Tensor]:
     return [materialize(x, dtype, x.shape if isinstance(x, Tensor) else ()) for x in given]
 
 
+@at_once
 def stack(tensors: Sequence[TensorLike], dim: int = 0) -> Tensor:
     """Tensors of one shape side by side along a new dimension.
 
@@ -347,6 +363,7 @@ def cut(x: Tensor, at: int, start: Any, stop: Any, step: int = 1) -> Tensor:
     )
 
 
+@at_once
 def split(
     x: TensorLike, split_size_or_sections: int | Sequence[int], dim: int = 0
 ) -> tuple[Tensor, ...]:
@@ -389,6 +406,7 @@ def count_sum(lengths: Sequence[Any]) -> Any:
     return total
 
 
+@at_once
 def chunk(x: TensorLike, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """At most ``chunks`` pieces along a dimension, all of one length but the last.
 
@@ -401,6 +419,7 @@ def chunk(x: TensorLike, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     return split(given, max(1, math.ceil(given.shape[at] / chunks)), at)
 
 
+@at_once
 def unbind(x: TensorLike, dim: int = 0) -> tuple[Tensor, ...]:
     """The slices along a dimension, without it."""
     given = as_tensor(x, "unbind", "x")
@@ -417,6 +436,7 @@ def unbind(x: TensorLike, dim: int = 0) -> tuple[Tensor, ...]:
     )
 
 
+@at_once
 def narrow(x: TensorLike, dim: int, start: TensorLike, length: int) -> Tensor:
     """``length`` elements along a dimension from ``start`` on, an int or a traced number.
 
@@ -449,6 +469,7 @@ def _window(x: Tensor, at: int, start: Tensor, length: int) -> Tensor:
 # --- order, edges, triangles
 
 
+@at_once
 def flip(x: TensorLike, *order: Any, dims: Sequence[int] | int | None = None) -> Tensor:
     """The elements along these dimensions in reverse order."""
     given = as_tensor(x, "flip", "x")
@@ -457,6 +478,7 @@ def flip(x: TensorLike, *order: Any, dims: Sequence[int] | int | None = None) ->
     return ops.flip(given, dims=found) if found else given
 
 
+@at_once
 def roll(
     x: TensorLike, shifts: int | Sequence[int], dims: int | Sequence[int] | None = None
 ) -> Tensor:
@@ -479,6 +501,7 @@ def roll(
     return given
 
 
+@at_once
 def pad(x: TensorLike, pad: Sequence[int], mode: str = "constant", value: Scalar = 0) -> Tensor:
     """Elements added at the edges.
 
@@ -534,6 +557,7 @@ def pad(x: TensorLike, pad: Sequence[int], mode: str = "constant", value: Scalar
     )
 
 
+@at_once
 def diagonal(x: TensorLike, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
     """The elements ``x[.., i, .., i + offset, ..]`` of two dimensions, as a new last one."""
     given = as_tensor(x, "diagonal", "x")
@@ -557,6 +581,7 @@ def diagonal(x: TensorLike, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Te
     return cut(flat, flat.ndim - 1, start, stop, columns + 1)
 
 
+@at_once
 def tril(x: TensorLike, diagonal: int = 0) -> Tensor:
     """The lower triangle of the last two dimensions, up to the ``diagonal``-th diagonal.
 
@@ -565,6 +590,7 @@ def tril(x: TensorLike, diagonal: int = 0) -> Tensor:
     return _triangle("tril", x, diagonal, lower=True)
 
 
+@at_once
 def triu(x: TensorLike, diagonal: int = 0) -> Tensor:
     """The upper triangle of the last two dimensions, from the ``diagonal``-th diagonal on.
 

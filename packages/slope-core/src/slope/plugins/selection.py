@@ -72,6 +72,10 @@ def backend(name: str | None = None) -> Backend:
     """
     if name is None:
         return current_backend()
+    if not isinstance(name, str):
+        raise BackendError(
+            f"a backend is chosen by its name, such as 'numpy', and {name!r:.80} is no string."
+        )
     made = _made.get(name)
     return made if made is not None else _make(_find(name))
 

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Self, TypeVar
 import slope
 from slope.extend import ArgumentError, ShapeError, TreeError
 from slope_nn._filters import Filter, selected
+from slope_nn._guard import levels_out
 from slope_nn._node import Node, walk
 from slope_nn._optimizers._schedules import Schedule
 from slope_nn._plan import PARAMETER
@@ -322,5 +323,5 @@ def _warn_of_shared(found: list[tuple[tuple[str, ...], str, Any]]) -> None:
                 f"one tensor is the parameter {first!r} and the parameter {name!r}. They will be "
                 f"updated apart; to keep them one, declare it in the module that holds both: "
                 f"self.tie({name!r}, {first!r}).",
-                stacklevel=4,
+                stacklevel=levels_out(),
             )

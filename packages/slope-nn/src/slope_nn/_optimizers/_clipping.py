@@ -6,10 +6,12 @@ from typing import Any, TypeVar
 
 import slope
 from slope.extend import ArgumentError
+from slope_nn._guard import guarded
 
 Tree = TypeVar("Tree")
 
 
+@guarded
 def global_norm(tree: Any, norm_type: float = 2.0) -> slope.Tensor:
     """The norm of all tensors of a tree together, as one long vector.
 
@@ -38,6 +40,7 @@ def _power(x: slope.Tensor, power: float) -> slope.Tensor:
     return x * x if power == 2 else slope.pow(slope.abs(x), power)
 
 
+@guarded
 def clip_grad_norm(
     gradients: Tree, max_norm: float | slope.Tensor, norm_type: float = 2.0
 ) -> tuple[Tree, slope.Tensor]:
@@ -62,6 +65,7 @@ def clip_grad_norm(
     return slope.tree_map(lambda g: g * factor.astype(g.dtype), gradients), norm
 
 
+@guarded
 def clip_grad_value(gradients: Tree, clip_value: float | slope.Tensor) -> Tree:
     """Cut each element of the gradients to ``[-clip_value, clip_value]``.
 

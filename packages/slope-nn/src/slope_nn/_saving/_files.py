@@ -19,6 +19,7 @@ import safetensors
 
 import slope
 from slope.extend import ArgumentError, SlopeError
+from slope_nn._guard import guarded
 
 DTYPES: Final = {
     "BOOL": "bool",
@@ -43,6 +44,7 @@ class CheckpointError(SlopeError, ValueError):
     """A file of tensors that is truncated, malformed, or not what was expected."""
 
 
+@guarded
 def write_safetensors(
     path: str | os.PathLike[str],
     tensors: Mapping[str, slope.Tensor | np.ndarray[Any, Any]],
@@ -120,6 +122,7 @@ def _umask() -> int:
     return mask
 
 
+@guarded
 def read_safetensors(path: str | os.PathLike[str]) -> dict[str, slope.Tensor]:
     """The tensors of a safetensors file by name, or those of a folder of shards.
 
@@ -207,6 +210,7 @@ def _read_folder(folder: Path) -> dict[str, slope.Tensor]:
     return {name: found[name] for name in places}
 
 
+@guarded
 def write_sharded(
     folder: str | os.PathLike[str],
     tensors: Mapping[str, slope.Tensor],

@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from slope.extend import ArgumentError, TreeError
+from slope_nn._guard import guarded
 
 Rule = tuple[str, str | Callable[[re.Match[str]], str] | None]
 
 
+@guarded
 def rename(
     state: Mapping[str, Any],
     rules: Iterable[Rule],
@@ -57,4 +59,35 @@ def rename(
             raise TreeError(f"rename: {origin[name]!r} and {old!r} both become {name!r}.")
         renamed[name] = tensor if transform is None else transform(name, tensor)
         origin[name] = old
+    return renamed
+
+
+def from_torch(state: Mapping[str, Any]) -> dict[str, Any]:
+    """A state dict of PyTorch's layers with the names that slope's have.
+
+    Most names are the same. Attention's ``in_proj_weight`` and ``in_proj_bias`` are split into
+    those of ``q_proj``, ``k_proj`` and ``v_proj``, and the counters ``num_batches_tracked`` of
+    batch normalization, which slope does not keep, are left out.
+
+    Args:
+        state: names and tensors of PyTorch, or arrays.
+
+    Example:
+        >>> model.load_state_dict(nn.from_torch(torch_model.state_dict()))
+    """
+    renamed: dict[str, Any] = {}
+    for name, tensor in state.items():
+        *before, last = name.split(".")
+        prefix = "".join(f"{part}." for part in before)
+        if last == "num_batches_tracked":
+            continue
+        if last in ("in_proj_weight", "in_proj_bias"):
+            third, kind = tensor.shape[0] // 3, last.removeprefix("in_proj_")
+            for place, part in enumerate("qkv"):
+                rows = tensor[place * third : (place + 1) * third]
+                renamed[f"{prefix}{part}_proj.{kind}"] = rows
+        elif last in ("q_proj_weight", "k_proj_weight", "v_proj_weight"):
+            renamed[f"{prefix}{last.replace('_weight', '.weight')}"] = tensor
+        else:
+            renamed[name] = tensor
     return renamed

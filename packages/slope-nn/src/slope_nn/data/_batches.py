@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import slope
 from slope.extend import ArgumentError, ShapeError
 from slope_nn.data._prefetch import prefetch
 
-Transform = Callable[[Any, "slope.Tensor | None"], Any]
+Transform = Callable[[Any, Any], Any]
 Position = tuple[int, int]
 
 
@@ -65,8 +65,9 @@ class Batches:
         transform: Transform | None = None,
         prefetch: int = 0,
     ) -> None:
-        self._data = None if isinstance(data, int) else slope.tree_map(np.asarray, data)
-        self.count = data if isinstance(data, int) else _length(self._data)
+        counted = isinstance(data, int | np.integer)
+        self._data = None if counted else slope.tree_map(np.asarray, data)
+        self.count = int(data) if counted else _length(self._data)
         if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
             raise ArgumentError(f"Batches: batch_size must be a positive int, not {batch_size!r}.")
         if isinstance(prefetch, bool) or not isinstance(prefetch, int) or prefetch < 0:
@@ -79,7 +80,7 @@ class Batches:
                 f"{'; drop_last=False keeps the smaller one' if self.count > 0 else ''}."
             )
         self.batch_size, self.drop_last = batch_size, drop_last
-        self._key = slope.random.key(key) if isinstance(key, int) else key
+        self._key = slope.random.key(int(key)) if isinstance(key, int | np.integer) else key
         self._transform, self._prefetch = transform, prefetch
         self.epoch = self.batch = 0
 
@@ -129,7 +130,7 @@ class Batches:
         self.epoch, self.batch = int(state["epoch"]), int(state["batch"])
         self._key = state.get("key")
 
-    def _run(self, epochs: int) -> Iterator[Any]:
+    def _run(self, epochs: int) -> Generator[Any, None, None]:
         made = self._made(epochs)
         for after, batch in prefetch(made, self._prefetch) if self._prefetch else made:
             self.epoch, self.batch = after
@@ -161,10 +162,14 @@ _FIXED = ("count", "batch_size", "drop_last")
 
 
 class Remaining:
-    """What :meth:`Batches.until` returns: the batches up to the end of an epoch, counted."""
+    """What :meth:`Batches.until` returns: the batches up to the end of an epoch, counted.
+
+    Its position is that of the batches.
+    """
 
     def __init__(self, batches: Batches, epochs: int) -> None:
         self._batches, self._epochs = batches, epochs
+        self.state_dict, self.load_state_dict = batches.state_dict, batches.load_state_dict
 
     def __len__(self) -> int:
         batches = self._batches

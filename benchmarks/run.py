@@ -42,6 +42,10 @@ def main() -> None:
     peers = [peer for peer in peers if reasons[peer] is None]
     peak = systems.peak()
     print(f"{machine()}; {options.device}; sgemm of 2048^3: {peak / 1e9:.0f} GFLOP/s")
+    busy = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    if busy > 0.5 * (os.cpu_count() or 1):
+        print(f"The machine is busy (load {busy:.1f}): engines whose threads wait for one another")
+        print("suffer far more than others. benchmarks/NOTES.md says how to run ahead of the rest.")
     results: list[Result] = []
     for name in wanted:
         started = time.perf_counter()

@@ -424,6 +424,7 @@ def _inference_session(
     if profile is not None:
         options.enable_profiling = True
         options.profile_file_prefix = profile
+        options.log_severity_level = 4  # it would tell that a long profile is cut off
     wanted = _PROVIDERS[kind]
     providers: list[Any] = [wanted if kind == "cpu" else (wanted, {"device_id": index})]
     try:

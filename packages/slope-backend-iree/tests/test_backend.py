@@ -32,6 +32,7 @@ from slope.extend import (
 from slope_backend_iree import backend as module
 from slope_backend_iree import notice
 from slope_backend_iree.backend import IreeBackend, disk_cache, program_work
+from slope_backend_numpy.backend import NumpyBackend
 
 F32 = dtypes.float32
 
@@ -196,6 +197,81 @@ def test_results_share_no_memory_with_inputs(backend: Backend):
         outs = [backend.to_host(out) for out in executable(imported(backend, x))]
         np.testing.assert_array_equal(outs[0], np.arange(6).reshape(2, 3))
         assert not any(np.may_share_memory(out, x) for out in outs)
+
+
+def test_donated_inputs_are_written_in_place(backend: Backend):
+    """A decoder's cache: what is read before, after, or besides a write in place stays right."""
+    random = np.random.default_rng(0)
+    cache, other, news = (
+        aligned(random.random(shape)) for shape in ((4, 64, 8), (4, 64, 8), (4, 1, 8))
+    )
+    at = aligned([[5]], np.int64)
+
+    def put(x: Any, at: Any, news: Any, mode: str = "set") -> Any:
+        return ops.scatter(x, at, news, axis=1, mode=mode)
+
+    def row(x: Any, place: int) -> Any:
+        return ops.slice_(x, start=(0, place, 0), stop=(4, place + 1, 8), step=(1, 1, 1))
+
+    def total(x: Any, y: Any) -> Any:
+        return ops.dot_general(x, y, contract=((2,), (2,)), batch=((0,), (0,)))
+
+    cases: dict[str, tuple[Callable[..., list[Any]], bool]] = {  # and whether in place
+        "alone": (lambda x, y, at, new: [put(x, at, new)], True),
+        "summed": (lambda x, y, at, new: [put(x, at, new, "add")], True),
+        "then read": (lambda x, y, at, new: [z := put(x, at, new), total(z, y)], True),
+        "twice": (lambda x, y, at, new: [put(put(x, at, new), at, row(y, 1), "add")], True),
+        "also read": (lambda x, y, at, new: [put(x, at, new), total(x, y)], False),
+        "from itself": (lambda x, y, at, new: [put(x, at, row(x, 3))], False),
+        "returned": (lambda x, y, at, new: [put(x, at, new), x], False),
+        "one by another": (
+            lambda x, y, at, new: [z := put(x, at, new), put(y, at, row(z, 5))],
+            True,
+        ),
+        "and again": (
+            lambda x, y, at, new: [z := put(x, at, new), put(z, at, row(y, 1), "add")],
+            True,
+        ),
+        "seen reshaped": (
+            lambda x, y, at, new: [z := put(x, at, new), ops.reshape(z, shape=(32, 64))],
+            True,
+        ),
+    }
+    reference = NumpyBackend()
+    for name, (function, in_place) in cases.items():
+        program = trace_program(function, types((cache, other, at, news)), name="f")
+        run = backend.compile(program, CPU, {}, donated=frozenset((0, 1)))
+        want = reference.compile(program, CPU, {})([cache.copy(), other, at, news])
+        handles = imported(backend, cache, other, at, news)
+        handles[:2] = [backend.copied(handle, CPU) for handle in handles[:2]]
+        memory = backend.to_host(handles[0])
+        outs = [backend.to_host(each) for each in run(handles)]
+        for out, wanted in zip(outs, want, strict=True):
+            np.testing.assert_allclose(out, wanted, rtol=1e-5, err_msg=name)
+        assert np.may_share_memory(outs[0], memory) == in_place, name
+        for number, out in enumerate(outs):
+            assert not any(np.may_share_memory(out, each) for each in outs[:number]), name
+
+
+def test_exclusive_handles(backend: Backend):
+    x = aligned([1.0, 2.0])
+    executable = compiled(backend, lambda x: [ops.exp(x), ops.neg(x)], x)
+    handles = imported(backend, x)
+    assert not backend.exclusive(handles[0])  # the caller's array
+    outs = list(executable(handles))
+
+    def exclusive(place: int) -> bool:  # an assert would hold on to what it looks at
+        return backend.exclusive(outs[place])
+
+    assert exclusive(0)
+    seen = backend.to_host(outs[0])
+    assert not exclusive(0)
+    del seen
+    assert exclusive(0)
+    held = outs[1]
+    assert not exclusive(1)
+    del held
+    assert exclusive(1)
 
 
 def test_scalars_are_kept(backend: Backend):

@@ -8,9 +8,10 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Final, Literal, NamedTuple
 
 import numpy as np
+from iree.runtime import HalBufferView
 
 from slope.extend import (
     CPU,
@@ -74,6 +75,7 @@ class IreeBackend(Backend):
     name: ClassVar[str] = "iree"
     eager: ClassVar[Literal["numpy", "compile"]] = "numpy"
     layout: ClassVar[str | None] = "NHWC"
+    donates: ClassVar[bool] = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -121,11 +123,29 @@ class IreeBackend(Backend):
     def _make_scalar(self, value: bool | float, spelling: str, dtype: DType, device: Device) -> Any:
         return self.from_host(_filled((), value, dtype), device)
 
+    def exclusive(self, handle: Any) -> bool:
+        """Whether a handle is a module's result that nobody else holds.
+
+        Whoever exports it holds it.
+        """
+        return type(handle) in (HalBufferView, Placed) and _count(handle) <= _REFERENCES
+
     # --- programs
 
-    def compile(self, program: Program, device: Device, options: Mapping[str, Any]) -> Executable:
+    def compile(
+        self,
+        program: Program,
+        device: Device,
+        options: Mapping[str, Any],
+        donated: frozenset[int] = frozenset(),
+    ) -> Executable:
+        """Compile a program.
+
+        Donated inputs are written to in place by scatters and updates of windows; of others the
+        memory is free after the call.
+        """
         runtime = self.runtime(device)
-        lowered = lower_program(program, self.lowerings)
+        lowered = lower_program(program, self.lowerings, donated)
         module: Module | None = None
         if lowered.results:
             work = program_work(program)
@@ -133,7 +153,7 @@ class IreeBackend(Backend):
                 runtime, lowered.text, _options(device, work, options), work, program.name
             )
         branches = any(any(programs_in(instr.params)) for instr in program.instrs)
-        return IreeExecutable(self, device, lowered, module, branches=branches)
+        return IreeExecutable(self, device, lowered, module, donated, branches=branches)
 
     def profile(
         self,
@@ -172,9 +192,11 @@ class IreeExecutable(Executable):
         device: Device,
         lowered: Lowered,
         module: Module | None,
+        donated: frozenset[int] = frozenset(),
         *,
         branches: bool = False,
     ) -> None:
+        self._donated = donated
         self._branches = branches  # which result is a view of an input may differ from call to call
         self.code = lowered.text
         self._backend, self._device = backend, device
@@ -214,15 +236,21 @@ class IreeExecutable(Executable):
         return results
 
     def _find_views(self, handles: Sequence[Any], results: Sequence[Any]) -> frozenset[int]:
-        # IREE returns an input that was only reshaped as a view of it, in every call alike. Results
-        # must be on their own.
+        # IREE returns an input that was only reshaped as a view of it, in every call alike, and may
+        # return one result as a view of another. Results must be on their own; the memory of
+        # donated inputs is free.
         to_host = self._backend.to_host
-        inputs = [to_host(handle) for handle in handles]
-        return frozenset(
-            place
-            for place, result in enumerate(results)
-            if any(np.may_share_memory(to_host(result), array) for array in inputs)
-        )
+        seen = [
+            to_host(handle) for place, handle in enumerate(handles) if place not in self._donated
+        ]
+        views: set[int] = set()
+        for place, result in enumerate(results):
+            array = to_host(result)
+            if any(np.may_share_memory(array, each) for each in seen):
+                views.add(place)
+            elif array.size:
+                seen.append(array)
+        return frozenset(views)
 
     def _output(
         self, place: int, source: tuple[str, Any], handles: Sequence[Any], results: Sequence[Any]
@@ -235,6 +263,25 @@ class IreeExecutable(Executable):
             if kind == "result"
             else self._backend.from_host(self._literals[place], self._device)
         )
+
+
+# --- who holds a handle
+
+
+class _Probe:
+    """Counts references as `IreeBackend.exclusive` sees them of a handle that one list holds."""
+
+    def exclusive(self, handle: Any) -> int:
+        return _count(handle)
+
+
+def _count(handle: Any) -> int:
+    return sys.getrefcount(handle)
+
+
+# How many references the interpreter itself adds on the way differs between Python versions.
+_held = [object()]
+_REFERENCES: Final = _Probe().exclusive(_held[0])
 
 
 # --- how to compile

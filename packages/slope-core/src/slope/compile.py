@@ -22,6 +22,7 @@ from slope.core.tensor import Splat, Tensor, Tracer
 from slope.core.trace import EVAL, escaped_message, paused_collection, use_trace
 from slope.core.types import TensorType
 from slope.devices import CPU, Device, default_device
+from slope.dtypes import DType
 from slope.errors import (
     DeviceError,
     EscapedTracerError,
@@ -413,11 +414,16 @@ def _compile_eager(
 class _Remembered:
     """A whole function compiled for arguments of some types; see :mod:`functions._at_once`."""
 
-    __slots__ = ("backend", "constants", "executable", "plan", "sequence", "types")
+    __slots__ = ("backend", "constants", "executable", "number", "plan", "sequence", "types")
 
     def __init__(
-        self, compiled: Compiled, plan: list[tuple[bool, int]], sequence: Callable[..., Any] | None
+        self,
+        compiled: Compiled,
+        plan: list[tuple[bool, int]],
+        sequence: Callable[..., Any] | None,
+        number: DType | None,
     ) -> None:
+        self.number = number  # the dtype of the inputs that are Python numbers, if there are any
         self.backend = compiled.backend
         self.executable = compiled.executable
         self.types = compiled.out_types
@@ -427,28 +433,46 @@ class _Remembered:
         self.plan = plan
         self.sequence = sequence  # what holds the results; None: there is one, an output
 
-    def __call__(self, tensors: list[Tensor]) -> Any:
-        backend = self.backend
-        handles = [x._handle if x._backend is backend else x.handle(backend) for x in tensors]
+    def __call__(self, given: list[Any]) -> Any:
+        backend, number = self.backend, self.number
+        if number is None:
+            handles = [x._handle if x._backend is backend else x.handle(backend) for x in given]
+        else:
+            handles = [
+                x.handle(backend) if type(x) is Tensor else backend.scalar(float(x), number, CPU)
+                for x in given
+            ]
         outs = self.executable(handles + self.constants)
         if self.sequence is None:
             return Tensor(self.types[0], CPU, backend, outs[0])
         made = [Tensor(each, CPU, backend, out) for each, out in zip(self.types, outs, strict=True)]
-        return self.sequence([tensors[at] if given else made[at] for given, at in self.plan])
+        return self.sequence([given[at] if came else made[at] for came, at in self.plan])
 
 
 def _specialize(
-    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], numbers: bool
 ) -> _Remembered | None:
     """A function for arguments of these types, if one program can stand for it.
 
     What fails, looks at elements or holds programs goes the long way at each call.
+
+    Args:
+        function: what to compile.
+        args: its arguments; tensors are inputs.
+        kwargs: its other arguments, part of the program.
+        numbers: whether Python numbers among ``args`` are inputs, too, of the tensors' dtype.
     """
+    number: DType | None = None
+    if numbers and not all(type(arg) is Tensor for arg in args):
+        found_dtypes = {arg.dtype for arg in args if type(arg) is Tensor}
+        if len(found_dtypes) != 1:
+            return None
+        number = found_dtypes.pop()
     trace = ProgramTrace(EVAL, function.__name__)
     try:
         with use_trace(trace), paused_collection():
             given: list[Tensor] = []
-            inputs = [_input(trace, arg, given) for arg in args]
+            inputs = [_input(trace, arg, given, number) for arg in args]
             result = function(*inputs, **kwargs)
             found = list(result) if isinstance(result, (tuple, list)) else [result]
             if not all(isinstance(out, Tensor) and not out.weak for out in found):
@@ -471,17 +495,22 @@ def _specialize(
         (True, places[id(out)]) if id(out) in places else (False, next(numbers)) for out in found
     ]
     if isinstance(result, Tensor):
-        return _Remembered(compiled, plan, None if not plan[0][0] else _only)
-    return _Remembered(compiled, plan, getattr(type(result), "_make", type(result)))
+        return _Remembered(compiled, plan, None if not plan[0][0] else _only, number)
+    return _Remembered(compiled, plan, getattr(type(result), "_make", type(result)), number)
 
 
-def _input(trace: ProgramTrace, arg: Any, given: list[Tensor]) -> Any:
-    """What a function gets for an argument: inputs for tensors, which are added to ``given``."""
+def _input(trace: ProgramTrace, arg: Any, given: list[Tensor], number: DType | None) -> Any:
+    """What a function gets for an argument: an input for a tensor, which is added to ``given``."""
     if type(arg) is Tensor:
         given.append(trace.new_input(arg.type))
         return given[-1]
+    if number is not None and type(arg) in (int, float):
+        tracer = trace.new_input(TensorType((), number))
+        tracer.weak = True
+        given.append(tracer)
+        return tracer
     if isinstance(arg, (list, tuple)) and arg and type(arg[0]) is Tensor:
-        return type(arg)([_input(trace, each, given) for each in arg])
+        return type(arg)([_input(trace, each, given, number) for each in arg])
     return arg
 
 

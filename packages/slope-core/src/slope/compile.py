@@ -445,6 +445,7 @@ def _specialize(
     What fails, looks at elements or holds programs goes the long way at each call.
     """
     trace = ProgramTrace(EVAL, function.__name__)
+    trace.tentative = True
     try:
         with use_trace(trace), paused_collection():
             given: list[Tensor] = []

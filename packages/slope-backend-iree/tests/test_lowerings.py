@@ -18,7 +18,7 @@ import pytest
 
 from slope import dtypes
 from slope.core.operator import OPERATORS
-from slope.extend import CPU, Backend, Program, TensorType, ops, trace_program
+from slope.extend import CPU, Backend, Program, Splat, TensorType, ops, trace_program
 from slope_backend_iree.backend import IreeBackend
 from slope_backend_iree.lower.program import lower_program
 from slope_backend_numpy.backend import NumpyBackend
@@ -501,3 +501,24 @@ def test_convolutions_over_one_dimension_are_products(backend: IreeBackend):
             )
             for got, want in results:
                 np.testing.assert_allclose(wide(got), wide(want), rtol=1e-2, atol=1e-5)
+
+
+@pytest.mark.parametrize(("rows", "apart"), [(512, True), (1, False)])
+def test_exponentials_are_kept_apart_from_large_products(rows: int, apart: bool):
+    def function(x: Any, y: Any) -> list[Any]:
+        product = ops.dot_general(x, y, contract=((1,), (0,)))
+        plain = ops.dot_general(x, ops.neg(y), contract=((1,), (0,)))
+        half = Splat(0.5, product.type.with_shape((rows, 4, 16)))
+        halved = ops.mul(ops.reshape(product, shape=(rows, 4, 16)), half)
+        return [ops.tanh(halved), ops.sqrt(ops.add(plain, product))]
+
+    types = [TensorType((rows, 8), dtypes.float32), TensorType((8, 64), dtypes.float32)]
+    program = trace_program(function, types)
+    rules = IreeBackend().lowerings
+    text = lower_program(program, rules).text
+    assert text.count("optimization_barrier") == apart
+    assert "optimization_barrier" not in lower_program(program, rules, cpu=False).text
+    if apart:  # the product that tanh needs, not the other one
+        product = re.search(r"(%\d+) = stablehlo.dot_general %arg0, %arg1", text)
+        assert product is not None
+        assert f"optimization_barrier {product[1]} " in text

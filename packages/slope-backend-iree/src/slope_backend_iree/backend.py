@@ -145,7 +145,7 @@ class IreeBackend(Backend):
         memory is free after the call.
         """
         runtime = self.runtime(device)
-        lowered = lower_program(program, self.lowerings, donated)
+        lowered = lower_program(program, self.lowerings, donated, cpu=device.kind == "cpu")
         module: Module | None = None
         if lowered.results:
             work = program_work(program)
@@ -167,7 +167,7 @@ class IreeBackend(Backend):
 
         A dispatch is a kernel that IREE made of one or many instructions; its name tells what of.
         """
-        lowered = lower_program(program, self.lowerings)
+        lowered = lower_program(program, self.lowerings, cpu=device.kind == "cpu")
         if not lowered.results:
             return []
         work = program_work(program)

@@ -293,7 +293,13 @@ class OnnxRuntimeBackend(Backend):
             run = runtime.Session(session, str(device))
             for _ in range(rounds + 1):
                 run(given)
-            return timed_nodes(session.end_profiling(), rounds, builder.sources)
+            timed = timed_nodes(session.end_profiling(), builder.sources)
+        if not timed:
+            raise BackendError(
+                f"program {program.name!r}: one call runs more nodes than ONNX Runtime's profiler "
+                f"can hold, a million; profile a shorter loop, or another backend."
+            )
+        return timed
 
     def _result(
         self, builder: ProgramLowering, atom: Var | Literal, device: Device

@@ -10,6 +10,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 import slope
+from slope.extend import Static
 
 Path = tuple[str, ...]
 
@@ -34,10 +35,10 @@ slope.register_node(Record, lambda record: ((), record.values), lambda static, _
 _plans: WeakValueDictionary[Any, Plan] = WeakValueDictionary()
 
 
-class Plan:
+class Plan(Static):
     """How nodes with certain fields are taken apart and put together.
 
-    Equal plans make equal structures.
+    It is the static part of such nodes: equal plans make equal structures.
 
     Attributes:
         kinds: for each child field, in order of assignment, what it is.
@@ -52,8 +53,6 @@ class Plan:
 
     __slots__ = (
         "__weakref__",
-        "_hash",
-        "_key",
         "_without",
         "differentiable",
         "fetch",
@@ -88,6 +87,11 @@ class Plan:
         key = (self.names, tuple(kinds.items()), tuple(static.items()))
         self._key = slope.tree_flatten(Record(key))[1]
         self._hash = hash(self._key)
+
+    @property
+    def value(self) -> Plan:  # pyright: ignore[reportIncompatibleVariableOverride] # never changes
+        """What :func:`slope.register_node` gives to the rules of nodes."""
+        return self
 
     def interned(self) -> Plan:
         """The first plan that equals this one and is in use: equal plans then compare at once."""

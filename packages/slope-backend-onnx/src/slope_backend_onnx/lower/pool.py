@@ -9,8 +9,7 @@ import math
 from typing import Any, Final
 
 from slope_backend_onnx.lower.context import Lowering, Result, Rule, Value
-
-_WORTH: Final = 8192  # elements, from which on the kernel's check pays
+from slope_backend_onnx.lower.finite import WORTH, if_finite
 
 
 def _pooled(x: Value, params: dict[str, Any]) -> int:
@@ -45,7 +44,7 @@ def _kernel(
 
 def _window_sum(cx: Lowering, x: Value, **params: Any) -> Result:
     count = _pooled(x, params)
-    if not count or x.type.size < _WORTH or any(gap != 1 for gap in params["dilation"]):
+    if not count or x.type.size < WORTH or any(gap != 1 for gap in params["dilation"]):
         return cx.expansion(x, **params)
     mean = _kernel(cx, "AveragePool", cx.full(x), x, count, params, count_include_pad=1)
     return cx.op("Mul", mean, cx.number(float(math.prod(params["window"])), "float32"))
@@ -53,19 +52,20 @@ def _window_sum(cx: Lowering, x: Value, **params: Any) -> Result:
 
 def _window_max(cx: Lowering, x: Value, **params: Any) -> Result:
     count = _pooled(x, params)
-    if not (count and cx.native) or x.type.size < _WORTH:
+    if not (count and cx.native) or x.type.size < WORTH:
         return cx.expansion(x, **params)
-    # The kernel drops NaN, and takes the lowest finite number for -inf: both show in the sum.
     name = cx.full(x)
-    total = cx.op("ReduceSum", name, keepdims=0)
-    finite = cx.op("Less", cx.op("Abs", total), cx.number(float("inf"), "float32"))
-    fast, exact = cx.inner("pooled"), cx.inner("expanded")
-    for inner in (fast, exact):
-        inner.operator, inner.outs = cx.operator, cx.outs
     dilations = list(params["dilation"][-count:])
-    fast.graph.output(_kernel(fast, "MaxPool", name, x, count, params, dilations=dilations))
-    exact.new_output(exact.expansion(x._replace(name=name, shape=x.type.shape), **params))
-    return cx.op("If", finite, then_branch=fast.graph, else_branch=exact.graph)
+
+    def pooled(inner: Lowering) -> str:
+        return _kernel(inner, "MaxPool", name, x, count, params, dilations=dilations)
+
+    def expanded(inner: Lowering) -> str:
+        full = x._replace(name=name, shape=x.type.shape)
+        return inner.full(inner.expansion(full, **params))
+
+    # The kernel drops NaN, and takes the lowest finite number for -inf.
+    return if_finite(cx, name, "float32", pooled, expanded)
 
 
 RULES: Final[dict[str, Rule]] = {"window_sum": _window_sum, "window_max": _window_max}

@@ -354,7 +354,10 @@ EXPECTED = {
     "maximum": extreme(max),
     "minimum": extreme(min),
     "truncate_divide": lambda x, y: whole(quotient, x, y),
-    "floor_divide": arithmetic(lambda a, b: a // b if b else 0, lambda x, y: np.floor(x / y)),
+    "floor_divide": arithmetic(
+        lambda a, b: a // b if b else 0,
+        lambda x, y: np.where(y == 0, x / y, elementwise(lambda a, b: a // b, x, y)),
+    ),
     **{
         name: limited(getattr(math, name))
         for name in ["asin", "acos", "atan", "sinh", "cosh", "asinh", "acosh", "atanh", "hypot"]

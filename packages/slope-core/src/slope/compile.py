@@ -469,6 +469,7 @@ def _specialize(
             return None
         number = found_dtypes.pop()
     trace = ProgramTrace(EVAL, function.__name__)
+    trace.tentative = True
     try:
         with use_trace(trace), paused_collection():
             given: list[Tensor] = []

@@ -152,11 +152,13 @@ class TripletMarginLoss(Module):
         margin: float = 1.0,
         p: float = 2.0,
         eps: float = 1e-6,
+        swap: bool = False,
         reduction: str = "mean",
     ) -> None:
         self.margin = margin
         self.p = p
         self.eps = eps
+        self.swap = swap
         self.reduction = reduction
 
     def __call__(
@@ -170,6 +172,7 @@ class TripletMarginLoss(Module):
             margin=self.margin,
             p=self.p,
             eps=self.eps,
+            swap=self.swap,
             reduction=self.reduction,
         )
 

@@ -58,12 +58,6 @@ def _as_row(context: Context, x: Value, other: Value) -> Value:
     return context.constant_array(np.full(length, x.number, x.dtype.numpy), x.type)
 
 
-def floor_divide(context: Context, x: Value, y: Value) -> Value:
-    if not x.dtype.is_floating_point:
-        return context.ufunc("np.floor_divide", x, y)
-    return context.ufunc("np.floor", context.ufunc("np.divide", x, y))
-
-
 def truncate_divide(context: Context, x: Value, y: Value) -> Value:
     return (call("np.floor_divide") if x.dtype.kind == "u" else kernel("kernels.truncate_divide"))(
         context, x, y
@@ -146,7 +140,7 @@ LOWERINGS: Final[dict[str, Rule]] = {
     "maximum": extremum("np.maximum"),
     "minimum": extremum("np.minimum"),
     "truncate_divide": truncate_divide,
-    "floor_divide": floor_divide,
+    "floor_divide": call("np.floor_divide"),
     "fmod": call("np.fmod"),
     "remainder": call("np.remainder"),
     "asin": call("np.arcsin"),

@@ -60,14 +60,7 @@ def _truncate_divide(cx: Lowering, x: Value, y: Value) -> Result:
 
 def _floor_divide(cx: Lowering, x: Value, y: Value) -> Result:
     if x.dtype.is_floating_point:
-        inner = "float32" if x.dtype.itemsize == 2 else x.dtype.name
-        ratio = cx.op("Div", cx.narrow(x, inner), cx.narrow(y, inner))
-        if inner != x.dtype.name:  # the quotient is rounded to the dtype before it is rounded down
-            ratio = cx.cast(cx.cast(ratio, inner, x.dtype.name), x.dtype.name, inner)
-        return cx.value(
-            cx.cast(cx.op("Floor", ratio), inner, x.dtype.name),
-            shape=joint_shape((x, y)),
-        )
+        return _floating_floor_divide(cx, x, y)
     if x.dtype.kind == "u":
         return _truncate_divide(cx, x, y)
     by = _safe(cx, x, y)
@@ -105,13 +98,27 @@ def _remainder(cx: Lowering, x: Value, y: Value) -> Result:
 
 def _floating_remainder(cx: Lowering, x: Value, y: Value) -> Result:
     inner = "float32" if x.dtype.itemsize == 2 else x.dtype.name
-    b = cx.narrow(y, inner)
-    rest = cx.op("Mod", cx.narrow(x, inner), b, fmod=1)
-    zero = cx.number(0, inner)
-    opposite = cx.op("Xor", cx.op("Less", rest, zero), cx.op("Less", b, zero))
-    wrong = cx.op("And", opposite, cx.op("Not", cx.op("Equal", rest, zero)))
-    name = cx.op("Where", wrong, cx.op("Add", rest, b), rest)
+    _, b, rest, below = _rest(cx, x, y, inner)
+    name = cx.op("Where", below, cx.op("Add", rest, b), rest)
     return cx.value(cx.cast(name, inner, x.dtype.name), shape=joint_shape((x, y)))
+
+
+def _floating_floor_divide(cx: Lowering, x: Value, y: Value) -> Result:
+    inner = "float32" if x.dtype.itemsize == 2 else x.dtype.name
+    a, b, rest, below = _rest(cx, x, y, inner)
+    exact = cx.op("Round", cx.op("Div", cx.op("Sub", a, rest), b))
+    lower = cx.op("Sub", exact, cx.cast(below, "bool", inner))
+    nothing = cx.op("Equal", b, cx.number(0, inner))
+    name = cx.op("Where", nothing, cx.op("Div", a, b), lower)
+    return cx.value(cx.cast(name, inner, x.dtype.name), shape=joint_shape((x, y)))
+
+
+def _rest(cx: Lowering, x: Value, y: Value, inner: str) -> tuple[str, str, str, str]:
+    """Operands in the dtype to work in, what rounding toward zero leaves, and where it is wrong."""
+    a, b = cx.narrow(x, inner), cx.narrow(y, inner)
+    rest, zero = cx.op("Mod", a, b, fmod=1), cx.number(0, inner)
+    opposite = cx.op("Xor", cx.op("Less", rest, zero), cx.op("Less", b, zero))
+    return a, b, rest, cx.op("And", opposite, cx.op("Not", cx.op("Equal", rest, zero)))
 
 
 RULES: Final[dict[str, Rule]] = {

@@ -69,6 +69,7 @@ TAKE_NUMBERS: Final = frozenset(
     ]
 )
 WIDENING: Final = frozenset({"sum", "prod"})  # functions that make int64 of integers unless told
+BARE: Final = frozenset({"optimization_barrier"})  # functions that give a lone result as it is
 _INDENT: Final = "    "
 _RESERVED: Final = frozenset({"slope", "float"})  # names that the text itself uses
 _NUMBERED: Final = re.compile(r"[vc]\d+")  # names of results and constants
@@ -226,9 +227,8 @@ class _Printer:
             comment = f"{comment or '  #'}  {_source(instr.source)}"
         if not outputs:
             return call + comment
-        target = (
-            f"({outputs[0]},)" if instr.op.multiple and len(outputs) == 1 else ", ".join(outputs)
-        )
+        lone = len(outputs) == 1 and instr.op.multiple and instr.op.name not in BARE
+        target = f"({outputs[0]},)" if lone else ", ".join(outputs)
         return f"{target} = {call}{comment}"
 
     # --- operands and parameters

@@ -7,6 +7,7 @@ inline); tensors that the traced function captured are its constants, hoisted to
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Self
 
@@ -14,7 +15,7 @@ from slope.core.operator import Operator
 from slope.core.tensor import Splat, Tensor, Tracer
 from slope.core.trace import Trace, bind, current_trace, use_trace
 from slope.core.types import TensorType
-from slope.errors import NaNError, ProgramError, Source, user_source
+from slope.errors import ArgumentError, NaNError, ProgramError, Source, user_source
 
 
 class Var:
@@ -204,7 +205,11 @@ def result_types(
     They come from ``infer``, else from tracing ``expand``.
     """
     if op.has("infer"):
-        result = op.infer(*types, **params)
+        try:
+            result = op.infer(*types, **params)
+        except TypeError as error:
+            _refuse_arguments(op, types, params, error)
+            raise
         return tuple(result) if op.multiple else (result,)
     key = (op, *types, *sorted(params.items()))
     found = _expanded_types.get(key)
@@ -215,6 +220,24 @@ def result_types(
             _expanded_types.clear()
         _expanded_types[key] = found
     return found
+
+
+def _refuse_arguments(
+    op: Operator, types: Sequence[TensorType], params: dict[str, Any], error: TypeError
+) -> None:
+    """Say what an operator takes, if it was called with something else.
+
+    Raises:
+        ArgumentError: its operands or parameters have other names or another number.
+    """
+    signature = inspect.signature(op.infer)
+    try:
+        signature.bind(*types, **params)
+    except TypeError as reason:
+        taken = ", ".join(str(each).partition(":")[0] for each in signature.parameters.values())
+        raise ArgumentError(
+            f"slope.{op.name}: {reason}; it is the operator slope.{op.name}({taken})."
+        ) from error
 
 
 def expand(op: Operator, args: Sequence[Tensor], params: dict[str, Any]) -> tuple[Tensor, ...]:

@@ -35,9 +35,12 @@ class Trace:
         function: the name of the function that is traced.
         source: the line of the user's code that asked for the transform.
         alive: whether the traced function is still running.
+        tentative: whether it stands for a call outside every transform, whose values are known: a
+            function that would look at them refuses, and is then called with the values.
     """
 
     name = "trace"
+    tentative = False
     remedy = "Use slope.where or slope.cond, or compute the value outside the transformed function."
 
     def __init__(

@@ -167,6 +167,7 @@ from slope.functions.elementwise import log10 as log10
 from slope.functions.elementwise import logit as logit
 from slope.functions.elementwise import nan_to_num as nan_to_num
 from slope.functions.elementwise import neg as neg
+from slope.functions.elementwise import optimization_barrier as optimization_barrier
 from slope.functions.elementwise import reciprocal as reciprocal
 from slope.functions.elementwise import round as round
 from slope.functions.elementwise import rsqrt as rsqrt
@@ -321,7 +322,6 @@ from slope.ops import integer_pow as integer_pow
 from slope.ops import iota as iota
 from slope.ops import max_with_indices as max_with_indices
 from slope.ops import min_with_indices as min_with_indices
-from slope.ops import optimization_barrier as optimization_barrier
 from slope.ops import pad as interior_pad
 from slope.ops import scatter as scatter_slices
 from slope.ops import slice_ as slice

@@ -35,8 +35,9 @@ def relu(x: TensorLike) -> Tensor:
 
 @at_once
 def relu6(x: TensorLike) -> Tensor:
-    """``x`` limited to [0, 6]; its derivative at both ends is 0."""
-    return _between(floating(x, "relu6"), 0.0, 6.0)
+    """``x`` limited to [0, 6]; its derivative at both ends is 0. Integers stay integers."""
+    given = as_tensor(x, "relu6", "x")
+    return _between(given if given.dtype.is_integer else floating(given, "relu6"), 0, 6)
 
 
 @at_once
@@ -44,11 +45,11 @@ def hardtanh(x: TensorLike, min_val: float = -1.0, max_val: float = 1.0) -> Tens
     """``x`` limited to ``[min_val, max_val]``; its derivative at both ends is 0.
 
     Raises:
-        ArgumentError: ``min_val`` is not below ``max_val``.
+        ArgumentError: ``min_val`` is above ``max_val``.
     """
     low, high = number_of(min_val, "hardtanh", "min_val"), number_of(max_val, "hardtanh", "max_val")
-    if low >= high:
-        raise ArgumentError(f"hardtanh: min_val={low} must be less than max_val={high}.")
+    if not low <= high:
+        raise ArgumentError(f"hardtanh: min_val={low} must not be above max_val={high}.")
     return _between(floating(x, "hardtanh"), low, high)
 
 

@@ -24,6 +24,7 @@ from slope.functions._base import (
     operand,
     operands_of,
     result_dtype,
+    scalar_of,
     splat_like,
     to_dtype,
     weakly,
@@ -41,9 +42,31 @@ def _plain_pair(x: object, y: object) -> bool:
     )
 
 
+def _times_alpha(function: str, x: object, y: object, alpha: object) -> Operand:
+    """``alpha * y``, in the dtype that ``x`` and ``y`` are brought to."""
+    a, b, factor = operand(x, function, "x"), operand(y, function, "y"), scalar_of(alpha)
+    if factor is None:
+        raise ArgumentError(f"{function}: alpha must be a number, and is {alpha!r:.60}.")
+    dtype = result_dtype(function, (a, b))
+    if isinstance(factor, float) and dtype.kind != "f":
+        raise DTypeError(
+            f"{function}: alpha={factor} has a fraction, and the operands are {dtype.name}; give "
+            "an int, or cast one operand with x.to(slope.float32)."
+        )
+    if not isinstance(b, Tensor):
+        return b * factor
+    return mul(b if b.weak else to_dtype(b, dtype), factor)
+
+
 @with_numbers_at_once
-def add(x: TensorLike, y: TensorLike) -> Tensor:
-    """``x + y``; of bools, whether either holds."""
+def add(x: TensorLike, y: TensorLike, *, alpha: float = 1) -> Tensor:
+    """``x + y``, or ``x + alpha * y``; of bools, whether either holds.
+
+    Raises:
+        DTypeError: ``alpha`` has a fraction, and the operands are whole numbers.
+    """
+    if alpha != 1:
+        y = _times_alpha("add", x, y, alpha)
     if _plain_pair(x, y) and x.type.dtype.kind != "b":  # pyright: ignore[reportAttributeAccessIssue]  # tensors, as tested
         return ops.add(x, y)
     a, b, weak = binary("add", x, y)
@@ -53,12 +76,14 @@ def add(x: TensorLike, y: TensorLike) -> Tensor:
 
 
 @with_numbers_at_once
-def sub(x: TensorLike, y: TensorLike) -> Tensor:
-    """``x - y``.
+def sub(x: TensorLike, y: TensorLike, *, alpha: float = 1) -> Tensor:
+    """``x - y``, or ``x - alpha * y``.
 
     Raises:
-        DTypeError: both are bool.
+        DTypeError: both are bool; or ``alpha`` has a fraction, and the operands are whole numbers.
     """
+    if alpha != 1:
+        y = _times_alpha("sub", x, y, alpha)
     if _plain_pair(x, y) and x.type.dtype.kind != "b":  # pyright: ignore[reportAttributeAccessIssue]  # tensors, as tested
         return ops.sub(x, y)
     a, b, weak = binary("sub", x, y)
@@ -82,8 +107,20 @@ def mul(x: TensorLike, y: TensorLike) -> Tensor:
 
 
 @with_numbers_at_once
-def div(x: TensorLike, y: TensorLike) -> Tensor:
-    """``x / y``; integers and bools are divided as float32. By zero it gives inf or NaN."""
+def div(x: TensorLike, y: TensorLike, *, rounding_mode: str | None = None) -> Tensor:
+    """``x / y``; integers and bools are divided as float32. By zero it gives inf or NaN.
+
+    Args:
+        x: the dividend.
+        y: the divisor.
+        rounding_mode: ``None``; ``"floor"`` for :func:`floor_divide`; or ``"trunc"`` for the
+            quotient rounded toward zero. With either, integers stay integers, and give 0 by zero.
+
+    Raises:
+        ArgumentError: another ``rounding_mode``.
+    """
+    if rounding_mode is not None:
+        return _rounded_quotient(x, y, rounding_mode)
     if _plain_pair(x, y) and x.type.dtype.kind == "f":  # pyright: ignore[reportAttributeAccessIssue]  # tensors, as tested
         return ops.div(x, y)
     a, b, weak = binary("div", x, y)
@@ -91,6 +128,19 @@ def div(x: TensorLike, y: TensorLike) -> Tensor:
         dtype = dtypes.float64 if weak else dtypes.float32
         a, b = to_dtype(a, dtype), to_dtype(b, dtype)
     return weakly(ops.div(a, b), weak)
+
+
+def _rounded_quotient(x: TensorLike, y: TensorLike, rounding_mode: object) -> Tensor:
+    if rounding_mode == "floor":
+        return floor_divide(x, y)
+    if rounding_mode != "trunc":
+        raise ArgumentError(
+            f"div: rounding_mode={rounding_mode!r:.60} must be None, 'floor' or 'trunc'."
+        )
+    a, b, weak = binary("div", x, y)
+    if a.dtype.kind == "f":
+        return weakly(ops.trunc(ops.div(a, b)), weak)
+    return weakly(ops.truncate_divide(a, b), weak)
 
 
 true_divide = div
@@ -426,17 +476,7 @@ def lerp(start: TensorLike, end: TensorLike, weight: TensorLike) -> Tensor:
 
 
 def _floating_operands(function: str, **values: object) -> list[Tensor]:
-    """Operands promoted to one floating-point dtype and broadcast to one shape.
-
-    Perands promoted to one floating-point dtype (float32 for whole numbers) and broadcast to one
-    shape.
-
-    Perands promoted to one floating-point dtype (float32 for whole numbers) and broadcast to one
-    shape.
-
-    Perands promoted to one floating-point dtype (float32 for whole numbers) and broadcast to one
-    shape.
-    """
+    """Operands promoted to one floating-point dtype (float32 for whole numbers) and one shape."""
     given = {name: operand(value, function, name) for name, value in values.items()}
     dtype = result_dtype(function, list(given.values()))
     return operands_of(function, dtype if dtype.kind == "f" else dtypes.float32, **given)
@@ -487,7 +527,7 @@ def heaviside(x: TensorLike, values: TensorLike) -> Tensor:
 @of_tensors_at_once
 def addcmul(x: TensorLike, tensor1: TensorLike, tensor2: TensorLike, *, value: float = 1) -> Tensor:
     """``x + value * tensor1 * tensor2``."""
-    value = number_of(value, "addcmul", "value")
+    value = _value("addcmul", value)
     x, tensor1, tensor2 = _checked("addcmul", x=x, tensor1=tensor1, tensor2=tensor2)
     product = mul(tensor1, tensor2)
     return add(x, product if value == 1 else mul(product, value))
@@ -496,10 +536,17 @@ def addcmul(x: TensorLike, tensor1: TensorLike, tensor2: TensorLike, *, value: f
 @of_tensors_at_once
 def addcdiv(x: TensorLike, tensor1: TensorLike, tensor2: TensorLike, *, value: float = 1) -> Tensor:
     """``x + value * tensor1 / tensor2``."""
-    value = number_of(value, "addcdiv", "value")
+    value = _value("addcdiv", value)
     x, tensor1, tensor2 = _checked("addcdiv", x=x, tensor1=tensor1, tensor2=tensor2)
     quotient = div(tensor1, tensor2)
     return add(x, quotient if value == 1 else mul(quotient, value))
+
+
+def _value(function: str, value: object) -> float:
+    number = scalar_of(value)
+    if number is None:
+        raise ArgumentError(f"{function}: value must be a number, and is {value!r:.60}.")
+    return number  # an int stays one: whole tensors stay whole
 
 
 def _checked(function: str, **values: object) -> list[Operand]:
@@ -516,16 +563,19 @@ def isclose(
     """Whether ``abs(x - y) <= atol + rtol * abs(y)``, or both are the same (infinities).
 
     Or NaN if ``equal_nan``.
+
+    Raises:
+        ArgumentError: ``rtol`` or ``atol`` is negative.
     """
     a, b = operands_of("isclose", None, x=x, y=y)
+    rtol, atol = number_of(rtol, "isclose", "rtol"), number_of(atol, "isclose", "atol")
+    if not (rtol >= 0 and atol >= 0):
+        raise ArgumentError(f"isclose: rtol={rtol} and atol={atol} must be at least 0.")
     near = ops.eq(a, b)
     if a.dtype.kind != "b":
         wide = dtypes.float64 if a.dtype.is_integer else dtypes.accumulator(a.dtype)
         u, v = to_dtype(a, wide), to_dtype(b, wide)
-        least = splat_like(number_of(atol, "isclose", "atol"), v)
-        bound = ops.add(
-            least, ops.mul(splat_like(number_of(rtol, "isclose", "rtol"), v), ops.abs_(v))
-        )
+        bound = ops.add(splat_like(atol, v), ops.mul(splat_like(rtol, v), ops.abs_(v)))
         away = ops.abs_(ops.sub(u, v))
         finite = ops.isfinite(away)
         near = ops.bitwise_or(near, ops.bitwise_and(finite, ops.le(away, bound)))

@@ -151,7 +151,7 @@ def pad_dim(x: Tensor, at: int, before: int, after: int, mode: str) -> Tensor:
     """
     length = x.shape[at]
     limit = {"reflect": length - 1, "circular": length}.get(mode)
-    if limit is not None and max(before, after) > limit:
+    if limit is not None and max(before, after) > max(limit, 0):
         raise ShapeError(
             f"pad: mode={mode!r} adds at most {max(limit, 0)} elements to dimension {at} of a "
             f"tensor of shape {shown(x.shape)}, and was asked for {max(before, after)}."

@@ -15,6 +15,7 @@ from slope import ops
 from slope.core.operator import Operator, Sample, Tangent, register
 from slope.core.tensor import Tensor
 from slope.core.types import TensorType
+from slope.dims import is_static
 from slope.errors import DTypeError, ShapeError
 from slope.ops._family import draws, require_dim, require_kind, splat_like
 from slope.ops.elementwise import Elementwise
@@ -183,6 +184,8 @@ def _spread_sum(x: Tensor, dim: int) -> Tensor:
 
 def _shifted(x: Tensor, dim: int) -> Tensor:
     """``x`` less its largest element along ``dim``, so that ``exp`` cannot overflow."""
+    if is_static(x.shape[dim : dim + 1]) and x.shape[dim] == 0:
+        return x  # nothing has no largest element
     return ops.sub(x, spread(ops.stop_gradient(ops.amax(x, dim=(dim,))), x, (dim,)))
 
 

@@ -235,29 +235,43 @@ def ones(
     return filled(1, shape_of(size, "ones", "size"), as_dtype(dtype), device)
 
 
-def zeros_like(x: TensorLike, dtype: DTypeLike | None = None) -> Tensor:
-    """Zeros of another tensor's shape, dtype and device."""
-    return _like("zeros_like", x, 0, dtype)
+def zeros_like(
+    x: TensorLike, dtype: DTypeLike | None = None, device: Device | str | None = None
+) -> Tensor:
+    """Zeros of another tensor's shape, and of its dtype and device unless given."""
+    return _like("zeros_like", x, 0, dtype, device)
 
 
-def ones_like(x: TensorLike, dtype: DTypeLike | None = None) -> Tensor:
-    """Ones of another tensor's shape, dtype and device."""
-    return _like("ones_like", x, 1, dtype)
+def ones_like(
+    x: TensorLike, dtype: DTypeLike | None = None, device: Device | str | None = None
+) -> Tensor:
+    """Ones of another tensor's shape, and of its dtype and device unless given."""
+    return _like("ones_like", x, 1, dtype, device)
 
 
-def full_like(x: TensorLike, fill_value: Scalar, dtype: DTypeLike | None = None) -> Tensor:
-    """One number everywhere, of another tensor's shape, dtype and device."""
+def full_like(
+    x: TensorLike,
+    fill_value: Scalar,
+    dtype: DTypeLike | None = None,
+    device: Device | str | None = None,
+) -> Tensor:
+    """One number everywhere, of another tensor's shape, its dtype and device unless given."""
     number = scalar_of(fill_value)
     if number is None:
         raise ArgumentError(f"full_like: fill_value must be a number, and is {fill_value!r:.60}.")
-    return _like("full_like", x, number, dtype)
+    return _like("full_like", x, number, dtype, device)
 
 
-def _like(function: str, x: TensorLike, number: Scalar, dtype: DTypeLike | None) -> Tensor:
+def _like(
+    function: str,
+    x: TensorLike,
+    number: Scalar,
+    dtype: DTypeLike | None,
+    device: Device | str | None,
+) -> Tensor:
     given = _as_tensor(x, function, "x")
-    return filled(
-        number, given.shape, given.dtype if dtype is None else as_dtype(dtype), given.device
-    )
+    wanted = given.dtype if dtype is None else as_dtype(dtype)
+    return filled(number, given.shape, wanted, given.device if device is None else device)
 
 
 # --- counting
@@ -274,7 +288,7 @@ def arange(
     """``start, start + step, ...`` up to but without ``end``; ``arange(n)`` counts from 0.
 
     The dtype is int64 if all arguments are ints, else float32. Element ``i`` is ``start + i *
-    step``, formed in the dtype.
+    step``, formed in the dtype; for an integer ``dtype`` all three lose their fractions first.
 
     Raises:
         ArgumentError: ``step`` is 0, or points away from ``end``.
@@ -299,6 +313,8 @@ def arange(
         return _scaled(ops.iota(shape=(end - start,), dim=0, dtype=wanted), start, 1)
     if not all(math.isfinite(each) for each in (start, end, step)):
         raise ArgumentError(f"arange: start={start}, end={end} and step={step} must be finite.")
+    if wanted.is_integer:
+        start, end, step = int(start), int(end), int(step)
     if step == 0 or (end - start) * step < 0:
         raise ArgumentError(f"arange: step={step} does not lead from {start} to {end}.")
     count = math.ceil((end - start) / step)
@@ -335,12 +351,16 @@ def linspace(
 ) -> Tensor:
     """``steps`` evenly spaced numbers from ``start`` to ``end``, both exact.
 
+    For an integer ``dtype`` the ends lose their fractions first, then all numbers between them.
+
     Raises:
         ArgumentError: ``steps`` is negative.
     """
     steps = whole_of(steps, "linspace", "steps", 0)
     wanted = as_dtype(dtype)
     first, last = _number("linspace", "start", start), _number("linspace", "end", end)
+    if wanted.is_integer and math.isfinite(first) and math.isfinite(last):
+        first, last = int(first), int(last)
     step = (last - first) / (steps - 1) if steps > 1 else 0.0
     places = np.arange(steps)
     # Counted from the nearer end, so that both ends are exact (as PyTorch does).

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import builtins
 import math
+from typing import Any
 
-from slope import dtypes, ops
+from slope import dtypes, ops, tree
 from slope.core.operator import Operator
 from slope.core.tensor import Splat, Tensor
 from slope.dtypes import DTypeLike, as_dtype
@@ -425,6 +426,27 @@ def stop_gradient(x: TensorLike) -> Tensor:
     """``x`` as a constant: no derivative passes."""
     made = x if isinstance(x, Tensor) else as_tensor(x, "stop_gradient", "x")
     return weakly(ops.stop_gradient(made), made.weak)
+
+
+def optimization_barrier(*operands: Any) -> Any:
+    """Its operands, unchanged, as values of their own.
+
+    No pass and no backend merges a computation on the results with the same computation on the
+    operands, or moves one through it, and none of the results is there before all operands are.
+
+    Args:
+        operands: tensors, or pytrees of them.
+
+    Returns:
+        One operand as it was given, several as a tuple.
+
+    Raises:
+        ArgumentError: a leaf is neither a tensor nor a number.
+    """
+    whole = operands[0] if len(operands) == 1 else operands
+    leaves, structure = tree.tree_flatten(whole)
+    tensors = [as_tensor(leaf, "optimization_barrier", "an operand") for leaf in leaves]
+    return tree.tree_unflatten(structure, ops.optimization_barrier(*tensors))
 
 
 def require_floating(x: Tensor, function: str) -> None:

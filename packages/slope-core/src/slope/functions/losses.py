@@ -520,23 +520,40 @@ def triplet_margin_loss(
     margin: float = 1.0,
     p: float = 2.0,
     eps: float = 1e-6,
+    swap: bool = False,
     reduction: str = "mean",
 ) -> Tensor:
-    """``max(0.
+    """``max(0, |anchor - positive| - |anchor - negative| + margin)``.
 
-    |anchor - positive| - |anchor - negative| + margin)`` with ``p``-norms along the last dimension.
+    Args:
+        anchor: tensors with at least one dimension.
+        positive: likewise; should be near the anchor.
+        negative: likewise; should be far from it.
+        margin: how much farther, above 0.
+        p: of the norms, along the last dimension.
+        eps: added to each difference.
+        swap: take the distance from the positive to the negative where it is the smaller one.
+        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
 
-    ``eps`` is added to each difference.
+    Source of the swap: V. Balntas et al., "Learning shallow convolutional feature descriptors with
+        triplet losses" (2016).
+
+    Raises:
+        ArgumentError: ``margin`` is not above 0.
     """
     name = "triplet_margin_loss"
     a, near, far = _promoted(name, anchor=anchor, positive=positive, negative=negative)
     if a.ndim == 0:
         raise ShapeError(f"{name}: anchor must have at least one dimension, and is {a.type}.")
-    small = splat_like(number_of(eps, name, "eps"), a)
-    distances = [
-        reductions.norm(ops.add(ops.sub(a, other), small), p=p, dim=-1) for other in (near, far)
-    ]
-    edge = splat_like(number_of(margin, name, "margin"), distances[0])
-    return _reduced(
-        name, composites.relu(ops.add(ops.sub(distances[0], distances[1]), edge)), reduction
-    )
+    small, least = splat_like(number_of(eps, name, "eps"), a), number_of(margin, name, "margin")
+    if not least > 0:
+        raise ArgumentError(f"{name}: margin={least} must be above 0.")
+
+    def distance(one: Tensor, other: Tensor) -> Tensor:
+        return reductions.norm(ops.add(ops.sub(one, other), small), p=p, dim=-1)
+
+    good, bad = distance(a, near), distance(a, far)
+    if flag_of(swap, name, "swap"):
+        bad = ops.minimum(bad, distance(near, far))
+    edge = splat_like(least, good)
+    return _reduced(name, composites.relu(ops.add(ops.sub(good, bad), edge)), reduction)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from slope import dtypes, ops
 from slope.core.operator import Operator
 from slope.core.tensor import Splat, Tensor
+from slope.dims import same
 from slope.dtypes import DTypeLike, as_dtype
 from slope.errors import ArgumentError, DTypeError, ShapeError
 from slope.functions._at_once import at_once
@@ -243,6 +244,7 @@ def searchsorted(
     out_int32: bool = False,
     right: bool = False,
     side: str | None = None,
+    sorter: TensorLike | None = None,
 ) -> Tensor:
     """Where values would stand in ascending sequences; a NaN behind all numbers.
 
@@ -252,10 +254,14 @@ def searchsorted(
         out_int32: give int32 instead of int64.
         right: behind equal elements.
         side: ``"left"`` or ``"right"``, another way to say it.
+        sorter: places (as :func:`argsort` gives them) that bring each sequence in order, for
+            sequences that are not.
 
     Raises:
         ShapeError, ArgumentError: the arguments do not fit.
     """
+    if sorter is not None:
+        sorted_sequence = _in_order(sorted_sequence, sorter)
     if side not in (None, "left", "right"):
         raise ArgumentError(f"searchsorted: side={side!r} must be 'left' or 'right'.")
     if side == "left" and right:
@@ -269,6 +275,17 @@ def searchsorted(
         )
     found = _search(rows, wanted, right or side == "right")
     return to_dtype(found, dtypes.int32) if out_int32 else found
+
+
+def _in_order(sequence: TensorLike, sorter: TensorLike) -> Tensor:
+    rows = as_tensor(sequence, "searchsorted", "sorted_sequence")
+    places = as_tensor(sorter, "searchsorted", "sorter")
+    if not same(places.shape, rows.shape) or rows.ndim == 0:
+        raise ShapeError(
+            f"searchsorted: sorter is {places.type}, and must have the shape of sorted_sequence "
+            f"{rows.type}."
+        )
+    return take_along(rows, places, rows.ndim - 1)
 
 
 @at_once
@@ -345,11 +362,10 @@ def cummin(x: TensorLike, dim: int) -> Extreme:
 
 def _cumulative(op: Operator, x: TensorLike, dim: int) -> Extreme:
     given, at, scalar = _along(x, dim, op.name)
-    if given.dtype is dtypes.bool_:
-        raise DTypeError(
-            f"{op.name} takes numbers, and got {given.type}; cast it with x.to(slope.uint8)."
-        )
-    return _pair(op(given, dim=at), scalar)
+    if given.dtype is not dtypes.bool_:
+        return _pair(op(given, dim=at), scalar)
+    values, places = op(ops.cast(given, dtype=dtypes.uint8), dim=at)
+    return _pair((ops.cast(values, dtype=dtypes.bool_), places), scalar)
 
 
 @at_once

@@ -117,13 +117,19 @@ def randints(
     )
 
 
-def rand_like(x: TensorLike, dtype: DTypeLike | None = None) -> Tensor:
-    """Evenly spread floats in [0, 1) of another tensor's shape, dtype and device."""
+def rand_like(
+    x: TensorLike, dtype: DTypeLike | None = None, device: Device | str | None = None
+) -> Tensor:
+    """Evenly spread floats in [0, 1) of another tensor's shape, and of its dtype and device."""
     given = as_tensor(x, "rand_like", "x")
-    return rand(given.shape, dtype=given.dtype if dtype is None else dtype, device=given.device)
+    where = given.device if device is None else device
+    return rand(given.shape, dtype=given.dtype if dtype is None else dtype, device=where)
 
 
-def randn_like(x: TensorLike, dtype: DTypeLike | None = None) -> Tensor:
-    """Normal draws of another tensor's shape, dtype and device."""
+def randn_like(
+    x: TensorLike, dtype: DTypeLike | None = None, device: Device | str | None = None
+) -> Tensor:
+    """Normal draws of another tensor's shape, and of its dtype and device unless given."""
     given = as_tensor(x, "randn_like", "x")
-    return randn(given.shape, dtype=given.dtype if dtype is None else dtype, device=given.device)
+    where = given.device if device is None else device
+    return randn(given.shape, dtype=given.dtype if dtype is None else dtype, device=where)

@@ -103,13 +103,13 @@ def var(
     x: TensorLike,
     dim: Dim = None,
     *,
-    correction: float = 1,
+    correction: float | None = 1,
     keepdim: bool = False,
     unbiased: bool | None = None,
 ) -> Tensor:
     """Variances: squared distances from the mean.
 
-    Summed and divided by the count less ``correction``.
+    Summed and divided by the count less ``correction`` (1 for ``None``).
 
     ``unbiased`` is the older way to say ``correction=1`` or ``correction=0``.
 
@@ -124,7 +124,7 @@ def std(
     x: TensorLike,
     dim: Dim = None,
     *,
-    correction: float = 1,
+    correction: float | None = 1,
     keepdim: bool = False,
     unbiased: bool | None = None,
 ) -> Tensor:
@@ -133,7 +133,12 @@ def std(
 
 
 def _moment(
-    op: Operator, x: TensorLike, dim: Dim, correction: float, keepdim: bool, unbiased: bool | None
+    op: Operator,
+    x: TensorLike,
+    dim: Dim,
+    correction: float | None,
+    keepdim: bool,
+    unbiased: bool | None,
 ) -> Tensor:
     given = as_tensor(x, op.name, "x")
     if given.dtype.kind != "f":
@@ -141,7 +146,7 @@ def _moment(
             f"{op.name}: {given.type} is not floating-point; cast it with x.to(slope.float32)."
         )
     less = (
-        number_of(correction, op.name, "correction")
+        number_of(1 if correction is None else correction, op.name, "correction")
         if unbiased is None
         else float(flag_of(unbiased, op.name, "unbiased"))
     )
@@ -152,18 +157,30 @@ def _moment(
 
 @at_once
 def var_mean(
-    x: TensorLike, dim: Dim = None, *, correction: float = 1, keepdim: bool = False
+    x: TensorLike,
+    dim: Dim = None,
+    *,
+    correction: float | None = 1,
+    keepdim: bool = False,
+    unbiased: bool | None = None,
 ) -> tuple[Tensor, Tensor]:
     """:func:`var` and :func:`mean`."""
-    return var(x, dim, correction=correction, keepdim=keepdim), mean(x, dim, keepdim)
+    spread = var(x, dim, correction=correction, keepdim=keepdim, unbiased=unbiased)
+    return spread, mean(x, dim, keepdim)
 
 
 @at_once
 def std_mean(
-    x: TensorLike, dim: Dim = None, *, correction: float = 1, keepdim: bool = False
+    x: TensorLike,
+    dim: Dim = None,
+    *,
+    correction: float | None = 1,
+    keepdim: bool = False,
+    unbiased: bool | None = None,
 ) -> tuple[Tensor, Tensor]:
     """:func:`std` and :func:`mean`."""
-    return std(x, dim, correction=correction, keepdim=keepdim), mean(x, dim, keepdim)
+    spread = std(x, dim, correction=correction, keepdim=keepdim, unbiased=unbiased)
+    return spread, mean(x, dim, keepdim)
 
 
 @at_once
@@ -252,7 +269,12 @@ def _extreme(function: str, op: Operator, x: TensorLike, dim: Any, keepdim: bool
             f"slope.a{function} takes several."
         )
     at = dim_of(dim, given.ndim, function, shape=given.shape)
+    held = given.dtype
+    if held is dtypes.bool_:
+        given = ops.cast(given, dtype=dtypes.uint8)
     found = (ops.max_with_indices if op is ops.amax else ops.min_with_indices)(given, dim=at)
+    if held is dtypes.bool_:
+        found = ops.cast(found[0], dtype=held), found[1]
     if not keepdim:
         return Extreme(*found)
     return Extreme(*(ops.reshape(each, shape=kept_shape(given, (at,))) for each in found))
@@ -333,17 +355,21 @@ def cumsum(
 
 
 @at_once
-def norm(x: TensorLike, p: float = 2, dim: Dim = None, keepdim: bool = False) -> Tensor:
+def norm(
+    x: TensorLike, p: float | str | None = 2, dim: Dim = None, keepdim: bool = False
+) -> Tensor:
     """Vector norms: ``sum(abs(x) ** p) ** (1 / p)``.
 
-    The largest or smallest size for infinite ``p``, a count for 0.
+    The largest or smallest size for infinite ``p``, a count for 0; ``"fro"`` and ``None`` are 2.
 
     The derivative where the norm is 0 is 0, as PyTorch's; equal largest sizes share it.
     """
     from slope.functions.composites import l2_norm
 
     given = floating(x, "norm")
-    p = number_of(p, "norm", "p")
+    p = 2.0 if p is None or (isinstance(p, str) and p == "fro") else number_of(p, "norm", "p")
+    if p != 0 and not dims_of(dim, given, "norm"):
+        return ops.abs_(given)
     if p == 2:
         return _reduce(l2_norm, given, dim, keepdim, "norm")
     size = ops.abs_(given)

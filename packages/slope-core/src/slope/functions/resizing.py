@@ -39,6 +39,7 @@ def interpolate(
     scale_factor: float | Sequence[float] | None = None,
     mode: str = "nearest",
     align_corners: bool | None = None,
+    recompute_scale_factor: bool | None = None,
 ) -> Tensor:
     """``x`` at another resolution.
 
@@ -54,6 +55,8 @@ def interpolate(
             nearest four in each, which may overshoot).
         align_corners: for the linear and cubic ones: whether the first and last elements, rather
             than the borders, come to lie upon those of ``x``.
+        recompute_scale_factor: take the new lengths from ``scale_factor``, and the steps between
+            samples from the lengths.
 
     An element that is not finite may make NaN of all that stands in its row and column in the
     linear and cubic modes, which are products with matrices.
@@ -84,6 +87,12 @@ def interpolate(
             "interpolate: align_corners goes with the linear and cubic modes alone; leave it out."
         )
     targets, steps = _targets(given, count, size, scale_factor)
+    if recompute_scale_factor:
+        if size is not None:
+            raise ArgumentError(
+                "interpolate: recompute_scale_factor goes with scale_factor, and not with size."
+            )
+        steps = tuple(old / new for old, new in zip(given.shape[2:], targets, strict=True))
     if mode == "area":
         return adaptive_mean(given, count, "interpolate", targets)
     if mode in _PLAIN:

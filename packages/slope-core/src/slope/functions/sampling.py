@@ -58,10 +58,15 @@ def randperm(n: int, *, dtype: DTypeLike = int64, device: Device | str | None = 
 
 
 @all_or_nothing
-def randint_like(x: TensorLike, *bounds: int, dtype: DTypeLike | None = None) -> Tensor:
-    """``randint_like(x, high)`` or ``randint_like(x, low.
+def randint_like(
+    x: TensorLike,
+    *bounds: int,
+    dtype: DTypeLike | None = None,
+    device: Device | str | None = None,
+) -> Tensor:
+    """``randint_like(x, high)`` or ``randint_like(x, low, high)``: whole numbers as in ``randint``.
 
-    High)``: whole numbers of another tensor's shape and dtype.
+    Of another tensor's shape, and of its dtype and device unless given.
     """
     given = as_tensor(x, "randint_like", "x")
     if len(bounds) not in (1, 2):
@@ -70,4 +75,5 @@ def randint_like(x: TensorLike, *bounds: int, dtype: DTypeLike | None = None) ->
             "bounds."
         )
     drawn = random.randints(*bounds, given.shape)
-    return drawn.to(given.dtype if dtype is None else dtype)
+    where = given.device if device is None else device
+    return placed(drawn.to(given.dtype if dtype is None else dtype), where)

@@ -433,7 +433,11 @@ class TruncateDivide(NotDifferentiable):
 
 
 class FloorDivide(NotDifferentiable):
-    """Division rounding down. Integers by zero give 0; the lowest integer by -1 wraps to itself."""
+    """Division rounding down. Integers by zero give 0; the lowest integer by -1 wraps to itself.
+
+    Of floats it is the whole number that :class:`Remainder` leaves a remainder to, as in Python:
+    1.0 by 0.1 gives 9.0, since 0.1 is a little more than a tenth. By zero it is ``x / y``.
+    """
 
     name = "floor_divide"
     arity = 2
@@ -441,7 +445,7 @@ class FloorDivide(NotDifferentiable):
 
     def expand(self, x: Any, y: Any) -> Any:
         if x.dtype.is_floating_point:
-            return floor(div(x, y))
+            return self._floating(x, y)
         quotient = truncate_divide(x, y)
         if x.dtype.kind == "u":
             return quotient
@@ -453,8 +457,17 @@ class FloorDivide(NotDifferentiable):
             bitwise_and(bitwise_and(inexact, opposite), divides), sub(quotient, one), quotient
         )
 
+    def _floating(self, x: Any, y: Any) -> Any:
+        zero, one = splat_like(0.0, x), splat_like(1.0, x)
+        rest = fmod(x, y)
+        below = bitwise_and(ne(rest, zero), ne(lt(rest, zero), lt(y, zero)))
+        exact = round_(div(sub(x, rest), y))  # whole, but for the rounding of the division
+        return where(eq(y, zero), div(x, y), where(below, sub(exact, one), exact))
+
     def samples(self) -> Iterator[Sample]:
         yield Sample((draws(2, 3), draws(2, 3, seed=1, low=0.5)), {}, False)
+        tenths = np.array([1.0, -1.0, 1.0, 6.0, -0.3], np.float32)
+        yield Sample((tenths, np.array([0.1, 0.1, -0.1, 0.1, 0.1], np.float32)), {}, False)
         yield from truncate_divide.samples()
 
 

@@ -182,6 +182,10 @@ def _division() -> Rules:
     for name in FLOATS:
         x, y = array([7, -7, 7, -7, 5.5], name), array([2, 2, -2, -2, INF], name)
         yield "floor_divide", name, ops.floor_divide, [x[:4], y[:4]], array([3, -4, -4, 3], name)
+        x, y = array([1, -1, 0.5, INF, -1, 0], name), array([0, 0, INF, 2, INF, 0], name)
+        floors = array([INF, -INF, 0, NAN, -1, NAN], name)
+        yield "floor_divide at the ends", name, ops.floor_divide, [x, y], floors
+        x, y = array([7, -7, 7, -7, 5.5], name), array([2, 2, -2, -2, INF], name)
         yield "fmod", name, ops.fmod, [x, y], array([1, -1, 1, -1, 5.5], name)
         yield "remainder", name, ops.remainder, [x, y], array([1, 1, -1, -1, 5.5], name)
         x, y = array([1, -1, 0], name), array([0, 0, 0], name)

@@ -14,9 +14,11 @@ COLORS = {
     "slope/iree": "#1f5fae",
     "slope/onnxruntime": "#17917a",
     "slope/numpy": "#8a4fbf",
+    "slope": "#1f2933",
     "jax": "#e07b39",
     "torch": "#d64545",
     "torch.compile": "#f2a9a9",
+    "torch channels last": "#8c2d2d",
     "tinygrad": "#9aa5b1",
 }
 TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
@@ -29,7 +31,7 @@ def ratios(path: Path, results: Sequence[Result], title: str) -> Path:
         The file, absolute.
     """
     shown = list(results)
-    figure = Figure(figsize=(11, 1.7 + 0.42 * max(len(shown), 1)), dpi=140, layout="constrained")
+    figure = Figure(figsize=(11, 1.9 + 0.42 * max(len(shown), 1)), dpi=140, layout="constrained")
     axes = figure.add_subplot()
     axes.axvline(1, color=INK, linewidth=1)
     for row, each in enumerate(shown):
@@ -57,12 +59,12 @@ def ratios(path: Path, results: Sequence[Result], title: str) -> Path:
     axes.set_ylim(len(shown) - 0.5, -0.5)
     axes.tick_params(length=0, colors=INK)
     axes.spines[["top", "right", "left", "bottom"]].set_visible(False)
-    axes.set_xlabel("median, as a multiple of the best other engine's (left is faster)", color=INK)
+    told = "median, as a multiple of the best other engine's (left is better)"
+    axes.set_xlabel(f"{told}\n{title}", color=INK)
     labels = dict(zip(*axes.get_legend_handles_labels()[::-1], strict=True))
     figure.legend(
-        labels.values(), labels, loc="outside upper left", ncols=8, frameon=False, fontsize=8
+        labels.values(), labels, loc="outside upper left", ncols=5, frameon=False, fontsize=8
     )
-    figure.suptitle(title, x=0.99, ha="right", fontsize=8, color=QUIET)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)
     return path.absolute()

@@ -31,7 +31,10 @@ def main() -> None:
     from workloads import STEPS, WORKLOADS, Asked
 
     on_cpu = options.device.startswith("cpu")
-    backends = systems.installed_backends() if on_cpu else ["iree", "onnxruntime"]
+    backends = systems.backends_on_device()
+    if not backends:
+        known = ", ".join(systems.installed_backends()) or "none is installed"
+        sys.exit(f"No backend of slope has the device {options.device} here ({known}).")
     wanted = picked(options.workloads, WORKLOADS if on_cpu else STEPS, "workload")
     backends = picked(options.backends, backends, "backend")
     peers = picked(options.peers, systems.PEERS, "peer")
@@ -41,7 +44,12 @@ def main() -> None:
             print(f"without {peer}: {reason}")
     peers = [peer for peer in peers if reasons[peer] is None]
     peak = systems.peak()
-    print(f"{machine()}; {options.device}; sgemm of 2048^3: {peak / 1e9:.0f} GFLOP/s")
+    reached = "not measured, for lack of PyTorch" if peak is None else f"{peak / 1e9:.0f} GFLOP/s"
+    print(f"{machine()}; {options.device}; sgemm of 2048^3: {reached}")
+    busy = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    if busy > 0.5 * (os.cpu_count() or 1):
+        print(f"The machine is busy (load {busy:.1f}): engines whose threads wait for one another")
+        print("suffer far more than others. benchmarks/NOTES.md says how to run ahead of the rest.")
     results: list[Result] = []
     for name in wanted:
         started = time.perf_counter()
@@ -101,7 +109,7 @@ def machine() -> str:
     return f"{name}, {os.cpu_count()} cores, Python {platform.python_version()}"
 
 
-def save(options: argparse.Namespace, results: Sequence[Result], peak: float) -> None:
+def save(options: argparse.Namespace, results: Sequence[Result], peak: float | None) -> None:
     """Write the numbers so far, so that a run that is stopped leaves them."""
     if not options.json:
         return

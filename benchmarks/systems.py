@@ -130,11 +130,26 @@ def to_tinygrad(array: Array) -> Any:
     return Tensor(array).realize()
 
 
-def peak(size: int = 2048, rounds: int = 5) -> float:
+def backends_on_device() -> list[str]:
+    """The installed backends of slope that have the device."""
+    import slope
+
+    found = []
+    for name in installed_backends():
+        with slope.use_backend(name):
+            if slope.device(device()) in slope.backend().devices():
+                found.append(name)
+    return found
+
+
+def peak(size: int = 2048, rounds: int = 5) -> float | None:
     """Floating-point operations in a second of a product of float32 matrices on the device.
 
-    The best of several rounds, by NumPy on the CPU and by PyTorch elsewhere.
+    The best of several rounds, by NumPy on the CPU and by PyTorch elsewhere; ``None`` if that is
+    not installed.
     """
+    if not device().startswith("cpu") and not find_spec("torch"):
+        return None
     matrix = np.random.default_rng(0).random((size, size), np.float32)
     on_cpu = device().startswith("cpu")
     given: Any = matrix if on_cpu else to_torch(matrix)

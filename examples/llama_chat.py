@@ -85,11 +85,8 @@ def pieces(loaded: Loaded, tokens: Iterable[int]) -> Iterator[str]:
 def stream(parts: Iterator[str], writer: Writer) -> None:
     """Show a text as it is written, then how fast that was."""
     before = writer.used
-    try:
-        for part in parts:
-            print(part, end="", flush=True)
-    except KeyboardInterrupt:
-        print(" ...", end="")
+    for part in parts:
+        print(part, end="", flush=True)
     print(flush=True)
     count = len(writer.times) - 1
     read = writer.used - before - max(count - 1, 0)
@@ -106,7 +103,7 @@ def messages(prompt: str | None) -> Iterator[str]:
     if prompt is not None:
         yield prompt
         return
-    print("Say something; an empty line ends the conversation.", file=sys.stderr)
+    print("Say something; an empty line or Ctrl-C ends the conversation.", file=sys.stderr)
     while True:
         try:
             message = input("> ").strip()
@@ -148,6 +145,9 @@ def main() -> None:
         talk(args)
     except (nn.data.DataError, ArgumentError) as error:
         sys.exit(f"llama_chat: {error}")
+    except KeyboardInterrupt:
+        print()
+        sys.exit(130)  # as shells do: 128 and the signal's number
 
 
 def arguments() -> argparse.Namespace:

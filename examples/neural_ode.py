@@ -8,7 +8,9 @@ adjoint method, an integration backwards in time that remembers nothing, as a `s
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 from common.command import small_parser, start
@@ -34,10 +36,10 @@ def network(width: int) -> nn.Sequential:
     )
 
 
-def advanced(field: object, state: object, step: float) -> object:
+def advanced(field: Callable[[Any], Any], state: Any, step: float) -> Any:
     """A pytree of states a step later, by the classical Runge-Kutta method (W. Kutta, 1901)."""
 
-    def moved(slopes: object, scale: float) -> object:
+    def moved(slopes: Any, scale: float) -> Any:
         return slope.tree_map(lambda s, k: s + scale * k, state, slopes)
 
     k1 = field(state)
@@ -49,7 +51,7 @@ def advanced(field: object, state: object, step: float) -> object:
     )
 
 
-def trajectory(field: object, first: slope.Tensor, count: int) -> slope.Tensor:
+def trajectory(field: Callable[[Any], Any], first: slope.Tensor, count: int) -> slope.Tensor:
     """The states after 1 ... count steps, (count, *first.shape): one scan."""
 
     def body(state: slope.Tensor, _: None) -> tuple[slope.Tensor, slope.Tensor]:

@@ -142,7 +142,9 @@ def draw(
     bare(manifold, "What the decoder paints across the plane").imshow(
         tiles(paint(model, grid).numpy(), side), cmap="gray_r"
     )
-    shown = cloud.scatter(*found.T, c=labels, cmap="tab10", s=5, alpha=0.7, linewidths=0)
+    shown = cloud.scatter(
+        *found.T, c=labels, cmap="tab10", vmin=-0.5, vmax=9.5, s=5, alpha=0.7, linewidths=0
+    )
     plain(cloud, title="Where 5,000 test images lie").set(xlim=(-4, 4), ylim=(-4, 4))
     bar = figure.colorbar(shown, ax=cloud, ticks=range(10), shrink=0.9, pad=0.01)
     bar.outline.set_visible(False)

@@ -133,6 +133,15 @@ def test_driver_refuses_names(load, words, monkeypatch):
         run.main()
 
 
+def test_driver_refuses_devices(load, monkeypatch):
+    run = load("run")
+    for name in ("DEFAULT_DEVICE", "JAX_PLATFORMS", "DEV"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setattr(sys, "argv", ["run.py", "--device", "cuda:77"])
+    with pytest.raises(SystemExit, match=r"No backend of slope has the device cuda:77 here \(iree"):
+        run.main()
+
+
 def test_tables_show_ratios_to_the_best_peer(load):
     timing = load("timing")
     systems = {

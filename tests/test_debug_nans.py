@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -138,6 +139,7 @@ def test_two_scans_alike_on_two_lines_name_their_own():
     for each in (first, second):
         with pytest.raises(errors.NaNError, match="gave NaN") as caught:
             each(slope.tensor(2.0))
+        assert caught.value.source is not None
         lines.append(caught.value.source.line)
     assert lines[1] == lines[0] + 1
 
@@ -196,9 +198,9 @@ def test_switch_and_block():
 
 def test_bad_arguments():
     with pytest.raises(errors.ArgumentError, match="debug_nans: enabled must be True or False"):
-        slope.debug_nans(1)
+        slope.debug_nans(cast("bool", 1))
     with pytest.raises(errors.ArgumentError, match="debug_nans: inf must be True or False"):
-        slope.debug_nans(inf="yes")
+        slope.debug_nans(inf=cast("bool", "yes"))
 
 
 @pytest.mark.parametrize(("value", "raised"), [("1", "NaN"), ("inf", "inf"), ("0", "")])

@@ -1,6 +1,7 @@
 """What jit promises: when it compiles, what it takes and returns; on every backend."""
 
 import logging
+import sys
 
 import numpy as np
 import pytest
@@ -209,6 +210,22 @@ def test_says_why_it_compiles_again(caplog):
     assert "float32[3] instead of float32[2]" in text
     assert "False instead of True" in text
     assert "float64[3] instead of float32[3]" in text
+
+
+def test_a_terminal_hears_once_of_another_shape(monkeypatch, capsys):
+    f = slope.jit(lambda x, flag: x * 2 if flag else x, backend="numpy")
+    f(slope.ones(4), True)
+    f(slope.ones(3), True)
+    assert capsys.readouterr().err == ""  # no terminal
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    f(slope.ones(3), False)  # another branch is no surprise
+    assert capsys.readouterr().err == ""
+    f(slope.ones(2), True)
+    f(slope.ones(1), True)
+    told = capsys.readouterr().err
+    assert "compiles again" in told
+    assert "float32[2] instead of float32[" in told
+    assert told.count("\n") == 1
 
 
 def test_log_jit_prints_program_and_code(backend, monkeypatch, capsys):

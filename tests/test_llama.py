@@ -108,29 +108,32 @@ def test_parameters_are_those_of_the_sizes(llama):
     assert spread["blocks.1.feed.down.weight"] == pytest.approx(0.15, rel=0.1)  # 0.3 / sqrt(4)
 
 
-@pytest.mark.parametrize("chunk", [1, 4, 32])
-def test_a_writer_continues_a_text(llama, backend, chunk):
-    model = small(llama)
+def test_a_writer_continues_a_text(llama, backend):
+    model = small(llama, tied=False)
     prompt = [3, 1, 4, 1, 5, 9]
-    writer = llama.Writer(model, 16, chunk=chunk)
-    assert list(writer.write(prompt, 5)) == (first := greedy(model, prompt, 5))
-    assert writer.used == 10  # the last token was not read yet
-    more = [2, 6]
-    assert list(writer.write(more, 20)) == greedy(model, [*prompt, *first, *more], 4)
-    assert writer.used == 16  # full
+    # On IREE each size of a chunk is a compilation of some seconds.
+    for chunk in (1, 4, 32) if backend == "numpy" else (4,):
+        writer = llama.Writer(model, 16, chunk=chunk)
+        assert list(writer.write(prompt, 5)) == (first := greedy(model, prompt, 5))
+        assert len(set(first)) > 2
+        assert writer.used == 10  # the last token was not read yet
+        more = [2, 6]
+        assert list(writer.write(more, 20)) == greedy(model, [*prompt, *first, *more], 4)
+        assert writer.used == 16  # full
 
 
-def test_a_writer_stops_at_a_stop_token(llama, backend):
-    model = small(llama)
-    expected = greedy(model, [7, 8], 6)
-    stop = next(token for token in expected[1:] if token != expected[0])
-    writer = llama.Writer(model, 32)
-    found = list(writer.write([7, 8], 6, [stop]))
-    assert found == expected[: expected.index(stop)]
-    assert writer.ended
-    after = list(writer.write([9], 2))  # the stop token is part of the text
-    assert after == greedy(model, [7, 8, *found, stop, 9], 2)
-    assert not writer.ended
+def test_a_writer_stops_at_a_stop_token(llama):
+    with slope.use_backend("onnxruntime"):
+        model = small(llama, tied=False)
+        expected = greedy(model, [7, 8], 6)
+        stop = next(token for token in expected[1:] if token != expected[0])
+        writer = llama.Writer(model, 32)
+        found = list(writer.write([7, 8], 6, [stop]))
+        assert found == expected[: expected.index(stop)]
+        assert writer.ended
+        after = list(writer.write([9], 2))  # the stop token is part of the text
+        assert after == greedy(model, [7, 8, *found, stop, 9], 2)
+        assert not writer.ended
 
 
 def test_sampling_depends_on_the_seed_alone(llama, backend):
@@ -290,7 +293,7 @@ def test_chat_holds_a_conversation(chat, files, write, tmp_path):
     common = ("--backend", "numpy", "--model", str(path), "--max-tokens", "5", "--seed", "0")
     out, told = chat(*common, typed="the in\nthe\n\nnot read\n")
     assert out.count("> ") >= 3  # two messages, and the line that ends it
-    assert "Say something; an empty line ends the conversation." in told
+    assert "Say something; an empty line or Ctrl-C ends the conversation." in told
     once, _ = chat(*common, "--prompt", "the in")
     assert once.rstrip("\n") in out
 
@@ -306,6 +309,19 @@ def test_chat_says_what_is_wrong(chat, write, tmp_path):
     write(path)
     with pytest.raises(SystemExit, match="tokens do not fit into a cache of 20, of which 0"):
         chat(*common, "--prompt", "the", "--context", "20")
+
+
+def test_an_interrupt_ends_the_conversation(chat, write, tmp_path, monkeypatch):
+    path = tmp_path / "tiny.gguf"
+    write(path)
+
+    def interrupt(*_: object) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("builtins.input", interrupt)
+    with pytest.raises(SystemExit) as caught:
+        chat("--backend", "numpy", "--model", str(path))
+    assert caught.value.code == 130
 
 
 # --- the real model

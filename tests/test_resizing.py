@@ -47,6 +47,23 @@ def test_bicubic(size, align_corners):
     np.testing.assert_allclose(pulled.numpy(), rows.T @ found @ columns, atol=1e-4)
 
 
+@pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
+def test_long_dimensions_need_no_matrix(mode, monkeypatch):
+    def everything(x):
+        out = slope.interpolate(x, (8, 5), mode=mode)
+        return out, slope.grad(lambda x: (slope.interpolate(x, (8, 5), mode=mode) ** 3).sum())(x)
+
+    with slope.use_backend("numpy"):
+        short = slope.jit(everything)(IMAGE)
+        monkeypatch.setattr("slope.functions.resizing._MATRIX", 30)
+        step = slope.jit(everything)
+        long = step(IMAGE)
+        program = step.trace(IMAGE)
+    assert "dot_general" not in str(program)
+    for one, other in zip(short, long, strict=True):
+        np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=1e-5, atol=1e-5)
+
+
 def test_other_modes(backend):
     found = slope.jit(
         lambda x: (

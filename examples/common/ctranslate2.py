@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from slope.nn.data import DataError
+from slope.nn import data
 
 VERSION = 6
 # The place of a type is its code; bfloat16, which NumPy lacks, is read as its 16 bits.
@@ -104,8 +104,8 @@ class _Reader:
     def __init__(self, name: str, raw: bytes) -> None:
         self.name, self.raw, self.place = name, memoryview(raw), 0
 
-    def error(self, what: str) -> DataError:
-        return DataError(f"{self.name}: {what}")
+    def error(self, what: str) -> data.DataError:
+        return data.DataError(f"{self.name}: {what}")
 
     def take(self, count: int, what: str) -> memoryview:
         left = len(self.raw) - self.place

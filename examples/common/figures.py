@@ -128,7 +128,8 @@ def _draw_images(
         fontsize=11.5,
         color=INK,
     )
-    space, size = (0.42, 10) if names is None else (0.56, 6.8)  # names take two lines if wrong
+    # Names take two lines if wrong.
+    space, size, between = (0.42, 10, ", ") if names is None else (0.56, 6.8, ",\n")
     grid = figure.add_gridspec(
         ROWS, COLUMNS, left=left_edge, right=0.965, top=TOP, bottom=0.075, wspace=0.16, hspace=space
     )
@@ -138,7 +139,7 @@ def _draw_images(
             str(number) if names is None else names[number]
             for number in (int(predictions[place]), int(labels[place]))
         )
-        told = said if said == true else f"{said}{', ' if names is None else chr(10)}is {true}"
+        told = said if said == true else f"{said}{between}is {true}"
         _draw_image(axes, images[place], told, size, wrong=said != true)
 
 

@@ -256,7 +256,7 @@ class Writer:
         self.times = [time.perf_counter()]
         token = self._read(waiting)
         for place in range(limit):
-            number = token.item()
+            number = int(token.item())
             self.times.append(time.perf_counter())
             self._unread, self.ended = [number], number in stop
             if self.ended:

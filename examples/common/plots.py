@@ -8,6 +8,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 INK, QUIET, FAINT = "#1f2933", "#7b8794", "#e4e7eb"
 BLUE, RED, GREEN, SAND = "#1f5fae", "#d64545", "#2e8b57", "#e8a33d"
@@ -15,8 +16,12 @@ BLUE, RED, GREEN, SAND = "#1f5fae", "#d64545", "#2e8b57", "#e8a33d"
 
 def panels(title: str, size: tuple[float, float], *widths: float) -> tuple[Figure, list[Axes]]:
     """A figure of some inches with a title and axes beside each other, of relative widths."""
-    figure = Figure(figsize=size, dpi=150, facecolor="white", layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.12, h_pad=0.1)  # pyright: ignore[reportOptionalMemberAccess]  # constrained
+    figure = Figure(
+        figsize=size,
+        dpi=150,
+        facecolor="white",
+        layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1),
+    )
     figure.suptitle(title, x=0.015, ha="left", fontsize=14, weight="bold", color=INK)
     grid = figure.subplots(1, len(widths), squeeze=False, width_ratios=list(widths))
     return figure, [plain(axes) for axes in grid[0]]

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 import slope
 from slope import nn
-from slope.nn.data import DataError
+from slope.nn import data
 
 Samples = npt.NDArray[np.float32]
 
@@ -98,18 +98,18 @@ def read_wav(path: str | os.PathLike[str]) -> Samples:
             width, channels, rate = file.getsampwidth(), file.getnchannels(), file.getframerate()
             raw = file.readframes(file.getnframes())
     except (wave.Error, EOFError) as error:
-        raise DataError(
+        raise data.DataError(
             f"{name} is no WAV file ({error or 'it ends too early'}). "
             f"Convert it: ffmpeg -i {name} -ar {RATE} -ac 1 sound.wav"
         ) from None
     if width != 2:
-        raise DataError(
+        raise data.DataError(
             f"{name} has samples of {8 * width} bits, and 16 are read. "
             f"Convert it: ffmpeg -i {name} -c:a pcm_s16le sound.wav"
         )
     whole = len(raw) // (2 * channels) * channels  # a cut file may end within a sample
     if not whole:
-        raise DataError(f"{name} holds no sound.")
+        raise data.DataError(f"{name} holds no sound.")
     values = np.frombuffer(raw, "<i2")[:whole].reshape(-1, channels).mean(axis=1) / 32768
     if rate != RATE:
         count = max(1, round(len(values) * RATE / rate))
@@ -136,8 +136,8 @@ def pieces(sound: Samples, seconds: float) -> Iterator[Samples]:
 
 def words_of(text: str) -> list[str]:
     """The words in lower case, without punctuation, hyphens as spaces, abbreviations spelt out."""
-    words = re.findall(r"[\w']+", text.lower().replace("\u2019", "'"))
-    return [ABBREVIATIONS.get(word, word) for word in words]
+    words: list[str] = re.findall(r"[\w']+", text.lower().replace("\u2019", "'"))
+    return [ABBREVIATIONS.get(word) or word for word in words]
 
 
 def word_errors(heard: Sequence[str], said: Sequence[str]) -> int:

@@ -16,7 +16,7 @@ import numpy as np
 import slope
 from common.speech import HOP, LogMel
 from slope import nn
-from slope.nn.data import DataError
+from slope.nn import data
 
 Memory = tuple[slope.Tensor, slope.Tensor]  # keys and values, (n, heads, positions, features)
 
@@ -274,7 +274,9 @@ def load_whisper(arrays: Mapping[str, np.ndarray]) -> Whisper:
     for name, values in arrays.items():
         if np.ndim(values) and name != "decoder/projection/weight":  # it is the embedding
             if not np.issubdtype(values.dtype, np.floating):
-                raise DataError(f"whisper: {name!r} is {values.dtype}; quantized is not supported.")
+                raise data.DataError(
+                    f"whisper: {name!r} is {values.dtype}; quantized is not supported."
+                )
             state.update(_renamed(name, values.astype(np.float32)))
     return model.load_state_dict(state).eval()
 
@@ -313,9 +315,11 @@ def _sizes_of(arrays: Mapping[str, np.ndarray]) -> WhisperSizes:
         )
         gelu, first = int(arrays["decoder/activation"]) == 3, bool(arrays["decoder/pre_norm"])
     except KeyError as error:
-        raise DataError(
+        raise data.DataError(
             f"whisper: the weights have no {error}; are they of a WhisperSpec?"
         ) from None
     if not gelu or not first:
-        raise DataError("whisper: only models with GELU and normalization first are supported.")
+        raise data.DataError(
+            "whisper: only models with GELU and normalization first are supported."
+        )
     return sizes

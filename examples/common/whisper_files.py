@@ -102,11 +102,16 @@ def tiny_en(cache: str | os.PathLike[str] | None = None) -> Voice:
     watched = np.zeros((sizes.layers, sizes.heads), np.float32)
     for layer, head in settings["alignment_heads"]:
         watched[layer, head] = 1 / len(settings["alignment_heads"])
-    prompt = [
-        tokenizer.token_to_id(f"<|{word}|>") for word in ("startoftranscript", "notimestamps")
-    ]
-    end = tokenizer.token_to_id("<|endoftext|>")
+    prompt = [_number(tokenizer, word) for word in ("startoftranscript", "notimestamps")]
+    end = _number(tokenizer, "endoftext")
     return Voice(model, tokenizer, prompt, end, penalty, first_penalty, watched)
+
+
+def _number(tokenizer: Tokenizer, word: str) -> int:
+    found = tokenizer.token_to_id(f"<|{word}|>")
+    if found is None:
+        raise data.DataError(f"tokenizer.json has no token <|{word}|>; is it of Whisper?")
+    return found
 
 
 def tiny_random() -> Voice:

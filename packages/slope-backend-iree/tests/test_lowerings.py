@@ -474,6 +474,35 @@ def test_one_row_is_multiplied_from_the_right(backend: IreeBackend):
             np.testing.assert_allclose(wide(got), wide(want), rtol=1e-2, atol=1e-5)
 
 
+def test_convolutions_over_one_dimension_are_products(backend: IreeBackend):
+    def convolve(*xs: Any) -> list[Any]:
+        return [
+            ops.conv(
+                *xs, stride=stride, padding=padding, dilation=dilation, groups=1, layout="NHWC"
+            )
+            for stride, padding, dilation in (
+                ((1,), ((0, 0),), (1,)),
+                ((2,), ((1, 2),), (1,)),
+                ((3,), ((4, 0),), (2,)),
+                ((1,), ((2, 1),), (3,)),
+            )
+        ]
+
+    random = np.random.default_rng(0)
+    for dtype in (np.dtype(np.float32), dtypes.bfloat16.numpy):
+        for taps in (1, 3):
+            arrays = [
+                random.standard_normal(shape).astype(dtype) for shape in ((2, 11, 3), (taps, 3, 4))
+            ]
+            program = trace_program(convolve, [array_type(array) for array in arrays])
+            assert "stablehlo.convolution" not in lower_program(program, backend.lowerings).text
+            results = zip(
+                run(backend, program, arrays), run(REFERENCE, program, arrays), strict=True
+            )
+            for got, want in results:
+                np.testing.assert_allclose(wide(got), wide(want), rtol=1e-2, atol=1e-5)
+
+
 @pytest.mark.parametrize(("rows", "apart"), [(512, True), (1, False)])
 def test_exponentials_are_kept_apart_from_large_products(rows: int, apart: bool):
     def function(x: Any, y: Any) -> list[Any]:

@@ -152,3 +152,20 @@ def test_a_binding_keeps_no_array(backend):
     del cache
     gc.collect()
     assert watched() is None
+
+
+def test_parameters_that_stay_are_bound_once(backend):
+    def affine(x, *parameters):
+        for each in parameters:
+            x = ops.add(x, each)
+        return (x,)
+
+    executable = compiled(backend, affine, [STATE] * 12, ())
+    assert isinstance(executable._session._run, BoundCalls)
+    parameters = [np.full((64, 32), number, "f4") for number in range(11)]
+    results = [executable([np.full((64, 32), at, "f4"), *parameters])[0] for at in range(5)]
+    for at, each in enumerate(results):  # every call has a result of its own
+        assert (each == at + 55).all()
+    parameters[3] = np.full((64, 32), 100, "f4")
+    (changed,) = executable([np.zeros((64, 32), "f4"), *parameters])
+    assert (changed == 152).all()

@@ -98,7 +98,7 @@ def test_names_given_by_users_never_collide_with_made_ones() -> None:
 def test_every_kind_of_attribute() -> None:
     graph = Graph()
     x = graph.input("x", "float32", (2, 3))
-    graph.op(
+    made = graph.op(
         "Custom",
         x,
         domain="slope.test",
@@ -113,6 +113,7 @@ def test_every_kind_of_attribute() -> None:
         empty=[],
         absent=None,
     )
+    graph.output(made)
     model = graph.model()
     values = {a.name: onnx.helper.get_attribute_value(a) for a in model.graph.node[0].attribute}
     np.testing.assert_array_equal(onnx.numpy_helper.to_array(values.pop("tensor")), np.arange(3))
@@ -187,3 +188,17 @@ def test_mistakes_are_named() -> None:
     inner = branch.op("Neg", "x")
     with pytest.raises(GraphError, match=r"is no value of graph 'g'"):
         graph.op("Neg", inner)
+
+
+def test_nodes_that_nothing_reads_are_left_out() -> None:
+    graph = Graph()
+    x, flag = graph.input("x", "float32", (3,)), graph.input("flag", "bool", ())
+    graph.op("Exp", graph.op("Neg", x))
+    read_inside = graph.op("Abs", x)
+    then, other = Graph("then", parent=graph), Graph("other", parent=graph)
+    then.output(then.op("Sqrt", read_inside))
+    other.output(x)
+    graph.output(graph.op("If", flag, then_branch=then, else_branch=other))
+    assert [node.op_type for node in graph.model().graph.node] == ["Abs", "If"]
+    value = np.array([-4, 9, 0], "f4")
+    assert run(graph, value, np.array(True))[0].tolist() == [2, 3, 0]

@@ -730,3 +730,62 @@ def test_a_gradient_shares_the_parts_of_gelu(backend):
     ).lower(x)
     assert "Gelu" in inference.code
     assert "Gelu" not in training.code
+
+
+@pytest.mark.parametrize("name", ["window_max", "window_sum"])
+@pytest.mark.parametrize("bad", [None, np.nan, -np.inf, np.inf])
+@pytest.mark.parametrize(
+    ("window", "stride", "padding", "dilation"),
+    [
+        ((1, 1, 2, 2), (1, 1, 2, 2), ((0, 0),) * 4, (1, 1, 1, 1)),
+        ((1, 1, 3, 2), (1, 1, 2, 1), ((0, 0), (0, 0), (1, 2), (0, 1)), (1, 1, 1, 1)),
+        ((1, 1, 1, 2), (1, 1, 1, 2), ((0, 0),) * 4, (1, 1, 1, 2)),
+        ((1, 2, 2, 1), (1, 2, 1, 1), ((0, 0),) * 4, (1, 1, 1, 1)),
+        ((2, 2, 2, 2), (1, 1, 1, 1), ((0, 0),) * 4, (1, 1, 1, 1)),
+        ((1, 1, 1, 2), (1, 1, 1, 1), ((0, 0), (0, 0), (0, 0), (2, 0)), (1, 1, 1, 1)),
+    ],
+)
+def test_large_pools(backend, name, bad, window, stride, padding, dilation):
+    x = np.random.default_rng(0).standard_normal((4, 8, 17, 16)).astype("f4")
+    if bad is not None:
+        x[:, 0, :3, 4:8] = bad
+        x[1, 2, 3, 4] = bad
+    params = {"window": window, "stride": stride, "padding": padding, "dilation": dilation}
+    op = OPERATORS[name]
+    program = traced(lambda x: (op(x, **params),), [x])
+    plain = traced(lambda x: (op.expand(x, **params),), [x])
+    with np.errstate(all="ignore"):
+        assert_same(run(backend, program, [x])[0], run(backend, plain, [x])[0], 1e-5)
+
+
+def test_pooling_takes_the_kernels(backend):
+    x = slope.ones(2, 8, 32, 32)
+    largest = slope.jit(lambda x: slope.max_pool2d(x, 2), backend="onnxruntime").lower(x)
+    mean = slope.jit(lambda x: slope.avg_pool2d(x, 2), backend="onnxruntime").lower(x)
+    assert "MaxPool" in largest.code
+    assert "AveragePool" in mean.code
+
+
+@pytest.mark.parametrize("bad", [None, np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("negated", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_large_masks_hide_by_the_lowest_number(backend, bad, negated, dtype):
+    rng = np.random.default_rng(0)
+    mask, x = np.tri(64, dtype=bool), rng.standard_normal((4, 64, 64)).astype(dtype)
+    x[0, 5, 3:9] = -0.0
+    if bad is not None:
+        x[1, 2] = bad
+    lowest = float(np.finfo(dtype).min)
+
+    def hide(m, x):
+        sees, hidden = ops.broadcast(m, shape=x.shape, dims=(1, 2)), Splat(lowest, x.type)
+        return (ops.where(sees, *((hidden, x) if negated else (x, hidden))),)
+
+    program = traced(hide, [mask, x])
+    (got,) = run(backend, program, [mask, x])
+    wanted = np.where(mask, *((lowest, x) if negated else (x, lowest)))
+    np.testing.assert_array_equal(got, wanted)
+    assert got.dtype == dtype
+    if bad is None:  # else Where does it, which makes -0.0 to 0.0
+        np.testing.assert_array_equal(np.signbit(got), np.signbit(wanted))
+    assert "Min" in backend.compile(program, CPU, {}).code

@@ -472,7 +472,10 @@ def test_unknown_names_list_the_installed_and_the_commands_of_the_known(site: Si
         "BackendError: the backend 'ABSENT' is not installed; numpy is installed. "
         "To install it: pip install slope-backend-absent"
     )
-    assert number == "BackendError: a backend is chosen by its name, a string; got 3."
+    assert (
+        number
+        == "BackendError: a backend is chosen by its name, such as 'numpy', and 3 is no string."
+    )
 
 
 def test_a_backend_whose_plugin_is_disabled_is_said_to_be(site: Site):

@@ -35,7 +35,7 @@ def test_an_epoch_visits_everything_once_in_an_order_of_its_own():
     np.testing.assert_array_equal(np.sort(first), np.arange(12))
     np.testing.assert_array_equal(np.sort(second), np.arange(12))
     assert not np.array_equal(first, second)
-    again = data.Batches(12, 4, key=slope.random.key(3))
+    again = data.Batches(np.int64(12), 4, key=slope.random.key(3))
     np.testing.assert_array_equal(np.concatenate(list(again.until(2))), [*first, *second])
     assert not np.array_equal(np.concatenate(list(data.Batches(12, 4, key=4))), first)
 

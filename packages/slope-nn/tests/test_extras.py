@@ -224,19 +224,6 @@ def test_fit_saves_what_was_done_when_it_is_interrupted(tmp_path):
     assert nn.load(tmp_path / "saved")["step"] == 3
 
 
-def test_fit_says_once_that_other_shapes_compile_again(capsys):
-    def ragged():
-        for place, (x, y) in enumerate(batches(6)):
-            yield (x, y) if place < 3 else (x[: 10 - place], y[: 10 - place])
-
-    model: Any = net()
-    fitted = nn.fit(model, nn.SGD(model, 0.1), loss_of, ragged())
-    assert fitted.step == 6
-    told = capsys.readouterr().err
-    assert told.count("compiled again") == 1
-    assert "batch of step 3 holds float32[7, 3] instead of float32[16, 3], int64[7]" in told
-
-
 def test_fit_stops_at_a_loss_that_is_not_finite():
     model: Any = net()
 

@@ -45,6 +45,44 @@ def adamw(p, g, s, t, weight_decay=0.01, **settings):
     return adam(p, g, s, t, weight_decay=weight_decay, decoupled=True, **settings)
 
 
+def adamax(p, g, s, t, lr=2e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0):
+    g = g + weight_decay * p
+    s["m"] = betas[0] * s.get("m", 0) + (1 - betas[0]) * g
+    s["u"] = np.maximum(betas[1] * s.get("u", 0), np.abs(g) + eps)
+    return p - lr / (1 - betas[0] ** t) * s["m"] / s["u"]
+
+
+def nadam(p, g, s, t, lr=2e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, momentum_decay=4e-3):
+    g = g + weight_decay * p
+    s["m"] = betas[0] * s.get("m", 0) + (1 - betas[0]) * g
+    s["v"] = betas[1] * s.get("v", 0) + (1 - betas[1]) * g**2
+    now, ahead = (betas[0] * (1 - 0.5 * 0.96 ** (n * momentum_decay)) for n in (t, t + 1))
+    s["product"] = s.get("product", 1) * now
+    root = np.sqrt(s["v"] / (1 - betas[1] ** t)) + eps
+    p = p - lr * (1 - now) / (1 - s["product"]) * g / root
+    return p - lr * ahead / (1 - s["product"] * ahead) * s["m"] / root
+
+
+def radam(p, g, s, t, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0):
+    g = g + weight_decay * p
+    s["m"] = betas[0] * s.get("m", 0) + (1 - betas[0]) * g
+    s["v"] = betas[1] * s.get("v", 0) + (1 - betas[1]) * g**2
+    mean, most = s["m"] / (1 - betas[0] ** t), 2 / (1 - betas[1]) - 1
+    rho = most - 2 * t * betas[1] ** t / (1 - betas[1] ** t)
+    if rho <= 5:
+        return p - lr * mean
+    scale = np.sqrt((rho - 4) * (rho - 2) * most / ((most - 4) * (most - 2) * rho))
+    return p - lr * mean * scale * np.sqrt(1 - betas[1] ** t) / (np.sqrt(s["v"]) + eps)
+
+
+def adadelta(p, g, s, t, lr=1.0, rho=0.9, eps=1e-6, weight_decay=0.0):
+    g = g + weight_decay * p
+    s["v"] = rho * s.get("v", 0) + (1 - rho) * g**2
+    step = np.sqrt(s.get("u", 0) + eps) / np.sqrt(s["v"] + eps) * g
+    s["u"] = rho * s.get("u", 0) + (1 - rho) * step**2
+    return p - lr * step
+
+
 def lamb(p, g, s, t, lr=1e-3, betas=(0.9, 0.999), eps=1e-6, weight_decay=0.0):
     step = -adam(np.zeros_like(p), g, s, t, 1.0, betas, eps) + weight_decay * p
     own, length = np.linalg.norm(p), np.linalg.norm(step)
@@ -98,6 +136,14 @@ CASES = [
     (nn.Adam, adam, {"lr": 0.02, "betas": (0.8, 0.95), "eps": 1e-4, "weight_decay": 0.1}),
     (nn.AdamW, adamw, {}),
     (nn.AdamW, adamw, {"lr": 0.02, "weight_decay": 0.3}),
+    (nn.Adamax, adamax, {}),
+    (nn.Adamax, adamax, {"lr": 0.01, "betas": (0.8, 0.99), "weight_decay": 0.1}),
+    (nn.NAdam, nadam, {}),
+    (nn.NAdam, nadam, {"lr": 0.01, "weight_decay": 0.1, "momentum_decay": 0.1}),
+    (nn.RAdam, radam, {}),
+    (nn.RAdam, radam, {"lr": 0.01, "betas": (0.8, 0.95), "weight_decay": 0.1}),
+    (nn.Adadelta, adadelta, {}),
+    (nn.Adadelta, adadelta, {"lr": 0.5, "rho": 0.8, "eps": 1e-4, "weight_decay": 0.1}),
     (nn.LAMB, lamb, {"lr": 0.01}),
     (nn.LAMB, lamb, {"lr": 0.01, "weight_decay": 0.1}),
     (nn.RMSprop, rmsprop, {}),

@@ -15,6 +15,7 @@ def draws(*shape, seed=0):
     return slope.random.normal(slope.random.key(seed), shape)
 
 
+ALONE: Any = slope.ones(1, 2, 4)
 CELLS = [(nn.RNN, nn.RNNCell), (nn.GRU, nn.GRUCell), (nn.LSTM, nn.LSTMCell)]
 
 
@@ -111,9 +112,9 @@ def test_training_falls_to_the_sum_of_a_sequence():
         (lambda: nn.GRU(3, 4, dropout=1.5), "GRU: p must be at least 0 and below 1"),
         (lambda: nn.LSTM(3, 4, proj_size=4), "proj_size must be at least 0 and below hidden_size"),
         (
-            lambda: nn.LSTM(3, 4)(slope.ones(2, 2, 3), slope.ones(1, 2, 4)),
+            lambda: nn.LSTM(3, 4)(slope.ones(2, 2, 3), ALONE),
             "LSTM: the state is a pair",
-        ),  # pyright: ignore[reportArgumentType]  # on purpose
+        ),
         (lambda: nn.LSTMCell(3, 4)(slope.ones(2, 5)), r"LSTMCell takes \(n, 3\).*float32\[2, 5\]"),
         (lambda: nn.GRU(3, 4)(slope.ones(2, 5, 4)), r"takes \(length, n, 3\), or without n"),
         (

@@ -28,7 +28,8 @@ _MODES = {"cuda": "dispatch-events"}  # what the drivers can tell; others: on th
 _ON_HOST = "host-execution,executable-metadata"
 _GROUPS = ("host_dispatch_group", "dispatch_group")
 _NAME = re.compile(
-    r".*?_dispatch_\d+_(?P<kind>mmt4d|[a-z]+(?:_[a-z]+)*?)(?=_[a-z]?\d|$)(?:_(?P<loops>\d+(?:x\d+)*))?"
+    r".*?_dispatch_\d+_(?P<kind>(?:[a-z]+_)*mmt4d|[a-z]+(?:_[a-z]+)*?)"
+    r"(?=_[a-z]?\d|$)(?:_(?P<loops>\d+(?:x\d+)*))?"
 )
 _PRODUCTS = ("matmul", "mmt", "conv", "matvec", "contract")
 _PASSES = ("elementwise", "reduction", "softmax")

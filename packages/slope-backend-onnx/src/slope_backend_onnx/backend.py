@@ -36,14 +36,25 @@ from slope_backend_onnx.profile import timed_nodes
 
 _OPTIONS: Final = ("threads", "optimize")
 
+# To look at an input that stays costs a tenth of handing it over, but a new result costs twice as
+# much to bind as to get. Large ones had better come from the runtime's own pool.
+_MANY: Final = 8
+_SMALL_RESULTS: Final = 1 << 18
+
 
 def _donations(
     builder: ProgramLowering, program: Program, donated: frozenset[int]
 ) -> runtime.Donations | None:
-    """Which results take the memory of which of the session's inputs; None if none is donated."""
+    """Which results take the memory of which of the session's inputs.
+
+    None if none is donated, unless bindings that are kept are of use without that: for models of
+    many parameters, which are the same arrays at each call, and small results.
+    """
     numbers = [number for number, source in enumerate(builder.used) if source in donated]
     if not numbers:
-        return None
+        few = len(builder.used) >= _MANY * len(builder.result_types)
+        size = sum(each.size * each.dtype.itemsize for each in builder.result_types)
+        return ({}, {}) if few and size <= _SMALL_RESULTS else None
     names = [f"x{source}" for source in builder.used]
     made = {name: number for number, name in enumerate(builder.graph.outputs)}
     updates = builder.graph.updates()
@@ -262,7 +273,8 @@ class OnnxRuntimeBackend(Backend):
 
         The nodes are those that ONNX Runtime made of the graph: it fuses and renames some.
         """
-        builder = ProgramLowering(self.lowerings, program)
+        native = device.kind == "cpu"
+        builder = ProgramLowering(self.lowerings, program, native=native)
         for atom in program.outputs:
             self._result(builder, atom, device)
         if not builder.computed:
@@ -281,7 +293,13 @@ class OnnxRuntimeBackend(Backend):
             run = runtime.Session(session, str(device))
             for _ in range(rounds + 1):
                 run(given)
-            return timed_nodes(session.end_profiling(), rounds, builder.sources)
+            timed = timed_nodes(session.end_profiling(), builder.sources)
+        if not timed:
+            raise BackendError(
+                f"program {program.name!r}: one call runs more nodes than ONNX Runtime's profiler "
+                f"can hold, a million; profile a shorter loop, or another backend."
+            )
+        return timed
 
     def _result(
         self, builder: ProgramLowering, atom: Var | Literal, device: Device

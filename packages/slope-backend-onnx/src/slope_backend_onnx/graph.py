@@ -280,6 +280,8 @@ class Graph:
     def model(self) -> onnx.ModelProto:
         """The finished model; it holds a copy, so the graph may grow on.
 
+        Nodes that nothing reads are left out: runtimes would run them.
+
         Raises:
             GraphError: This graph is a subgraph, which is no model by itself.
         """
@@ -288,6 +290,7 @@ class Graph:
         opset = self._domains[""]
         ir_version = IR_VERSION if opset == OPSET else _IR_VERSIONS[opset]
         model = onnx.ModelProto(ir_version=ir_version, producer_name="slope", graph=self._proto)
+        _drop_unread(model.graph)
         for domain, version in self._domains.items():
             model.opset_import.add(domain=domain, version=version)
         return model
@@ -314,15 +317,32 @@ class Graph:
         return False
 
 
+def _drop_unread(graph: onnx.GraphProto) -> None:
+    """Remove the nodes whose outputs nothing reads, and those that only they read."""
+    reads = Counter(_reads(graph))
+    dead = []
+    for place in reversed(range(len(graph.node))):
+        node = graph.node[place]
+        if not any(reads[name] for name in node.output):
+            dead.append(place)
+            reads.subtract(_node_reads(node))
+    for place in dead:  # from the last to the first, so that places stay
+        del graph.node[place]
+
+
 def _reads(graph: onnx.GraphProto) -> Iterator[str]:
     """The name of every value that is read, as often as it is."""
     for node in graph.node:
-        yield from node.input
-        for attribute in node.attribute:
-            if attribute.type == onnx.AttributeProto.GRAPH:
-                yield from _reads(attribute.g)
+        yield from _node_reads(node)
     for each in graph.output:
         yield each.name
+
+
+def _node_reads(node: onnx.NodeProto) -> Iterator[str]:
+    yield from node.input
+    for attribute in node.attribute:
+        if attribute.type == onnx.AttributeProto.GRAPH:
+            yield from _reads(attribute.g)
 
 
 def element_type(dtype: np.dtype | type | str) -> int:

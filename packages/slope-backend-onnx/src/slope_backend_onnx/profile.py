@@ -22,19 +22,25 @@ _PRODUCTS: Final = frozenset(("Gemm", "MatMul", "FusedMatMul", "FusedGemm"))
 _HOLDERS: Final = frozenset(("Loop", "Scan", "If"))
 
 
-def timed_nodes(path: str, rounds: int, sources: Mapping[str, Any]) -> list[Timed]:
+def timed_nodes(path: str, sources: Mapping[str, Any]) -> list[Timed]:
     """The mean time of each node in one call, those of bodies of loops too.
 
     Args:
-        path: the file that the profiler wrote, of ``rounds`` calls behind one to warm up.
-        rounds: how many calls count.
+        path: the file that the profiler wrote, of one call to warm up and those that count.
         sources: the user's line of a node, by the node's name.
+
+    Returns:
+        A row for each; none if one call has more nodes than the profiler can hold.
     """
     events = json.loads(Path(path).read_text())
-    nodes = [each for each in events if each.get("cat") == "Node"]
-    runs = [each for each in events if each.get("name") == "model_run"]
-    started = sorted(each["ts"] for each in runs)[-rounds:][0] if runs else 0
-    taken = _own_microseconds([each for each in nodes if each["ts"] >= started])
+    runs = sorted((each for each in events if each.get("name") == "model_run"), key=_start)
+    # The first only warms up. The profiler stops at a million events, so there may be fewer.
+    counted = runs[1:] or runs
+    if not counted:
+        return []
+    first, last = _start(counted[0]), _end(counted[-1])
+    nodes = [each for each in events if each.get("cat") == "Node" and first <= each["ts"] <= last]
+    taken, rounds = _own_microseconds(nodes), len(counted)
     rows: dict[Any, tuple[Any, float, int]] = {}
     for event, own in taken:
         key = (event["name"], event["args"].get("node_index"), event["args"]["op_name"])
@@ -56,6 +62,10 @@ def _own_microseconds(nodes: list[Any]) -> list[tuple[Any, float]]:
         if event["args"]["op_name"] in _HOLDERS:
             holders.append(position)
     return [(event, max(each, 0.0)) for event, each in zip(nodes, own, strict=True)]
+
+
+def _start(event: Any) -> int:
+    return event["ts"]
 
 
 def _end(event: Any) -> int:

@@ -252,8 +252,8 @@ class Session:
         nodes = [*runtime_session.get_inputs(), *runtime_session.get_outputs()]
         bfloat16 = any(node.type == "tensor(bfloat16)" for node in nodes)
         if donations and _on_cpu(device) and not bfloat16:
-            places = [_places(runtime_session.get_inputs()), _places(runtime_session.get_outputs())]
-            self._run = BoundCalls(runtime_session, *places, *donations)
+            inputs, outputs = runtime_session.get_inputs(), runtime_session.get_outputs()
+            self._run = BoundCalls(runtime_session, _places(inputs), _places(outputs), *donations)
         elif _on_cpu(device) and not bfloat16:
             self._run = _numpy_runner(runtime_session, self.input_names, self.output_names)
         else:
@@ -424,6 +424,7 @@ def _inference_session(
     if profile is not None:
         options.enable_profiling = True
         options.profile_file_prefix = profile
+        options.log_severity_level = 4  # it would tell that a long profile is cut off
     wanted = _PROVIDERS[kind]
     providers: list[Any] = [wanted if kind == "cpu" else (wanted, {"device_id": index})]
     try:

@@ -22,7 +22,6 @@ from slope.api import jit as jit
 from slope.api import jvp as jvp
 from slope.api import linearize as linearize
 from slope.api import map_ as map
-from slope.api import profile as profile
 from slope.api import scan as scan
 from slope.api import switch as switch
 from slope.api import value_and_grad as value_and_grad
@@ -391,6 +390,7 @@ from slope.tree import tree_unflatten as tree_unflatten
 if TYPE_CHECKING:
     from slope import nn as nn
     from slope.api._compare import compare as compare
+    from slope.api._profile import profile as profile
     from slope.nn import load as load
     from slope.nn import save as save
 
@@ -798,10 +798,10 @@ def __getattr__(name: str) -> Any:
         import importlib
 
         return getattr(importlib.import_module("slope.nn"), name)
-    if name == "compare":  # for debugging: nobody else should pay for its import
-        from slope.api._compare import compare
+    if name in ("compare", "profile"):  # tools: nobody else should pay for their import
+        import importlib
 
-        return compare
+        return getattr(importlib.import_module(f"slope.api._{name}"), name)
     from slope.plugins.contributions import module_attribute
 
     _check_name(name)

@@ -583,5 +583,6 @@ def transfer(x: Tensor, device: Device) -> Tensor:
 
 
 at_once.specialize = _specialize
+at_once.current_backend = current_backend
 EVAL.executor = execute
 EVAL.transfer = transfer

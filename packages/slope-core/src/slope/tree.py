@@ -150,7 +150,7 @@ def register_node(
     Example:
         >>> slope.register_node(Point, lambda p: ((p.x, p.y), None), lambda _, xy: Point(*xy))
     """
-    if not isinstance(cls, type):
+    if not isinstance(cls, type):  # pyright: ignore[reportUnnecessaryIsInstance]  # who runs no checker
         raise ArgumentError(f"register_node: cls must be a class, and is {cls!r:.80}.")
     _callable(flatten, "register_node", "flatten", "an instance to (children, static)")
     _callable(unflatten, "register_node", "unflatten", "(static, children) to an instance")
@@ -208,7 +208,7 @@ def tree_unflatten(structure: PyTreeSpec, leaves: Iterable[Any]) -> Any:
         ) from error
     except (TypeError, AttributeError):
         _checked_structure(structure, "tree_unflatten")
-        if not isinstance(leaves, Iterable):
+        if not isinstance(leaves, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]  # who runs no checker
             raise ArgumentError(
                 f"tree_unflatten: leaves must be a list of leaves, and is {leaves!r:.80}."
             ) from None

@@ -89,10 +89,11 @@ from slope_nn._norm import (
 )
 from slope_nn._optimizers._adafactor import Adafactor
 from slope_nn._optimizers._adam import LAMB, Adam, AdamW
+from slope_nn._optimizers._adam_kin import Adamax, NAdam, RAdam
 from slope_nn._optimizers._base import Optimizer
 from slope_nn._optimizers._clipping import clip_grad_norm, clip_grad_value, global_norm
 from slope_nn._optimizers._lion import Lion
-from slope_nn._optimizers._rms import Adagrad, RMSprop
+from slope_nn._optimizers._rms import Adadelta, Adagrad, RMSprop
 from slope_nn._optimizers._schedules import (
     ConstantSchedule,
     CosineSchedule,
@@ -174,10 +175,12 @@ __all__ = [
     "SELU",
     "SGD",
     "Accumulate",
+    "Adadelta",
     "Adafactor",
     "Adagrad",
     "Adam",
     "AdamW",
+    "Adamax",
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
     "AdaptiveAvgPool3d",
@@ -254,6 +257,7 @@ __all__ = [
     "ModuleList",
     "MultiStepSchedule",
     "MultiheadAttention",
+    "NAdam",
     "NLLLoss",
     "NaNLossError",
     "OneCycleSchedule",
@@ -263,6 +267,7 @@ __all__ = [
     "PixelUnshuffle",
     "PoissonNLLLoss",
     "PolynomialSchedule",
+    "RAdam",
     "RMSNorm",
     "RMSprop",
     "RNNCell",

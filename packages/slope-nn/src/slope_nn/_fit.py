@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -87,8 +86,7 @@ def fit(
         plot: a PNG file of the loss curve, written at the same times; needs matplotlib.
         callbacks: called after each step with where the training stands, which they may change;
             ``state.stop = True`` ends it.
-        progress: show a bar, if tqdm is installed, and say once if batches of other shapes compile
-            the step again.
+        progress: show a bar, if tqdm is installed.
 
     Returns:
         Where the training stands at the end.
@@ -104,11 +102,10 @@ def fit(
     step = slope.jit(_step_of(loss))
     last = None if steps is None else max(passed, steps - state.step + passed)
     bar = _bar(islice(batches, passed, last), state.step, steps, progress)
-    callbacks, shapes = tuple(callbacks), _Shapes(step, bar if progress else None)
+    callbacks = tuple(callbacks)
     try:
         for batch in bar:
             number = _stepped(step, loss, state, batch)
-            shapes.look(batch, state.step)
             if hasattr(bar, "set_postfix"):
                 bar.set_postfix(loss=f"{number:.4g}", refresh=False)
             if state.step % every == 0:
@@ -165,37 +162,6 @@ def _not_finite(what: str, state: Fitted, found: NaNError | None) -> NaNLossErro
         state.step,
         state,
     )
-
-
-class _Shapes:
-    """Says once that batches of other shapes than the first one compile the step again."""
-
-    def __init__(self, step: Any, bar: Any) -> None:
-        self.step, self.bar, self.waiting = step, bar, bar is not None
-        self.first: list[str] | None = None
-
-    def look(self, batch: Sequence[Any], done: int) -> None:
-        """After a step: compare its batch with the first, if there is a new program."""
-        if not self.waiting or (self.first and self.step.compile_count == 1):
-            return
-        types = [_type_of(leaf) for leaf in slope.tree_leaves(batch)]
-        if self.first is None:
-            self.first = types
-        elif types != self.first:
-            self.waiting = False
-            pairs = zip(types, self.first, strict=False)
-            differ = [f"{new} instead of {old}" for new, old in pairs if new != old]
-            told = (
-                f"fit: the batch of step {done - 1} holds {', '.join(differ)}, so the step was "
-                f"compiled again. Each other shape compiles once more; this is said only once."
-            )
-            write = getattr(self.bar, "write", print)  # a bar makes room for it
-            write(told, file=sys.stderr)
-
-
-def _type_of(leaf: Any) -> str:
-    shape = getattr(leaf, "shape", None)
-    return type(leaf).__name__ if shape is None else f"{leaf.dtype}{list(shape)}"
 
 
 def _step_of(loss: Callable[..., Any]) -> Callable[..., Any]:

@@ -9,13 +9,15 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Final, ParamSpec, TypeVar
 
+import slope
 from slope.extend import ArgumentError, SlopeError, Tensor
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
 _HERE: Final = str(Path(__file__).parent)
-_PYTHON: Final = str(Path(inspect.__file__).parent)
+_BELOW: Final = (str(Path(inspect.__file__).parent), str(Path(slope.__file__).parent))
 _METHODS: Final = ("__init__", "__call__")
 _RAW: Final = (TypeError, ValueError, AttributeError, IndexError, KeyError, ArithmeticError)
 
@@ -76,7 +78,7 @@ def _raised_here(traceback: TracebackType | None) -> bool:
     innermost = ""
     while traceback is not None:
         filename = traceback.tb_frame.f_code.co_filename
-        if not filename.startswith(_PYTHON):  # pathlib complains of what it is handed
+        if not filename.startswith(_BELOW):  # pathlib complains of what it is handed
             innermost = filename
         traceback = traceback.tb_next
     return innermost.startswith(_HERE)
@@ -96,8 +98,9 @@ def _shown(value: Any) -> str:
     return str(value.type) if isinstance(value, Tensor) else f"{value!r:.60}"
 
 
-def guard_class(cls: type) -> None:
+def guard_class(cls: type[T]) -> type[T]:
     """Guard what a class of this package defines of ``__init__`` and ``__call__``."""
     for method in _METHODS:
         if method in cls.__dict__:
             setattr(cls, method, guarded(cls.__dict__[method]))
+    return cls

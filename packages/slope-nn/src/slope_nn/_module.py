@@ -37,6 +37,9 @@ class Module(Node):
     ``grad`` with respect to a module gives a module of the same structure, with ``None`` at
     buffers, integer tensors and frozen parameters.
 
+    A module equals itself alone. The structures of two (``slope.tree_structure``) are equal, and
+    hash equally, only if their classes, fields and static values are, with their types.
+
     Example:
         >>> class Scale(nn.Module):
         ...     def __init__(self, features):

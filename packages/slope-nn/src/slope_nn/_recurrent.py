@@ -61,7 +61,7 @@ class _Recurrent(Module):
         suffixes = self._suffixes()
         for number, keys in enumerate(split_key(key, len(suffixes))):
             first = number < self._directions
-            shapes = {
+            shapes: dict[str, tuple[int, ...]] = {
                 "weight_ih": (wide, input_size if first else out * self._directions),
                 "weight_hh": (wide, out),
             }

@@ -16,7 +16,8 @@ from slope_nn._linear import Linear
 from slope_nn._module import Module
 from slope_nn._norm import LayerNorm
 
-Activation = str | Callable[[Any], Any]
+Layer = Callable[[Any], Any]
+Activation = str | Layer
 
 
 class TransformerEncoderLayer(Module):
@@ -153,11 +154,11 @@ class TransformerEncoder(Module):
         encoder_layer: the layers are copies of it; as in PyTorch they start with equal values, so
             give them others (:mod:`slope.nn.init`) to train from the start.
         num_layers: how many.
-        norm: a normalization behind the last, if any.
+        norm: a normalization behind the last (a module or a function), if any.
     """
 
     def __init__(
-        self, encoder_layer: TransformerEncoderLayer, num_layers: int, norm: Module | None = None
+        self, encoder_layer: TransformerEncoderLayer, num_layers: int, norm: Layer | None = None
     ) -> None:
         positive("TransformerEncoder", num_layers=num_layers)
         self.layers = ModuleList(copy.deepcopy(encoder_layer) for _ in range(num_layers))
@@ -179,7 +180,7 @@ class TransformerDecoder(Module):
     """Decoder layers one after the other; see :class:`TransformerEncoder` for the arguments."""
 
     def __init__(
-        self, decoder_layer: TransformerDecoderLayer, num_layers: int, norm: Module | None = None
+        self, decoder_layer: TransformerDecoderLayer, num_layers: int, norm: Layer | None = None
     ) -> None:
         positive("TransformerDecoder", num_layers=num_layers)
         self.layers = ModuleList(copy.deepcopy(decoder_layer) for _ in range(num_layers))

@@ -19,6 +19,7 @@ from slope_backend_onnx.lower import (
     linear,
     logic,
     order,
+    pool,
     reduce,
     window,
 )
@@ -40,4 +41,5 @@ RULES: Final[dict[str, Rule]] = {
     **control.RULES,
     **order.RULES,
     **window.RULES,
+    **pool.RULES,
 }

@@ -85,7 +85,7 @@ def _rms_normalize(cx: Lowering, x: Value, *, dim: Dims, eps: float) -> Result:
 
 def scaled(
     cx: Lowering, operator: str, x: Value, factors: Sequence[Value], *, dim: Dims, eps: float
-) -> str | None:
+) -> Value | None:
     """A normalization times a weight, plus a bias, as one node; None where it has to be several."""
     wide = x.type.shape[dim[0] :] if _last(x, dim) else ()
     names = []
@@ -96,7 +96,23 @@ def scaled(
         names.append(cx.reshape(cx.narrow(factor), factor.shape, wide))
     if operator == "rms_normalize" and not cx.native:
         return None
-    return cx.op(_NORMALIZE[operator], cx.full(x), *names, axis=dim[0], epsilon=eps)
+    return _node(cx, operator, x, x.dtype.name, names, len(wide), eps)
+
+
+def _node(
+    cx: Lowering,
+    operator: str,
+    x: Value,
+    dtype: str,
+    factors: Sequence[str],
+    count: int,
+    eps: float,
+) -> Value:
+    """A normalization over the last ``count`` dimensions; leading ones go without saying."""
+    whole = math.prod(x.shape) == x.type.size and len(x.shape) >= count
+    name, shape = (cx.narrow(x, dtype), x.shape) if whole else (cx.full(x, dtype), x.type.shape)
+    made = cx.op(_NORMALIZE[operator], name, *factors, axis=-count, epsilon=eps)
+    return cx.value(cx.cast(made, dtype, x.dtype.name), shape=shape)
 
 
 def _last(x: Value, dim: Dims) -> bool:
@@ -106,9 +122,9 @@ def _last(x: Value, dim: Dims) -> bool:
 
 def _normalized(cx: Lowering, operator: str, x: Value, dim: Dims, eps: float) -> Result:
     inner = "float64" if x.dtype.name == "float64" else "float32"
-    ones = cx.graph.constant(np.ones(x.type.shape[dim[0] :], inner))
-    made = cx.op(_NORMALIZE[operator], cx.full(x, inner), ones, axis=dim[0], epsilon=eps)
-    return cx.cast(made, inner, x.dtype.name)
+    wide = x.type.shape[dim[0] :]
+    ones = cx.graph.constant(np.ones(wide, inner))
+    return _node(cx, operator, x, inner, (ones,), len(wide), eps)
 
 
 RULES: Final[dict[str, Rule]] = {

@@ -202,6 +202,22 @@ class Lowering:
             self._full[key] = self._repeat(name, target, x.type.shape)
         return self._full[key]
 
+    def shaped(self, x: Value, shape: Sequence[int], dtype: str | None = None) -> str:
+        """The elements of an operand, repeated to its full shape, under another shape."""
+        if math.prod(x.shape) == x.type.size:
+            return self.reshape(self.narrow(x, dtype), x.shape, shape)
+        return self.reshape(self.full(x, dtype), x.type.shape, shape)
+
+    def without_ones(self, name: str, old: Sequence[int]) -> Result:
+        """A result of the shape ``old``, or of the one that the result must have.
+
+        Where these differ by leading ones, which go without saying.
+        """
+        ones = (1,) * (len(self.out.shape) - len(old))
+        if (*ones, *old) == self.out.shape:
+            return self.value(name, shape=old)
+        return self.reshape(name, old, self.out.shape)
+
     def _repeat(self, name: str, dtype: str, shape: Sequence[int]) -> str:
         inner = "float32" if dtype == "bfloat16" else dtype  # Expand has no bfloat16 kernel
         wide = self.op("Expand", self.cast(name, dtype, inner), self.ints(*shape))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from slope_backend_onnx.lower.context import Lowering, Result, Rule, Value
@@ -37,26 +36,10 @@ def _dot_general(
     free_x = _free(x.type.ndim, contract[0], batch[0])
     free_y = _free(y.type.ndim, contract[1], batch[1])
     contract_x, contract_y = _contract_order(contract, free_x, free_y, batch)
-    first = _matrix(
-        cx,
-        cx.full(x, inner),
-        x.type.shape,
-        batch[0],
-        free_x,
-        contract_x,
-        contracted_last=True,
-    )
-    second = _matrix(
-        cx,
-        cx.full(y, inner),
-        y.type.shape,
-        batch[1],
-        free_y,
-        contract_y,
-        contracted_last=False,
-    )
+    first = _matrix(cx, x, inner, batch[0], free_x, contract_x, contracted_last=True)
+    second = _matrix(cx, y, inner, batch[1], free_y, contract_y, contracted_last=False)
     name, shape = _product(cx, first, second, inner)
-    return cx.cast(cx.reshape(name, shape, cx.out.shape), inner, x.dtype.name)
+    return cx.without_ones(cx.cast(name, inner, x.dtype.name), shape)
 
 
 def _free(ndim: int, contract: Dims, batch: Dims) -> Dims:
@@ -88,31 +71,32 @@ def _plain(batch: Dims, free: Dims, contract: Dims) -> bool | None:
 
 def _matrix(
     cx: Lowering,
-    name: str,
-    shape: Sequence[int],
+    x: Value,
+    dtype: str,
     batch: Dims,
     free: Dims,
     contract: Dims,
     *,
     contracted_last: bool,
 ) -> _Matrix:
+    shape = x.type.shape
+    order = (*batch, *free, *contract)
     last = _plain(batch, free, contract)
+    plain = last is not None
     if last is None:
         last = contracted_last
-        order = (*batch, *free, *contract) if last else (*batch, *contract, *free)
-        name, shape = cx.transpose(name, shape, order), [shape[dim] for dim in order]
-        batch = tuple(range(len(batch)))
-        tail = tuple(range(len(batch), len(order)))
-        split = len(free) if last else len(contract)
-        free, contract = (tail[:split], tail[split:]) if last else (tail[split:], tail[:split])
+        order = order if last else (*batch, *contract, *free)
     rows, columns = (free, contract) if last else (contract, free)
-    stacked = [shape[dim] for dim in batch]
     size = (
-        *stacked,
+        *(shape[dim] for dim in batch),
         math.prod(shape[dim] for dim in rows),
         math.prod(shape[dim] for dim in columns),
     )
-    return _Matrix(cx.reshape(name, shape, size), size, last != contracted_last)
+    if plain:
+        return _Matrix(cx.shaped(x, size, dtype), size, last != contracted_last)
+    moved = cx.transpose(cx.full(x, dtype), shape, order)
+    name = cx.reshape(moved, [shape[dim] for dim in order], size)
+    return _Matrix(name, size, last != contracted_last)
 
 
 def _product(cx: Lowering, x: _Matrix, y: _Matrix, dtype: str) -> tuple[str, tuple[int, ...]]:

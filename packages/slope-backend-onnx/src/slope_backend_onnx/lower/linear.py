@@ -17,7 +17,7 @@ _TO_THE_START: Final = -(2**31)  # a slice's end that lies before every element
 def _reshape(cx: Lowering, x: Value, *, shape: tuple[int, ...]) -> Result:
     if (*(1,) * (len(shape) - x.type.ndim), *x.type.shape) == shape:
         return cx.value(cx.narrow(x), shape=x.shape)  # leading ones go without saying
-    return cx.reshape(cx.full(x), x.type.shape, shape)
+    return cx.shaped(x, shape)
 
 
 def _permute(cx: Lowering, x: Value, *, dims: tuple[int, ...]) -> Result:

@@ -80,7 +80,9 @@ class ProgramLowering:
                 for each in (chain.normalize, *chain.rest) if chain else (instr,):
                     if chain or id(each) not in held:
                         cx.signless = bool(each.outputs) and each.outputs[0] not in signed
-                        cx.shared = tuple(reads.get(atom, 0) > 1 for atom in each.inputs)
+                        cx.shared = tuple(
+                            isinstance(atom, Var) and reads[atom] > 1 for atom in each.inputs
+                        )
                         self._lower(cx, each, values)
             if instr.source:
                 self.sources.update(dict.fromkeys(cx.graph.node_names(before), instr.source))
@@ -94,7 +96,7 @@ class ProgramLowering:
         made = composite.scaled(cx, normalize.op.name, x, factors, **normalize.params)
         if made is None:
             return False
-        values[var] = Value(made, var.type, var.type.shape)
+        values[var] = made
         return True
 
     @property

@@ -21,7 +21,4 @@ from slope.api._nans import debug_nans as debug_nans
 from slope.api._products import jvp as jvp
 from slope.api._products import linearize as linearize
 from slope.api._products import vjp as vjp
-from slope.api._profile import Profile as Profile
-from slope.api._profile import ProfileRow as ProfileRow
-from slope.api._profile import profile as profile
 from slope.api._vmap import vmap as vmap

@@ -49,6 +49,7 @@ def whole_numbers(value: Any, user: str, name: str) -> tuple[int, ...]:
     Raises:
         ArgumentError: it is something else.
     """
+    items: tuple[Any, ...]
     items = tuple(value) if isinstance(value, Sequence) and type(value) is not str else (value,)
     if not all(isinstance(item, int) and not isinstance(item, bool) for item in items):
         raise ArgumentError(
@@ -63,6 +64,7 @@ def words(value: Any, user: str, name: str) -> tuple[str, ...]:
     Raises:
         ArgumentError: it is something else.
     """
+    items: tuple[Any, ...]
     items = tuple(value) if isinstance(value, Sequence) and type(value) is not str else (value,)
     if not all(isinstance(item, str) for item in items):
         raise ArgumentError(

@@ -189,6 +189,7 @@ class Jit:
             function, static_argnums, static_argnames
         )
         self.__name__ = function_name(function)
+        self._told = False  # whether a terminal heard that it compiles again
         self._donate = donations(function, donate, self._static_numbers)
         self._entries: dict[Any, _Entry] = {}
 
@@ -460,16 +461,26 @@ class Jit:
                 )
 
     def _explain(self, key: Any, tree: Any) -> None:
-        """Log why a function that has programs already needs another."""
-        if not self._entries or not (listened_to() or log_jit()):
+        """Say why a function that has programs already needs another.
+
+        To the log; to a terminal once, if it is for other types in the same structure, such as a
+        smaller batch.
+        """
+        tell = not self._told and sys.stderr is not None and sys.stderr.isatty()
+        if not self._entries or not (tell or listened_to() or log_jit()):
             return
         recent = tuple(islice(reversed(self._entries), 16))  # all of thousands would take long
-        reasons = min((_differences(old, key, tree) for old in recent), key=len)
+        nearest = min(recent, key=lambda old: len(_differences(old, key, tree)))
+        reasons = "; ".join(_differences(nearest, key, tree))
         count = len(self._entries) + 1
-        message = f"jit of {self.__name__} compiles again (program {count}): {'; '.join(reasons)}"
+        message = f"jit of {self.__name__} compiles again (program {count}): {reasons}"
         log("%s", message)
         if log_jit():
             print(f"# {message}", file=sys.stderr)  # noqa: T201  # what LOG_JIT=1 asks for
+        elif tell and _by_types_alone(nearest, key):
+            self._told = True
+            # The sequence clears a line that may hold a progress bar.
+            print(f"\r\033[Kslope: {message} (said once)", file=sys.stderr)  # noqa: T201  # its user waits
 
 
 _KEY_TYPE: Final = TensorType((2,), uint32)
@@ -573,6 +584,14 @@ def _differences(old: Any, new: Any, tree: Any) -> list[str]:
     if old[3] != new[3]:
         reasons.append(f"static arguments are {new[3]} instead of {old[3]}")
     return reasons
+
+
+def _by_types_alone(old: Any, new: Any) -> bool:
+    """Whether two keys differ in nothing but the types of tensors and arrays."""
+    same = (old[0], *old[2:]) == (new[0], *new[2:])
+    return same and all(
+        isinstance(now, int) for before, now in zip(old[1], new[1], strict=True) if before != now
+    )
 
 
 def _described(signature: Any) -> str:

@@ -15,7 +15,6 @@ from slope.core.tensor import Tensor
 from slope.core.trace import EVAL, current_trace
 from slope.devices import CPU
 from slope.dtypes import DType
-from slope.plugins.selection import current_backend
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -28,6 +27,14 @@ class Remembered(Protocol):
 
 
 Specialize = Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], "Remembered | None"]
+
+
+def _nowhere() -> Any:
+    return None
+
+
+current_backend: Callable[[], Any] = _nowhere
+"""The backend that computes now, as part of what is remembered; :mod:`slope.compile` fills it."""
 
 specialize: Specialize | None = None
 """How to specialize a function; ``None`` for one that cannot be. :mod:`slope.compile` fills it."""

@@ -79,7 +79,7 @@ def _adaptive(x: Tensor, count: int, function: str, output_size: Any, largest: b
     return x
 
 
-def adaptive_mean(x: Tensor, count: int, function: str, output_size: Any) -> Tensor:
+def adaptive_mean(x: TensorLike, count: int, function: str, output_size: Any) -> Tensor:
     """The means of so many windows in ``count`` dimensions, for a function that users call."""
     return _adaptive(
         floating(image(x, count, function), function), count, function, output_size, False

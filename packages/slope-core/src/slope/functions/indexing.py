@@ -40,17 +40,21 @@ from slope.functions._index import Plan, coordinates, plan
 from slope.ops.linear import inverse, move_dim
 
 
-@at_once
 def getitem(x: Tensor, index: Any) -> Tensor:
     """``x[index]``: ints, slices, None, ``...``, integer tensors and arrays, known masks."""
-    if (
-        type(index) is int
-        and x.type.shape
-        and type(x) is Tensor
-        and x.device.kind == "cpu"
-        and current_trace() is EVAL
+    if current_trace() is not EVAL:
+        return _indexed(x, index)
+    if type(index) is int:
+        if x.type.shape and type(x) is Tensor and x.device.kind == "cpu":
+            return _row(x, index)  # iterating compiles nothing
+    elif type(index) is slice or (
+        type(index) is tuple and not any(type(each) is Tensor for each in index)
     ):
-        return _row(x, index)  # iterating compiles nothing
+        return _indexed_at_once(x, index)
+    return _indexed(x, index)  # looks at the elements of an index, which may be out of range
+
+
+def _indexed(x: Tensor, index: Any) -> Tensor:
     found = plan(index, x.shape)
     out = _sliced(x, found)
     if found.dropped:
@@ -61,6 +65,9 @@ def getitem(x: Tensor, index: Any) -> Tensor:
     if found.arrays:
         out = _gathered(out, found)
     return out if same(out.shape, found.result) else ops.reshape(out, shape=found.result)
+
+
+_indexed_at_once = at_once(_indexed)
 
 
 def _row(x: Tensor, index: int) -> Tensor:
@@ -301,7 +308,6 @@ def iterate(x: Tensor) -> Iterator[Tensor]:
 # --- named kinds
 
 
-@at_once
 def index_select(x: TensorLike, dim: int, index: TensorLike) -> Tensor:
     """The slices along ``dim`` that a vector of integers names.
 
@@ -318,7 +324,6 @@ def index_select(x: TensorLike, dim: int, index: TensorLike) -> Tensor:
     return getitem(given, (slice(None),) * where + (places,))
 
 
-@at_once
 def take_along_dim(x: TensorLike, index: TensorLike, dim: int | None = None) -> Tensor:
     """For every place of ``index``, the element of ``x`` there, but at ``index`` along ``dim``.
 
@@ -345,7 +350,6 @@ def take_along_dim(x: TensorLike, index: TensorLike, dim: int | None = None) -> 
     return _along("take_along_dim", given, places, where)
 
 
-@at_once
 def gather(x: TensorLike, dim: int, index: TensorLike) -> Tensor:
     """``out[i][j] = x[index[i][j]][j]`` for ``dim=0``, and so on.
 
@@ -387,7 +391,6 @@ def _along(function: str, x: Tensor, index: Tensor, where: int) -> Tensor:
     return move_dim(out, last, where)
 
 
-@at_once
 def one_hot(x: TensorLike, num_classes: int = -1, *, dtype: Any = dtypes.int64) -> Tensor:
     """1 at the place that each integer names and 0 elsewhere, in a new last dimension.
 
@@ -423,7 +426,6 @@ def one_hot(x: TensorLike, num_classes: int = -1, *, dtype: Any = dtypes.int64) 
     return ops.cast(ops.eq(places, spread), dtype=dtypes.as_dtype(dtype))
 
 
-@at_once
 def embedding(x: TensorLike, weight: TensorLike, padding_idx: int | None = None) -> Tensor:
     """The rows of ``weight`` that integers name, as ``[..., width]``.
 

@@ -24,6 +24,7 @@ from slope.functions._base import (
     dims_of,
     expand_to,
     materialize,
+    number_of,
     operand,
     result_dtype,
     shape_of,
@@ -518,7 +519,7 @@ def pad(x: TensorLike, pad: Sequence[int], mode: str = "constant", value: Scalar
         value: what ``"constant"`` adds.
 
     Raises:
-        ArgumentError: an odd number of widths, or an unknown mode.
+        ArgumentError: an odd number of widths, an unknown mode, or a value that is no number.
         ShapeError: a dimension is too short for the mode.
     """
     given = as_tensor(x, "pad", "x")
@@ -526,6 +527,7 @@ def pad(x: TensorLike, pad: Sequence[int], mode: str = "constant", value: Scalar
         raise ArgumentError(
             f"pad: mode={mode!r} is none of 'constant', 'reflect', 'replicate', 'circular'."
         )
+    number_of(value, "pad", "value")
     widths = sizes_of((pad,), "pad", "pad")
     if len(widths) % 2 or len(widths) > 2 * given.ndim:
         raise ArgumentError(

@@ -28,7 +28,7 @@ from slope.errors import ShapeError
 from slope.ops._family import draws, insert, ints, require_kind, require_rank
 from slope.ops.conv import windows
 from slope.ops.elementwise import add, maximum
-from slope.ops.linear import LinearOperator, pad, slice_
+from slope.ops.linear import LinearOperator, broadcast, pad, reshape, slice_, sum_
 from slope.ops.logic import eq, where
 
 Dims = tuple[Any, ...]
@@ -153,6 +153,10 @@ class WindowSum(Pooling, LinearOperator):
         padding: Padding,
         dilation: Dims,
     ) -> Sequence[Tangent]:
+        if all(map(_is_tile, window, stride, dilation)):
+            whole = _repeated(cotangent, x.shape, window, padding)
+            if whole is not None:
+                return (whole,)
         low, high, start, stop = [], [], [], []
         for size, count, width, step, (before, after), gap in zip(
             x.shape, cotangent.shape, window, stride, padding, dilation, strict=True
@@ -179,7 +183,53 @@ class WindowSum(Pooling, LinearOperator):
     def expand(
         self, x: Any, *, window: Dims, stride: Dims, padding: Padding, dilation: Dims
     ) -> Any:
-        return _along_each(_padded(x, padding, 0), add, _Windows(window, stride, padding, dilation))
+        padded = _padded(x, padding, 0)
+        whole = [
+            dim
+            for dim, (size, width, gap) in enumerate(
+                zip(padded.shape, window, dilation, strict=True)
+            )
+            if isinstance(size, int) and size == width > 1 and gap == 1
+        ]
+        if whole:  # one window: a sum does it at once
+            kept = tuple(1 if dim in whole else size for dim, size in enumerate(padded.shape))
+            padded = reshape(sum_(padded, dim=tuple(whole)), shape=kept)
+            window, stride = (
+                tuple(1 if dim in whole else each for dim, each in enumerate(given))
+                for given in (window, stride)
+            )
+        return _along_each(padded, add, _Windows(window, stride, padding, dilation))
+
+
+def _is_tile(width: Any, step: Any, gap: Any) -> bool:
+    """Whether windows stand side by side."""
+    return width == step and (gap == 1 or width == 1)
+
+
+def _repeated(x: Tensor, shape: Dims, window: Dims, padding: Padding) -> Tensor | None:
+    """Each element at all places of its window, in a result of this shape without the padding.
+
+    None where symbolic lengths leave open whether windows reach the end.
+    """
+    spread, dims, joined = [], [], []
+    for length, width in zip(x.shape, window, strict=True):
+        dims.append(len(spread))
+        spread += [length, width] if width != 1 else [length]
+        joined.append(length * width)
+    rest = tuple(  # places that no window reaches; below 0 behind windows that end in the padding
+        before + size - length
+        for size, length, (before, _) in zip(shape, joined, padding, strict=True)
+    )
+    if not all(isinstance(each, int) for each in rest):
+        return None
+    none = (0,) * x.ndim
+    whole = reshape(broadcast(x, shape=tuple(spread), dims=tuple(dims)), shape=tuple(joined))
+    if any(each > 0 for each in rest):
+        more = tuple(max(each, 0) for each in rest)
+        whole = pad(whole, low=none, high=more, interior=none, value=0)
+    start = tuple(before for before, _ in padding)
+    stop = tuple(first + size for first, size in zip(start, shape, strict=True))
+    return slice_(whole, start=start, stop=stop, step=(1,) * x.ndim)
 
 
 class WindowMax(Pooling):

@@ -180,8 +180,6 @@ def _nothing_installed() -> str:
 
 
 def _find(name: str) -> Claim:
-    if not isinstance(name, str):
-        raise BackendError(f"a backend is chosen by its name, a string; got {name!r:.80}.")
     key = name.strip().lower()
     claims = MANAGER.snapshot().backends.get(key)
     if claims is not None:

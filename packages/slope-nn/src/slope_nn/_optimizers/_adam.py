@@ -32,7 +32,7 @@ def rest_of_betas(who: str, betas: Any, names: tuple[str, ...]) -> dict[str, Any
     return rests
 
 
-class _Moments(Optimizer):
+class Moments(Optimizer):
     """Running means of the gradient and its square, and how far they are from settled."""
 
     _required: ClassVar[frozenset[str]] = frozenset({"lr", "eps"})
@@ -51,11 +51,14 @@ class _Moments(Optimizer):
         eps: Number,
         weight_decay: Number,
         groups: Groups,
+        **more: Any,
     ) -> None:
         # 1 - beta ** steps, brought on from step to step: a power would lose digits in float32.
         self._settled1 = 0.0
         self._settled2 = 0.0
-        super().__init__(model, groups, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)
+        super().__init__(
+            model, groups, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, **more
+        )
         if any("_rest1" in group.__dict__ for group in self.groups):
             raise ArgumentError(
                 f"{type(self).__name__}: a group cannot set betas; make an optimizer for each part."
@@ -108,7 +111,7 @@ class _Moments(Optimizer):
         return f"{first}(betas={self.betas!r}, {rest}"
 
 
-class Adam(_Moments):
+class Adam(Moments):
     r"""Adaptive moment estimation, by the formulas of ``torch.optim.Adam``.
 
     For each parameter p with gradient g, at step t = 1, 2, ...::
@@ -154,7 +157,7 @@ class Adam(_Moments):
         return parameter - step, (mean, square)
 
 
-class AdamW(_Moments):
+class AdamW(Moments):
     r"""Adam with weight decay apart from the gradient, by the formulas of ``torch.optim.AdamW``.
 
     As :class:`Adam` without its first line, and then ``p <- p - lr * weight_decay * p``, with the
@@ -197,7 +200,7 @@ class AdamW(_Moments):
         return kept - step, (mean, square)
 
 
-class LAMB(_Moments):
+class LAMB(Moments):
     r"""Layer-wise adaptive moments for large batches.
 
     Adam's step r (weight decay added to it) is scaled to the parameter's own length::

@@ -157,3 +157,55 @@ class Adagrad(Optimizer):
             gradient = gradient + self.weight_decay * parameter
         total = state + gradient * gradient
         return parameter - self.rate * (gradient / (slope.sqrt(total) + self.eps)), total
+
+
+class Adadelta(Optimizer):
+    r"""Steps as large as the last ones were, by the formulas of ``torch.optim.Adadelta``.
+
+    For each parameter p with gradient g (weight decay added)::
+
+        v < -rho * v + (1 - rho) * g**2
+        d < -sqrt((u + eps) / (v + eps)) * g
+        u < -rho * u + (1 - rho) * d**2
+        p < -p - lr * d
+
+    Source: M. Zeiler, "Adadelta", arXiv:1212.5701.
+
+    Args:
+        model: a module or any pytree of tensors.
+        lr: the learning rate, a number or a schedule.
+        rho: the decay rate of the running means.
+        eps: starts the steps, and keeps the division finite.
+        weight_decay: the factor of the L2 penalty's gradient.
+        groups: filters with settings of their own; see :class:`Optimizer`.
+    """
+
+    _required: ClassVar[frozenset[str]] = frozenset({"lr", "rho", "eps"})
+
+    rho: Any
+    eps: Any
+
+    def __init__(
+        self,
+        model: Any,
+        lr: Number = 1.0,
+        rho: Number = 0.9,
+        eps: Number = 1e-6,
+        weight_decay: Number = 0.0,
+        groups: Groups = (),
+    ) -> None:
+        super().__init__(model, groups, lr=lr, rho=rho, eps=eps, weight_decay=weight_decay)
+
+    def initial(self, parameter: slope.Tensor) -> Any:
+        return slope.zeros_like(parameter), slope.zeros_like(parameter)
+
+    def update(
+        self, parameter: slope.Tensor, gradient: slope.Tensor, state: Any
+    ) -> tuple[Any, Any]:
+        if self.weight_decay is not None:
+            gradient = gradient + self.weight_decay * parameter
+        square, steps = state
+        square = gradient * gradient + self.rho * (square - gradient * gradient)
+        step = gradient * slope.sqrt((steps + self.eps) / (square + self.eps))
+        steps = step * step + self.rho * (steps - step * step)
+        return parameter - self.lr * step, (square, steps)

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import slope
 from slope.extend import ArgumentError
+from slope_nn._guard import guard_class
 from slope_nn._node import Node
 
 Value = float | slope.Tensor
@@ -269,6 +270,7 @@ class OneCycleSchedule(Schedule):
         return slope.where(late <= top, rising, falling)
 
 
+@guard_class
 class ReduceOnPlateau:
     """Lower a number when a measure stops getting better, as PyTorch's ``ReduceLROnPlateau``.
 

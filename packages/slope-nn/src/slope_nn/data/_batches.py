@@ -65,8 +65,9 @@ class Batches:
         transform: Transform | None = None,
         prefetch: int = 0,
     ) -> None:
-        self._data = None if isinstance(data, int) else slope.tree_map(np.asarray, data)
-        self.count = data if isinstance(data, int) else _length(self._data)
+        counted = isinstance(data, int | np.integer)
+        self._data = None if counted else slope.tree_map(np.asarray, data)
+        self.count = int(data) if counted else _length(self._data)
         if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
             raise ArgumentError(f"Batches: batch_size must be a positive int, not {batch_size!r}.")
         if isinstance(prefetch, bool) or not isinstance(prefetch, int) or prefetch < 0:
@@ -79,7 +80,7 @@ class Batches:
                 f"{'; drop_last=False keeps the smaller one' if self.count > 0 else ''}."
             )
         self.batch_size, self.drop_last = batch_size, drop_last
-        self._key = slope.random.key(key) if isinstance(key, int) else key
+        self._key = slope.random.key(int(key)) if isinstance(key, int | np.integer) else key
         self._transform, self._prefetch = transform, prefetch
         self.epoch = self.batch = 0
 

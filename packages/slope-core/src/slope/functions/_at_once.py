@@ -36,10 +36,13 @@ def _nowhere() -> Any:
 
 
 current_backend: Callable[[], Any] = _nowhere
-"""The backend that computes now, as part of what is remembered; :mod:`slope.compile` fills it."""
+"""The backend that computes now, as part of what is remembered; :mod:`slope.eager` fills it."""
 
 specialize: Specialize | None = None
-"""How to specialize a function; ``None`` for one that cannot be. :mod:`slope.compile` fills it."""
+"""How to specialize a function; ``None`` for one that cannot be. :mod:`slope.eager` fills it."""
+
+paused = False
+"""Whether every call goes the long way, for those who want to see each operator."""
 
 _LIMIT: Final = 4096  # remembered for each function; beyond, new types go the long way
 
@@ -79,7 +82,7 @@ def _wrapped(function: Callable[P, R], *, numbers: int) -> Callable[P, R]:
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        if current_trace() is not EVAL or specialize is None:
+        if current_trace() is not EVAL or specialize is None or paused:
             return function(*args, **kwargs)
         given: list[Tensor | float] = []
         key = _key(args, kwargs, given, numbers)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import slope
 from slope import errors
 from slope.core.printer import programs_in
-from slope.extend import Program
+from slope.extend import Program, ops
 from slope.testing import check_operator
 
 
@@ -46,7 +46,7 @@ OPERATORS = (
     slope.run_while,
     slope.run_scan,
     slope.rematerialize,
-    slope.optimization_barrier,
+    ops.optimization_barrier,
 )
 
 

@@ -99,7 +99,7 @@ def _key(
                 type(each) is Tensor and each.device is CPU and not each.weak for each in arg
             ):
                 return None
-            key.append((kind, *[each.type.number for each in arg]))
+            key.append((Tensor, kind, *[each.type.number for each in arg]))
             tensors += arg
             continue
         if (kind is int and not numbers) or (static := _static(arg)) is None:
@@ -115,11 +115,14 @@ def _key(
 def _static(value: Any) -> Any:
     """What stands for an argument that is no tensor in a key; ``None`` for what is not remembered.
 
-    Numbers with a fraction are not: they tend to be new at every call.
+    Numbers with a fraction are not: they tend to be new at every call. What stands for an int is
+    no int, since those stand for the types of tensors.
     """
     kind = type(value)
-    if kind is int or kind is str:
+    if kind is str:
         return value
+    if kind is int:
+        return (int, value)
     if value is None or kind is bool or value is Ellipsis:
         return (value,)
     if kind is tuple or kind is list:

@@ -233,3 +233,16 @@ def test_messages_are_the_same_at_every_call(call, kind, message):
     for _ in range(2):
         with pytest.raises(kind, match=message):
             call()
+
+
+def test_an_int_is_never_taken_for_a_tensor():
+    x = slope.arange(400)
+    for dtype in (slope.int32, slope.int64, slope.uint8, slope.int16, slope.int8):
+        place = slope.tensor(1, dtype=dtype)  # remembered by a number that its type has
+        assert slope.max(x, place).shape == (400,)
+        assert slope.repeat(x, place.type.number).shape == (400 * place.type.number,)
+        with pytest.raises(errors.ShapeError, match="out of range"):
+            slope.max(x, place.type.number)
+        assert x[(place,)].item() == 1
+        assert x[(place.type.number,)].item() == place.type.number
+        assert slope.stack([x, x], 0).shape == (2, 400)

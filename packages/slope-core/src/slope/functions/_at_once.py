@@ -121,7 +121,7 @@ def _key(
             if not all(map(_is_plain, arg)):
                 return None
             beside = arg[0].type.dtype
-            key.append((kind, *[each.type.number for each in arg]))
+            key.append((Tensor, kind, *[each.type.number for each in arg]))
             given += arg
         elif numbers != _STATIC and (kind is float or kind is int):
             if numbers == _REFUSED or not (kind is float or -_EXACT <= arg <= _EXACT):
@@ -149,7 +149,8 @@ def _is_plain(value: Any) -> bool:
 def _static(value: Any) -> Any:
     """What stands for an argument that is no tensor in a key; ``None`` for what is not remembered.
 
-    Numbers with a fraction are not: they tend to be new at every call.
+    Numbers with a fraction are not: they tend to be new at every call. What stands for an int is
+    no int, since those stand for the types of tensors.
     """
     kind = type(value)
     if kind is int or value is None:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import slope
-from slope import errors
+from slope import errors, ops
 from slope.core.printer import programs_in
 from slope.extend import Program
 from slope.testing import check_operator
@@ -45,7 +45,7 @@ OPERATORS = (
     slope.run_while,
     slope.run_scan,
     slope.rematerialize,
-    slope.optimization_barrier,
+    ops.optimization_barrier,
 )
 
 

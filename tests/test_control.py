@@ -1,6 +1,7 @@
 """Branches and loops: values, derivatives, batching, random numbers, memory, messages."""
 
 import functools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 import slope
 from slope import errors, ops
 from slope.core.printer import programs_in
-from slope.extend import Program
+from slope.extend import Program, ops
 from slope.testing import check_operator
 
 
@@ -313,7 +314,9 @@ def test_numbers_in_both_branches_stay_numbers(backend):
         )
         return count, rate, half * rate, mixed
 
-    half, count, rate = slope.ones(2, dtype=slope.float16), 0, 1.0
+    half = slope.ones(2, dtype=slope.float16)
+    count: Any = 0
+    rate: Any = 1.0
     for _ in range(4):
         count, rate, scaled, mixed = f(count, rate, half)
     assert (count.item(), rate.item(), f.compile_count) == (0, 0.5, 1)
@@ -592,16 +595,16 @@ def test_scans_agree_with_python_loops(length, reverse, seed, unroll):
 
 def test_a_loop_that_is_traced_again_is_compiled_once():
     with slope.use_backend("numpy"):
-        from slope import compile as compiler
+        from slope import eager
 
         def loop():
             slope.scan(lambda c, x: (c + slope.sin(x), None), slope.zeros(3), XS)
 
         loop()
-        count = len(compiler._eager)
+        count = len(eager._eager)
         for _ in range(3):
             loop()
-        assert len(compiler._eager) == count
+        assert len(eager._eager) == count
 
 
 def test_printed_programs_run():

@@ -402,8 +402,8 @@ def test_operators_and_their_reflections(backend):
 
 
 def test_old_eager_programs_give_way_to_new_ones(compiles, monkeypatch):
-    monkeypatch.setattr("slope.compile._EAGER_LIMIT", 64)
-    monkeypatch.setattr("slope.compile._eager", {})
+    monkeypatch.setattr("slope.eager._EAGER_LIMIT", 64)
+    monkeypatch.setattr("slope.eager._eager", {})
     neg = ops.neg  # functions remember programs of their own
     with slope.use_backend("numpy"):
         tensors = [slope.zeros(length) for length in range(1, 101)]

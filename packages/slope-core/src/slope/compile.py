@@ -1,9 +1,6 @@
 """From a program to an executable: passes, expansion, the backend's compiler, caches.
 
 What the backend cannot lower is expanded before it compiles.
-
-This module also fills the executor of the evaluating trace, so that an operator called outside
-every transform runs as a compiled program of one instruction.
 """
 
 from __future__ import annotations
@@ -25,11 +22,9 @@ from slope.devices import CPU, Device, default_device
 from slope.errors import (
     DeviceError,
     EscapedTracerError,
-    SlopeError,
     UnsupportedOperatorError,
 )
 from slope.functions import _at_once as at_once
-from slope.ops import broadcast
 from slope.passes import map_programs, optimize, to_layout
 from slope.plugins.backend import Backend, Executable
 from slope.plugins.selection import backend as backend_named
@@ -153,8 +148,7 @@ def watch(watcher: Watcher | None) -> None:
     """Have a function run all executables: from a compiled program and handles to the results'."""
     global _watcher  # noqa: PLW0603  # one for the whole process; a call only looks at a name
     _watcher = watcher
-    # A remembered function would tell the line of the call that it was made for.
-    at_once.specialize = None if watcher else _specialize
+    at_once.paused = watcher is not None  # it would tell the line of the call it was made for
 
 
 def compile_program(
@@ -182,14 +176,16 @@ def compile_program(
         with _compiling, paused_collection():  # no code of the user's runs in here
             found = program.derived.get(key)
             if found is None:
-                found = program.derived[key] = _compile(program, backend, device, options, donated)
+                found = program.derived[key] = compile_now(
+                    program, backend, device, options, donated
+                )
     return found
 
 
 _compiling = threading.RLock()  # compilers keep all cores busy anyway
 
 
-def _compile(
+def compile_now(
     program: Program,
     backend: Backend,
     device: Device,
@@ -317,179 +313,6 @@ def _expand_unknown(program: Program, backend: Backend) -> Program:
     return made
 
 
-# --- eager operators
-
-
-_eager: dict[Any, Compiled] = {}
-# One-operator programs kept: thousands of shapes fit, endless new ones do not pile up.
-_EAGER_LIMIT = 16384
-
-
-def execute(op: Operator, args: Sequence[Tensor], params: dict[str, Any]) -> tuple[Tensor, ...]:
-    """Run one operator at once: the executor of the evaluating trace."""
-    backend = current_backend()
-    device = None
-    key: list[Any] = [op]
-    splats = False
-    for arg in args:
-        kind = type(arg)
-        if kind is Tensor:
-            key.append(arg.type.number)
-            if device is None:
-                device = arg.device
-            elif arg.device is not device and arg.device != device:
-                device = common_device(args, op.name)
-        elif kind is Splat:
-            splats = True
-            key.append(-1 - arg.type.number)
-        else:
-            refuse_tracer(arg, op)
-    if device is None:
-        device = default_device()
-    if op.inline:
-        compiled = compile_program(params["program"], device, params["options"])
-        return tuple(compiled.run([arg.handle(compiled.backend) for arg in args]))
-    if backend.eager == "numpy" and device.kind == "cpu" and not op.whole:
-        backend = backend_named("numpy")
-    key += (backend, device) if device is not CPU else (backend,)
-    if params:
-        key += [(name, _typed(value)) for name, value in params.items()]
-    place = tuple(key)
-    compiled = _eager.get(place)
-    if compiled is None:
-        compiled = _compile_eager(op, args, params, backend, device)
-        _keep(place, compiled)
-    if splats:
-        handles = [_operand_handle(arg, backend, device) for arg in args]
-    else:
-        handles = [arg._handle if arg._backend is backend else arg.handle(backend) for arg in args]
-    return tuple(compiled.run(handles))
-
-
-def _typed(value: Any) -> Any:
-    """A parameter so that equal means the same: 0, 0.0, -0.0 and False differ, NaN is itself."""
-    kind = type(value)
-    return value.hex() if kind is float else (kind, value) if kind is bool else value
-
-
-def _keep(place: tuple[Any, ...], compiled: Compiled) -> None:
-    """Remember a one-operator program; the oldest give way at the limit."""
-    if len(_eager) >= _EAGER_LIMIT:
-        for oldest in list(_eager)[: _EAGER_LIMIT // 4]:
-            _eager.pop(oldest, None)
-    _eager[place] = compiled
-
-
-def _operand_handle(arg: Tensor, backend: Backend, device: Device) -> Any:
-    return (
-        backend.scalar(arg.value, arg.dtype, device)
-        if isinstance(arg, Splat)
-        else arg.handle(backend)
-    )
-
-
-def _compile_eager(
-    op: Operator, args: Sequence[Tensor], params: dict[str, Any], backend: Backend, device: Device
-) -> Compiled:
-    """The program of one operator; numbers repeated everywhere come in as scalars."""
-    trace = ProgramTrace(EVAL, op.name)
-    with use_trace(trace):
-        operands: list[Tensor] = []
-        for arg in args:
-            if isinstance(arg, Splat):
-                scalar = trace.new_input(arg.type.with_shape(()))
-                operands.append(
-                    broadcast(scalar, shape=arg.shape, dims=()) if arg.shape else scalar
-                )
-            else:
-                operands.append(trace.new_input(arg.type))
-        program = trace.finish(trace.process(op, operands, params), op.name)
-    trace.alive = False
-    for instr in program.instrs:
-        instr.source = None  # the program serves the same operator at every line
-    return _compile(program, backend, device, Options(backend.name))
-
-
-class _Remembered:
-    """A whole function compiled for arguments of some types; see :mod:`functions._at_once`."""
-
-    __slots__ = ("backend", "constants", "executable", "plan", "sequence", "types")
-
-    def __init__(
-        self, compiled: Compiled, plan: list[tuple[bool, int]], sequence: Callable[..., Any] | None
-    ) -> None:
-        self.backend = compiled.backend
-        self.executable = compiled.executable
-        self.types = compiled.out_types
-        self.constants = [each.handle(compiled.backend) for each in compiled.constants]
-        # For each result: whether it is an argument as it came, and the number of that or of an
-        # output.
-        self.plan = plan
-        self.sequence = sequence  # what holds the results; None: there is one, an output
-
-    def __call__(self, tensors: list[Tensor]) -> Any:
-        backend = self.backend
-        handles = [x._handle if x._backend is backend else x.handle(backend) for x in tensors]
-        outs = self.executable(handles + self.constants)
-        if self.sequence is None:
-            return Tensor(self.types[0], CPU, backend, outs[0])
-        made = [Tensor(each, CPU, backend, out) for each, out in zip(self.types, outs, strict=True)]
-        return self.sequence([tensors[at] if given else made[at] for given, at in self.plan])
-
-
-def _specialize(
-    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> _Remembered | None:
-    """A function for arguments of these types, if one program can stand for it.
-
-    What fails, looks at elements or holds programs goes the long way at each call.
-    """
-    trace = ProgramTrace(EVAL, function.__name__)
-    trace.tentative = True
-    try:
-        with use_trace(trace), paused_collection():
-            given: list[Tensor] = []
-            inputs = [_input(trace, arg, given) for arg in args]
-            result = function(*inputs, **kwargs)
-            found = list(result) if isinstance(result, (tuple, list)) else [result]
-            if not all(isinstance(out, Tensor) and not out.weak for out in found):
-                return None
-            places = {id(each): number for number, each in enumerate(given)}
-            outs = [out for out in found if id(out) not in places]
-            program = trace.finish(outs, function.__name__)
-    except SlopeError:
-        return None  # it is raised again, with the user's own tensors in its message
-    finally:
-        trace.alive = False
-    if any(instr.op.whole or instr.op.inline or instr.op.effect for instr in program.instrs):
-        return None
-    backend = current_backend()
-    if backend.eager == "numpy":
-        backend = backend_named("numpy")
-    compiled = _compile(program, backend, CPU, Options(backend.name))
-    numbers = iter(range(len(outs)))
-    plan = [
-        (True, places[id(out)]) if id(out) in places else (False, next(numbers)) for out in found
-    ]
-    if isinstance(result, Tensor):
-        return _Remembered(compiled, plan, None if not plan[0][0] else _only)
-    return _Remembered(compiled, plan, getattr(type(result), "_make", type(result)))
-
-
-def _input(trace: ProgramTrace, arg: Any, given: list[Tensor]) -> Any:
-    """What a function gets for an argument: inputs for tensors, which are added to ``given``."""
-    if type(arg) is Tensor:
-        given.append(trace.new_input(arg.type))
-        return given[-1]
-    if isinstance(arg, (list, tuple)) and arg and type(arg[0]) is Tensor:
-        return type(arg)([_input(trace, each, given) for each in arg])
-    return arg
-
-
-def _only(results: list[Tensor]) -> Tensor:
-    return results[0]
-
-
 def refuse_tracer(arg: Tensor, op: Operator | str) -> None:
     """Raise for a tracer that reached the evaluating trace.
 
@@ -543,13 +366,19 @@ def fold_scalars(
     return backend.to_host(out).item()
 
 
+def typed(value: Any) -> Any:
+    """A parameter so that equal means the same: 0, 0.0, -0.0 and False differ, NaN is itself."""
+    kind = type(value)
+    return value.hex() if kind is float else (kind, value) if kind is bool else value
+
+
 _scalar_programs: dict[Any, Compiled] = {}
 
 
 def _compile_scalar(
     op: Operator, dtypes: Any, params: Any, args: Sequence[Splat], backend: Backend
 ) -> Compiled:
-    key = (op, dtypes, tuple([(name, _typed(value)) for name, value in params]))
+    key = (op, dtypes, tuple([(name, typed(value)) for name, value in params]))
     if key not in _scalar_programs:
         trace = ProgramTrace(EVAL, op.name)
         with use_trace(trace):
@@ -560,30 +389,3 @@ def _compile_scalar(
             program, (), backend, CPU, backend.compile(program, CPU, {})
         )
     return _scalar_programs[key]
-
-
-# --- moving tensors
-
-
-def transfer(x: Tensor, device: Device) -> Tensor:
-    """The tensor on another device; itself if it is there already.
-
-    Raises:
-        DeviceError: the current backend has no such device.
-    """
-    if x.device == device:
-        return x
-    host = x.host()
-    if device.kind == "cpu":
-        return Tensor(x.type, device, host=host)
-    backend = current_backend()
-    if device not in backend.devices():
-        there = ", ".join(map(str, backend.devices()))
-        raise DeviceError(f"backend {backend.name!r} has no device {device}; it has {there}.")
-    return Tensor(x.type, device, backend=backend, handle=backend.from_host(host, device))
-
-
-at_once.specialize = _specialize
-at_once.current_backend = current_backend
-EVAL.executor = execute
-EVAL.transfer = transfer

@@ -89,7 +89,7 @@ class Plan(Static):
         self._hash = hash(self._key)
 
     @property
-    def value(self) -> Plan:  # pyright: ignore[reportIncompatibleVariableOverride] # never changes
+    def value(self) -> Plan:
         """What :func:`slope.register_node` gives to the rules of nodes."""
         return self
 

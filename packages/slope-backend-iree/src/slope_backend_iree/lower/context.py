@@ -231,8 +231,16 @@ class Context:
         )
 
     def barrier(self, x: Value) -> Value:
-        """``x``, fused with nothing beyond this point."""
-        return self.same("optimization_barrier", x)
+        """``x``, computed in no loop together with what follows.
+
+        StableHLO's own barrier would also have the calling thread wait for all that comes before,
+        and IREE 3.13 then loses the scratch memory of calls on its thread pool.
+        """
+        if x.dtype.kind == "u":  # IREE's has no unsigned integers
+            return self.same("optimization_barrier", x)
+        return self.emit(
+            f"iree_tensor_ext.compute_barrier.start {x} : {x.mlir} -> {x.mlir}", x.type
+        )
 
 
 # --- text

@@ -16,11 +16,12 @@ from typing import Any, NoReturn, Self
 
 import numpy as np
 
-from slope.compile import Compiled, execute, watch
+from slope.compile import Compiled, watch
 from slope.core.printer import programs_in
 from slope.core.program import Atom, Instr, Program, Var
 from slope.core.tensor import Splat, Tensor
 from slope.core.trace import EVAL, use_trace
+from slope.eager import execute  # importing it also fills what runs operators outside transforms
 from slope.errors import ArgumentError, NaNError, Source
 from slope.plugins.selection import use_backend
 
@@ -301,7 +302,7 @@ def _slice(tensor: Tensor, place: int) -> Tensor:
     if isinstance(tensor, Splat):
         return Splat(tensor.value, wanted)
     host = np.array(tensor.host()[place])
-    return EVAL.transfer(Tensor(wanted, host=host), tensor.device)  # pyright: ignore[reportOptionalCall]  # slope.compile fills it
+    return EVAL.transfer(Tensor(wanted, host=host), tensor.device)  # pyright: ignore[reportOptionalCall]  # slope.eager fills it
 
 
 # --- values

@@ -103,7 +103,7 @@ class EvalTrace(Trace):
     def process(
         self, op: Operator, args: Sequence[Tensor], params: dict[str, Any]
     ) -> tuple[Tensor, ...]:
-        assert self.executor is not None, "slope.compile fills the executor when slope is imported"
+        assert self.executor is not None, "slope.eager fills the executor when slope is imported"
         return self.executor(op, args, params)
 
 

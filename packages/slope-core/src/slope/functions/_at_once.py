@@ -23,10 +23,12 @@ R = TypeVar("R")
 class Remembered(Protocol):
     """A function specialized to the types of its arguments."""
 
-    def __call__(self, tensors: list[Tensor]) -> Any: ...
+    def __call__(self, given: list[Any]) -> Any: ...
 
 
-Specialize = Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], "Remembered | None"]
+Specialize = Callable[
+    [Callable[..., Any], tuple[Any, ...], dict[str, Any], bool], "Remembered | None"
+]
 
 
 def _nowhere() -> Any:
@@ -34,10 +36,13 @@ def _nowhere() -> Any:
 
 
 current_backend: Callable[[], Any] = _nowhere
-"""The backend that computes now, as part of what is remembered; :mod:`slope.compile` fills it."""
+"""The backend that computes now, as part of what is remembered; :mod:`slope.eager` fills it."""
 
 specialize: Specialize | None = None
-"""How to specialize a function; ``None`` for one that cannot be. :mod:`slope.compile` fills it."""
+"""How to specialize a function; ``None`` for one that cannot be. :mod:`slope.eager` fills it."""
+
+paused = False
+"""Whether every call goes the long way, for those who want to see each operator."""
 
 _LIMIT: Final = 4096  # remembered for each function; beyond, new types go the long way
 
@@ -50,66 +55,95 @@ def at_once(function: Callable[P, R]) -> Callable[P, R]:
             a tuple or list of tensors. It draws no random numbers. Ints among its arguments are
             dimensions, lengths and the like: each new one makes a new program.
     """
-    return _wrapped(function, numbers=True)
+    return _wrapped(function, numbers=_STATIC)
 
 
 def of_tensors_at_once(function: Callable[P, R]) -> Callable[P, R]:
     """As :func:`at_once`, for functions that calculate with their numbers: tensors alone count."""
-    return _wrapped(function, numbers=False)
+    return _wrapped(function, numbers=_REFUSED)
 
 
-def _wrapped(function: Callable[P, R], *, numbers: bool) -> Callable[P, R]:
+def with_numbers_at_once(function: Callable[P, R]) -> Callable[P, R]:
+    """As :func:`at_once`, for functions to which a number is as good as a tensor of shape ().
+
+    Numbers are inputs of the program, beside floating-point tensors of one dtype.
+    """
+    return _wrapped(function, numbers=_INPUTS)
+
+
+_STATIC: Final = 0  # what a number among the arguments is: part of the program
+_REFUSED: Final = 1  # a reason to go the long way
+_INPUTS: Final = 2  # an input of the program
+_EXACT: Final = 2**53  # ints up to here are floats, too
+
+
+def _wrapped(function: Callable[P, R], *, numbers: int) -> Callable[P, R]:
     known: dict[Any, Remembered | None] = {}
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        if current_trace() is not EVAL or specialize is None:
+        if current_trace() is not EVAL or specialize is None or paused:
             return function(*args, **kwargs)
-        tensors: list[Tensor] = []
-        key = _key(args, kwargs, tensors, numbers)
+        given: list[Tensor | float] = []
+        key = _key(args, kwargs, given, numbers)
         if key is None:
             return function(*args, **kwargs)
         remembered = known.get(key, known)
         if remembered is known:
             remembered = None
             if len(known) < _LIMIT:
-                remembered = known[key] = specialize(function, args, kwargs)
+                remembered = known[key] = specialize(function, args, kwargs, numbers == _INPUTS)
         if remembered is None:
             return function(*args, **kwargs)
-        return remembered(tensors)  # pyright: ignore[reportCallIssue]  # it is not the dictionary
+        return remembered(given)  # pyright: ignore[reportCallIssue]  # it is not the dictionary
 
     return call
 
 
 def _key(
-    args: Sequence[Any], kwargs: dict[str, Any], tensors: list[Tensor], numbers: bool
+    args: Sequence[Any], kwargs: dict[str, Any], given: list[Any], numbers: int
 ) -> tuple[Any, ...] | None:
-    """What of a call decides the program; its tensors are added to ``tensors``."""
+    """What of a call decides the program; the program's inputs are added to ``given``.
+
+    A bare int stands for a tensor's type.
+    """
     key: list[Any] = [current_backend()]
+    beside: DType | None = None  # of the tensors beside numbers that are inputs
     for arg in args:
         kind = type(arg)
         if kind is Tensor:
             if arg.device is not CPU or arg.weak:
                 return None
+            beside = arg.type.dtype
             key.append(arg.type.number)
-            tensors.append(arg)
-            continue
-        if (kind is list or kind is tuple) and arg and type(arg[0]) is Tensor:
-            if not all(
-                type(each) is Tensor and each.device is CPU and not each.weak for each in arg
-            ):
+            given.append(arg)
+        elif (kind is list or kind is tuple) and arg and type(arg[0]) is Tensor:
+            if not all(map(_is_plain, arg)):
                 return None
+            beside = arg[0].type.dtype
             key.append((Tensor, kind, *[each.type.number for each in arg]))
-            tensors += arg
-            continue
-        if (kind is int and not numbers) or (static := _static(arg)) is None:
+            given += arg
+        elif numbers != _STATIC and (kind is float or kind is int):
+            if numbers == _REFUSED or not (kind is float or -_EXACT <= arg <= _EXACT):
+                return None
+            key.append(float)
+            given.append(arg)
+        elif (static := _static(arg)) is None:
             return None
-        key.append(static)
-    for name, value in kwargs.items():
-        if (static := _static(value)) is None:
+        else:
+            key.append(static)
+    if kwargs:
+        parts = [(name, _static(value)) for name, value in kwargs.items()]
+        if any(part is None for _, part in parts):
             return None
-        key.append((name, static))
-    return tuple(key) if tensors else None
+        key += parts
+    if beside is None or (float in key and not beside.is_floating_point):
+        return None
+    return tuple(key)
+
+
+def _is_plain(value: Any) -> bool:
+    return type(value) is Tensor and value.device is CPU and not value.weak
 
 
 def _static(value: Any) -> Any:
@@ -119,12 +153,12 @@ def _static(value: Any) -> Any:
     no int, since those stand for the types of tensors.
     """
     kind = type(value)
-    if kind is str:
-        return value
-    if kind is int:
-        return (int, value)
-    if value is None or kind is bool or value is Ellipsis:
+    if kind is int or value is None:
         return (value,)
+    if kind is bool:
+        return (bool, value)
+    if kind is str or value is Ellipsis:
+        return value
     if kind is tuple or kind is list:
         parts = [_static(each) for each in value]
         return None if None in parts else (kind, *parts)

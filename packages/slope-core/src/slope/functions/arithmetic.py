@@ -10,7 +10,7 @@ from slope.core.operator import Operator
 from slope.core.tensor import Tensor
 from slope.errors import ArgumentError, DTypeError
 from slope.functions import precise
-from slope.functions._at_once import of_tensors_at_once
+from slope.functions._at_once import of_tensors_at_once, with_numbers_at_once
 from slope.functions._base import (
     Operand,
     TensorLike,
@@ -58,7 +58,7 @@ def _times_alpha(function: str, x: object, y: object, alpha: object) -> Operand:
     return mul(b if b.weak else to_dtype(b, dtype), factor)
 
 
-@of_tensors_at_once
+@with_numbers_at_once
 def add(x: TensorLike, y: TensorLike, *, alpha: float = 1) -> Tensor:
     """``x + y``, or ``x + alpha * y``; of bools, whether either holds.
 
@@ -75,7 +75,7 @@ def add(x: TensorLike, y: TensorLike, *, alpha: float = 1) -> Tensor:
     return weakly(ops.add(a, b), weak)
 
 
-@of_tensors_at_once
+@with_numbers_at_once
 def sub(x: TensorLike, y: TensorLike, *, alpha: float = 1) -> Tensor:
     """``x - y``, or ``x - alpha * y``.
 
@@ -95,7 +95,7 @@ def sub(x: TensorLike, y: TensorLike, *, alpha: float = 1) -> Tensor:
     return weakly(ops.sub(a, b), weak)
 
 
-@of_tensors_at_once
+@with_numbers_at_once
 def mul(x: TensorLike, y: TensorLike) -> Tensor:
     """``x * y``; of bools, whether both hold."""
     if _plain_pair(x, y) and x.type.dtype.kind != "b":  # pyright: ignore[reportAttributeAccessIssue]  # tensors, as tested
@@ -106,7 +106,7 @@ def mul(x: TensorLike, y: TensorLike) -> Tensor:
     return weakly(ops.mul(a, b), weak)
 
 
-@of_tensors_at_once
+@with_numbers_at_once
 def div(x: TensorLike, y: TensorLike, *, rounding_mode: str | None = None) -> Tensor:
     """``x / y``; integers and bools are divided as float32. By zero it gives inf or NaN.
 
@@ -247,37 +247,37 @@ def _compare(op: Operator, x: TensorLike, y: TensorLike) -> Tensor:
     return op(a, b)
 
 
-@of_tensors_at_once
+@with_numbers_at_once
 def eq(x: TensorLike, y: TensorLike) -> Tensor:
     """``x == y``, element by element, as bool; False with NaN."""
     return _compare(ops.eq, x, y)
 
 
-@of_tensors_at_once
+@with_numbers_at_once
 def ne(x: TensorLike, y: TensorLike) -> Tensor:
     """``x != y``, element by element, as bool; True with NaN."""
     return _compare(ops.ne, x, y)
 
 
-@of_tensors_at_once
+@with_numbers_at_once
 def lt(x: TensorLike, y: TensorLike) -> Tensor:
     """``x < y``, element by element, as bool."""
     return _compare(ops.lt, x, y)
 
 
-@of_tensors_at_once
+@with_numbers_at_once
 def le(x: TensorLike, y: TensorLike) -> Tensor:
     """``x <= y``, element by element, as bool."""
     return _compare(ops.le, x, y)
 
 
-@of_tensors_at_once
+@with_numbers_at_once
 def gt(x: TensorLike, y: TensorLike) -> Tensor:
     """``x > y``, element by element, as bool."""
     return _compare(ops.gt, x, y)
 
 
-@of_tensors_at_once
+@with_numbers_at_once
 def ge(x: TensorLike, y: TensorLike) -> Tensor:
     """``x >= y``, element by element, as bool."""
     return _compare(ops.ge, x, y)
@@ -387,7 +387,7 @@ def bitwise_right_shift(x: TensorLike, y: TensorLike) -> Tensor:
 # --- extremes and choices
 
 
-@of_tensors_at_once
+@with_numbers_at_once
 def maximum(x: TensorLike, y: TensorLike) -> Tensor:
     """The larger of two elements; NaN if either is."""
     if _plain_pair(x, y):
@@ -395,7 +395,7 @@ def maximum(x: TensorLike, y: TensorLike) -> Tensor:
     return ops.maximum(*operands_of("maximum", None, x=x, y=y))
 
 
-@of_tensors_at_once
+@with_numbers_at_once
 def minimum(x: TensorLike, y: TensorLike) -> Tensor:
     """The smaller of two elements; NaN if either is."""
     if _plain_pair(x, y):

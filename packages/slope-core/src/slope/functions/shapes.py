@@ -420,7 +420,6 @@ def chunk(x: TensorLike, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     return split(given, max(1, math.ceil(given.shape[at] / chunks)), at)
 
 
-@at_once
 def unbind(x: TensorLike, dim: int = 0) -> tuple[Tensor, ...]:
     """The slices along a dimension, without it."""
     given = as_tensor(x, "unbind", "x")

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import slope
-from slope import errors, ops
+from slope import errors
 from slope.core.printer import programs_in
 from slope.extend import Program, ops
 from slope.testing import check_operator

@@ -389,9 +389,9 @@ def logspace(
         ArgumentError: ``steps`` is negative.
     """
     steps, wanted = whole_of(steps, "logspace", "steps", 0), as_dtype(dtype)
-    first, last = (_number("logspace", *each) for each in (("start", start), ("end", end)))
+    first, last = (float(_number("logspace", *each)) for each in (("start", start), ("end", end)))
     if wanted.is_integer and math.isfinite(first) and math.isfinite(last):
-        first, last = int(first), int(last)
+        first, last = float(int(first)), float(int(last))
     powers = np.float64(_number("logspace", "base", base)) ** np.linspace(first, last, steps)
     return placed(copied(powers, wanted), device)
 

@@ -39,8 +39,9 @@ def addmm(
     Raises:
         ShapeError: operands that do not fit.
     """
+    given = as_tensor(x, "addmm", "x")
     a, b = _factors("addmm", ("mat1", mat1, 2), ("mat2", mat2, 2))
-    return _added("addmm", x, matmul(a, b), beta, alpha)
+    return _added("addmm", given, matmul(a, b), beta, alpha)
 
 
 @at_once
@@ -48,8 +49,9 @@ def addmv(
     x: TensorLike, mat: TensorLike, vec: TensorLike, *, beta: float = 1, alpha: float = 1
 ) -> Tensor:
     """``beta * x + alpha * (mat @ vec)`` of a matrix and a vector; else as :func:`addmm`."""
+    given = as_tensor(x, "addmv", "x")
     a, b = _factors("addmv", ("mat", mat, 2), ("vec", vec, 1))
-    return _added("addmv", x, matmul(a, b), beta, alpha)
+    return _added("addmv", given, matmul(a, b), beta, alpha)
 
 
 @at_once
@@ -57,8 +59,9 @@ def baddbmm(
     x: TensorLike, batch1: TensorLike, batch2: TensorLike, *, beta: float = 1, alpha: float = 1
 ) -> Tensor:
     """``beta * x + alpha * (batch1 @ batch2)`` of as many matrices each; else as :func:`addmm`."""
+    given = as_tensor(x, "baddbmm", "x")
     a, b = _factors("baddbmm", ("batch1", batch1, 3), ("batch2", batch2, 3))
-    return _added("baddbmm", x, matmul(a, b), beta, alpha)
+    return _added("baddbmm", given, matmul(a, b), beta, alpha)
 
 
 @at_once
@@ -66,9 +69,10 @@ def addbmm(
     x: TensorLike, batch1: TensorLike, batch2: TensorLike, *, beta: float = 1, alpha: float = 1
 ) -> Tensor:
     """As :func:`baddbmm`, with the sum of all products instead of each."""
+    given = as_tensor(x, "addbmm", "x")
     a, b = _factors("addbmm", ("batch1", batch1, 3), ("batch2", batch2, 3))
     product = contract(a, ("b", "n", "k"), b, ("b", "k", "m"), ("n", "m"))
-    return _added("addbmm", x, product, beta, alpha)
+    return _added("addbmm", given, product, beta, alpha)
 
 
 def _factors(function: str, *given: tuple[str, TensorLike, int]) -> tuple[Tensor, Tensor]:
@@ -92,8 +96,7 @@ def _factors(function: str, *given: tuple[str, TensorLike, int]) -> tuple[Tensor
     return to_dtype(a, dtype), to_dtype(b, dtype)
 
 
-def _added(function: str, x: TensorLike, product: Tensor, beta: float, alpha: float) -> Tensor:
-    given = as_tensor(x, function, "x")
+def _added(function: str, given: Tensor, product: Tensor, beta: float, alpha: float) -> Tensor:
     if not same(broadcast_shapes(function, given.shape, product.shape), product.shape):
         raise ShapeError(
             f"{function}: x is {given.type} and does not broadcast to the product's shape "
@@ -114,7 +117,7 @@ def _added(function: str, x: TensorLike, product: Tensor, beta: float, alpha: fl
 @at_once
 def vdot(x: TensorLike, y: TensorLike) -> Tensor:
     """The inner product of two vectors, as :func:`slope.dot`: all dtypes are real."""
-    return dot(x, y)
+    return dot(*_factors("vdot", ("x", x, 1), ("y", y, 1)))
 
 
 @at_once

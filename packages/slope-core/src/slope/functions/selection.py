@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from slope.functions._base import (
     of_host,
     operand,
     result_dtype,
+    shape_of,
     splat_like,
     to_dtype,
     whole_of,
@@ -212,7 +214,8 @@ def unique_consecutive(
         )
     at = 0 if dim is None else dim_of(dim, given.ndim, "unique_consecutive", shape=given.shape)
     array = given.numpy().reshape(-1) if dim is None else given.numpy()
-    rows = np.moveaxis(array, at, 0).reshape(array.shape[at], -1)
+    across = np.moveaxis(array, at, 0)
+    rows = across.reshape(len(across), math.prod(across.shape[1:]))
     new = np.ones(len(rows), bool)
     new[1:] = (rows[1:] != rows[:-1]).any(axis=1)
     starts = np.flatnonzero(new)
@@ -252,5 +255,6 @@ def _triangle(
     function: str, places: Any, row: int, col: int, offset: int, dtype: DTypeLike, device: Any
 ) -> Tensor:
     rows, columns = whole_of(row, function, "row", 0), whole_of(col, function, "col", 0)
+    shape_of((rows, columns), function, "row, col")
     found = np.stack(places(rows, whole_of(offset, function, "offset"), columns))
     return placed(to_dtype(of_host(found.astype(np.int64)), as_dtype(dtype)), device)

@@ -125,6 +125,38 @@ def test_triplets_are_swapped():
     np.testing.assert_allclose(swapped.item(), 2.0, rtol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("loss", "each", "mean"),
+    [
+        (slope.mse_loss, [0.5, 12.0], 12.5 / 3.5),
+        (slope.l1_loss, [0.5, 6.0], 6.5 / 3.5),
+        (slope.huber_loss, [0.25, 4.5], 4.75 / 2),
+    ],
+)
+def test_losses_are_weighted(loss, each, mean):
+    x, target, weight = slope.tensor([[1.0, 3.0], [0.0, 1.0], [0.5, 3.0]])
+    assert twice(lambda: loss(x, target, "none", weight=weight)).tolist() == each
+    assert loss(x, target, "sum", weight=weight).item() == sum(each)
+    np.testing.assert_allclose(loss(x, target, weight=weight).item(), mean, rtol=1e-6)
+    with pytest.raises(errors.ShapeError, match=r"weight is float32\[\] and x is float32\[2\]"):
+        loss(x, target, weight=2.0)
+
+
+def test_adaptive_pooling_says_where():
+    x = slope.tensor([[[1.0, 4.0, 2.0, 4.0], [4.0, 0.0, 5.0, 5.0], [4.0, 1.0, 5.0, 6.0]]])
+    values, places = slope.adaptive_max_pool2d(x, (2, 2), True)
+    assert values.tolist() == [[[4.0, 5.0], [4.0, 6.0]]]
+    assert places.tolist() == [[[1, 6], [4, 11]]]
+    assert places.dtype is slope.int64
+    values, places = slope.adaptive_max_pool1d(x[:, 0], 3, return_indices=True)
+    assert values.tolist() == [[4.0, 4.0, 4.0]]
+    assert places.tolist() == [[1, 1, 3]]
+    gradient = slope.grad(lambda x: slope.adaptive_max_pool2d(x, (None, 1), True)[0].sum())(x)
+    assert gradient.tolist() == [[[0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]]
+    batched = slope.vmap(lambda x: slope.adaptive_max_pool2d(x, 2, True))(x[None])
+    assert batched[1].tolist() == [[[[1, 6], [4, 11]]]]
+
+
 def test_interpolation_recomputes_its_steps():
     x = slope.arange(5).float()[None, None]
     kept = slope.interpolate(x, scale_factor=1.7, mode="linear")
@@ -227,6 +259,16 @@ def test_places_out_of_range_are_refused_at_every_call(read):
             errors.ArgumentError,
             r"slope.slice: .*; it is the operator slope.slice\(x, start, stop, step\)",
         ),
+        (
+            lambda: slope.grad(lambda x: x.sum(), has_aux=True)(slope.tensor([1.0])),
+            errors.ArgumentError,
+            "it returned a Tensor",
+        ),
+        (
+            lambda: slope.scan(lambda c, x: (c, x), 0.0, slope.zeros(3), length=7),
+            errors.ShapeError,
+            "and have 7 of the argument length, 3",
+        ),
     ],
 )
 def test_messages_are_the_same_at_every_call(call, kind, message):
@@ -236,13 +278,13 @@ def test_messages_are_the_same_at_every_call(call, kind, message):
 
 
 def test_an_int_is_never_taken_for_a_tensor():
-    x = slope.arange(400)
     for dtype in (slope.int32, slope.int64, slope.uint8, slope.int16, slope.int8):
-        place = slope.tensor(1, dtype=dtype)  # remembered by a number that its type has
-        assert slope.max(x, place).shape == (400,)
-        assert slope.repeat(x, place.type.number).shape == (400 * place.type.number,)
+        place = slope.tensor(1, dtype=dtype)
+        number = place.type.number  # what stands for the tensor's type in keys
+        x = slope.arange(number + 1)
+        assert slope.max(x, place).shape == (number + 1,)
         with pytest.raises(errors.ShapeError, match="out of range"):
-            slope.max(x, place.type.number)
+            slope.max(x, number)
         assert x[(place,)].item() == 1
-        assert x[(place.type.number,)].item() == place.type.number
-        assert slope.stack([x, x], 0).shape == (2, 400)
+        assert x[(number,)].item() == number
+        assert slope.narrow(x, 0, 0, number).shape == (number,)

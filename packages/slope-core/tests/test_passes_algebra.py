@@ -292,3 +292,29 @@ def test_rewritten_instructions_keep_their_source(programs):
     (instr,) = optimize(program).instrs
     assert instr.source == program.instrs[1].source
     assert instr.source is not None
+
+
+def padded(x, low, high):
+    return ops.pad(x, low=(0, low), high=(0, high), interior=(0, 0), value=0)
+
+
+def test_gradients_of_neighbouring_slices_are_concatenated(programs):
+    x = "float32[2, 3]"
+    assert simplified(
+        programs,
+        lambda a, b, c: ops.add(padded(a, 3, 3), ops.add(padded(b, 0, 6), padded(c, 6, 0))),
+        x, x, x,
+    ).count("interior_pad") == 3  # fmt: skip  # b and c leave a gap; a comes last
+    text = simplified(
+        programs,
+        lambda a, b, c: ops.add(ops.add(padded(c, 6, 0), padded(b, 3, 3)), padded(a, 0, 6)),
+        x, x, x,
+    )  # fmt: skip
+    assert "v0 = slope.concatenate(x0, x1, x2, dim=1)" in text
+    assert "interior_pad" not in text
+    assert "add" not in text
+    between = simplified(programs, lambda a, b: ops.add(padded(a, 1, 4), padded(b, 4, 1)), x, x)
+    assert "v0 = slope.concatenate(x0, x1, dim=1)" in between
+    assert "slope.interior_pad(v0, low=(0, 1), high=(0, 1)" in between
+    overlapping = simplified(programs, lambda a, b: ops.add(padded(a, 1, 1), padded(b, 2, 0)), x, x)
+    assert "slope.add" in overlapping

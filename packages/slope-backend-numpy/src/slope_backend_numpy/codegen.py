@@ -37,17 +37,18 @@ class Generated:
     """Generated code: its ``source`` and the ``function`` that it defines.
 
     Attributes:
-        shared: for each result whether it may share memory with an input or with another result.
+        owners: for each result the number of the memory that it stands in, which is its own or a
+            donated input's; -1 if that may be another input's, or a constant's.
     """
 
-    __slots__ = ("function", "shared", "source")
+    __slots__ = ("function", "owners", "source")
 
     def __init__(
-        self, source: str, function: Callable[..., tuple[Any, ...]], shared: tuple[bool, ...]
+        self, source: str, function: Callable[..., tuple[Any, ...]], owners: tuple[int, ...]
     ) -> None:
         self.source = source
         self.function = function
-        self.shared = shared
+        self.owners = owners
 
 
 def generate(
@@ -74,7 +75,7 @@ def generate(
         UnsupportedOperatorError: an operator has no rule.
     """
     # The outermost function silences warnings for those that it calls.
-    writer = Writer(lambda nested: generate(nested, lowerings, lambda _: True, names))
+    writer = Writer(lambda nested, given: generate(nested, lowerings, lambda _: True, names, given))
     reads: dict[Var, int] = {}
     for atom in (*(atom for instr in program.instrs for atom in instr.inputs), *program.outputs):
         if isinstance(atom, Var):
@@ -101,17 +102,17 @@ def generate(
         else "    return ()"
     )
     source, function = _finish(writer, parameters, returned, silent, program, names)
-    return Generated(source, function, _shared(values))
+    return Generated(source, function, _owners(values))
 
 
-def _shared(values: Sequence[Value]) -> tuple[bool, ...]:
-    counts: dict[int, int] = {}
+def _owners(values: Sequence[Value]) -> tuple[int, ...]:
+    numbers: dict[int, int] = {}
     for value in values:
-        counts[id(value.buffer)] = counts.get(id(value.buffer), 0) + 1
-    return tuple(
-        value.buffer is not None and (not value.buffer.owned or counts[id(value.buffer)] > 1)
-        for value in values
-    )
+        # A number written inline becomes an array of its own.
+        key = id(value if value.buffer is None else value.buffer)
+        owned = value.buffer is None or value.buffer.owned or value.buffer.lasting
+        numbers.setdefault(key, len(numbers) if owned else -1)
+    return tuple(numbers[id(value if value.buffer is None else value.buffer)] for value in values)
 
 
 def _finish(

@@ -196,9 +196,26 @@ class Context:
         """A new local name."""
         return self._writer.name()
 
-    def function(self, program: Program) -> Function:
-        """A program as a Python function that this one may call."""
-        return self._writer.function(program)
+    def function(self, program: Program, donated: frozenset[int] = frozenset()) -> Function:
+        """A program as a Python function that this one may call.
+
+        ``donated`` are the positions of arguments that it may write to.
+        """
+        return self._writer.function(program, donated)
+
+    def own(self, value: Value) -> str:
+        """An expression for the value as an array that nothing else refers to after this."""
+        buffer = value.buffer
+        code = self.array(value)
+        if (
+            buffer is not None
+            and value.is_full
+            and value.type.shape
+            and buffer.owned
+            and buffer.reads == 1
+        ):
+            return code
+        return f"{code}.copy()"
 
     def view(
         self,
@@ -299,20 +316,25 @@ class Function(NamedTuple):
 
     Attributes:
         name: what to call it by.
-        shared: for each result whether it may share memory with an argument or with another result.
+        owners: for each result the number of the memory that it stands in: its own, or a donated
+            argument's; -1 if that may be another argument's.
     """
 
     name: str
-    shared: tuple[bool, ...]
+    owners: tuple[int, ...]
+
+    def shared(self) -> list[bool]:
+        """For each result whether it may share memory with an argument or with another result."""
+        return [owner < 0 or self.owners.count(owner) > 1 for owner in self.owners]
 
 
 class Writer:
     """The function that is being written: its statements, and the names that they refer to."""
 
-    def __init__(self, generate: Callable[[Program], Any]) -> None:
+    def __init__(self, generate: Callable[[Program, frozenset[int]], Any]) -> None:
         self.generate = generate
         self.sources: list[str] = []  # of nested programs
-        self._functions: dict[Program, Function] = {}
+        self._functions: dict[tuple[Program, frozenset[int]], Function] = {}
         self.lines: list[str] = []
         self.header: dict[str, str] = {}  # scalars, as source
         self.constants: dict[str, Any] = {}
@@ -324,14 +346,14 @@ class Writer:
         self._count += 1
         return f"t{self._count}"
 
-    def function(self, program: Program) -> Function:
+    def function(self, program: Program, donated: frozenset[int]) -> Function:
         """A name for a nested program's function."""
-        found = self._functions.get(program)
+        found = self._functions.get((program, donated))
         if found is None:
-            made = self.generate(program)
+            made = self.generate(program, donated)
             name = self.constant(made.function, "body")
             self.sources.append(f"# {name}\n{made.source}")
-            found = self._functions[program] = Function(name, made.shared)
+            found = self._functions[program, donated] = Function(name, made.owners)
         return found
 
     def line(self, text: str, tensor_type: TensorType) -> None:

@@ -1,8 +1,8 @@
 """Branches and loops as Python's own; their programs are functions beside the one written.
 
 Such a function may return its arguments or views of them. Results of the instruction must be on
-their own, since dead arrays are
-written over: what may share memory is copied, once, after a loop.
+their own, since dead arrays are written over: what may share memory is copied. The carries of a
+loop are its own, so each turn may write to those of the turn before.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def run_branch(
     arguments = ", ".join(context.array(each) for each in operands)
     results = context.results()
     context.statement(f"{_target(results)} = ({names.rstrip()})[{choice}]({arguments})")
-    shared = [any(flags) for flags in zip(*[each.shared for each in functions], strict=True)]
+    shared = [any(flags) for flags in zip(*[each.shared() for each in functions], strict=True)]
     _copy(context, results, shared)
     return results
 
@@ -39,27 +39,21 @@ def run_branch(
 def run_while(
     context: Context, *operands: Value, cond: Program, body: Program, consts: int
 ) -> list[Value]:
-    test, step = context.function(cond), context.function(body)
+    carries = len(operands) - consts
+    given = frozenset(range(consts, consts + carries))
+    test, step = context.function(cond), context.function(body, given)
     fixed = [context.array(each) for each in operands[:consts]]
     results = context.results()
     carried = [each.code for each in results]
     arguments = ", ".join([*fixed, *carried])
-    moved = context.name()
-    context.statement(f"{moved} = False")
     for code, init in zip(carried, operands[consts:], strict=True):
-        context.statement(f"{code} = {context.array(init)}")
+        context.statement(f"{code} = {context.own(init)}")
     context.statement(f"while {test.name}({arguments})[0]:")
-    context.statement(f"    {moved} = True")
     if carried:
         context.statement(f"    {_target(results)} = {step.name}({arguments})")
+        _part(context, carried, step.owners)
     else:
         context.statement(f"    {step.name}({arguments})")
-    _copy(context, results, step.shared)
-    left = [each.code for each, shared in zip(results, step.shared, strict=True) if not shared]
-    if left:
-        context.statement(f"if not {moved}:")
-        for code in left:
-            context.statement(f"    {code} = {code}.copy()")
     return results
 
 
@@ -72,12 +66,12 @@ def run_scan(
     length: int,
     reverse: bool,
 ) -> list[Value]:
-    step = context.function(body)
+    step = context.function(body, frozenset(range(consts, consts + carries)))
     codes = [context.array(each) for each in operands]
     results = context.results()
     carried, stacked = results[:carries], results[carries:]
-    for each, init in zip(carried, codes[consts : consts + carries], strict=True):
-        context.statement(f"{each.code} = {init}")
+    for each, init in zip(carried, operands[consts : consts + carries], strict=True):
+        context.statement(f"{each.code} = {context.own(init)}")
     for each in stacked:
         dtype = context.dtype_code(each.dtype)
         context.statement(f"{each.code} = np.empty({each.type.shape}, {dtype})")
@@ -89,7 +83,7 @@ def run_scan(
     call = f"{step.name}({arguments})"
     context.statement(f"for {place} in {order}:")
     context.statement(f"    {', '.join(targets)}, = {call}" if targets else f"    {call}")
-    _copy(context, carried, [shared or not length for shared in step.shared[:carries]])
+    _part(context, [each.code for each in carried], step.owners)
     return results
 
 
@@ -101,6 +95,15 @@ def _copy(context: Context, results: Sequence[Value], shared: Sequence[bool]) ->
     for each, copy in zip(results, shared, strict=True):
         if copy:
             context.statement(f"{each.code} = {each.code}.copy()")
+
+
+def _part(context: Context, carried: Sequence[str], owners: Sequence[int]) -> None:
+    """Inside a loop: no two carries share memory, since the next turn may write to each."""
+    seen = {-1}
+    for code, owner in zip(carried, owners, strict=False):
+        if owner in seen:
+            context.statement(f"    {code} = {code}.copy()")
+        seen.add(owner)
 
 
 def barrier(context: Context, *operands: Value) -> tuple[Any, ...]:

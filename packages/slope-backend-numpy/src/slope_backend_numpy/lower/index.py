@@ -35,9 +35,11 @@ def scatter(
     order, back = _orders(x, indices, axis, batch_dims)
     operands = ", ".join(context.array(each) for each in (x, indices, updates))
     lead = batch_dims + indices.type.shape[-1]
-    return context.fresh(
-        f"kernels.scatter({operands}, {order}, {lead}, {batch_dims}, {back}, '{mode}')"
-    )
+    options = f"{order}, {lead}, {batch_dims}, {back}, '{mode}'"
+    alone = x.buffer is not None and x.buffer.reads == 1  # the updates are not views of it
+    if alone and order == tuple(range(x.type.ndim)) and context.reusable(x, x.dtype, x.type.shape):
+        return context.write(x, f"{x.code} = kernels.scatter({operands}, {options}, into=True)")
+    return context.fresh(f"kernels.scatter({operands}, {options})")
 
 
 def _orders(

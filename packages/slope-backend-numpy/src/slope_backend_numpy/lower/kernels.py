@@ -314,13 +314,18 @@ def scatter(
     batch_dims: int,
     back: tuple[int, ...],
     mode: str,
+    into: bool = False,
 ) -> Array:
     """``x`` with updates combined into rows at computed places; arguments as for :func:`gather`.
 
-    Half precision adds up in float32.
+    Half precision adds up in float32. ``into``: ``x`` itself may be written to, and ``order`` is
+    the natural one.
     """
     wide = np.dtype(np.float32) if x.dtype.kind in "fV" and x.dtype.itemsize == 2 else x.dtype
-    out = np.array(x.transpose(order), dtype=wide, order="C", copy=True)
+    if into and wide == x.dtype and x.flags.c_contiguous:
+        out = x
+    else:
+        out = np.array(x.transpose(order), dtype=wide, order="C", copy=True)
     rows = flat_places(indices, out.shape[:lead], batch_dims)
     values = updates.transpose(np.argsort(back)).astype(wide, copy=False)
     inner = int(np.prod(out.shape[lead:], dtype=int))

@@ -21,6 +21,11 @@ def function_name(function: Callable[..., Any]) -> str:
     return getattr(function, "__name__", None) or type(function).__name__
 
 
+def type_name(value: Any) -> str:
+    """The name of a value's class for messages; all tensors, traced or not, are of one class."""
+    return "Tensor" if isinstance(value, Tensor) else type(value).__name__
+
+
 def require_callable(function: Any, user: str) -> None:
     """Refuse what cannot be called.
 

@@ -7,7 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from slope.api._arguments import function_name, require_callable, tensor_leaf, tensor_leaves
+from slope.api._arguments import (
+    function_name,
+    require_callable,
+    tensor_leaf,
+    tensor_leaves,
+    type_name,
+)
 from slope.api._bodies import (
     Body,
     Operands,
@@ -475,7 +481,7 @@ class _paired:  # noqa: N801  # wraps a function and is called as one
         if not isinstance(result, tuple) or len(result) != 2:
             raise ArgumentError(
                 f"{self.user}: {self.__name__} must return a pair (carry, output), and returned "
-                f"a {type(result).__name__} ({result!r:.80})."
+                f"a {type_name(result)} ({result!r:.80})."
             )
         return result
 
@@ -494,7 +500,7 @@ def _length(user: str, tensors: Sequence[Tensor], xs: Any, length: Any) -> Any:
                 f"{user}: length must be an int that is not negative, and is {length!r:.60}."
             )
         lengths.insert(0, int(length))
-        paths.insert(0, " (the argument length)")
+        paths.insert(0, "the argument length")
     if not lengths:
         raise ArgumentError(
             f"{user}: without xs, length says how many iterations there are; it is None."

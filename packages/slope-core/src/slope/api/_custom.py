@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from slope.api._arguments import function_name, output_leaves, tensor_leaf, whole_numbers
+from slope.api._arguments import function_name, output_leaves, tensor_leaf, type_name, whole_numbers
 from slope.api._bodies import Body, KeyScope, NoDraws, Operands, fresh_key
 from slope.control._programs import intern, lifted
 from slope.control.checkpoint import call_rematerialize
@@ -178,7 +178,7 @@ class _JvpRule(_Rule):
             if not isinstance(pair, tuple) or len(pair) != 2:
                 raise ArgumentError(
                     f"custom_jvp ({self.name}): the rule must return a pair (result, tangent), "
-                    f"and returned a {type(pair).__name__}."
+                    f"and returned a {type_name(pair)}."
                 )
             outs = self.results(pair[0], "the rule's result")
             pushed = self._tangents(pair[1])
@@ -214,7 +214,7 @@ class _VjpRule(_Rule):
             if not isinstance(pair, tuple) or len(pair) != 2:
                 raise ArgumentError(
                     f"custom_vjp ({self.name}): the forward rule must return a pair (result, "
-                    f"residuals), and returned a {type(pair).__name__}."
+                    f"residuals), and returned a {type_name(pair)}."
                 )
             outs = self.results(pair[0], "the forward rule's result")
             leaves, structure = tree_flatten(pair[1])

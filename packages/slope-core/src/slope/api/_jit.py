@@ -39,6 +39,7 @@ from slope.errors import ArgumentError, boundary
 from slope.functions.random import JitScope, current_scope, use_scope
 from slope.ops import cast
 from slope.passes import optimize
+from slope.plugins.backend import Backend
 from slope.plugins.selection import current_backend
 from slope.tree import is_leaf, leaf_paths, tree_flatten, tree_unflatten, typed_key
 
@@ -87,6 +88,8 @@ class _Entry:
     """A traced and compiled specialization of a function."""
 
     __slots__ = (
+        "all_outputs",
+        "all_tensors",
         "closed",
         "compiled",
         "constants",
@@ -119,10 +122,14 @@ class _Entry:
         # as it got it is not among them.
         forwarded = {what for how, what in out_plan if how == 1}
         self.donated = {leaf: at for leaf, at in donated.items() if leaf not in forwarded}
+        self.all_tensors = all(kind == TENSOR for kind in in_kinds)
+        self.all_outputs = out_plan == [(0, number) for number in range(len(out_plan))]
         self.compiled: Compiled | None = None
 
     def results(self, outs: Sequence[Tensor], leaves: Sequence[Any]) -> Any:
         """The result pytree."""
+        if self.all_outputs:
+            return tree_unflatten(self.out_structure, outs)
         values: list[Any] = []
         for how, what in self.out_plan:
             if how == 0:
@@ -215,7 +222,7 @@ class Jit:
         if current_trace() is not EVAL:
             return self._bind(entry, leaves)
         compiled = entry.compiled or self._compiled(entry, leaves)
-        handles = _handles(entry.in_kinds, leaves, compiled)
+        handles = _handles(entry.in_kinds, entry.all_tensors, leaves, compiled)
         if entry.donated:
             _take(entry.donated, leaves, handles, compiled, self.__name__)
         if not entry.draws:
@@ -253,7 +260,7 @@ class Jit:
         entry, leaves = self._entry(args, kwargs)
         known = self._compiled(entry, leaves)
         compiled = compile_program(entry.closed, known.device, self.options)
-        handles = _handles(entry.in_kinds, leaves, compiled)
+        handles = _handles(entry.in_kinds, entry.all_tensors, leaves, compiled)
         if entry.draws:
             handles.append(current_scope().key.handle(compiled.backend))
         constants = (each.handle(compiled.backend) for each in entry.constants)
@@ -267,7 +274,14 @@ class Jit:
         if self._static_numbers or self._static_names:
             args, kwargs, static = self._split(args, kwargs)
         leaves, structure = tree_flatten((args, kwargs))
-        signatures = tuple([_signature(leaf) for leaf in leaves])
+        signatures = tuple(
+            [
+                leaf.type.number  # what _signature gives; nearly all leaves are such tensors
+                if type(leaf) is Tensor and leaf.device is CPU and not leaf.weak
+                else _signature(leaf)
+                for leaf in leaves
+            ]
+        )
         backend = self.options.backend or current_backend()
         key = (structure, signatures, backend, static and static[1])
         entry = self._entries.get(key)
@@ -506,17 +520,25 @@ def _traced_leaf(trace: ProgramTrace, leaf: Any, kind: int) -> Any:
     return trace.new_input(leaf.type if kind == TENSOR else type_of_array(leaf))
 
 
-def _handles(kinds: Sequence[int], leaves: Sequence[Any], compiled: Compiled) -> list[Any]:
-    """What the executable takes: the handles of the leaves that are not static."""
+def _handles(
+    kinds: Sequence[int], all_tensors: bool, leaves: Sequence[Any], compiled: Compiled
+) -> list[Any]:
+    """What the executable takes: the handles of the leaves that are not static.
+
+    On the path of every compiled call.
+    """
     backend, device = compiled.backend, compiled.device
+    if all_tensors:
+        return [
+            leaf._handle
+            if leaf._backend is backend and type(leaf) is Tensor
+            else _handle(leaf, backend)
+            for leaf in leaves
+        ]
     handles: list[Any] = []
     for kind, leaf in zip(kinds, leaves, strict=True):
         if kind == TENSOR:
-            if type(leaf) is not Tensor:
-                refuse_tracer(leaf, "a compiled function")
-            handles.append(
-                leaf._handle if leaf._backend is backend else leaf.handle(backend)
-            )  # the hot path of every compiled call
+            handles.append(_handle(leaf, backend))
         elif kind == WEAK_FLOAT:
             handles.append(backend.scalar(float(leaf), float64, device))
         elif kind == WEAK_INT:
@@ -524,6 +546,12 @@ def _handles(kinds: Sequence[int], leaves: Sequence[Any], compiled: Compiled) ->
         elif kind == ARRAY:
             handles.append(backend.from_host(leaf, device))
     return handles
+
+
+def _handle(tensor: Tensor, backend: Backend) -> Any:
+    if type(tensor) is not Tensor:
+        refuse_tracer(tensor, "a compiled function")
+    return tensor._handle if tensor._backend is backend else tensor.handle(backend)
 
 
 def _take(

@@ -14,6 +14,7 @@ from slope.api._arguments import (
     require_callable,
     require_flag,
     tensor_leaves,
+    type_name,
 )
 from slope.core.operator import Linear, Tangent
 from slope.core.program import Program, evaluate
@@ -65,7 +66,7 @@ class FlatFunction:
             if not isinstance(result, tuple) or len(result) != 2:
                 raise ArgumentError(
                     f"{self.user}: with has_aux=True the function must return a pair (result, "
-                    f"auxiliary data); it returned a {type(result).__name__}."
+                    f"auxiliary data); it returned a {type_name(result)}."
                 )
             result, aux = result
             self.aux_leaves, self.aux_structure = tree_flatten(aux)

@@ -11,8 +11,9 @@ from slope.core.tensor import Tensor
 from slope.dims import is_static
 from slope.errors import ArgumentError, ShapeError
 from slope.functions._at_once import at_once
-from slope.functions._base import TensorLike, floating, of_host, shown, splat_like
+from slope.functions._base import TensorLike, flag_of, floating, of_host, shown, splat_like
 from slope.functions.pooling import image, window_params
+from slope.ops.index import take_along
 
 
 def _targets(x: Tensor, count: int, function: str, output_size: Any) -> tuple[int, ...]:
@@ -114,25 +115,43 @@ def adaptive_avg_pool3d(x: TensorLike, output_size: Any) -> Tensor:
     return adaptive_mean(x, 3, "adaptive_avg_pool3d", output_size)
 
 
-@at_once
-def adaptive_max_pool1d(x: TensorLike, output_size: Any) -> Tensor:
-    """The largest elements of so many windows; see :func:`adaptive_avg_pool2d`."""
-    return _adaptive(
-        image(x, 1, "adaptive_max_pool1d"), 1, "adaptive_max_pool1d", output_size, True
-    )
+def _adaptive_max(count: int, x: TensorLike, output_size: Any, return_indices: bool) -> Any:
+    function = f"adaptive_max_pool{count}d"
+    given = image(x, count, function)
+    if not flag_of(return_indices, function, "return_indices"):
+        return _adaptive(given, count, function, output_size, True)
+    targets = _targets(given, count, function, output_size)
+    size = given.shape[-count:]
+    numbers = of_host(np.arange(np.prod(size)).reshape(size))
+    front = given.ndim - count
+    where = ops.broadcast(numbers, shape=given.shape, dims=tuple(range(front, given.ndim)))
+    for at in reversed(range(count)):  # of equal elements the first in row-major order is named
+        dim = front + at
+        places, _ = _uneven(size[at], targets[at])  # a window's last element may repeat
+        given, best = ops.max_with_indices(taken(given, dim, places), dim=dim + 1)
+        chosen = ops.reshape(best, shape=(*best.shape[: dim + 1], 1, *best.shape[dim + 1 :]))
+        where = take_along(taken(where, dim, places), chosen, dim + 1)
+        where = ops.reshape(where, shape=given.shape)
+    return given, where
 
 
 @at_once
-def adaptive_max_pool2d(x: TensorLike, output_size: Any) -> Tensor:
-    """The largest elements of so many windows; see :func:`adaptive_avg_pool2d`."""
-    return _adaptive(
-        image(x, 2, "adaptive_max_pool2d"), 2, "adaptive_max_pool2d", output_size, True
-    )
+def adaptive_max_pool1d(x: TensorLike, output_size: Any, return_indices: bool = False) -> Any:
+    """The largest elements of so many windows; see :func:`adaptive_max_pool2d`."""
+    return _adaptive_max(1, x, output_size, return_indices)
 
 
 @at_once
-def adaptive_max_pool3d(x: TensorLike, output_size: Any) -> Tensor:
-    """The largest elements of so many windows; see :func:`adaptive_avg_pool2d`."""
-    return _adaptive(
-        image(x, 3, "adaptive_max_pool3d"), 3, "adaptive_max_pool3d", output_size, True
-    )
+def adaptive_max_pool2d(x: TensorLike, output_size: Any, return_indices: bool = False) -> Any:
+    """The largest elements of so many windows; see :func:`adaptive_avg_pool2d`.
+
+    With ``return_indices`` a pair: these, and where each stands in its channel, counted in
+    row-major order (int64).
+    """
+    return _adaptive_max(2, x, output_size, return_indices)
+
+
+@at_once
+def adaptive_max_pool3d(x: TensorLike, output_size: Any, return_indices: bool = False) -> Any:
+    """The largest elements of so many windows; see :func:`adaptive_max_pool2d`."""
+    return _adaptive_max(3, x, output_size, return_indices)

@@ -49,14 +49,42 @@ def _reduced(function: str, losses: Tensor, reduction: str, total: Tensor | None
 
 
 @at_once
-def mse_loss(x: TensorLike, target: TensorLike, reduction: str = "mean") -> Tensor:
+def mse_loss(
+    x: TensorLike,
+    target: TensorLike,
+    reduction: str = "mean",
+    *,
+    weight: TensorLike | None = None,
+) -> Tensor:
     """Squared differences; the shapes must be equal.
+
+    Args:
+        x: predictions.
+        target: what they should be.
+        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
+        weight: of ``x``'s shape, what each counts; the mean is divided by their sum.
 
     Raises:
         ShapeError: different shapes.
     """
     a, b = _pair("mse_loss", x, target)
-    return _reduced("mse_loss", ops.integer_pow(ops.sub(a, b), exponent=2), reduction)
+    return _weighed("mse_loss", ops.integer_pow(ops.sub(a, b), exponent=2), weight, reduction)
+
+
+def _weighed(
+    function: str, losses: Tensor, weight: object, reduction: str, *, counted: bool = False
+) -> Tensor:
+    """Weighted losses, reduced; ``counted``: the mean is by their number, not by the weights."""
+    if weight is None:
+        return _reduced(function, losses, reduction)
+    shares = to_dtype(as_tensor(weight, function, "weight"), losses.dtype)
+    if shares.shape != losses.shape:
+        raise ShapeError(
+            f"{function}: weight is {shares.type} and x is {losses.type}; their shapes must be "
+            "equal."
+        )
+    total = None if counted else reductions.sum(shares)
+    return _reduced(function, ops.mul(losses, shares), reduction, total)
 
 
 def _pair(function: str, x: object, target: object) -> list[Tensor]:
@@ -76,19 +104,34 @@ def _promoted(function: str, **values: object) -> list[Tensor]:
 
 
 @at_once
-def l1_loss(x: TensorLike, target: TensorLike, reduction: str = "mean") -> Tensor:
-    """Sizes of differences; the derivative at 0 is 0, the shapes must be equal."""
+def l1_loss(
+    x: TensorLike,
+    target: TensorLike,
+    reduction: str = "mean",
+    *,
+    weight: TensorLike | None = None,
+) -> Tensor:
+    """Sizes of differences; the derivative at 0 is 0, the shapes must be equal.
+
+    ``weight`` is as in :func:`mse_loss`.
+    """
     a, b = _pair("l1_loss", x, target)
-    return _reduced("l1_loss", ops.abs_(ops.sub(a, b)), reduction)
+    return _weighed("l1_loss", ops.abs_(ops.sub(a, b)), weight, reduction)
 
 
 @at_once
 def huber_loss(
-    x: TensorLike, target: TensorLike, reduction: str = "mean", delta: float = 1.0
+    x: TensorLike,
+    target: TensorLike,
+    reduction: str = "mean",
+    delta: float = 1.0,
+    *,
+    weight: TensorLike | None = None,
 ) -> Tensor:
     """Half the squared difference ``d`` up to ``delta``.
 
-    And ``delta * (abs(d) - delta / 2)`` beyond.
+    And ``delta * (abs(d) - delta / 2)`` beyond. ``weight`` is as in :func:`mse_loss`, but the mean
+    is divided by the number of elements, as PyTorch's.
 
     Source: P. Huber, "Robust estimation of a location parameter" (1964).
 
@@ -97,7 +140,8 @@ def huber_loss(
     """
     a, b = _pair("huber_loss", x, target)
     limit = _positive(delta, "huber_loss", "delta")
-    return _reduced("huber_loss", activation_operators.huber(ops.sub(a, b), delta=limit), reduction)
+    losses = activation_operators.huber(ops.sub(a, b), delta=limit)
+    return _weighed("huber_loss", losses, weight, reduction, counted=True)
 
 
 @at_once

@@ -356,17 +356,23 @@ def cumsum(
 
 @at_once
 def norm(
-    x: TensorLike, p: float | str | None = 2, dim: Dim = None, keepdim: bool = False
+    x: TensorLike,
+    p: float | str | None = 2,
+    dim: Dim = None,
+    keepdim: bool = False,
+    dtype: DTypeLike | None = None,
 ) -> Tensor:
     """Vector norms: ``sum(abs(x) ** p) ** (1 / p)``.
 
     The largest or smallest size for infinite ``p``, a count for 0; ``"fro"`` and ``None`` are 2.
+    Computed in ``dtype`` if given.
 
     The derivative where the norm is 0 is 0, as PyTorch's; equal largest sizes share it.
     """
     from slope.functions.composites import l2_norm
 
     given = floating(x, "norm")
+    given = given if dtype is None else floating(to_dtype(given, as_dtype(dtype)), "norm")
     p = 2.0 if p is None or (isinstance(p, str) and p == "fro") else number_of(p, "norm", "p")
     if p != 0 and not dims_of(dim, given, "norm"):
         return ops.abs_(given)

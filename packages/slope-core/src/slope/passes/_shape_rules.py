@@ -219,6 +219,47 @@ def _concatenate(rewriter: Rewriter, call: Call, out: TensorType) -> Atom | Call
     return Call("concatenate", kept, call.params) if len(kept) < len(call.inputs) else None
 
 
+def joined_pads(rewriter: Rewriter, call: Call, out: TensorType) -> Atom | Call | None:
+    """A sum of tensors padded with zeros to stand beside each other: they are concatenated.
+
+    So end the gradients of a tensor of which several slices are taken, such as the queries, keys
+    and values of one product.
+    """
+    pads = [rewriter.made_by(x, "interior_pad") for x in call.inputs]
+    if not all(rewriter.only_use(x) for x in call.inputs):
+        return None
+    placed = []
+    for made in pads:
+        if made is None or any(made.params["interior"]) or made.params.get("value", 0) != 0:
+            return None
+        low, high = made.params["low"], made.params["high"]
+        if not is_static(low) or not is_static(high):
+            return None
+        placed.append((low, high, made.inputs[0]))
+    moved = {dim for low, high, _ in placed for dim in range(out.ndim) if low[dim] or high[dim]}
+    if len(moved) != 1:
+        return None
+    (along,) = moved
+    (low, _, first), (start, high, second) = sorted(placed, key=lambda each: each[0][along])
+    length = first.type.shape[along]
+    if not isinstance(length, int) or low[along] + length != start[along]:
+        return None
+    pieces = *_pieces(rewriter, first, along), *_pieces(rewriter, second, along)
+    if not low[along] and not high[along]:
+        return Call("concatenate", pieces, {"dim": along})
+    whole = rewriter.emit("concatenate", *pieces, dim=along)
+    around = {"low": low, "high": high, "interior": (0,) * out.ndim, "value": 0}
+    return Call("interior_pad", (whole,), around)
+
+
+def _pieces(rewriter: Rewriter, x: Atom, along: int) -> tuple[Atom, ...]:
+    """The operands of the concatenation that an atom is, if it is one; else itself."""
+    made = rewriter.made_by(x, "concatenate")
+    if made is None or made.params["dim"] != along or len(made.inputs) > MOST_PIECES:
+        return (x,)
+    return made.inputs
+
+
 def _is_zero(length: Any) -> bool:
     return isinstance(length, int) and length == 0
 

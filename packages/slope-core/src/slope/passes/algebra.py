@@ -11,7 +11,8 @@ numbers, NaN, infinities and the sign of zero are part of the meaning:
 - Applied although the last bit may differ, never for the worse on average: ``x * a * b`` to ``x *
   (a * b)`` where ``a * b`` is a normal number, ``pow(x, 2)`` to ``x * x``, sums of repeated
   elements to products, sums of sums to one sum (of zeros alone, the sign of their sum is not
-  specified).
+  specified), sums of parts that zeros surround and that do not overlap to one concatenation (a
+  part's -0.0 stays -0.0).
 
 The derivative of ``stop_gradient`` is spent when passes run, so it is removed as well.
 """
@@ -40,7 +41,7 @@ from slope.passes._rewriter import (
     number,
     python_number,
 )
-from slope.passes._shape_rules import SHAPE_RULES
+from slope.passes._shape_rules import SHAPE_RULES, joined_pads
 
 
 def simplify_algebra(program: Program) -> Program:
@@ -306,7 +307,7 @@ def _together(*tables: dict[str, Sequence[Rule]]) -> dict[str, Sequence[Rule]]:
 
 RULES: Final = _together(
     {
-        "add": [_add],
+        "add": [_add, joined_pads],
         "sub": [_sub],
         "neg": [_neg],
         "mul": [_mul],

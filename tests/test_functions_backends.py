@@ -46,6 +46,34 @@ CLOSE = {
 }
 
 
+def many(x):
+    """A program of products, joins, selections, statistics and margin losses."""
+    square = slope.addmm(x[:, 0], x, x.mT, alpha=0.5) + slope.kron(x[:, :1], x[:1, :3])
+    rows = slope.vstack(
+        [slope.diff(x, dim=0), slope.cross(square, square.mT, dim=1).mean(0)[:1] * x]
+    )
+    near = slope.cdist(rows, x) + slope.cdist(rows, x, 1.0) + slope.cdist(rows, x, float("inf"))
+    among = slope.isin(slope.arange(6), slope.tensor([1, 4]))
+    spread = slope.cov(x).sum() + slope.corrcoef(x).sum() + slope.trapezoid(x).sum()
+    losses = (
+        slope.gaussian_nll_loss(x, x * 2, x)
+        + slope.margin_ranking_loss(x, 1 - x, x * 0 + 1, 0.1)
+        + slope.hinge_embedding_loss(x, x * 0 - 1, 1.5)
+        + slope.multi_margin_loss(x, slope.tensor([0, 3, 1]), 2)
+        + slope.pairwise_distance(x, x[0]).sum()
+        + slope.local_response_norm(x[None], 3).sum()
+        + slope.bilinear(x, x, slope.stack([x, x]).repeat_interleave(2, 1)[:, 1:5] @ x.mT @ x).sum()
+    )
+    chosen = slope.masked_scatter(x, x > 0.8, slope.fmax(x, 1 - x).repeat_interleave(2))
+    middle = slope.nanmedian(chosen, 1).values + slope.fmin(x, 1.0).sum(1)
+    return slope.hstack(
+        [near.flatten(), middle, among.float(), spread + losses, slope.trace(square)]
+    )
+
+
+CLOSE["many"] = many
+
+
 @pytest.mark.parametrize("name", [*EXACT, *CLOSE])
 def test_functions_agree(backend, name):
     function = (EXACT | CLOSE)[name]

@@ -66,8 +66,11 @@ from slope.functions import adaptive_max_pool1d as adaptive_max_pool1d
 from slope.functions import adaptive_max_pool2d as adaptive_max_pool2d
 from slope.functions import adaptive_max_pool3d as adaptive_max_pool3d
 from slope.functions import add as add
+from slope.functions import addbmm as addbmm
 from slope.functions import addcdiv as addcdiv
 from slope.functions import addcmul as addcmul
+from slope.functions import addmm as addmm
+from slope.functions import addmv as addmv
 from slope.functions import all as all
 from slope.functions import allclose as allclose
 from slope.functions import alpha_dropout as alpha_dropout
@@ -90,8 +93,10 @@ from slope.functions import atanh as atanh
 from slope.functions import avg_pool1d as avg_pool1d
 from slope.functions import avg_pool2d as avg_pool2d
 from slope.functions import avg_pool3d as avg_pool3d
+from slope.functions import baddbmm as baddbmm
 from slope.functions import batch_norm as batch_norm
 from slope.functions import bernoulli as bernoulli
+from slope.functions import bilinear as bilinear
 from slope.functions import binary_cross_entropy as binary_cross_entropy
 from slope.functions import binary_cross_entropy_of_logits as binary_cross_entropy_of_logits
 from slope.functions import binary_cross_entropy_with_logits as binary_cross_entropy_with_logits
@@ -109,12 +114,15 @@ from slope.functions import broadcast_to as broadcast_to
 from slope.functions import bucketize as bucketize
 from slope.functions import cast as cast
 from slope.functions import cat as cat
+from slope.functions import cdist as cdist
 from slope.functions import ceil as ceil
 from slope.functions import celu as celu
+from slope.functions import channel_shuffle as channel_shuffle
 from slope.functions import chunk as chunk
 from slope.functions import clamp as clamp
 from slope.functions import clamp_max as clamp_max
 from slope.functions import clamp_min as clamp_min
+from slope.functions import column_stack as column_stack
 from slope.functions import concatenate as concatenate
 from slope.functions import conv as conv
 from slope.functions import conv1d as conv1d
@@ -126,11 +134,14 @@ from slope.functions import conv_transpose2d as conv_transpose2d
 from slope.functions import conv_transpose3d as conv_transpose3d
 from slope.functions import conv_weight_grad as conv_weight_grad
 from slope.functions import copysign as copysign
+from slope.functions import corrcoef as corrcoef
 from slope.functions import cos as cos
 from slope.functions import cosh as cosh
 from slope.functions import cosine_embedding_loss as cosine_embedding_loss
 from slope.functions import cosine_similarity as cosine_similarity
 from slope.functions import count_nonzero as count_nonzero
+from slope.functions import cov as cov
+from slope.functions import cross as cross
 from slope.functions import cross_entropy as cross_entropy
 from slope.functions import cross_entropy_of_classes as cross_entropy_of_classes
 from slope.functions import cummax as cummax
@@ -141,6 +152,7 @@ from slope.functions import default_generator as default_generator
 from slope.functions import diag as diag
 from slope.functions import diag_embed as diag_embed
 from slope.functions import diagonal as diagonal
+from slope.functions import diff as diff
 from slope.functions import digamma as digamma
 from slope.functions import div as div
 from slope.functions import dot as dot
@@ -149,6 +161,7 @@ from slope.functions import dropout as dropout
 from slope.functions import dropout1d as dropout1d
 from slope.functions import dropout2d as dropout2d
 from slope.functions import dropout3d as dropout3d
+from slope.functions import dstack as dstack
 from slope.functions import dynamic_slice as dynamic_slice
 from slope.functions import dynamic_update_slice as dynamic_update_slice
 from slope.functions import einsum as einsum
@@ -170,6 +183,8 @@ from slope.functions import fliplr as fliplr
 from slope.functions import flipud as flipud
 from slope.functions import floor as floor
 from slope.functions import floor_divide as floor_divide
+from slope.functions import fmax as fmax
+from slope.functions import fmin as fmin
 from slope.functions import fmod as fmod
 from slope.functions import frac as frac
 from slope.functions import from_dlpack as from_dlpack
@@ -179,6 +194,7 @@ from slope.functions import full_like as full_like
 from slope.functions import gather as gather
 from slope.functions import gather_nd as gather_nd
 from slope.functions import gather_slices as gather_slices
+from slope.functions import gaussian_nll_loss as gaussian_nll_loss
 from slope.functions import ge as ge
 from slope.functions import gelu as gelu
 from slope.functions import glu as glu
@@ -189,6 +205,8 @@ from slope.functions import hardsigmoid as hardsigmoid
 from slope.functions import hardswish as hardswish
 from slope.functions import hardtanh as hardtanh
 from slope.functions import heaviside as heaviside
+from slope.functions import hinge_embedding_loss as hinge_embedding_loss
+from slope.functions import hstack as hstack
 from slope.functions import huber as huber
 from slope.functions import huber_loss as huber_loss
 from slope.functions import hypot as hypot
@@ -197,6 +215,7 @@ from slope.functions import index_copy as index_copy
 from slope.functions import index_fill as index_fill
 from slope.functions import index_put as index_put
 from slope.functions import index_select as index_select
+from slope.functions import inner as inner
 from slope.functions import instance_norm as instance_norm
 from slope.functions import integer_pow as integer_pow
 from slope.functions import interior_pad as interior_pad
@@ -204,11 +223,13 @@ from slope.functions import interpolate as interpolate
 from slope.functions import iota as iota
 from slope.functions import isclose as isclose
 from slope.functions import isfinite as isfinite
+from slope.functions import isin as isin
 from slope.functions import isinf as isinf
 from slope.functions import isnan as isnan
 from slope.functions import isneginf as isneginf
 from slope.functions import isposinf as isposinf
 from slope.functions import kl_div as kl_div
+from slope.functions import kron as kron
 from slope.functions import l1_loss as l1_loss
 from slope.functions import l2_norm as l2_norm
 from slope.functions import layer_norm as layer_norm
@@ -218,6 +239,7 @@ from slope.functions import lerp as lerp
 from slope.functions import lgamma as lgamma
 from slope.functions import linear as linear
 from slope.functions import linspace as linspace
+from slope.functions import local_response_norm as local_response_norm
 from slope.functions import log as log
 from slope.functions import log1p as log1p
 from slope.functions import log2 as log2
@@ -231,10 +253,13 @@ from slope.functions import logical_or as logical_or
 from slope.functions import logical_xor as logical_xor
 from slope.functions import logit as logit
 from slope.functions import logsigmoid as logsigmoid
+from slope.functions import logspace as logspace
 from slope.functions import logsumexp as logsumexp
 from slope.functions import lt as lt
 from slope.functions import manual_seed as manual_seed
+from slope.functions import margin_ranking_loss as margin_ranking_loss
 from slope.functions import masked_fill as masked_fill
+from slope.functions import masked_scatter as masked_scatter
 from slope.functions import masked_select as masked_select
 from slope.functions import matmul as matmul
 from slope.functions import max as max
@@ -254,10 +279,12 @@ from slope.functions import mm as mm
 from slope.functions import movedim as movedim
 from slope.functions import mse_loss as mse_loss
 from slope.functions import mul as mul
+from slope.functions import multi_margin_loss as multi_margin_loss
 from slope.functions import multinomial as multinomial
 from slope.functions import mv as mv
 from slope.functions import nan_to_num as nan_to_num
 from slope.functions import nanmean as nanmean
+from slope.functions import nanmedian as nanmedian
 from slope.functions import nansum as nansum
 from slope.functions import narrow as narrow
 from slope.functions import ne as ne
@@ -274,6 +301,7 @@ from slope.functions import ones_like as ones_like
 from slope.functions import optimization_barrier as optimization_barrier
 from slope.functions import outer as outer
 from slope.functions import pad as pad
+from slope.functions import pairwise_distance as pairwise_distance
 from slope.functions import permute as permute
 from slope.functions import pixel_shuffle as pixel_shuffle
 from slope.functions import pixel_unshuffle as pixel_unshuffle
@@ -295,6 +323,7 @@ from slope.functions import relu as relu
 from slope.functions import relu6 as relu6
 from slope.functions import remainder as remainder
 from slope.functions import repeat as repeat
+from slope.functions import repeat_interleave as repeat_interleave
 from slope.functions import reshape as reshape
 from slope.functions import result_type as result_type
 from slope.functions import rms_norm as rms_norm
@@ -352,10 +381,14 @@ from slope.functions import threefry2x32 as threefry2x32
 from slope.functions import threshold as threshold
 from slope.functions import tile as tile
 from slope.functions import topk as topk
+from slope.functions import trace as trace
 from slope.functions import transpose as transpose
+from slope.functions import trapezoid as trapezoid
 from slope.functions import tril as tril
+from slope.functions import tril_indices as tril_indices
 from slope.functions import triplet_margin_loss as triplet_margin_loss
 from slope.functions import triu as triu
+from slope.functions import triu_indices as triu_indices
 from slope.functions import true_divide as true_divide
 from slope.functions import trunc as trunc
 from slope.functions import truncate_divide as truncate_divide
@@ -363,11 +396,14 @@ from slope.functions import unbind as unbind
 from slope.functions import unflatten as unflatten
 from slope.functions import unfold as unfold
 from slope.functions import unique as unique
+from slope.functions import unique_consecutive as unique_consecutive
 from slope.functions import unsqueeze as unsqueeze
 from slope.functions import var as var
 from slope.functions import var_mean as var_mean
+from slope.functions import vdot as vdot
 from slope.functions import vector_norm as vector_norm
 from slope.functions import view as view
+from slope.functions import vstack as vstack
 from slope.functions import where as where
 from slope.functions import window_max as window_max
 from slope.functions import window_sum as window_sum
@@ -419,8 +455,11 @@ __all__ = [
     "adaptive_max_pool2d",
     "adaptive_max_pool3d",
     "add",
+    "addbmm",
     "addcdiv",
     "addcmul",
+    "addmm",
+    "addmv",
     "all",
     "allclose",
     "alpha_dropout",
@@ -444,9 +483,11 @@ __all__ = [
     "avg_pool2d",
     "avg_pool3d",
     "backend",
+    "baddbmm",
     "batch_norm",
     "bernoulli",
     "bfloat16",
+    "bilinear",
     "binary_cross_entropy",
     "binary_cross_entropy_of_logits",
     "binary_cross_entropy_with_logits",
@@ -466,13 +507,16 @@ __all__ = [
     "can_cast",
     "cast",
     "cat",
+    "cdist",
     "ceil",
     "celu",
+    "channel_shuffle",
     "checkpoint",
     "chunk",
     "clamp",
     "clamp_max",
     "clamp_min",
+    "column_stack",
     "compare",
     "concatenate",
     "cond",
@@ -486,11 +530,14 @@ __all__ = [
     "conv_transpose3d",
     "conv_weight_grad",
     "copysign",
+    "corrcoef",
     "cos",
     "cosh",
     "cosine_embedding_loss",
     "cosine_similarity",
     "count_nonzero",
+    "cov",
+    "cross",
     "cross_entropy",
     "cross_entropy_of_classes",
     "cummax",
@@ -505,6 +552,7 @@ __all__ = [
     "diag",
     "diag_embed",
     "diagonal",
+    "diff",
     "digamma",
     "div",
     "dot",
@@ -513,6 +561,7 @@ __all__ = [
     "dropout1d",
     "dropout2d",
     "dropout3d",
+    "dstack",
     "dynamic_slice",
     "dynamic_update_slice",
     "einsum",
@@ -538,6 +587,8 @@ __all__ = [
     "float64",
     "floor",
     "floor_divide",
+    "fmax",
+    "fmin",
     "fmod",
     "fori_loop",
     "frac",
@@ -548,6 +599,7 @@ __all__ = [
     "gather",
     "gather_nd",
     "gather_slices",
+    "gaussian_nll_loss",
     "ge",
     "gelu",
     "glu",
@@ -560,6 +612,8 @@ __all__ = [
     "hardtanh",
     "heaviside",
     "hessian",
+    "hinge_embedding_loss",
+    "hstack",
     "huber",
     "huber_loss",
     "hypot",
@@ -570,6 +624,7 @@ __all__ = [
     "index_put",
     "index_select",
     "inf",
+    "inner",
     "instance_norm",
     "int8",
     "int16",
@@ -581,6 +636,7 @@ __all__ = [
     "iota",
     "isclose",
     "isfinite",
+    "isin",
     "isinf",
     "isnan",
     "isneginf",
@@ -590,6 +646,7 @@ __all__ = [
     "jit",
     "jvp",
     "kl_div",
+    "kron",
     "l1_loss",
     "l2_norm",
     "layer_norm",
@@ -600,6 +657,7 @@ __all__ = [
     "linear",
     "linearize",
     "linspace",
+    "local_response_norm",
     "log",
     "log1p",
     "log2",
@@ -613,11 +671,14 @@ __all__ = [
     "logical_xor",
     "logit",
     "logsigmoid",
+    "logspace",
     "logsumexp",
     "lt",
     "manual_seed",
     "map",
+    "margin_ranking_loss",
     "masked_fill",
+    "masked_scatter",
     "masked_select",
     "matmul",
     "max",
@@ -637,11 +698,13 @@ __all__ = [
     "movedim",
     "mse_loss",
     "mul",
+    "multi_margin_loss",
     "multinomial",
     "mv",
     "nan",
     "nan_to_num",
     "nanmean",
+    "nanmedian",
     "nansum",
     "narrow",
     "ne",
@@ -658,6 +721,7 @@ __all__ = [
     "optimization_barrier",
     "outer",
     "pad",
+    "pairwise_distance",
     "permute",
     "pi",
     "pixel_shuffle",
@@ -686,6 +750,7 @@ __all__ = [
     "remainder",
     "rematerialize",
     "repeat",
+    "repeat_interleave",
     "reshape",
     "result_type",
     "rms_norm",
@@ -749,15 +814,19 @@ __all__ = [
     "threshold",
     "tile",
     "topk",
+    "trace",
     "transpose",
+    "trapezoid",
     "tree_flatten",
     "tree_leaves",
     "tree_map",
     "tree_structure",
     "tree_unflatten",
     "tril",
+    "tril_indices",
     "triplet_margin_loss",
     "triu",
+    "triu_indices",
     "true_divide",
     "trunc",
     "truncate_divide",
@@ -769,15 +838,18 @@ __all__ = [
     "unflatten",
     "unfold",
     "unique",
+    "unique_consecutive",
     "unsqueeze",
     "use_backend",
     "value_and_grad",
     "var",
     "var_mean",
+    "vdot",
     "vector_norm",
     "view",
     "vjp",
     "vmap",
+    "vstack",
     "where",
     "while_loop",
     "window_max",

@@ -49,6 +49,14 @@ from slope_nn._losses import (
     TripletMarginLoss,
 )
 from slope_nn._lost import LostAssignmentWarning
+from slope_nn._margins import (
+    CosineSimilarity,
+    GaussianNLLLoss,
+    HingeEmbeddingLoss,
+    MarginRankingLoss,
+    MultiMarginLoss,
+    PairwiseDistance,
+)
 from slope_nn._module import Module
 from slope_nn._more_activations import (
     CELU,
@@ -141,7 +149,7 @@ from slope_nn._pool import (
     MaxPool3d,
 )
 from slope_nn._recurrent import GRU, LSTM, RNN
-from slope_nn._resize import PixelShuffle, PixelUnshuffle, Upsample
+from slope_nn._resize import ChannelShuffle, PixelShuffle, PixelUnshuffle, Upsample
 from slope_nn._sampling import sample_logits
 from slope_nn._saving._files import (
     CheckpointError,
@@ -198,6 +206,7 @@ __all__ = [
     "BatchNorm3d",
     "Bilinear",
     "Buffer",
+    "ChannelShuffle",
     "CheckpointError",
     "CircularPad1d",
     "CircularPad2d",
@@ -214,6 +223,7 @@ __all__ = [
     "ConvTranspose3d",
     "CosineEmbeddingLoss",
     "CosineSchedule",
+    "CosineSimilarity",
     "CrossEntropyLoss",
     "Dropout",
     "Dropout1d",
@@ -224,11 +234,13 @@ __all__ = [
     "Flatten",
     "Fn",
     "GRUCell",
+    "GaussianNLLLoss",
     "GroupNorm",
     "Hardshrink",
     "Hardsigmoid",
     "Hardswish",
     "Hardtanh",
+    "HingeEmbeddingLoss",
     "HuberLoss",
     "Identity",
     "InstanceNorm1d",
@@ -248,6 +260,7 @@ __all__ = [
     "LogSoftmax",
     "LostAssignmentWarning",
     "MSELoss",
+    "MarginRankingLoss",
     "MaxPool1d",
     "MaxPool2d",
     "MaxPool3d",
@@ -255,6 +268,7 @@ __all__ = [
     "Module",
     "ModuleDict",
     "ModuleList",
+    "MultiMarginLoss",
     "MultiStepSchedule",
     "MultiheadAttention",
     "NAdam",
@@ -263,6 +277,7 @@ __all__ = [
     "OneCycleSchedule",
     "Optimizer",
     "PReLU",
+    "PairwiseDistance",
     "PixelShuffle",
     "PixelUnshuffle",
     "PoissonNLLLoss",

@@ -103,5 +103,4 @@ class Bilinear(Module):
 
     def __call__(self, x1: slope.Tensor, x2: slope.Tensor) -> slope.Tensor:
         """Map shapes (..., in1_features) and (..., in2_features) to (..., out_features)."""
-        out = slope.einsum("...i,kij,...j->...k", x1, self.weight, x2)
-        return out if self.bias is None else out + self.bias
+        return slope.bilinear(x1, x2, self.weight, self.bias)

@@ -281,17 +281,7 @@ class LocalResponseNorm(Module):
 
     def __call__(self, x: slope.Tensor) -> slope.Tensor:
         """Normalize ``x`` of shape (n, channels, ...)."""
-        if x.ndim < 3:
-            raise ShapeError(f"LocalResponseNorm takes (n, channels, ...), and got {x.type}.")
-        one = (1,) * (x.ndim - 2)
-        total = slope.window_sum(
-            x * x,
-            window=(1, self.size, *one),
-            stride=(1, 1, *one),
-            padding=((0, 0), (self.size // 2, (self.size - 1) // 2), *((0, 0) for _ in one)),
-            dilation=(1, 1, *one),
-        )
-        return x / (self.k + total * (self.alpha / self.size)) ** self.beta
+        return slope.local_response_norm(x, self.size, self.alpha, self.beta, self.k)
 
 
 def _shape(shape: int | Sequence[int]) -> tuple[int, ...]:

@@ -45,6 +45,22 @@ class Upsample(Module):
         return slope.interpolate(x, self.size, self.scale_factor, self.mode, self.align_corners)
 
 
+class ChannelShuffle(Module):
+    """Channels taken from each of several groups in turn; see :func:`slope.channel_shuffle`.
+
+    Args:
+        groups: how many; they divide the channels.
+    """
+
+    def __init__(self, groups: int) -> None:
+        positive("ChannelShuffle", groups=groups)
+        self.groups = groups
+
+    def __call__(self, x: slope.Tensor) -> slope.Tensor:
+        """Map shape (n, channels, ...) to the same."""
+        return slope.channel_shuffle(x, self.groups)
+
+
 class PixelShuffle(Module):
     """Turn channels into finer pixels.
 

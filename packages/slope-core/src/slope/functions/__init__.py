@@ -61,6 +61,8 @@ from slope.functions.arithmetic import div as div
 from slope.functions.arithmetic import eq as eq
 from slope.functions.arithmetic import equal as equal
 from slope.functions.arithmetic import floor_divide as floor_divide
+from slope.functions.arithmetic import fmax as fmax
+from slope.functions.arithmetic import fmin as fmin
 from slope.functions.arithmetic import fmod as fmod
 from slope.functions.arithmetic import ge as ge
 from slope.functions.arithmetic import gt as gt
@@ -127,6 +129,7 @@ from slope.functions.creation import from_numpy as from_numpy
 from slope.functions.creation import full as full
 from slope.functions.creation import full_like as full_like
 from slope.functions.creation import linspace as linspace
+from slope.functions.creation import logspace as logspace
 from slope.functions.creation import ones as ones
 from slope.functions.creation import ones_like as ones_like
 from slope.functions.creation import tensor as tensor
@@ -190,6 +193,12 @@ from slope.functions.indexing import gather as gather
 from slope.functions.indexing import index_select as index_select
 from slope.functions.indexing import one_hot as one_hot
 from slope.functions.indexing import take_along_dim as take_along_dim
+from slope.functions.joining import channel_shuffle as channel_shuffle
+from slope.functions.joining import column_stack as column_stack
+from slope.functions.joining import diff as diff
+from slope.functions.joining import dstack as dstack
+from slope.functions.joining import hstack as hstack
+from slope.functions.joining import vstack as vstack
 from slope.functions.losses import binary_cross_entropy as binary_cross_entropy
 from slope.functions.losses import (
     binary_cross_entropy_with_logits as binary_cross_entropy_with_logits,
@@ -205,6 +214,10 @@ from slope.functions.losses import nll_loss as nll_loss
 from slope.functions.losses import poisson_nll_loss as poisson_nll_loss
 from slope.functions.losses import smooth_l1_loss as smooth_l1_loss
 from slope.functions.losses import triplet_margin_loss as triplet_margin_loss
+from slope.functions.margins import gaussian_nll_loss as gaussian_nll_loss
+from slope.functions.margins import hinge_embedding_loss as hinge_embedding_loss
+from slope.functions.margins import margin_ranking_loss as margin_ranking_loss
+from slope.functions.margins import multi_margin_loss as multi_margin_loss
 from slope.functions.moment_operators import vector_norm as vector_norm
 from slope.functions.norm_operators import normalize_batch as normalize_batch
 from slope.functions.norm_operators import rms_normalize as rms_normalize
@@ -213,6 +226,7 @@ from slope.functions.normalization import batch_norm as batch_norm
 from slope.functions.normalization import group_norm as group_norm
 from slope.functions.normalization import instance_norm as instance_norm
 from slope.functions.normalization import layer_norm as layer_norm
+from slope.functions.normalization import local_response_norm as local_response_norm
 from slope.functions.normalization import normalize as normalize
 from slope.functions.normalization import rms_norm as rms_norm
 from slope.functions.ordering import aminmax as aminmax
@@ -223,6 +237,7 @@ from slope.functions.ordering import cummin as cummin
 from slope.functions.ordering import cumprod as cumprod
 from slope.functions.ordering import logcumsumexp as logcumsumexp
 from slope.functions.ordering import median as median
+from slope.functions.ordering import nanmedian as nanmedian
 from slope.functions.ordering import quantile as quantile
 from slope.functions.ordering import searchsorted as searchsorted
 from slope.functions.ordering import sort as sort
@@ -233,6 +248,16 @@ from slope.functions.pooling import avg_pool3d as avg_pool3d
 from slope.functions.pooling import max_pool1d as max_pool1d
 from slope.functions.pooling import max_pool2d as max_pool2d
 from slope.functions.pooling import max_pool3d as max_pool3d
+from slope.functions.products import addbmm as addbmm
+from slope.functions.products import addmm as addmm
+from slope.functions.products import addmv as addmv
+from slope.functions.products import baddbmm as baddbmm
+from slope.functions.products import bilinear as bilinear
+from slope.functions.products import cross as cross
+from slope.functions.products import inner as inner
+from slope.functions.products import kron as kron
+from slope.functions.products import trace as trace
+from slope.functions.products import vdot as vdot
 from slope.functions.random import rand as rand
 from slope.functions.random import rand_like as rand_like
 from slope.functions.random import randints as randint
@@ -286,6 +311,12 @@ from slope.functions.scattering import scatter_nd as scatter_nd
 from slope.functions.scattering import scatter_reduce as scatter_reduce
 from slope.functions.scattering import take as take
 from slope.functions.scattering import unique as unique
+from slope.functions.selection import isin as isin
+from slope.functions.selection import masked_scatter as masked_scatter
+from slope.functions.selection import repeat_interleave as repeat_interleave
+from slope.functions.selection import tril_indices as tril_indices
+from slope.functions.selection import triu_indices as triu_indices
+from slope.functions.selection import unique_consecutive as unique_consecutive
 from slope.functions.shapes import broadcast_to as broadcast_to
 from slope.functions.shapes import cat as cat
 from slope.functions.shapes import chunk as chunk
@@ -312,6 +343,11 @@ from slope.functions.shapes import unbind as unbind
 from slope.functions.shapes import unflatten as unflatten
 from slope.functions.shapes import unsqueeze as unsqueeze
 from slope.functions.shapes import view as view
+from slope.functions.statistics import cdist as cdist
+from slope.functions.statistics import corrcoef as corrcoef
+from slope.functions.statistics import cov as cov
+from slope.functions.statistics import pairwise_distance as pairwise_distance
+from slope.functions.statistics import trapezoid as trapezoid
 from slope.ops import broadcast as broadcast
 from slope.ops import conv as conv
 from slope.ops import conv_input_grad as conv_input_grad
@@ -341,8 +377,11 @@ __all__ = [
     "adaptive_max_pool2d",
     "adaptive_max_pool3d",
     "add",
+    "addbmm",
     "addcdiv",
     "addcmul",
+    "addmm",
+    "addmv",
     "all",
     "allclose",
     "alpha_dropout",
@@ -365,8 +404,10 @@ __all__ = [
     "avg_pool1d",
     "avg_pool2d",
     "avg_pool3d",
+    "baddbmm",
     "batch_norm",
     "bernoulli",
+    "bilinear",
     "binary_cross_entropy",
     "binary_cross_entropy_of_logits",
     "binary_cross_entropy_with_logits",
@@ -384,12 +425,15 @@ __all__ = [
     "bucketize",
     "cast",
     "cat",
+    "cdist",
     "ceil",
     "celu",
+    "channel_shuffle",
     "chunk",
     "clamp",
     "clamp_max",
     "clamp_min",
+    "column_stack",
     "concatenate",
     "conv",
     "conv1d",
@@ -401,11 +445,14 @@ __all__ = [
     "conv_transpose3d",
     "conv_weight_grad",
     "copysign",
+    "corrcoef",
     "cos",
     "cosh",
     "cosine_embedding_loss",
     "cosine_similarity",
     "count_nonzero",
+    "cov",
+    "cross",
     "cross_entropy",
     "cross_entropy_of_classes",
     "cummax",
@@ -416,6 +463,7 @@ __all__ = [
     "diag",
     "diag_embed",
     "diagonal",
+    "diff",
     "digamma",
     "div",
     "dot",
@@ -424,6 +472,7 @@ __all__ = [
     "dropout1d",
     "dropout2d",
     "dropout3d",
+    "dstack",
     "dynamic_slice",
     "dynamic_update_slice",
     "einsum",
@@ -445,6 +494,8 @@ __all__ = [
     "flipud",
     "floor",
     "floor_divide",
+    "fmax",
+    "fmin",
     "fmod",
     "frac",
     "from_dlpack",
@@ -454,6 +505,7 @@ __all__ = [
     "gather",
     "gather_nd",
     "gather_slices",
+    "gaussian_nll_loss",
     "ge",
     "gelu",
     "glu",
@@ -464,6 +516,8 @@ __all__ = [
     "hardswish",
     "hardtanh",
     "heaviside",
+    "hinge_embedding_loss",
+    "hstack",
     "huber",
     "huber_loss",
     "hypot",
@@ -472,6 +526,7 @@ __all__ = [
     "index_fill",
     "index_put",
     "index_select",
+    "inner",
     "instance_norm",
     "integer_pow",
     "interior_pad",
@@ -479,11 +534,13 @@ __all__ = [
     "iota",
     "isclose",
     "isfinite",
+    "isin",
     "isinf",
     "isnan",
     "isneginf",
     "isposinf",
     "kl_div",
+    "kron",
     "l1_loss",
     "l2_norm",
     "layer_norm",
@@ -493,6 +550,7 @@ __all__ = [
     "lgamma",
     "linear",
     "linspace",
+    "local_response_norm",
     "log",
     "log1p",
     "log2",
@@ -506,10 +564,13 @@ __all__ = [
     "logical_xor",
     "logit",
     "logsigmoid",
+    "logspace",
     "logsumexp",
     "lt",
     "manual_seed",
+    "margin_ranking_loss",
     "masked_fill",
+    "masked_scatter",
     "masked_select",
     "matmul",
     "max",
@@ -529,10 +590,12 @@ __all__ = [
     "movedim",
     "mse_loss",
     "mul",
+    "multi_margin_loss",
     "multinomial",
     "mv",
     "nan_to_num",
     "nanmean",
+    "nanmedian",
     "nansum",
     "narrow",
     "ne",
@@ -549,6 +612,7 @@ __all__ = [
     "optimization_barrier",
     "outer",
     "pad",
+    "pairwise_distance",
     "permute",
     "pixel_shuffle",
     "pixel_unshuffle",
@@ -570,6 +634,7 @@ __all__ = [
     "relu6",
     "remainder",
     "repeat",
+    "repeat_interleave",
     "reshape",
     "result_type",
     "rms_norm",
@@ -627,10 +692,14 @@ __all__ = [
     "threshold",
     "tile",
     "topk",
+    "trace",
     "transpose",
+    "trapezoid",
     "tril",
+    "tril_indices",
     "triplet_margin_loss",
     "triu",
+    "triu_indices",
     "true_divide",
     "trunc",
     "truncate_divide",
@@ -638,11 +707,14 @@ __all__ = [
     "unflatten",
     "unfold",
     "unique",
+    "unique_consecutive",
     "unsqueeze",
     "var",
     "var_mean",
+    "vdot",
     "vector_norm",
     "view",
+    "vstack",
     "where",
     "window_max",
     "window_sum",

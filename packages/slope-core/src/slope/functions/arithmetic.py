@@ -404,6 +404,33 @@ def minimum(x: TensorLike, y: TensorLike) -> Tensor:
 
 
 @of_tensors_at_once
+def fmax(x: TensorLike, y: TensorLike) -> Tensor:
+    """The larger of two elements, or the one that is not NaN.
+
+    Where they are equal ``x`` keeps the whole derivative, as in PyTorch.
+    """
+    a, b = operands_of("fmax", None, x=x, y=y)
+    return _chosen(ops.ge, a, b)
+
+
+@of_tensors_at_once
+def fmin(x: TensorLike, y: TensorLike) -> Tensor:
+    """The smaller of two elements, or the one that is not NaN.
+
+    Where they are equal ``x`` keeps the whole derivative, as in PyTorch.
+    """
+    a, b = operands_of("fmin", None, x=x, y=y)
+    return _chosen(ops.le, a, b)
+
+
+def _chosen(better: Operator, a: Tensor, b: Tensor) -> Tensor:
+    first = better(a, b)
+    if a.dtype.kind == "f":
+        first = ops.bitwise_or(first, ops.isnan(b))
+    return ops.where(first, a, b)
+
+
+@of_tensors_at_once
 def where(condition: TensorLike, x: TensorLike, y: TensorLike) -> Tensor:
     """``x`` where the condition holds, else ``y``.
 

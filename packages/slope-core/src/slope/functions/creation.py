@@ -372,6 +372,30 @@ def linspace(
     return placed(copied(values, wanted), device)
 
 
+def logspace(
+    start: Scalar,
+    end: Scalar,
+    steps: int,
+    base: float = 10.0,
+    *,
+    dtype: DTypeLike = dtypes.float32,
+    device: Device | str | None = None,
+) -> Tensor:
+    """``steps`` numbers from ``base ** start`` to ``base ** end``, with evenly spaced exponents.
+
+    For an integer ``dtype`` the ends lose their fractions first, then all powers theirs.
+
+    Raises:
+        ArgumentError: ``steps`` is negative.
+    """
+    steps, wanted = whole_of(steps, "logspace", "steps", 0), as_dtype(dtype)
+    first, last = (_number("logspace", *each) for each in (("start", start), ("end", end)))
+    if wanted.is_integer and math.isfinite(first) and math.isfinite(last):
+        first, last = int(first), int(last)
+    powers = np.float64(_number("logspace", "base", base)) ** np.linspace(first, last, steps)
+    return placed(copied(powers, wanted), device)
+
+
 def eye(
     n: int,
     m: int | None = None,

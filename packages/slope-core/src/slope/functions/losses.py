@@ -32,7 +32,8 @@ from slope.functions._base import (
 )
 
 
-def _reduced(function: str, losses: Tensor, reduction: str, total: Tensor | None = None) -> Tensor:
+def reduced(function: str, losses: Tensor, reduction: str, total: Tensor | None = None) -> Tensor:
+    """Losses as their mean (or their sum over ``total``), as their sum, or as they are."""
     if not isinstance(reduction, str):
         raise ArgumentError(
             f"{function}: reduction={reduction!r:.60} must be 'mean', 'sum' or 'none'."
@@ -76,7 +77,7 @@ def _weighed(
 ) -> Tensor:
     """Weighted losses, reduced; ``counted``: the mean is by their number, not by the weights."""
     if weight is None:
-        return _reduced(function, losses, reduction)
+        return reduced(function, losses, reduction)
     shares = to_dtype(as_tensor(weight, function, "weight"), losses.dtype)
     if shares.shape != losses.shape:
         raise ShapeError(
@@ -84,7 +85,7 @@ def _weighed(
             "equal."
         )
     total = None if counted else reductions.sum(shares)
-    return _reduced(function, ops.mul(losses, shares), reduction, total)
+    return reduced(function, ops.mul(losses, shares), reduction, total)
 
 
 def _pair(function: str, x: object, target: object) -> list[Tensor]:
@@ -159,11 +160,11 @@ def smooth_l1_loss(
     a, b = _pair("smooth_l1_loss", x, target)
     away = ops.sub(a, b)
     if limit == 0:
-        return _reduced("smooth_l1_loss", ops.abs_(away), reduction)
+        return reduced("smooth_l1_loss", ops.abs_(away), reduction)
     losses = activation_operators.huber(away, delta=limit)
     if limit != 1.0:
         losses = ops.mul(losses, splat_like(1.0 / limit, losses))
-    return _reduced("smooth_l1_loss", losses, reduction)
+    return reduced("smooth_l1_loss", losses, reduction)
 
 
 def _positive(value: object, function: str, argument: str) -> float:
@@ -272,7 +273,7 @@ def _weighted(
 ) -> Tensor:
     """Losses of rows, weighted by their class and reduced."""
     if weight is None and ignore_index is None:
-        return _reduced(function, losses, reduction)
+        return reduced(function, losses, reduction)
     share = splat_like(1.0, losses)
     if weight is not None:
         given = _class_weights(function, weight, scores, dim)
@@ -282,7 +283,7 @@ def _weighted(
         zero = splat_like(0.0, losses)
         share, losses = ops.where(counts, share, zero), ops.where(counts, losses, zero)
     total = reductions.sum(share) if reduction == "mean" else None
-    return _reduced(
+    return reduced(
         function, ops.mul(losses, share) if weight is not None else losses, reduction, total
     )
 
@@ -317,7 +318,7 @@ def _smoothed(
         none = splat_like(0.0, losses)
         share, losses = ops.where(counts, share, none), ops.where(counts, losses, none)
     total = reductions.sum(share) if reduction == "mean" else None
-    return _reduced("cross_entropy", losses, reduction, total)
+    return reduced("cross_entropy", losses, reduction, total)
 
 
 def _class_weights(function: str, weight: Any, scores: Tensor, dim: int) -> Tensor:
@@ -347,7 +348,7 @@ def _of_probabilities(
         given = _class_weights("cross_entropy", weight, scores, dim)
         goal = ops.mul(goal, ops.broadcast(given, shape=goal.shape, dims=(dim,)))
     losses = ops.neg(ops.sum_(ops.mul(goal, composites.log_softmax(scores, dim=dim)), dim=(dim,)))
-    return _reduced("cross_entropy", losses, reduction)
+    return reduced("cross_entropy", losses, reduction)
 
 
 @at_once
@@ -399,7 +400,7 @@ def binary_cross_entropy(
     yes = precise.clamp_min(ops.log(p), low)
     no = precise.clamp_min(ops.log1p(ops.neg(p)), low)
     losses = ops.sub(ops.mul(ops.sub(goal, one), no), ops.mul(goal, yes))
-    return _reduced(
+    return reduced(
         "binary_cross_entropy", _rescaled("binary_cross_entropy", losses, weight), reduction
     )
 
@@ -444,7 +445,7 @@ def binary_cross_entropy_with_logits(
             ops.mul(ops.sub(one, goal), logits),
             ops.mul(slope, activation_operators.logsigmoid(logits)),
         )
-    return _reduced(name, _rescaled(name, losses, weight), reduction)
+    return reduced(name, _rescaled(name, losses, weight), reduction)
 
 
 @at_once
@@ -466,7 +467,7 @@ def kl_div(
     else:
         losses = ops.sub(precise.xlogy(goal, goal), ops.mul(goal, given))
     if not isinstance(reduction, str) or reduction != "batchmean":
-        return _reduced("kl_div", losses, reduction)
+        return reduced("kl_div", losses, reduction)
     if losses.ndim == 0:
         raise ShapeError("kl_div: reduction='batchmean' needs a batch, and x is a scalar.")
     total = reductions.sum(losses)
@@ -506,7 +507,7 @@ def poisson_nll_loss(
         turns = ops.add(log, splat_like(math.log(2.0 * math.pi), goal))
         stirling = ops.add(ops.sub(ops.mul(safe, log), safe), ops.mul(splat_like(0.5, goal), turns))
         losses = ops.add(losses, ops.where(many, stirling, splat_like(0.0, goal)))
-    return _reduced("poisson_nll_loss", losses, reduction)
+    return reduced("poisson_nll_loss", losses, reduction)
 
 
 # --- similarity
@@ -549,7 +550,7 @@ def cosine_embedding_loss(
     edge = splat_like(number_of(margin, "cosine_embedding_loss", "margin"), cosine)
     alike = ops.sub(splat_like(1.0, cosine), cosine)
     apart = composites.relu(ops.sub(cosine, edge))
-    return _reduced(
+    return reduced(
         "cosine_embedding_loss",
         ops.where(ops.eq(goal, splat_like(1, goal)), alike, apart),
         reduction,
@@ -600,4 +601,4 @@ def triplet_margin_loss(
     if flag_of(swap, name, "swap"):
         bad = ops.minimum(bad, distance(near, far))
     edge = splat_like(least, good)
-    return _reduced(name, composites.relu(ops.add(ops.sub(good, bad), edge)), reduction)
+    return reduced(name, composites.relu(ops.add(ops.sub(good, bad), edge)), reduction)

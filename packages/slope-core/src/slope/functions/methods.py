@@ -20,10 +20,14 @@ from slope.functions import (
     contraction,
     elementwise,
     indexing,
+    joining,
     ordering,
+    products,
     reductions,
     scattering,
+    selection,
     shapes,
+    statistics,
 )
 from slope.functions._base import strong, to_dtype
 from slope.functions._devices import placed
@@ -152,7 +156,7 @@ NAMES = {
         logical_and logical_or logical_xor logical_not bitwise_and bitwise_or
         bitwise_xor bitwise_not bitwise_left_shift bitwise_right_shift maximum minimum
         clamp lerp atan2 logaddexp clamp_min clamp_max hypot xlogy copysign heaviside
-        addcmul addcdiv isclose allclose equal
+        addcmul addcdiv isclose allclose equal fmax fmin
     """,
     elementwise: """
         neg abs sign exp exp2 expm1 log log1p log2 log10 sqrt rsqrt square reciprocal
@@ -171,10 +175,15 @@ NAMES = {
     contraction: "matmul dot mv mm bmm outer tensordot",
     indexing: "gather take_along_dim index_select",
     activations: "relu softmax log_softmax prelu hardshrink",
-    ordering: """aminmax argsort cummax cummin cumprod logcumsumexp median quantile sort topk""",
+    ordering: """aminmax argsort cummax cummin cumprod logcumsumexp median nanmedian
+        quantile sort topk""",
     scattering: """argwhere bincount index_add index_copy index_fill index_put masked_fill
         masked_select nonzero scatter scatter_add scatter_reduce take unique""",
     arrangement: "diag diag_embed fliplr flipud rot90 swapaxes",
+    products: "addmm addmv addbmm baddbmm vdot inner kron trace cross",
+    joining: "diff",
+    selection: "repeat_interleave masked_scatter unique_consecutive",
+    statistics: "cov corrcoef",
 }
 
 

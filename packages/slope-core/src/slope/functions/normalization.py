@@ -304,6 +304,38 @@ def _mixed(old: Any, fresh: Tensor, share: float, shape: Shape, name: str) -> Te
 
 
 @at_once
+def local_response_norm(
+    x: TensorLike, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
+) -> Tensor:
+    """``x / (k + alpha * mean)**beta``: the mean square over ``size`` channels around each.
+
+    Zeros stand beyond the first and the last channel.
+
+    Source: A. Krizhevsky, I. Sutskever, G. Hinton, "ImageNet classification with deep convolutional
+        neural networks" (2012).
+
+    Raises:
+        ShapeError: ``x`` is not (n, channels, ...).
+        ArgumentError: ``size`` is not positive.
+    """
+    name = "local_response_norm"
+    given, width = floating(x, name), whole_of(size, name, "size", 1)
+    if given.ndim < 3:
+        raise ShapeError(f"{name}: takes (n, channels, ...), and got {given.type}.")
+    one = (1,) * (given.ndim - 2)
+    total = ops.window_sum(
+        ops.mul(given, given),
+        window=(1, width, *one),
+        stride=(1, 1, *one),
+        padding=((0, 0), (width // 2, (width - 1) // 2), *((0, 0) for _ in one)),
+        dilation=(1, 1, *one),
+    )
+    share = splat_like(number_of(alpha, name, "alpha") / width, total)
+    base = ops.add(splat_like(number_of(k, name, "k"), total), ops.mul(total, share))
+    return ops.div(given, ops.pow_(base, splat_like(number_of(beta, name, "beta"), base)))
+
+
+@at_once
 def normalize(x: TensorLike, p: float = 2.0, dim: Any = 1, eps: float = 1e-12) -> Tensor:
     """``x`` divided by its ``p``-norms along ``dim``; norms count as at least ``eps``."""
     given = floating(x, "normalize")

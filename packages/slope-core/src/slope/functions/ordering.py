@@ -5,6 +5,7 @@ A NaN counts as larger than every number, as in PyTorch. Sorting is always stabl
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from slope import dtypes, ops
@@ -111,13 +112,33 @@ def median(x: TensorLike, dim: int | None = None, keepdim: bool = False) -> Any:
     Raises:
         ShapeError: there are no elements.
     """
+    return _median("median", x, dim, keepdim, _middle)
+
+
+@at_once
+def nanmedian(x: TensorLike, dim: int | None = None, keepdim: bool = False) -> Any:
+    """As :func:`median`, of what is not NaN; NaN if there is nothing else.
+
+    Raises:
+        ShapeError: there are no elements.
+    """
+    return _median("nanmedian", x, dim, keepdim, _known_middle)
+
+
+def _median(
+    function: str,
+    x: TensorLike,
+    dim: int | None,
+    keepdim: bool,
+    middle: Callable[[Tensor, int, str], Extreme],
+) -> Any:
     if dim is None:
-        given = as_tensor(x, "median", "x")
+        given = as_tensor(x, function, "x")
         flat = ops.reshape(given, shape=(given.type.size,))
-        out = _middle(flat, 0, "median").values
+        out = middle(flat, 0, function).values
         return ops.reshape(out, shape=(1,) * given.ndim if keepdim else ())
-    given, at, scalar = _along(x, dim, "median")
-    found = _middle(given, at, "median")
+    given, at, scalar = _along(x, dim, function)
+    found = middle(given, at, function)
     shape = kept_shape(given, (at,))
     if not keepdim or scalar:
         shape = () if scalar else (*shape[:at], *shape[at + 1 :])
@@ -138,6 +159,17 @@ def _middle(x: Tensor, dim: int, function: str) -> Extreme:
     count = ops.reshape(ops.sum_(nan, dim=(dim,)), shape=kept_shape(x, (dim,)))
     first = ops.sub(splat_like(length, count), count)  # where the NaNs begin
     place = ops.where(ops.gt(count, splat_like(0, count)), first, splat_like(middle, count))
+    return Extreme(take_along(values, place, dim), take_along(places, place, dim))
+
+
+def _known_middle(x: Tensor, dim: int, function: str) -> Extreme:
+    if x.dtype.kind != "f" or x.shape[dim] == 0:
+        return _middle(x, dim, function)
+    values, places = ops.sort(x, dim=dim, descending=False)  # NaNs stand last
+    known = to_dtype(ops.bitwise_not(ops.isnan(x)), dtypes.int64)
+    count = ops.reshape(ops.sum_(known, dim=(dim,)), shape=kept_shape(x, (dim,)))
+    one, zero = splat_like(1, count), splat_like(0, count)
+    place = ops.shift_right_arithmetic(ops.maximum(ops.sub(count, one), zero), one)
     return Extreme(take_along(values, place, dim), take_along(places, place, dim))
 
 

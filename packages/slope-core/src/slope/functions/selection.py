@@ -1,0 +1,256 @@
+"""Membership, repetition element by element, consecutive duplicates, places of triangles."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from slope import dtypes, ops
+from slope.core.tensor import Tensor, Tracer
+from slope.dims import is_static
+from slope.dtypes import DTypeLike, as_dtype
+from slope.errors import ArgumentError, ConcretizationError, DTypeError, ShapeError
+from slope.functions._at_once import at_once
+from slope.functions._base import (
+    TensorLike,
+    as_tensor,
+    broadcast_shapes,
+    copied,
+    dim_of,
+    expand_to,
+    flag_of,
+    of_host,
+    operand,
+    result_dtype,
+    splat_like,
+    to_dtype,
+    whole_of,
+)
+from slope.functions._devices import placed
+from slope.functions.arithmetic import clamp, clamp_max, eq, where
+from slope.functions.creation import arange
+from slope.functions.indexing import index_select
+from slope.functions.ordering import searchsorted, sort
+from slope.functions.reductions import any as any_of
+from slope.functions.reductions import cumsum
+from slope.functions.scattering import take
+from slope.functions.shapes import reshape, unsqueeze
+
+_FEW = 32  # so many are compared one by one; more are sorted and searched
+
+
+@at_once
+def isin(
+    elements: TensorLike,
+    test_elements: TensorLike,
+    *,
+    assume_unique: bool = False,
+    invert: bool = False,
+) -> Tensor:
+    """Whether each of ``elements`` is among ``test_elements``; with ``invert``, whether it is not.
+
+    NaN is in nothing. ``assume_unique`` changes nothing.
+    """
+    flag_of(assume_unique, "isin", "assume_unique")
+    given = [
+        operand(elements, "isin", "elements"),
+        operand(test_elements, "isin", "test_elements"),
+    ]
+    dtype = result_dtype("isin", given)
+    x, among = (to_dtype(as_tensor(each, "isin", "elements"), dtype) for each in given)
+    among = ops.reshape(among, shape=(among.type.size,))
+    if not is_static(among.shape) or among.shape[0] <= _FEW or dtype is dtypes.bool_:
+        found = any_of(eq(unsqueeze(x, -1), among), -1)
+    else:
+        ranked = sort(among).values
+        place = clamp_max(searchsorted(ranked, x), among.shape[0] - 1)
+        found = eq(take(ranked, place), x)
+    return ops.bitwise_not(found) if flag_of(invert, "isin", "invert") else found
+
+
+def repeat_interleave(
+    x: TensorLike,
+    repeats: int | TensorLike,
+    dim: int | None = None,
+    *,
+    output_size: int | None = None,
+) -> Tensor:
+    """Each slice along ``dim`` so many times one after the other.
+
+    Args:
+        x: a tensor.
+        repeats: an int; or integers, one for each slice (or one for all).
+        dim: the dimension; without it, ``x`` is flattened.
+        output_size: the sum of ``repeats``; needed where they are traced.
+
+    Raises:
+        ConcretizationError: traced ``repeats`` without ``output_size``.
+        ArgumentError, DTypeError, ShapeError: arguments that do not fit.
+    """
+    given = as_tensor(x, "repeat_interleave", "x")
+    if dim is None:
+        given, dim = reshape(given, (given.type.size,)), 0
+    if not isinstance(repeats, (Tensor, np.ndarray)):
+        return _each_repeated(given, whole_of(repeats, "repeat_interleave", "repeats", 0), dim)
+    at = dim_of(dim, given.ndim, "repeat_interleave", shape=given.shape)
+    length = given.shape[at]
+    counts = as_tensor(repeats, "repeat_interleave", "repeats")
+    if not counts.dtype.is_integer:
+        raise DTypeError(
+            f"repeat_interleave: repeats must be of an integer dtype, and is {counts.type}."
+        )
+    if counts.shape not in ((), (1,), (length,)):
+        raise ShapeError(
+            f"repeat_interleave: repeats must hold one count, or one for each of {length} slices "
+            f"along dimension {dim} of {given.type}, and is {counts.type}."
+        )
+    ends = cumsum(expand_to(to_dtype(counts, dtypes.int64), (length,)), 0)
+    size = _repeated_size(counts, length, output_size)
+    return index_select(given, at, searchsorted(ends, arange(size), right=True))
+
+
+def _repeated_size(counts: Tensor, length: Any, output_size: int | None) -> int:
+    """How many slices there will be; known counts are checked."""
+    wanted = (
+        None
+        if output_size is None
+        else whole_of(output_size, "repeat_interleave", "output_size", 0)
+    )
+    if isinstance(counts, Tracer):
+        if wanted is None:
+            raise ConcretizationError(
+                f"repeat_interleave: the shape of the result depends on the values of repeats, a "
+                f"traced tensor {counts.type}; give output_size, their sum."
+            )
+        return wanted
+    array = np.broadcast_to(counts.numpy(), (length,))
+    if array.size and int(array.min()) < 0:
+        raise ArgumentError(
+            f"repeat_interleave: repeats={int(array.min())} must be at least 0, as all counts."
+        )
+    size = int(array.sum())
+    if wanted not in (None, size):
+        raise ArgumentError(
+            f"repeat_interleave: output_size={wanted} is not the sum of repeats, which is {size}."
+        )
+    return size
+
+
+@at_once
+def _each_repeated(x: Tensor, repeats: int, dim: int) -> Tensor:
+    at = dim_of(dim, x.ndim, "repeat_interleave", shape=x.shape)
+    before, length, after = x.shape[:at], x.shape[at], x.shape[at + 1 :]
+    wide = expand_to(unsqueeze(x, at + 1), (*before, length, repeats, *after))
+    return reshape(wide, (*before, length * repeats, *after))
+
+
+def masked_scatter(x: TensorLike, mask: TensorLike, source: TensorLike) -> Tensor:
+    """``x``, but where a mask holds, the elements of ``source`` in their order.
+
+    ``x`` and ``mask`` broadcast; ``source`` has one dtype with ``x`` and at least as many elements
+    as the mask holds (which only a known mask can be checked for).
+
+    Raises:
+        DTypeError: the mask is not bool, or the dtypes differ.
+        ShapeError: ``source`` has too few elements.
+    """
+    given, held = as_tensor(x, "masked_scatter", "x"), as_tensor(mask, "masked_scatter", "mask")
+    values = as_tensor(source, "masked_scatter", "source")
+    if held.dtype is not dtypes.bool_:
+        raise DTypeError(f"masked_scatter: mask must be bool, and is {held.type}.")
+    if values.dtype is not given.dtype:
+        raise DTypeError(
+            f"masked_scatter: x is {given.type} and source is {values.type}; their dtypes must be "
+            "equal."
+        )
+    shape = broadcast_shapes("masked_scatter", given.shape, held.shape)
+    given, held = expand_to(given, shape), expand_to(held, shape)
+    if not isinstance(held, Tracer) and is_static(values.shape):
+        count = int(np.count_nonzero(held.numpy()))
+        if count > values.type.size:
+            raise ShapeError(
+                f"masked_scatter: source is {values.type}, and the mask holds {count} times."
+            )
+    return _scattered(given, held, values) if values.type.size else given
+
+
+@at_once
+def _scattered(x: Tensor, mask: Tensor, source: Tensor) -> Tensor:
+    count = cumsum(reshape(mask, (mask.type.size,)), 0)
+    place = clamp(ops.sub(count, splat_like(1, count)), 0, source.type.size - 1)
+    return where(mask, reshape(take(source, place), x.shape), x)
+
+
+def unique_consecutive(
+    x: TensorLike,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    dim: int | None = None,
+) -> Any:
+    """Without the elements (or slices along ``dim``) that equal the one before.
+
+    Only for tensors whose values are known.
+
+    Args:
+        x: a tensor; without ``dim`` it is flattened.
+        return_inverse: also give where each element's value stands in the result.
+        return_counts: also give how often each occurs in its run.
+        dim: compare slices along this dimension instead of elements.
+
+    Returns:
+        The result, or a tuple of what was asked for. NaNs all differ.
+
+    Raises:
+        ConcretizationError: the tensor is traced.
+    """
+    given = as_tensor(x, "unique_consecutive", "x")
+    if isinstance(given, Tracer):
+        raise ConcretizationError(
+            "unique_consecutive: the shape of the result depends on the values of a traced tensor "
+            f"{given.type}; x[1:] != x[:-1] is a mask of known shape."
+        )
+    at = 0 if dim is None else dim_of(dim, given.ndim, "unique_consecutive", shape=given.shape)
+    array = given.numpy().reshape(-1) if dim is None else given.numpy()
+    rows = np.moveaxis(array, at, 0).reshape(array.shape[at], -1)
+    new = np.ones(len(rows), bool)
+    new[1:] = (rows[1:] != rows[:-1]).any(axis=1)
+    starts = np.flatnonzero(new)
+    parts = [copied(np.take(array, starts, axis=at), given.dtype)]
+    if return_inverse:
+        inverse = np.cumsum(new) - 1
+        parts.append(copied(inverse.reshape(given.shape) if dim is None else inverse))
+    if return_counts:
+        parts.append(copied(np.diff(np.append(starts, len(rows)))))
+    return parts[0] if len(parts) == 1 else tuple(parts)
+
+
+# --- places of triangles
+
+
+def tril_indices(
+    row: int, col: int, offset: int = 0, *, dtype: DTypeLike = dtypes.int64, device: Any = None
+) -> Tensor:
+    """Places of the lower triangle of a ``row`` by ``col`` matrix: rows, then columns, ``[2, n]``.
+
+    In row-major order, up to the ``offset``-th diagonal.
+    """
+    return _triangle("tril_indices", np.tril_indices, row, col, offset, dtype, device)
+
+
+def triu_indices(
+    row: int, col: int, offset: int = 0, *, dtype: DTypeLike = dtypes.int64, device: Any = None
+) -> Tensor:
+    """Places of the upper triangle of a ``row`` by ``col`` matrix: rows, then columns, ``[2, n]``.
+
+    In row-major order, from the ``offset``-th diagonal on.
+    """
+    return _triangle("triu_indices", np.triu_indices, row, col, offset, dtype, device)
+
+
+def _triangle(
+    function: str, places: Any, row: int, col: int, offset: int, dtype: DTypeLike, device: Any
+) -> Tensor:
+    rows, columns = whole_of(row, function, "row", 0), whole_of(col, function, "col", 0)
+    found = np.stack(places(rows, whole_of(offset, function, "offset"), columns))
+    return placed(to_dtype(of_host(found.astype(np.int64)), as_dtype(dtype)), device)

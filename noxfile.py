@@ -78,7 +78,7 @@ def example(session: nox.Session) -> None:
     names = sorted(path.stem for path in (ROOT / "examples").glob("*.py"))
     name = session.posargs[0] if session.posargs else None
     if name not in names:
-        session.error(f"Name an example after `--`, one of: {', '.join(names)}; not {name}.")
+        session.error(f"Name an example after `--`, one of: {', '.join(names)}; not {name}")
     install(session, "example")
     session.run("python", f"examples/{name}.py", *session.posargs[1:])
 

@@ -403,21 +403,72 @@ def test_long_rows_are_sorted_by_a_network(backend: IreeBackend):
             np.testing.assert_array_equal(out, want)
 
 
+def in_any_order(dtype: Any, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+    """Many equal elements, and some of every odd one."""
+    odd = odd_values(dtype)
+    plain = rng.integers(0, 2 if dtype.kind == "b" else 30, shape).astype(dtype.numpy)
+    return np.where(rng.random(shape) < 0.1, odd[rng.integers(0, len(odd), shape)], plain)
+
+
+@pytest.mark.parametrize("dtype", dtypes.ALL, ids=str)
+def test_the_first_few_of_many(backend: IreeBackend, dtype: Any):
+    rng = np.random.default_rng(0)
+    sizes = [
+        ((1031,), 0, 5, False),  # no multiple of a group's size, on any level
+        ((2, 260, 3), 1, 7, True),
+        ((65,), 0, 64, False),
+    ]
+    if dtype in (dtypes.float32, dtypes.int64):
+        sizes += [
+            ((1031,), 0, 1, True),
+            ((2, 3, 300), 2, 4, False),
+            ((1500, 2), 0, 90, True),  # whose candidates go through the network
+            ((64,), 0, 64, True),
+        ]
+    cases = [
+        (ops.topk, (in_any_order(dtype, shape, rng),), {"k": k, "dim": dim, "largest": largest})
+        for shape, dim, k, largest in sizes
+    ]
+    found, expected = run_cases(backend, cases), run_cases(REFERENCE, cases)
+    for (_, args, params), outs, wanted in zip(cases, found, expected, strict=True):
+        for out, want in zip(outs, wanted, strict=True):
+            message = f"{args[0].shape} {params}"
+            np.testing.assert_array_equal(wide(out), wide(want), err_msg=message)
+
+
+@pytest.mark.parametrize("largest", [False, True])
+def test_zeros_and_nans_keep_their_order_among_the_first_few(backend: IreeBackend, largest: bool):
+    x = np.full((2, 500), -1.0 if largest else 1.0, np.float32)
+    x[0, 7::50], x[0, 8::100] = 0.0, -0.0
+    x[1, 9::100], x[1, 3::200] = np.nan, np.inf if largest else -np.inf
+    x[1, 4] = -np.nan
+    program = trace_program(lambda x: ops.topk(x, k=8, dim=1, largest=largest), [array_type(x)])
+    values, places = run(backend, program, [x])
+    zeros = [7, 8, 57, 107, 108, 157, 207, 208]
+    odd = [4, 9, 109, 209, 309, 409, 3, 203] if largest else [3, 203, 403, 0, 1, 2, 5, 6]
+    assert places.tolist() == [zeros, odd]
+    kept = np.take_along_axis(x, np.array([zeros, odd]), 1)
+    np.testing.assert_array_equal(values, kept)
+    np.testing.assert_array_equal(np.signbit(values[0]), np.signbit(kept[0]))
+
+
 def test_inputs_are_not_written_to(backend: IreeBackend):
-    def everything(x: Any, short: Any, update: Any, at: Any) -> list[Any]:
+    def everything(x: Any, short: Any, long: Any, update: Any, at: Any) -> list[Any]:
         flat = ops.reshape(x, shape=(160,))
         part = ops.reshape(update, shape=(8,))
         once = ops.dynamic_update_slice(x, update, at, at)
         return [
             *ops.sort(x, dim=0, descending=False),
             *ops.sort(short, dim=0, descending=False),
+            *ops.sort(long, dim=0, descending=False),
+            *ops.topk(long, k=3, dim=0, largest=False),
             once,
             ops.dynamic_update_slice(once, update, at, ops.add(at, at)),
             ops.dynamic_update_slice(flat, part, at),
         ]
 
     x = np.random.default_rng(0).integers(0, 99, (4, 40))
-    arrays = [x, x[0].copy(), np.full((2, 4), -1), np.array(2)]
+    arrays = [x, x[0].copy(), np.arange(512)[::-1].copy(), np.full((2, 4), -1), np.array(2)]
     kept = [array.copy() for array in arrays]
     program = trace_program(everything, [array_type(array) for array in arrays])
     for out, want in zip(run(backend, program, arrays), run(REFERENCE, program, kept), strict=True):

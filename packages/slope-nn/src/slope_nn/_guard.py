@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -16,8 +17,11 @@ P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
 
-_HERE: Final = str(Path(__file__).parent)
-_BELOW: Final = (str(Path(inspect.__file__).parent), str(Path(slope.__file__).parent))
+_HERE: Final = str(Path(__file__).parent) + os.sep
+_STANDARD: Final = (
+    str(Path(inspect.__file__).parent) + os.sep
+)  # installed packages lie below it, too
+_CORE: Final = str(Path(slope.__file__).parent) + os.sep
 _METHODS: Final = ("__init__", "__call__")
 _RAW: Final = (TypeError, ValueError, AttributeError, IndexError, KeyError, ArithmeticError)
 
@@ -78,10 +82,17 @@ def _raised_here(traceback: TracebackType | None) -> bool:
     innermost = ""
     while traceback is not None:
         filename = traceback.tb_frame.f_code.co_filename
-        if not filename.startswith(_BELOW):  # pathlib complains of what it is handed
+        if not _is_below(filename):  # pathlib complains of what it is handed
             innermost = filename
         traceback = traceback.tb_next
     return innermost.startswith(_HERE)
+
+
+def _is_below(filename: str) -> bool:
+    """Whether a file is of the core or of the standard library, which this package calls."""
+    return filename.startswith(_CORE) or (
+        filename.startswith(_STANDARD) and "site-packages" not in filename
+    )
 
 
 def _message(

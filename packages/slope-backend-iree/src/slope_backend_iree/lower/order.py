@@ -1,12 +1,16 @@
-"""Sorting.
+"""Sorting, and the first few of the order.
 
 Integer keys are computed that order as the elements do. No two of them are equal, since the
 position takes part, so that every sort is stable; the elements are gathered afterwards.
 
-IREE's own sort (3.13) exchanges neighbours until none is out of order: it takes quadratic time, is
-not stable, and works in place, in the memory of the program's own input too. It sorts short rows
-here. Longer ones go through a bitonic network (K. E. Batcher, "Sorting networks and their
-applications", 1968), a loop of log2(n)^2 / 2 steps: 80 times as fast for 8192 elements.
+IREE's own sort (3.13) exchanges neighbours until none is out of order: it takes quadratic time
+one element after the other, is not stable, and works in place, in the memory of the program's own
+input too. Nothing here uses it. In short rows every element is compared with every other, which
+vectorizes: 4 times as fast for 16384 rows of 128. Longer ones go through a bitonic network (K. E.
+Batcher, "Sorting networks and their applications", 1968), a loop of log2(n)^2 / 2 steps.
+
+Where few of many are asked for, only the groups are looked into whose own firsts are among the
+first: 100 times as fast as to sort for 40 of 49152.
 """
 
 from __future__ import annotations
@@ -18,7 +22,9 @@ from slope.extend import DType, TensorType, dtypes
 from .context import Context, Rule, Value, listed, mlir_type
 from .index import gather
 
-SHORT = 128  # elements up to which IREE's own sort is faster
+RANKED = 320  # elements up to which comparing all with all is faster than the network
+GROUP = 4  # elements of which one stands for the others
+FEW = 64  # elements that are not grouped
 
 _MAXIMUM = {"int32": 2**31 - 1, "int64": 2**63 - 1}
 
@@ -32,9 +38,7 @@ def topk(ctx: Context, x: Value, *, k: int, dim: int, largest: bool) -> tuple[Va
     last = len(x.shape) - 1
     order = [each for each in range(last + 1) if each != dim]
     moved = _transpose(ctx, x, [*order, dim])
-    places = _places(ctx, moved, largest)
-    if k != moved.shape[last]:
-        places = _head(ctx, places, k)
+    places = _places(ctx, moved, k, largest)
     places = ctx.convert(places, dtypes.int64)
     rows = ctx.reshape(places, (*places.shape, 1))
     values = gather(ctx, moved, rows, axis=last, batch_dims=last)
@@ -49,30 +53,36 @@ def _transpose(ctx: Context, x: Value, order: list[int]) -> Value:
     return ctx.op("transpose", [x], result, f"dims = {listed(order)}")
 
 
-def _head(ctx: Context, x: Value, k: int) -> Value:
-    """The first ``k`` elements of the last dimension."""
-    result = x.type.with_shape((*x.shape[:-1], k))
-    parts = ", ".join([*(f"0:{length}" for length in x.shape[:-1]), f"0:{k}"])
+def _part(ctx: Context, x: Value, start: int, stop: int) -> Value:
+    """Some elements of the last dimension."""
+    if stop - start == x.shape[-1]:
+        return x
+    result = x.type.with_shape((*x.shape[:-1], stop - start))
+    parts = ", ".join([*(f"0:{length}" for length in x.shape[:-1]), f"{start}:{stop}"])
     return ctx.emit(f"stablehlo.slice {x} [{parts}] : ({x.mlir}) -> {mlir_type(result)}", result)
 
 
-def _places(ctx: Context, x: Value, descending: bool) -> Value:
-    """Where the elements stand in the order of the last dimension, as int32."""
-    if x.dtype is dtypes.int64:  # not the elements themselves, which would be sorted in place
-        keys, direction = ctx.same("not", x), "LT" if descending else "GT"
-    else:
-        keys, direction = _keys(ctx, x, descending), "LT"
+def _places(ctx: Context, x: Value, k: int, descending: bool) -> Value:
+    """Where the first ``k`` in the order of the last dimension stand, as int32."""
+    keys = _keys(ctx, x, descending)
     places = _iota(ctx, keys.type.with_dtype(dtypes.int32))
+    xs = [keys, places]
     if keys.dtype is dtypes.int32:  # key and place in one number
         wide = ctx.same(
             "multiply",
             ctx.convert(keys, dtypes.int64),
             ctx.constant(2**32, keys.type.with_dtype(dtypes.int64)),
         )
-        packed = ctx.same("add", wide, ctx.convert(places, dtypes.int64))
-        (done,) = _sorted(ctx, [packed])
-        return ctx.convert(ctx.same("and", done, ctx.like(2**32 - 1, done)), dtypes.int32)
-    return _sorted(ctx, [keys, places], direction)[1]
+        xs = [ctx.same("add", wide, ctx.convert(places, dtypes.int64))]
+    return _standing(ctx, _first(ctx, xs, k))
+
+
+def _standing(ctx: Context, xs: list[Value]) -> Value:
+    """The places that keys were given."""
+    last = xs[-1]
+    if len(xs) == 1:
+        last = ctx.same("and", last, ctx.like(2**32 - 1, last))
+    return ctx.convert(last, dtypes.int32)
 
 
 def _iota(ctx: Context, result: TensorType) -> Value:
@@ -89,7 +99,7 @@ def _keys(ctx: Context, x: Value, descending: bool) -> Value:
         keys = ctx.bitcast(x, signed)
         keys = ctx.same("xor", keys, ctx.like(-_MAXIMUM[signed.name] - 1, keys))
     else:
-        keys = ctx.convert(x, dtypes.int32)
+        keys = x if dtype is dtypes.int64 else ctx.convert(x, dtypes.int32)
     return ctx.same("not", keys) if descending else keys
 
 
@@ -108,77 +118,103 @@ def _float_keys(ctx: Context, x: Value) -> Value:
     return ctx.select(nan, top, keys)
 
 
-def _sorted(ctx: Context, xs: list[Value], direction: str = "LT") -> list[Value]:
-    """Along the last dimension, by the first operand; where that is equal, by the second."""
-    return (_short if xs[0].shape[-1] <= SHORT else _long)(ctx, xs, direction)
+# Operands below are one number that holds key and place, or both apart, in rows.
 
 
-def _less(one: str, first: list[str], second: list[str], types: list[str], direction: str) -> str:
-    """Lines that define ``%less``: whether the first operands come before the second ones."""
-    flag = one
-
-    def compared(result: str, how: str, place: int) -> str:
-        pair = f"{first[place]}, {second[place]}"
-        text = f"stablehlo.compare {how}, {pair}, SIGNED"
-        return f"{result} = {text} : ({types[place]}, {types[place]}) -> {flag}"
-
-    if len(first) == 1:
-        return compared("%less", direction, 0)
-    return "\n".join(
-        [
-            compared("%first", direction, 0),
-            compared("%equal", "EQ", 0),
-            compared("%second", "LT", 1),
-            f"%tied = stablehlo.and %equal, %second : {flag}",
-            f"%less = stablehlo.or %first, %tied : {flag}",
-        ]
-    )
+def _first(ctx: Context, xs: list[Value], k: int) -> list[Value]:
+    """The first ``k`` in ascending order of the last dimension."""
+    shape = xs[0].shape
+    levels = [[ctx.reshape(x, (math.prod(shape[:-1]), shape[-1])) for x in xs]]
+    # The first k elements are in the first k groups, by the groups' own firsts: before any other
+    # group stand k that are smaller. Groups are found by their firsts as elements are.
+    while levels[-1][0].shape[1] > max(FEW, 2 * GROUP * k):
+        levels.append(_leaders(ctx, levels[-1]))
+    best = _ordered(ctx, levels.pop(), k)
+    while levels:
+        group = _standing(ctx, best)
+        for level in levels:  # each time, place becomes the number of the group
+            count = ctx.constant(level[0].shape[1] // GROUP, group.type)
+            group = ctx.same("remainder", group, count)
+        best = _ordered(ctx, _members(ctx, levels.pop(), group), k)
+    return [ctx.reshape(x, (*shape[:-1], k)) for x in best]
 
 
-def _named(ctx: Context, text: str, types: list[TensorType]) -> list[Value]:
-    """Write one operation with several results."""
-    first = ctx.emit(text, types[0])
-    if len(types) == 1:
-        return [first]
-    ctx.lines[-1] = ctx.lines[-1].replace(f"{first} =", f"{first}:{len(types)} =", 1)
-    return [Value(f"{first}#{place}", each) for place, each in enumerate(types)]
+def _leaders(ctx: Context, xs: list[Value]) -> list[Value]:
+    """The first of each group; up to ``GROUP - 1`` last elements are in none.
+
+    Of ``n`` groups the one with number ``i`` holds the elements ``i``, ``i + n``, ``i + 2 n``...
+    """
+    rows, length = xs[0].shape
+    count = length // GROUP
+    grouped = [ctx.reshape(_part(ctx, x, 0, count * GROUP), (rows, GROUP, count)) for x in xs]
+    keys = grouped[0]
+    best = ctx.reduce("minimum", keys, _MAXIMUM["int64"], (1,))
+    if len(xs) == 1:
+        return [best]
+    hits = ctx.compare("EQ", keys, ctx.broadcast(best, keys.shape, (0, 2)))
+    last = _MAXIMUM["int32"]
+    places = ctx.select(hits, grouped[1], ctx.like(last, grouped[1]))
+    return [best, ctx.reduce("minimum", places, last, (1,))]
 
 
-def _short(ctx: Context, xs: list[Value], direction: str) -> list[Value]:
-    names, types = ", ".join(x.name for x in xs), ", ".join(x.mlir for x in xs)
-    scalars = [mlir_type(TensorType((), x.dtype)) for x in xs]
-    flag = mlir_type(TensorType((), dtypes.bool_))
-    firsts, seconds = ([f"%{side}{place}" for place in range(len(xs))] for side in "ab")
-    pairs = zip(firsts, seconds, scalars, strict=True)
-    arguments = ", ".join(f"{a}: {one}, {b}: {one}" for a, b, one in pairs)
-    body = _less(flag, firsts, seconds, scalars, direction)
-    return _named(
-        ctx,
-        f'"stablehlo.sort"({names}) <{{dimension = {len(xs[0].shape) - 1} : i64, '
-        f"is_stable = false}}> ({{ ^bb0({arguments}):\n{body}\n"
-        f"stablehlo.return %less : {flag} }}) : ({types}) -> ({types})",
-        [x.type for x in xs],
-    )
-
-
-def _long(ctx: Context, xs: list[Value], direction: str) -> list[Value]:
-    """A bitonic network on rows that are filled up to a power of two."""
-    shape, length = xs[0].shape, xs[0].shape[-1]
-    rows, size = math.prod(shape[:-1]), 1 << (length - 1).bit_length()
-    last = -(2**63) if direction == "GT" else 2**63 - 1
-    fills = [last, length]
-    filled = [
-        _filled(ctx, ctx.reshape(x, (rows, length)), size, fill)
-        for x, fill in zip(xs, fills, strict=False)
+def _members(ctx: Context, xs: list[Value], group: Value) -> list[Value]:
+    """All elements of the groups with these numbers, and those that are in none."""
+    (rows, length), k = xs[0].shape, group.shape[1]
+    count = length // GROUP
+    whole = group.type.with_shape((rows, GROUP, k))
+    steps = ctx.emit(f"stablehlo.iota dim = 1 : {mlir_type(whole)}", whole)
+    steps = ctx.same("multiply", steps, ctx.like(count, steps))
+    places = ctx.same("add", steps, ctx.broadcast(group, whole.shape, (0, 2)))
+    places = ctx.reshape(places, (rows, GROUP * k, 1))
+    found = [gather(ctx, x, places, axis=1, batch_dims=1) for x in xs]
+    if length % GROUP == 0:
+        return found
+    rest = [_part(ctx, x, count * GROUP, length) for x in xs]
+    return [
+        ctx.op("concatenate", [x, y], x.type.with_shape((rows, x.shape[1] + y.shape[1])), "dim = 1")
+        for x, y in zip(found, rest, strict=True)
     ]
-    done = _network(ctx, filled, direction)
-    whole = [f"0:{rows}", f"0:{length}"]
+
+
+def _ordered(ctx: Context, xs: list[Value], k: int) -> list[Value]:
+    """The first ``k`` in ascending order, by sorting all."""
+    if xs[0].shape[1] <= RANKED:
+        return _ranked(ctx, xs, k)
+    return [_part(ctx, x, 0, k) for x in _network(ctx, xs)]
+
+
+def _ranked(ctx: Context, xs: list[Value], k: int) -> list[Value]:
+    """How many come before it tells where an element goes."""
+    rows, length = xs[0].shape
+    pairs = (rows, length, length)
+    mine = [ctx.broadcast(x, pairs, (0, 1)) for x in xs]
+    theirs = [ctx.broadcast(x, pairs, (0, 2)) for x in xs]
+    before = ctx.compare("LT", theirs[0], mine[0])
+    if len(xs) == 2:
+        tied = ctx.compare("EQ", theirs[0], mine[0])
+        sooner = ctx.compare("LT", theirs[1], mine[1])
+        before = ctx.same("or", before, ctx.same("and", tied, sooner))
+    rank = ctx.reduce("add", ctx.convert(before, dtypes.int32), 0, (2,))
+    grid = rank.type.with_shape((rows, k, length))
+    slots = ctx.emit(f"stablehlo.iota dim = 1 : {mlir_type(grid)}", grid)
+    hits = ctx.compare("EQ", slots, ctx.broadcast(rank, grid.shape, (0, 2)))
     outs = []
-    for x in done:
-        cut = x.type.with_shape((rows, length))
-        text = f"stablehlo.slice {x} [{', '.join(whole)}] : ({x.mlir}) -> {mlir_type(cut)}"
-        outs.append(ctx.reshape(x if size == length else ctx.emit(text, cut), shape))
+    for x in xs:  # one hit in each slot
+        each = ctx.broadcast(x, grid.shape, (0, 2))
+        outs.append(ctx.reduce("add", ctx.select(hits, each, ctx.like(0, each)), 0, (2,)))
     return outs
+
+
+# --- the network
+
+
+def _network(ctx: Context, xs: list[Value]) -> list[Value]:
+    """All in ascending order; rows are filled up to a power of two."""
+    length = xs[0].shape[1]
+    size = 1 << (length - 1).bit_length()
+    fills = [_MAXIMUM["int64"], length]
+    filled = [_filled(ctx, x, size, fill) for x, fill in zip(xs, fills, strict=False)]
+    return [_part(ctx, x, 0, length) for x in _exchanged(ctx, filled)]
 
 
 def _filled(ctx: Context, x: Value, size: int, value: int) -> Value:
@@ -190,7 +226,28 @@ def _filled(ctx: Context, x: Value, size: int, value: int) -> Value:
     return ctx.op("pad", [x, zero], x.type.with_shape((x.shape[0], size)), attributes)
 
 
-def _network(ctx: Context, xs: list[Value], direction: str) -> list[Value]:
+def _less(flags: str, first: list[str], second: list[str], types: list[str]) -> str:
+    """Lines that define ``%less``: whether the first operands come before the second ones."""
+
+    def compared(result: str, how: str, place: int) -> str:
+        pair = f"{first[place]}, {second[place]}"
+        text = f"stablehlo.compare {how}, {pair}, SIGNED"
+        return f"{result} = {text} : ({types[place]}, {types[place]}) -> {flags}"
+
+    if len(first) == 1:
+        return compared("%less", "LT", 0)
+    return "\n".join(
+        [
+            compared("%first", "LT", 0),
+            compared("%equal", "EQ", 0),
+            compared("%second", "LT", 1),
+            f"%tied = stablehlo.and %equal, %second : {flags}",
+            f"%less = stablehlo.or %first, %tied : {flags}",
+        ]
+    )
+
+
+def _exchanged(ctx: Context, xs: list[Value]) -> list[Value]:
     # Each element is compared with the one whose place differs in one bit, `stride`; blocks of
     # `block` elements are put in ascending and descending order in turn.
     rows, size = xs[0].shape
@@ -226,7 +283,7 @@ def _network(ctx: Context, xs: list[Value], direction: str) -> list[Value]:
         f"%up = stablehlo.compare EQ, %turn, {none}, SIGNED : ({along}, {along}) -> {grid}",
         f"%later = stablehlo.xor %low, %up : {grid}",
         f"%wanted = stablehlo.broadcast_in_dim %later, dims = [1] : ({grid}) -> {flags}",
-        _less(flags, mine, theirs, types, direction),
+        _less(flags, mine, theirs, types),
         f"%kept = stablehlo.xor %less, %wanted : {flags}",
         *(
             f"%next{place} = stablehlo.select %kept, {own}, {other} : {flags}, {each}"
@@ -248,7 +305,9 @@ def _network(ctx: Context, xs: list[Value], direction: str) -> list[Value]:
         + "\n".join(lines)
         + f"\nstablehlo.return %block_next, %stride_next{ends} : {carried}\n}}"
     )
-    return _named(ctx, text, [step, step, *(x.type for x in xs)])[2:]
+    name = ctx.name()
+    ctx.lines.append(f"{name}:{len(xs) + 2} = {text}")
+    return [Value(f"{name}#{place}", x.type) for place, x in enumerate(xs, 2)]
 
 
 RULES: dict[str, Rule] = {"sort": sort, "topk": topk}

@@ -4,7 +4,7 @@ import inspect
 
 import pytest
 
-import slope.compile  # noqa: F401  fills the executor
+import slope.eager  # noqa: F401  fills the executor
 from slope import errors
 from slope import functions as fn
 from slope.core import declared, tensor
@@ -72,3 +72,11 @@ def test_conversions():
         assert x.clone() is x.contiguous() is x.float() is +x
         assert x.where(x > 1, 9.0).tolist() == [9, pytest.approx(1.7)]
         assert x.detach().tolist() == x.tolist()
+
+
+def test_no_tracer_hides_a_method():
+    def all_of(cls):
+        return {cls}.union(*(all_of(each) for each in cls.__subclasses__()))
+
+    for cls in all_of(tensor.Tracer):
+        assert not set(cls.__dict__.get("__slots__", ())) & set(dir(tensor.Tensor)), cls

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-import slope.compile  # noqa: F401  fills the executor
+import slope.eager  # noqa: F401  fills the executor
 from slope import functions as fn
 from slope.core.operator import Linear
 from slope.core.program import ProgramTrace, trace_program

@@ -6,7 +6,7 @@ import operator
 import numpy as np
 import pytest
 
-import slope.compile  # noqa: F401  fills the executor
+import slope.eager  # noqa: F401  fills the executor
 from slope import dtypes, errors
 from slope import functions as fn
 from slope.core.tensor import Tensor

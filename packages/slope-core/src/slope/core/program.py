@@ -295,7 +295,7 @@ class ProgramTrace(Trace):
     def atom(self, arg: Tensor, user: Operator | str) -> Atom:
         """The variable or literal that stands for an operand; foreign tensors become constants."""
         if isinstance(arg, Tracer):
-            if arg.trace is self:
+            if arg.owner is self:
                 assert isinstance(arg, ProgramTracer)
                 return arg.atom
             self.check(arg, user)
@@ -310,7 +310,7 @@ class ProgramTrace(Trace):
         self, op: Operator, args: Sequence[Tensor], params: dict[str, Any]
     ) -> tuple[Tensor, ...]:
         if not self.record_all:
-            if not any(isinstance(arg, ProgramTracer) and arg.trace is self for arg in args):
+            if not any(isinstance(arg, ProgramTracer) and arg.owner is self for arg in args):
                 assert self.parent is not None
                 with use_trace(self.parent):
                     return self.parent.process(op, args, params)

@@ -310,14 +310,14 @@ class Tracer(Tensor):
     """A tensor whose value is not known yet: a transform is watching what is computed with it.
 
     Attributes:
-        trace: the trace that it belongs to.
+        owner: the trace that it belongs to.
     """
 
-    __slots__ = ("trace",)
+    __slots__ = ("owner",)
 
     def __init__(self, trace: Trace, tensor_type: TensorType) -> None:
         super().__init__(tensor_type)
-        self.trace = trace
+        self.owner = trace
 
     def host(self) -> np.ndarray[Any, Any]:
         self._refuse("its elements")
@@ -332,18 +332,18 @@ class Tracer(Tensor):
         self._refuse("its truth (an `if`, `while`, `and`, `or`, `not` or `assert`)")
 
     def _refuse(self, what: str) -> NoReturn:
-        if not self.trace.alive:
+        if not self.owner.alive:
             from slope.core.trace import escaped_message  # which imports this module
 
             raise EscapedTracerError(escaped_message(self, f"Python, which asked for {what},"))
         raise ConcretizationError(
             f"Python asked for {what} of a traced tensor {self.type} "
-            f"({self.trace.describe(self)}), which has no value while the function is traced. "
-            f"{self.trace.remedy}"
+            f"({self.owner.describe(self)}), which has no value while the function is traced. "
+            f"{self.owner.remedy}"
         )
 
     def __repr__(self) -> str:
-        return f"tensor(<traced by {self.trace.name}>, shape={self.shape}, dtype={self.dtype.name})"
+        return f"tensor(<traced by {self.owner.name}>, shape={self.shape}, dtype={self.dtype.name})"
 
     def __reduce__(self) -> Any:
         self._refuse("its elements (to pickle or copy it)")

@@ -73,7 +73,7 @@ class Trace:
             arg: the operand.
             user: the operator that got it, or some words for who did.
         """
-        if isinstance(arg, Tracer) and not arg.trace.alive:
+        if isinstance(arg, Tracer) and not arg.owner.alive:
             raise EscapedTracerError(
                 escaped_message(
                     arg, user if isinstance(user, str) else f"the operator {user.name!r}"
@@ -85,7 +85,7 @@ def escaped_message(tracer: Tracer, user: str) -> str:
     """The text of the error for a tracer that outlived its trace."""
     return (
         f"{user} got a traced tensor {tracer.type} that has left the function it belongs to: "
-        f"{tracer.trace.describe(tracer)}. Return it from that function instead of keeping it in a "
+        f"{tracer.owner.describe(tracer)}. Return it from that function instead of keeping it in a "
         f"global, an attribute or a list."
     )
 

@@ -210,7 +210,7 @@ def _tensor_entries(each: Tensor) -> list[Entry]:
     if not each.dtype.is_integer:
         raise IndexingError(f"a tensor {each.type} is no index; cast it with x.to(slope.int64).")
     if isinstance(each, Tracer):
-        if each.trace.tentative:
+        if each.owner.tentative:
             raise ConcretizationError(f"the index {each.type} is known, and must be checked.")
         return [each]
     return [each.numpy() if each.ndim else int(each.item())]

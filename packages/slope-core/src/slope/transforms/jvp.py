@@ -36,7 +36,7 @@ class JVPTrace(Trace):
         tangents: list[Tangent] = []
         moving = False
         for arg in args:
-            if isinstance(arg, JVPTracer) and arg.trace is self:
+            if isinstance(arg, JVPTracer) and arg.owner is self:
                 primals.append(arg.primal)
                 tangents.append(arg.tangent)
                 moving = True
@@ -85,7 +85,7 @@ class JVPTrace(Trace):
 
     def unwrap(self, value: Tensor) -> tuple[Tensor, Tangent]:
         """The primal and the tangent of a result of the traced function."""
-        if isinstance(value, JVPTracer) and value.trace is self:
+        if isinstance(value, JVPTracer) and value.owner is self:
             return value.primal, value.tangent
         self.check(value, f"the result of {self.function or 'the function'}")
         return value, None

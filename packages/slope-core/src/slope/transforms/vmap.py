@@ -72,7 +72,7 @@ class BatchTrace(Trace):
 
     def unwrap(self, value: Tensor, user: Operator | str) -> tuple[Tensor, int | None]:
         """The value, and where its batch dimension is."""
-        if isinstance(value, BatchTracer) and value.trace is self:
+        if isinstance(value, BatchTracer) and value.owner is self:
             return value.value, value.batch_dim
         self.check(value, user)
         return value, None

@@ -153,7 +153,7 @@ class _Recurrent(Module):
         self, x: slope.Tensor, weights: dict[str, Any]
     ) -> tuple[slope.Tensor, Callable[[State, slope.Tensor], State]]:
         """What the inputs give at all positions; from a state and that to the next state."""
-        raise NotImplementedError
+        raise NotImplementedError  # RNN, GRU and LSTM define it
 
     def describe(self) -> str:
         options = {

@@ -59,7 +59,7 @@ class Trace:
         Returns:
             The results, always as a tuple.
         """
-        raise NotImplementedError
+        raise NotImplementedError  # every trace defines it
 
     def describe(self, tracer: Tracer) -> str:
         """Where a tracer was made, for messages."""

@@ -64,7 +64,7 @@ class Executable:
             one (a reshape may be a view); no input is ever written to but those that the program
             was compiled to take as donated, and no earlier result but one that came back as those.
         """
-        raise NotImplementedError
+        raise NotImplementedError  # a duty of every backend
 
 
 class Backend:
@@ -102,14 +102,14 @@ class Backend:
         On CPU it may share the array's memory, and then must keep it alive. slope never writes to
         the array afterwards.
         """
-        raise NotImplementedError
+        raise NotImplementedError  # a duty of every backend
 
     def to_host(self, handle: Any) -> np.ndarray[Any, Any]:
         """The elements of a handle as a host array.
 
         On CPU it may share memory, and then must keep it alive.
         """
-        raise NotImplementedError
+        raise NotImplementedError  # a duty of every backend
 
     def scalar(self, value: bool | float, dtype: DType, device: Device) -> Any:
         """A handle for a Python number as a tensor of shape ()."""
@@ -175,7 +175,7 @@ class Backend:
         Raises:
             CompileError: the compiler refused the program; the text holds its diagnostics.
         """
-        raise NotImplementedError
+        raise NotImplementedError  # a duty of every backend
 
     def profile(
         self,

@@ -148,7 +148,7 @@ class Optimizer(Node):
         self, parameter: slope.Tensor, gradient: slope.Tensor, state: Any
     ) -> tuple[Any, Any]:
         """The new value and the new state of one parameter."""
-        raise NotImplementedError
+        raise NotImplementedError  # every optimizer defines it
 
     def advance(self) -> None:
         """Move counters on, once for each call; on the new optimizer."""

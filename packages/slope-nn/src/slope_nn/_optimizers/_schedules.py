@@ -28,7 +28,7 @@ class Schedule(Node):
 
     def __call__(self, step: int | slope.Tensor) -> Any:
         """The value at a step."""
-        raise NotImplementedError
+        raise NotImplementedError  # every schedule defines it
 
     def __repr__(self) -> str:
         fields = (f"{name}={value!r}" for name, value in self.__dict__.items())

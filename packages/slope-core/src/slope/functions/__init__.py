@@ -42,9 +42,11 @@ from .contraction import *
 from .convolution import *
 from .creation import *
 from .elementwise import *
+from .extremes import *
 from .generator import *
 from .indexing import *
 from .joining import *
+from .logic import *
 from .losses import *
 from .margins import *
 from .moment_operators import *
@@ -97,9 +99,11 @@ __all__ += contraction.__all__
 __all__ += convolution.__all__
 __all__ += creation.__all__
 __all__ += elementwise.__all__
+__all__ += extremes.__all__
 __all__ += generator.__all__
 __all__ += indexing.__all__
 __all__ += joining.__all__
+__all__ += logic.__all__
 __all__ += losses.__all__
 __all__ += margins.__all__
 __all__ += moment_operators.__all__

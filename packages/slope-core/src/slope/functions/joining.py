@@ -10,7 +10,8 @@ from slope.core.tensor import Tensor
 from slope.errors import ArgumentError, ShapeError
 from slope.functions._at_once import at_once
 from slope.functions._base import TensorLike, as_tensor, dim_of, shown, whole_of
-from slope.functions.arithmetic import ne, sub
+from slope.functions.arithmetic import sub
+from slope.functions.logic import ne
 from slope.functions.shapes import cat, cut, reshape, transpose
 
 __all__ = [

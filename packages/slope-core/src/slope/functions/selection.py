@@ -30,9 +30,10 @@ from slope.functions._base import (
     whole_of,
 )
 from slope.functions._devices import placed
-from slope.functions.arithmetic import clamp, clamp_max, eq, where
 from slope.functions.creation import arange
+from slope.functions.extremes import clamp, clamp_max
 from slope.functions.indexing import index_select
+from slope.functions.logic import eq, where
 from slope.functions.ordering import searchsorted, sort
 from slope.functions.reductions import any as any_of
 from slope.functions.reductions import cumsum

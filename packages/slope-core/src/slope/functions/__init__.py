@@ -53,6 +53,7 @@ from .moment_operators import *
 from .norm_operators import *
 from .normalization import *
 from .ordering import *
+from .padding import *
 from .pooling import *
 from .products import *
 from .reductions import *
@@ -110,6 +111,7 @@ __all__ += moment_operators.__all__
 __all__ += norm_operators.__all__
 __all__ += normalization.__all__
 __all__ += ordering.__all__
+__all__ += padding.__all__
 __all__ += pooling.__all__
 __all__ += products.__all__
 __all__ += reductions.__all__

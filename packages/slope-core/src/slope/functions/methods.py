@@ -175,7 +175,7 @@ NAMES = {
     """,
     shapes: """
         reshape view flatten unflatten permute transpose movedim squeeze unsqueeze expand
-        broadcast_to repeat tile split chunk unbind flip roll narrow diagonal tril triu
+        broadcast_to repeat tile
     """,
     contraction: "matmul dot mv mm bmm outer tensordot",
     indexing: "gather take_along_dim index_select",
@@ -184,9 +184,11 @@ NAMES = {
         quantile sort topk""",
     scattering: """argwhere bincount index_add index_copy index_fill index_put masked_fill
         masked_select nonzero scatter scatter_add scatter_reduce take unique""",
-    arrangement: "diag diag_embed fliplr flipud rot90 swapaxes",
+    arrangement: """
+        flip fliplr flipud roll rot90 swapaxes diagonal diag diag_embed tril triu
+    """,
     products: "addmm addmv addbmm baddbmm vdot inner kron trace cross",
-    joining: "diff",
+    joining: "split chunk unbind narrow diff",
     selection: "repeat_interleave masked_scatter unique_consecutive",
     statistics: "cov corrcoef",
 }

@@ -37,7 +37,7 @@ from slope.functions._base import (
 )
 from slope.functions._index import plan
 from slope.functions.indexing import getitem
-from slope.functions.shapes import cut
+from slope.functions.joining import cut
 from slope.ops.index import put_along
 
 __all__ = [

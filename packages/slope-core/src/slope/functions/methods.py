@@ -18,11 +18,13 @@ from slope.functions import (
     arithmetic,
     arrangement,
     contraction,
+    data_dependent,
     elementwise,
     extremes,
     indexing,
     joining,
     logic,
+    masking,
     ordering,
     products,
     reductions,
@@ -182,14 +184,17 @@ NAMES = {
     activations: "relu softmax log_softmax prelu hardshrink",
     ordering: """aminmax argsort cummax cummin cumprod logcumsumexp median nanmedian
         quantile sort topk""",
-    scattering: """argwhere bincount index_add index_copy index_fill index_put masked_fill
-        masked_select nonzero scatter scatter_add scatter_reduce take unique""",
+    scattering: """
+        index_add index_copy index_fill index_put scatter scatter_add scatter_reduce take
+    """,
+    masking: "masked_fill masked_select masked_scatter",
+    data_dependent: "nonzero argwhere unique unique_consecutive bincount",
     arrangement: """
         flip fliplr flipud roll rot90 swapaxes diagonal diag diag_embed tril triu
     """,
     products: "addmm addmv addbmm baddbmm vdot inner kron trace cross",
     joining: "split chunk unbind narrow diff",
-    selection: "repeat_interleave masked_scatter unique_consecutive",
+    selection: "repeat_interleave",
     statistics: "cov corrcoef",
 }
 

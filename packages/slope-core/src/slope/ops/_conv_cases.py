@@ -46,7 +46,7 @@ class Case(NamedTuple):
 
 
 def conv_cases() -> Iterator[Case]:
-    """Strides, paddings, dilations, groups, both layouts, one to three dimensions, an empty batch."""
+    """Strides, paddings, dilations, groups, both layouts, one to three dimensions."""
     yield Case(2, 2, 3, (4, 5), (3, 2), (1, 1), ((1, 1), (0, 1)), (1, 1))
     # Odd lengths, stride 2.
     yield Case(1, 4, 2, (5, 7), (3, 3), (2, 2), ((1, 1), (1, 1)), (1, 1), groups=2)

@@ -25,6 +25,18 @@ from slope.functions._base import (
 from slope.functions.arithmetic import add
 from slope.functions.shapes import diagonal, movedim
 
+__all__ = [
+    "bmm",
+    "dot",
+    "einsum",
+    "linear",
+    "matmul",
+    "mm",
+    "mv",
+    "outer",
+    "tensordot",
+]
+
 Labels = tuple[Any, ...]
 
 

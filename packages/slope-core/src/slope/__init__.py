@@ -410,6 +410,7 @@ from slope.functions import window_sum as window_sum
 from slope.functions import xlogy as xlogy
 from slope.functions import zeros as zeros
 from slope.functions import zeros_like as zeros_like
+from slope.plugins.contributions import tensor_names as _tensor_names
 from slope.plugins.manager import plugins as plugins
 from slope.plugins.selection import backend as backend
 from slope.plugins.selection import set_backend as set_backend
@@ -424,13 +425,16 @@ from slope.tree import tree_structure as tree_structure
 from slope.tree import tree_unflatten as tree_unflatten
 
 if TYPE_CHECKING:
+    from slope import extend as extend
     from slope import nn as nn
+    from slope import testing as testing
     from slope.api._compare import compare as compare
     from slope.api._profile import profile as profile
     from slope.nn import load as load
     from slope.nn import save as save
 
 # Methods that operator packages offer, and the new names of old ones: looked up on a miss alone.
+Tensor.__dir__ = _tensor_names
 Tensor.__getattr__ = _method  # pyright: ignore[reportAttributeAccessIssue]  # undeclared: checkers refuse unknown names
 
 __version__ = "0.1.0"
@@ -861,11 +865,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """``slope.nn``, and what operator packages offer: imported when first asked for."""
-    if name == "nn":
+    """Submodules, and what operator packages offer: imported when first asked for."""
+    if name in ("nn", "extend", "testing"):
         import importlib
 
-        return importlib.import_module("slope.nn")
+        return importlib.import_module(f"slope.{name}")
     if name in ("load", "save"):  # pytrees to files and back: slope-nn's, which knows modules
         import importlib
 
@@ -878,3 +882,10 @@ def __getattr__(name: str) -> Any:
 
     _check_name(name)
     return module_attribute(name)
+
+
+def __dir__() -> list[str]:
+    """All names, also those that plugins offer: for completion, and for what was misspelt."""
+    from slope.plugins.contributions import offered
+
+    return sorted({*globals(), "extend", "nn", "testing", *__all__, *offered()})

@@ -124,7 +124,7 @@ def _is_disabled(record: Plugin, disabled: frozenset[str]) -> bool:
 def _load(record: Plugin, entry: EntryPoint) -> Plugin:
     try:
         return examine(record, entry.load())
-    except Exception as error:  # noqa: BLE001  # whatever a plugin raises, it is recorded
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever a plugin raises, it is recorded
         return record.failed(error)
 
 

@@ -514,15 +514,10 @@ __all__ += functions.__all__
 
 
 def __getattr__(name: str) -> Any:
-    """``slope.nn``, tools, and what operator packages offer: imported when first asked for."""
+    """Submodules, tools, and what plugins offer: imported when first asked for."""
     import importlib
 
-    if name == "nn":
-        return importlib.import_module("slope.nn")
-    """Submodules, and what operator packages offer: imported when first asked for."""
     if name in ("nn", "extend", "testing"):
-        import importlib
-
         return importlib.import_module(f"slope.{name}")
     if name in ("load", "save"):  # pytrees to files and back: slope-nn's, which knows modules
         return getattr(importlib.import_module("slope.nn"), name)
@@ -535,8 +530,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, "load", "nn", "save"})
     """All names, also those that plugins offer: for completion, and for what was misspelt."""
     from slope.plugins.contributions import offered
 
-    return sorted({*globals(), "extend", "nn", "testing", *__all__, *offered()})
+    return sorted({*globals(), "extend", "load", "nn", "save", "testing", *__all__, *offered()})

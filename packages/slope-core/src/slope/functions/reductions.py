@@ -281,7 +281,7 @@ def min(x: TensorLike, dim: Any = None, keepdim: bool = False) -> Any:  # PyTorc
 
 def _extreme(function: str, op: Operator, x: TensorLike, dim: Any, keepdim: bool) -> Any:
     if isinstance(dim, Tensor):
-        from slope.functions.arithmetic import maximum, minimum
+        from slope.functions.extremes import maximum, minimum
 
         return (maximum if function == "max" else minimum)(x, dim)
     given = as_tensor(x, function, "x")

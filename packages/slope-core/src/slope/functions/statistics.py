@@ -23,13 +23,15 @@ from slope.functions._base import (
     to_dtype,
     whole_of,
 )
-from slope.functions.arithmetic import clamp, clamp_min, div, mul, sub
+from slope.functions.arithmetic import div, mul, sub
+from slope.functions.arrangement import diagonal
 from slope.functions.contraction import matmul
 from slope.functions.elementwise import sqrt
-from slope.functions.joining import diff
+from slope.functions.extremes import clamp, clamp_min
+from slope.functions.joining import cut, diff
 from slope.functions.reductions import mean, norm
 from slope.functions.reductions import sum as total
-from slope.functions.shapes import cut, diagonal, squeeze, transpose, unsqueeze
+from slope.functions.shapes import squeeze, transpose, unsqueeze
 
 __all__ = [
     "cdist",

@@ -8,10 +8,9 @@ import sys
 import types
 from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import islice
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from optree import PyTreeSpec
 
 from slope.api._arguments import definition, function_name, whole_numbers, words
 from slope.api._places import donations, shifted, statics
@@ -42,6 +41,9 @@ from slope.passes import optimize
 from slope.plugins.backend import Backend
 from slope.plugins.selection import current_backend
 from slope.tree import is_leaf, leaf_paths, tree_flatten, tree_unflatten, typed_key
+
+if TYPE_CHECKING:
+    from optree import PyTreeSpec
 
 # What a leaf is to a compiled call.
 TENSOR: Final = 0

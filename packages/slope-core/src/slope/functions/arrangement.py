@@ -12,6 +12,16 @@ from slope.functions._at_once import at_once
 from slope.functions._base import TensorLike, as_tensor, dim_of, int_of, shown, sizes_of
 from slope.functions.shapes import cut, diagonal, expand, flip, movedim, transpose
 
+__all__ = [
+    "diag",
+    "diag_embed",
+    "fliplr",
+    "flipud",
+    "meshgrid",
+    "rot90",
+    "swapaxes",
+]
+
 
 @at_once
 def swapaxes(x: TensorLike, axis0: int, axis1: int) -> Tensor:

@@ -37,6 +37,23 @@ from slope.functions._base import (
 )
 from slope.functions._devices import placed
 
+__all__ = [
+    "arange",
+    "as_tensor",
+    "eye",
+    "from_dlpack",
+    "from_numpy",
+    "full",
+    "full_like",
+    "linspace",
+    "logspace",
+    "ones",
+    "ones_like",
+    "tensor",
+    "zeros",
+    "zeros_like",
+]
+
 _DLPACK = ("__dlpack__", "__dlpack_device__")
 
 

@@ -39,6 +39,14 @@ from slope.functions._base import (
 from slope.functions._index import Plan, coordinates, plan
 from slope.ops.linear import inverse, move_dim
 
+__all__ = [
+    "embedding",
+    "gather",
+    "index_select",
+    "one_hot",
+    "take_along_dim",
+]
+
 
 def getitem(x: Tensor, index: Any) -> Tensor:
     """``x[index]``: ints, slices, None, ``...``, integer tensors and arrays, known masks."""

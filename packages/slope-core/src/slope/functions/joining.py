@@ -13,6 +13,15 @@ from slope.functions._base import TensorLike, as_tensor, dim_of, shown, whole_of
 from slope.functions.arithmetic import ne, sub
 from slope.functions.shapes import cat, cut, reshape, transpose
 
+__all__ = [
+    "channel_shuffle",
+    "column_stack",
+    "diff",
+    "dstack",
+    "hstack",
+    "vstack",
+]
+
 
 def _given(function: str, tensors: Sequence[TensorLike]) -> list[Tensor]:
     if isinstance(tensors, Tensor) or not isinstance(tensors, (list, tuple)):

@@ -31,6 +31,22 @@ from slope.functions._base import (
     whole_of,
 )
 
+__all__ = [
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "cosine_embedding_loss",
+    "cosine_similarity",
+    "cross_entropy",
+    "huber_loss",
+    "kl_div",
+    "l1_loss",
+    "mse_loss",
+    "nll_loss",
+    "poisson_nll_loss",
+    "smooth_l1_loss",
+    "triplet_margin_loss",
+]
+
 
 def reduced(function: str, losses: Tensor, reduction: str, total: Tensor | None = None) -> Tensor:
     """Losses as their mean (or their sum over ``total``), as their sum, or as they are."""

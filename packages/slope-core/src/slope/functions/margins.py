@@ -29,6 +29,13 @@ from slope.functions._base import (
 from slope.functions.elementwise import stop_gradient
 from slope.functions.losses import reduced
 
+__all__ = [
+    "gaussian_nll_loss",
+    "hinge_embedding_loss",
+    "margin_ranking_loss",
+    "multi_margin_loss",
+]
+
 
 def _promoted(function: str, **values: TensorLike) -> list[Tensor]:
     given = {name: as_tensor(value, function, name) for name, value in values.items()}

@@ -28,6 +28,16 @@ from slope.functions._base import (
     whole_of,
 )
 
+__all__ = [
+    "batch_norm",
+    "group_norm",
+    "instance_norm",
+    "layer_norm",
+    "local_response_norm",
+    "normalize",
+    "rms_norm",
+]
+
 
 class BatchNorm(NamedTuple):
     """What :func:`batch_norm` returns: the result.

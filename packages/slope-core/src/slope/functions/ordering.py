@@ -33,6 +33,22 @@ from slope.ops.index import take_along
 from slope.ops.linear import move_dim
 from slope.ops.order import cut, scan_pairs
 
+__all__ = [
+    "aminmax",
+    "argsort",
+    "bucketize",
+    "cummax",
+    "cummin",
+    "cumprod",
+    "logcumsumexp",
+    "median",
+    "nanmedian",
+    "quantile",
+    "searchsorted",
+    "sort",
+    "topk",
+]
+
 
 class MinMax(NamedTuple):
     """The smallest and the largest elements."""

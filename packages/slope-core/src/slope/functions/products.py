@@ -25,6 +25,19 @@ from slope.functions.contraction import contract, dot, einsum, matmul, tensordot
 from slope.functions.reductions import sum as total
 from slope.functions.shapes import diagonal, reshape, roll
 
+__all__ = [
+    "addbmm",
+    "addmm",
+    "addmv",
+    "baddbmm",
+    "bilinear",
+    "cross",
+    "inner",
+    "kron",
+    "trace",
+    "vdot",
+]
+
 # --- products added to a tensor
 
 

@@ -40,6 +40,27 @@ from slope.functions.indexing import getitem
 from slope.functions.shapes import cut
 from slope.ops.index import put_along
 
+__all__ = [
+    "argwhere",
+    "bincount",
+    "dynamic_slice",
+    "dynamic_update_slice",
+    "gather_nd",
+    "index_add",
+    "index_copy",
+    "index_fill",
+    "index_put",
+    "masked_fill",
+    "masked_select",
+    "nonzero",
+    "scatter",
+    "scatter_add",
+    "scatter_nd",
+    "scatter_reduce",
+    "take",
+    "unique",
+]
+
 
 def _places(index: Tensor, x: Tensor, dim: int, function: str) -> Tensor:
     """Places along a dimension as int64, counted from the front; known ones are checked."""

@@ -39,6 +39,15 @@ from slope.functions.reductions import cumsum
 from slope.functions.scattering import take
 from slope.functions.shapes import reshape, unsqueeze
 
+__all__ = [
+    "isin",
+    "masked_scatter",
+    "repeat_interleave",
+    "tril_indices",
+    "triu_indices",
+    "unique_consecutive",
+]
+
 _FEW = 32  # so many are compared one by one; more are sorted and searched
 
 

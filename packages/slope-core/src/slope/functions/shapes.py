@@ -34,6 +34,35 @@ from slope.functions._base import (
     whole_of,
 )
 
+__all__ = [
+    "broadcast_to",
+    "cat",
+    "chunk",
+    "concatenate",
+    "diagonal",
+    "expand",
+    "flatten",
+    "flip",
+    "movedim",
+    "narrow",
+    "pad",
+    "permute",
+    "repeat",
+    "reshape",
+    "roll",
+    "split",
+    "squeeze",
+    "stack",
+    "tile",
+    "transpose",
+    "tril",
+    "triu",
+    "unbind",
+    "unflatten",
+    "unsqueeze",
+    "view",
+]
+
 # --- other views of the same elements
 
 

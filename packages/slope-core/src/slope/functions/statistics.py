@@ -31,6 +31,14 @@ from slope.functions.reductions import mean, norm
 from slope.functions.reductions import sum as total
 from slope.functions.shapes import cut, diagonal, squeeze, transpose, unsqueeze
 
+__all__ = [
+    "cdist",
+    "corrcoef",
+    "cov",
+    "pairwise_distance",
+    "trapezoid",
+]
+
 
 @at_once
 def trapezoid(

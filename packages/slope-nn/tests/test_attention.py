@@ -1,5 +1,7 @@
 """Options of attention and transformer layers as PyTorch has them."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -60,8 +62,8 @@ def test_attention_has_the_options_of_pytorch(options, masked):
     layer = nn.MultiheadAttention(E, HEADS, **options, key=slope.random.key(0))
     arrays = draw(N, L, E), draw(N, S, options.get("kdim", E)), draw(N, S, options.get("vdim", E))
     hidden = HIDDEN | PADDING[:, None] if masked else None
-    masks = {"attn_mask": HIDDEN, "key_padding_mask": PADDING} if masked else {}
-    masks = {name: slope.tensor(mask) for name, mask in masks.items()}
+    given = {"attn_mask": HIDDEN, "key_padding_mask": PADDING} if masked else {}
+    masks: dict[str, Any] = {name: slope.tensor(mask) for name, mask in given.items()}
     tensors = [slope.tensor(array) for array in arrays]
     expected, weights = formula(layer, *arrays, hidden)
     np.testing.assert_allclose(layer(*tensors, **masks).numpy(), expected, atol=1e-5)
@@ -90,7 +92,8 @@ def test_masks_add_up():
         {"mask": slope.logical_not(causal), "key_padding_mask": padding},
         {"is_causal": True, "attn_mask": causal, "key_padding_mask": padding, "need_weights": True},
     ):
-        out = layer(x, **masks)
+        options: dict[str, Any] = masks
+        out = layer(x, **options)
         out = out[0] if isinstance(out, tuple) else out
         np.testing.assert_allclose(out.numpy(), expected.numpy(), atol=1e-5)
 
@@ -146,7 +149,7 @@ def test_a_transformer_masks_both_its_sequences():
     first, second = model.decoder.layers[0], model.decoder.layers[1]
     assert not np.allclose(first.linear1.weight.numpy(), second.linear1.weight.numpy())
     padding = slope.tensor(PADDING)
-    masks = {"src_key_padding_mask": padding, "memory_key_padding_mask": padding}
+    masks: dict[str, Any] = {"src_key_padding_mask": padding, "memory_key_padding_mask": padding}
     out = model(src, tgt, **masks, tgt_is_causal=True)
     later = nn.Transformer.generate_square_subsequent_mask(L)
     np.testing.assert_allclose(

@@ -1,5 +1,7 @@
 """Options of normalizations as PyTorch has them."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -47,7 +49,7 @@ def test_without_momentum_statistics_are_means_over_all_batches(kind):
 
 
 def test_an_empty_batch_leaves_the_statistics():
-    layer = nn.BatchNorm1d(3)
+    layer: Any = nn.BatchNorm1d(3)
     assert layer(slope.zeros(0, 3)).shape == (0, 3)
     np.testing.assert_array_equal(layer.running_mean.numpy(), np.zeros(3))
     np.testing.assert_array_equal(layer.running_var.numpy(), np.ones(3))

@@ -254,6 +254,14 @@ def test_a_failing_import_is_recorded_and_stops_no_other(site: Site):
     assert [spec.name for spec in good.backends] == ["good"]
 
 
+def test_a_plugin_that_exits_when_imported_is_recorded(site: Site):
+    site.add("quitter", {"quitter": "quitter_plugin"}, {"quitter_plugin": "raise SystemExit(3)"})
+    site.add_backend("leaving", made="raise SystemExit(4)")
+    assert (find("quitter").state, find("quitter").reason) == ("failed", "SystemExit: 3")
+    text = site.run('print(error(s.backend, "leaving"))')
+    assert "of the plugin leaving (from dist-leaving 1.2) cannot be used: SystemExit: 4" in text
+
+
 @pytest.mark.parametrize(
     ("version", "remedy"),
     [(API_VERSION + 1, "--upgrade slope-core"), (API_VERSION - 1, "--upgrade old-dist")],
@@ -613,6 +621,25 @@ def test_functions_and_methods_are_imported_when_they_are_used(site: Site):
     ]
 
 
+def test_what_plugins_offer_is_listed_by_dir_and_not_imported(site: Site):
+    site.add_operator("twice", "rotary")
+    code = """
+    import slope
+    print("twice" in dir(slope), "twice" in dir(slope.ones(2)), "rotary_ops" in sys.modules)
+    print({"extend", "nn", "testing", "softmax"} <= set(dir(slope)), "shape" in dir(slope.ones(2)))
+    """
+    assert site.run(code).splitlines() == ["True True False", "True True"]
+
+
+def test_extend_and_testing_are_reached_through_slope(site: Site):
+    code = """
+    import slope
+    print("slope.testing" in sys.modules, "slope.extend" in sys.modules)
+    print(slope.extend.Operator.__name__, slope.testing.check_operator.__name__)
+    """
+    assert site.run(code).splitlines() == ["False False", "Operator check_operator"]
+
+
 def test_two_operators_of_one_name_clash_only_for_who_asks(site: Site):
     site.add_operator("same", "left")
     site.add_operator("same", "right")
@@ -675,6 +702,19 @@ def test_lowerings_of_other_plugins_join_the_backends_own(site: Site):
     print(rules["b"](1))
     """
     assert site.run(code).splitlines() == ["['a', 'b', 'own'] 4 2 False", "2"]
+
+
+def test_a_foreign_rule_that_fails_names_operator_backend_and_plugin(site: Site):
+    site.add_backend("one")
+    add_lowerings(site, "extra", "{'a': 'extra_rules:a'}", "def a(x): return 1 / x")
+    code = """
+    rule = s.backend("one").lowerings["a"]
+    try: rule(0)
+    except ZeroDivisionError as e: print(e.__notes__)
+    """
+    assert site.run(code) == (
+        "[\"in the lowering of 'a' for 'one', which comes from the plugin extra (from extra 1.2)\"]"
+    )
 
 
 def test_clashing_lowerings_raise_when_they_are_used(site: Site):

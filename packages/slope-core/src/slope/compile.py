@@ -20,6 +20,7 @@ from slope.core.trace import EVAL, escaped_message, paused_collection, use_trace
 from slope.core.types import TensorType
 from slope.devices import CPU, Device, default_device
 from slope.errors import (
+    CompileError,
     DeviceError,
     EscapedTracerError,
     UnsupportedOperatorError,
@@ -200,10 +201,15 @@ def compile_now(
             f"backend {backend.name!r} has no device {device}; it has {there}. Move tensors with "
             f".to('cpu'), or choose another backend."
         )
+    _show(f"{program.name}: program", closed)  # first: it is wanted most where compiling fails
     started = time.perf_counter()
     # A backend that does not know of donation is not asked about it.
     taken = {"donated": donated} if donated and backend.donates else {}
-    executable = backend.compile(closed, device, options.extra, **taken)
+    try:
+        executable = backend.compile(closed, device, options.extra, **taken)
+    except CompileError as error:
+        _show(f"{program.name}: {backend.name} code, refused", error.code)
+        raise
     seconds = time.perf_counter() - started
     log(
         "compiled %s (%d instructions) for %s on %s in %.3f s",
@@ -213,12 +219,7 @@ def compile_now(
         device,
         seconds,
     )
-    if log_jit():
-        print(  # noqa: T201  # what LOG_JIT=1 asks for
-            f"# {program.name}: program\n{closed}\n"
-            f"# {program.name}: {backend.name} code\n{executable.code}",
-            file=sys.stderr,
-        )  # what LOG_JIT=1 asks for
+    _show(f"{program.name}: {backend.name} code", executable.code)
     origin = close(program)[0]
     writes = donated if taken else frozenset[int]()
     return Compiled(closed, constants, backend, device, executable, origin, writes)
@@ -227,6 +228,12 @@ def compile_now(
 def log_jit() -> bool:
     """Whether ``LOG_JIT=1`` asks for programs and code to be printed as they are compiled."""
     return os.environ.get("LOG_JIT", "0") not in ("", "0")
+
+
+def _show(title: str, text: object) -> None:
+    """Print a text if ``LOG_JIT=1`` asks for it."""
+    if log_jit():
+        print(f"# {title}\n{text}", file=sys.stderr)  # noqa: T201  # what LOG_JIT=1 asks for
 
 
 def close(program: Program) -> tuple[Program, list[Tensor]]:

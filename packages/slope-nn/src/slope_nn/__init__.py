@@ -161,6 +161,7 @@ from slope_nn._saving._names import from_torch, rename
 from slope_nn._saving._trees import load, save
 from slope_nn._summary import Summary
 from slope_nn._transformer import (
+    Transformer,
     TransformerDecoder,
     TransformerDecoderLayer,
     TransformerEncoder,
@@ -311,6 +312,7 @@ __all__ = [
     "Tanh",
     "Tanhshrink",
     "Threshold",
+    "Transformer",
     "TransformerDecoder",
     "TransformerDecoderLayer",
     "TransformerEncoder",

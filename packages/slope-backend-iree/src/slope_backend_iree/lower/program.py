@@ -16,7 +16,7 @@ from slope.extend import (
     programs_in,
 )
 
-from .context import Context, Rule, Value, mlir_type
+from .context import Context, Kernels, Rule, Value, mlir_type
 
 ENTRY = "main"
 CONVOLUTIONS = (ops.conv, ops.conv_input_grad, ops.conv_weight_grad)
@@ -76,7 +76,10 @@ def lower_program(
             known.update(zip(instr.outputs, results, strict=True))
 
     given = frozenset(f"%arg{i}" for i in donated if _uses(program, program.inputs[i]) == 1)
-    ctx = Context(nested, convolves=_convolves(program), given=given)
+    kernels = Kernels([], {})
+    ctx = Context(
+        nested, convolves=_convolves(program), given=given, kernels=kernels if cpu else None
+    )
     values: dict[Var, Value] = {
         var: Value(f"%arg{i}", var.type) for i, var in enumerate(program.inputs)
     }
@@ -89,7 +92,8 @@ def lower_program(
     )
     body = "\n".join(f"    {line}" for line in [*ctx.lines, ending])
     text = (
-        f"module @slope {{\n  func.func @{ENTRY}({arguments}) -> ({types}) {{\n{body}\n  }}\n}}\n"
+        f"module @slope {{\n{''.join(kernels.texts)}"
+        f"  func.func @{ENTRY}({arguments}) -> ({types}) {{\n{body}\n  }}\n}}\n"
     )
     return Lowered(text, len(results), sources)
 

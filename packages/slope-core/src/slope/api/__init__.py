@@ -5,13 +5,13 @@ from slope.api._branches import switch as switch
 from slope.api._custom import checkpoint as checkpoint
 from slope.api._custom import custom_jvp as custom_jvp
 from slope.api._custom import custom_vjp as custom_vjp
+from slope.api._entries import Lowered as Lowered
 from slope.api._grad import grad as grad
 from slope.api._grad import value_and_grad as value_and_grad
 from slope.api._jacobians import hessian as hessian
 from slope.api._jacobians import jacfwd as jacfwd
 from slope.api._jacobians import jacrev as jacrev
 from slope.api._jit import Jit as Jit
-from slope.api._jit import Lowered as Lowered
 from slope.api._jit import jit as jit
 from slope.api._loops import fori_loop as fori_loop
 from slope.api._loops import while_loop as while_loop

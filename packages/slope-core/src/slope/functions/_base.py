@@ -322,6 +322,15 @@ def operands_of(function: str, dtype: DType | None, **values: object) -> list[Te
     """Operands promoted to one dtype (``dtype`` if given) and broadcast to one shape.
 
     None is weak any more.
+
+    Args:
+        function: the name of the function that takes them, for messages.
+        dtype: the dtype to bring them to; None: what PyTorch's promotion gives.
+        **values: tensors, numbers and NumPy arrays, by the names of the arguments.
+
+    Raises:
+        ArgumentError: one is none of these.
+        DTypeError, ShapeError: they have no dtype in common, or do not broadcast.
     """
     given = [operand(value, function, argument) for argument, value in values.items()]
     dtype = dtype or result_dtype(function, given)

@@ -182,20 +182,20 @@ def gelu(x: TensorLike, approximate: str = "none") -> Tensor:
 
 @at_once
 def softplus(x: TensorLike, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
-    """``log(1 + exp(beta * x)) / beta``, without overflow.
+    """``log(1 + exp(beta * x)) / beta``, without overflow; ``x`` where ``beta * x > threshold``.
 
-    ``threshold``, from which PyTorch returns ``x`` itself, changes nothing here: the formula loses
-    no digits there.
+    From a threshold of 20 on that changes nothing: the formula loses no digits there.
     """
     factor = number_of(beta, "softplus", "beta")
-    number_of(threshold, "softplus", "threshold")
+    limit = number_of(threshold, "softplus", "threshold")
     if factor == 0:
         raise ArgumentError("softplus: beta=0 divides by zero; it must be another number.")
     made = floating(x, "softplus")
-    if factor == 1.0:
-        return composites.softplus(made)
-    grown = composites.softplus(ops.mul(made, splat_like(factor, made)))
-    return ops.mul(grown, splat_like(1.0 / factor, made))
+    scaled = made if factor == 1.0 else ops.mul(made, splat_like(factor, made))
+    bent = composites.softplus(scaled)
+    if factor != 1.0:
+        bent = ops.mul(bent, splat_like(1.0 / factor, made))
+    return bent if limit >= 20 else ops.where(ops.gt(scaled, splat_like(limit, made)), made, bent)
 
 
 @at_once

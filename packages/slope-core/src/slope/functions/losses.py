@@ -30,6 +30,7 @@ from slope.functions._base import (
     to_dtype,
     whole_of,
 )
+from slope.functions._classes import nan_where, refusing_unknown_classes, unknown_classes
 
 __all__ = [
     "binary_cross_entropy",
@@ -206,6 +207,7 @@ def _check_classes(function: str, x: Tensor, target: Tensor, dim: int) -> None:
         )
 
 
+@refusing_unknown_classes(ignore_index=-100)
 @at_once
 def cross_entropy(
     x: TensorLike,
@@ -222,7 +224,9 @@ def cross_entropy(
     Args:
         x: scores (logits), ``[classes]`` or ``[batch, classes, ...]``.
         target: integers: classes from 0 on, of ``x``'s shape without the classes; or floats:
-            probabilities, of ``x``'s shape.
+            probabilities, of ``x``'s shape. A target that is no class raises where its value is
+            known, that is, outside of :func:`slope.jit`, on the CPU; elsewhere it makes the loss
+            NaN.
         weight: ``[classes]``, how much each counts; a mean is divided by the sum of the targets'
             weights (by the number of
             rows for probabilities).
@@ -235,6 +239,7 @@ def cross_entropy(
 
     Raises:
         ShapeError, DTypeError, ArgumentError: operands that do not fit.
+        IndexingError: a target that is no class.
     """
     scores, goal = floating(x, "cross_entropy"), as_tensor(target, "cross_entropy", "target")
     ignore_index = _ignored("cross_entropy", goal, ignore_index)
@@ -287,20 +292,25 @@ def _weighted(
     ignore_index: int | None,
     reduction: str,
 ) -> Tensor:
-    """Losses of rows, weighted by their class and reduced."""
+    """Losses of rows, weighted by their class and reduced; NaN where a target is no class."""
+    counts = None if ignore_index is None else ops.ne(goal, splat_like(ignore_index, goal))
+    strange = unknown_classes(goal, scores.shape[dim], counts)
     if weight is None and ignore_index is None:
-        return reduced(function, losses, reduction)
+        return reduced(function, nan_where(strange, losses), reduction)
     share = splat_like(1.0, losses)
     if weight is not None:
         given = _class_weights(function, weight, scores, dim)
         share = ops.gather(given, ops.reshape(goal, shape=(*goal.shape, 1)), axis=0, batch_dims=0)
-    if ignore_index is not None:
-        counts = ops.ne(goal, splat_like(ignore_index, goal))
+    if counts is not None:
         zero = splat_like(0.0, losses)
         share, losses = ops.where(counts, share, zero), ops.where(counts, losses, zero)
-    total = reductions.sum(share) if reduction == "mean" else None
+    share = nan_where(strange, share)
+    if weight is not None:
+        losses = ops.mul(losses, share)
+    elif reduction != "mean":  # a mean is divided by the shares
+        losses = nan_where(strange, losses)
     return reduced(
-        function, ops.mul(losses, share) if weight is not None else losses, reduction, total
+        function, losses, reduction, reductions.sum(share) if reduction == "mean" else None
     )
 
 
@@ -329,10 +339,12 @@ def _smoothed(
         ops.mul(even, splat_like(-smoothing / scores.shape[dim], even)),
     )
     share = ops.gather(given, ops.reshape(goal, shape=(*goal.shape, 1)), axis=0, batch_dims=0)
+    counts = None
     if ignore_index is not None:
         counts = ops.ne(goal, splat_like(ignore_index, goal))
         none = splat_like(0.0, losses)
         share, losses = ops.where(counts, share, none), ops.where(counts, losses, none)
+    losses = nan_where(unknown_classes(goal, scores.shape[dim], counts), losses)
     total = reductions.sum(share) if reduction == "mean" else None
     return reduced("cross_entropy", losses, reduction, total)
 
@@ -367,6 +379,7 @@ def _of_probabilities(
     return reduced("cross_entropy", losses, reduction)
 
 
+@refusing_unknown_classes(ignore_index=-100)
 @at_once
 def nll_loss(
     x: TensorLike,
@@ -377,7 +390,8 @@ def nll_loss(
 ) -> Tensor:
     """The negative of the log-probabilities ``x`` at the true classes.
 
-    Arguments as :func:`cross_entropy` for classes.
+    Arguments as :func:`cross_entropy` for classes; a target that is no class raises or gives NaN
+    as there.
     """
     given, goal = floating(x, "nll_loss"), as_tensor(target, "nll_loss", "target")
     ignore_index = _ignored("nll_loss", goal, ignore_index)

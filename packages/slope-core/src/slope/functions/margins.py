@@ -26,6 +26,7 @@ from slope.functions._base import (
     to_dtype,
     whole_of,
 )
+from slope.functions._classes import nan_where, refusing_unknown_classes, unknown_classes
 from slope.functions.elementwise import stop_gradient
 from slope.functions.losses import reduced
 
@@ -136,6 +137,7 @@ def hinge_embedding_loss(
     return reduced(name, ops.add(apart, alike), reduction)
 
 
+@refusing_unknown_classes(ignore_index=None)
 @at_once
 def multi_margin_loss(
     x: TensorLike,
@@ -151,7 +153,8 @@ def multi_margin_loss(
 
     Args:
         x: scores, ``[classes]`` or ``[batch, classes]``.
-        target: integers: the right class of each row.
+        target: integers: the right class of each row; others raise or give NaN as in
+            :func:`slope.cross_entropy`.
         p: 1 or 2.
         margin: how much larger the right score should be.
         weight: ``[classes]``, how much the rows of each count.
@@ -159,6 +162,7 @@ def multi_margin_loss(
 
     Raises:
         ShapeError, DTypeError, ArgumentError: arguments that do not fit.
+        IndexingError: a target that is no class.
     """
     name = "multi_margin_loss"
     scores, goal = floating(x, name), as_tensor(target, name, "target")
@@ -190,5 +194,6 @@ def multi_margin_loss(
         share = ops.reshape(row, shape=(*row.shape, 1))
         short = ops.mul(short, expand_to(share, scores.shape))
     losses = ops.sum_(short, dim=(last,))
+    losses = nan_where(unknown_classes(goal, scores.shape[last], None), losses)
     count = ops.sum_(splat_like(1.0, scores), dim=(last,))
     return reduced(name, ops.div(losses, count), reduction)

@@ -5,7 +5,8 @@ Times are of 32 images of 32 x 32, 64 channels to 64, a kernel of 3 x 3, on 2 pr
 On the CPU IREE wants channels last from end to end (40 ms; channels second take 2 s, and so does a
 transpose beside a convolution): the backend asks the layout pass for that. The weights' cotangent
 as a convolution takes 2 s; it is one product for each element of the kernel (0.1 s). The input's
-cotangent is a convolution with the kernel reversed, strides made gaps in its operand.
+cotangent is a convolution with the kernel reversed, in phases where there are strides
+(:mod:`slope_backend_iree.lower.conv_phases`), or with strides made gaps in its operand.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Sequence
 from slope.extend import TensorType, dtypes, ops
 
 from .context import Context, Rule, Value, is_half, listed
+from .conv_phases import Phases, interleaved, phase_weights, phases_of
 
 _MOST_TAPS = 128  # of a kernel whose windows are written out side by side
 
@@ -144,6 +146,10 @@ def conv_input_grad(
     )
     if y.type.size == 0 or w.type.size == 0:
         return ctx.constant(0, y.type.with_shape(out))
+    if max(stride) > 1 and groups == 1 and set(dilation) == {1} and layout == "NHWC":
+        made = _by_phases(ctx, y, w, out, stride=stride, padding=padding)
+        if made is not None:
+            return ctx.convert(made, y.dtype)
     kernel = _exchanged(ctx, _flipped(ctx, in_float32(ctx, w), axes.kernel), axes, groups)
     pads, cut = _backward_padding(
         input_size, [y.shape[dim] for dim in axes.spatial],
@@ -166,6 +172,34 @@ def conv_input_grad(
         weights="io" if groups == 1 else "oi",
     )
     return ctx.convert(_cut(ctx, made, axes.spatial, cut), y.dtype)
+
+
+def _by_phases(
+    ctx: Context, y: Value, w: Value, shape: Dims, *, stride: Dims, padding: Padding
+) -> Value | None:
+    size, ones = shape[1:-1], (1,) * len(stride)
+    phases: list[Phases] = []
+    for length, count, taps, step, (before, _) in zip(
+        size, y.shape[1:-1], w.shape[:-2], stride, padding, strict=True
+    ):
+        found = phases_of(length, count, taps, step, before)
+        if found is None:
+            return None
+        phases.append(found)
+    kernel = phase_weights(ctx, in_float32(ctx, w), phases)
+    made = _convolution(
+        ctx,
+        in_float32(ctx, y),
+        kernel,
+        (y.shape[0], *(each.places for each in phases), kernel.shape[-1]),
+        layout="NHWC",
+        stride=ones,
+        padding=[(each.low, each.high) for each in phases],
+        gaps=ones,
+        dilation=ones,
+        groups=1,
+    )
+    return interleaved(ctx, made, phases, size)
 
 
 def _flipped(ctx: Context, w: Value, dims: Dims) -> Value:

@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 
 from slope import dtypes
+from slope.control.scan import run_scan
 from slope.core.operator import OPERATORS
 from slope.extend import CPU, Backend, Program, Splat, TensorType, ops, trace_program
-from slope.control.scan import run_scan
 from slope_backend_iree.backend import IreeBackend
 from slope_backend_iree.lower.kernel import fits
 from slope_backend_iree.lower.kernel.rules import RULES

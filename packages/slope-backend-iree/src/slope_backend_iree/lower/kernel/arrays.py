@@ -11,8 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from slope.extend import DType, TensorType
-
-from ..context import Rule
+from slope_backend_iree.lower.context import Rule
 
 
 class Index(NamedTuple):
@@ -90,7 +89,7 @@ class Expression(NamedTuple):
 
 Operand = Array | Splat | Expression
 
-_Move = Callable[[Array], tuple[Index, tuple[int, ...]] | None]
+_Move = Callable[[Array], tuple[Index, tuple[int, ...]]]
 
 
 def stored(dtype: DType) -> str:
@@ -128,25 +127,25 @@ def leaves(x: Operand) -> Iterator[Array]:
 # --- moving elements
 
 
-def moved(x: Operand, shape: Sequence[int], move: _Move) -> Operand | None:
+def moved(x: Operand, shape: Sequence[int], move: _Move) -> Operand:
+    """An operand under another shape, its arrays at the offsets and strides that ``move`` gives."""
     made = x.type.with_shape(tuple(shape))
     if isinstance(x, Splat):
         return Splat(x.value, made)
     if isinstance(x, Array):
-        found = move(x)
-        return None if found is None else Array(x.memory, made, *found)
-    operands = [moved(each, shape, move) for each in x.operands]
-    if any(each is None for each in operands):
-        return None
-    return x._replace(type=made, operands=tuple(each for each in operands if each is not None))
+        return Array(x.memory, made, *move(x))
+    return x._replace(type=made, operands=tuple(moved(each, shape, move) for each in x.operands))
 
 
 def reshaped(x: Operand, shape: Sequence[int]) -> Operand | None:
     """The same elements under another shape; None where that needs a copy."""
-    return moved(x, shape, lambda array: _reshaped_strides(array, shape))
+    found = {each: _reshaped_strides(each, shape) for each in leaves(x)}
+    if None in found.values():
+        return None
+    return moved(x, shape, lambda array: (array.offset, found[array] or ()))
 
 
-def _reshaped_strides(x: Array, shape: Sequence[int]) -> tuple[Index, tuple[int, ...]] | None:
+def _reshaped_strides(x: Array, shape: Sequence[int]) -> tuple[int, ...] | None:
     """Strides of the new dimensions, each of which lies within a run of evenly spaced elements."""
     runs = [[length, stride] for length, stride in _runs(x.type.shape, x.strides)]
     strides: list[int] = []
@@ -161,7 +160,7 @@ def _reshaped_strides(x: Array, shape: Sequence[int]) -> tuple[Index, tuple[int,
         strides.append(runs[-1][1])
         runs[-1][0] //= length
         runs[-1][1] *= length
-    return x.offset, tuple(reversed(strides))
+    return tuple(reversed(strides))
 
 
 def _runs(shape: Sequence[int], strides: Sequence[int]) -> list[tuple[int, int]]:
@@ -180,7 +179,7 @@ def _runs(shape: Sequence[int], strides: Sequence[int]) -> list[tuple[int, int]]
 def permuted(x: Operand, dims: Sequence[int]) -> Operand:
     """With the dimensions in another order."""
     shape = [x.type.shape[dim] for dim in dims]
-    return _sure(moved(x, shape, lambda a: (a.offset, tuple(a.strides[dim] for dim in dims))))
+    return moved(x, shape, lambda a: (a.offset, tuple(a.strides[dim] for dim in dims)))
 
 
 def broadcasted(x: Operand, shape: Sequence[int], dims: Sequence[int]) -> Operand:
@@ -193,7 +192,7 @@ def broadcasted(x: Operand, shape: Sequence[int], dims: Sequence[int]) -> Operan
             strides[dim] = stride if length != 1 else 0
         return array.offset, tuple(strides)
 
-    return _sure(moved(x, shape, move))
+    return moved(x, shape, move)
 
 
 def sliced(
@@ -209,15 +208,10 @@ def sliced(
             stride * each for stride, each in zip(array.strides, step, strict=True)
         )
 
-    return _sure(moved(x, sizes, move))
+    return moved(x, sizes, move)
 
 
 def row(x: Operand, place: Index) -> Operand:
     """One slice along dimension 0."""
     shape = x.type.shape[1:]
-    return _sure(moved(x, shape, lambda a: (a.offset.plus(place, a.strides[0]), a.strides[1:])))
-
-
-def _sure(x: Operand | None) -> Operand:
-    assert x is not None
-    return x
+    return moved(x, shape, lambda a: (a.offset.plus(place, a.strides[0]), a.strides[1:]))

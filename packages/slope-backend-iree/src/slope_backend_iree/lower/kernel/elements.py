@@ -3,7 +3,7 @@
 The rules are those of the whole-array lowering (``lower.elementwise``, ``lower.logic``): they call
 methods of a :class:`~slope_backend_iree.lower.context.Context` by the names of StableHLO's
 operations. Here the same methods write operations of MLIR's ``arith`` and ``math`` dialects, whose
-operands have the shape ``()``, or ``(n,)`` for a vector of n lanes. Both meanings agree, so one rule
+operands have the shape ``()``, or ``(n,)`` for a vector of n lanes. Both mean the same, so one rule
 decides what NaN, overflow or a division by zero give.
 """
 
@@ -12,9 +12,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from slope.extend import DType, TensorType, dtypes
-
-from .. import elementwise, linear, logic
-from ..context import Context, Rule, Value, number
+from slope_backend_iree.lower import elementwise, linear, logic
+from slope_backend_iree.lower.context import Context, Rule, Value, number
 
 _FLOAT = {
     "add": "arith.addf",

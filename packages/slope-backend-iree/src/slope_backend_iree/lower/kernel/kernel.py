@@ -6,12 +6,12 @@ A kernel is one function of machine code: loops over the elements of arrays, inn
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
 
 from slope.extend import DType, TensorType, dtypes
+from slope_backend_iree.lower.context import Value
 
-from ..context import Value
 from .arrays import Array, Expression, Index, Memory, Operand, Splat, leaves, moved, within
 from .elements import Elements, element_type
 
@@ -21,18 +21,6 @@ _REGISTERS = 4  # how many a step of a loop takes: as many sums run beside one a
 
 # IREE refuses kernels with more than 32 KiB on the stack.
 _STACK = 16 << 10
-
-
-class Combination(NamedTuple):
-    """How a reduction combines elements.
-
-    Attributes:
-        name: StableHLO's name of the operation.
-        start: its neutral element.
-    """
-
-    name: str
-    start: bool | int | float
 
 
 class Kernel:
@@ -109,9 +97,8 @@ class Kernel:
         names = ", ".join(f"d{i}" for i in range(len(index.terms)))
         total = " + ".join(f"d{i} * {factor}" for i, (_, factor) in enumerate(index.terms))
         given = ", ".join(name for name, _ in index.terms)
-        self.body.lines.append(
-            f"{result} = affine.apply affine_map<({names}) -> ({total} + {index.constant})>({given})"
-        )
+        place = f"affine_map<({names}) -> ({total} + {index.constant})>"
+        self.body.lines.append(f"{result} = affine.apply {place}({given})")
         return result
 
     @contextlib.contextmanager
@@ -125,6 +112,32 @@ class Kernel:
         self.body.lines.append(f"scf.for {name} = {ends[0]} to {ends[1]} step {ends[2]} {{")
         yield Index(((name, 1),))
         self.body.lines.append("}")
+
+    @contextlib.contextmanager
+    def counted(
+        self, length: int, step: int, totals: Sequence[Value]
+    ) -> Iterator[tuple[Index, list[Value], Callable[[Sequence[Value]], list[Value]]]]:
+        """A loop that carries values: its index, what they are in a turn, and ``give``.
+
+        ``give`` takes what they are in the next turn; what it returns are the last ones.
+        """
+        name, body = self.body.name(), self.body
+        inner = [Value(body.name(), each.type) for each in totals]
+        last = [Value(f"{name}#{place}", each.type) for place, each in enumerate(totals)]
+        types = ", ".join(element_type(each.type) for each in totals)
+        index, *ends = body.name(), *(self.number(each) for each in (0, length, step))
+        given = ", ".join(f"{a} = {b}" for a, b in zip(inner, totals, strict=True))
+        body.lines.append(
+            f"{name}:{len(last)} = scf.for {index} = {ends[0]} to {ends[1]} step {ends[2]} "
+            f"iter_args({given}) -> ({types}) {{"
+        )
+
+        def give(values: Sequence[Value]) -> list[Value]:
+            body.lines.append(f"scf.yield {', '.join(each.name for each in values)} : {types}")
+            return last
+
+        yield Index(((index, 1),)), inner, give
+        body.lines.append("}")
 
     @contextlib.contextmanager
     def loops(self, shape: Sequence[int]) -> Iterator[list[Index]]:
@@ -213,7 +226,7 @@ class Kernel:
         """Write an operand's elements to a place that the operand does not read elsewhere."""
         target, x = _joined(target, x)
         shape = target.type.shape
-        dim = _along(
+        dim = vector_dim(
             shape, [target, *leaves(x)], [d for d, s in enumerate(target.strides) if s == 1]
         )
         others = [1 if each == dim else length for each, length in enumerate(shape)]
@@ -221,7 +234,7 @@ class Kernel:
             if dim is None:
                 self.store(self.evaluate(x, index), target, index)
                 return
-            for place, lanes in self.chunks(shape[dim], _lanes(target, x)):
+            for place, lanes in self.chunks(shape[dim], lanes_of(target, x)):
                 with place as along:
                     here = [along if each == dim else one for each, one in enumerate(index)]
                     self.store(self.evaluate(x, here, dim, lanes), target, here)
@@ -234,131 +247,6 @@ class Kernel:
             yield self.loop(full * most, most), most
         if rest := length % most:
             yield contextlib.nullcontext(Index((), length - rest)), rest
-
-    def reduce(self, x: Operand, dims: Sequence[int], how: Combination) -> Array:
-        """An operand's elements combined along dimensions."""
-        shape = x.type.shape
-        kept = [dim for dim in range(len(shape)) if dim not in dims]
-        dim = _along(shape, list(leaves(x)), range(len(shape)))
-        order = [each for each in kept if each != dim] + [dim] * (dim in kept)
-        made = self.scratch(x.type.with_shape(tuple(shape[each] for each in order)))
-        strides = dict(zip(order, made.strides, strict=True))
-        full = tuple(strides.get(each, 0) for each in range(len(shape)))
-        target = Array(made.memory, x.type, made.offset, full)
-        others = [shape[each] if each in kept and each != dim else 1 for each in range(len(shape))]
-        with self.loops(others) as index:
-            if dim is None or dim in dims:
-                value = self._reduced_along(x, dims, how, index, dim)
-                self.store(value, target, index)
-            else:
-                for place, lanes in self.chunks(shape[dim], _lanes(x)):
-                    with place as along:
-                        here = [along if each == dim else one for each, one in enumerate(index)]
-                        value = self._reduced(x, dims, how, here, dim, lanes)
-                        self.store(value, target, here)
-        own = tuple(shape[each] for each in kept)
-        return Array(
-            made.memory, x.type.with_shape(own), made.offset, tuple(strides[each] for each in kept)
-        )
-
-    def _reduced_along(
-        self, x: Operand, dims: Sequence[int], how: Combination, index: list[Index], dim: int | None
-    ) -> Value:
-        """The elements of ``dims`` combined to one, in vectors along one of them."""
-        if dim is None:
-            return self._reduced(x, dims, how, index, None, 0)
-        others = [each for each in dims if each != dim]
-        total: Value | None = None
-        length, most = x.type.shape[dim], _lanes(x)
-        for first, part in ((0, length // most * most), (length // most * most, length % most)):
-            if not part:
-                continue
-            lanes = min(most, part)
-            own = list(index)
-            own[dim] = Index((), first)
-            value = self._reduced(x, [*others, dim], how, own, dim, lanes, part)
-            value = self._across(value, how)
-            total = value if total is None else self.combined(how, total, value)
-        assert total is not None
-        return total
-
-    def _across(self, value: Value, how: Combination) -> Value:
-        """The lanes of a vector combined."""
-        made = value.type.with_shape(())
-        kind = _kind(how.name, value)
-        any_order = " fastmath<reassoc>" if value.dtype.is_floating_point else ""
-        return self.body.emit(
-            f"vector.reduction <{kind}>, {value}{any_order} : {element_type(value.type)} "
-            f"into {element_type(made)}",
-            made,
-        )
-
-    def _reduced(
-        self,
-        x: Operand,
-        dims: Sequence[int],
-        how: Combination,
-        index: Sequence[Index],
-        dim: int | None,
-        lanes: int,
-        part: int = 0,
-    ) -> Value:
-        """Elements or vectors combined along dimensions, the last one innermost."""
-        first = self.body.constant(how.start, x.type.with_shape((lanes,) if lanes else ()))
-        lengths = [(each, x.type.shape[each], 1) for each in dims]
-        if part:
-            lengths[-1] = dims[-1], part, lanes
-        return self._nested_sum(x, lengths, how, list(index), dim, lanes, first)
-
-    def _nested_sum(
-        self,
-        x: Operand,
-        lengths: list[tuple[int, int, int]],
-        how: Combination,
-        index: list[Index],
-        dim: int | None,
-        lanes: int,
-        total: Value,
-    ) -> Value:
-        if not lengths:
-            return self._added(x, how, index, dim, lanes, total)
-        (along, length, step), rest = lengths[0], lengths[1:]
-        if length <= step:
-            return self._nested_sum(x, rest, how, index, dim, lanes, total)
-        names = self.body.name(), self.body.name(), self.body.name()
-        ends = [self.number(each) for each in (0, length, step)]
-        kind = element_type(total.type)
-        self.body.lines.append(
-            f"{names[0]} = scf.for {names[1]} = {ends[0]} to {ends[1]} step {ends[2]} "
-            f"iter_args({names[2]} = {total}) -> ({kind}) {{"
-        )
-        inner = list(index)
-        inner[along] = index[along].plus(Index(((names[1], 1),)))
-        made = self._nested_sum(x, rest, how, inner, dim, lanes, Value(names[2], total.type))
-        self.body.lines += [f"scf.yield {made} : {kind}", "}"]
-        return Value(names[0], total.type)
-
-    def _added(
-        self,
-        x: Operand,
-        how: Combination,
-        index: Sequence[Index],
-        dim: int | None,
-        lanes: int,
-        total: Value,
-    ) -> Value:
-        if how.name != "add" or not x.type.dtype.is_floating_point:
-            return self.combined(how, total, self.evaluate(x, index, dim, lanes))
-        if isinstance(x, Expression) and x.name == "mul":  # may be one operation with the addition
-            factors = [self.evaluate(each, index, dim, lanes) for each in x.operands]
-            value = self.body.write("arith.mulf", *factors, flags="contract")
-        else:
-            value = self.evaluate(x, index, dim, lanes)
-        return self.body.write("arith.addf", total, value, flags="contract")
-
-    def combined(self, how: Combination, x: Value, y: Value) -> Value:
-        """Two numbers, or the lanes of two vectors, combined."""
-        return self.body.same(how.name, x, y)
 
     # --- the whole
 
@@ -374,12 +262,23 @@ class Kernel:
             for i, memory in enumerate(memories)
         ]
         lines = "\n".join([*self.body.header, *spans, *self.body.lines])
-        return (
-            f"stream.executable private @{name} {{\n"
-            f"stream.executable.export public @{name} workgroups() -> (index, index, index) {{\n"
-            "%one = arith.constant 1 : index\nstream.return %one, %one, %one : index, index, index"
-            f"\n}}\nbuiltin.module {{\nfunc.func @{name}({bindings}) {{\n{lines}\nreturn\n}}\n}}\n}}\n"
-        )
+        return _EXECUTABLE.format(name=name, bindings=bindings, lines=lines)
+
+
+_EXECUTABLE = """\
+stream.executable private @{name} {{
+stream.executable.export public @{name} workgroups() -> (index, index, index) {{
+%one = arith.constant 1 : index
+stream.return %one, %one, %one : index, index, index
+}}
+builtin.module {{
+func.func @{name}({bindings}) {{
+{lines}
+return
+}}
+}}
+}}
+"""
 
 
 def aligned(tensor_type: TensorType) -> int:
@@ -396,18 +295,8 @@ def _place(x: Array, index: Sequence[Index]) -> Index:
     return place
 
 
-def _kind(name: str, value: Value) -> str:
-    """What ``vector.reduction`` calls a combination."""
-    kind = value.dtype.kind
-    if kind == "b":
-        return "or" if name in ("or", "add", "maximum") else "and"
-    if name in ("maximum", "minimum"):
-        return name[:3] + {"f": "imumf", "i": "si", "u": "ui"}[kind]
-    return "mul" if name == "multiply" else name
-
-
-def _lanes(*operands: Operand) -> int:
-    """How many elements a loop takes at a time."""
+def lanes_of(*operands: Operand) -> int:
+    """How many elements a step of a loop takes, by the widest dtype."""
     widest = max(each for x in operands for each in _widths(x))
     return _REGISTERS * _REGISTER // widest
 
@@ -419,7 +308,7 @@ def _widths(x: Operand) -> Iterator[int]:
             yield from _widths(each)
 
 
-def _along(shape: Sequence[int], arrays: Sequence[Array], dims: Sequence[int]) -> int | None:
+def vector_dim(shape: Sequence[int], arrays: Sequence[Array], dims: Sequence[int]) -> int | None:
     """The dimension along which to go in vectors.
 
     The elements of all arrays lie side by side there, or are one and the same.
@@ -447,14 +336,11 @@ def _joined(target: Array, x: Operand) -> tuple[Array, Operand]:
             groups[-1].append(dim)
         else:
             groups.append([dim])
-    lengths = []
-    for group in groups:
-        total = 1
-        for dim in group:
-            total *= shape[dim]
-        lengths.append(total)
+    lengths = [math.prod(shape[dim] for dim in group) for group in groups]
 
     def move(array: Array) -> tuple[Index, tuple[int, ...]]:
         return array.offset, tuple(array.strides[group[-1]] for group in groups)
 
-    return moved(target, lengths, move), moved(x, lengths, move)
+    joined = moved(target, lengths, move)
+    assert isinstance(joined, Array)
+    return joined, moved(x, lengths, move)

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from slope.extend import DType, Instr, Program, TensorType, dtypes, programs_in
+from slope_backend_iree.lower.context import Context, Value, mlir_type
+from slope_backend_iree.lower.linear import SIGNED
 
-from ..context import Context, Value, mlir_type
-from ..linear import SIGNED
 from .arrays import Array, Memory, Operand, Splat, within
 from .kernel import Kernel
 from .programs import CONTROL, run_scan, run_while
@@ -17,7 +17,7 @@ from .rules import RULES
 
 # A kernel runs on one thread; without it every turn of a loop costs some 5 us for each of its
 # dispatches, of which the smallest body has two or three.
-_MOST_WORK = 1 << 17  # operations in a turn
+_MOST_WORK = 1 << 23  # operations in a turn
 _MOST_INSTRUCTIONS = 2000  # IREE takes about a millisecond for each
 
 # IREE's runtime takes 32 arrays a kernel. What many lie in, of one dtype each, counts as one.
@@ -39,13 +39,13 @@ def fits(params: dict[str, Any]) -> bool:
         return False
     try:
         works = [_work(each) for each in programs]
-    except _Unfit:
+    except _UnfitError:
         return False
     sizes = [_instructions(each) for each in programs]
     return sum(works) <= _MOST_WORK and sum(sizes) <= _MOST_INSTRUCTIONS
 
 
-class _Unfit(Exception):
+class _UnfitError(Exception):
     """A program holds what kernels do not."""
 
 
@@ -66,7 +66,7 @@ def _work(program: Program) -> float:
 def _check(tensor_type: TensorType) -> None:
     half = tensor_type.dtype.is_floating_point and tensor_type.dtype.bits == 16
     if half or not all(isinstance(each, int) and each > 0 for each in tensor_type.shape):
-        raise _Unfit
+        raise _UnfitError
 
 
 def _cost(instr: Instr, carried: frozenset[Any]) -> float:
@@ -77,7 +77,7 @@ def _cost(instr: Instr, carried: frozenset[Any]) -> float:
         inner = sum(_work(each) for each in programs_in(instr.params))
         return inner * instr.params.get("length", 1)
     if name not in RULES or (name == "erf" and instr.inputs[0].type.dtype is dtypes.float64):
-        raise _Unfit
+        raise _UnfitError
     (made,) = instr.outputs
     if name == "dot_general":
         x = instr.inputs[0].type

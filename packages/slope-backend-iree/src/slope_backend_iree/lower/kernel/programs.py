@@ -13,7 +13,7 @@ from typing import Any
 
 from slope.extend import Atom, Instr, Literal, Program, Var, dtypes
 
-from .arrays import Array, Expression, Index, Operand, Splat, leaves, row
+from .arrays import Array, Expression, Index, Operand, Splat, leaves, permuted, row
 from .kernel import Kernel
 from .rules import RULES, scatter_in, update_in
 
@@ -28,6 +28,8 @@ def run(
     """Write a program's instructions; its outputs.
 
     Args:
+        kernel: where to write them.
+        program: whose they are.
         known: the values of its inputs, and of those of its variables that are computed already.
         writable: inputs whose memory may be written to once nothing reads them any more.
     """
@@ -36,13 +38,14 @@ def run(
     last = {
         atom: place for place, instr in enumerate(program.instrs) for atom in instr.inputs
     } | dict.fromkeys(program.outputs, len(program.instrs))
-    own = {var for var in writable}
+    own = set(writable)
     for place, instr in enumerate(program.instrs):
         if all(var in known for var in instr.outputs):
             continue
         target = instr.inputs[0] if instr.inputs else None
         rule = _IN_PLACE.get(instr.op.name)
-        if rule is not None and target in own and last[target] == place:
+        free = target in own and last[target] == place and instr.inputs.count(target) == 1
+        if rule is not None and free:
             array = known[target]
             _settle(kernel, target, known, last, place)
             operands = [_value(atom, known) for atom in instr.inputs[1:]]
@@ -117,7 +120,7 @@ def run_scan(
     before = _invariant(kernel, body, fixed)
     with kernel.loop(length) as count:
         place = Index((), length - 1).plus(count, -1) if reverse else count
-        known = {**before, **_known(body, [*fixed, *state, *(row(x, place) for x in xs)])}
+        known = _known(body, [*fixed, *state, *(row(x, place) for x in xs)]) | before
         carried = frozenset(body.inputs[consts:first])
         results = run(kernel, body, known, carried)
         for stack, result in zip(stacks, results[carries:], strict=True):
@@ -143,9 +146,9 @@ def run_while(
     lines = kernel.body.lines
     before = _invariant(kernel, body, fixed), _invariant(kernel, cond, fixed)
     lines.append("scf.while : () -> () {")
-    goes = run(kernel, cond, {**before[1], **_known(cond, [*fixed, *state])})
+    goes = run(kernel, cond, _known(cond, [*fixed, *state]) | before[1])
     lines += [f"scf.condition({kernel.scalar(goes[0])})", "} do {"]
-    known = {**before[0], **_known(body, [*fixed, *state])}
+    known = _known(body, [*fixed, *state]) | before[0]
     results = run(kernel, body, known, frozenset(body.inputs[consts:]))
     _advance(kernel, state, results)
     lines += ["scf.yield", "}"]
@@ -182,8 +185,12 @@ def _steady(kernel: Kernel, x: Operand) -> Operand:
 
 
 def _invariant(kernel: Kernel, program: Program, fixed: Sequence[Operand]) -> Known:
-    """What a loop's program computes of its constants alone, computed before the loop."""
+    """A loop's constants, and what its program computes of them alone, before the loop."""
     known = dict(zip(program.inputs, fixed, strict=False))
+    for var in [var for var in known if _is_turned(program, var)]:
+        last = len(var.type.shape) - 1
+        turned = kernel.copy(permuted(known[var], (last, *range(last))))
+        known[var] = permuted(turned, (*range(1, last + 1), 0))
     for instr in program.instrs:
         if instr.op.name in CONTROL or instr.op.name == "broadcast":
             continue
@@ -192,6 +199,23 @@ def _invariant(kernel: Kernel, program: Program, fixed: Sequence[Operand]) -> Kn
             (result,) = _apply(kernel, instr, operands)
             known[instr.outputs[0]] = _steady(kernel, result)
     return known
+
+
+def _is_turned(program: Program, var: Var) -> bool:
+    """Whether a program reads a variable only in products that sum over its last dimension.
+
+    They are several times as fast where the elements of another dimension lie side by side: then
+    no sum goes across the lanes of a vector.
+    """
+    readers = [instr for instr in program.instrs if var in instr.inputs]
+    last = len(var.type.shape) - 1
+    return bool(readers) and all(
+        instr.op.name == "dot_general"
+        and instr.inputs[0] is not instr.inputs[1]
+        and last in instr.params["contract"][instr.inputs.index(var)]
+        and len(instr.params["contract"][0]) + len(instr.params["batch"][0]) <= last
+        for instr in readers
+    )
 
 
 def _advance(kernel: Kernel, state: Sequence[Array], results: Sequence[Operand]) -> None:

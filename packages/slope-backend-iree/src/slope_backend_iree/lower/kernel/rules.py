@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from slope.extend import DType, TensorType, dtypes
+from slope_backend_iree.lower.context import Value
+from slope_backend_iree.lower.reduce import highest, lowest
 
-from ..context import Value
-from ..reduce import highest, lowest
 from .arrays import (
     Array,
     Expression,
@@ -28,7 +29,8 @@ from .arrays import (
     sliced,
 )
 from .elements import RULES as ELEMENTWISE
-from .kernel import Combination, Kernel
+from .kernel import Kernel
+from .reduction import Combination, reduce
 
 Dims = Sequence[int]
 KernelRule = Callable[..., Operand]
@@ -155,7 +157,7 @@ def _counted(kernel: Kernel, index: Index, dtype: DType) -> Value:
 
 def _reduction(name: str, start: Callable[[DType], bool | int | float]) -> KernelRule:
     def lowered(kernel: Kernel, x: Operand, *, dim: Dims) -> Operand:
-        return kernel.reduce(x, dim, Combination(name, start(x.type.dtype))) if dim else x
+        return reduce(kernel, x, dim, Combination(name, start(x.type.dtype))) if dim else x
 
     return lowered
 
@@ -164,7 +166,7 @@ _ADD = Combination("add", 0)
 
 
 def argument(name: str) -> KernelRule:
-    """The rule of argmax (``"GT"``) and argmin (``"LT"``): the first of the best, or of the NaNs."""
+    """The rule of argmax (``"GT"``) and argmin (``"LT"``): the first best one, or the first NaN."""
 
     def lowered(kernel: Kernel, x: Operand, *, dim: int) -> Operand:
         x = kernel.force(x)
@@ -222,10 +224,10 @@ def softmax(kernel: Kernel, x: Operand, *, dim: int) -> Operand:
     x = kernel.force(x)
     others = [each for each in range(len(x.type.shape)) if each != dim]
     spread = functools.partial(broadcast, kernel, shape=x.type.shape, dims=others)
-    top = kernel.reduce(x, (dim,), Combination("maximum", -math.inf))
+    top = reduce(kernel, x, (dim,), Combination("maximum", -math.inf))
     moved = elementwise("sub")(kernel, x, spread(top))
     weights = kernel.force(elementwise("exp")(kernel, moved))
-    return elementwise("div")(kernel, weights, spread(kernel.reduce(weights, (dim,), _ADD)))
+    return elementwise("div")(kernel, weights, spread(reduce(kernel, weights, (dim,), _ADD)))
 
 
 def dot_general(
@@ -244,7 +246,7 @@ def dot_general(
     ]
     counts = len(batch[0]), len(own[0]), len(own[1]), len(contract[0])
     ends = [sum(counts[:i]) for i in range(5)]
-    groups = [range(a, b) for a, b in zip(ends, ends[1:], strict=False)]
+    groups = [range(a, b) for a, b in itertools.pairwise(ends)]
     shape = [
         *(x.type.shape[d] for d in (*batch[0], *own[0])),
         *(y.type.shape[d] for d in own[1]),
@@ -257,7 +259,7 @@ def dot_general(
         broadcasted(first, shape, (*groups[0], *groups[1], *groups[3])),
         broadcasted(second, shape, (*groups[0], *groups[2], *groups[3])),
     )
-    return kernel.reduce(product, tuple(groups[3]), _ADD) if counts[3] else product
+    return reduce(kernel, product, tuple(groups[3]), _ADD) if counts[3] else product
 
 
 # --- computed places

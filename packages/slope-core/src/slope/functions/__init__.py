@@ -47,6 +47,7 @@ from .extremes import *
 from .generator import *
 from .indexing import *
 from .joining import *
+from .likelihoods import *
 from .logic import *
 from .losses import *
 from .margins import *
@@ -108,6 +109,7 @@ __all__ += extremes.__all__
 __all__ += generator.__all__
 __all__ += indexing.__all__
 __all__ += joining.__all__
+__all__ += likelihoods.__all__
 __all__ += logic.__all__
 __all__ += losses.__all__
 __all__ += margins.__all__

@@ -14,6 +14,7 @@ from slope.functions._base import (
     Operand,
     TensorLike,
     binary,
+    floating_operands,
     operand,
     operands_of,
     result_dtype,
@@ -235,7 +236,7 @@ def _whole_power(x: Tensor, y: Tensor) -> Tensor:
 @of_tensors_at_once
 def lerp(start: TensorLike, end: TensorLike, weight: TensorLike) -> Tensor:
     """``start + weight * (end - start)``; exactly ``end`` for a weight of 1, as PyTorch's."""
-    given = _floating_operands("lerp", start=start, end=end, weight=weight)
+    given = floating_operands("lerp", start=start, end=end, weight=weight)
     a, b, share = given
     away, one = ops.sub(b, a), splat_like(1.0, share)
     near = ops.add(a, ops.mul(share, away))
@@ -243,41 +244,34 @@ def lerp(start: TensorLike, end: TensorLike, weight: TensorLike) -> Tensor:
     return ops.where(ops.lt(ops.abs_(share), splat_like(0.5, share)), near, far)
 
 
-def _floating_operands(function: str, **values: object) -> list[Tensor]:
-    """Operands promoted to one floating-point dtype (float32 for whole numbers) and one shape."""
-    given = {name: operand(value, function, name) for name, value in values.items()}
-    dtype = result_dtype(function, list(given.values()))
-    return operands_of(function, dtype if dtype.kind == "f" else dtypes.float32, **given)
-
-
 @of_tensors_at_once
 def atan2(y: TensorLike, x: TensorLike) -> Tensor:
     """The angle of the point ``(y, x)`` in radians, from -pi to pi."""
-    return ops.atan2(*_floating_operands("atan2", y=y, x=x))
+    return ops.atan2(*floating_operands("atan2", y=y, x=x))
 
 
 @of_tensors_at_once
 def hypot(x: TensorLike, y: TensorLike) -> Tensor:
     """``sqrt(x^2 + y^2)`` without overflow; the derivative at (0, 0) is NaN, as PyTorch's."""
-    return precise.hypot(*_floating_operands("hypot", x=x, y=y))
+    return precise.hypot(*floating_operands("hypot", x=x, y=y))
 
 
 @of_tensors_at_once
 def logaddexp(x: TensorLike, y: TensorLike) -> Tensor:
     """``log(exp(x) + exp(y))`` without overflow."""
-    return precise.logaddexp(*_floating_operands("logaddexp", x=x, y=y))
+    return precise.logaddexp(*floating_operands("logaddexp", x=x, y=y))
 
 
 @of_tensors_at_once
 def xlogy(x: TensorLike, y: TensorLike) -> Tensor:
     """``x * log(y)``; 0 where ``x`` is 0, unless ``y`` is NaN."""
-    return precise.xlogy(*_floating_operands("xlogy", x=x, y=y))
+    return precise.xlogy(*floating_operands("xlogy", x=x, y=y))
 
 
 @of_tensors_at_once
 def copysign(x: TensorLike, y: TensorLike) -> Tensor:
     """The size of ``x`` with the sign of ``y`` (of -0, too)."""
-    return precise.copysign(*_floating_operands("copysign", x=x, y=y))
+    return precise.copysign(*floating_operands("copysign", x=x, y=y))
 
 
 @of_tensors_at_once

@@ -15,9 +15,8 @@ from slope.functions._base import (
     dim_of,
     flag_of,
     floating,
+    floating_operands,
     number_of,
-    operands_of,
-    result_dtype,
     shown,
     splat_like,
     to_dtype,
@@ -94,17 +93,12 @@ def pairwise_distance(
     Raises:
         ShapeError: no dimensions, or shapes that do not fit.
     """
-    a, b = _promoted("pairwise_distance", x1=x1, x2=x2)
+    a, b = floating_operands("pairwise_distance", x1=x1, x2=x2)
     away = ops.sub(a, b)
     if not away.ndim:
         raise ShapeError("pairwise_distance: x1 and x2 must have dimensions, and have none.")
     small = splat_like(number_of(eps, "pairwise_distance", "eps"), away)
     return norm(ops.add(away, small), p, -1, flag_of(keepdim, "pairwise_distance", "keepdim"))
-
-
-def _promoted(function: str, **values: TensorLike) -> list[Tensor]:
-    given = {name: floating(value, function, name) for name, value in values.items()}
-    return operands_of(function, result_dtype(function, list(given.values())), **given)
 
 
 @at_once

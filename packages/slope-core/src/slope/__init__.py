@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from slope.api import checkpoint as checkpoint
 from slope.api import cond as cond
+from slope.api import ctc_loss as ctc_loss
 from slope.api import custom_jvp as custom_jvp
 from slope.api import custom_vjp as custom_vjp
 from slope.api import debug_nans as debug_nans
@@ -71,6 +72,7 @@ from slope.functions import addcdiv as addcdiv
 from slope.functions import addcmul as addcmul
 from slope.functions import addmm as addmm
 from slope.functions import addmv as addmv
+from slope.functions import affine_grid as affine_grid
 from slope.functions import all as all
 from slope.functions import allclose as allclose
 from slope.functions import alpha_dropout as alpha_dropout
@@ -198,6 +200,7 @@ from slope.functions import gaussian_nll_loss as gaussian_nll_loss
 from slope.functions import ge as ge
 from slope.functions import gelu as gelu
 from slope.functions import glu as glu
+from slope.functions import grid_sample as grid_sample
 from slope.functions import group_norm as group_norm
 from slope.functions import gt as gt
 from slope.functions import hardshrink as hardshrink
@@ -266,6 +269,9 @@ from slope.functions import max as max
 from slope.functions import max_pool1d as max_pool1d
 from slope.functions import max_pool2d as max_pool2d
 from slope.functions import max_pool3d as max_pool3d
+from slope.functions import max_unpool1d as max_unpool1d
+from slope.functions import max_unpool2d as max_unpool2d
+from slope.functions import max_unpool3d as max_unpool3d
 from slope.functions import max_with_indices as max_with_indices
 from slope.functions import maximum as maximum
 from slope.functions import mean as mean
@@ -285,6 +291,7 @@ from slope.functions import mv as mv
 from slope.functions import nan_to_num as nan_to_num
 from slope.functions import nanmean as nanmean
 from slope.functions import nanmedian as nanmedian
+from slope.functions import nanquantile as nanquantile
 from slope.functions import nansum as nansum
 from slope.functions import narrow as narrow
 from slope.functions import ne as ne
@@ -460,6 +467,7 @@ __all__ = [
     "addcmul",
     "addmm",
     "addmv",
+    "affine_grid",
     "all",
     "allclose",
     "alpha_dropout",
@@ -540,6 +548,7 @@ __all__ = [
     "cross",
     "cross_entropy",
     "cross_entropy_of_classes",
+    "ctc_loss",
     "cummax",
     "cummin",
     "cumprod",
@@ -604,6 +613,7 @@ __all__ = [
     "gelu",
     "glu",
     "grad",
+    "grid_sample",
     "group_norm",
     "gt",
     "hardshrink",
@@ -685,6 +695,9 @@ __all__ = [
     "max_pool1d",
     "max_pool2d",
     "max_pool3d",
+    "max_unpool1d",
+    "max_unpool2d",
+    "max_unpool3d",
     "max_with_indices",
     "maximum",
     "mean",
@@ -705,6 +718,7 @@ __all__ = [
     "nan_to_num",
     "nanmean",
     "nanmedian",
+    "nanquantile",
     "nansum",
     "narrow",
     "ne",

@@ -6,6 +6,7 @@ from slope.api._control import map_ as map_
 from slope.api._control import scan as scan
 from slope.api._control import switch as switch
 from slope.api._control import while_loop as while_loop
+from slope.api._ctc import ctc_loss as ctc_loss
 from slope.api._custom import checkpoint as checkpoint
 from slope.api._custom import custom_jvp as custom_jvp
 from slope.api._custom import custom_vjp as custom_vjp

@@ -188,6 +188,8 @@ from slope.functions.elementwise import tanh as tanh
 from slope.functions.elementwise import trunc as trunc
 from slope.functions.generator import default_generator as default_generator
 from slope.functions.generator import manual_seed as manual_seed
+from slope.functions.grids import affine_grid as affine_grid
+from slope.functions.grids import grid_sample as grid_sample
 from slope.functions.indexing import embedding as embedding
 from slope.functions.indexing import gather as gather
 from slope.functions.indexing import index_select as index_select
@@ -238,7 +240,6 @@ from slope.functions.ordering import cumprod as cumprod
 from slope.functions.ordering import logcumsumexp as logcumsumexp
 from slope.functions.ordering import median as median
 from slope.functions.ordering import nanmedian as nanmedian
-from slope.functions.ordering import quantile as quantile
 from slope.functions.ordering import searchsorted as searchsorted
 from slope.functions.ordering import sort as sort
 from slope.functions.ordering import topk as topk
@@ -258,6 +259,8 @@ from slope.functions.products import inner as inner
 from slope.functions.products import kron as kron
 from slope.functions.products import trace as trace
 from slope.functions.products import vdot as vdot
+from slope.functions.quantiles import nanquantile as nanquantile
+from slope.functions.quantiles import quantile as quantile
 from slope.functions.random import rand as rand
 from slope.functions.random import rand_like as rand_like
 from slope.functions.random import randints as randint
@@ -348,6 +351,9 @@ from slope.functions.statistics import corrcoef as corrcoef
 from slope.functions.statistics import cov as cov
 from slope.functions.statistics import pairwise_distance as pairwise_distance
 from slope.functions.statistics import trapezoid as trapezoid
+from slope.functions.unpooling import max_unpool1d as max_unpool1d
+from slope.functions.unpooling import max_unpool2d as max_unpool2d
+from slope.functions.unpooling import max_unpool3d as max_unpool3d
 from slope.ops import broadcast as broadcast
 from slope.ops import conv as conv
 from slope.ops import conv_input_grad as conv_input_grad
@@ -382,6 +388,7 @@ __all__ = [
     "addcmul",
     "addmm",
     "addmv",
+    "affine_grid",
     "all",
     "allclose",
     "alpha_dropout",
@@ -509,6 +516,7 @@ __all__ = [
     "ge",
     "gelu",
     "glu",
+    "grid_sample",
     "group_norm",
     "gt",
     "hardshrink",
@@ -577,6 +585,9 @@ __all__ = [
     "max_pool1d",
     "max_pool2d",
     "max_pool3d",
+    "max_unpool1d",
+    "max_unpool2d",
+    "max_unpool3d",
     "max_with_indices",
     "maximum",
     "mean",
@@ -596,6 +607,7 @@ __all__ = [
     "nan_to_num",
     "nanmean",
     "nanmedian",
+    "nanquantile",
     "nansum",
     "narrow",
     "ne",

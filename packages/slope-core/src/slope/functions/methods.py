@@ -23,6 +23,7 @@ from slope.functions import (
     joining,
     ordering,
     products,
+    quantiles,
     reductions,
     scattering,
     selection,
@@ -176,7 +177,8 @@ NAMES = {
     indexing: "gather take_along_dim index_select",
     activations: "relu softmax log_softmax prelu hardshrink",
     ordering: """aminmax argsort cummax cummin cumprod logcumsumexp median nanmedian
-        quantile sort topk""",
+        sort topk""",
+    quantiles: "quantile nanquantile",
     scattering: """argwhere bincount index_add index_copy index_fill index_put masked_fill
         masked_select nonzero scatter scatter_add scatter_reduce take unique""",
     arrangement: "diag diag_embed fliplr flipud rot90 swapaxes",

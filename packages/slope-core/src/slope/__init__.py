@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from slope.api import checkpoint as checkpoint
 from slope.api import cond as cond
+from slope.api import ctc_loss as ctc_loss
 from slope.api import custom_jvp as custom_jvp
 from slope.api import custom_vjp as custom_vjp
 from slope.api import debug_nans as debug_nans
@@ -104,6 +105,7 @@ __all__ = [
     "checkpoint",
     "compare",
     "cond",
+    "ctc_loss",
     "custom_jvp",
     "custom_vjp",
     "debug_nans",

@@ -45,6 +45,7 @@ from .data_dependent import *
 from .elementwise import *
 from .extremes import *
 from .generator import *
+from .grids import *
 from .indexing import *
 from .joining import *
 from .likelihoods import *
@@ -59,6 +60,7 @@ from .ordering import *
 from .padding import *
 from .pooling import *
 from .products import *
+from .quantiles import *
 from .reductions import *
 from .resizing import *
 from .sampling import *
@@ -66,6 +68,7 @@ from .scattering import *
 from .selection import *
 from .shapes import *
 from .statistics import *
+from .unpooling import *
 from .windows import *
 
 __all__: list[str] = [
@@ -107,6 +110,7 @@ __all__ += data_dependent.__all__
 __all__ += elementwise.__all__
 __all__ += extremes.__all__
 __all__ += generator.__all__
+__all__ += grids.__all__
 __all__ += indexing.__all__
 __all__ += joining.__all__
 __all__ += likelihoods.__all__
@@ -121,6 +125,7 @@ __all__ += ordering.__all__
 __all__ += padding.__all__
 __all__ += pooling.__all__
 __all__ += products.__all__
+__all__ += quantiles.__all__
 __all__ += reductions.__all__
 __all__ += resizing.__all__
 __all__ += sampling.__all__
@@ -128,4 +133,5 @@ __all__ += scattering.__all__
 __all__ += selection.__all__
 __all__ += shapes.__all__
 __all__ += statistics.__all__
+__all__ += unpooling.__all__
 __all__ += windows.__all__

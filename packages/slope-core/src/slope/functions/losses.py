@@ -212,7 +212,7 @@ def cross_entropy(
             weights (by the number of
             rows for probabilities).
         ignore_index: a class that counts nothing, by default -100 as in PyTorch, so that padding
-            may be labelled with it. ``None`` ignores nothing, which saves eight small instructions
+            may be labelled with it. ``None`` ignores nothing, which saves seven small instructions
             (of the batch's size, not the classes') in loss and gradient; unsigned classes save them
             by themselves.
         reduction: ``"mean"``, ``"sum"`` or ``"none"``.

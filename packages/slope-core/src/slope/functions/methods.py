@@ -27,6 +27,7 @@ from slope.functions import (
     masking,
     ordering,
     products,
+    quantiles,
     reductions,
     scattering,
     selection,
@@ -183,7 +184,8 @@ NAMES = {
     indexing: "gather take_along_dim index_select",
     activations: "relu softmax log_softmax prelu hardshrink",
     ordering: """aminmax argsort cummax cummin cumprod logcumsumexp median nanmedian
-        quantile sort topk""",
+        sort topk""",
+    quantiles: "quantile nanquantile",
     scattering: """
         index_add index_copy index_fill index_put scatter scatter_add scatter_reduce take
     """,

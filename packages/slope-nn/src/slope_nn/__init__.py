@@ -83,7 +83,7 @@ from slope_nn._more_activations import (
     Tanhshrink,
     Threshold,
 )
-from slope_nn._node import Buffer
+from slope_nn._node import Buffer, Parameter
 from slope_nn._norm import (
     BatchNorm1d,
     BatchNorm2d,
@@ -287,6 +287,7 @@ __all__ = [
     "Optimizer",
     "PReLU",
     "PairwiseDistance",
+    "Parameter",
     "PixelShuffle",
     "PixelUnshuffle",
     "PoissonNLLLoss",

@@ -6,12 +6,13 @@ import copy
 import warnings
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import Any, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, TypeVar
 
 import slope
 from slope.extend import ArgumentError, ShapeError, TreeError
 from slope_nn._filters import Filter, selected
 from slope_nn._guard import levels_out
+from slope_nn._missing import missing
 from slope_nn._node import Node, walk
 from slope_nn._optimizers._schedules import Schedule
 from slope_nn._plan import PARAMETER
@@ -19,6 +20,16 @@ from slope_nn._plan import PARAMETER
 Model = TypeVar("Model")
 Number = float | slope.Tensor | Schedule
 Groups = Iterable[tuple[Filter, dict[str, Any]]]
+
+_STEP: Final = "model, optimizer = optimizer(model, gradients) makes a step"
+_NOT_HERE: Final = {
+    "add_param_group": "an optimizer is made with all its groups=",
+    "load_state_dict": "an optimizer is a pytree: slope.load gives it back whole",
+    "param_groups": "settings are fields (optimizer.lr), those of groups in optimizer.groups",
+    "state_dict": "an optimizer is a pytree: slope.save writes it as it is",
+    "step": _STEP,
+    "zero_grad": f"gradients are values, and nothing gathers them; {_STEP}",
+}
 
 
 class Group(Node):
@@ -101,6 +112,11 @@ class Optimizer(Node):
                 f"{type(self).__name__}: there is nothing to train in a {type(model).__name__} of "
                 f"{len(found)} tensors: it holds no floating-point parameter that is not frozen."
             )
+
+    if not TYPE_CHECKING:  # checkers refuse unknown names by themselves
+
+        def __getattr__(self, name: str) -> Any:
+            raise missing(self, name, _NOT_HERE)
 
     def setting(self, name: str, value: Any) -> dict[str, Any]:
         """The fields in which a setting is kept, checked."""
@@ -204,9 +220,15 @@ class Optimizer(Node):
         leaves, structure = slope.tree_flatten(model)
         names = _leaf_names(structure)
         if names != self._names:
+            listed = self._names == tuple(map(str, range(len(self._names))))
+            way = (
+                "Give it the model itself, not model.parameters()."
+                if listed and isinstance(model, Node)
+                else "Make a new optimizer for this model."
+            )
             raise TreeError(
                 f"{type(self).__name__} was made for another model: "
-                f"{_difference(*_apart(self._names, names))}. Make a new optimizer for this model."
+                f"{_difference(*_apart(self._names, names))}. {way}"
             )
         matched = _match(type(self).__name__, structure, names, gradients)
         for name, leaf, gradient, state in zip(names, leaves, matched, self._state, strict=True):

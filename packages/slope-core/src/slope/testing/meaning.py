@@ -244,6 +244,8 @@ def _casts() -> Rules:
         limits = np.iinfo(source)
         x = np.array([each for each in numbers if limits.min <= each <= limits.max], source)
         for target in ALL:
+            if target.name == source:
+                continue  # no operator is left of it
             if target is bool_:
                 same = x != 0
             elif target.is_integer:

@@ -48,7 +48,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.command == "support-table":
         print(support_table(), end="")
         return 0
-    faulthandler.enable()  # says at least that it was a crash; --verbose says in which case
     try:
         report = conformance(
             options.backend,
@@ -69,4 +68,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    faulthandler.enable()  # says at least that it was a crash; --verbose says in which case
     raise SystemExit(main())

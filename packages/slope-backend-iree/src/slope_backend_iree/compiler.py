@@ -84,7 +84,8 @@ _GEMM = ("--iree-global-opt-data-tiling", "--iree-llvmcpu-enable-ukernels=all")
 # it is loaded.
 _LIBM = re.compile(
     r"\b(?:stablehlo\.(?:sine|cosine|tan|tanh|atan2|remainder)"
-    r"|chlo\.(?:lgamma|digamma|polygamma|zeta|a?sin|a?cos|a?tan|bessel_i1e)\w*)\b[^\n]*f64\b"
+    r"|chlo\.(?:lgamma|digamma|polygamma|zeta|a?sin|a?cos|a?tan|bessel_i1e)\w*"
+    r"|math\.(?:sin|cos|tan|tanh|atan2)|arith\.remf)\b[^\n]*f64\b"
 )
 
 

@@ -67,3 +67,4 @@ from slope.plugins.hookspecs import hookimpl as hookimpl
 from slope.plugins.manager import register_plugin as register_plugin
 from slope.plugins.manager import unregister_plugin as unregister_plugin
 from slope.tree import Static as Static
+from slope.tree import fetcher as fetcher

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import slope
 from slope_nn._module import Module
 from slope_nn._node import Buffer
@@ -264,4 +266,37 @@ class BCEWithLogitsLoss(Module):
         """The loss."""
         return slope.binary_cross_entropy_with_logits(
             x, target, weight=self.weight, pos_weight=self.pos_weight, reduction=self.reduction
+        )
+
+
+class CTCLoss(Module):
+    """Connectionist temporal classification of unaligned sequences; see ``slope.ctc_loss``.
+
+    Args:
+        blank: the class that is no label.
+        reduction: as everywhere; the mean is of losses divided by their number of labels.
+        zero_infinity: count sequences that do not fit into their time as 0.
+    """
+
+    def __init__(
+        self, blank: int = 0, reduction: str = "mean", zero_infinity: bool = False
+    ) -> None:
+        self.blank, self.reduction, self.zero_infinity = blank, reduction, zero_infinity
+
+    def __call__(
+        self,
+        log_probs: slope.Tensor,
+        targets: slope.Tensor,
+        input_lengths: slope.Tensor | Sequence[int],
+        target_lengths: slope.Tensor | Sequence[int],
+    ) -> slope.Tensor:
+        """The loss; ``log_probs`` of shape (time, batch, classes), ``targets`` (batch, most)."""
+        return slope.ctc_loss(
+            log_probs,
+            targets,
+            input_lengths,
+            target_lengths,
+            self.blank,
+            self.reduction,
+            self.zero_infinity,
         )

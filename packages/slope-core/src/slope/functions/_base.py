@@ -340,9 +340,19 @@ def operands_of(function: str, dtype: DType | None, **values: object) -> list[Te
     return [materialize(each, dtype, shape) for each in given]
 
 
+def floating_operands(function: str, **values: object) -> list[Tensor]:
+    """Operands promoted to one floating-point dtype (float32 for whole numbers) and one shape."""
+    given = {name: operand(value, function, name) for name, value in values.items()}
+    dtype = result_dtype(function, list(given.values()))
+    return operands_of(function, dtype if dtype.kind == "f" else dtypes.float32, **given)
+
+
 def binary(function: str, x: object, y: object) -> tuple[Tensor, Tensor, bool]:
     """Two operands, promoted and broadcast, and whether the result is weak."""
-    if type(y) is float or type(x) is float:  # the commonest case, without a detour
+    if isinstance(x, Tensor) and isinstance(y, Tensor):  # the commonest cases, without a detour
+        if x.type == y.type and not x.weak and not y.weak:
+            return x, y, False
+    elif type(y) is float or type(x) is float:
         if isinstance(x, Tensor) and not x.weak and x.type.dtype.kind == "f":
             return x, Splat(y, x.type), False  # pyright: ignore[reportArgumentType]  # a float, as tested
         if isinstance(y, Tensor) and not y.weak and y.type.dtype.kind == "f":

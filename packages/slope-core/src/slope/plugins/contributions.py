@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from slope.core.operator import OPERATORS, Operator, register
 from slope.errors import PluginError
-from slope.plugins.loading import Plugin
 from slope.plugins.manager import MANAGER, Claim, clash, only, refuse_failed
 
 if TYPE_CHECKING:
     from slope.core.tensor import Tensor
+    from slope.plugins.loading import Plugin
 
 Rule = Callable[..., Any]
 

@@ -269,7 +269,7 @@ def run_cases(
 
     def check(chunk: list[Case]) -> list[Outcome]:
         if verbose:
-            print(*[f"{each.label} [{each.mode}]" for each in chunk], file=sys.stderr, flush=True)  # noqa: T201  # as asked
+            print(*[each.label for each in chunk], file=sys.stderr, flush=True)  # noqa: T201  # as asked
         found = _check_chunk(chunk, backend)
         progress(len(chunk))
         return found

@@ -52,6 +52,7 @@ class Optimizer(Node):
             as ``(lambda name, tensor: tensor.ndim < 2, {"weight_decay": 0.0})``; the first filter
             that selects a parameter counts. A filter is a predicate on the dotted name and the
             tensor, or a pytree of bools of the model's structure (or a prefix of it).
+        maximize: go up the gradient instead of down; every optimizer takes it.
         settings: numbers, by name.
 
     Attributes:
@@ -64,12 +65,17 @@ class Optimizer(Node):
     _static: ClassVar[frozenset[str]] = frozenset({"_group_of"})
     _required: ClassVar[frozenset[str]] = frozenset({"lr"})  # numbers that zero does not switch off
     _counts: bool = False  # whether the formulas ask for the number of steps
+    maximize: bool = False  # an instance holds the field only while it differs
 
     lr: Any
     weight_decay: Any
     steps: Any
 
-    def __init__(self, model: Any, groups: Groups = (), **settings: Any) -> None:
+    def __init__(
+        self, model: Any, groups: Groups = (), *, maximize: bool = False, **settings: Any
+    ) -> None:
+        if maximize:
+            self.maximize = True
         for name, value in settings.items():
             for field, number in self.setting(name, value).items():
                 setattr(self, field, number)
@@ -179,6 +185,7 @@ class Optimizer(Node):
             leaves, matched, self._state, self._group_of, strict=True
         ):
             if gradient is not None:
+                gradient = -gradient if self.maximize else gradient
                 value, state = views[group].update(leaf, gradient, state)
                 leaf = value.astype(leaf.dtype)  # rates are wider than a half-precision scalar
             values.append(leaf)

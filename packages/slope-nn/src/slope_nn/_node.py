@@ -16,7 +16,6 @@ from typing import Any, ClassVar, Final, Self, TypeVar, cast
 
 import slope
 from slope.extend import ArgumentError, SlopeError, TreeError
-from slope_nn._guard import guard_class
 from slope_nn._lost import Pending, is_traced
 from slope_nn._plan import BUFFER, CHILDREN, FROZEN, PARAMETER, Path, Plan, Record
 
@@ -78,8 +77,6 @@ class Node:
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        if cls.__module__.startswith("slope_nn."):  # the user's own classes speak for themselves
-            guard_class(cls)
         slope.register_node(
             cls,
             _flatten_and_keep,

@@ -33,6 +33,13 @@ from slope_nn._conv import (
 )
 from slope_nn._embedding import Bilinear, Embedding
 from slope_nn._fit import NaNLossError, fit
+from slope_nn._label_losses import (
+    CTCLoss,
+    MultiLabelMarginLoss,
+    MultiLabelSoftMarginLoss,
+    SoftMarginLoss,
+    TripletMarginWithDistanceLoss,
+)
 from slope_nn._linear import Linear
 from slope_nn._losses import (
     BCELoss,
@@ -167,6 +174,7 @@ from slope_nn._transformer import (
     TransformerEncoder,
     TransformerEncoderLayer,
 )
+from slope_nn._windows import Fold, LPPool1d, LPPool2d, LPPool3d, Unfold
 
 if TYPE_CHECKING:
     from slope_nn import data as data
@@ -207,6 +215,7 @@ __all__ = [
     "BatchNorm3d",
     "Bilinear",
     "Buffer",
+    "CTCLoss",
     "ChannelShuffle",
     "CheckpointError",
     "CircularPad1d",
@@ -234,6 +243,7 @@ __all__ = [
     "ExponentialSchedule",
     "Flatten",
     "Fn",
+    "Fold",
     "GRUCell",
     "GaussianNLLLoss",
     "GroupNorm",
@@ -250,6 +260,9 @@ __all__ = [
     "KLDivLoss",
     "KVCache",
     "L1Loss",
+    "LPPool1d",
+    "LPPool2d",
+    "LPPool3d",
     "LSTMCell",
     "LayerNorm",
     "LeakyReLU",
@@ -269,6 +282,8 @@ __all__ = [
     "Module",
     "ModuleDict",
     "ModuleList",
+    "MultiLabelMarginLoss",
+    "MultiLabelSoftMarginLoss",
     "MultiMarginLoss",
     "MultiStepSchedule",
     "MultiheadAttention",
@@ -303,6 +318,7 @@ __all__ = [
     "SiLU",
     "Sigmoid",
     "SmoothL1Loss",
+    "SoftMarginLoss",
     "Softmax",
     "Softmin",
     "Softplus",
@@ -319,7 +335,9 @@ __all__ = [
     "TransformerEncoder",
     "TransformerEncoderLayer",
     "TripletMarginLoss",
+    "TripletMarginWithDistanceLoss",
     "Unflatten",
+    "Unfold",
     "Upsample",
     "WarmupSchedule",
     "ZeroPad1d",

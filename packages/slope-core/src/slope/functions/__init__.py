@@ -45,6 +45,7 @@ from .elementwise import *
 from .generator import *
 from .indexing import *
 from .joining import *
+from .label_losses import *
 from .losses import *
 from .margins import *
 from .moment_operators import *
@@ -100,6 +101,7 @@ __all__ += elementwise.__all__
 __all__ += generator.__all__
 __all__ += indexing.__all__
 __all__ += joining.__all__
+__all__ += label_losses.__all__
 __all__ += losses.__all__
 __all__ += margins.__all__
 __all__ += moment_operators.__all__

@@ -176,8 +176,7 @@ class fresh_key:  # noqa: N801  # a context manager that reads as a noun
     """A list of one key that nobody else gets, for a call that draws; none for one that does not.
 
     What is drawn inside a branch or a loop goes on from this key, and the generator outside goes on
-    alike whatever happens there. If the
-    ``with`` block fails, it stays where it was.
+    alike whatever happens there. If the ``with`` block fails, it stays where it was.
     """
 
     def __init__(self, draws: bool) -> None:

@@ -415,8 +415,7 @@ class custom_vjp(_Custom):  # noqa: N801  # used as a decorator
         Args:
             forward: takes the function's arguments to ``(result, residuals)``.
             backward: takes ``(*nondiff, residuals, cotangent of the result)`` to a tuple of the
-                arguments' cotangents; ``None`` is zero, and what
-                integers and bools get.
+                arguments' cotangents; ``None`` is zero, and what integers and bools get.
         """
         self.forward_rule, self.backward_rule = forward, backward
 

@@ -375,14 +375,25 @@ def _load(runtime: Runtime, text: str, options: Options, work: Work, name: str) 
         try:
             cache.put(key, data)
         except OSError as error:
-            sys.stderr.write(
+            _say_once(
                 f"slope: cannot keep compiled programs in {cache.directory}: {error}. "
-                f"Set SLOPE_CACHE to a directory that can be written.\n"
+                f"Set SLOPE_CACHE to a directory that can be written.\n",
+                about=cache.directory,
             )
     try:
         return runtime.load(data, flops=work.flops, moved=work.moved)
     except IreeRuntimeError as error:
         raise CompileError(f"IREE compiled {name!r}, and cannot load the result: {error}") from None
+
+
+_told: set[Path] = set()
+
+
+def _say_once(message: str, about: Path) -> None:
+    """Write to the terminal's error stream, once in a process for each directory."""
+    if about not in _told:
+        _told.add(about)
+        sys.stderr.write(message)
 
 
 def _compiled(text: str, options: Options, name: str) -> bytes:

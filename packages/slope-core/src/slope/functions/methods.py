@@ -25,6 +25,7 @@ from slope.functions import (
     joining,
     logic,
     masking,
+    numpy_protocols,
     ordering,
     products,
     quantiles,
@@ -241,7 +242,8 @@ def _install() -> None:
         at=property(indexing.at),
     )
     install_methods(**methods)
-    Tensor.__array_ufunc__ = None  # pyright: ignore[reportAttributeAccessIssue]  # NumPy's operators leave the work to ours
+    Tensor.__array_ufunc__ = numpy_protocols.array_ufunc  # pyright: ignore[reportAttributeAccessIssue]  # NumPy asks for it
+    Tensor.__array_function__ = numpy_protocols.array_function  # pyright: ignore[reportAttributeAccessIssue]  # NumPy asks for it
 
 
 if "add" not in Tensor.__dict__:

@@ -7,8 +7,8 @@ from contextlib import nullcontext
 from typing import Any
 
 from slope.core.operator import Operator
-from slope.core.program import Program, ProgramTrace, evaluate, expand
-from slope.core.tensor import Tensor, Tracer
+from slope.core.program import Program, ProgramTrace, evaluate, expand, result_types
+from slope.core.tensor import Splat, Tensor, Tracer
 from slope.core.trace import EVAL, Trace, current_trace, use_trace
 from slope.errors import MissingRuleError, Source
 from slope.ops._family import without
@@ -54,6 +54,9 @@ class BatchTrace(Trace):
         if all(at is None for at in dims):
             with use_trace(self.parent):
                 return self.parent.process(op, values, params)
+        if type(self.size) is int and self.size == 0:  # no example, so no rule need think of none
+            types = result_types(op, [arg.type for arg in args], params)
+            return tuple([self.wrap(Splat(0, t.with_shape((0, *t.shape))), 0) for t in types])
         if not op.has("batch"):
             if not op.has("expand"):
                 raise MissingRuleError(

@@ -117,7 +117,7 @@ def _branch(
     operands: tuple[Any, ...],
     order: Sequence[int],
 ) -> Any:
-    given = Operands(operands, user)
+    given = Operands(operands)
     bodies = [Body(function, user) for function in functions]
     try:
         for number in order:

@@ -69,6 +69,7 @@ class Context:
         lines: what was written so far.
         convolves: whether the program holds convolutions, from which transposes are kept apart.
         given: names of inputs whose memory the function may write to; empty within regions.
+        lanes: how many float32 numbers a vector register holds; 0 where rules choose no tiles.
     """
 
     def __init__(
@@ -78,10 +79,12 @@ class Context:
         *,
         convolves: bool = False,
         given: frozenset[str] = frozenset(),
+        lanes: int = 0,
     ) -> None:
         self.lines: list[str] = []
         self.convolves = convolves
         self.given = given
+        self.lanes = lanes
         self._nested = nested
         # Regions see the values around them; names are unique in the whole function.
         self._numbers: Iterator[int] = count() if outer is None else outer._numbers
@@ -101,7 +104,7 @@ class Context:
                 returns is what the region gives.
             types: of the arguments.
         """
-        inner = Context(self._nested, self, convolves=self.convolves)
+        inner = Context(self._nested, self, convolves=self.convolves, lanes=self.lanes)
         arguments = [Value(inner.name(), each) for each in types]
         results = write(inner, arguments)
         head = ", ".join(f"{each}: {each.mlir}" for each in arguments)
@@ -121,7 +124,7 @@ class Context:
                 gives.
             results: the types of that.
         """
-        inner = Context(self._nested, self, convolves=self.convolves)
+        inner = Context(self._nested, self, convolves=self.convolves, lanes=self.lanes)
         made = write(inner)
         name, types = self.name(), ", ".join(map(mlir_type, results))
         several = f":{len(results)}" if len(results) > 1 else ""

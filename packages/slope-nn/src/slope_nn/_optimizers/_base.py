@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import copy
-import inspect
-import os
 import warnings
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from pathlib import Path
-from typing import Any, ClassVar, Final, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 import slope
 from slope.extend import ArgumentError, ShapeError, TreeError
 from slope_nn._checks import iterable
 from slope_nn._filters import Filter, selected
+from slope_nn._lost import user_frame
 from slope_nn._node import Node, walk
 from slope_nn._optimizers._schedules import Schedule
 from slope_nn._plan import PARAMETER
 
 Model = TypeVar("Model")
-_HERE: Final = str(Path(__file__).parents[1]) + os.sep
 Number = float | slope.Tensor | Schedule
 Groups = Iterable[tuple[Filter, dict[str, Any]]]
 
@@ -327,7 +324,7 @@ def _warn_of_shared(found: list[tuple[tuple[str, ...], str, Any]]) -> None:
                 f"one tensor is the parameter {first!r} and the parameter {name!r}. They will be "
                 f"updated apart; to keep them one, declare it in the module that holds both: "
                 f"self.tie({name!r}, {first!r}).",
-                stacklevel=_levels_out(),
+                stacklevel=user_frame()[1],
             )
 
 
@@ -340,11 +337,3 @@ def _pairs(who: str, groups: Any) -> list[tuple[Filter, dict[str, Any]]]:
                 f"{who}: groups must be pairs of a filter and a dict of settings, not {each!r:.60}."
             )
     return [(which, settings) for which, settings in given]
-
-
-def _levels_out() -> int:
-    """The ``stacklevel`` of a warning that shall name the caller of this package."""
-    frame, level = inspect.currentframe(), 0
-    while frame is not None and frame.f_code.co_filename.startswith(_HERE):
-        frame, level = frame.f_back, level + 1
-    return level

@@ -53,6 +53,13 @@ def probability(who: str, p: Any) -> float:
     return float(p)
 
 
+def flag(who: str, name: str, value: Any) -> bool:
+    """True or False."""
+    if not isinstance(value, bool):
+        raise ArgumentError(f"{who}: {name} must be True or False, not {shown(value)}.")
+    return value
+
+
 def whole(who: str, name: str, value: Any, least: int = 1) -> int:
     """An int of at least ``least``."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import slope
 from slope.extend import ArgumentError
+from slope_nn._checks import flag
 from slope_nn._optimizers._base import Groups, Number, Optimizer, hyperparameter
 
 
@@ -35,6 +36,7 @@ def rest_of_betas(who: str, betas: Any, names: tuple[str, ...]) -> dict[str, Any
 class Moments(Optimizer):
     """Running means of the gradient and its square, and how far they are from settled."""
 
+    _coupled: bool = True
     _required: ClassVar[frozenset[str]] = frozenset({"lr", "eps"})
     _rest1: Any
     _rest2: Any
@@ -46,11 +48,11 @@ class Moments(Optimizer):
     def __init__(
         self,
         model: Any,
-        lr: Number,
-        betas: tuple[Number, Number],
-        eps: Number,
-        weight_decay: Number,
-        groups: Groups,
+        lr: Number = 1e-3,
+        betas: tuple[Number, Number] = (0.9, 0.999),
+        eps: Number = 1e-8,
+        weight_decay: Number = 0.0,
+        groups: Groups = (),
         **more: Any,
     ) -> None:
         # 1 - beta ** steps, brought on from step to step: a power would lose digits in float32.
@@ -94,7 +96,7 @@ class Moments(Optimizer):
 
     def moments(self, gradient: slope.Tensor, state: Any) -> tuple[slope.Tensor, slope.Tensor]:
         """The new running means of the gradient and of its square."""
-        mean, square = state
+        mean, square = state[:2]
         mean = mean + self._rest1 * (gradient - mean)
         square = square + self._rest2 * (gradient * gradient - square)
         return mean, square
@@ -105,6 +107,10 @@ class Moments(Optimizer):
         # lr * (m / c1) / (sqrt(v / c2) + eps), with the numbers drawn together.
         self.rate = self.lr * root / settled1
         self.guard = self.eps * root
+
+    def step(self, mean: slope.Tensor, square: slope.Tensor) -> Any:
+        """The mean gradient over the root of the mean square, at the learning rate."""
+        return self.rate * (mean / (slope.sqrt(square) + self.guard))
 
     def __repr__(self) -> str:
         first, rest = super().__repr__().split("(", 1)
@@ -129,7 +135,10 @@ class Adam(Moments):
         betas: decay rates of the running means of the gradient and of its square.
         eps: keeps the division finite.
         weight_decay: the factor of the L2 penalty's gradient.
+        amsgrad: divide by the root of the largest v so far. Source: S. Reddi, S. Kale, S. Kumar,
+            "On the convergence of Adam and beyond", ICLR 2018.
         groups: filters with settings of their own (all but betas); see :class:`Optimizer`.
+        maximize: go up the gradients and not down.
 
     Example:
         >>> optimizer = nn.Adam(model, lr=nn.CosineSchedule(1e-3, 1000, warmup=50))
@@ -143,21 +152,29 @@ class Adam(Moments):
         betas: tuple[Number, Number] = (0.9, 0.999),
         eps: Number = 1e-8,
         weight_decay: Number = 0.0,
+        amsgrad: bool = False,
         groups: Groups = (),
+        *,
+        maximize: bool = False,
     ) -> None:
-        super().__init__(model, lr, betas, eps, weight_decay, groups)
+        self.amsgrad = flag(type(self).__name__, "amsgrad", amsgrad)
+        super().__init__(model, lr, betas, eps, weight_decay, groups, maximize=maximize)
+
+    def initial(self, parameter: slope.Tensor) -> Any:
+        largest = (slope.zeros_like(parameter),) if self.amsgrad else ()
+        return *super().initial(parameter), *largest
 
     def update(
         self, parameter: slope.Tensor, gradient: slope.Tensor, state: Any
     ) -> tuple[Any, Any]:
-        if self.weight_decay is not None:
-            gradient = gradient + self.weight_decay * parameter
         mean, square = self.moments(gradient, state)
-        step = self.rate * (mean / (slope.sqrt(square) + self.guard))
-        return parameter - step, (mean, square)
+        if not self.amsgrad:
+            return self.decayed(parameter) - self.step(mean, square), (mean, square)
+        largest = slope.maximum(state[2], square)
+        return self.decayed(parameter) - self.step(mean, largest), (mean, square, largest)
 
 
-class AdamW(Moments):
+class AdamW(Adam):
     r"""Adam with weight decay apart from the gradient, by the formulas of ``torch.optim.AdamW``.
 
     As :class:`Adam` without its first line, and then ``p <- p - lr * weight_decay * p``, with the
@@ -170,11 +187,12 @@ class AdamW(Moments):
         betas: decay rates of the running means of the gradient and of its square.
         eps: keeps the division finite.
         weight_decay: how much of itself each parameter loses in a step, times lr.
+        amsgrad: see :class:`Adam`.
         groups: filters with settings of their own (all but betas), such as ``[(lambda name,
             tensor: tensor.ndim < 2, {"weight_decay": 0.0})]``; see :class:`Optimizer`.
     """
 
-    keep: Any
+    _coupled: bool = False
 
     def __init__(
         self,
@@ -183,21 +201,12 @@ class AdamW(Moments):
         betas: tuple[Number, Number] = (0.9, 0.999),
         eps: Number = 1e-8,
         weight_decay: Number = 0.01,
+        amsgrad: bool = False,
         groups: Groups = (),
+        *,
+        maximize: bool = False,
     ) -> None:
-        super().__init__(model, lr, betas, eps, weight_decay, groups)
-
-    def prepare(self) -> None:
-        super().prepare()
-        self.keep = None if self.weight_decay is None else 1.0 - self.lr * self.weight_decay
-
-    def update(
-        self, parameter: slope.Tensor, gradient: slope.Tensor, state: Any
-    ) -> tuple[Any, Any]:
-        mean, square = self.moments(gradient, state)
-        step = self.rate * (mean / (slope.sqrt(square) + self.guard))
-        kept = parameter if self.keep is None else parameter * self.keep
-        return kept - step, (mean, square)
+        super().__init__(model, lr, betas, eps, weight_decay, amsgrad, groups, maximize=maximize)
 
 
 class LAMB(Moments):
@@ -218,7 +227,10 @@ class LAMB(Moments):
         eps: keeps the division finite.
         weight_decay: the factor of the parameter in the step.
         groups: filters with settings of their own (all but betas); see :class:`Optimizer`.
+        maximize: go up the gradients and not down.
     """
+
+    _coupled: bool = False
 
     def __init__(
         self,
@@ -228,8 +240,10 @@ class LAMB(Moments):
         eps: Number = 1e-6,
         weight_decay: Number = 0.0,
         groups: Groups = (),
+        *,
+        maximize: bool = False,
     ) -> None:
-        super().__init__(model, lr, betas, eps, weight_decay, groups)
+        super().__init__(model, lr, betas, eps, weight_decay, groups, maximize=maximize)
 
     def prepare(self) -> None:
         settled1, settled2 = self._next()
@@ -241,7 +255,7 @@ class LAMB(Moments):
         self, parameter: slope.Tensor, gradient: slope.Tensor, state: Any
     ) -> tuple[Any, Any]:
         mean, square = self.moments(gradient, state)
-        step = self.rate * (mean / (slope.sqrt(square) + self.guard))
+        step = self.step(mean, square)
         if self.weight_decay is not None:
             step = step + self.weight_decay * parameter
         own = slope.sqrt((parameter * parameter).sum())

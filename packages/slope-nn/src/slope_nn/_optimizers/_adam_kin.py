@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import slope
+from slope_nn._checks import flag
 from slope_nn._optimizers._adam import Moments
 from slope_nn._optimizers._base import Groups, Number
 
@@ -27,6 +28,7 @@ class Adamax(Moments):
         eps: keeps the division finite.
         weight_decay: the factor of the L2 penalty's gradient.
         groups: filters with settings of their own (all but betas); see :class:`Optimizer`.
+        maximize: go up the gradients and not down.
     """
 
     def __init__(
@@ -37,8 +39,10 @@ class Adamax(Moments):
         eps: Number = 1e-8,
         weight_decay: Number = 0.0,
         groups: Groups = (),
+        *,
+        maximize: bool = False,
     ) -> None:
-        super().__init__(model, lr, betas, eps, weight_decay, groups)
+        super().__init__(model, lr, betas, eps, weight_decay, groups, maximize=maximize)
 
     def prepare(self) -> None:
         self.rate = self.lr / self._next()[0]
@@ -46,8 +50,6 @@ class Adamax(Moments):
     def update(
         self, parameter: slope.Tensor, gradient: slope.Tensor, state: Any
     ) -> tuple[Any, Any]:
-        if self.weight_decay is not None:
-            gradient = gradient + self.weight_decay * parameter
         mean, largest = state
         mean = mean + self._rest1 * (gradient - mean)
         largest = slope.maximum(largest - self._rest2 * largest, slope.abs(gradient) + self.eps)
@@ -73,7 +75,10 @@ class NAdam(Moments):
         eps: keeps the division finite.
         weight_decay: the factor of the L2 penalty's gradient.
         momentum_decay: how fast the momentum grows to beta1.
+        decoupled_weight_decay: take the decay off the parameter as :class:`AdamW` does, and not
+            through the gradient.
         groups: filters with settings of their own (all but betas); see :class:`Optimizer`.
+        maximize: go up the gradients and not down.
     """
 
     _counts: bool = True
@@ -92,10 +97,23 @@ class NAdam(Moments):
         eps: Number = 1e-8,
         weight_decay: Number = 0.0,
         momentum_decay: Number = 4e-3,
+        decoupled_weight_decay: bool = False,
         groups: Groups = (),
+        *,
+        maximize: bool = False,
     ) -> None:
         self._product = 1.0
-        super().__init__(model, lr, betas, eps, weight_decay, groups, momentum_decay=momentum_decay)
+        self._coupled = not flag("NAdam", "decoupled_weight_decay", decoupled_weight_decay)
+        super().__init__(
+            model,
+            lr,
+            betas,
+            eps,
+            weight_decay,
+            groups,
+            momentum_decay=momentum_decay,
+            maximize=maximize,
+        )
 
     def _momentum(self, step: Any) -> Any:
         return (1.0 - self._rest1) * (1.0 - 0.5 * 0.96 ** (step * self.momentum_decay))
@@ -115,11 +133,10 @@ class NAdam(Moments):
     def update(
         self, parameter: slope.Tensor, gradient: slope.Tensor, state: Any
     ) -> tuple[Any, Any]:
-        if self.weight_decay is not None:
-            gradient = gradient + self.weight_decay * parameter
         mean, square = self.moments(gradient, state)
         step = self.ahead * mean + self.now * gradient
-        return parameter - step * self.root / (slope.sqrt(square) + self.guard), (mean, square)
+        step = step * self.root / (slope.sqrt(square) + self.guard)
+        return self.decayed(parameter) - step, (mean, square)
 
 
 class RAdam(Moments):
@@ -139,7 +156,10 @@ class RAdam(Moments):
         betas: decay rates of the running means of the gradient and of its square.
         eps: keeps the division finite.
         weight_decay: the factor of the L2 penalty's gradient.
+        decoupled_weight_decay: take the decay off the parameter as :class:`AdamW` does, and not
+            through the gradient.
         groups: filters with settings of their own (all but betas); see :class:`Optimizer`.
+        maximize: go up the gradients and not down.
     """
 
     _counts: bool = True
@@ -153,9 +173,13 @@ class RAdam(Moments):
         betas: tuple[Number, Number] = (0.9, 0.999),
         eps: Number = 1e-8,
         weight_decay: Number = 0.0,
+        decoupled_weight_decay: bool = False,
         groups: Groups = (),
+        *,
+        maximize: bool = False,
     ) -> None:
-        super().__init__(model, lr, betas, eps, weight_decay, groups)
+        self._coupled = not flag("RAdam", "decoupled_weight_decay", decoupled_weight_decay)
+        super().__init__(model, lr, betas, eps, weight_decay, groups, maximize=maximize)
 
     def prepare(self) -> None:
         settled1, settled2 = self._next()
@@ -171,8 +195,6 @@ class RAdam(Moments):
     def update(
         self, parameter: slope.Tensor, gradient: slope.Tensor, state: Any
     ) -> tuple[Any, Any]:
-        if self.weight_decay is not None:
-            gradient = gradient + self.weight_decay * parameter
         mean, square = self.moments(gradient, state)
         scale = self.rate / (slope.sqrt(square) + self.eps) + self.plain
-        return parameter - scale * mean, (mean, square)
+        return self.decayed(parameter) - scale * mean, (mean, square)

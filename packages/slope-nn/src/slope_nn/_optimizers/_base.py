@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self, TypeVar
 
 import slope
 from slope.extend import ArgumentError, ShapeError, TreeError
-from slope_nn._checks import iterable
+from slope_nn._checks import flag, iterable
 from slope_nn._filters import Filter, selected
 from slope_nn._lost import user_frame
 from slope_nn._node import Node, walk
@@ -53,6 +53,7 @@ class Optimizer(Node):
             as ``(lambda name, tensor: tensor.ndim < 2, {"weight_decay": 0.0})``; the first filter
             that selects a parameter counts. A filter is a predicate on the dotted name and the
             tensor, or a pytree of bools of the model's structure (or a prefix of it).
+        maximize: go up the gradients and not down.
         settings: numbers, by name.
 
     Attributes:
@@ -65,12 +66,18 @@ class Optimizer(Node):
     _static: ClassVar[frozenset[str]] = frozenset({"_group_of"})
     _required: ClassVar[frozenset[str]] = frozenset({"lr"})  # numbers that zero does not switch off
     _counts: bool = False  # whether the formulas ask for the number of steps
+    _coupled: bool = False  # whether weight decay is a penalty, whose gradient is added
 
+    maximize: bool = False
     lr: Any
     weight_decay: Any
     steps: Any
 
-    def __init__(self, model: Any, groups: Groups = (), **settings: Any) -> None:
+    def __init__(
+        self, model: Any, groups: Groups = (), *, maximize: bool = False, **settings: Any
+    ) -> None:
+        if flag(type(self).__name__, "maximize", maximize):
+            self.maximize = True
         for name, value in settings.items():
             for field, number in self.setting(name, value).items():
                 setattr(self, field, number)
@@ -145,6 +152,20 @@ class Optimizer(Node):
     def prepare(self) -> None:
         """Work out what all parameters share; on a copy that lives for one step."""
 
+    def downhill(self, parameter: slope.Tensor, gradient: slope.Tensor) -> Any:
+        """What :meth:`update` follows down: the gradient, and its penalty's in some optimizers."""
+        if self.maximize:
+            gradient = -gradient
+        if self._coupled and self.weight_decay is not None:
+            return gradient + self.weight_decay * parameter
+        return gradient
+
+    def decayed(self, parameter: slope.Tensor) -> Any:
+        """A parameter after weight decay that is apart from the gradient."""
+        if self._coupled or self.weight_decay is None:
+            return parameter
+        return parameter * (1.0 - self.lr * self.weight_decay)
+
     def update(
         self, parameter: slope.Tensor, gradient: slope.Tensor, state: Any
     ) -> tuple[Any, Any]:
@@ -180,7 +201,8 @@ class Optimizer(Node):
             leaves, matched, self._state, self._group_of, strict=True
         ):
             if gradient is not None:
-                value, state = views[group].update(leaf, gradient, state)
+                view = views[group]
+                value, state = view.update(leaf, view.downhill(leaf, gradient), state)
                 leaf = value.astype(leaf.dtype)  # rates are wider than a half-precision scalar
             values.append(leaf)
             states.append(state)

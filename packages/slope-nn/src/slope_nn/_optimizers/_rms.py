@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import slope
 from slope.extend import ArgumentError
+from slope_nn._checks import flag
 from slope_nn._optimizers._base import Groups, Number, Optimizer
 
 
@@ -32,8 +33,10 @@ class RMSprop(Optimizer):
         momentum: 0 keeps no velocity.
         centered: divide by the standard deviation.
         groups: filters with settings of their own; see :class:`Optimizer`.
+        maximize: go up the gradients and not down.
     """
 
+    _coupled: bool = True
     _required: ClassVar[frozenset[str]] = frozenset({"lr", "alpha", "eps"})
 
     alpha: Any
@@ -50,8 +53,10 @@ class RMSprop(Optimizer):
         momentum: Number = 0.0,
         centered: bool = False,
         groups: Groups = (),
+        *,
+        maximize: bool = False,
     ) -> None:
-        self.centered = centered
+        self.centered = flag("RMSprop", "centered", centered)
         super().__init__(
             model,
             groups,
@@ -60,6 +65,7 @@ class RMSprop(Optimizer):
             eps=eps,
             weight_decay=weight_decay,
             momentum=momentum,
+            maximize=maximize,
         )
 
     def initial(self, parameter: slope.Tensor) -> Any:
@@ -73,8 +79,6 @@ class RMSprop(Optimizer):
     def update(
         self, parameter: slope.Tensor, gradient: slope.Tensor, state: Any
     ) -> tuple[Any, Any]:
-        if self.weight_decay is not None:
-            gradient = gradient + self.weight_decay * parameter
         rest = 1.0 - self.alpha
         new = {"square": state["square"] + rest * (gradient * gradient - state["square"])}
         spread = new["square"]
@@ -112,8 +116,10 @@ class Adagrad(Optimizer):
         initial_accumulator_value: the sum of squares at the start.
         eps: keeps the division finite.
         groups: filters with settings of their own; see :class:`Optimizer`.
+        maximize: go up the gradients and not down.
     """
 
+    _coupled: bool = True
     _required: ClassVar[frozenset[str]] = frozenset({"lr", "eps"})
 
     lr_decay: Any
@@ -130,6 +136,8 @@ class Adagrad(Optimizer):
         initial_accumulator_value: float = 0.0,
         eps: Number = 1e-10,
         groups: Groups = (),
+        *,
+        maximize: bool = False,
     ) -> None:
         self._counts = True
         super().__init__(
@@ -140,6 +148,7 @@ class Adagrad(Optimizer):
             weight_decay=weight_decay,
             initial_accumulator_value=initial_accumulator_value,
             eps=eps,
+            maximize=maximize,
         )
 
     def initial(self, parameter: slope.Tensor) -> Any:
@@ -153,8 +162,6 @@ class Adagrad(Optimizer):
     def update(
         self, parameter: slope.Tensor, gradient: slope.Tensor, state: Any
     ) -> tuple[Any, Any]:
-        if self.weight_decay is not None:
-            gradient = gradient + self.weight_decay * parameter
         total = state + gradient * gradient
         return parameter - self.rate * (gradient / (slope.sqrt(total) + self.eps)), total
 
@@ -178,8 +185,10 @@ class Adadelta(Optimizer):
         eps: starts the steps, and keeps the division finite.
         weight_decay: the factor of the L2 penalty's gradient.
         groups: filters with settings of their own; see :class:`Optimizer`.
+        maximize: go up the gradients and not down.
     """
 
+    _coupled: bool = True
     _required: ClassVar[frozenset[str]] = frozenset({"lr", "rho", "eps"})
 
     rho: Any
@@ -193,8 +202,12 @@ class Adadelta(Optimizer):
         eps: Number = 1e-6,
         weight_decay: Number = 0.0,
         groups: Groups = (),
+        *,
+        maximize: bool = False,
     ) -> None:
-        super().__init__(model, groups, lr=lr, rho=rho, eps=eps, weight_decay=weight_decay)
+        super().__init__(
+            model, groups, lr=lr, rho=rho, eps=eps, weight_decay=weight_decay, maximize=maximize
+        )
 
     def initial(self, parameter: slope.Tensor) -> Any:
         return slope.zeros_like(parameter), slope.zeros_like(parameter)
@@ -202,8 +215,6 @@ class Adadelta(Optimizer):
     def update(
         self, parameter: slope.Tensor, gradient: slope.Tensor, state: Any
     ) -> tuple[Any, Any]:
-        if self.weight_decay is not None:
-            gradient = gradient + self.weight_decay * parameter
         square, steps = state
         square = gradient * gradient + self.rho * (square - gradient * gradient)
         step = gradient * slope.sqrt((steps + self.eps) / (square + self.eps))

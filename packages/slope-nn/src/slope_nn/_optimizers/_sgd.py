@@ -6,6 +6,7 @@ from typing import Any
 
 import slope
 from slope.extend import ArgumentError
+from slope_nn._checks import flag
 from slope_nn._optimizers._base import Groups, Number, Optimizer, switched_on
 
 
@@ -26,10 +27,11 @@ class SGD(Optimizer):
         lr: the learning rate; may be changed at any time (``optimizer.lr = 0.01``) and compiles
             nothing.
         momentum: 0 keeps no velocity.
+        dampening: how much of the gradient the velocity leaves out.
         weight_decay: the factor of the L2 penalty's gradient.
         nesterov: look ahead along the velocity; needs momentum and no dampening.
-        dampening: how much of the gradient the velocity leaves out.
         groups: filters with settings of their own; see :class:`Optimizer`.
+        maximize: go up the gradients and not down.
 
     Example:
         >>> optimizer = nn.SGD(model, lr=0.1, momentum=0.9)
@@ -37,6 +39,7 @@ class SGD(Optimizer):
         >>> model, optimizer = optimizer(model, gradients)
     """
 
+    _coupled: bool = True
     momentum: Any
     dampening: Any
 
@@ -45,12 +48,14 @@ class SGD(Optimizer):
         model: Any,
         lr: Number,
         momentum: Number = 0.0,
+        dampening: Number = 0.0,
         weight_decay: Number = 0.0,
         nesterov: bool = False,
-        dampening: Number = 0.0,
         groups: Groups = (),
+        *,
+        maximize: bool = False,
     ) -> None:
-        self.nesterov = nesterov
+        self.nesterov = flag("SGD", "nesterov", nesterov)
         # Only dampening treats the first step in another way than starting from zero does.
         self._counts = switched_on(momentum) and switched_on(dampening)
         super().__init__(
@@ -60,6 +65,7 @@ class SGD(Optimizer):
             momentum=momentum,
             weight_decay=weight_decay,
             dampening=dampening,
+            maximize=maximize,
         )
         if nesterov and (self.momentum is None or self.dampening is not None):
             raise ArgumentError(
@@ -73,8 +79,6 @@ class SGD(Optimizer):
     def update(
         self, parameter: slope.Tensor, gradient: slope.Tensor, state: Any
     ) -> tuple[Any, Any]:
-        if self.weight_decay is not None:
-            gradient = gradient + self.weight_decay * parameter
         if self.momentum is None:
             return parameter - self.lr * gradient, state
         if isinstance(state, tuple):

@@ -35,6 +35,7 @@ ACTIVATIONS = [
     (nn.CELU(0.7), lambda x: np.where(x > 0, x, 0.7 * np.expm1(x / 0.7))),
     (nn.Hardtanh(-0.5, 2.0), lambda x: np.clip(x, -0.5, 2)),
     (nn.Softplus(2.0), lambda x: np.log1p(np.exp(2 * x)) / 2),
+    (nn.Softplus(2.0, 1.0), lambda x: np.where(2 * x > 1, x, np.log1p(np.exp(2 * x)) / 2)),
     (nn.Hardshrink(1.0), lambda x: np.where(abs(x) > 1, x, 0)),
     (nn.Softshrink(1.0), lambda x: np.sign(x) * np.maximum(abs(x) - 1, 0)),
     (nn.Threshold(0.5, -1.0), lambda x: np.where(x > 0.5, x, -1)),
@@ -166,12 +167,12 @@ def test_rotary_positions():
         (lambda: nn.Conv2d(3, 4, (3, 3, 3)), "kernel_size takes 2 lengths"),
         (lambda: nn.GroupNorm(4, 6), "6 channels cannot form 4"),
         (lambda: nn.BatchNorm2d(3)(slope.ones(2, 3)), "takes 4 dimensions"),
-        (lambda: nn.BatchNorm1d(3, momentum=None), "BatchNorm1d: momentum must be a number"),  # pyright: ignore[reportArgumentType]  # on purpose
+        (lambda: nn.BatchNorm1d(3, momentum="0.1"), "BatchNorm1d: momentum must be a number"),  # pyright: ignore[reportArgumentType]  # on purpose
         (
             lambda: nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2), 0),
             "num_layers must be a",
         ),
-        (lambda: nn.InstanceNorm1d(3)(slope.ones(2, 3)), "takes 3 dimensions"),
+        (lambda: nn.InstanceNorm1d(3)(slope.ones(3)), "takes 2 or 3 dimensions"),
         (lambda: nn.Embedding(4, 2, padding_idx=4), "padding_idx 4 is not among 4"),
         (lambda: nn.Bilinear(0, 1, 1), "in1_features must be a positive int"),
         (lambda: nn.TransformerEncoderLayer(8, 2, activation="x"), "activation must be 'relu'"),

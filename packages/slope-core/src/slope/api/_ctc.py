@@ -8,19 +8,22 @@ from typing import Any
 
 import numpy as np
 
-from slope.api._control import scan
+from slope.api._scan import scan
 from slope.core.tensor import Tensor, Tracer
 from slope.dims import is_static
 from slope.dtypes import float32, float64, int64
 from slope.errors import ArgumentError, DTypeError, IndexingError, ShapeError
 from slope.functions._base import TensorLike, as_tensor, flag_of, of_host, whole_of
-from slope.functions.arithmetic import clamp_min, where
 from slope.functions.creation import arange, full_like
 from slope.functions.elementwise import isinf
+from slope.functions.extremes import clamp_min
 from slope.functions.indexing import take_along_dim
+from slope.functions.joining import cat, stack
+from slope.functions.logic import where
 from slope.functions.losses import reduced
+from slope.functions.padding import pad
 from slope.functions.reductions import logsumexp
-from slope.functions.shapes import broadcast_to, cat, pad, reshape, stack
+from slope.functions.shapes import broadcast_to, reshape
 
 Lengths = TensorLike | Sequence[int]
 

@@ -24,10 +24,13 @@ from slope.functions._base import (
     splat_like,
     to_dtype,
 )
-from slope.functions.arithmetic import where
 from slope.functions.contraction import matmul
 from slope.functions.creation import arange, ones
-from slope.functions.shapes import expand, reshape, stack, transpose
+from slope.functions.joining import stack
+from slope.functions.logic import where
+from slope.functions.shapes import expand, reshape, transpose
+
+__all__ = ["affine_grid", "grid_sample"]
 
 _MODES = ("bilinear", "nearest", "bicubic")
 _PADDINGS = ("zeros", "border", "reflection")

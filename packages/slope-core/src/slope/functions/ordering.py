@@ -30,6 +30,21 @@ from slope.functions.reductions import Extreme, kept_shape
 from slope.ops.index import take_along
 from slope.ops.order import cut, scan_pairs
 
+__all__ = [
+    "aminmax",
+    "argsort",
+    "bucketize",
+    "cummax",
+    "cummin",
+    "cumprod",
+    "logcumsumexp",
+    "median",
+    "nanmedian",
+    "searchsorted",
+    "sort",
+    "topk",
+]
+
 
 class MinMax(NamedTuple):
     """The smallest and the largest elements."""

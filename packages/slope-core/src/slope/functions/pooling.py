@@ -23,6 +23,15 @@ from slope.functions._base import (
 )
 from slope.functions.convolution import Lengths, lengths
 
+__all__ = [
+    "avg_pool1d",
+    "avg_pool2d",
+    "avg_pool3d",
+    "max_pool1d",
+    "max_pool2d",
+    "max_pool3d",
+]
+
 
 def image(x: TensorLike, count: int, function: str) -> Tensor:
     """A tensor with ``count`` spatial dimensions behind channels and, perhaps, a batch.

@@ -22,6 +22,8 @@ from slope.functions.reductions import kept_shape
 from slope.ops.index import take_along
 from slope.ops.linear import move_dim
 
+__all__ = ["nanquantile", "quantile"]
+
 _INTERPOLATIONS = ("linear", "lower", "higher", "nearest", "midpoint")
 
 

@@ -31,6 +31,30 @@ from slope.functions._base import (
     to_dtype,
 )
 
+__all__ = [
+    "all",
+    "amax",
+    "amin",
+    "any",
+    "argmax",
+    "argmin",
+    "count_nonzero",
+    "cumsum",
+    "logsumexp",
+    "max",
+    "mean",
+    "min",
+    "nanmean",
+    "nansum",
+    "norm",
+    "prod",
+    "std",
+    "std_mean",
+    "sum",
+    "var",
+    "var_mean",
+]
+
 Dim = int | tuple[int, ...] | list[int] | None
 
 
@@ -267,7 +291,7 @@ def min(x: TensorLike, dim: Any = None, keepdim: bool = False) -> Any:  # PyTorc
 
 def _extreme(function: str, op: Operator, x: TensorLike, dim: Any, keepdim: bool) -> Any:
     if isinstance(dim, Tensor):
-        from slope.functions.arithmetic import maximum, minimum
+        from slope.functions.extremes import maximum, minimum
 
         return (maximum if function == "max" else minimum)(x, dim)
     given = as_tensor(x, function, "x")

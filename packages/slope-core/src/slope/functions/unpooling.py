@@ -15,6 +15,8 @@ from slope.functions.convolution import Lengths, lengths
 from slope.functions.pooling import image
 from slope.ops.index import put_along
 
+__all__ = ["max_unpool1d", "max_unpool2d", "max_unpool3d"]
+
 
 def _unpooled(
     count: int,

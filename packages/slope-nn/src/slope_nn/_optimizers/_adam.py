@@ -36,7 +36,7 @@ def rest_of_betas(who: str, betas: Any, names: tuple[str, ...]) -> dict[str, Any
 class Moments(Optimizer):
     """Running means of the gradient and its square, and how far they are from settled."""
 
-    _coupled: bool = True
+    decoupled_weight_decay: bool = False
     _required: ClassVar[frozenset[str]] = frozenset({"lr", "eps"})
     _rest1: Any
     _rest2: Any
@@ -122,10 +122,10 @@ class Adam(Moments):
 
     For each parameter p with gradient g, at step t = 1, 2, ...::
 
-        g < -g + weight_decay * p
-        m < -beta1 * m + (1 - beta1) * g
-        v < -beta2 * v + (1 - beta2) * g**2
-        p < -p - lr * (m / (1 - beta1**t)) / (sqrt(v / (1 - beta2**t)) + eps)
+        g <- g + weight_decay * p
+        m <- beta1 * m + (1 - beta1) * g
+        v <- beta2 * v + (1 - beta2) * g**2
+        p <- p - lr * (m / (1 - beta1**t)) / (sqrt(v / (1 - beta2**t)) + eps)
 
     Source: D. Kingma, J. Ba, "Adam", ICLR 2015.
 
@@ -139,11 +139,14 @@ class Adam(Moments):
             "On the convergence of Adam and beyond", ICLR 2018.
         groups: filters with settings of their own (all but betas); see :class:`Optimizer`.
         maximize: go up the gradients and not down.
+        decoupled_weight_decay: as :class:`AdamW`.
 
     Example:
         >>> optimizer = nn.Adam(model, lr=nn.CosineSchedule(1e-3, 1000, warmup=50))
         >>> model, optimizer = optimizer(model, gradients)
     """
+
+    amsgrad: bool = False  # an instance holds the field only while it differs
 
     def __init__(
         self,
@@ -156,8 +159,12 @@ class Adam(Moments):
         groups: Groups = (),
         *,
         maximize: bool = False,
+        decoupled_weight_decay: bool = False,
     ) -> None:
-        self.amsgrad = flag(type(self).__name__, "amsgrad", amsgrad)
+        if flag(type(self).__name__, "amsgrad", amsgrad):
+            self.amsgrad = True
+        if flag(type(self).__name__, "decoupled_weight_decay", decoupled_weight_decay):
+            self.decoupled_weight_decay = True
         super().__init__(model, lr, betas, eps, weight_decay, groups, maximize=maximize)
 
     def initial(self, parameter: slope.Tensor) -> Any:
@@ -192,7 +199,7 @@ class AdamW(Adam):
             tensor: tensor.ndim < 2, {"weight_decay": 0.0})]``; see :class:`Optimizer`.
     """
 
-    _coupled: bool = False
+    decoupled_weight_decay: bool = True
 
     def __init__(
         self,
@@ -230,7 +237,7 @@ class LAMB(Moments):
         maximize: go up the gradients and not down.
     """
 
-    _coupled: bool = False
+    decoupled_weight_decay: bool = True
 
     def __init__(
         self,

@@ -103,7 +103,8 @@ class NAdam(Moments):
         maximize: bool = False,
     ) -> None:
         self._product = 1.0
-        self._coupled = not flag("NAdam", "decoupled_weight_decay", decoupled_weight_decay)
+        if flag("NAdam", "decoupled_weight_decay", decoupled_weight_decay):
+            self.decoupled_weight_decay = True
         super().__init__(
             model,
             lr,
@@ -178,7 +179,8 @@ class RAdam(Moments):
         *,
         maximize: bool = False,
     ) -> None:
-        self._coupled = not flag("RAdam", "decoupled_weight_decay", decoupled_weight_decay)
+        if flag("RAdam", "decoupled_weight_decay", decoupled_weight_decay):
+            self.decoupled_weight_decay = True
         super().__init__(model, lr, betas, eps, weight_decay, groups, maximize=maximize)
 
     def prepare(self) -> None:

@@ -6,13 +6,14 @@ import copy
 import warnings
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import Any, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, TypeVar
 
 import slope
 from slope.extend import ArgumentError, ShapeError, TreeError
 from slope_nn._checks import flag, iterable
 from slope_nn._filters import Filter, selected
 from slope_nn._lost import user_frame
+from slope_nn._missing import missing
 from slope_nn._node import Node, walk
 from slope_nn._optimizers._schedules import Schedule
 from slope_nn._plan import PARAMETER
@@ -20,6 +21,16 @@ from slope_nn._plan import PARAMETER
 Model = TypeVar("Model")
 Number = float | slope.Tensor | Schedule
 Groups = Iterable[tuple[Filter, dict[str, Any]]]
+
+_STEP: Final = "model, optimizer = optimizer(model, gradients) makes a step"
+_NOT_HERE: Final = {
+    "add_param_group": "an optimizer is made with all its groups=",
+    "load_state_dict": "an optimizer is a pytree: slope.load gives it back whole",
+    "param_groups": "settings are fields (optimizer.lr), those of groups in optimizer.groups",
+    "state_dict": "an optimizer is a pytree: slope.save writes it as it is",
+    "step": _STEP,
+    "zero_grad": f"gradients are values, and nothing gathers them; {_STEP}",
+}
 
 
 class Group(Node):
@@ -53,7 +64,7 @@ class Optimizer(Node):
             as ``(lambda name, tensor: tensor.ndim < 2, {"weight_decay": 0.0})``; the first filter
             that selects a parameter counts. A filter is a predicate on the dotted name and the
             tensor, or a pytree of bools of the model's structure (or a prefix of it).
-        maximize: go up the gradients and not down.
+        maximize: go up the gradients and not down; every optimizer takes it.
         settings: numbers, by name.
 
     Attributes:
@@ -66,9 +77,9 @@ class Optimizer(Node):
     _static: ClassVar[frozenset[str]] = frozenset({"_group_of"})
     _required: ClassVar[frozenset[str]] = frozenset({"lr"})  # numbers that zero does not switch off
     _counts: bool = False  # whether the formulas ask for the number of steps
-    _coupled: bool = False  # whether weight decay is a penalty, whose gradient is added
+    maximize: bool = False  # an instance holds the field only while it differs
+    decoupled_weight_decay: bool = True  # else it is a penalty, whose gradient is added
 
-    maximize: bool = False
     lr: Any
     weight_decay: Any
     steps: Any
@@ -103,6 +114,11 @@ class Optimizer(Node):
                 f"{type(self).__name__}: there is nothing to train in a {type(model).__name__} of "
                 f"{len(found)} tensors: it holds no floating-point parameter that is not frozen."
             )
+
+    if not TYPE_CHECKING:  # checkers refuse unknown names by themselves
+
+        def __getattr__(self, name: str) -> Any:
+            raise missing(self, name, _NOT_HERE)
 
     def setting(self, name: str, value: Any) -> dict[str, Any]:
         """The fields in which a setting is kept, checked."""
@@ -156,15 +172,15 @@ class Optimizer(Node):
         """What :meth:`update` follows down: the gradient, and its penalty's in some optimizers."""
         if self.maximize:
             gradient = -gradient
-        if self._coupled and self.weight_decay is not None:
-            return gradient + self.weight_decay * parameter
-        return gradient
+        if self.decoupled_weight_decay or self.weight_decay is None:
+            return gradient
+        return gradient + self.weight_decay * parameter
 
     def decayed(self, parameter: slope.Tensor) -> Any:
         """A parameter after weight decay that is apart from the gradient."""
-        if self._coupled or self.weight_decay is None:
-            return parameter
-        return parameter * (1.0 - self.lr * self.weight_decay)
+        if self.decoupled_weight_decay and self.weight_decay is not None:
+            return parameter * (1.0 - self.lr * self.weight_decay)
+        return parameter
 
     def update(
         self, parameter: slope.Tensor, gradient: slope.Tensor, state: Any
@@ -220,9 +236,15 @@ class Optimizer(Node):
         leaves, structure = slope.tree_flatten(model)
         names = _leaf_names(structure)
         if names != self._names:
+            listed = self._names == tuple(map(str, range(len(self._names))))
+            way = (
+                "Give it the model itself, not model.parameters()."
+                if listed and isinstance(model, Node)
+                else "Make a new optimizer for this model."
+            )
             raise TreeError(
                 f"{type(self).__name__} was made for another model: "
-                f"{_difference(*_apart(self._names, names))}. Make a new optimizer for this model."
+                f"{_difference(*_apart(self._names, names))}. {way}"
             )
         matched = _match(type(self).__name__, structure, names, gradients)
         for name, leaf, gradient, state in zip(names, leaves, matched, self._state, strict=True):

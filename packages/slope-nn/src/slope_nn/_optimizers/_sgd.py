@@ -39,14 +39,14 @@ class SGD(Optimizer):
         >>> model, optimizer = optimizer(model, gradients)
     """
 
-    _coupled: bool = True
+    decoupled_weight_decay: bool = False
     momentum: Any
     dampening: Any
 
     def __init__(
         self,
         model: Any,
-        lr: Number,
+        lr: Number = 1e-3,
         momentum: Number = 0.0,
         dampening: Number = 0.0,
         weight_decay: Number = 0.0,

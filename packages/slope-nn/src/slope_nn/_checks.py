@@ -18,11 +18,13 @@ def shown(value: object) -> str:
     return str(value.type) if isinstance(value, Tensor) else f"{value!r:.60}"
 
 
-def tensors(who: str, **values: Any) -> None:
-    """Refuse what is no tensor."""
-    for name, value in values.items():
-        if not isinstance(value, Tensor):
-            raise ArgumentError(f"{who}: {name} must be a tensor, not {shown(value)}.")
+def tensor(who: str, name: str, value: Any) -> Tensor:
+    """A tensor, or an array made one."""
+    if isinstance(value, Tensor):
+        return value
+    if not isinstance(value, np.ndarray):
+        raise ArgumentError(f"{who}: {name} must be a tensor, not {shown(value)}.")
+    return slope.as_tensor(value)
 
 
 def positive(who: str, **sizes: Any) -> None:

@@ -122,10 +122,10 @@ class Adam(Moments):
 
     For each parameter p with gradient g, at step t = 1, 2, ...::
 
-        g <- g + weight_decay * p
-        m <- beta1 * m + (1 - beta1) * g
-        v <- beta2 * v + (1 - beta2) * g**2
-        p <- p - lr * (m / (1 - beta1**t)) / (sqrt(v / (1 - beta2**t)) + eps)
+        g < -g + weight_decay * p
+        m < -beta1 * m + (1 - beta1) * g
+        v < -beta2 * v + (1 - beta2) * g**2
+        p < -p - lr * (m / (1 - beta1**t)) / (sqrt(v / (1 - beta2**t)) + eps)
 
     Source: D. Kingma, J. Ba, "Adam", ICLR 2015.
 
@@ -197,6 +197,7 @@ class AdamW(Adam):
         amsgrad: see :class:`Adam`.
         groups: filters with settings of their own (all but betas), such as ``[(lambda name,
             tensor: tensor.ndim < 2, {"weight_decay": 0.0})]``; see :class:`Optimizer`.
+        maximize: go up the gradients and not down.
     """
 
     decoupled_weight_decay: bool = True

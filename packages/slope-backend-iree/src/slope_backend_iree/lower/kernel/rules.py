@@ -252,6 +252,9 @@ def dot_general(
         *(y.type.shape[d] for d in own[1]),
         *(x.type.shape[d] for d in contract[0]),
     ]
+    rows = math.prod(x.type.shape[d] for d in own[0])
+    if rows >= _MANY_ROWS and _is_side_by_side(x, contract[0]) and _is_side_by_side(y, contract[1]):
+        y = turned(kernel, y, contract[1])
     first = permuted(x, (*batch[0], *own[0], *contract[0]))
     second = permuted(y, (*batch[1], *own[1], *contract[1]))
     product = elementwise("mul" if x.type.dtype.kind != "b" else "bitwise_and")(
@@ -260,6 +263,23 @@ def dot_general(
         broadcasted(second, shape, (*groups[0], *groups[2], *groups[3])),
     )
     return reduce(kernel, product, tuple(groups[3]), _ADD) if counts[3] else product
+
+
+# Sums across the lanes of vectors take longer than to move the elements of one factor, once there
+# are so many of them for each.
+_MANY_ROWS = 8
+
+
+def _is_side_by_side(x: Array, dims: Dims) -> bool:
+    return any(x.strides[dim] == 1 and x.type.shape[dim] > 1 for dim in dims)
+
+
+def turned(kernel: Kernel, x: Operand, dims: Dims) -> Array:
+    """A copy in which the elements of another dimension than these lie side by side."""
+    order = (*dims, *(dim for dim in range(len(x.type.shape)) if dim not in dims))
+    made = permuted(kernel.copy(permuted(x, order)), [order.index(d) for d in range(len(order))])
+    assert isinstance(made, Array)
+    return made
 
 
 # --- computed places

@@ -126,6 +126,28 @@ class Context:
         lines = "\n".join(f"  {line}" for line in [*inner.lines, ending])
         return f"{{\n^bb0({head}):\n{lines}\n}}" if types else f"{{\n{lines}\n}}"
 
+    def kernel(
+        self, write: Callable[[Context], Sequence[Value]], results: Sequence[TensorType]
+    ) -> list[Value]:
+        """A region that becomes one kernel, whatever IREE would make of it.
+
+        Args:
+            write: writes its body into the context it gets; what it returns is what the region
+                gives.
+            results: the types of that.
+        """
+        inner = Context(self._nested, self, convolves=self.convolves, kernels=self.kernels)
+        made = write(inner)
+        name, types = self.name(), ", ".join(map(mlir_type, results))
+        several = f":{len(results)}" if len(results) > 1 else ""
+        ending = f"flow.return {', '.join(each.name for each in made)} : {types}"
+        self.lines.append(f"{name}{several} = flow.dispatch.region -> ({types}) {{")
+        self.lines += [f"  {line}" for line in [*inner.lines, ending]]
+        self.lines.append("}")
+        if len(results) == 1:
+            return [Value(name, results[0])]
+        return [Value(f"{name}#{place}", each) for place, each in enumerate(results)]
+
     def program(self, program: Program, operands: Sequence[Value]) -> list[Value]:
         """Write a nested program here, on these values; its results."""
         return self._nested(self, program, operands)

@@ -202,6 +202,24 @@ def test_gradients_of_an_lstm(dtype: Any, batch: tuple[int, ...]):
     )
 
 
+def test_gradients_of_a_gru():
+    def loss(weights: Any, xs: Any) -> Any:
+        inner, outer = weights
+        width = outer.shape[1]
+
+        def step(h: Any, x: Any) -> Any:
+            ours, theirs = slope.chunk(x @ inner.T, 3, -1), slope.chunk(h @ outer.T, 3, -1)
+            reset, update = (slope.sigmoid(ours[k] + theirs[k]) for k in range(2))
+            new = slope.tanh(ours[2] + reset * theirs[2])
+            h = update * h + (1 - update) * new
+            return h, h
+
+        return (slope.scan(step, slope.zeros(xs.shape[1], width), xs)[1] ** 2).mean()
+
+    weights = [randoms(18, 4) * 0.5, randoms(18, 6, seed=1) * 0.5]
+    check(slope.grad(loss), weights, randoms(9, 10, 4), kernels=2)
+
+
 def test_gradients_of_a_differential_equation():
     def solve(weight: Any, y: Any) -> Any:
         def slope_of(y: Any) -> Any:

@@ -62,8 +62,8 @@ class Value(NamedTuple):
         return self.name
 
 
-class Kernels(NamedTuple):
-    """The kernels of a program.
+class LoopKernels(NamedTuple):
+    """The loops of a program that are kernels.
 
     Attributes:
         texts: one of each, written so far.
@@ -81,7 +81,7 @@ class Context:
         lines: what was written so far.
         convolves: whether the program holds convolutions, from which transposes are kept apart.
         given: names of inputs whose memory the function may write to; empty within regions.
-        kernels: what stands beside the function; None where there can be no kernels.
+        loop_kernels: what stands beside the function; None where there can be no kernels.
     """
 
     def __init__(
@@ -91,9 +91,9 @@ class Context:
         *,
         convolves: bool = False,
         given: frozenset[str] = frozenset(),
-        kernels: Kernels | None = None,
+        loop_kernels: LoopKernels | None = None,
     ) -> None:
-        self.kernels = kernels
+        self.loop_kernels = loop_kernels
         self.lines: list[str] = []
         self.convolves = convolves
         self.given = given
@@ -116,7 +116,9 @@ class Context:
                 returns is what the region gives.
             types: of the arguments.
         """
-        inner = Context(self._nested, self, convolves=self.convolves, kernels=self.kernels)
+        inner = Context(
+            self._nested, self, convolves=self.convolves, loop_kernels=self.loop_kernels
+        )
         arguments = [Value(inner.name(), each) for each in types]
         results = write(inner, arguments)
         head = ", ".join(f"{each}: {each.mlir}" for each in arguments)
@@ -136,7 +138,9 @@ class Context:
                 gives.
             results: the types of that.
         """
-        inner = Context(self._nested, self, convolves=self.convolves, kernels=self.kernels)
+        inner = Context(
+            self._nested, self, convolves=self.convolves, loop_kernels=self.loop_kernels
+        )
         made = write(inner)
         name, types = self.name(), ", ".join(map(mlir_type, results))
         several = f":{len(results)}" if len(results) > 1 else ""

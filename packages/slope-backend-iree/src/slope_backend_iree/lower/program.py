@@ -16,7 +16,7 @@ from slope.extend import (
     programs_in,
 )
 
-from .context import Context, Kernels, Rule, Value, mlir_type
+from .context import Context, LoopKernels, Rule, Value, mlir_type
 from .kernels import Plan, plan
 from .loops import write_kernel
 
@@ -91,9 +91,9 @@ def lower_program(
             known.update(zip(instr.outputs, results, strict=True))
 
     given = frozenset(f"%arg{i}" for i in donated if _uses(program, program.inputs[i]) == 1)
-    kernels = Kernels([], {})
+    loops = LoopKernels([], {})
     ctx = Context(
-        nested, convolves=_convolves(program), given=given, kernels=kernels if cpu else None
+        nested, convolves=_convolves(program), given=given, loop_kernels=loops if cpu else None
     )
     values: dict[Var, Value] = {
         var: Value(f"%arg{i}", var.type) for i, var in enumerate(program.inputs)
@@ -107,7 +107,7 @@ def lower_program(
     )
     body = "\n".join(f"    {line}" for line in [*ctx.lines, ending])
     text = (
-        f"module @slope {{\n{''.join(kernels.texts)}"
+        f"module @slope {{\n{''.join(loops.texts)}"
         f"  func.func @{ENTRY}({arguments}) -> ({types}) {{\n{body}\n  }}\n}}\n"
     )
     return Lowered(text, len(results), sources)

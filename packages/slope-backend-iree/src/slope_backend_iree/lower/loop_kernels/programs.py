@@ -7,6 +7,7 @@ carries lives in memory, and is replaced when all of a turn's results are known.
 from __future__ import annotations
 
 import contextlib
+import math
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -19,6 +20,8 @@ from .kernel import Kernel
 from .rules import RULES, scatter_in, turned, update_in
 
 Known = dict[Var, Operand]
+
+_MANY_TURNS = 1 << 20  # of a loop whose number of turns is not known
 
 _IN_PLACE: dict[str, Rule] = {"dynamic_update_slice": update_in, "scatter_slices": scatter_in}
 
@@ -116,7 +119,7 @@ def run_scan(
         kernel.scratch(each.with_shape((length, *each.shape)))
         for each in body.output_types[carries:]
     ]
-    body, before = _prepared(kernel, body, fixed)
+    body, before = _prepared(kernel, body, fixed, length)
     with kernel.loop(length) as count:
         place = Index((), length - 1).plus(count, -1) if reverse else count
         known = _known(body, [*fixed, *state, *(row(x, place) for x in xs)]) | before
@@ -184,7 +187,9 @@ def _steady(kernel: Kernel, x: Operand) -> Operand:
     return kernel.force(x) if isinstance(x, Expression) else x
 
 
-def _prepared(kernel: Kernel, program: Program, fixed: Sequence[Operand]) -> tuple[Program, Known]:
+def _prepared(
+    kernel: Kernel, program: Program, fixed: Sequence[Operand], turns: int = _MANY_TURNS
+) -> tuple[Program, Known]:
     """A loop's program, and what it computes of its constants alone, computed before the loop."""
     known = dict(zip(program.inputs, fixed, strict=False))
     for instr in program.instrs:
@@ -194,10 +199,10 @@ def _prepared(kernel: Kernel, program: Program, fixed: Sequence[Operand]) -> tup
             operands = [_value(atom, known) for atom in instr.inputs]
             (result,) = _apply(kernel, instr, operands)
             known[instr.outputs[0]] = _steady(kernel, result)
-    return _with_turned_factors(kernel, program, known), known
+    return _with_turned_factors(kernel, program, known, turns), known
 
 
-def _with_turned_factors(kernel: Kernel, program: Program, known: Known) -> Program:
+def _with_turned_factors(kernel: Kernel, program: Program, known: Known, turns: int) -> Program:
     """A program whose products read another copy of the factors that stay the same.
 
     It is made where a product sums over a factor's last dimension: with the elements of another
@@ -207,20 +212,32 @@ def _with_turned_factors(kernel: Kernel, program: Program, known: Known) -> Prog
     others: dict[Atom, Var] = {}
     instrs: list[Instr] = []
     for instr in program.instrs:
+        inputs = list(instr.inputs)
         if instr.op.name == "dot_general" and not any(var in known for var in instr.outputs):
-            inputs = list(instr.inputs)
             for place, atom in enumerate(inputs):
-                last = len(atom.type.shape) - 1
-                contract, batch = instr.params["contract"][place], instr.params["batch"][place]
-                if atom not in known or last not in contract or len(contract) + len(batch) > last:
+                if atom not in known or not _turns_pay(instr, place, turns):
                     continue
                 if atom not in others:
                     others[atom] = Var(atom.type)
+                    last = len(atom.type.shape) - 1
                     known[others[atom]] = turned(kernel, known[atom], (last,))
                 inputs[place] = others[atom]
-            instr = Instr(instr.op, tuple(inputs), instr.params, instr.outputs, instr.source)
-        instrs.append(instr)
+        instrs.append(Instr(instr.op, tuple(inputs), instr.params, instr.outputs, instr.source))
     return Program(program.inputs, program.constants, instrs, program.outputs, program.name)
+
+
+def _turns_pay(instr: Instr, place: int, turns: int) -> bool:
+    """Whether a product sums over a factor's last dimension, and often enough to copy that."""
+    shape = instr.inputs[place].type.shape
+    contract, batch = instr.params["contract"][place], instr.params["batch"][place]
+    last = len(shape) - 1
+    if last not in contract or len(contract) + len(batch) > last:
+        return False
+    # To copy an element takes as long as some 4 sums across the lanes, of which every row has one
+    # for as many elements as it sums over, in every turn.
+    inner = math.prod(shape[dim] for dim in contract)
+    rows = instr.inputs[1 - place].type.size // inner
+    return 4 * rows * turns > inner
 
 
 def _advance(kernel: Kernel, state: Sequence[Array], results: Sequence[Operand]) -> None:

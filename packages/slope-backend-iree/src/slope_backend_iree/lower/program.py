@@ -63,6 +63,7 @@ def lower_program(
         UnsupportedOperatorError: there is no rule for an operator.
         ShapeError: a dimension is symbolic.
     """
+    arguments = ", ".join(f"%arg{i}: {mlir_type(var.type)}" for i, var in enumerate(program.inputs))
 
     def nested(ctx: Context, inner: Program, operands: Sequence[Value]) -> list[Value]:
         known = dict(zip(inner.inputs, operands, strict=True))
@@ -100,7 +101,6 @@ def lower_program(
     }
     write(ctx, program, values)
     results, sources = _outputs(program, values)
-    arguments = ", ".join(f"%arg{i}: {mlir_type(var.type)}" for i, var in enumerate(program.inputs))
     types = ", ".join(value.mlir for value in results)
     ending = (
         f"return {', '.join(value.name for value in results)} : {types}" if results else "return"

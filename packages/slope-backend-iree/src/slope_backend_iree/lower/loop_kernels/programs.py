@@ -17,7 +17,8 @@ from slope_backend_iree.lower.context import Rule
 
 from .arrays import Array, Expression, Index, Operand, Splat, leaves, row
 from .kernel import Kernel
-from .rules import RULES, scatter_in, turned, update_in
+from .places import scatter_in, update_in
+from .rules import RULES, turned
 
 Known = dict[Var, Operand]
 

@@ -291,6 +291,21 @@ def test_constants_are_read_where_they_are():
     assert code(run, table, places).count("memref<800000xf32>") <= 3
 
 
+def test_float64_tanh_is_right_to_the_last_places():
+    edges = [0.0, -0.0, np.inf, -np.inf, 0.625, np.nextafter(0.625, 1), -0.625, 1e-300, 700.0, -1e9]
+    x = np.concatenate([np.linspace(-25, 25, 5001), np.linspace(-1, 1, 5001), edges])
+
+    def run(xs: Any) -> Any:
+        return slope.scan(lambda count, x: (count + 1, slope.tanh(x)), slope.tensor(0), xs)[1]
+
+    rows = slope.from_numpy(np.stack([x, np.full_like(x, np.nan)]))
+    check(run, rows, near=1e-15)
+    found = slope.jit(run, backend="iree")(rows).numpy()
+    np.testing.assert_array_max_ulp(found[0], np.tanh(x), 4)
+    assert np.isnan(found[1]).all()
+    assert np.signbit(found[0][np.signbit(x)]).all()
+
+
 # --- bodies at random
 
 UNARY = (

@@ -71,6 +71,9 @@ class IreeBackend(Backend):
             the program.
         flags: compiler flags to add, a sequence of strings.
 
+    Loops over small values become single kernels on the CPU: see
+    :mod:`slope_backend_iree.lower.loop_kernels`.
+
     Every operator works on every dtype that it takes. Results differ from the NumPy backend's in
     the last places, and where IREE's arithmetic does: numbers below the smallest normal one count
     as 0, a chain of bfloat16 operations may be rounded once at its end, float32 powers are right

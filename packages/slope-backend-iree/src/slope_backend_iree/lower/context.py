@@ -62,8 +62,8 @@ class Value(NamedTuple):
         return self.name
 
 
-class Kernels(NamedTuple):
-    """The kernels of a program.
+class LoopKernels(NamedTuple):
+    """The loops of a program that are kernels.
 
     Attributes:
         texts: one of each, written so far.
@@ -81,7 +81,7 @@ class Context:
         lines: what was written so far.
         convolves: whether the program holds convolutions, from which transposes are kept apart.
         given: names of inputs whose memory the function may write to; empty within regions.
-        kernels: what stands beside the function; None where there can be no kernels.
+        loop_kernels: what stands beside the function; None where there can be no kernels.
         lanes: how many float32 numbers a vector register holds; 0 where rules choose no tiles.
     """
 
@@ -92,10 +92,10 @@ class Context:
         *,
         convolves: bool = False,
         given: frozenset[str] = frozenset(),
-        kernels: Kernels | None = None,
+        loop_kernels: LoopKernels | None = None,
         lanes: int = 0,
     ) -> None:
-        self.kernels = kernels
+        self.loop_kernels = loop_kernels
         self.lines: list[str] = []
         self.convolves = convolves
         self.given = given
@@ -132,7 +132,11 @@ class Context:
     def _within(self) -> Context:
         """The context of a region that is written here."""
         return Context(
-            self._nested, self, convolves=self.convolves, kernels=self.kernels, lanes=self.lanes
+            self._nested,
+            self,
+            convolves=self.convolves,
+            loop_kernels=self.loop_kernels,
+            lanes=self.lanes,
         )
 
     def kernel(

@@ -16,7 +16,7 @@ from slope.extend import (
     programs_in,
 )
 
-from .context import Context, Kernels, Rule, Value, mlir_type
+from .context import Context, LoopKernels, Rule, Value, mlir_type
 from .kernels import Plan, plan
 from .loops import write_kernel
 
@@ -65,6 +65,7 @@ def lower_program(
         UnsupportedOperatorError: there is no rule for an operator.
         ShapeError: a dimension is symbolic.
     """
+    arguments = ", ".join(f"%arg{i}: {mlir_type(var.type)}" for i, var in enumerate(program.inputs))
 
     def nested(ctx: Context, inner: Program, operands: Sequence[Value]) -> list[Value]:
         known = dict(zip(inner.inputs, operands, strict=True))
@@ -93,12 +94,12 @@ def lower_program(
             known.update(zip(instr.outputs, results, strict=True))
 
     given = frozenset(f"%arg{i}" for i in donated if _uses(program, program.inputs[i]) == 1)
-    kernels = Kernels([], {})
+    loops = LoopKernels([], {})
     ctx = Context(
         nested,
         convolves=_convolves(program),
         given=given,
-        kernels=kernels if cpu else None,
+        loop_kernels=loops if cpu else None,
         lanes=lanes,
     )
     values: dict[Var, Value] = {
@@ -106,14 +107,13 @@ def lower_program(
     }
     write(ctx, program, values)
     results, sources = _outputs(program, values)
-    arguments = ", ".join(f"%arg{i}: {mlir_type(var.type)}" for i, var in enumerate(program.inputs))
     types = ", ".join(value.mlir for value in results)
     ending = (
         f"return {', '.join(value.name for value in results)} : {types}" if results else "return"
     )
     body = "\n".join(f"    {line}" for line in [*ctx.lines, ending])
     text = (
-        f"module @slope {{\n{''.join(kernels.texts)}"
+        f"module @slope {{\n{''.join(loops.texts)}"
         f"  func.func @{ENTRY}({arguments}) -> ({types}) {{\n{body}\n  }}\n}}\n"
     )
     return Lowered(text, len(results), sources)

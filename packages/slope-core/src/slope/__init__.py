@@ -72,6 +72,7 @@ from slope.tree import tree_unflatten as tree_unflatten
 from .functions import *
 
 if TYPE_CHECKING:
+    from slope import linalg as linalg
     from slope import nn as nn
     from slope.api._compare import compare as compare
     from slope.api._profile import profile as profile
@@ -156,11 +157,11 @@ __all__ += functions.__all__
 
 
 def __getattr__(name: str) -> Any:
-    """``slope.nn``, tools, and what operator packages offer: imported when first asked for."""
+    """What is imported when first asked for: ``nn``, ``linalg``, tools, operator packages'."""
     import importlib
 
-    if name == "nn":
-        return importlib.import_module("slope.nn")
+    if name in ("linalg", "nn"):
+        return importlib.import_module(f"slope.{name}")
     if name in ("load", "save"):  # pytrees to files and back: slope-nn's, which knows modules
         return getattr(importlib.import_module("slope.nn"), name)
     if name in ("compare", "profile"):  # nobody else should pay for their import
@@ -172,4 +173,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, "load", "nn", "save"})
+    return sorted({*globals(), *__all__, "linalg", "load", "nn", "save"})

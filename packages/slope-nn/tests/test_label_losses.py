@@ -143,7 +143,7 @@ def test_ctc_reductions_and_what_does_not_fit():
         apart = layer(log_probs, joined, [3, 3], lengths)
         rows = layer(log_probs, slope.tensor([[1, 0], [1, 2]]), [3, 3], [1, 2])
         np.testing.assert_allclose(apart.numpy(), rows.numpy(), rtol=1e-6)
-    with pytest.raises(errors.ShapeError, match=r"ctc_loss takes log_probs \(length, n, classes\)"):
+    with pytest.raises(errors.ShapeError, match="ctc_loss: targets must be"):
         layer(log_probs, targets[:1], counts, counts)
-    with pytest.raises(errors.ArgumentError, match="reduction must be"):
+    with pytest.raises(errors.ArgumentError, match="must be .mean., .sum. or .none."):
         nn.functional.ctc_loss(log_probs, targets, counts, counts, reduction="median")

@@ -227,3 +227,32 @@ def test_fixed_and_orthogonal_initial_values():
         matrix = nn.init.orthogonal(shape, 2.0, key=key).numpy().reshape(shape[0], -1)
         small = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
         np.testing.assert_allclose(small @ small.T, 4 * np.eye(len(small)), atol=1e-5)
+
+
+# --- pooling undone, and sequences without an alignment
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_unpooling_puts_the_largest_back(count):
+    x = slope.arange(float(6**count)).reshape(1, 1, *(6,) * count)
+    pool = getattr(nn, f"MaxPool{count}d")(2, return_indices=True)
+    values, places = pool(x)
+    back = getattr(nn, f"MaxUnpool{count}d")(2)(values, places)
+    kept = back.numpy() != 0
+    assert kept.sum() == 3**count
+    np.testing.assert_array_equal(back.numpy()[kept], x.numpy()[kept])
+    again, _ = pool(back)
+    np.testing.assert_array_equal(again.numpy(), values.numpy())
+    whole = getattr(nn, f"MaxUnpool{count}d")(2)(values, places, output_size=x.shape)
+    np.testing.assert_array_equal(whole.numpy(), back.numpy())
+
+
+def test_ctc_loss_module_is_the_function():
+    scores = slope.log_softmax(slope.arange(24.0).reshape(6, 1, 4).sin(), 2)
+    given = (scores, slope.tensor([[1, 2]]), (6,), slope.tensor([2]))
+    assert nn.CTCLoss()(*given).item() == slope.ctc_loss(*given).item()
+    other = nn.CTCLoss(blank=3, reduction="sum", zero_infinity=True)
+    assert other(*given).item() == slope.ctc_loss(*given, 3, "sum", True).item()
+    impossible = (scores[:1], *given[1:2], (1,), given[3])
+    assert other(*impossible).item() == 0
+    assert nn.CTCLoss()(*impossible).item() == np.inf

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from slope.api import checkpoint as checkpoint
 from slope.api import cond as cond
+from slope.api import ctc_loss as ctc_loss
 from slope.api import custom_jvp as custom_jvp
 from slope.api import custom_vjp as custom_vjp
 from slope.api import debug_nans as debug_nans
@@ -56,6 +57,7 @@ from slope.dtypes import uint8 as uint8
 from slope.dtypes import uint16 as uint16
 from slope.dtypes import uint32 as uint32
 from slope.dtypes import uint64 as uint64
+from slope.plugins.contributions import tensor_names as _tensor_names
 from slope.plugins.manager import plugins as plugins
 from slope.plugins.selection import backend as backend
 from slope.plugins.selection import set_backend as set_backend
@@ -72,14 +74,17 @@ from slope.tree import tree_unflatten as tree_unflatten
 from .functions import *
 
 if TYPE_CHECKING:
+    from slope import extend as extend
     from slope import linalg as linalg
     from slope import nn as nn
+    from slope import testing as testing
     from slope.api._compare import compare as compare
     from slope.api._profile import profile as profile
     from slope.nn import load as load
     from slope.nn import save as save
 
 # Methods that operator packages offer, and the new names of old ones: looked up on a miss alone.
+Tensor.__dir__ = _tensor_names
 Tensor.__getattr__ = _method  # pyright: ignore[reportAttributeAccessIssue]  # undeclared: checkers refuse unknown names
 
 __version__ = "0.1.0"
@@ -101,6 +106,7 @@ __all__ = [
     "checkpoint",
     "compare",
     "cond",
+    "ctc_loss",
     "custom_jvp",
     "custom_vjp",
     "debug_nans",
@@ -157,10 +163,10 @@ __all__ += functions.__all__
 
 
 def __getattr__(name: str) -> Any:
-    """What is imported when first asked for: ``nn``, ``linalg``, tools, operator packages'."""
+    """Submodules, tools, and what plugins offer: imported when first asked for."""
     import importlib
 
-    if name in ("linalg", "nn"):
+    if name in ("nn", "extend", "linalg", "testing"):
         return importlib.import_module(f"slope.{name}")
     if name in ("load", "save"):  # pytrees to files and back: slope-nn's, which knows modules
         return getattr(importlib.import_module("slope.nn"), name)
@@ -173,4 +179,9 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, "linalg", "load", "nn", "save"})
+    """All names, also those that plugins offer: for completion, and for what was misspelt."""
+    from slope.plugins.contributions import offered
+
+    return sorted(
+        {*globals(), "extend", "linalg", "load", "nn", "save", "testing", *__all__, *offered()}
+    )

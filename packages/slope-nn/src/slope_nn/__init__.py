@@ -34,7 +34,6 @@ from slope_nn._conv import (
 from slope_nn._embedding import Bilinear, Embedding
 from slope_nn._fit import NaNLossError, fit
 from slope_nn._label_losses import (
-    CTCLoss,
     MultiLabelMarginLoss,
     MultiLabelSoftMarginLoss,
     SoftMarginLoss,
@@ -46,6 +45,7 @@ from slope_nn._losses import (
     BCEWithLogitsLoss,
     CosineEmbeddingLoss,
     CrossEntropyLoss,
+    CTCLoss,
     HuberLoss,
     KLDivLoss,
     L1Loss,
@@ -154,6 +154,9 @@ from slope_nn._pool import (
     MaxPool1d,
     MaxPool2d,
     MaxPool3d,
+    MaxUnpool1d,
+    MaxUnpool2d,
+    MaxUnpool3d,
 )
 from slope_nn._recurrent import GRU, LSTM, RNN
 from slope_nn._resize import ChannelShuffle, PixelShuffle, PixelUnshuffle, Upsample
@@ -278,6 +281,9 @@ __all__ = [
     "MaxPool1d",
     "MaxPool2d",
     "MaxPool3d",
+    "MaxUnpool1d",
+    "MaxUnpool2d",
+    "MaxUnpool3d",
     "Mish",
     "Module",
     "ModuleDict",

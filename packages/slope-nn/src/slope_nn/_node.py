@@ -16,7 +16,6 @@ from typing import Any, ClassVar, Final, Self, TypeVar, cast
 
 import slope
 from slope.extend import ArgumentError, SlopeError, TreeError
-from slope_nn._guard import guard_class
 from slope_nn._lost import Pending, is_traced
 from slope_nn._plan import BUFFER, CHILDREN, FROZEN, PARAMETER, Path, Plan, Record
 
@@ -78,13 +77,12 @@ class Node:
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        if cls.__module__.startswith("slope_nn."):  # the user's own classes speak for themselves
-            guard_class(cls)
         slope.register_node(
             cls,
             _flatten_and_keep,
             partial(_unflatten, cls),
             differentiable=lambda plan, _: plan.differentiable,
+            kept="_plan",
         )
 
     def __new__(cls, *_args: Any, **_options: Any) -> Self:
@@ -147,11 +145,13 @@ def _note(node: Node, name: str) -> None:
         pending = Pending()
         _set_pending(node, pending)
     pending.add(type(node).__qualname__, name)
+    _set_plan(node, None)  # flattening has to see that the copy is kept
 
 
 def _flatten_and_keep(node: Node) -> tuple[tuple[Any, ...], Plan]:
     if type(node._pending) is Pending:
         node._pending.keep()
+        _set_pending(node, True)
     return flatten(node)
 
 
@@ -172,7 +172,7 @@ def plan_of(node: Node) -> Plan:
             _refuse_static(node, {name: template[name] for name in template if name not in kinds})
             raise
         _set_kinds(node, kinds)
-        if not plan.volatile:
+        if not plan.volatile and type(node._pending) is not Pending:
             _set_plan(node, plan)
     return plan
 
@@ -212,8 +212,8 @@ def flatten(node: Node) -> tuple[tuple[Any, ...], Plan]:
         for name, below in plan.tie_tree.items():
             if below is not None:
                 fields[name] = _without_tied(fields[name], below)
-        return plan.fetch(fields), plan
-    return plan.fetch(node.__dict__), plan
+        return plan.pick(fields), plan
+    return plan.pick(node.__dict__), plan
 
 
 def _unflatten(cls: type[Node], plan: Plan, children: tuple[Any, ...]) -> Node:

@@ -64,13 +64,8 @@ def _conv(cx: Lowering, x: Value, w: Value, **params: Any) -> Result:
     layout = params["layout"]
     name, _ = _channels_second(cx, x, layout)
     weights, shape = _outputs_first(cx, w, layout)
-    return _image(cx, _convolved(cx, name, weights, shape, params), layout)
-
-
-def _convolved(cx: Lowering, x: str, weights: str, shape: Dims, params: dict[str, Any]) -> str:
-    """The convolution with weights ``(outputs, inputs, kernel...)``."""
-    made = blocked.conv(cx, x, weights, shape, params)
-    return made or cx.op("Conv", x, weights, **_attributes(params))
+    made = blocked.conv(cx, name, weights, shape, params)
+    return _image(cx, made or cx.op("Conv", name, weights, **_attributes(params)), layout)
 
 
 def _attributes(params: dict[str, Any]) -> dict[str, Any]:
@@ -110,6 +105,15 @@ def _narrow(params: dict[str, Any], kernel: Dims) -> bool:
 
 def _flipped(cx: Lowering, y: str, weights: str, shape: Dims, params: dict[str, Any]) -> str:
     """With stride 1 a convolution with the kernel reversed, inputs and outputs exchanged."""
+    spans = [gap * (n - 1) for gap, n in zip(params["dilation"], shape[2:], strict=True)]
+    padding = tuple(
+        (span - before, span - after)
+        for span, (before, after) in zip(spans, params["padding"], strict=True)
+    )
+    params = {**params, "padding": padding}
+    made = blocked.conv(cx, y, weights, shape, params, turned=True)
+    if made is not None:
+        return made
     spatial = range(2, len(shape))
     count = len(spatial)
     turned = cx.op(
@@ -121,13 +125,7 @@ def _flipped(cx: Lowering, y: str, weights: str, shape: Dims, params: dict[str, 
         cx.ints(*[-1] * count),
     )
     turned = cx.transpose(turned, shape, (1, 0, *spatial))
-    spans = [gap * (n - 1) for gap, n in zip(params["dilation"], shape[2:], strict=True)]
-    padding = tuple(
-        (span - before, span - after)
-        for span, (before, after) in zip(spans, params["padding"], strict=True)
-    )
-    outs, into = shape[:2]
-    return _convolved(cx, y, turned, (into, outs, *shape[2:]), {**params, "padding": padding})
+    return cx.op("Conv", y, turned, **_attributes(params))
 
 
 def _weight_grad(cx: Lowering, x: Value, y: Value, *, kernel_size: Dims, **params: Any) -> Result:

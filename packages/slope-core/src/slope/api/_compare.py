@@ -7,7 +7,8 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from slope.api._jit import ARRAY, STATIC, TENSOR, WEAK_FLOAT, Jit
+from slope.api._jit import Jit
+from slope.api._leaves import ARRAY, STATIC, TENSOR, WEAK_FLOAT
 from slope.compile import DEFAULT_OPTIONS, Options, compile_program, refuse_tracer
 from slope.core.program import Atom, Instr, Literal, Program, Var
 from slope.core.tensor import Splat, Tensor

@@ -41,19 +41,27 @@ from .composites import *
 from .contraction import *
 from .convolution import *
 from .creation import *
+from .data_dependent import *
 from .elementwise import *
+from .extremes import *
 from .generator import *
+from .grids import *
 from .indexing import *
 from .joining import *
 from .label_losses import *
+from .likelihoods import *
+from .logic import *
 from .losses import *
 from .margins import *
+from .masking import *
 from .moment_operators import *
 from .norm_operators import *
 from .normalization import *
 from .ordering import *
+from .padding import *
 from .pooling import *
 from .products import *
+from .quantiles import *
 from .reductions import *
 from .resizing import *
 from .sampling import *
@@ -61,6 +69,8 @@ from .scattering import *
 from .selection import *
 from .shapes import *
 from .statistics import *
+from .unpooling import *
+from .windows import *
 
 __all__: list[str] = [
     "broadcast",
@@ -97,19 +107,27 @@ __all__ += composites.__all__
 __all__ += contraction.__all__
 __all__ += convolution.__all__
 __all__ += creation.__all__
+__all__ += data_dependent.__all__
 __all__ += elementwise.__all__
+__all__ += extremes.__all__
 __all__ += generator.__all__
+__all__ += grids.__all__
 __all__ += indexing.__all__
 __all__ += joining.__all__
 __all__ += label_losses.__all__
+__all__ += likelihoods.__all__
+__all__ += logic.__all__
 __all__ += losses.__all__
 __all__ += margins.__all__
+__all__ += masking.__all__
 __all__ += moment_operators.__all__
 __all__ += norm_operators.__all__
 __all__ += normalization.__all__
 __all__ += ordering.__all__
+__all__ += padding.__all__
 __all__ += pooling.__all__
 __all__ += products.__all__
+__all__ += quantiles.__all__
 __all__ += reductions.__all__
 __all__ += resizing.__all__
 __all__ += sampling.__all__
@@ -117,3 +135,5 @@ __all__ += scattering.__all__
 __all__ += selection.__all__
 __all__ += shapes.__all__
 __all__ += statistics.__all__
+__all__ += unpooling.__all__
+__all__ += windows.__all__

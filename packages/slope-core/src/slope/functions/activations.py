@@ -8,7 +8,7 @@ from slope import ops
 from slope.core.tensor import Tensor
 from slope.dtypes import as_dtype
 from slope.errors import ArgumentError, ShapeError
-from slope.functions import activation_operators, arithmetic, composites
+from slope.functions import activation_operators, composites, extremes
 from slope.functions._at_once import at_once
 from slope.functions._base import (
     TensorLike,
@@ -56,7 +56,7 @@ _SELU_SCALE = 1.0507009873554804934193349852946
 def relu(x: TensorLike) -> Tensor:
     """``maximum(x, 0)``; its derivative at 0 is 0."""
     if isinstance(x, Tensor) and x.dtype.is_integer:
-        return arithmetic.maximum(x, 0)
+        return extremes.maximum(x, 0)
     return composites.relu(floating(x, "relu"))
 
 

@@ -41,8 +41,6 @@ def _targets(x: Tensor, count: int, function: str, output_size: Any) -> tuple[in
             f"{function}: output_size={output_size!r} must be a positive int or None, or {count} "
             "of them."
         )
-    if any(length == 0 for length in size):
-        raise ShapeError(f"{function}: x has the shape {shown(x.shape)}, with nothing to pool.")
     return filled
 
 

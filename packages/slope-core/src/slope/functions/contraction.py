@@ -23,7 +23,8 @@ from slope.functions._base import (
     wholes_of,
 )
 from slope.functions.arithmetic import add
-from slope.functions.shapes import diagonal, movedim
+from slope.functions.arrangement import diagonal
+from slope.functions.shapes import movedim
 
 __all__ = [
     "bmm",

@@ -124,7 +124,7 @@ def _holds_tensors(data: Any) -> bool:
 
 
 def _stacked(data: Any) -> Tensor:
-    from slope.functions.shapes import stack
+    from slope.functions.joining import stack
 
     if isinstance(data, (list, tuple)):
         return stack([_stacked(item) if isinstance(item, (list, tuple)) else item for item in data])

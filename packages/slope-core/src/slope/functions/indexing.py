@@ -306,7 +306,7 @@ def iterate(x: Tensor) -> Iterator[Tensor]:
     Raises:
         ShapeError: there is no dimension.
     """
-    from slope.functions.shapes import unbind
+    from slope.functions.joining import unbind
 
     if not x.type.shape:
         raise ShapeError("a tensor of shape () cannot be iterated over; it has no dimensions.")

@@ -6,7 +6,7 @@ from slope import dtypes, ops
 from slope.core.tensor import Tensor
 from slope.dims import same
 from slope.errors import DTypeError, ShapeError
-from slope.functions import arithmetic, composites, reductions
+from slope.functions import composites, logic, reductions
 from slope.functions._at_once import at_once
 from slope.functions._base import TensorLike, as_tensor, expand_to, floating, splat_like, to_dtype
 from slope.functions.losses import reduced
@@ -89,16 +89,16 @@ def multilabel_margin_loss(x: TensorLike, target: TensorLike, reduction: str = "
     classes = ops.iota(shape=square, dim=last + 1, dtype=goal.dtype)
     rows = (*given.shape, 1)
     chosen = ops.eq(expand_to(ops.reshape(goal, shape=rows), square), classes)
-    chosen = arithmetic.logical_and(chosen, expand_to(ops.reshape(named, shape=rows), square))
+    chosen = logic.logical_and(chosen, expand_to(ops.reshape(named, shape=rows), square))
     across = expand_to(ops.reshape(given, shape=(*given.shape[:-1], 1, given.shape[last])), square)
     zero = splat_like(0.0, across)
     own = ops.sum_(ops.where(chosen, across, zero), dim=(last + 1,))  # the scores of right classes
     edge = ops.sub(across, expand_to(ops.reshape(own, shape=rows), square))
     short = composites.relu(ops.add(edge, splat_like(1.0, edge)))
     right = reductions.any(chosen, last, keepdim=True)
-    pairs = arithmetic.logical_and(
+    pairs = logic.logical_and(
         expand_to(ops.reshape(named, shape=rows), square),
-        arithmetic.logical_not(expand_to(right, square)),
+        logic.logical_not(expand_to(right, square)),
     )
     losses = ops.sum_(ops.where(pairs, short, zero), dim=(last, last + 1))
     count = ops.sum_(splat_like(1.0, given), dim=(last,))

@@ -14,7 +14,7 @@ import numpy as np
 from slope import tree
 from slope.core.tensor import Tensor, Tracer
 from slope.errors import ConcretizationError
-from slope.functions import arithmetic, contraction
+from slope.functions import arithmetic, contraction, logic
 
 OPERATORS: Final[dict[Any, Callable[..., Any]]] = {
     np.add: arithmetic.add,
@@ -25,17 +25,17 @@ OPERATORS: Final[dict[Any, Callable[..., Any]]] = {
     np.remainder: arithmetic.remainder,
     np.power: arithmetic.pow,
     np.matmul: contraction.matmul,
-    np.bitwise_and: arithmetic.bitwise_and,
-    np.bitwise_or: arithmetic.bitwise_or,
-    np.bitwise_xor: arithmetic.bitwise_xor,
-    np.left_shift: arithmetic.bitwise_left_shift,
-    np.right_shift: arithmetic.bitwise_right_shift,
-    np.equal: arithmetic.eq,
-    np.not_equal: arithmetic.ne,
-    np.less: arithmetic.lt,
-    np.less_equal: arithmetic.le,
-    np.greater: arithmetic.gt,
-    np.greater_equal: arithmetic.ge,
+    np.bitwise_and: logic.bitwise_and,
+    np.bitwise_or: logic.bitwise_or,
+    np.bitwise_xor: logic.bitwise_xor,
+    np.left_shift: logic.bitwise_left_shift,
+    np.right_shift: logic.bitwise_right_shift,
+    np.equal: logic.eq,
+    np.not_equal: logic.ne,
+    np.less: logic.lt,
+    np.less_equal: logic.le,
+    np.greater: logic.gt,
+    np.greater_equal: logic.ge,
 }
 NEEDS_NO_VALUES: Final[dict[Any, Callable[[Tensor], Any]]] = {
     np.shape: lambda x: x.shape,

@@ -129,7 +129,7 @@ def _is_disabled(record: Plugin, disabled: frozenset[str]) -> bool:
 def _load(record: Plugin, entry: EntryPoint) -> Plugin:
     try:
         return _examined(record, entry.load())
-    except Exception as error:  # noqa: BLE001  # whatever a plugin raises, it is recorded
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever a plugin raises, it is recorded
         return record.failed(error)
 
 

@@ -241,7 +241,7 @@ def _instantiate(plugin: Plugin, spec: Any) -> Backend:
 
     try:
         made = pkgutil.resolve_name(spec.target)()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         cause = (
             str(error) if isinstance(error, BackendError) else f"{type(error).__name__}: {error}"
         )

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import copy
+import inspect
+import os
 import warnings
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, TypeVar
 
 import slope
 from slope.extend import ArgumentError, ShapeError, TreeError
+from slope_nn._checks import iterable
 from slope_nn._filters import Filter, selected
-from slope_nn._guard import levels_out
 from slope_nn._missing import missing
 from slope_nn._node import Node, walk
 from slope_nn._optimizers._schedules import Schedule
 from slope_nn._plan import PARAMETER
 
 Model = TypeVar("Model")
+_HERE: Final = str(Path(__file__).parents[1]) + os.sep
 Number = float | slope.Tensor | Schedule
 Groups = Iterable[tuple[Filter, dict[str, Any]]]
 
@@ -93,7 +97,7 @@ class Optimizer(Node):
         found = list(walk(model))
         _warn_of_shared(found)
         self._names = tuple(_name(path) for path, _, _ in found)
-        groups = list(groups)
+        groups = _pairs(type(self).__name__, groups)
         self.groups = tuple(Group(self._group_settings(more, settings)) for _, more in groups)
         self._group_of = _group_of(type(self).__name__, model, [which for which, _ in groups])
         holds_schedules = any(
@@ -352,5 +356,24 @@ def _warn_of_shared(found: list[tuple[tuple[str, ...], str, Any]]) -> None:
                 f"one tensor is the parameter {first!r} and the parameter {name!r}. They will be "
                 f"updated apart; to keep them one, declare it in the module that holds both: "
                 f"self.tie({name!r}, {first!r}).",
-                stacklevel=levels_out(),
+                stacklevel=_levels_out(),
             )
+
+
+def _pairs(who: str, groups: Any) -> list[tuple[Filter, dict[str, Any]]]:
+    """Groups as pairs of a filter and its settings, checked."""
+    given = iterable(who, "groups", groups)
+    for each in given:
+        if not isinstance(each, tuple | list) or len(each) != 2 or not isinstance(each[1], dict):
+            raise ArgumentError(
+                f"{who}: groups must be pairs of a filter and a dict of settings, not {each!r:.60}."
+            )
+    return [(which, settings) for which, settings in given]
+
+
+def _levels_out() -> int:
+    """The ``stacklevel`` of a warning that shall name the caller of this package."""
+    frame, level = inspect.currentframe(), 0
+    while frame is not None and frame.f_code.co_filename.startswith(_HERE):
+        frame, level = frame.f_back, level + 1
+    return level

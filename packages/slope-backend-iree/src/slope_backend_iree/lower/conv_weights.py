@@ -5,16 +5,19 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from operator import mul
 
 from slope.extend import ops
 
 from .context import Context, Rule, Value, listed
 from .conv import in_float32, padded, sliced
 from .parts import parts_of
+from .tiles import product_of_rows
 
 Dims = tuple[int, ...]
 Padding = Sequence[tuple[int, int]]
 
+_WIDER = 1.2  # how many more products are better than copies of the image
 _TASKS = 32  # enough to keep the processors busy to the end
 
 
@@ -47,6 +50,9 @@ def conv_weight_grad(
             stop[dim] = start[dim] + (y.shape[dim] - 1) * each + 1
         met.append(sliced(ctx, whole, start, stop, step))
     if groups == 1 and layout == "NHWC":
+        if set(stride) == {1} and len(met) > 1 and whole.type.size <= _WIDER * x.type.size:
+            made = _by_shifts(ctx, whole, cotangent, out.shape, padding, dilation)
+            return ctx.convert(made, x.dtype)
         return ctx.convert(_by_parts(ctx, met, cotangent, out.shape), x.dtype)
     cotangent = _grouped(ctx, cotangent, axes.channel, groups)
     parts: list[Value] = []
@@ -68,18 +74,59 @@ def _by_parts(ctx: Context, images: Sequence[Value], y: Value, shape: Dims) -> V
     rows = y.type.size // outs
     count = parts_of(rows, least=-(-_TASKS // len(images)))
     of_y = ctx.reshape(y, (count, rows // count, outs))
-    partial = of_y.type.with_shape((count, into, outs))
-    dims = "batching_dims = [0] x [0], contracting_dims = [1] x [1]"
+    products = [
+        product_of_rows(ctx, ctx.reshape(image, (count, rows // count, into)), of_y)
+        for image in images
+    ]
+    return _added(ctx, products, shape)
+
+
+def _by_shifts(
+    ctx: Context, whole: Value, y: Value, shape: Dims, padding: Padding, dilation: Dims
+) -> Value:
+    """The weights from the padded image as it is, without strides.
+
+    With zeros around the cotangent such that it is as long as the image, the rows that an element
+    of the kernel meets are all rows in order, some places further on.
+    """
+    count = len(dilation)
+    *kernel, into, outs = shape
+    spans = [gap * (taps - 1) for gap, taps in zip(dilation, kernel, strict=True)]
+    # As the input's cotangent pads it: then it is padded once.
+    low = [
+        min(max(span - before, 0), span) for span, (before, _) in zip(spans, padding, strict=True)
+    ]
+    pads = [(at, span - at) for at, span in zip(low, spans, strict=True)]
+    around = padded(ctx, y, tuple(range(1, count + 1)), pads)
+    rows = math.prod(whole.shape[:-1])
+    of_x, of_y = ctx.reshape(whole, (rows, into)), ctx.reshape(around, (rows, outs))
+    steps = [math.prod(whole.shape[dim + 1 : -1]) for dim in range(1, count + 1)]
+    first = sum(map(mul, low, steps))
+    last = rows - sum(map(mul, spans, steps)) + first
     products: list[Value] = []
-    for image in images:
-        of_x = ctx.reshape(image, (count, rows // count, into))
-        made = ctx.op("dot_general", [of_x, of_y], partial, dims)
-        products.append(ctx.reshape(made, (1, *made.shape)))
-    stacked = products[0]
-    if len(products) > 1:
-        whole = partial.with_shape((len(products), *partial.shape))
-        stacked = ctx.op("concatenate", products, whole, "dim = 0")
-    return ctx.reshape(ctx.reduce("add", stacked, 0, (1,)), shape)
+    for tap in itertools.product(*map(range, kernel)):
+        shift = sum(map(mul, map(mul, tap, dilation), steps)) - first
+        met = _rows(ctx, of_x, first + shift, last + shift)
+        products.append(product_of_rows(ctx, met, _rows(ctx, of_y, first, last)))
+    return _added(ctx, products, shape)
+
+
+def _rows(ctx: Context, x: Value, start: int, stop: int) -> Value:
+    """Some rows of a matrix, as a batch of one matrix."""
+    part = sliced(ctx, x, [start, 0], [stop, x.shape[1]], [1, 1])
+    return ctx.reshape(part, (1, *part.shape))
+
+
+def _added(ctx: Context, products: Sequence[Value], shape: Dims) -> Value:
+    """The weights from the parts of each element of the kernel."""
+    parts = [ctx.reshape(each, (1, *each.shape)) for each in products]
+    stacked = parts[0]
+    if len(parts) > 1:
+        whole = products[0].type.with_shape((len(parts), *products[0].shape))
+        stacked = ctx.op("concatenate", parts, whole, "dim = 0")
+    if stacked.shape[1] > 1:
+        stacked = ctx.reduce("add", stacked, 0, (1,))
+    return ctx.reshape(stacked, shape)
 
 
 def _grouped(ctx: Context, x: Value, channel: int, groups: int) -> Value:

@@ -50,6 +50,7 @@ def lower_program(
     donated: frozenset[int] = frozenset(),
     *,
     cpu: bool = True,
+    lanes: int = 0,
 ) -> Lowered:
     """Write a program as StableHLO.
 
@@ -58,6 +59,7 @@ def lower_program(
         rules: by operator name.
         donated: positions of inputs whose memory the function may write to.
         cpu: whether it is to run on a CPU.
+        lanes: see :class:`Context`.
 
     Raises:
         UnsupportedOperatorError: there is no rule for an operator.
@@ -75,7 +77,7 @@ def lower_program(
 
     def write(ctx: Context, program: Program, known: dict[Var, Value]) -> None:
         apart = _apart(program) if cpu else frozenset[Var]()
-        kernels, absent = plan(program) if cpu else Plan({}, frozenset())
+        kernels, absent = plan(program) if cpu and ctx.convolves else Plan({}, frozenset())
         for instr in program.instrs:
             kernel = kernels.get(id(instr))
             if kernel is not None:
@@ -93,7 +95,11 @@ def lower_program(
     given = frozenset(f"%arg{i}" for i in donated if _uses(program, program.inputs[i]) == 1)
     kernels = Kernels([], {})
     ctx = Context(
-        nested, convolves=_convolves(program), given=given, kernels=kernels if cpu else None
+        nested,
+        convolves=_convolves(program),
+        given=given,
+        kernels=kernels if cpu else None,
+        lanes=lanes,
     )
     values: dict[Var, Value] = {
         var: Value(f"%arg{i}", var.type) for i, var in enumerate(program.inputs)

@@ -15,9 +15,9 @@ from functools import partial
 from typing import Any, ClassVar, Final, Self, TypeVar, cast
 
 import slope
-from slope.extend import ArgumentError, SlopeError, TreeError
+from slope.extend import ArgumentError, SlopeError, TreeError, is_tracing
 from slope_nn._guard import guard_class
-from slope_nn._lost import Pending, is_traced
+from slope_nn._lost import Pending
 from slope_nn._plan import BUFFER, CHILDREN, PARAMETER, Path, Plan, Record
 
 T = TypeVar("T")
@@ -78,7 +78,7 @@ class Node:
         if type(value) is Buffer:
             value, kind = value.value, BUFFER
         object.__setattr__(self, name, value)
-        if self._pending is not None and is_traced(value, slope.Tensor):
+        if self._pending is not None and isinstance(value, slope.Tensor) and is_tracing():
             _note(self, name)
         known = self._kinds.get(name)
         if kind is None and known is not None:

@@ -14,10 +14,12 @@ from slope.plugins.selection import use_backend
 
 def installed():
     names = {name for listed in methods.NAMES.values() for name in listed.split()}
+    protocols = {"__array_ufunc__", "__array_function__"}  # NumPy's, that nobody calls
     return names | {
         name
         for name, value in vars(tensor.Tensor).items()
-        if getattr(
+        if name not in protocols
+        and getattr(
             value, "__module__", getattr(getattr(value, "fget", None), "__module__", "")
         ).startswith("slope.functions")
     }

@@ -14,9 +14,9 @@ from typing import Any
 
 from slope.core.operator import Operator
 from slope.core.printer import programs_in
-from slope.core.program import Program, ProgramTrace, expand, run_instrs
+from slope.core.program import Program, ProgramTrace, expand, param_key, run_instrs
 from slope.core.tensor import Splat, Tensor, Tracer
-from slope.core.trace import EVAL, escaped_message, paused_collection, use_trace
+from slope.core.trace import EVAL, escaped_message, paused_collection
 from slope.core.types import TensorType
 from slope.devices import ANYWHERE, CPU, Device, default_device
 from slope.errors import (
@@ -311,15 +311,12 @@ def _expanded(program: Program, backend: Backend) -> Program:
 
 
 def _expand_unknown(program: Program, backend: Backend) -> Program:
-    trace = _LoweringTrace(backend, program.name)
-    with use_trace(trace):
+    with _LoweringTrace(backend, program.name) as trace:
         args = [trace.new_input(each) for each in program.input_types]
         outs = run_instrs(
             program, args, lambda instr, operands: trace.process(instr.op, operands, instr.params)
         )
-        made = trace.finish(outs, program.name)
-    trace.alive = False
-    return made
+        return trace.finish(outs, program.name)
 
 
 def refuse_tracer(arg: Tensor, op: Operator | str) -> None:
@@ -380,25 +377,17 @@ def fold_scalars(
     return backend.to_host(out).item()
 
 
-def typed(value: Any) -> Any:
-    """A parameter so that equal means the same: 0, 0.0, -0.0 and False differ, NaN is itself."""
-    kind = type(value)
-    return value.hex() if kind is float else (kind, value) if kind is bool else value
-
-
 _scalar_programs: dict[Any, Compiled] = {}
 
 
 def _compile_scalar(
     op: Operator, dtypes: Any, params: Any, args: Sequence[Splat], backend: Backend
 ) -> Compiled:
-    key = (op, dtypes, tuple([(name, typed(value)) for name, value in params]))
+    key = (op, dtypes, tuple([(name, param_key(value)) for name, value in params]))
     if key not in _scalar_programs:
-        trace = ProgramTrace(EVAL, op.name)
-        with use_trace(trace):
+        with ProgramTrace(EVAL, op.name) as trace:
             operands = [trace.new_input(arg.type) for arg in args]
             program = trace.finish(trace.process(op, operands, dict(params)), op.name)
-        trace.alive = False
         _scalar_programs[key] = Compiled(
             program, (), backend, CPU, backend.compile(program, CPU, {})
         )

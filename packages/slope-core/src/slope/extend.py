@@ -47,6 +47,7 @@ from slope.errors import DTypeError as DTypeError
 from slope.errors import IndexingError as IndexingError
 from slope.errors import NaNError as NaNError
 from slope.errors import PluginError as PluginError
+from slope.errors import RenamedError as RenamedError
 from slope.errors import ShapeError as ShapeError
 from slope.errors import SlopeError as SlopeError
 from slope.errors import Source as Source

@@ -7,9 +7,10 @@ import math
 from typing import Any
 
 import slope
-from slope.extend import ArgumentError
+from slope.extend import ArgumentError, ShapeError
 from slope_nn import init
-from slope_nn._keys import positive, probability, split_key
+from slope_nn._checks import positive, probability, real, tensors
+from slope_nn._keys import split_key
 from slope_nn._linear import Linear
 from slope_nn._lost import is_traced
 from slope_nn._masks import Mask, causal, merged, of_attention, of_padding, widened
@@ -34,6 +35,8 @@ class RotaryEmbedding(Module):
         positive("RotaryEmbedding", dim=dim)
         if dim % 2:
             raise ArgumentError(f"RotaryEmbedding: dim must be even, not {dim}.")
+        if not real("RotaryEmbedding", "base", base) > 0:
+            raise ArgumentError(f"RotaryEmbedding: base must be above 0, not {base!r}.")
         self.dim, self.base, self.interleaved = dim, float(base), interleaved
 
     def tables(
@@ -65,6 +68,9 @@ class RotaryEmbedding(Module):
             start: the position of the first one.
             tables: what :meth:`tables` gives for these positions, in place of ``start``.
         """
+        tensors("RotaryEmbedding", x=x)
+        if x.ndim < 2 or x.shape[-1] != self.dim:
+            raise ShapeError(f"RotaryEmbedding takes (..., length, {self.dim}), and got {x.type}.")
         length, half = x.shape[-2], self.dim // 2
         cos, sin = (
             each.astype(x.dtype)
@@ -204,6 +210,12 @@ class MultiheadAttention(Module):
                 f"MultiheadAttention: {num_heads} heads must divide embed_dim {embed_dim}, and "
                 f"{kv_heads} heads of keys and values must divide them."
             )
+        if head_dim is not None:
+            positive("MultiheadAttention", head_dim=head_dim)
+        if rotary is not None and not callable(rotary):
+            raise ArgumentError(
+                f"MultiheadAttention: rotary must be a RotaryEmbedding, not {rotary!r:.60}."
+            )
         self.num_heads, self.num_kv_heads = num_heads, kv_heads
         self.head_dim = head_dim or embed_dim // num_heads
         self.dropout = probability("MultiheadAttention", dropout)
@@ -261,7 +273,13 @@ class MultiheadAttention(Module):
         """
         key = query if key is None else key
         value = key if value is None else value
+        tensors("MultiheadAttention", query=query, key=key, value=value)
         single = query.ndim == 2
+        if not query.ndim == key.ndim == value.ndim or query.ndim not in (2, 3):
+            raise ShapeError(
+                f"MultiheadAttention takes a query, keys and values (n, length, size), or all of "
+                f"them without n, and got {query.type}, {key.type} and {value.type}."
+            )
         if single:
             query, key, value = (each.unsqueeze(0) for each in (query, key, value))
         elif not self.batch_first:

@@ -7,7 +7,7 @@ from typing import Any
 
 import slope
 from slope.extend import ArgumentError, ShapeError
-from slope_nn._keys import positive
+from slope_nn._checks import ints, positive, tensors
 from slope_nn._module import Module
 from slope_nn._node import Buffer
 
@@ -35,7 +35,7 @@ class LayerNorm(Module):
         elementwise_affine: bool = True,
         bias: bool = True,
     ) -> None:
-        self.normalized_shape = _shape(normalized_shape)
+        self.normalized_shape = ints(type(self).__name__, "normalized_shape", normalized_shape)
         self.eps = eps
         shape = self.normalized_shape
         self.weight = slope.ones(*shape) if elementwise_affine else None
@@ -66,7 +66,7 @@ class RMSNorm(Module):
         eps: float | None = None,
         elementwise_affine: bool = True,
     ) -> None:
-        self.normalized_shape = _shape(normalized_shape)
+        self.normalized_shape = ints(type(self).__name__, "normalized_shape", normalized_shape)
         self.eps = eps
         self.weight = slope.ones(*self.normalized_shape) if elementwise_affine else None
 
@@ -154,6 +154,7 @@ class _ChannelNorm(Module):
             setattr(self, name, old + share * (fresh - old))
 
     def _check(self, x: slope.Tensor) -> None:
+        tensors(type(self).__name__, x=x)
         dims = self._dims
         if x.ndim not in dims:
             raise ShapeError(
@@ -320,7 +321,3 @@ class LocalResponseNorm(Module):
     def __call__(self, x: slope.Tensor) -> slope.Tensor:
         """Normalize ``x`` of shape (n, channels, ...)."""
         return slope.local_response_norm(x, self.size, self.alpha, self.beta, self.k)
-
-
-def _shape(shape: int | Sequence[int]) -> tuple[int, ...]:
-    return (shape,) if isinstance(shape, int) else tuple(shape)

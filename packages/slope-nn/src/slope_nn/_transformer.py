@@ -11,8 +11,9 @@ from slope.extend import ArgumentError
 from slope_nn import init
 from slope_nn._activations import Dropout
 from slope_nn._attention import MultiheadAttention
+from slope_nn._checks import positive
 from slope_nn._containers import ModuleList
-from slope_nn._keys import positive, split_key
+from slope_nn._keys import split_key
 from slope_nn._linear import Linear
 from slope_nn._masks import Mask
 from slope_nn._module import Module
@@ -399,8 +400,10 @@ def _around(
 
 
 def _activation(who: str, activation: Activation) -> Callable[[Any], Any]:
-    known: dict[Any, Callable[[Any], Any]] = {"relu": slope.relu, "gelu": slope.gelu}
-    found = activation if callable(activation) else known.get(activation)
+    known: dict[str, Callable[[Any], Any]] = {"relu": slope.relu, "gelu": slope.gelu}
+    if callable(activation):
+        return activation
+    found = known.get(activation) if isinstance(activation, str) else None
     if found is None:
         raise ArgumentError(
             f"{who}: activation must be 'relu', 'gelu' or a function, not {activation!r}."

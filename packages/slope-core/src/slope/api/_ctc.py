@@ -16,7 +16,6 @@ from slope.dtypes import float32, float64, int64
 from slope.errors import ArgumentError, DTypeError, IndexingError, ShapeError
 from slope.functions._base import TensorLike, as_tensor, flag_of, of_host, whole_of
 from slope.functions.creation import arange, full_like
-from slope.functions.elementwise import isinf
 from slope.functions.extremes import clamp_min
 from slope.functions.indexing import take_along_dim
 from slope.functions.joining import cat, stack
@@ -25,6 +24,7 @@ from slope.functions.losses import reduced
 from slope.functions.padding import pad
 from slope.functions.reductions import logsumexp
 from slope.functions.shapes import broadcast_to, reshape
+from slope.functions.special_values import isinf
 
 Lengths = TensorLike | Sequence[int]
 

@@ -33,9 +33,8 @@ def while_loop(cond_fn: Callable[[Any], Any], body_fn: Callable[[Any], Any], ini
     """Call ``carry = body_fn(carry)``, from ``init`` on, as long as ``cond_fn(carry)`` is true.
 
     Forward-mode derivatives pass through it; reverse mode would need the number of iterations: use
-    :func:`fori_loop` with Python ints as
-    bounds, or :func:`scan`. Under ``vmap`` it runs until all examples are done, and those that are
-    keep their carries.
+    :func:`fori_loop` with Python ints as bounds, or :func:`scan`. Under ``vmap`` it runs until all
+    examples are done, and those that are keep their carries.
 
     Args:
         cond_fn: from the carry to a bool of shape ().

@@ -219,6 +219,14 @@ class Methods(Operators):
         self, dim: Dim = None, keepdim: Bool = False, *, dtype: DTypeLike | None = None
     ) -> Tensor: ...
     def nanmedian(self, dim: Int | None = None, keepdim: Bool = False) -> Any: ...
+    def nanquantile(
+        self,
+        q: TensorLike,
+        dim: Int | None = None,
+        keepdim: Bool = False,
+        *,
+        interpolation: str = "linear",
+    ) -> Tensor: ...
     def nansum(
         self, dim: Dim = None, keepdim: Bool = False, *, dtype: DTypeLike | None = None
     ) -> Tensor: ...

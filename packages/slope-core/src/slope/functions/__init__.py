@@ -48,6 +48,7 @@ from .generator import *
 from .grids import *
 from .indexing import *
 from .joining import *
+from .label_losses import *
 from .likelihoods import *
 from .logic import *
 from .losses import *
@@ -63,10 +64,12 @@ from .products import *
 from .quantiles import *
 from .reductions import *
 from .resizing import *
+from .rounding import *
 from .sampling import *
 from .scattering import *
 from .selection import *
 from .shapes import *
+from .special_values import *
 from .statistics import *
 from .unpooling import *
 from .windows import *
@@ -113,6 +116,7 @@ __all__ += generator.__all__
 __all__ += grids.__all__
 __all__ += indexing.__all__
 __all__ += joining.__all__
+__all__ += label_losses.__all__
 __all__ += likelihoods.__all__
 __all__ += logic.__all__
 __all__ += losses.__all__
@@ -128,10 +132,12 @@ __all__ += products.__all__
 __all__ += quantiles.__all__
 __all__ += reductions.__all__
 __all__ += resizing.__all__
+__all__ += rounding.__all__
 __all__ += sampling.__all__
 __all__ += scattering.__all__
 __all__ += selection.__all__
 __all__ += shapes.__all__
+__all__ += special_values.__all__
 __all__ += statistics.__all__
 __all__ += unpooling.__all__
 __all__ += windows.__all__

@@ -196,7 +196,7 @@ class _Sampler:
         for chosen in itertools.product(*taps):
             corner = [place for place, _ in chosen]
             value = self._at(corner if padded else self._inside(corner))
-            weight = math.prod((weight for _, weight in chosen[1:]), start=chosen[0][1])
+            weight: Any = math.prod((weight for _, weight in chosen[1:]), start=chosen[0][1])
             value = value * reshape(weight, (weight.shape[0], 1, weight.shape[1]))
             total = value if total is None else total + value
         return total

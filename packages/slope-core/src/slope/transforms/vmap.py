@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from slope.core.operator import Operator
@@ -104,18 +105,11 @@ def vmap_flat(
     Returns:
         The results, and where each holds the batch dimension (``None``: it does not depend on it).
     """
-    trace = BatchTrace(current_trace(), size, name, source)
-    try:
-        with use_trace(trace):
-            wrapped = [trace.wrap(arg, at) for arg, at in zip(args, dims, strict=True)]
-            if around is None:
-                outs = function(*wrapped)
-            else:
-                with around(trace):
-                    outs = function(*wrapped)
-        pairs = [trace.unwrap(out, f"the result of {name or 'the function'}") for out in outs]
-    finally:
-        trace.alive = False
+    with BatchTrace(current_trace(), size, name, source) as trace:
+        wrapped = [trace.wrap(arg, at) for arg, at in zip(args, dims, strict=True)]
+        with nullcontext() if around is None else around(trace):
+            outs = function(*wrapped)
+    pairs = [trace.unwrap(out, f"the result of {name or 'the function'}") for out in outs]
     return [value for value, _ in pairs], [at for _, at in pairs]
 
 
@@ -134,8 +128,7 @@ def batch_program(
     """
     key = ("vmap", size, dims)
     if key not in program.derived:
-        trace = ProgramTrace(EVAL, program.name)
-        with use_trace(trace):
+        with ProgramTrace(EVAL, program.name) as trace:
             args = [
                 trace.new_input(
                     each
@@ -146,6 +139,5 @@ def batch_program(
             ]
             outs, ats = vmap_flat(lambda *xs: evaluate(program, xs), args, dims, size, program.name)
             made = trace.finish(outs, program.name)
-        trace.alive = False
         program.derived[key] = made, tuple(ats)
     return program.derived[key]

@@ -19,6 +19,8 @@ from .elements import Elements, element_type
 _REGISTER = 64
 _REGISTERS = 4  # how many a step of a loop takes: as many sums run beside one another
 
+_LONG_ENOUGH = 32  # elements in a row; more gain little
+
 # IREE refuses kernels with more than 32 KiB on the stack.
 _STACK = 16 << 10
 
@@ -210,11 +212,7 @@ class Kernel:
 
     def force(self, x: Operand) -> Array:
         """An operand's elements in memory."""
-        if isinstance(x, Array):
-            return x
-        made = self.scratch(x.type)
-        self.fill(made, x)
-        return made
+        return x if isinstance(x, Array) else self.copy(x)
 
     def copy(self, x: Operand) -> Array:
         """An operand's elements in memory of their own."""
@@ -318,8 +316,7 @@ def vector_dim(shape: Sequence[int], arrays: Sequence[Array], dims: Sequence[int
         for dim in dims
         if shape[dim] > 1 and all(each.strides[dim] in (0, 1) for each in arrays)
     ]
-    limit = 2 * _REGISTER // 4  # longer ones gain little
-    return max(fitting, key=lambda dim: (min(shape[dim], limit), dim), default=None)
+    return max(fitting, key=lambda dim: (min(shape[dim], _LONG_ENOUGH), dim), default=None)
 
 
 def _joined(target: Array, x: Operand) -> tuple[Array, Operand]:

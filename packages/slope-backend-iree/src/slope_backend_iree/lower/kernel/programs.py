@@ -174,7 +174,7 @@ def _finished(
     kernel: Kernel, state: Sequence[Array], finals: Sequence[Array | None]
 ) -> list[Operand]:
     for each, final in zip(state, finals, strict=True):
-        if final is not None and final.memory != each.memory:
+        if final is not None and final != each:
             kernel.fill(final, each)
     return [each if final is None else final for each, final in zip(state, finals, strict=True)]
 

@@ -17,12 +17,11 @@ from slope.compile import (
     compile_now,
     compile_program,
     refuse_tracer,
-    typed,
 )
 from slope.core.operator import Operator
-from slope.core.program import ProgramTrace
+from slope.core.program import ProgramTrace, param_key
 from slope.core.tensor import Splat, Tensor
-from slope.core.trace import EVAL, paused_collection, use_trace
+from slope.core.trace import EVAL, paused_collection
 from slope.core.types import TensorType
 from slope.devices import CPU, Device, default_device
 from slope.dtypes import DType
@@ -69,7 +68,7 @@ def execute(op: Operator, args: Sequence[Tensor], params: dict[str, Any]) -> tup
         backend = backend_named("numpy")
     key += (backend, device) if device is not CPU else (backend,)
     if params:
-        key += [(name, typed(value)) for name, value in params.items()]
+        key += [(name, param_key(value)) for name, value in params.items()]
     place = tuple(key)
     compiled = _eager.get(place)
     if compiled is None:
@@ -102,8 +101,7 @@ def _compile_eager(
     op: Operator, args: Sequence[Tensor], params: dict[str, Any], backend: Backend, device: Device
 ) -> Compiled:
     """The program of one operator; numbers repeated everywhere come in as scalars."""
-    trace = ProgramTrace(EVAL, op.name)
-    with use_trace(trace):
+    with ProgramTrace(EVAL, op.name) as trace:
         operands: list[Tensor] = []
         for arg in args:
             if isinstance(arg, Splat):
@@ -114,7 +112,6 @@ def _compile_eager(
             else:
                 operands.append(trace.new_input(arg.type))
         program = trace.finish(trace.process(op, operands, params), op.name)
-    trace.alive = False
     for instr in program.instrs:
         instr.source = None  # the program serves the same operator at every line
     return compile_now(program, backend, device, Options(backend.name))
@@ -183,7 +180,7 @@ def _specialize(
     trace = ProgramTrace(EVAL, function.__name__)
     trace.tentative = True
     try:
-        with use_trace(trace), paused_collection():
+        with trace, paused_collection():
             given: list[Tensor] = []
             inputs = [_input(trace, arg, given, number) for arg in args]
             result = function(*inputs, **kwargs)
@@ -195,8 +192,6 @@ def _specialize(
             program = trace.finish(outs, function.__name__)
     except SlopeError:
         return None  # it is raised again, with the user's own tensors in its message
-    finally:
-        trace.alive = False
     if any(instr.op.whole or instr.op.inline or instr.op.effect for instr in program.instrs):
         return None
     backend = current_backend()

@@ -12,16 +12,29 @@ differ in one number never share a program.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import itemgetter
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
-import optree
-from optree import PyTreeSpec
 
 from slope.errors import ArgumentError, TreeError
+
+if TYPE_CHECKING:
+    import optree
+    from optree import PyTreeSpec
+else:
+
+    class _Unloaded:
+        """Stands in for optree until it is needed: importing it takes half as long as slope."""
+
+        def __getattr__(self, name: str) -> Any:
+            import optree
+
+            globals()["optree"] = optree  # from here on nobody passes through this class
+            return getattr(optree, name)
+
+    optree = _Unloaded()
 
 T = TypeVar("T")
 NAMESPACE: Final = "slope"
@@ -59,6 +72,8 @@ def typed_key(value: Any) -> Any:
             f"__hash__ and __eq__, or make it a pytree with slope.register_node so that its "
             f"tensors become leaves."
         ) from None
+    import dataclasses  # loaded already where anything is one
+
     # Dataclasses are equal for 1 and True, 0.0 and -0.0.
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return (
@@ -132,7 +147,7 @@ def _checked_is_leaf(value: Callable[[Any], Any], user: str) -> Callable[[Any], 
 
 
 def _checked_structure(value: Any, user: str) -> None:
-    if not isinstance(value, PyTreeSpec):
+    if not isinstance(value, optree.PyTreeSpec):
         raise ArgumentError(
             f"{user}: the structure must be one that slope.tree_structure or slope.tree_flatten "
             f"gave, and is a {type(value).__name__} ({value!r:.80})."

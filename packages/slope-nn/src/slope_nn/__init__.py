@@ -39,6 +39,7 @@ from slope_nn._losses import (
     BCEWithLogitsLoss,
     CosineEmbeddingLoss,
     CrossEntropyLoss,
+    CTCLoss,
     HuberLoss,
     KLDivLoss,
     L1Loss,
@@ -82,7 +83,7 @@ from slope_nn._more_activations import (
     Tanhshrink,
     Threshold,
 )
-from slope_nn._node import Buffer
+from slope_nn._node import Buffer, Parameter
 from slope_nn._norm import (
     BatchNorm1d,
     BatchNorm2d,
@@ -147,6 +148,9 @@ from slope_nn._pool import (
     MaxPool1d,
     MaxPool2d,
     MaxPool3d,
+    MaxUnpool1d,
+    MaxUnpool2d,
+    MaxUnpool3d,
 )
 from slope_nn._recurrent import GRU, LSTM, RNN
 from slope_nn._resize import ChannelShuffle, PixelShuffle, PixelUnshuffle, Upsample
@@ -161,6 +165,7 @@ from slope_nn._saving._names import from_torch, rename
 from slope_nn._saving._trees import load, save
 from slope_nn._summary import Summary
 from slope_nn._transformer import (
+    Transformer,
     TransformerDecoder,
     TransformerDecoderLayer,
     TransformerEncoder,
@@ -206,6 +211,7 @@ __all__ = [
     "BatchNorm3d",
     "Bilinear",
     "Buffer",
+    "CTCLoss",
     "ChannelShuffle",
     "CheckpointError",
     "CircularPad1d",
@@ -264,6 +270,9 @@ __all__ = [
     "MaxPool1d",
     "MaxPool2d",
     "MaxPool3d",
+    "MaxUnpool1d",
+    "MaxUnpool2d",
+    "MaxUnpool3d",
     "Mish",
     "Module",
     "ModuleDict",
@@ -278,6 +287,7 @@ __all__ = [
     "Optimizer",
     "PReLU",
     "PairwiseDistance",
+    "Parameter",
     "PixelShuffle",
     "PixelUnshuffle",
     "PoissonNLLLoss",
@@ -311,6 +321,7 @@ __all__ = [
     "Tanh",
     "Tanhshrink",
     "Threshold",
+    "Transformer",
     "TransformerDecoder",
     "TransformerDecoderLayer",
     "TransformerEncoder",

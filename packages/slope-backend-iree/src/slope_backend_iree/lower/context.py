@@ -62,6 +62,18 @@ class Value(NamedTuple):
         return self.name
 
 
+class Kernels(NamedTuple):
+    """The kernels of a program.
+
+    Attributes:
+        texts: one of each, written so far.
+        parts: names of values that are parts of a longer one, with that one and the place in it.
+    """
+
+    texts: list[str]
+    parts: dict[str, tuple[Value, int]]
+
+
 class Context:
     """The body of one function, line by line.
 
@@ -69,6 +81,7 @@ class Context:
         lines: what was written so far.
         convolves: whether the program holds convolutions, from which transposes are kept apart.
         given: names of inputs whose memory the function may write to; empty within regions.
+        kernels: what stands beside the function; None where there can be no kernels.
     """
 
     def __init__(
@@ -78,7 +91,9 @@ class Context:
         *,
         convolves: bool = False,
         given: frozenset[str] = frozenset(),
+        kernels: Kernels | None = None,
     ) -> None:
+        self.kernels = kernels
         self.lines: list[str] = []
         self.convolves = convolves
         self.given = given
@@ -101,7 +116,7 @@ class Context:
                 returns is what the region gives.
             types: of the arguments.
         """
-        inner = Context(self._nested, self, convolves=self.convolves)
+        inner = Context(self._nested, self, convolves=self.convolves, kernels=self.kernels)
         arguments = [Value(inner.name(), each) for each in types]
         results = write(inner, arguments)
         head = ", ".join(f"{each}: {each.mlir}" for each in arguments)
@@ -110,6 +125,28 @@ class Context:
         ending = f"stablehlo.return {given} : {listed_types}" if results else "stablehlo.return"
         lines = "\n".join(f"  {line}" for line in [*inner.lines, ending])
         return f"{{\n^bb0({head}):\n{lines}\n}}" if types else f"{{\n{lines}\n}}"
+
+    def kernel(
+        self, write: Callable[[Context], Sequence[Value]], results: Sequence[TensorType]
+    ) -> list[Value]:
+        """A region that becomes one kernel, whatever IREE would make of it.
+
+        Args:
+            write: writes its body into the context it gets; what it returns is what the region
+                gives.
+            results: the types of that.
+        """
+        inner = Context(self._nested, self, convolves=self.convolves, kernels=self.kernels)
+        made = write(inner)
+        name, types = self.name(), ", ".join(map(mlir_type, results))
+        several = f":{len(results)}" if len(results) > 1 else ""
+        ending = f"flow.return {', '.join(each.name for each in made)} : {types}"
+        self.lines.append(f"{name}{several} = flow.dispatch.region -> ({types}) {{")
+        self.lines += [f"  {line}" for line in [*inner.lines, ending]]
+        self.lines.append("}")
+        if len(results) == 1:
+            return [Value(name, results[0])]
+        return [Value(f"{name}#{place}", each) for place, each in enumerate(results)]
 
     def program(self, program: Program, operands: Sequence[Value]) -> list[Value]:
         """Write a nested program here, on these values; its results."""

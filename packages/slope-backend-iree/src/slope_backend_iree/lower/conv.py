@@ -5,18 +5,18 @@ Times are of 32 images of 32 x 32, 64 channels to 64, a kernel of 3 x 3, on 2 pr
 On the CPU IREE wants channels last from end to end (40 ms; channels second take 2 s, and so does a
 transpose beside a convolution): the backend asks the layout pass for that. The weights' cotangent
 as a convolution takes 2 s; it is one product for each element of the kernel (0.1 s). The input's
-cotangent is a convolution with the kernel reversed, strides made gaps in its operand.
+cotangent is a convolution with the kernel reversed, in phases where there are strides
+(:mod:`slope_backend_iree.lower.conv_phases`), or with strides made gaps in its operand.
 """
 
 from __future__ import annotations
 
-import itertools
-import math
 from collections.abc import Sequence
 
 from slope.extend import TensorType, dtypes, ops
 
 from .context import Context, Rule, Value, is_half, listed
+from .conv_phases import Phases, interleaved, phase_weights, phases_of
 
 _MOST_TAPS = 128  # of a kernel whose windows are written out side by side
 
@@ -24,7 +24,7 @@ Dims = tuple[int, ...]
 Padding = Sequence[tuple[int, int]]
 
 
-def _wide(ctx: Context, x: Value) -> Value:
+def in_float32(ctx: Context, x: Value) -> Value:
     # IREE folds the conversion into a depthwise convolution, and then its types do not agree.
     return ctx.barrier(ctx.convert(x, dtypes.float32)) if is_half(x.dtype) else x
 
@@ -88,7 +88,7 @@ def conv(
     out = ops.conv.infer(x.type, w.type, groups=groups, layout=layout, **params)
     if x.type.size == 0 or w.type.size == 0:
         return ctx.constant(0, out)
-    x_wide, w_wide = _wide(ctx, x), _wide(ctx, w)
+    x_wide, w_wide = in_float32(ctx, x), in_float32(ctx, w)
     if len(stride) == 1 and groups == 1 and layout == "NHWC" and w.shape[0] <= _MOST_TAPS:
         made = _as_product(ctx, x_wide, w_wide, out.shape, **params)
     else:
@@ -108,11 +108,11 @@ def _as_product(
     places, 80 channels to 384, a kernel of 3; 8.3 instead of 0.6 for 16000 places, one channel to
     64, a kernel of 80 at every fourth.
     """
-    whole = _padded(ctx, x, (1,), padding)
+    whole = padded(ctx, x, (1,), padding)
     (taps, into, outs), (batch, places, _) = w.shape, shape
     reach = (places - 1) * stride[0] + 1
     views = [
-        _sliced(ctx, whole, [0, at, 0], [batch, at + reach, into], [1, stride[0], 1])
+        sliced(ctx, whole, [0, at, 0], [batch, at + reach, into], [1, stride[0], 1])
         for at in range(0, taps * dilation[0], dilation[0])
     ]
     windows = views[0]
@@ -146,7 +146,11 @@ def conv_input_grad(
     )
     if y.type.size == 0 or w.type.size == 0:
         return ctx.constant(0, y.type.with_shape(out))
-    kernel = _exchanged(ctx, _flipped(ctx, _wide(ctx, w), axes.kernel), axes, groups)
+    if max(stride) > 1 and groups == 1 and set(dilation) == {1} and layout == "NHWC":
+        made = _by_phases(ctx, y, w, out, stride=stride, padding=padding)
+        if made is not None:
+            return ctx.convert(made, y.dtype)
+    kernel = _exchanged(ctx, _flipped(ctx, in_float32(ctx, w), axes.kernel), axes, groups)
     pads, cut = _backward_padding(
         input_size, [y.shape[dim] for dim in axes.spatial],
         [w.shape[dim] for dim in axes.kernel], stride, padding, dilation,
@@ -156,7 +160,7 @@ def conv_input_grad(
         shape[dim] += low + high
     made = _convolution(
         ctx,
-        _wide(ctx, y),
+        in_float32(ctx, y),
         kernel,
         tuple(shape),
         layout=layout,
@@ -168,6 +172,34 @@ def conv_input_grad(
         weights="io" if groups == 1 else "oi",
     )
     return ctx.convert(_cut(ctx, made, axes.spatial, cut), y.dtype)
+
+
+def _by_phases(
+    ctx: Context, y: Value, w: Value, shape: Dims, *, stride: Dims, padding: Padding
+) -> Value | None:
+    size, ones = shape[1:-1], (1,) * len(stride)
+    phases: list[Phases] = []
+    for length, count, taps, step, (before, _) in zip(
+        size, y.shape[1:-1], w.shape[:-2], stride, padding, strict=True
+    ):
+        found = phases_of(length, count, taps, step, before)
+        if found is None:
+            return None
+        phases.append(found)
+    kernel = phase_weights(ctx, in_float32(ctx, w), phases)
+    made = _convolution(
+        ctx,
+        in_float32(ctx, y),
+        kernel,
+        (y.shape[0], *(each.places for each in phases), kernel.shape[-1]),
+        layout="NHWC",
+        stride=ones,
+        padding=[(each.low, each.high) for each in phases],
+        gaps=ones,
+        dilation=ones,
+        groups=1,
+    )
+    return interleaved(ctx, made, phases, size)
 
 
 def _flipped(ctx: Context, w: Value, dims: Dims) -> Value:
@@ -236,10 +268,10 @@ def _cut(ctx: Context, x: Value, dims: Dims, cut: Sequence[tuple[int, int]]) -> 
     start, stop = [0] * len(x.shape), list(x.shape)
     for dim, (low, high) in zip(dims, cut, strict=True):
         start[dim], stop[dim] = low, x.shape[dim] - high
-    return _sliced(ctx, x, start, stop, [1] * len(start))
+    return sliced(ctx, x, start, stop, [1] * len(start))
 
 
-def _sliced(
+def sliced(
     ctx: Context, x: Value, start: Sequence[int], stop: Sequence[int], step: Sequence[int]
 ) -> Value:
     spans = list(zip(start, stop, step, strict=True))
@@ -252,40 +284,7 @@ def _sliced(
     )
 
 
-def conv_weight_grad(
-    ctx: Context,
-    x: Value,
-    y: Value,
-    *,
-    kernel_size: Dims,
-    stride: Dims,
-    padding: Padding,
-    dilation: Dims,
-    groups: int,
-    layout: str,
-) -> Value:
-    params = {"stride": stride, "padding": padding, "dilation": dilation}
-    out = ops.conv_weight_grad.infer(
-        x.type, y.type, kernel_size=kernel_size, groups=groups, layout=layout, **params
-    )
-    if x.type.size == 0 or y.type.size == 0:
-        return ctx.constant(0, out)
-    axes = ops.conv_axes(layout, x.type.ndim)
-    whole = _padded(ctx, _wide(ctx, x), axes.spatial, padding)
-    cotangent = _grouped(ctx, _wide(ctx, y), axes.channel, groups)
-    parts: list[Value] = []
-    for tap in itertools.product(*map(range, kernel_size)):
-        start, stop, step = [0] * len(x.shape), list(whole.shape), [1] * len(x.shape)
-        for dim, place, each, gap in zip(axes.spatial, tap, stride, dilation, strict=True):
-            start[dim], step[dim] = place * gap, each
-            stop[dim] = start[dim] + (y.shape[dim] - 1) * each + 1
-        met = _grouped(ctx, _sliced(ctx, whole, start, stop, step), axes.channel, groups)
-        part = _product(ctx, met, cotangent, axes.channel, groups)
-        parts.append(ctx.reshape(part, (1, *part.shape)))
-    return ctx.convert(_weights(ctx, parts, kernel_size, groups, layout), x.dtype)
-
-
-def _padded(ctx: Context, x: Value, dims: Dims, padding: Padding) -> Value:
+def padded(ctx: Context, x: Value, dims: Dims, padding: Padding) -> Value:
     if not any(map(any, padding)):
         return x
     low, high = [0] * len(x.shape), [0] * len(x.shape)
@@ -300,45 +299,7 @@ def _padded(ctx: Context, x: Value, dims: Dims, padding: Padding) -> Value:
     )
 
 
-def _grouped(ctx: Context, x: Value, channel: int, groups: int) -> Value:
-    """With a dimension of groups in front of the channels, where there are several groups."""
-    if groups == 1:
-        return x
-    length = x.shape[channel] // groups
-    return ctx.reshape(x, (*x.shape[:channel], groups, length, *x.shape[channel + 1 :]))
-
-
-def _product(ctx: Context, x: Value, y: Value, channel: int, groups: int) -> Value:
-    """Summed over batch and windows: (groups if several, inputs, outputs)."""
-    kept = (channel,) if groups == 1 else (channel, channel + 1)
-    over = listed([dim for dim in range(len(x.shape)) if dim not in kept])
-    along = "" if groups == 1 else f"batching_dims = [{channel}] x [{channel}], "
-    lead = () if groups == 1 else (groups,)
-    shape = (*lead, x.shape[kept[-1]], y.shape[kept[-1]])
-    result = x.type.with_shape(shape)
-    return ctx.op("dot_general", [x, y], result, f"{along}contracting_dims = {over} x {over}")
-
-
-def _weights(ctx: Context, parts: Sequence[Value], kernel: Dims, groups: int, layout: str) -> Value:
-    """The products of all taps, stacked, as weights."""
-    *_, into, outs = parts[0].shape
-    stacked = parts[0]
-    if len(parts) > 1:
-        shape = (len(parts), *parts[0].shape[1:])
-        stacked = ctx.op("concatenate", parts, stacked.type.with_shape(shape), "dim = 0")
-    stacked = ctx.reshape(stacked, (math.prod(kernel), groups, into, outs))
-    if layout == "NCHW":
-        order, shape = (1, 3, 2, 0), (groups * outs, into, *kernel)
-    else:
-        order, shape = (0, 2, 1, 3), (*kernel, into, groups * outs)
-    if layout == "NCHW" or groups > 1:
-        moved = stacked.type.with_shape(tuple(stacked.shape[dim] for dim in order))
-        stacked = ctx.op("transpose", [stacked], moved, f"dims = {listed(order)}")
-    return ctx.reshape(stacked, shape)
-
-
 RULES: dict[str, Rule] = {
     "conv": conv,
     "conv_input_grad": conv_input_grad,
-    "conv_weight_grad": conv_weight_grad,
 }

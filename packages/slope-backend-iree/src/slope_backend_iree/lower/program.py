@@ -16,7 +16,9 @@ from slope.extend import (
     programs_in,
 )
 
-from .context import Context, Rule, Value, mlir_type
+from .context import Context, Kernels, Rule, Value, mlir_type
+from .kernels import Plan, plan
+from .loops import write_kernel
 
 ENTRY = "main"
 CONVOLUTIONS = (ops.conv, ops.conv_input_grad, ops.conv_weight_grad)
@@ -67,16 +69,32 @@ def lower_program(
         write(ctx, inner, known)
         return [_value(ctx, atom, known) for atom in inner.outputs]
 
+    def one(ctx: Context, instr: Instr, operands: Sequence[Value]) -> Value:
+        (result,) = _lower(ctx, instr, operands, rules)
+        return result
+
     def write(ctx: Context, program: Program, known: dict[Var, Value]) -> None:
         apart = _apart(program) if cpu else frozenset[Var]()
+        kernels, absent = plan(program) if cpu else Plan({}, frozenset())
         for instr in program.instrs:
-            results = _lower(ctx, instr, known, rules)
+            kernel = kernels.get(id(instr))
+            if kernel is not None:
+                made = write_kernel(ctx, kernel, known, one)
+                for root, value in zip(kernel.roots, made, strict=True):
+                    known.update(zip(root.outputs, [value], strict=True))
+                continue
+            if id(instr) in absent:
+                continue
+            results = _lower(ctx, instr, [_value(ctx, atom, known) for atom in instr.inputs], rules)
             if not apart.isdisjoint(instr.outputs):
                 results = [ctx.barrier(result) for result in results]
             known.update(zip(instr.outputs, results, strict=True))
 
     given = frozenset(f"%arg{i}" for i in donated if _uses(program, program.inputs[i]) == 1)
-    ctx = Context(nested, convolves=_convolves(program), given=given)
+    kernels = Kernels([], {})
+    ctx = Context(
+        nested, convolves=_convolves(program), given=given, kernels=kernels if cpu else None
+    )
     values: dict[Var, Value] = {
         var: Value(f"%arg{i}", var.type) for i, var in enumerate(program.inputs)
     }
@@ -89,7 +107,8 @@ def lower_program(
     )
     body = "\n".join(f"    {line}" for line in [*ctx.lines, ending])
     text = (
-        f"module @slope {{\n  func.func @{ENTRY}({arguments}) -> ({types}) {{\n{body}\n  }}\n}}\n"
+        f"module @slope {{\n{''.join(kernels.texts)}"
+        f"  func.func @{ENTRY}({arguments}) -> ({types}) {{\n{body}\n  }}\n}}\n"
     )
     return Lowered(text, len(results), sources)
 
@@ -131,7 +150,7 @@ def _convolves(program: Program) -> bool:
 
 
 def _lower(
-    ctx: Context, instr: Instr, values: Mapping[Var, Value], rules: Mapping[str, Rule]
+    ctx: Context, instr: Instr, operands: Sequence[Value], rules: Mapping[str, Rule]
 ) -> list[Value]:
     if all(var.type.size == 0 for var in instr.outputs) and not instr.op.effect:
         return [ctx.constant(0, var.type) for var in instr.outputs]
@@ -142,7 +161,6 @@ def _lower(
             f"expand. Give its class an expand, add a rule through the hook "
             f"slope_lowerings(backend), or choose a backend that has one (SLOPE_BACKEND=numpy)."
         )
-    operands = [_value(ctx, atom, values) for atom in instr.inputs]
     result = rule(ctx, *operands, **instr.params)
     return list(result) if instr.op.multiple else [result]
 

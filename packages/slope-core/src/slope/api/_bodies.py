@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
-from optree import PyTreeSpec
 
 from slope.api._arguments import definition, function_name, output_leaves
 from slope.core.program import Program, ProgramTrace, Var
@@ -19,6 +18,9 @@ from slope.errors import ArgumentError, DTypeError, RandomnessError, TreeError
 from slope.functions.generator import JitScope, Scope, current_scope, use_scope
 from slope.ops import cast
 from slope.tree import leaf_paths, tree_flatten, tree_unflatten
+
+if TYPE_CHECKING:
+    from optree import PyTreeSpec
 
 KEY_TYPE: Final = TensorType((2,), uint32)
 

@@ -16,7 +16,7 @@ from slope.core.tensor import Splat, Tensor
 from slope.core.trace import EVAL, current_trace
 from slope.core.types import TensorType
 from slope.errors import ArgumentError, GradientError, ShapeError, TreeError
-from slope.functions.generator import all_or_nothing, use_scope
+from slope.functions.generator import JitScope, all_or_nothing, current_scope, use_scope
 from slope.tree import flatten_up_to, tree_flatten, tree_unflatten, typed_key
 
 
@@ -42,8 +42,9 @@ def checkpoint(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     @all_or_nothing
     def wrapped(*args: Any, **kwargs: Any) -> Any:
-        if current_trace() is EVAL:  # nothing is differentiated here
-            return function(*args, **kwargs)
+        if current_trace() is EVAL:  # nothing is differentiated here, but draws are the same
+            with use_scope(JitScope(current_scope().draw)):
+                return function(*args, **kwargs)
         given = Operands((args, kwargs), "checkpoint")
         with Body(function, "checkpoint") as body:
             inner_args, inner_kwargs = given.inputs(body.trace)

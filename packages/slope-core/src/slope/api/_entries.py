@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
-
-from optree import PyTreeSpec
+from typing import TYPE_CHECKING, Any
 
 from slope.api._leaves import TENSOR
 from slope.compile import Compiled, close, fold_scalars
@@ -13,6 +11,9 @@ from slope.core.program import Program
 from slope.core.tensor import Tensor
 from slope.passes import optimize
 from slope.tree import tree_unflatten
+
+if TYPE_CHECKING:
+    from optree import PyTreeSpec
 
 
 class Entry:

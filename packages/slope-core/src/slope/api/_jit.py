@@ -8,9 +8,7 @@ import sys
 import types
 from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import islice
-from typing import Any, Final
-
-from optree import PyTreeSpec
+from typing import TYPE_CHECKING, Any, Final
 
 from slope.api._arguments import definition, function_name, whole_numbers, words
 from slope.api._entries import Entry, Lowered
@@ -51,6 +49,9 @@ from slope.functions.random import JitScope, current_scope, use_scope
 from slope.ops import cast
 from slope.plugins.selection import current_backend
 from slope.tree import is_leaf, leaf_paths, tree_flatten, tree_unflatten, typed_key
+
+if TYPE_CHECKING:
+    from optree import PyTreeSpec
 
 
 class Jit:

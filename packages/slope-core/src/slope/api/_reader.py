@@ -16,8 +16,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from optree import is_namedtuple_class
-
 from slope.tree import fetcher, is_leaf, node_rule, one_level
 
 Reader = Callable[[Any], "list[Any] | None"]
@@ -129,6 +127,8 @@ class _Writer:
         Returns:
             Its children, and the expression that fetches them.
         """
+        from optree import is_namedtuple_class
+
         kind = type(tree)
         same_type = f"type({name}) is {self._value(kind)}"
         flatten, kept_at = node_rule(kind)

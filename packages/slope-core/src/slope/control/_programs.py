@@ -6,9 +6,9 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 from slope.core.printer import programs_in
-from slope.core.program import Atom, Instr, Literal, Program, ProgramTrace, Var, evaluate
+from slope.core.program import Atom, Instr, Literal, Program, ProgramTrace, Var, evaluate, param_key
 from slope.core.tensor import Tensor
-from slope.core.trace import EVAL, use_trace
+from slope.core.trace import EVAL
 from slope.ops.linear import batched_at
 from slope.passes import remove_dead_code
 from slope.transforms.vmap import batch_program
@@ -45,7 +45,7 @@ def _structure(program: Program) -> Hashable | None:
     for instr in program.instrs:
         for var in instr.outputs:
             numbers[var] = len(numbers)
-        params = tuple([(name, frozen(value)) for name, value in instr.params.items()])
+        params = tuple([(name, param_key(value)) for name, value in instr.params.items()])
         # The line, too: messages name it.
         rows.append((instr.op, tuple([known(atom) for atom in instr.inputs]), params, instr.source))
     outputs = tuple([known(atom) for atom in program.outputs])
@@ -55,15 +55,6 @@ def _structure(program: Program) -> Hashable | None:
     except TypeError:
         return None
     return key
-
-
-def frozen(value: Any) -> Hashable:
-    """A parameter so that equal means the same: 0, 0.0, -0.0 and False differ."""
-    if isinstance(value, (tuple, list)):
-        return (type(value), *[frozen(item) for item in value])
-    if isinstance(value, (bool, int)):
-        return type(value), value
-    return (float, value.hex()) if isinstance(value, float) else value
 
 
 def with_inputs(
@@ -146,15 +137,13 @@ def batch_to(
     if key not in program.derived:
         made, ats = batch_program(program, size, dims)
         if any(at != (0 if want else None) for at, want in zip(ats, wanted, strict=True)):
-            trace = ProgramTrace(EVAL, program.name)
-            with use_trace(trace):
+            with ProgramTrace(EVAL, program.name) as trace:
                 outs = evaluate(made, [trace.new_input(each) for each in made.input_types])
                 placed = [
                     batched_at(out, at, size, 0) if want else out
                     for out, at, want in zip(outs, ats, wanted, strict=True)
                 ]
                 made = trace.finish(placed, program.name)
-            trace.alive = False
         program.derived[key] = made
     return program.derived[key]
 

@@ -26,7 +26,7 @@ from slope.core.operator import Linear, Operator, Sample, Tangent, register
 from slope.core.program import Atom, Instr, Literal, Program, Var, evaluate, trace_program
 from slope.core.tensor import Splat, Tensor
 from slope.core.types import TensorType
-from slope.dtypes import bool_, float64, int64
+from slope.dtypes import bool_, float64
 from slope.errors import ProgramError
 from slope.ops.linear import batched_at
 from slope.transforms.jvp import jvp_program
@@ -302,4 +302,3 @@ def call_branch(
 
 
 run_branch: Any = register(RunBranch())
-INDEX = int64

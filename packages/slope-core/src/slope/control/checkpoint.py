@@ -12,7 +12,7 @@ from slope.control._programs import intern, lifted, spread
 from slope.core.operator import Linear, Operator, Sample, Tangent, register
 from slope.core.program import Program, ProgramTrace, evaluate, trace_program
 from slope.core.tensor import Splat, Tensor
-from slope.core.trace import EVAL, use_trace
+from slope.core.trace import EVAL
 from slope.core.types import TensorType
 from slope.dtypes import float64
 from slope.errors import ProgramError
@@ -128,8 +128,7 @@ def _derivative(program: Program, moving: tuple[bool, ...]) -> tuple[Program, tu
     key = ("rematerialized", moving)
     if key not in program.derived:
         forward, linear, moved = linearize_program(program, moving)
-        trace = ProgramTrace(EVAL, program.name)
-        with use_trace(trace):
+        with ProgramTrace(EVAL, program.name) as trace:
             primals = [trace.new_input(each) for each in program.input_types]
             tangents = [
                 trace.new_input(each)
@@ -138,7 +137,6 @@ def _derivative(program: Program, moving: tuple[bool, ...]) -> tuple[Program, tu
             ]
             residuals = evaluate(forward, primals)[len(program.outputs) :]
             made = trace.finish(evaluate(linear, [*residuals, *tangents]), program.name)
-        trace.alive = False
         program.derived[key] = made, moved
     return program.derived[key]
 

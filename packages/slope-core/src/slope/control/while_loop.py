@@ -25,7 +25,7 @@ from slope.control.branch import select
 from slope.core.operator import Operator, Sample, Tangent, register
 from slope.core.program import Instr, Program, ProgramTrace, Var, evaluate, trace_program
 from slope.core.tensor import Splat, Tensor
-from slope.core.trace import EVAL, use_trace
+from slope.core.trace import EVAL
 from slope.core.types import TensorType
 from slope.dtypes import bool_, float64, int64
 from slope.errors import GradientError, ProgramError
@@ -249,8 +249,7 @@ def _masked(test: Program, body: Program, consts: int) -> tuple[Program, Program
     if key not in body.derived:
         makers = []
         for step in (False, True):
-            trace = ProgramTrace(EVAL, body.name if step else test.name)
-            with use_trace(trace):
+            with ProgramTrace(EVAL, body.name if step else test.name) as trace:
                 args = [trace.new_input(each) for each in body.input_types]
                 (going,) = evaluate(test, args)
                 if step:
@@ -261,7 +260,6 @@ def _masked(test: Program, body: Program, consts: int) -> tuple[Program, Program
                 else:
                     outs = [ops.any_(going, dim=(0,))]
                 makers.append(trace.finish(outs, trace.function))
-            trace.alive = False
         body.derived[key] = tuple(makers)
     return body.derived[key]
 

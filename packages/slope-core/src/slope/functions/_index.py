@@ -165,7 +165,7 @@ def _entries(each: Any) -> list[Entry]:
         return [int(each)]
     if isinstance(each, (list, tuple)):
         if any(isinstance(item, Tensor) for item in each):
-            from slope.functions.shapes import stack
+            from slope.functions.joining import stack
 
             each = stack(
                 [item if isinstance(item, Tensor) else copied(np.asarray(item)) for item in each]

@@ -37,6 +37,23 @@ from slope.functions._base import (
 )
 from slope.functions._devices import placed
 
+__all__ = [
+    "arange",
+    "as_tensor",
+    "eye",
+    "from_dlpack",
+    "from_numpy",
+    "full",
+    "full_like",
+    "linspace",
+    "logspace",
+    "ones",
+    "ones_like",
+    "tensor",
+    "zeros",
+    "zeros_like",
+]
+
 _DLPACK = ("__dlpack__", "__dlpack_device__")
 
 
@@ -107,7 +124,7 @@ def _holds_tensors(data: Any) -> bool:
 
 
 def _stacked(data: Any) -> Tensor:
-    from slope.functions.shapes import stack
+    from slope.functions.joining import stack
 
     if isinstance(data, (list, tuple)):
         return stack([_stacked(item) if isinstance(item, (list, tuple)) else item for item in data])

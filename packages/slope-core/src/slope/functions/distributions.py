@@ -14,8 +14,10 @@ from __future__ import annotations
 import math
 from typing import Any, Final
 
+import numpy as np
+
 from slope import dtypes, ops
-from slope.core.tensor import Tensor
+from slope.core.tensor import Tensor, Tracer
 from slope.core.types import Shape, TensorType
 from slope.dims import size as count_of
 from slope.dtypes import DType, DTypeLike, as_dtype, float32, int32, int64
@@ -250,13 +252,16 @@ def multinomial(
 
     Args:
         key: a key.
-        probabilities: ``[classes]`` or ``[rows, classes]``, not negative; rows need not sum to 1.
+        probabilities: ``[classes]`` or ``[rows, classes]``, finite and not negative, and not all 0
+            in any row; rows need not sum to 1. Of others the draws mean nothing where nobody can
+            see their values, inside of :func:`slope.jit` and on other devices than the CPU.
         num_samples: how many.
         replacement: whether a class may be drawn twice.
 
     Raises:
         ShapeError: other dimensions.
-        ArgumentError: more samples than classes without replacement.
+        ArgumentError: more samples than classes without replacement, or probabilities that are
+            none.
     """
     given = checked_key(key, "multinomial")
     name = "random.multinomial"
@@ -266,6 +271,8 @@ def multinomial(
         raise ShapeError(
             f"{name}: probabilities must be [classes] or [rows, classes], and are {weights.type}."
         )
+    if not isinstance(weights, Tracer) and weights.device.kind == "cpu":
+        _refuse_improbable(name, weights.host())
     logits = ops.log(to_dtype(weights, dtypes.accumulator(weights.dtype)))
     if flag_of(replacement, name, "replacement"):
         drawn = categorical(given, logits, -1, (count, *weights.shape[:-1]))
@@ -278,6 +285,20 @@ def multinomial(
     unit = unit_draws(given, count_of(logits.shape), logits.dtype)
     noisy = ops.add(logits, _gumbel(ops.reshape(unit, shape=logits.shape)))
     return ops.topk(noisy, k=count, dim=weights.ndim - 1, largest=True)[1]
+
+
+def _refuse_improbable(function: str, weights: np.ndarray[Any, Any]) -> None:
+    wrong = ~(np.isfinite(weights) & (weights >= 0))
+    if wrong.any():
+        place = tuple(map(int, np.argwhere(wrong)[0]))
+        raise ArgumentError(
+            f"{function}: probabilities[{', '.join(map(str, place))}] is {weights[place]}; they "
+            "must be finite and not negative."
+        )
+    nothing = ~weights.any(-1)
+    if nothing.any():
+        where = f" of row {int(np.argmax(nothing))}" if weights.ndim == 2 else ""
+        raise ArgumentError(f"{function}: the probabilities{where} are all 0, so nothing is drawn.")
 
 
 def permutation(key: TensorLike, x: int | TensorLike, dim: int = 0) -> Tensor:

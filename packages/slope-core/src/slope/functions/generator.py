@@ -24,6 +24,11 @@ from slope.dtypes import uint32
 from slope.errors import ArgumentError, RandomnessError, boundary
 from slope.ops.random import PARITY, ROTATIONS
 
+__all__ = [
+    "default_generator",
+    "manual_seed",
+]
+
 P = ParamSpec("P")
 R = TypeVar("R")
 _MASK: Final = 0xFFFFFFFF

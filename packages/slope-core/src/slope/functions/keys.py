@@ -97,8 +97,10 @@ def split(key: TensorLike, num: int = 2) -> Tensor:
     """New, independent keys: uint32[num, 2]."""
     given = checked_key(key, "split")
     if not isinstance(num, DimExpr):
-        num = whole_of(num, "random.split", "num", 1)
+        num = whole_of(num, "random.split", "num", 0)
         shape_of((num, 2), "random.split", "num")
+        if num == 0:
+            return Splat(0, given.type.with_shape((0, 2)))
     return ops.reshape(random_words(given, 2 * num), shape=(num, 2))
 
 

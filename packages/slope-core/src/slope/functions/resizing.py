@@ -18,6 +18,13 @@ from slope.functions.adaptive_pooling import adaptive_mean, taken
 from slope.functions.convolution import Lengths, lengths
 from slope.functions.pooling import image
 
+__all__ = [
+    "interpolate",
+    "pixel_shuffle",
+    "pixel_unshuffle",
+    "unfold",
+]
+
 _DIMS = {  # of the modes that do not take any number of spatial dimensions
     "linear": 1,
     "bilinear": 2,

@@ -32,6 +32,7 @@ def conformance(
     fast: bool = False,
     rules: bool = True,
     thorough: bool | None = None,
+    verbose: bool = False,
 ) -> Report:
     """Run the kit on a backend.
 
@@ -50,6 +51,7 @@ def conformance(
         rules: whether to check the meaning and buffer rules, too, where no operators are named.
         thorough: whether nothing is left out; by default, as one small compilation takes less
             than :data:`SLOW`.
+        verbose: whether to say each case before it runs, one at a time: for a backend that crashes.
 
     Returns:
         What was found; ``.failures`` is empty for a backend that conforms.
@@ -74,7 +76,8 @@ def conformance(
     with_rules = rules and not operators
     if with_rules:
         made += list(meaning_cases())
-    outcomes = run_cases(made, backend, show_progress(len(made), backend))
+    progress = show_progress(len(made), backend)
+    outcomes = run_cases(made, backend, progress, verbose=verbose)
     if with_rules:
         outcomes += run_buffer_rules(backend, fast=fast)
     scope = (

@@ -33,6 +33,12 @@ from slope_nn._conv import (
 )
 from slope_nn._embedding import Bilinear, Embedding
 from slope_nn._fit import NaNLossError, fit
+from slope_nn._label_losses import (
+    MultiLabelMarginLoss,
+    MultiLabelSoftMarginLoss,
+    SoftMarginLoss,
+    TripletMarginWithDistanceLoss,
+)
 from slope_nn._linear import Linear
 from slope_nn._losses import (
     BCELoss,
@@ -171,6 +177,7 @@ from slope_nn._transformer import (
     TransformerEncoder,
     TransformerEncoderLayer,
 )
+from slope_nn._windows import Fold, LPPool1d, LPPool2d, LPPool3d, Unfold
 
 if TYPE_CHECKING:
     from slope_nn import data as data
@@ -239,6 +246,7 @@ __all__ = [
     "ExponentialSchedule",
     "Flatten",
     "Fn",
+    "Fold",
     "GRUCell",
     "GaussianNLLLoss",
     "GroupNorm",
@@ -255,6 +263,9 @@ __all__ = [
     "KLDivLoss",
     "KVCache",
     "L1Loss",
+    "LPPool1d",
+    "LPPool2d",
+    "LPPool3d",
     "LSTMCell",
     "LayerNorm",
     "LeakyReLU",
@@ -277,6 +288,8 @@ __all__ = [
     "Module",
     "ModuleDict",
     "ModuleList",
+    "MultiLabelMarginLoss",
+    "MultiLabelSoftMarginLoss",
     "MultiMarginLoss",
     "MultiStepSchedule",
     "MultiheadAttention",
@@ -311,6 +324,7 @@ __all__ = [
     "SiLU",
     "Sigmoid",
     "SmoothL1Loss",
+    "SoftMarginLoss",
     "Softmax",
     "Softmin",
     "Softplus",
@@ -327,7 +341,9 @@ __all__ = [
     "TransformerEncoder",
     "TransformerEncoderLayer",
     "TripletMarginLoss",
+    "TripletMarginWithDistanceLoss",
     "Unflatten",
+    "Unfold",
     "Upsample",
     "WarmupSchedule",
     "ZeroPad1d",

@@ -237,25 +237,40 @@ class AdaptiveAvgPool3d(_AdaptivePool):
         return slope.adaptive_avg_pool3d(x, self.output_size)
 
 
-class AdaptiveMaxPool1d(_AdaptivePool):
+class _AdaptiveMaxPool(_AdaptivePool):
+    """What taking the largest elements shares.
+
+    Args:
+        output_size: the lengths of the output, or one for all; ``None`` keeps a length.
+        return_indices: also give where the largest elements are.
+    """
+
+    def __init__(
+        self, output_size: int | Sequence[int | None] | None, return_indices: bool = False
+    ) -> None:
+        super().__init__(output_size)
+        self.return_indices = return_indices
+
+
+class AdaptiveMaxPool1d(_AdaptiveMaxPool):
     """The largest elements of windows that share the length; see :class:`AdaptiveAvgPool1d`."""
 
-    def __call__(self, x: slope.Tensor) -> slope.Tensor:
+    def __call__(self, x: slope.Tensor) -> Any:
         """Map shape (n, c, length) to (n, c, output_size)."""
-        return slope.adaptive_max_pool1d(x, self.output_size)
+        return slope.adaptive_max_pool1d(x, self.output_size, self.return_indices)
 
 
-class AdaptiveMaxPool2d(_AdaptivePool):
+class AdaptiveMaxPool2d(_AdaptiveMaxPool):
     """The largest elements of windows; see :class:`AdaptiveAvgPool2d`."""
 
-    def __call__(self, x: slope.Tensor) -> slope.Tensor:
+    def __call__(self, x: slope.Tensor) -> Any:
         """Map shape (n, c, h, w) to (n, c, *output_size)."""
-        return slope.adaptive_max_pool2d(x, self.output_size)
+        return slope.adaptive_max_pool2d(x, self.output_size, self.return_indices)
 
 
-class AdaptiveMaxPool3d(_AdaptivePool):
+class AdaptiveMaxPool3d(_AdaptiveMaxPool):
     """The largest elements of windows; see :class:`AdaptiveAvgPool2d`."""
 
-    def __call__(self, x: slope.Tensor) -> slope.Tensor:
+    def __call__(self, x: slope.Tensor) -> Any:
         """Map shape (n, c, a, b, d) to (n, c, *output_size)."""
-        return slope.adaptive_max_pool3d(x, self.output_size)
+        return slope.adaptive_max_pool3d(x, self.output_size, self.return_indices)

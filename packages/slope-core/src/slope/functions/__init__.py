@@ -48,6 +48,7 @@ from .generator import *
 from .grids import *
 from .indexing import *
 from .joining import *
+from .label_losses import *
 from .likelihoods import *
 from .logic import *
 from .losses import *
@@ -113,6 +114,7 @@ __all__ += generator.__all__
 __all__ += grids.__all__
 __all__ += indexing.__all__
 __all__ += joining.__all__
+__all__ += label_losses.__all__
 __all__ += likelihoods.__all__
 __all__ += logic.__all__
 __all__ += losses.__all__

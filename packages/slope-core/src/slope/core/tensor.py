@@ -57,7 +57,8 @@ def aligned_empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray[An
         count *= length
     nbytes = count * dtype.itemsize
     raw = np.empty(nbytes + ALIGNMENT, np.uint8)
-    start = -addressof(c_char.from_buffer(raw.data)) % ALIGNMENT  # a quarter of raw.ctypes.data's time
+    address = addressof(c_char.from_buffer(raw.data))  # in a quarter of raw.ctypes.data's time
+    start = -address % ALIGNMENT
     return np.ndarray(shape, dtype, raw, start)
 
 

@@ -32,6 +32,7 @@ from slope.compile import (
     Options,
     common_device,
     compile_program,
+    following,
     listened_to,
     log,
     log_jit,
@@ -42,7 +43,7 @@ from slope.core.program import Literal, Program, ProgramTrace, Var
 from slope.core.tensor import Tensor, Tracer
 from slope.core.trace import EVAL, current_trace, paused_collection, use_trace
 from slope.core.types import TensorType
-from slope.devices import Device
+from slope.devices import ANYWHERE, CPU, Device
 from slope.dtypes import float32, float64, uint32
 from slope.errors import ArgumentError, boundary
 from slope.functions.random import JitScope, current_scope, use_scope
@@ -319,15 +320,17 @@ class Jit:
         tensors = [
             leaf for leaf, kind in zip(leaves, entry.in_kinds, strict=True) if kind == TENSOR
         ]
-        for tensor in tensors:
+        for place, tensor in enumerate(tensors):
             refuse_tracer(tensor, f"jit of {self.__name__}")
+            if tensor.device is ANYWHERE:  # as an argument it is where it is
+                tensors[place] = tensor.relabelled(CPU)
         device: Device = common_device([*tensors, *entry.constants], f"jit of {self.__name__}")
         donated = frozenset(entry.donated.values())
         compiled = compile_program(entry.closed, device, self.options, donated)
         if entry.constants:
             compiled = Compiled(
                 compiled.program,
-                [*entry.constants, *compiled.constants],
+                [*(following(each, device) for each in entry.constants), *compiled.constants],
                 compiled.backend,
                 compiled.device,
                 compiled.executable,

@@ -54,7 +54,7 @@ def signature_of(leaf: Any) -> Any:
     if kind is Tensor or isinstance(leaf, Tensor):
         if leaf.weak and leaf.type.shape == ():
             return "float" if leaf.dtype.kind == "f" else "int"
-        return leaf.type.number if leaf.device is CPU else (leaf.type, leaf.device)
+        return leaf.type.number if leaf.device == CPU else (leaf.type, leaf.device)
     if kind is float or isinstance(leaf, (float, np.floating)):
         return "float"
     if kind is bool or kind is str or isinstance(leaf, np.bool_):

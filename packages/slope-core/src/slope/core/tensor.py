@@ -134,6 +134,12 @@ class Tensor(Methods):
 
     # --- its value
 
+    def relabelled(self, device: Device) -> Tensor:
+        """The same elements where they are, on a device that equals their own."""
+        return Tensor(
+            self.type, device, self._backend, self._handle, host=self._host, weak=self.weak
+        )
+
     def numpy(self) -> np.ndarray[Any, Any]:
         """The elements as a read-only NumPy array, without a copy where that is possible."""
         view = self.host().view()

@@ -187,6 +187,7 @@ def test_weight_gradients(
 )
 def test_parts_divide_the_rows(rows: int, least: int, parts: int):
     assert parts_of(rows, least) == parts
+    assert parts_of(rows, least, most=1) == 1
 
 
 # --- kernels

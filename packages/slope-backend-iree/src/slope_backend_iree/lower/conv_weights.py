@@ -17,7 +17,8 @@ from .tiles import product_of_rows
 Dims = tuple[int, ...]
 Padding = Sequence[tuple[int, int]]
 
-_WIDER = 1.2  # how many more products are better than copies of the image
+_WIDEST = 128  # channels
+_WIDER = 1.3  # how many times as many products are better than copies of the image
 _TASKS = 32  # enough to keep the processors busy to the end
 
 
@@ -42,25 +43,43 @@ def conv_weight_grad(
     axes = ops.conv_axes(layout, x.type.ndim)
     whole = padded(ctx, in_float32(ctx, x), axes.spatial, padding)
     cotangent = in_float32(ctx, y)
-    met: list[Value] = []  # the part of the image that each element of the kernel meets
-    for tap in itertools.product(*map(range, kernel_size)):
-        start, stop, step = [0] * len(x.shape), list(whole.shape), [1] * len(x.shape)
-        for dim, place, each, gap in zip(axes.spatial, tap, stride, dilation, strict=True):
-            start[dim], step[dim] = place * gap, each
-            stop[dim] = start[dim] + (y.shape[dim] - 1) * each + 1
-        met.append(sliced(ctx, whole, start, stop, step))
-    if groups == 1 and layout == "NHWC":
-        if set(stride) == {1} and len(met) > 1 and whole.type.size <= _WIDER * x.type.size:
-            made = _by_shifts(ctx, whole, cotangent, out.shape, padding, dilation)
-            return ctx.convert(made, x.dtype)
-        return ctx.convert(_by_parts(ctx, met, cotangent, out.shape), x.dtype)
+    # With more channels a transposed image pays: IREE's own tiles of a plain product are good.
+    narrow = groups == 1 and layout == "NHWC" and max(out.shape[-2:]) <= _WIDEST
+    moves = max(stride) > 1 or math.prod(kernel_size) == 1
+    if narrow and not moves and whole.type.size <= _WIDER * x.type.size:
+        made = _by_shifts(ctx, whole, cotangent, out.shape, padding, dilation)
+        return ctx.convert(made, x.dtype)
+    sizes = [y.shape[dim] for dim in axes.spatial]
+    images = [
+        _met(ctx, whole, axes.spatial, sizes, tap, stride, dilation)
+        for tap in itertools.product(*map(range, kernel_size))
+    ]
+    if narrow:
+        return ctx.convert(_by_parts(ctx, images, cotangent, out.shape), x.dtype)
     cotangent = _grouped(ctx, cotangent, axes.channel, groups)
     parts: list[Value] = []
-    for image in met:
+    for image in images:
         grouped = _grouped(ctx, image, axes.channel, groups)
         part = _product(ctx, grouped, cotangent, axes.channel, groups)
         parts.append(ctx.reshape(part, (1, *part.shape)))
     return ctx.convert(_weights(ctx, parts, kernel_size, groups, layout), x.dtype)
+
+
+def _met(
+    ctx: Context,
+    whole: Value,
+    spatial: Dims,
+    sizes: Sequence[int],
+    tap: Dims,
+    stride: Dims,
+    dilation: Dims,
+) -> Value:
+    """The part of the padded image that an element of the kernel meets."""
+    start, stop, step = [0] * len(whole.shape), list(whole.shape), [1] * len(whole.shape)
+    for dim, count, place, each, gap in zip(spatial, sizes, tap, stride, dilation, strict=True):
+        start[dim], step[dim] = place * gap, each
+        stop[dim] = start[dim] + (count - 1) * each + 1
+    return sliced(ctx, whole, start, stop, step)
 
 
 def _by_parts(ctx: Context, images: Sequence[Value], y: Value, shape: Dims) -> Value:
@@ -72,7 +91,9 @@ def _by_parts(ctx: Context, images: Sequence[Value], y: Value, shape: Dims) -> V
     """
     *_, into, outs = shape
     rows = y.type.size // outs
-    count = parts_of(rows, least=-(-_TASKS // len(images)))
+    # The parts' products should take no more memory than the images and the cotangent.
+    most = rows * (into + outs) // (len(images) * into * outs)
+    count = parts_of(rows, -(-_TASKS // len(images)), most)
     of_y = ctx.reshape(y, (count, rows // count, outs))
     products = [
         product_of_rows(ctx, ctx.reshape(image, (count, rows // count, into)), of_y)

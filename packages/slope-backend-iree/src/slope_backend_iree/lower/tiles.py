@@ -6,12 +6,14 @@ from slope.extend import dtypes
 
 from .context import Context, Value, mlir_type
 
-_LONGEST = 128  # rows or columns of one task
 _LANES = 16  # float32 numbers in a register, of which there are 32
 
 
 def product_of_rows(ctx: Context, x: Value, y: Value) -> Value:
-    """(batch, rows, m) and (batch, rows, n) to (batch, m, n): summed over the rows."""
+    """(batch, rows, m) and (batch, rows, n) to (batch, m, n): summed over the rows.
+
+    For small m and n: one task computes each matrix of the batch.
+    """
     batch, _, m = x.shape
     n = y.shape[2]
     result = x.type.with_shape((batch, m, n))
@@ -21,7 +23,7 @@ def product_of_rows(ctx: Context, x: Value, y: Value) -> Value:
         return ctx.op("dot_general", [x, y], result, dims)
     high, wide = tile
     config = (
-        f"#iree_cpu.lowering_config<distribution = [1, {_share(m, high)}, {_share(n, wide)}, 0], "
+        f"#iree_cpu.lowering_config<distribution = [1, {m}, {n}, 0], "
         f"vector_common_parallel = [1, {high}, {wide}, 0], vector_reduction = [0, 0, 0, 1]>"
     )
     maps = ", ".join(
@@ -54,10 +56,3 @@ def _tile(m: int, n: int) -> tuple[int, int] | None:
     most = 16 * _LANES // wide
     high = next((each for each in (most, most // 2) if m % each == 0), m if m < most else None)
     return None if high is None else (high, wide)
-
-
-def _share(length: int, tile: int) -> int:
-    """How much of a dimension one task takes: all of it, or a few tiles."""
-    if length <= _LONGEST:
-        return length
-    return next((part for part in range(_LONGEST, tile, -tile) if length % part == 0), tile)

@@ -138,7 +138,7 @@ def test_what_the_user_put_on_the_cpu_stays_there():
     key = slope.random.key(0)
     for other in (slope.ones(3), slope.arange(3), slope.eye(2, 3), key[:1]):
         with pytest.raises(errors.DeviceError, match="several devices"):
-            x + other
+            _ = x + other
         with pytest.raises(errors.DeviceError, match="several devices"):
             slope.jit(lambda x, other: x + other)(x, other)
     assert (x.to("cpu") + slope.arange(3)).device == CPU

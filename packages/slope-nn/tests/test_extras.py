@@ -330,14 +330,16 @@ def test_metrics_do_not_broadcast(target):
 
 
 def test_confusion_matrix_refuses_classes_that_there_are_not():
+    matrix: Any = nn.metrics.confusion_matrix
     with pytest.raises(errors.IndexingError, match="prediction goes from 0 to 5, and num_cl"):
-        nn.metrics.confusion_matrix([0, 5], [0, 1], 3)
+        matrix([0, 5], [0, 1], 3)
     with pytest.raises(errors.ShapeError, match="must be of one shape"):
-        nn.metrics.confusion_matrix([0, 1], [[0, 1]], 3)
+        matrix([0, 1], [[0, 1]], 3)
 
 
 def test_layers_take_numpy_arrays():
-    x = np.ones((5, 2, 3), np.float32)
+    x: Any = np.ones((5, 2, 3), np.float32)
+    layer: Any
     for layer, given in (
         (nn.GRU(3, 4), x), (nn.BatchNorm1d(2), x), (nn.LSTMCell(3, 4), x[0]),
         (nn.MultiheadAttention(3, 1), x), (nn.Linear(3, 2), x),

@@ -249,10 +249,10 @@ def test_unpooling_puts_the_largest_back(count):
 
 def test_ctc_loss_module_is_the_function():
     scores = slope.log_softmax(slope.arange(24.0).reshape(6, 1, 4).sin(), 2)
-    given = (scores, slope.tensor([[1, 2]]), (6,), slope.tensor([2]))
+    given: Any = (scores, slope.tensor([[1, 2]]), (6,), slope.tensor([2]))
     assert nn.CTCLoss()(*given).item() == slope.ctc_loss(*given).item()
     other = nn.CTCLoss(blank=3, reduction="sum", zero_infinity=True)
     assert other(*given).item() == slope.ctc_loss(*given, 3, "sum", True).item()
-    impossible = (scores[:1], *given[1:2], (1,), given[3])
+    impossible: Any = (scores[:1], *given[1:2], (1,), given[3])
     assert other(*impossible).item() == 0
     assert nn.CTCLoss()(*impossible).item() == np.inf

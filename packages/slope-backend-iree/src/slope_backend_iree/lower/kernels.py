@@ -106,10 +106,10 @@ class _Planner:
         private: set[int] = set()
         public: set[int] = set()
         for roots in self._all_roots():
-            body = self._body(roots)
+            body, last = self._body(roots), roots[-1]
             again = any(self._recomputed(instr) for instr in body)
             if again or len(roots) > 1 or is_narrow(roots[0]):
-                kernels[id(roots[-1])] = Kernel(roots, tuple(body))
+                kernels[id(last)] = Kernel(roots, tuple(body))
                 private.update(id(each) for each in (*body, *roots[:-1]))
             else:
                 public.update(map(id, body))

@@ -96,6 +96,12 @@ def unknown_classes(target: Tensor, count: Any, counted: Tensor | None) -> Tenso
     return strange if counted is None else ops.bitwise_and(strange, counted)
 
 
-def nan_where(strange: Tensor | None, x: Tensor) -> Tensor:
-    """``x``, but NaN where something is wrong."""
-    return x if strange is None else ops.where(strange, splat_like(math.nan, x), x)
+def nan_where(strange: Tensor | None, losses: Tensor) -> Tensor:
+    """Losses, but NaN where something is wrong.
+
+    It is added, so that derivatives hold no work for it.
+    """
+    if strange is None:
+        return losses
+    nothing = splat_like(0.0, losses)
+    return ops.add(losses, ops.where(strange, splat_like(math.nan, losses), nothing))

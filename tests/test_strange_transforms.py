@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import slope
+from slope.extend import TensorType, trace_program
 
 
 def close(actual, expected, tolerance=2e-5):
@@ -70,6 +71,14 @@ def test_checkpoint_draws_alike_however_it_is_called():
             drawn.append((way(x).tolist(), slope.rand(2).tolist()))
     assert all(each == drawn[0] for each in drawn)
     assert drawn[0][0] != drawn[0][1]
+
+
+def test_the_gradient_of_a_slice_of_a_symbolic_length():
+    n = slope.Dim("n")
+    gradient = slope.grad(lambda x: (x[1:] * x[:-1]).sum())
+    program = trace_program(lambda x: (gradient(x),), [TensorType((n, 3), slope.float32)])
+    program.check()
+    assert program.output_types == (TensorType((n, 3), slope.float32),)
 
 
 def test_the_gradient_of_a_loop_over_a_switch(backend):

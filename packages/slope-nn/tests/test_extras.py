@@ -100,6 +100,26 @@ def test_a_lost_assignment_is_reported_once():
     assert model.count.item() == 1
 
 
+def test_a_known_value_that_an_eager_gradient_loses_is_reported():
+    class Seen(nn.Module):
+        def __init__(self):
+            self.weight = slope.ones(2)
+            self.last = nn.Buffer(slope.zeros(2))
+
+        def __call__(self, x):
+            self.last = x  # not traced: the gradient is with respect to the model
+            return x * self.weight
+
+    x = slope.ones(2)
+    with pytest.warns(nn.LostAssignmentWarning, match=r"Seen\.last was assigned at .*test_ext"):
+        slope.grad(lambda model: model(x).sum())(Seen())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        _, model = slope.grad(lambda m: (m(2 * x).sum(), m), has_aux=True)(Seen())
+        gc.collect()
+    assert model.last.tolist() == [2.0, 2.0]
+
+
 def test_metrics():
     logits = slope.tensor([[0.1, 0.9, 0.0], [0.8, 0.1, 0.7], [0.2, 0.2, 0.2], [0.0, 0.1, 0.3]])
     target = slope.tensor([1, 2, 1, 0])

@@ -145,5 +145,5 @@ def test_ctc_reductions_and_what_does_not_fit():
         np.testing.assert_allclose(apart.numpy(), rows.numpy(), rtol=1e-6)
     with pytest.raises(errors.ShapeError, match="ctc_loss: targets must be"):
         layer(log_probs, targets[:1], counts, counts)
-    with pytest.raises(errors.ArgumentError, match=r"must be .mean., .sum. or .none."):
+    with pytest.raises(errors.ArgumentError, match="reduction='median' must be"):
         nn.functional.ctc_loss(log_probs, targets, counts, counts, reduction="median")

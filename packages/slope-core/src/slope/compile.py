@@ -18,7 +18,7 @@ from slope.core.program import Program, ProgramTrace, expand, param_key, run_ins
 from slope.core.tensor import Splat, Tensor, Tracer
 from slope.core.trace import EVAL, escaped_message, paused_collection
 from slope.core.types import TensorType
-from slope.devices import CPU, Device, default_device
+from slope.devices import ANYWHERE, CPU, Device, default_device
 from slope.errors import (
     CompileError,
     DeviceError,
@@ -26,6 +26,7 @@ from slope.errors import (
     UnsupportedOperatorError,
 )
 from slope.functions import _at_once as at_once
+from slope.functions._devices import placed
 from slope.passes import map_programs, optimize, to_layout
 from slope.plugins.backend import Backend, Executable
 from slope.plugins.selection import backend as backend_named
@@ -195,6 +196,7 @@ def compile_now(
 ) -> Compiled:
     lowered = lower_program(program, backend)
     closed, constants = close(lowered)
+    constants = [following(each, device) for each in constants]
     if device not in backend.devices():
         there = ", ".join(map(str, backend.devices()))
         raise DeviceError(
@@ -336,7 +338,7 @@ def common_device(args: Sequence[Tensor], user: str) -> Device:
     Raises:
         DeviceError: there are several; the message says which argument is where.
     """
-    found = {arg.device for arg in args if type(arg) is Tensor}
+    found = {arg.device for arg in args if type(arg) is Tensor and arg.device is not ANYWHERE}
     if len(found) > 1:
         where = ", ".join(
             f"argument {number} {arg.type} on {arg.device}" for number, arg in enumerate(args)
@@ -346,6 +348,16 @@ def common_device(args: Sequence[Tensor], user: str) -> Device:
             f".to('cuda:0')."
         )
     return found.pop() if found else default_device()
+
+
+def following(x: Tensor, device: Device) -> Tensor:
+    """A tensor that is nowhere in particular on this device; any other as it is."""
+    return placed(x, device) if x.device is ANYWHERE and device.kind != "cpu" else x
+
+
+def moved(x: Tensor, device: Device) -> Tensor:
+    """A tensor on this device, wherever it was: the generator's key goes from one to another."""
+    return x if x.device is device else placed(x, device)
 
 
 def fold_scalars(

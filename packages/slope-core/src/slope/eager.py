@@ -16,6 +16,7 @@ from slope.compile import (
     common_device,
     compile_now,
     compile_program,
+    following,
     refuse_tracer,
 )
 from slope.core.operator import Operator
@@ -23,7 +24,7 @@ from slope.core.program import ProgramTrace, param_key
 from slope.core.tensor import Splat, Tensor
 from slope.core.trace import EVAL, paused_collection
 from slope.core.types import TensorType
-from slope.devices import CPU, Device, default_device
+from slope.devices import ANYWHERE, CPU, Device, default_device
 from slope.dtypes import DType
 from slope.errors import DeviceError, SlopeError
 from slope.functions import _at_once as at_once
@@ -52,17 +53,19 @@ def execute(op: Operator, args: Sequence[Tensor], params: dict[str, Any]) -> tup
             key.append(arg.type.number)
             if device is None:
                 device = arg.device
-            elif arg.device is not device and arg.device != device:
+            elif arg.device is not device:
                 device = common_device(args, op.name)
         elif kind is Splat:
             splats = True
             key.append(-1 - arg.type.number)
         else:
             refuse_tracer(arg, op)
-    if device is None:
-        device = default_device()
+    device = device or _by_default()
+    if device.kind != "cpu":
+        args = [following(arg, device) for arg in args]
     if op.inline:
-        compiled = compile_program(params["program"], device, params["options"])
+        there = CPU if device is ANYWHERE else device
+        compiled = compile_program(params["program"], there, params["options"])
         return tuple(compiled.run([arg.handle(compiled.backend) for arg in args]))
     if backend.eager == "numpy" and device.kind == "cpu" and not op.whole:
         backend = backend_named("numpy")
@@ -79,6 +82,12 @@ def execute(op: Operator, args: Sequence[Tensor], params: dict[str, Any]) -> tup
     else:
         handles = [arg._handle if arg._backend is backend else arg.handle(backend) for arg in args]
     return tuple(compiled.run(handles))
+
+
+def _by_default() -> Device:
+    """Where an operator without operands is computed; elsewhere only if the user chose it."""
+    chosen = default_device()
+    return ANYWHERE if chosen is CPU else chosen
 
 
 def _keep(place: tuple[Any, ...], compiled: Compiled) -> None:

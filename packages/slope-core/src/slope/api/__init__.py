@@ -2,8 +2,8 @@
 
 from slope.api._branches import cond as cond
 from slope.api._branches import switch as switch
+from slope.api._checkpoint import checkpoint as checkpoint
 from slope.api._ctc import ctc_loss as ctc_loss
-from slope.api._custom import checkpoint as checkpoint
 from slope.api._custom import custom_jvp as custom_jvp
 from slope.api._custom import custom_vjp as custom_vjp
 from slope.api._entries import Lowered as Lowered

@@ -33,9 +33,8 @@ def cond(
     """Call ``true_fn(*operands) if pred else false_fn(*operands)``, decided in the program's run.
 
     Both functions are traced, and only the chosen one runs. Under ``vmap`` with a predicate for
-    each example both run on all
-    examples, and the results are selected. Derivatives of every order and mode pass through the
-    chosen branch.
+    each example both run on all examples, and the results are selected. Derivatives of every order
+    and mode pass through the chosen branch.
 
     Args:
         pred: a bool, or a bool tensor of shape ().
@@ -118,7 +117,7 @@ def _branch(
     operands: tuple[Any, ...],
     order: Sequence[int],
 ) -> Any:
-    given = Operands(operands, user)
+    given = Operands(operands)
     bodies = [Body(function, user) for function in functions]
     try:
         for number in order:

@@ -10,12 +10,12 @@ import numpy as np
 
 from slope.api._scan import scan
 from slope.core.tensor import Tensor, Tracer
+from slope.devices import ANYWHERE
 from slope.dims import is_static
 from slope.dtypes import float32, float64, int64
 from slope.errors import ArgumentError, DTypeError, IndexingError, ShapeError
 from slope.functions._base import TensorLike, as_tensor, flag_of, of_host, whole_of
 from slope.functions.creation import arange, full_like
-from slope.functions.elementwise import isinf
 from slope.functions.extremes import clamp_min
 from slope.functions.indexing import take_along_dim
 from slope.functions.joining import cat, stack
@@ -24,6 +24,7 @@ from slope.functions.losses import reduced
 from slope.functions.padding import pad
 from slope.functions.reductions import logsumexp
 from slope.functions.shapes import broadcast_to, reshape
+from slope.functions.special_values import isinf
 
 Lengths = TensorLike | Sequence[int]
 
@@ -182,7 +183,7 @@ def _losses(scores: Tensor, labels: Tensor, times: Tensor, counts: Tensor, blank
     skips = (states != blank) & (states != before)
     minus = -math.inf
     never = full_like(spoken[0], minus)
-    place = arange(width)
+    place = arange(width, device=ANYWHERE)
     alpha = where(place < 2, spoken[0], never)
 
     def step(alpha: Tensor, now: tuple[Tensor, Tensor]) -> tuple[Tensor, None]:
@@ -192,7 +193,7 @@ def _losses(scores: Tensor, labels: Tensor, times: Tensor, counts: Tensor, blank
         following = logsumexp(stack([alpha, one, two]), 0) + emitted
         return where(reshape(time < times, (batch, 1)), following, alpha), None
 
-    alpha, _ = scan(step, alpha, (spoken[1:], arange(1, steps)))
+    alpha, _ = scan(step, alpha, (spoken[1:], arange(1, steps, device=ANYWHERE)))
     last = reshape(2 * counts, (batch, 1))
     ends = cat([last, clamp_min(last - 1, 0)], 1)
     final = take_along_dim(alpha, ends, 1)

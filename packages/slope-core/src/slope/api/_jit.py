@@ -32,9 +32,11 @@ from slope.compile import (
     Options,
     common_device,
     compile_program,
+    following,
     listened_to,
     log,
     log_jit,
+    moved,
     refuse_tracer,
 )
 from slope.control.call import call
@@ -42,7 +44,7 @@ from slope.core.program import Literal, Program, ProgramTrace, Var
 from slope.core.tensor import Tensor, Tracer
 from slope.core.trace import EVAL, current_trace, paused_collection, use_trace
 from slope.core.types import TensorType
-from slope.devices import Device
+from slope.devices import ANYWHERE, CPU, Device
 from slope.dtypes import float32, float64, uint32
 from slope.errors import ArgumentError, boundary
 from slope.functions.random import JitScope, current_scope, use_scope
@@ -118,7 +120,9 @@ class Jit:
         else:
             scope = current_scope()
             with scope.lock:
-                outs = compiled.run([*handles, scope.key.handle(compiled.backend)])
+                outs = compiled.run(
+                    [*handles, moved(scope.key, compiled.device).handle(compiled.backend)]
+                )
                 scope.key = outs.pop()
         if ARRAY in entry.in_kinds:
             outs = apart(outs, leaves)
@@ -151,7 +155,8 @@ class Jit:
         compiled = compile_program(entry.closed, known.device, self.options)
         handles = handles_of(entry.in_kinds, entry.all_tensors, leaves, compiled)
         if entry.draws:
-            handles.append(current_scope().key.handle(compiled.backend))
+            key = moved(current_scope().key, compiled.device)
+            handles.append(key.handle(compiled.backend))
         constants = (each.handle(compiled.backend) for each in entry.constants)
         return compiled, [*handles, *constants]
 
@@ -319,15 +324,17 @@ class Jit:
         tensors = [
             leaf for leaf, kind in zip(leaves, entry.in_kinds, strict=True) if kind == TENSOR
         ]
-        for tensor in tensors:
+        for place, tensor in enumerate(tensors):
             refuse_tracer(tensor, f"jit of {self.__name__}")
+            if tensor.device is ANYWHERE:  # as an argument it is where it is
+                tensors[place] = tensor.relabelled(CPU)
         device: Device = common_device([*tensors, *entry.constants], f"jit of {self.__name__}")
         donated = frozenset(entry.donated.values())
         compiled = compile_program(entry.closed, device, self.options, donated)
         if entry.constants:
             compiled = Compiled(
                 compiled.program,
-                [*entry.constants, *compiled.constants],
+                [*(following(each, device) for each in entry.constants), *compiled.constants],
                 compiled.backend,
                 compiled.device,
                 compiled.executable,

@@ -54,7 +54,7 @@ def signature_of(leaf: Any) -> Any:
     if kind is Tensor or isinstance(leaf, Tensor):
         if leaf.weak and leaf.type.shape == ():
             return "float" if leaf.dtype.kind == "f" else "int"
-        return leaf.type.number if leaf.device is CPU else (leaf.type, leaf.device)
+        return leaf.type.number if leaf.device == CPU else (leaf.type, leaf.device)
     if kind is float or isinstance(leaf, (float, np.floating)):
         return "float"
     if kind is bool or kind is str or isinstance(leaf, np.bool_):
@@ -117,10 +117,7 @@ def handles_of(
     backend, device = compiled.backend, compiled.device
     if all_tensors:
         return [
-            leaf._handle
-            if leaf._backend is backend and type(leaf) is Tensor
-            else _handle(leaf, backend)
-            for leaf in leaves
+            leaf._handle if leaf._backend is backend else _handle(leaf, backend) for leaf in leaves
         ]
     handles: list[Any] = []
     for kind, leaf in zip(kinds, leaves, strict=True):

@@ -20,6 +20,7 @@ from slope.api._carry import Carry
 from slope.api._scan import scan_over
 from slope.control.while_loop import call_while
 from slope.core.types import TensorType
+from slope.devices import ANYWHERE
 from slope.dtypes import bool_, int64
 from slope.errors import DTypeError, RandomnessError
 from slope.functions import add, arange, cast, lt
@@ -32,9 +33,8 @@ def while_loop(cond_fn: Callable[[Any], Any], body_fn: Callable[[Any], Any], ini
     """Call ``carry = body_fn(carry)``, from ``init`` on, as long as ``cond_fn(carry)`` is true.
 
     Forward-mode derivatives pass through it; reverse mode would need the number of iterations: use
-    :func:`fori_loop` with Python ints as
-    bounds, or :func:`scan`. Under ``vmap`` it runs until all examples are done, and those that are
-    keep their carries.
+    :func:`fori_loop` with Python ints as bounds, or :func:`scan`. Under ``vmap`` it runs until all
+    examples are done, and those that are keep their carries.
 
     Args:
         cond_fn: from the carry to a bool of shape ().
@@ -99,7 +99,7 @@ def fori_loop(lower: Any, upper: Any, body: Callable[[Any, Any], Any], init: Any
     """
     require_callable(body, "fori_loop")
     if is_whole(lower) and is_whole(upper):
-        numbers = arange(int(lower), max(int(lower), int(upper)))
+        numbers = arange(int(lower), max(int(lower), int(upper)), device=ANYWHERE)
         return scan_over("fori_loop", _Swapped(body), init, numbers)[0]
     first, last = (
         scalar_of(bound, "fori_loop", name) for bound, name in ((lower, "lower"), (upper, "upper"))

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
+from slope.core.operator import Tangent
 from slope.core.printer import programs_in
 from slope.core.program import Atom, Instr, Literal, Program, ProgramTrace, Var, evaluate, param_key
-from slope.core.tensor import Tensor
+from slope.core.tensor import Splat, Tensor
 from slope.core.trace import EVAL
 from slope.ops.linear import batched_at
 from slope.passes import remove_dead_code
@@ -116,6 +117,16 @@ def zero(var: Atom | Var) -> Literal:
     return Literal(0, var.type)
 
 
+def instantiated(
+    primals: Sequence[Tensor], tangents: Sequence[Tangent], moving: Sequence[bool]
+) -> list[Tangent]:
+    """The tangents, those that are symbolic zeros made tensors where ``moving`` says so."""
+    return [
+        Splat(0, primal.type) if moves and tangent is None else tangent
+        for primal, tangent, moves in zip(primals, tangents, moving, strict=True)
+    ]
+
+
 def padded(
     atoms: Sequence[Atom], present: Sequence[bool], wanted: Sequence[bool], like: Sequence[Atom]
 ) -> list[Atom]:
@@ -171,6 +182,11 @@ def needed_inputs(program: Program, outputs: Iterable[Atom]) -> set[Var]:
         if any(var in needed for var in instr.outputs):
             needed.update(atom for atom in instr.inputs if isinstance(atom, Var))
     return needed & {*program.inputs, *(var for var, _ in program.constants)}
+
+
+def not_none(items: Iterable[Any]) -> list[Any]:
+    """The items that are there: the tangents and cotangents that are no symbolic zeros."""
+    return [item for item in items if item is not None]
 
 
 def selected(items: Sequence[Any], flags: Sequence[bool]) -> list[Any]:

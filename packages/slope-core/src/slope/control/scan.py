@@ -14,14 +14,17 @@ from typing import Any
 import numpy as np
 
 from slope import ops
+from slope.control._fixpoints import cotangents_given, linear_inputs, moving_inputs
 from slope.control._programs import (
     batch_to,
     batched_outputs,
     cut,
     has_effect,
+    instantiated,
     intern,
     lifted,
     needed_inputs,
+    not_none,
     padded,
     selected,
     spread,
@@ -29,7 +32,6 @@ from slope.control._programs import (
     with_inputs,
     zero,
 )
-from slope.control._scan_fixpoints import cotangents_given, linear_inputs, moving_inputs
 from slope.control._scan_residuals import evaluated_once, sort_residuals
 from slope.core.operator import Linear, Operator, Sample, Tangent, register
 from slope.core.program import Instr, Program, Var, trace_program
@@ -111,22 +113,16 @@ class RunScan(Operator):
         inputs = _split(made.inputs[: len(primals)], consts, carries)
         more = _split(spread(made.inputs[len(primals) :], moving), consts, carries)
         carried = sum(moving[consts:first])
-        parts = [
-            [*own, *(var for var in new if var is not None)]
-            for own, new in zip(inputs, more, strict=True)
-        ]
+        parts = [[*own, *not_none(new)] for own, new in zip(inputs, more, strict=True)]
         outputs = [
             *made.outputs[:carries],
             *pushed[:carried],
             *made.outputs[carries:count],
             *pushed[carried:],
         ]
-        full = [
-            Splat(0, p.type) if moves and t is None else t
-            for p, t, moves in zip(primals, tangents, moving, strict=True)
-        ]
+        full = instantiated(primals, tangents, moving)
         values = [
-            [*own, *(each for each in new if each is not None)]
+            [*own, *not_none(new)]
             for own, new in zip(
                 _split(primals, consts, carries), _split(full, consts, carries), strict=True
             )
@@ -163,19 +159,12 @@ class RunScan(Operator):
         hoisted = evaluated_once(forward, kept.once, [*values[0], *values[1]])
         made = with_inputs(forward, forward.inputs, [*forward.outputs[:count], *kept.stacked])
         results = call_scan(*values, made, length, reverse)
-        given = _split(
-            [
-                Splat(0, p.type) if moves and t is None else t
-                for p, t, moves in zip(primals, tangents, moving, strict=True)
-            ],
-            consts,
-            carries,
-        )
-        pushed = [[each for each in part if each is not None] for part in given]
+        given = _split(instantiated(primals, tangents, moving), consts, carries)
+        pushed = [not_none(part) for part in given]
         variables = _split(
             spread(linear.inputs[len(linear.inputs) - sum(moving) :], moving), consts, carries
         )
-        inputs = [[var for var in part if var is not None] for part in variables]
+        inputs = [not_none(part) for part in variables]
         wanted = (*moving[consts:first], *moved[carries:])
         program = substituted(
             linear,
@@ -228,11 +217,11 @@ class RunScan(Operator):
         back = [results[consts + place] or zero(body.inputs[consts + place]) for place in carried]
         through = [place for place in range(first, len(operands)) if present[place]]
         inputs = [
-            *(var for var in known_vars[0] if var is not None),
+            *not_none(known_vars[0]),
             *(pulled[place] for place in carried),
             *totals,
-            *(var for var in known_vars[2] if var is not None),
-            *(var for var in pulled[carries:] if var is not None),
+            *not_none(known_vars[2]),
+            *not_none(pulled[carries:]),
         ]
         outputs = [*back, *next_totals, *(results[place] for place in through)]
         program = Program(inputs, made.constants, instrs, outputs, body.name)
@@ -241,10 +230,10 @@ class RunScan(Operator):
             for place in carried
         ]
         init += [Splat(0, var.type) for var in totals]
-        constants = [each for each in known[0] if each is not None]
+        constants = not_none(known[0])
         slices = [
-            *(each for each in known[2] if each is not None),
-            *(each for each in cotangent[carries:] if each is not None),
+            *not_none(known[2]),
+            *not_none(cotangent[carries:]),
         ]
         outs = call_scan(constants, init, slices, program, length, not reverse)
         found: dict[int, Tensor] = dict(

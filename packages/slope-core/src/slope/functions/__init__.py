@@ -64,10 +64,12 @@ from .products import *
 from .quantiles import *
 from .reductions import *
 from .resizing import *
+from .rounding import *
 from .sampling import *
 from .scattering import *
 from .selection import *
 from .shapes import *
+from .special_values import *
 from .statistics import *
 from .unpooling import *
 from .windows import *
@@ -130,10 +132,12 @@ __all__ += products.__all__
 __all__ += quantiles.__all__
 __all__ += reductions.__all__
 __all__ += resizing.__all__
+__all__ += rounding.__all__
 __all__ += sampling.__all__
 __all__ += scattering.__all__
 __all__ += selection.__all__
 __all__ += shapes.__all__
+__all__ += special_values.__all__
 __all__ += statistics.__all__
 __all__ += unpooling.__all__
 __all__ += windows.__all__

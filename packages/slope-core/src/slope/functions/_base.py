@@ -19,6 +19,7 @@ import numpy as np
 from slope import dtypes, ops
 from slope.core.tensor import Splat, Tensor, aligned_empty, splat_scalar
 from slope.core.types import Shape, TensorType, type_of_array
+from slope.devices import ANYWHERE, CPU, Device
 from slope.dims import DimExpr, dim_str, is_static, same
 from slope.dtypes import DType
 from slope.errors import ArgumentError, DTypeError, ShapeError, SlopeError
@@ -144,18 +145,18 @@ def whole_of(value: object, function: str, argument: str, least: int | None = No
     return int(value)
 
 
-def copied(array: np.ndarray[Any, Any], dtype: DType | None = None) -> Tensor:
-    """A tensor with a copy of an array's elements."""
+def copied(array: np.ndarray[Any, Any], dtype: DType | None = None, device: Device = CPU) -> Tensor:
+    """A tensor with a copy of an array's elements; ``device`` is the CPU or ``ANYWHERE``."""
     dtype = dtype or dtypes.as_dtype(array.dtype.newbyteorder("="))
     host = aligned_empty(array.shape, dtype.numpy)
     with np.errstate(invalid="ignore", over="ignore"):
         host[...] = array
-    return Tensor(TensorType(array.shape, dtype), host=host)
+    return Tensor(TensorType(array.shape, dtype), device, host=host)
 
 
 def of_host(array: np.ndarray[Any, Any]) -> Tensor:
-    """A tensor that owns an array nobody else holds."""
-    return Tensor(type_of_array(array), host=array)
+    """A tensor that owns an array nobody else holds; it follows other operands to their device."""
+    return Tensor(type_of_array(array), ANYWHERE, host=array)
 
 
 def scalar_kind(value: Scalar) -> str:

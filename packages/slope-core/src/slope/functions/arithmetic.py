@@ -171,9 +171,8 @@ def pow(x: TensorLike, y: TensorLike) -> Tensor:  # PyTorch's name
     """``x ** y``.
 
     A Python int as exponent multiplies repeatedly, ``0.5`` takes the square root. Integers to
-    integer tensors wrap around;
-    exponents from 64 on give 0, 1 or -1 for bases 0, 1, -1 and else 0, negative exponents likewise
-    (as PyTorch).
+    integer tensors wrap around; exponents from 64 on give 0, 1 or -1 for bases 0, 1, -1 and else 0,
+    negative exponents likewise (as PyTorch).
 
     Raises:
         DTypeError: an integer tensor to a negative Python int.

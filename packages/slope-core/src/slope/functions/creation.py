@@ -1,8 +1,7 @@
 """Tensors out of numbers, lists, arrays and nothing.
 
 Outside transforms they are host arrays, made at once. While a function is traced, a tensor of one
-repeated number is a
-literal of the program, and ``arange`` and ``eye`` count with ``iota``.
+repeated number is a literal of the program, and ``arange`` and ``eye`` count with ``iota``.
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ from slope.functions._base import (
     shown,
     splat_like,
 )
+from slope.functions._devices import placed
 from slope.functions.joining import cut
 
 __all__ = [
@@ -62,8 +63,9 @@ def nonzero(x: TensorLike, as_tuple: bool = False) -> Any:
     require_known(given, "nonzero", "x != 0 is a mask of known shape")
     array = given.numpy()
     if as_tuple:
-        return tuple(of_host(np.ascontiguousarray(each)) for each in np.atleast_1d(array).nonzero())
-    return copied(np.argwhere(array).astype(np.int64))
+        found = np.atleast_1d(array).nonzero()
+        return tuple(placed(of_host(np.ascontiguousarray(each)), given.device) for each in found)
+    return placed(copied(np.argwhere(array).astype(np.int64)), given.device)
 
 
 def argwhere(x: TensorLike) -> Tensor:
@@ -110,6 +112,7 @@ def unique(
         parts.append(copied(inverse.reshape(shape).astype(np.int64)))
     if return_counts:
         parts.append(copied(counts.astype(np.int64)))
+    parts = [placed(each, given.device) for each in parts]
     return parts[0] if len(parts) == 1 else tuple(parts)
 
 
@@ -150,6 +153,7 @@ def unique_consecutive(
         parts.append(copied(inverse.reshape(given.shape) if dim is None else inverse))
     if return_counts:
         parts.append(copied(np.diff(np.append(starts, len(rows)))))
+    parts = [placed(each, given.device) for each in parts]
     return parts[0] if len(parts) == 1 else tuple(parts)
 
 

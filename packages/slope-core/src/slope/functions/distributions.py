@@ -3,10 +3,9 @@
 From keys: beyond the uniform and normal ones of :mod:`slope.functions.random`.
 
 They go through logarithms and roots, so backends agree to rounding (relative 1e-4 in float32, 1e-10
-in float64; where
-rounding decides between candidates, as in :func:`gamma` and :func:`categorical`, a few draws in a
-million may differ).
-Permutations are the same everywhere. Half precision is drawn in float32.
+in float64; where rounding decides between candidates, as in :func:`gamma` and :func:`categorical`,
+a few draws in a million may differ). Permutations are the same everywhere. Half precision is drawn
+in float32.
 """
 
 from __future__ import annotations
@@ -136,8 +135,7 @@ def gamma(key: TensorLike, concentration: TensorLike, shape: Shape | None = None
     No derivative passes to the concentration ``a``.
 
     Of ``shape``, which ``concentration`` broadcasts to, or of its own shape. Candidates are all
-    drawn at once, and the first
-    accepted one is taken.
+    drawn at once, and the first accepted one is taken.
 
     Source: G. Marsaglia, W. Tsang, "A simple method for generating gamma variables" (2000).
     """

@@ -1,9 +1,8 @@
 """The default generator, and the scopes that stand in for it under transforms.
 
 A scope holds a key and hands out new ones. At the bottom is the process-wide default generator.
-``jit`` puts a scope on top whose key is a
-hidden input and output of the program, ``vmap`` one that gives every example its own key, the same
-key, or none.
+``jit`` puts a scope on top whose key is a hidden input and output of the program, ``vmap`` one that
+gives every example its own key, the same key, or none.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ import numpy as np
 
 from slope.core.tensor import Tensor
 from slope.core.types import TensorType
+from slope.devices import ANYWHERE
 from slope.dtypes import uint32
 from slope.errors import ArgumentError, RandomnessError, boundary
 from slope.ops.random import PARITY, ROTATIONS
@@ -53,8 +53,8 @@ def encrypted(key: tuple[int, int], x0: int, x1: int) -> tuple[int, int]:
 
 
 def key_tensor(key: tuple[int, int]) -> Tensor:
-    """A key as a tensor."""
-    return Tensor(TensorType((2,), uint32), host=np.asarray(key, np.uint32))
+    """A key as a tensor; what is drawn from it follows other operands to their device."""
+    return Tensor(TensorType((2,), uint32), ANYWHERE, host=np.asarray(key, np.uint32))
 
 
 class Scope:

@@ -210,8 +210,7 @@ def cross_entropy(
             known, that is, outside of :func:`slope.jit`, on the CPU; elsewhere it makes the loss
             NaN.
         weight: ``[classes]``, how much each counts; a mean is divided by the sum of the targets'
-            weights (by the number of
-            rows for probabilities).
+            weights (by the number of rows for probabilities).
         ignore_index: a class that counts nothing, by default -100 as in PyTorch, so that padding
             may be labelled with it. ``None`` ignores nothing, which saves a few small instructions
             (of the batch's size, not the classes') in loss and gradient; unsigned classes save them

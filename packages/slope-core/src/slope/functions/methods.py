@@ -30,9 +30,11 @@ from slope.functions import (
     products,
     quantiles,
     reductions,
+    rounding,
     scattering,
     selection,
     shapes,
+    special_values,
     statistics,
 )
 from slope.functions._base import strong, to_dtype
@@ -168,11 +170,12 @@ NAMES = {
         bitwise_and bitwise_or bitwise_xor bitwise_not bitwise_left_shift bitwise_right_shift
     """,
     elementwise: """
-        neg abs sign exp exp2 expm1 log log1p log2 log10 sqrt rsqrt square reciprocal
-        sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh erf erfc sigmoid
-        floor ceil round trunc frac isnan isfinite isinf nan_to_num astype bitcast
-        erfinv lgamma digamma sinc logit isposinf isneginf signbit
+        neg abs sign exp exp2 expm1 log log1p log2 log10 sqrt rsqrt square reciprocal sin cos
+        tan asin acos atan sinh cosh tanh asinh acosh atanh erf erfc sigmoid astype bitcast
+        erfinv lgamma digamma sinc logit
     """,
+    rounding: "floor ceil round trunc frac",
+    special_values: "isnan isfinite isposinf isneginf signbit isinf nan_to_num",
     reductions: """
         sum prod mean var std max min amax amin argmax argmin any all logsumexp norm
         cumsum count_nonzero nansum nanmean
@@ -220,7 +223,7 @@ def _install() -> None:
         __pos__=same,
         __abs__=elementwise.abs,
         __invert__=logic.bitwise_not,
-        __round__=elementwise.round,
+        __round__=rounding.round,
         __getitem__=indexing.getitem,
         __setitem__=indexing.setitem,
         __iter__=indexing.iterate,

@@ -254,8 +254,7 @@ def batch_norm(
 
     Returns:
         ``(output, running_mean, running_var)``. Tensors do not change: keep the statistics for the
-        next call. Without
-        ``training`` they are those given; no derivative passes through them.
+        next call. Without ``training`` they are those given; no derivative passes through them.
 
     Source: S. Ioffe, C. Szegedy, "Batch normalization" (2015).
 

@@ -2,8 +2,8 @@
 
 ``dim`` is an int, a tuple of ints or ``None`` for all; an empty tuple, too, means all, as in
 PyTorch, except for :func:`any` and :func:`all`, which it has test each element by itself.
-``keepdim`` keeps the reduced dimensions with length 1.
-Sums of integers and bools are int64; sums of half precision accumulate in float32.
+``keepdim`` keeps the reduced dimensions with length 1. Sums of integers and bools are int64; sums
+of half precision accumulate in float32.
 """
 
 from __future__ import annotations

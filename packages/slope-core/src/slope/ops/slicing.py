@@ -107,7 +107,7 @@ class Slice(LinearOperator):
     ) -> Sequence[Tangent]:
         high = []
         for length, first, stride, kept in zip(x.shape, start, step, cotangent.shape, strict=True):
-            used = 0 if kept == 0 else (kept - 1) * stride + 1
+            used = kept if stride == 1 else 0 if kept == 0 else (kept - 1) * stride + 1
             high.append(length - first - used)
         interior = tuple(stride - 1 for stride in step)
         return (pad(cotangent, low=tuple(start), high=tuple(high), interior=interior, value=0),)

@@ -37,10 +37,9 @@ def conformance(
     """Run the kit on a backend.
 
     Every operator's samples are run in every dtype that it takes, eagerly, compiled, and under
-    every transform, and compared
-    with the numpy backend. Where compiling is slow, derivatives and batching are left out in
-    dtypes other than a
-    sample's own, but for the floating-point ones of each operator's first sample.
+    every transform, and compared with the numpy backend. Where compiling is slow, derivatives and
+    batching are left out in dtypes other than a sample's own, but for the floating-point ones of
+    each operator's first sample.
 
     Args:
         backend: its name.

@@ -81,7 +81,8 @@ class LinearizeTrace(JVPTrace):
 class PullbackCall(Operator):
     """The linear part of an operator with ``vjp``.
 
-    Its transpose is ``pullback``, its forward the tangent of ``expand``.
+    Its transpose is ``pullback``; run forward, it pushes tangents through the operator's ``jvp`` or
+    ``expand``.
 
     Operands: the operator's operands, its residuals, the tangents of its moving operands.
 
@@ -153,8 +154,7 @@ class PullbackCall(Operator):
 
 
 def _call(op: Operator, args: Sequence[Tensor], params: dict[str, Any]) -> tuple[Tensor, ...]:
-    # Through expand even where the operator is current: its own jvp, if any, is found first by the
-    # trace.
+    # The trace runs the operator's jvp, if it has one, or else its expansion.
     result = op(*args, **params)
     return tuple(result) if op.multiple else (result,)
 

@@ -60,7 +60,8 @@ def test_text(programs, name):
     assert str(programs[name]) == path.read_text()
 
 
-@pytest.mark.parametrize(("name", "instructions"), [("mlp_gradient", 33), ("mlp_step", 59)])
+# Five of them, of the batch's length, make the loss NaN where a label is no class.
+@pytest.mark.parametrize(("name", "instructions"), [("mlp_gradient", 38), ("mlp_step", 64)])
 def test_counts(programs, name, instructions):
     program = programs[name].check()
     counts = Counter(instr.op.name for instr in program.instrs)

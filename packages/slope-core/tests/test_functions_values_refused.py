@@ -97,6 +97,10 @@ def test_ignored_targets_and_images_are_no_mistake():
         slope.nll_loss(slope.ones(1, 4, 2, 2), slope.tensor([[[0, 1], [9, 0]]]))
     with pytest.raises(errors.IndexingError, match=r"^cross_entropy: target is 9"):
         slope.cross_entropy(slope.ones(4), slope.tensor(9))
+    with pytest.raises(errors.IndexingError, match=r"^nll_loss: target is -1, and x"):
+        slope.nll_loss(slope.ones(4), -1)
+    with pytest.raises(errors.IndexingError, match=r"target\[2\] is 9"):
+        slope.cross_entropy(SCORES, np.array([0, 1, 9]))
     with pytest.raises(errors.IndexingError, match=r"target\[0\] is 200"):
         slope.cross_entropy(SCORES, slope.tensor([200, 0, 0], dtype=slope.uint8))
 

@@ -37,7 +37,7 @@ def refusing_unknown_classes(
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
             scores = args[0] if args else kwargs.get("x")
             target = args[1] if len(args) > 1 else kwargs.get("target")
-            if isinstance(scores, Tensor) and isinstance(target, Tensor | np.ndarray):
+            if isinstance(scores, Tensor) and target is not None:
                 ignored: Any = ignore_index
                 if ignored is not None:
                     ignored = args[3] if len(args) > 3 else kwargs.get("ignore_index", ignored)
@@ -49,13 +49,20 @@ def refusing_unknown_classes(
     return decorate
 
 
-def _refuse(
-    function: str, scores: Tensor, target: Tensor | np.ndarray[Any, Any], ignored: Any
-) -> None:
+def _is_known(target: Tensor) -> bool:
+    """Whether somebody can look at its values without waiting for a device."""
+    return not isinstance(target, Tracer) and target.device.kind == "cpu"
+
+
+def _refuse(function: str, scores: Tensor, target: Any, ignored: Any) -> None:
     if isinstance(target, Tensor):
-        if isinstance(target, Tracer) or target.device.kind != "cpu":
+        if not _is_known(target):
             return
         target = target.host()
+    elif isinstance(target, int | np.integer):
+        target = np.asarray(target)
+    if not isinstance(target, np.ndarray):
+        return
     if not scores.ndim or target.dtype.kind not in "iu" or not target.size:
         return
     values, count = target, scores.shape[1 if scores.ndim > 1 else 0]
@@ -78,13 +85,15 @@ def _refuse(
 
 
 def unknown_classes(target: Tensor, count: Any, counted: Tensor | None) -> Tensor | None:
-    """Which targets name no class; None where their dtype can name no other.
+    """Which targets name no class; None where they are known, and none does, or none can.
 
     Args:
         target: integers.
         count: how many classes there are; targets beyond a symbolic number stay undetected.
         counted: which targets are not ignored; all of them by default.
     """
+    if _is_known(target):
+        return None  # a stranger would have been refused
     limits, tests = iinfo(target.dtype), []
     if isinstance(count, int) and count <= limits.max:
         tests.append(ops.ge(target, splat_like(count, target)))
@@ -96,6 +105,12 @@ def unknown_classes(target: Tensor, count: Any, counted: Tensor | None) -> Tenso
     return strange if counted is None else ops.bitwise_and(strange, counted)
 
 
-def nan_where(strange: Tensor | None, x: Tensor) -> Tensor:
-    """``x``, but NaN where something is wrong."""
-    return x if strange is None else ops.where(strange, splat_like(math.nan, x), x)
+def nan_where(strange: Tensor | None, losses: Tensor) -> Tensor:
+    """Losses, but NaN where something is wrong.
+
+    It is added, so that derivatives hold no work for it.
+    """
+    if strange is None:
+        return losses
+    nothing = splat_like(0.0, losses)
+    return ops.add(losses, ops.where(strange, splat_like(math.nan, losses), nothing))

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from slope import ops
@@ -211,7 +212,7 @@ def cross_entropy(
         weight: ``[classes]``, how much each counts; a mean is divided by the sum of the targets'
             weights (by the number of rows for probabilities).
         ignore_index: a class that counts nothing, by default -100 as in PyTorch, so that padding
-            may be labelled with it. ``None`` ignores nothing, which saves seven small instructions
+            may be labelled with it. ``None`` ignores nothing, which saves a few small instructions
             (of the batch's size, not the classes') in loss and gradient; unsigned classes save them
             by themselves.
         reduction: ``"mean"``, ``"sum"`` or ``"none"``.
@@ -284,7 +285,8 @@ def _weighted(
     if counts is not None:
         zero = splat_like(0.0, losses)
         share, losses = ops.where(counts, share, zero), ops.where(counts, losses, zero)
-    share = nan_where(strange, share)
+    if strange is not None:  # shares have no derivative
+        share = ops.where(strange, splat_like(math.nan, share), share)
     if weight is not None:
         losses = ops.mul(losses, share)
     elif reduction != "mean":  # a mean is divided by the shares

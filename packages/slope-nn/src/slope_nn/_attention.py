@@ -9,7 +9,7 @@ from typing import Any
 import slope
 from slope.extend import ANYWHERE, ArgumentError, ShapeError
 from slope_nn import init
-from slope_nn._checks import positive, probability, real, tensors
+from slope_nn._checks import positive, probability, real, tensor
 from slope_nn._keys import split_key
 from slope_nn._linear import Linear
 from slope_nn._lost import is_traced
@@ -69,7 +69,7 @@ class RotaryEmbedding(Module):
             start: the position of the first one.
             tables: what :meth:`tables` gives for these positions, in place of ``start``.
         """
-        tensors("RotaryEmbedding", x=x)
+        x = tensor("RotaryEmbedding", "x", x)
         if x.ndim < 2 or x.shape[-1] != self.dim:
             raise ShapeError(f"RotaryEmbedding takes (..., length, {self.dim}), and got {x.type}.")
         length, half = x.shape[-2], self.dim // 2
@@ -274,7 +274,10 @@ class MultiheadAttention(Module):
         """
         key = query if key is None else key
         value = key if value is None else value
-        tensors("MultiheadAttention", query=query, key=key, value=value)
+        query, key, value = (
+            tensor("MultiheadAttention", name, each)
+            for name, each in (("query", query), ("key", key), ("value", value))
+        )
         single = query.ndim == 2
         if not query.ndim == key.ndim == value.ndim or query.ndim not in (2, 3):
             raise ShapeError(

@@ -99,6 +99,14 @@ def test_the_gradient_of_a_loop_over_a_switch(backend):
     close(by_y, [0.893045, -0.005422, 1.256534], 1e-4)
 
 
+def test_functions_of_constants_in_float64(backend):
+    """IREE would evaluate them while it compiles, and finds no sine then."""
+    x = slope.ones(3, dtype=slope.float64)
+    f = slope.jit(lambda x: x + slope.sin(slope.arange(3, dtype=slope.float64) + 0.3))
+    with slope.use_backend(backend):
+        close(f(x), 1 + np.sin(np.arange(3) + 0.3), 1e-12)
+
+
 def test_setting_one_element_is_linear_without_a_contest(backend):
     def f(x, v, i):
         return (x.at[i % 3].set(v * v) ** 3).sum()

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import slope
+from slope import dtypes
+from slope import functions as fn
+from slope.api import custom_jvp, scan
 from slope.core.tensor import Tensor
 from slope.errors import ShapeError
 
@@ -60,7 +62,7 @@ def solve_triangular(
     if not left:
         turned = solve_triangular(
             _square("solve_triangular", x).mT,
-            slope.as_tensor(y).mT,
+            fn.as_tensor(y).mT,
             upper=not upper,
             unitriangular=unitriangular,
         )
@@ -100,7 +102,7 @@ def solve(x: Any, y: Any, *, left: bool = True) -> Tensor:
     Raises:
         ShapeError: shapes that do not fit.
     """
-    matrix, right = _square("solve", x), slope.as_tensor(y)
+    matrix, right = _square("solve", x), fn.as_tensor(y)
     if right.ndim == 1:
         return solve(matrix, right.unsqueeze(-1 if left else 0), left=left).squeeze(
             -1 if left else 0
@@ -117,7 +119,7 @@ def inv(x: Any) -> Tensor:
         ShapeError: ``x`` holds no square matrices.
     """
     matrix = _square("inv", x)
-    return solve(matrix, slope.eye(matrix.shape[-1], dtype=matrix.dtype))
+    return solve(matrix, fn.eye(matrix.shape[-1], dtype=matrix.dtype))
 
 
 def slogdet(x: Any) -> tuple[Tensor, Tensor]:
@@ -141,27 +143,27 @@ def det(x: Any) -> Tensor:
         ShapeError: ``x`` holds no square matrices.
     """
     sign, size = slogdet(x)
-    return sign * slope.exp(size)
+    return sign * fn.exp(size)
 
 
 def _square(function: str, x: Any) -> Tensor:
-    matrix = slope.as_tensor(x)
+    matrix = fn.as_tensor(x)
     if matrix.ndim < 2 or matrix.shape[-1] != matrix.shape[-2]:
         raise ShapeError(f"linalg.{function}: x must be (..., n, n), and is {matrix.type}.")
-    return matrix if matrix.dtype.is_floating_point else matrix.astype(slope.float32)
+    return matrix if matrix.dtype.is_floating_point else matrix.astype(dtypes.float32)
 
 
 def _fitting(function: str, x: Any, y: Any) -> tuple[Tensor, Tensor]:
     """A square matrix and a right side, of one dtype and with the same batches."""
-    matrix, right = _square(function, x), slope.as_tensor(y)
+    matrix, right = _square(function, x), fn.as_tensor(y)
     if right.ndim < 2 or right.shape[-2] != matrix.shape[-1]:
         raise ShapeError(
             f"linalg.{function}: for x {matrix.type} the right side must be "
             f"(..., {matrix.shape[-1]}, k), and is {right.type}."
         )
-    dtype = slope.result_type(matrix, right)
+    dtype = fn.result_type(matrix, right)
     try:
-        batch = slope.zeros(*matrix.shape[:-2], 1, 1) + slope.zeros(*right.shape[:-2], 1, 1)
+        batch = fn.zeros(*matrix.shape[:-2], 1, 1) + fn.zeros(*right.shape[:-2], 1, 1)
     except ShapeError:
         raise ShapeError(
             f"linalg.{function}: the batches of x {matrix.type} and of the right side "
@@ -188,15 +190,15 @@ def _substitute(x: Tensor, y: Tensor, upper: bool, unit: bool) -> Tensor:
         value = rest if unit else rest / (row * one).sum(-1, keepdim=True)
         return found + one.unsqueeze(-1) * value.unsqueeze(-2), value
 
-    ones = slope.eye(x.shape[-1], dtype=x.dtype)
-    _, values = slope.scan(step, slope.zeros_like(y), (_rows(x), ones, _rows(y)), reverse=upper)
+    ones = fn.eye(x.shape[-1], dtype=x.dtype)
+    _, values = scan(step, fn.zeros_like(y), (_rows(x), ones, _rows(y)), reverse=upper)
     return values.movedim(0, -2)
 
 
 def _half(x: Tensor, upper: bool, unit: bool) -> Tensor:
     """The triangle that counts."""
     edge = int(unit)
-    return slope.triu(x, edge) if upper else slope.tril(x, -edge)
+    return fn.triu(x, edge) if upper else fn.tril(x, -edge)
 
 
 def _triangular_value(upper: bool, unit: bool, x: Tensor, y: Tensor) -> Tensor:
@@ -209,19 +211,19 @@ def _triangular_rule(upper: bool, unit: bool, primals: Any, tangents: Any) -> An
     return out, _substitute(x, dy - _half(dx, upper, unit) @ out, upper, unit)
 
 
-_triangular = slope.custom_jvp(_triangular_value, nondiff_argnums=(0, 1))
+_triangular = custom_jvp(_triangular_value, nondiff_argnums=(0, 1))
 _triangular.defjvp(_triangular_rule)
 
 
-@slope.custom_jvp
+@custom_jvp
 def _cholesky(x: Tensor) -> Tensor:
     def step(rest: Tensor, one: Tensor) -> tuple[Tensor, Tensor]:
-        column = (rest @ one.unsqueeze(-1)).squeeze(-1) * slope.cumsum(one, 0)
-        column = column / slope.sqrt((column * one).sum(-1, keepdim=True))
+        column = (rest @ one.unsqueeze(-1)).squeeze(-1) * fn.cumsum(one, 0)
+        column = column / fn.sqrt((column * one).sum(-1, keepdim=True))
         return rest - column.unsqueeze(-1) * column.unsqueeze(-2), column
 
-    symmetric = slope.tril(x) + slope.tril(x, -1).mT
-    _, columns = slope.scan(step, symmetric, slope.eye(x.shape[-1], dtype=x.dtype))
+    symmetric = fn.tril(x) + fn.tril(x, -1).mT
+    _, columns = scan(step, symmetric, fn.eye(x.shape[-1], dtype=x.dtype))
     return columns.movedim(0, -1)
 
 
@@ -229,39 +231,39 @@ def _cholesky(x: Tensor) -> Tensor:
 def _cholesky_rule(primals: Any, tangents: Any) -> Any:
     (x,), (dx,) = primals, tangents
     low = _cholesky(x)
-    change = slope.tril(dx) + slope.tril(dx, -1).mT
+    change = fn.tril(dx) + fn.tril(dx, -1).mT
     inner = _substitute(low, _substitute(low, change, False, False).mT, False, False)
-    weights = slope.tril(slope.ones_like(low)) - 0.5 * slope.eye(low.shape[-1], dtype=low.dtype)
+    weights = fn.tril(fn.ones_like(low)) - 0.5 * fn.eye(low.shape[-1], dtype=low.dtype)
     return low, low @ (inner * weights)
 
 
 def _eliminated(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """L and U in one matrix, where each row came from, and the sign of that exchange of rows."""
     count = x.shape[-1]
-    places = slope.arange(count)
+    places = fn.arange(count)
 
     def step(state: Any, now: Any) -> tuple[Any, None]:
         rest, order, sign = state
         place, one = now
         below = places > place
         column = (rest @ one.unsqueeze(-1)).squeeze(-1)
-        size = slope.where(places < place, -1.0, slope.abs(column))
-        best = slope.argmax(size, -1, keepdim=True)
-        swapped = slope.where(places == place, best, slope.where(places == best, place, places))
-        rest = slope.take_along_dim(rest, swapped.unsqueeze(-1).expand(*rest.shape), -2)
-        order = slope.take_along_dim(order, swapped, -1)
-        sign = slope.where(best.squeeze(-1) == place, sign, -sign)
+        size = fn.where(places < place, -1.0, fn.abs(column))
+        best = fn.argmax(size, -1, keepdim=True)
+        swapped = fn.where(places == place, best, fn.where(places == best, place, places))
+        rest = fn.take_along_dim(rest, swapped.unsqueeze(-1).expand(*rest.shape), -2)
+        order = fn.take_along_dim(order, swapped, -1)
+        sign = fn.where(best.squeeze(-1) == place, sign, -sign)
         column = (rest @ one.unsqueeze(-1)).squeeze(-1)
         row = (one.unsqueeze(-2) @ rest).squeeze(-2)
         pivot = (column * one).sum(-1, keepdim=True)  # where it is 0, so is all that is below
-        factors = slope.where(below, column / slope.where(pivot == 0, 1.0, pivot), 0.0)
+        factors = fn.where(below, column / fn.where(pivot == 0, 1.0, pivot), 0.0)
         rest = rest - factors.unsqueeze(-1) * (row * below).unsqueeze(-2)
-        kept = slope.where(below, 0.0, column)
+        kept = fn.where(below, 0.0, column)
         return (rest + (kept + factors - column).unsqueeze(-1) * one, order, sign), None
 
     lead = x.shape[:-2]
-    start = (x, places.expand(*lead, count), slope.ones(*lead, dtype=x.dtype))
-    (both, order, sign), _ = slope.scan(step, start, (places, slope.eye(count, dtype=x.dtype)))
+    start = (x, places.expand(*lead, count), fn.ones(*lead, dtype=x.dtype))
+    (both, order, sign), _ = scan(step, start, (places, fn.eye(count, dtype=x.dtype)))
     return both, order, sign
 
 
@@ -269,12 +271,12 @@ def _by_factors(factors: tuple[Tensor, Tensor], y: Tensor) -> Tensor:
     both, order = factors
     # A product, not a gather: its transpose is as fast, and IREE 3.13 crashes where it fuses a
     # gather of single columns with the loop behind it.
-    moved = order.unsqueeze(-1) == slope.arange(order.shape[-1])
+    moved = order.unsqueeze(-1) == fn.arange(order.shape[-1])
     y = moved.astype(y.dtype) @ y
     return _substitute(both, _substitute(both, y, False, True), True, False)
 
 
-@slope.custom_jvp
+@custom_jvp
 def _solution(x: Tensor, y: Tensor) -> Tensor:
     return _by_factors(_eliminated(x)[:2], y)
 
@@ -287,11 +289,11 @@ def _solution_rule(primals: Any, tangents: Any) -> Any:
     return out, _by_factors(factors, dy - dx @ out)
 
 
-@slope.custom_jvp
+@custom_jvp
 def _slogdet(x: Tensor) -> tuple[Tensor, Tensor]:
     both, _, sign = _eliminated(x)
-    pivots = slope.diagonal(both, 0, -2, -1)
-    return sign * slope.sign(pivots).prod(-1), slope.log(slope.abs(pivots)).sum(-1)
+    pivots = fn.diagonal(both, 0, -2, -1)
+    return sign * fn.sign(pivots).prod(-1), fn.log(fn.abs(pivots)).sum(-1)
 
 
 @_slogdet.defjvp
@@ -299,4 +301,4 @@ def _slogdet_rule(primals: Any, tangents: Any) -> Any:
     (x,), (dx,) = primals, tangents
     sign, size = _slogdet(x)
     change = (inv(x).mT * dx).sum((-2, -1))
-    return (sign, size), (slope.zeros_like(sign), change)
+    return (sign, size), (fn.zeros_like(sign), change)

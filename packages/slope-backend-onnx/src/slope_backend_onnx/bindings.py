@@ -19,6 +19,9 @@ from __future__ import annotations
 import weakref
 from collections import deque
 from collections.abc import Mapping, Sequence
+from ctypes import addressof, c_char
+from itertools import compress
+from operator import call, is_not
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -134,22 +137,22 @@ class BoundCalls:
         return _Binding(self._session.io_binding(), count)
 
     def _bind(self, bound: _Binding, handles: Sequence[Any], outs: Sequence[Any]) -> None:
-        known, count = bound.arrays, len(handles)
-        for number, array in enumerate(handles):
-            if known[number]() is not array:
-                place = self._inputs[number]
-                address = _address(array, place)
-                bound.binding.bind_input(place.name, "cpu", 0, place.dtype, place.shape, address)
-                known[number] = weakref.ref(array)
-        for number, array in enumerate(outs, count):
-            if known[number]() is not array:
-                place = self._results[number - count]
-                address = array.ctypes.data
-                bound.binding.bind_output(place.name, "cpu", 0, place.dtype, place.shape, address)
-                known[number] = weakref.ref(array)
+        known, binding, count = bound.arrays, bound.binding, len(handles)
+        arrays = [*handles, *outs]
+        # In C, as nearly all arrays of most calls are where they were.
+        others = [*compress(range(len(arrays)), map(is_not, map(call, known), arrays))]
+        for number in others:
+            array = arrays[number]
+            if number < count:
+                place, bind = self._inputs[number], binding.bind_input
+                _check(array, place)
+            else:
+                place, bind = self._results[number - count], binding.bind_output
+            bind(place.name, "cpu", 0, place.dtype, place.shape, _address(array))
+            known[number] = weakref.ref(array)
 
 
-def _address(array: Any, place: Place) -> int:
+def _check(array: Any, place: Place) -> None:
     # An address says nothing of what lies there, so ONNX Runtime cannot check.
     if (
         type(array) is not np.ndarray
@@ -158,4 +161,9 @@ def _address(array: Any, place: Place) -> int:
         or not array.flags.c_contiguous
     ):
         raise Mismatch
+
+
+def _address(array: np.ndarray[Any, Any]) -> int:
+    if array.flags.writeable and array.size:  # this way takes a quarter of the time
+        return addressof(c_char.from_buffer(array.data))
     return array.ctypes.data

@@ -117,10 +117,7 @@ def handles_of(
     backend, device = compiled.backend, compiled.device
     if all_tensors:
         return [
-            leaf._handle
-            if leaf._backend is backend and type(leaf) is Tensor
-            else _handle(leaf, backend)
-            for leaf in leaves
+            leaf._handle if leaf._backend is backend else _handle(leaf, backend) for leaf in leaves
         ]
     handles: list[Any] = []
     for kind, leaf in zip(kinds, leaves, strict=True):

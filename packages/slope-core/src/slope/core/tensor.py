@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from ctypes import addressof, c_char
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, Protocol
 
 import numpy as np
@@ -56,8 +57,9 @@ def aligned_empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray[An
         count *= length
     nbytes = count * dtype.itemsize
     raw = np.empty(nbytes + ALIGNMENT, np.uint8)
-    start = -raw.ctypes.data % ALIGNMENT
-    return raw[start : start + nbytes].view(dtype).reshape(shape)
+    address = addressof(c_char.from_buffer(raw.data))  # in a quarter of raw.ctypes.data's time
+    start = -address % ALIGNMENT
+    return np.ndarray(shape, dtype, raw, start)
 
 
 class Tensor(Methods):

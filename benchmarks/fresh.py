@@ -85,6 +85,7 @@ def _measured(taken: Mapping[str, Mapping[str, list[float]]]) -> dict[str, dict[
 def _run(words: Sequence[str], folder: str | None = None) -> dict[str, float]:
     """One measurement in a fresh process, its compile caches in a folder."""
     environment = dict(os.environ)
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # users compile their modules once
     if folder:
         environment |= {
             "SLOPE_CACHE": str(Path(folder) / "slope"),

@@ -1,15 +1,14 @@
 """The operator that runs a program once for each slice of its operands: what ``scan`` binds.
 
 Linearization follows partial evaluation: what the linear part needs of the forward part is stacked,
-one slice an iteration, unless it is
-there already: operands are used as they are, and what depends on constants alone is computed once,
-before the loop.
+one slice an iteration, unless it is there already: operands are used as they are, and what depends
+on constants alone is computed once, before the loop.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -46,12 +45,32 @@ from slope.transforms.linearize import linearize_program
 from slope.transforms.transpose import transpose_program
 
 
+class _Loop(NamedTuple):
+    """The parameters of :class:`RunScan`."""
+
+    body: Program
+    consts: int
+    carries: int
+    length: Any
+    reverse: bool = False
+
+    @property
+    def first(self) -> int:
+        """The place of the first operand that it goes through."""
+        return self.consts + self.carries
+
+    def split(self, items: Sequence[Any]) -> tuple[list[Any], list[Any], list[Any]]:
+        """What stands for the operands, apart: for constants, carries and slices."""
+        consts, first = self.consts, self.first
+        return list(items[:consts]), list(items[consts:first]), list(items[first:])
+
+
 class RunScan(Operator):
     """Run a program ``length`` times; carries go from one iteration to the next.
 
     Operands: the constants, the first carries, the tensors to go through along dimension 0.
-    Results: the last carries, then what the
-    iterations gave, stacked along dimension 0 at the place of the slices that it came from.
+    Results: the last carries, then what the iterations gave, stacked along dimension 0 at the place
+    of the slices that it came from.
 
     Params:
         body: a program from ``(*constants, *carries, *slices)`` to ``(*carries, *outputs)``.
@@ -89,133 +108,102 @@ class RunScan(Operator):
         stacked = [each.with_shape((length, *each.shape)) for each in body.output_types[carries:]]
         return (*body.output_types[:carries], *stacked)
 
-    def jvp(
-        self,
-        primals: Sequence[Any],
-        tangents: Sequence[Tangent],
-        *,
-        body: Program,
-        consts: int,
-        carries: int,
-        length: Any,
-        reverse: bool = False,
-    ) -> Any:
+    def jvp(self, primals: Sequence[Any], tangents: Sequence[Tangent], **params: Any) -> Any:
+        loop = _Loop(**params)
+        body, carries, count = loop.body, loop.carries, len(loop.body.outputs)
         moving = moving_inputs(
             [tangent is not None for tangent in tangents],
-            consts,
+            loop.consts,
             carries,
             lambda flags: jvp_program(body, flags)[1],
         )
         made, moved = jvp_program(body, moving)
-        first, count = consts + carries, len(body.outputs)
-        wanted = (*moving[consts:first], *moved[carries:])
+        _, moving_carries, _ = loop.split(moving)
+        wanted = (*moving_carries, *moved[carries:])
         pushed = padded(made.outputs[count:], moved, wanted, body.outputs)
-        inputs = _split(made.inputs[: len(primals)], consts, carries)
-        more = _split(spread(made.inputs[len(primals) :], moving), consts, carries)
-        carried = sum(moving[consts:first])
-        parts = [[*own, *not_none(new)] for own, new in zip(inputs, more, strict=True)]
+        total = carries + sum(moving_carries)  # primal and tangent carries
+        inputs = _side_by_side(
+            loop.split(made.inputs[: len(primals)]),
+            loop.split(spread(made.inputs[len(primals) :], moving)),
+        )
         outputs = [
             *made.outputs[:carries],
-            *pushed[:carried],
+            *pushed[: total - carries],
             *made.outputs[carries:count],
-            *pushed[carried:],
+            *pushed[total - carries :],
         ]
-        full = instantiated(primals, tangents, moving)
-        values = [
-            [*own, *not_none(new)]
-            for own, new in zip(
-                _split(primals, consts, carries), _split(full, consts, carries), strict=True
-            )
-        ]
-        program = with_inputs(made, [var for part in parts for var in part], outputs)
-        results = call_scan(values[0], values[1], values[2], program, length, reverse)
-        total, ys = carries + carried, count - carries
-        outs = [*results[:carries], *results[total : total + ys]]
-        out_tangents = spread([*results[carries:total], *results[total + ys :]], wanted)
-        return outs, tuple(out_tangents)
+        program = with_inputs(made, [*inputs[0], *inputs[1], *inputs[2]], outputs)
+        constants, init, xs = _side_by_side(
+            loop.split(primals), loop.split(instantiated(primals, tangents, moving))
+        )
+        results = call_scan(constants, init, xs, program, loop.length, loop.reverse)
+        last = total + count - carries
+        outs = [*results[:carries], *results[total:last]]
+        return outs, tuple(spread([*results[carries:total], *results[last:]], wanted))
 
     def linearize(
-        self,
-        primals: Sequence[Tensor],
-        tangents: Sequence[Tangent],
-        *,
-        body: Program,
-        consts: int,
-        carries: int,
-        length: Any,
-        reverse: bool = False,
+        self, primals: Sequence[Tensor], tangents: Sequence[Tangent], **params: Any
     ) -> Any:
         """The results and stacked residuals by a scan; tangents by a scan of the linear program."""
+        loop = _Loop(**params)
+        body, carries, count = loop.body, loop.carries, len(loop.body.outputs)
         moving = moving_inputs(
             [tangent is not None for tangent in tangents],
-            consts,
+            loop.consts,
             carries,
             lambda flags: linearize_program(body, flags)[2],
         )
         forward, linear, moved = linearize_program(body, moving)
-        first, count = consts + carries, len(body.outputs)
-        kept = sort_residuals(forward, linear, consts, carries, count)
-        values = _split(primals, consts, carries)
-        hoisted = evaluated_once(forward, kept.once, [*values[0], *values[1]])
+        kept = sort_residuals(forward, linear, loop.consts, carries, count)
+        constants, init, xs = loop.split(primals)
+        hoisted = evaluated_once(forward, kept.once, [*constants, *init])
         made = with_inputs(forward, forward.inputs, [*forward.outputs[:count], *kept.stacked])
-        results = call_scan(*values, made, length, reverse)
-        given = _split(instantiated(primals, tangents, moving), consts, carries)
-        pushed = [not_none(part) for part in given]
-        variables = _split(
-            spread(linear.inputs[len(linear.inputs) - sum(moving) :], moving), consts, carries
-        )
-        inputs = [not_none(part) for part in variables]
-        wanted = (*moving[consts:first], *moved[carries:])
+        results = call_scan(constants, init, xs, made, loop.length, loop.reverse)
+
+        variables = spread(linear.inputs[len(linear.inputs) - sum(moving) :], moving)
+        inputs = [not_none(part) for part in loop.split(variables)]
         program = substituted(
             linear,
             kept.replaced,
             [*kept.const_vars, *inputs[0], *inputs[1], *kept.slice_vars, *inputs[2]],
         )
+        wanted = (*loop.split(moving)[1], *moved[carries:])
         program = with_inputs(program, program.inputs, selected(program.outputs, wanted))
+        given = loop.split(instantiated(primals, tangents, moving))
+        pushed = [not_none(part) for part in given]
         slices = [
             *(primals[place] for place in kept.slices),
             *(results[place] for place in kept.outputs),
             *results[count:],
         ]
         out_tangents = call_scan(
-            [*hoisted, *pushed[0]], pushed[1], [*slices, *pushed[2]], program, length, reverse
+            [*hoisted, *pushed[0]],
+            pushed[1],
+            [*slices, *pushed[2]],
+            program,
+            loop.length,
+            loop.reverse,
         )
         return results[:count], tuple(spread(out_tangents, wanted))
 
-    def transpose(
-        self,
-        cotangent: Any,
-        *operands: Any,
-        body: Program,
-        consts: int,
-        carries: int,
-        length: Any,
-        reverse: bool = False,
-    ) -> Sequence[Tangent]:
+    def transpose(self, cotangent: Any, *operands: Any, **params: Any) -> Sequence[Tangent]:
         """A scan the other way: it carries cotangents of carries, and sums of the constants'."""
-        first = consts + carries
+        loop = _Loop(**params)
+        body, consts, carries = loop.body, loop.consts, loop.carries
         linear = linear_inputs(body, operands, consts, carries)
         given = cotangents_given(
-            body, linear, [each is not None for each in cotangent], carries, first
+            body, linear, [each is not None for each in cotangent], carries, loop.first
         )
         made, present = transpose_program(body, linear, given)
-        known = _split(
-            [None if isinstance(operand, Linear) else operand for operand in operands],
-            consts,
-            carries,
-        )
-        known_vars = _split(
-            spread(made.inputs[: len(linear) - sum(linear)], [not each for each in linear]),
-            consts,
-            carries,
-        )
-        pulled = spread(made.inputs[len(linear) - sum(linear) :], given)
+        count = len(linear) - sum(linear)
+        known_vars = loop.split(spread(made.inputs[:count], [not each for each in linear]))
+        pulled = spread(made.inputs[count:], given)
         results = spread(made.outputs, present)
         sums = [place for place in range(consts) if present[place]]
         totals, next_totals, instrs = _accumulated(made, [results[place] for place in sums])
         carried = [place for place in range(carries) if given[place]]
         back = [results[consts + place] or zero(body.inputs[consts + place]) for place in carried]
-        through = [place for place in range(first, len(operands)) if present[place]]
+        through = [place for place in range(loop.first, len(operands)) if present[place]]
         inputs = [
             *not_none(known_vars[0]),
             *(pulled[place] for place in carried),
@@ -225,65 +213,54 @@ class RunScan(Operator):
         ]
         outputs = [*back, *next_totals, *(results[place] for place in through)]
         program = Program(inputs, made.constants, instrs, outputs, body.name)
+
+        known = loop.split([None if isinstance(each, Linear) else each for each in operands])
         init = [
             Splat(0, body.outputs[place].type) if cotangent[place] is None else cotangent[place]
             for place in carried
         ]
         init += [Splat(0, var.type) for var in totals]
-        constants = not_none(known[0])
-        slices = [
-            *not_none(known[2]),
-            *not_none(cotangent[carries:]),
-        ]
-        outs = call_scan(constants, init, slices, program, length, not reverse)
-        found: dict[int, Tensor] = dict(
-            zip([*(consts + place for place in carried), *sums, *through], outs, strict=True)
-        )
+        slices = [*not_none(known[2]), *not_none(cotangent[carries:])]
+        outs = call_scan(not_none(known[0]), init, slices, program, loop.length, not loop.reverse)
+        places = [*(consts + place for place in carried), *sums, *through]
+        found: dict[int, Tensor] = dict(zip(places, outs, strict=True))
         return [
             found.get(place) if isinstance(operand, Linear) else None
             for place, operand in enumerate(operands)
         ]
 
     def batch(
-        self,
-        size: Any,
-        args: Sequence[Tensor],
-        in_dims: Sequence[int | None],
-        *,
-        body: Program,
-        consts: int,
-        carries: int,
-        length: Any,
-        reverse: bool = False,
+        self, size: Any, args: Sequence[Tensor], in_dims: Sequence[int | None], **params: Any
     ) -> tuple[Any, Any]:
-        first = consts + carries
-        fixed, sliced = (
-            tuple(in_dims[:consts]),
-            tuple(None if at is None else 0 for at in in_dims[first:]),
-        )
-        carried = tuple(at is not None for at in in_dims[consts:first])
-        while True:
-            dims = (*fixed, *(0 if each else None for each in carried), *sliced)
-            moved = batched_outputs(body, size, dims)
-            more = tuple(a or b for a, b in zip(carried, moved[:carries], strict=True))
+        loop = _Loop(**params)
+        fixed, carry_dims, sliced = loop.split(in_dims)
+        carried = tuple(at is not None for at in carry_dims)
+        while True:  # until the carries that depend on the batch are all known
+            dims = (
+                *fixed,
+                *(0 if each else None for each in carried),
+                *(None if at is None else 0 for at in sliced),
+            )
+            moved = batched_outputs(loop.body, size, dims)
+            more = tuple(a or b for a, b in zip(carried, moved[: loop.carries], strict=True))
             if more == carried:
                 break
             carried = more
+        constants, init, xs = loop.split(args)
         init = [
             batched_at(arg, at, size, 0) if each else arg
-            for arg, at, each in zip(
-                args[consts:first], in_dims[consts:first], carried, strict=True
-            )
+            for arg, at, each in zip(init, carry_dims, carried, strict=True)
         ]
         xs = [
             arg if at is None else batched_at(arg, at, size, 1)
-            for arg, at in zip(args[first:], in_dims[first:], strict=True)
+            for arg, at in zip(xs, sliced, strict=True)
         ]
-        made = batch_to(body, size, dims, (*carried, *moved[carries:]))
-        outs = call_scan(args[:consts], init, xs, made, length, reverse)
+        stacked = moved[loop.carries :]
+        made = batch_to(loop.body, size, dims, (*carried, *stacked))
+        outs = call_scan(constants, init, xs, made, loop.length, loop.reverse)
         return outs, (
             *(0 if each else None for each in carried),
-            *(1 if each else None for each in moved[carries:]),
+            *(1 if each else None for each in stacked),
         )
 
     def prune(self, instr: Instr, live: Sequence[bool]) -> Instr | None:
@@ -349,12 +326,9 @@ class RunScan(Operator):
             yield Sample((np.array(0.9), np.array([0.3, -1.1]), xs), params)
 
 
-def _split(
-    items: Sequence[Any], consts: int, carries: int
-) -> tuple[list[Any], list[Any], list[Any]]:
-    """The items for constants, carries and slices."""
-    first = consts + carries
-    return list(items[:consts]), list(items[consts:first]), list(items[first:])
+def _side_by_side(own: Sequence[Sequence[Any]], new: Sequence[Sequence[Any]]) -> list[list[Any]]:
+    """Constants, carries and slices, each followed by those of their tangents that are there."""
+    return [[*first, *not_none(second)] for first, second in zip(own, new, strict=True)]
 
 
 def _accumulated(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import slope
-from slope import errors
+from slope import errors, nn
 from slope.extend import (
     CPU,
     Backend,
@@ -149,3 +149,40 @@ def test_a_result_of_tables_alone_is_an_argument_like_any_other():
     f(slope.ones(2, 2))
     f(slope.jacrev(lambda x: x * 2.0)(slope.ones(2)))  # depends on no operand
     assert f.compile_count == 1
+
+
+def test_training_with_draws_is_wherever_the_model_is():
+    """The generator's key goes along, and back; loops, draws in them, and rotations, too."""
+
+    def loss(model, x, y):
+        return slope.cross_entropy(model(x), y), model
+
+    def step(model, optimizer, x, y):
+        (value, model), gradient = slope.value_and_grad(loss, has_aux=True)(model, x, y)
+        model, optimizer = optimizer(model, gradient)
+        return value, model, optimizer
+
+    layers = [nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Dropout(0.5), nn.ReLU(), nn.Linear(4, 2)]
+    found = {}
+    for device in (CPU, METAL):
+        for way in (step, slope.jit(step)):
+            slope.manual_seed(0)
+            model = nn.Sequential(*layers).to(device)
+            optimizer = nn.Adam(model, lr=0.01)
+            x, y = slope.tensor(X, device=device), slope.tensor(I, device=device)
+            for _ in range(2):
+                value, model, optimizer = way(model, optimizer, x, y)
+            assert value.device == device
+            drawn = slope.scan(lambda c, _: (c, c * slope.rand(())), x, length=2)[1]
+            found[device, way is step] = value.item(), drawn.tolist(), slope.rand(2).tolist()
+    assert found[CPU, True] == found[METAL, True]
+    assert found[CPU, False] == found[METAL, False]
+
+
+def test_rotations_follow_their_operand():
+    x = slope.ones(2, 3, 8)
+    rotary = nn.RotaryEmbedding(8)
+    for f in (rotary, slope.jit(lambda x: rotary(x))):  # noqa: PLW0108  # another function
+        out = f(x.to(METAL))
+        assert out.device == METAL
+        np.testing.assert_allclose(np.asarray(out), np.asarray(f(x)), rtol=1e-6)

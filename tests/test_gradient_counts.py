@@ -24,19 +24,19 @@ CASES = {
     # name: (function, arguments, at most so many instructions, JAX)
     "cross_entropy": (
         slope.value_and_grad(lambda x: slope.cross_entropy(x, slope.tensor(CLASSES))),
-        (t(4, 10),), 27, 34,  # JAX's ignores no labels
+        (t(4, 10),), 32, 34,  # JAX ignores no labels, and takes any class
     ),
     "cross_entropy that ignores nothing": (
         slope.value_and_grad(
             lambda x: slope.cross_entropy(x, slope.tensor(CLASSES), ignore_index=None)
         ),
-        (t(4, 10),), 19, 34,
+        (t(4, 10),), 25, 34,
     ),
     "cross_entropy of unsigned classes": (
         slope.value_and_grad(
             lambda x: slope.cross_entropy(x, slope.tensor(CLASSES.astype(np.uint8)))
         ),
-        (t(4, 10),), 19, 34,
+        (t(4, 10),), 25, 34,
     ),
     "layer_norm": (
         pulled(lambda x, w, b: slope.layer_norm(x, 16, w, b)),

@@ -319,3 +319,10 @@ def test_bad_input(name):
     call, kind, text = BAD[name]
     with slope.use_backend("numpy"), pytest.raises(kind, match=text):
         call()
+
+
+def test_a_loss_without_return_is_told_so():
+    with pytest.raises(errors.GradientError, match=r"returned None; a `return` is missing\."):
+        slope.grad(lambda x: None)(slope.ones(3))
+    with pytest.raises(errors.GradientError, match=r"returned 2 values in .* use has_aux=True\."):
+        slope.grad(lambda x: (x.sum(), x))(slope.ones(3))

@@ -202,6 +202,24 @@ def test_gradients_of_an_lstm(dtype: Any, batch: tuple[int, ...]):
     )
 
 
+def test_gradients_of_a_gru():
+    def loss(weights: Any, xs: Any) -> Any:
+        inner, outer = weights
+        width = outer.shape[1]
+
+        def step(h: Any, x: Any) -> Any:
+            ours, theirs = slope.chunk(x @ inner.T, 3, -1), slope.chunk(h @ outer.T, 3, -1)
+            reset, update = (slope.sigmoid(ours[k] + theirs[k]) for k in range(2))
+            new = slope.tanh(ours[2] + reset * theirs[2])
+            h = update * h + (1 - update) * new
+            return h, h
+
+        return (slope.scan(step, slope.zeros(xs.shape[1], width), xs)[1] ** 2).mean()
+
+    weights = [randoms(18, 4) * 0.5, randoms(18, 6, seed=1) * 0.5]
+    check(slope.grad(loss), weights, randoms(9, 10, 4), kernels=2)
+
+
 def test_gradients_of_a_differential_equation():
     def solve(weight: Any, y: Any) -> Any:
         def slope_of(y: Any) -> Any:
@@ -271,6 +289,21 @@ def test_constants_are_read_where_they_are():
     table, places = randoms(100_000, 8), slope.tensor([3, 99_999, -1, 7])
     check(run, table, places)
     assert code(run, table, places).count("memref<800000xf32>") <= 3
+
+
+def test_float64_tanh_is_right_to_the_last_places():
+    edges = [0.0, -0.0, np.inf, -np.inf, 0.625, np.nextafter(0.625, 1), -0.625, 1e-300, 700.0, -1e9]
+    x = np.concatenate([np.linspace(-25, 25, 5001), np.linspace(-1, 1, 5001), edges])
+
+    def run(xs: Any) -> Any:
+        return slope.scan(lambda count, x: (count + 1, slope.tanh(x)), slope.tensor(0), xs)[1]
+
+    rows = slope.from_numpy(np.stack([x, np.full_like(x, np.nan)]))
+    check(run, rows, near=1e-15)
+    found = slope.jit(run, backend="iree")(rows).numpy()
+    np.testing.assert_array_max_ulp(found[0], np.tanh(x), 4)
+    assert np.isnan(found[1]).all()
+    assert np.signbit(found[0][np.signbit(x)]).all()
 
 
 # --- bodies at random

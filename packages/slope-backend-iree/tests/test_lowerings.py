@@ -21,8 +21,8 @@ from slope.control.scan import run_scan
 from slope.core.operator import OPERATORS
 from slope.extend import CPU, Backend, Program, Splat, TensorType, ops, trace_program
 from slope_backend_iree.backend import IreeBackend
-from slope_backend_iree.lower.kernel import fits
-from slope_backend_iree.lower.kernel.rules import RULES
+from slope_backend_iree.lower.loop_kernels import fits
+from slope_backend_iree.lower.loop_kernels.rules import RULES
 from slope_backend_iree.lower.program import lower_program
 from slope_backend_numpy.backend import NumpyBackend
 
@@ -288,8 +288,8 @@ FULL = [each for each in dtypes.ALL if not (each.kind == "f" and each.bits == 16
 def test_odd_values_in_a_loop(backend: IreeBackend, dtype: Any):
     with np.errstate(all="ignore"):
         cases = in_kernels(backend, odd_cases(dtype))
-        for first in range(0, len(cases), 12):
-            check(backend, cases[first : first + 12], run_cases_in_a_loop)
+        for first in range(0, len(cases), 24):
+            check(backend, cases[first : first + 24], run_cases_in_a_loop)
 
 
 def shaped_cases(dtype: Any) -> list[Case]:

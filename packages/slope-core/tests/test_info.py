@@ -32,7 +32,10 @@ def slope_backends():
 
 @hookimpl
 def slope_operators():
-    return [OperatorSpec(name="swish", function="good_impl:swish", method=True)]
+    return [
+        OperatorSpec(name="swish", function="good_impl:swish", method=True),
+        OperatorSpec(name="dtype", function="good_impl:kind", method=True),
+    ]
 """
 
 IMPL = """
@@ -146,7 +149,9 @@ def test_the_selection_says_what_made_it_or_why_there_is_none(folder: Path):
 
 def test_operators_and_cache(folder: Path):
     info = report(folder)
-    (swish,) = info["operators"]
+    kind, swish = info["operators"]
+    assert (kind["name"], kind["problem"]) == ("dtype", "the method is hidden by slope's own")
+    assert swish["problem"] == ""
     assert (swish["name"], swish["distribution"], swish["method"]) == ("swish", "good", True)
     assert info["cache"] == {
         "location": str(folder.parent / "cache"),

@@ -100,6 +100,26 @@ def test_a_lost_assignment_is_reported_once():
     assert model.count.item() == 1
 
 
+def test_a_known_value_that_an_eager_gradient_loses_is_reported():
+    class Seen(nn.Module):
+        def __init__(self):
+            self.weight = slope.ones(2)
+            self.last = nn.Buffer(slope.zeros(2))
+
+        def __call__(self, x):
+            self.last = x  # not traced: the gradient is with respect to the model
+            return x * self.weight
+
+    x = slope.ones(2)
+    with pytest.warns(nn.LostAssignmentWarning, match=r"Seen\.last was assigned at .*test_ext"):
+        slope.grad(lambda model: model(x).sum())(Seen())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        _, model = slope.grad(lambda m: (m(2 * x).sum(), m), has_aux=True)(Seen())
+        gc.collect()
+    assert model.last.tolist() == [2.0, 2.0]
+
+
 def test_metrics():
     logits = slope.tensor([[0.1, 0.9, 0.0], [0.8, 0.1, 0.7], [0.2, 0.2, 0.2], [0.0, 0.1, 0.3]])
     target = slope.tensor([1, 2, 1, 0])
@@ -247,3 +267,79 @@ def test_fit_stops_at_a_loss_that_is_not_finite():
         nn.fit(model, nn.SGD(model, 0.1), bad, poisoned(), progress=False)
     assert told.value.step == 3
     assert all(np.isfinite(each.numpy()).all() for each in told.value.state.model.parameters())
+
+
+# --- fit and metrics refuse early what they could not do in the end
+
+
+LABELS = np.array([0, 1, 1, 7])
+POINTS = np.ones((4, 3), np.float32)
+
+
+def _fit(**options):
+    model = nn.Linear(3, 2)
+    batches = nn.data.Batches((POINTS, LABELS % 2), 2).until(1)
+    return nn.fit(
+        model,
+        nn.SGD(model, lr=0.1),
+        lambda model, x, y: slope.cross_entropy(model(x), y),
+        options.pop("batches", batches),
+        **{"progress": False, **options},
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"every": 0}, "fit: every must be an int of at least 1, not 0"),
+        ({"steps": -1}, "fit: steps must be an int of at least 0, not -1"),
+        ({"callbacks": 3}, "fit: callbacks must be a sequence, not 3"),
+        ({"plot": 3}, "fit: the path must be text or a path, not 3"),
+    ],
+)
+def test_fit_refuses(options, told):
+    with pytest.raises(errors.ArgumentError, match=told):
+        _fit(**options)
+
+
+@pytest.mark.parametrize("option", ["plot", "checkpoint"])
+def test_fit_looks_for_the_folders_before_it_trains(option, tmp_path):
+    done: list[int] = []
+    with pytest.raises(FileNotFoundError, match=r"there is no folder .*nowhere to write into"):
+        _fit(**{option: tmp_path / "nowhere" / "x"}, callbacks=[lambda s: done.append(s.step)])
+    assert done == []
+
+
+def test_fit_names_a_label_that_is_no_class():
+    with pytest.raises(nn.NaNLossError, match=r"at step 0: cross_entropy: target\[3\] is 7, and x"):
+        _fit(batches=[(POINTS, LABELS)])
+
+
+def test_batches_until_a_negative_epoch():
+    with pytest.raises(errors.ArgumentError, match=r"Batches\.until: epochs must be an int"):
+        nn.data.Batches((POINTS,), 2).until(-1)
+
+
+@pytest.mark.parametrize("target", [slope.zeros(4, 1), slope.zeros(3), slope.zeros(4, 3)])
+def test_metrics_do_not_broadcast(target):
+    for metric in (nn.metrics.accuracy, lambda x, y: nn.metrics.topk_accuracy(x, y, 1)):
+        with pytest.raises(
+            errors.ShapeError, match=r"logits are \(\.\.\., classes\) and target is"
+        ):
+            metric(slope.ones(4, 3), target)
+
+
+def test_confusion_matrix_refuses_classes_that_there_are_not():
+    with pytest.raises(errors.IndexingError, match="prediction goes from 0 to 5, and num_cl"):
+        nn.metrics.confusion_matrix([0, 5], [0, 1], 3)
+    with pytest.raises(errors.ShapeError, match="must be of one shape"):
+        nn.metrics.confusion_matrix([0, 1], [[0, 1]], 3)
+
+
+def test_layers_take_numpy_arrays():
+    x = np.ones((5, 2, 3), np.float32)
+    for layer, given in (
+        (nn.GRU(3, 4), x), (nn.BatchNorm1d(2), x), (nn.LSTMCell(3, 4), x[0]),
+        (nn.MultiheadAttention(3, 1), x), (nn.Linear(3, 2), x),
+    ):  # fmt: skip
+        layer(given)

@@ -425,3 +425,39 @@ def test_repr():
         ")"
     )
     assert "mean=float32[6] (buffer)" in repr(Everything())
+
+
+# --- tied weights in state dicts, warnings at the user's line
+
+
+class TiedEmbedding(nn.Module):
+    def __init__(self):
+        self.embedding = nn.Embedding(5, 3)
+        self.out = nn.Linear(3, 5, bias=False)
+        self.tie("out.weight", "embedding.weight")
+
+
+def test_state_dicts_may_name_tied_tensors_either_way_but_not_differently():
+    ones, twos = slope.ones(5, 3), slope.full((5, 3), 2.0)
+    for state in ({"out.weight": ones}, {"embedding.weight": ones, "out.weight": ones + 0}):
+        model = TiedEmbedding().load_state_dict(state)
+        assert model.embedding.weight.numpy().tolist() == ones.tolist()
+        assert model.out.weight is model.embedding.weight
+    with pytest.raises(
+        errors.TreeError, match=r"tied here and different there: out\.weight and embedding\.weight"
+    ):
+        TiedEmbedding().load_state_dict({"embedding.weight": ones, "out.weight": twos})
+    with pytest.raises(errors.ArgumentError, match=r"^load_state_dict of TiedEmbedding: the state"):
+        TiedEmbedding().load_state_dict([ones])  # pyright: ignore[reportArgumentType]  # that is the point
+
+
+def test_warnings_stand_at_the_users_line():
+    layer, x = nn.BatchNorm1d(2), slope.ones(3, 2)
+    with pytest.warns(nn.LostAssignmentWarning) as caught:
+        slope.jit(lambda layer, x: layer(x).sum())(layer, x)
+    assert {warning.filename for warning in caught} == {__file__}
+    model = nn.Linear(2, 2)
+    model.again = model.weight
+    with pytest.warns(UserWarning, match="will be updated apart") as caught:
+        nn.SGD(model, lr=0.1)
+    assert caught[0].filename == __file__

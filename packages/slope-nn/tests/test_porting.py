@@ -85,3 +85,92 @@ def test_other_names_are_missing_as_ever():
         model.nothing  # noqa: B018  # pyright: ignore[reportAttributeAccessIssue]  # on purpose
     with pytest.raises(AttributeError, match="'SGD' object has no attribute 'nothing'"):
         nn.SGD(model).nothing  # noqa: B018  # pyright: ignore[reportAttributeAccessIssue]  # on purpose
+
+
+@pytest.mark.parametrize("mode", ["sum", "mean", "max"])
+@pytest.mark.parametrize("padding_idx", [None, 2])
+def test_bags_of_embeddings(backend, mode, padding_idx):
+    numbers, offsets = [1, 2, 4, 5, 4, 3, 2, 2], [0, 3, 3, 6]
+    layer = nn.EmbeddingBag(6, 3, mode, padding_idx, key=slope.random.key(0))
+    table = layer.weight.numpy()
+    bags = [numbers[a:b] for a, b in zip(offsets, [*offsets[1:], None], strict=True)]
+    expected = []
+    for bag in bags:
+        rows = table[[number for number in bag if number != padding_idx]]
+        made = {"sum": np.sum, "mean": np.mean, "max": np.max}[mode](rows, 0) if len(rows) else 0
+        expected.append(made * np.ones(3))
+    with slope.use_backend(backend):
+        run = slope.jit(layer)
+        out = run(slope.tensor(numbers), slope.tensor(offsets))
+        np.testing.assert_allclose(out.numpy(), expected, atol=1e-6)
+        rows = layer(slope.tensor(numbers).reshape(2, 4))
+    halves = [nn.EmbeddingBag(6, 3, mode, padding_idx) for _ in range(1)]
+    halves[0].weight = layer.weight
+    again = halves[0](slope.tensor(numbers), slope.tensor([0, 4]))
+    np.testing.assert_allclose(rows.numpy(), again.numpy(), atol=1e-6)
+
+
+def test_bags_with_weights_and_wrong_bags():
+    layer = nn.EmbeddingBag(6, 3, "sum", include_last_offset=True)
+    numbers, weights = slope.tensor([1, 2, 4]), slope.tensor([0.5, 2.0, 1.0])
+    out = layer(numbers, slope.tensor([0, 1, 3]), weights).numpy()
+    table = layer.weight.numpy()
+    np.testing.assert_allclose(out, [0.5 * table[1], 2 * table[2] + table[4]], atol=1e-6)
+    with pytest.raises(errors.ShapeError, match=r"takes \(bags, numbers\), or \(numbers,\) and"):
+        layer(numbers)
+    with pytest.raises(errors.ArgumentError, match="weights are for mode='sum'"):
+        nn.EmbeddingBag(6, 3)(numbers, slope.tensor([0]), weights)
+
+
+def test_pretrained_embeddings_are_frozen():
+    table = slope.tensor([[1.0, 2.0], [3.0, 4.0]])
+    layer = nn.Embedding.from_pretrained(table)
+    np.testing.assert_array_equal(layer(slope.tensor([1])).numpy(), [[3, 4]])
+    head = nn.Linear(2, 1)
+    grads = slope.grad(lambda m: m[1](m[0](slope.tensor([0, 1]))).sum())((layer, head))
+    assert grads[0].weight is None
+    assert nn.Embedding.from_pretrained(table, freeze=False).weight is table
+
+
+def test_tensors_in_lists_and_dicts():
+    class Several(nn.Module):
+        def __init__(self):
+            self.row = nn.ParameterList([slope.ones(2), slope.zeros(2)])
+            self.named = nn.ParameterDict({"left": slope.ones(1), "right": slope.full((1,), 2.0)})
+
+        def forward(self, x):
+            for each in self.row:
+                x = x + each
+            return x * self.named["left"] * self.named["right"]
+
+    model = Several()
+    assert list(model.state_dict()) == ["row.0", "row.1", "named.left", "named.right"]
+    grads = slope.grad(lambda m: m(slope.ones(2)).sum())(model)
+    np.testing.assert_array_equal(grads.row[1].numpy(), [2, 2])
+    assert (len(model.row), len(model.named), "left" in model.named) == (2, 2, True)
+    assert [name for name, _ in model.named.items()] == model.named.keys() == ["left", "right"]
+    with pytest.raises(errors.IndexingError, match="ParameterList of 2 has no tensor 2"):
+        model.row[2]
+    with pytest.raises(errors.IndexingError, match="has no tensor 'up'; it has left, right"):
+        model.named["up"]
+    with pytest.raises(errors.ArgumentError, match="'keys' cannot name a tensor"):
+        model.named["keys"] = slope.ones(1)
+
+
+def test_other_layers_of_pytorch():
+    image = slope.tensor(np.random.default_rng(0).standard_normal((2, 3, 4, 4)).astype(np.float32))
+    np.testing.assert_allclose(nn.Softmax2d()(image).sum(1).numpy(), np.ones((2, 4, 4)), rtol=1e-5)
+    nearest, smooth = nn.UpsamplingNearest2d(8), nn.UpsamplingBilinear2d(scale_factor=2)
+    np.testing.assert_array_equal(nearest(image)[..., ::2, ::2].numpy(), image.numpy())
+    np.testing.assert_allclose(smooth(image)[..., ::7, ::7].numpy(), image[..., ::3, ::3].numpy())
+    noisy = nn.RReLU(0.1, 0.3)
+    drawn = (noisy(image) / image).numpy()
+    assert np.all(drawn[image.numpy() > 0] == 1)
+    below = drawn[image.numpy() < 0]
+    assert below.min() >= 0.1
+    assert below.max() <= 0.3
+    assert below.std() > 0.02
+    steady = (noisy.eval()(image) / image).numpy()
+    np.testing.assert_allclose(steady[image.numpy() < 0], 0.2, rtol=1e-5)
+    with pytest.raises(errors.ArgumentError, match=r"RReLU: lower=0\.5 must not exceed"):
+        nn.RReLU(0.5, 0.1)

@@ -1,5 +1,6 @@
 """Saving and loading: exact round trips, atomic writes, hostile files, shards, resuming."""
 
+import importlib
 import json
 import os
 import subprocess
@@ -335,3 +336,39 @@ def test_names_are_mapped():
         nn.rename({"a.w": 1, "b.w": 2}, [(r"^.\.", "")])
     with pytest.raises(errors.ArgumentError, match="no regular expression"):
         nn.rename({"a": 1}, [("(", "")])
+
+
+def test_rewriting_shards_keeps_the_old_model_until_the_index_is_replaced(tmp_path, monkeypatch):
+    old = {name: slope.full((10,), 1.0) for name in "abc"}
+    new = {name: slope.full((10,), 2.0) for name in "abc"}
+    nn.write_sharded(tmp_path, old, shard_bytes=40)
+    written = []
+
+    def killed(path, tensors, metadata=None):
+        if len(written) == 2:
+            raise KeyboardInterrupt
+        written.append(path.name)
+        write(path, tensors, metadata)
+
+    files = importlib.import_module("slope_nn._saving._files")
+    write = files.write_safetensors
+    monkeypatch.setattr(files, "write_safetensors", killed)
+    with pytest.raises(KeyboardInterrupt):
+        nn.write_sharded(tmp_path, new, shard_bytes=40)
+    assert [t.numpy()[0] for t in nn.read_safetensors(tmp_path).values()] == [1, 1, 1]
+    monkeypatch.undo()
+    for value in (new, old):  # again and again
+        nn.write_sharded(tmp_path, value, shard_bytes=40)
+        found = nn.read_safetensors(tmp_path)
+        assert [t.numpy()[0] for t in found.values()] == [value["a"].numpy()[0]] * 3
+    nn.write_sharded(tmp_path, {"a": slope.ones(2)})
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == ["model-00001-of-00001.safetensors", "model.safetensors.index.json"]
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no folder .*nowhere to write m\.safetensors"):
+        nn.Linear(1, 1).save(tmp_path / "nowhere" / "m.safetensors")
+    with pytest.raises(IsADirectoryError, match="is a folder, and a file is to be written there"):
+        nn.Linear(1, 1).save(tmp_path)
+    assert list(tmp_path.iterdir()) == []

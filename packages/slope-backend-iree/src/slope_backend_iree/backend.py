@@ -32,7 +32,14 @@ from slope.extend import (
 )
 
 from .cache import DiskCache
-from .compiler import IreeCompileError, Options, cache_key, compile_module, compiler_version
+from .compiler import (
+    IreeCompileError,
+    Options,
+    cache_key,
+    compile_module,
+    compiler_version,
+    vector_lanes,
+)
 from .devices import IreeDeviceError, choose_driver, device_count
 from .lower import RULES
 from .lower.program import Lowered, lower_program
@@ -63,6 +70,9 @@ class IreeBackend(Backend):
         kind: ``"gemm"`` or ``"general"``, which set of compiler flags to use; by default chosen by
             the program.
         flags: compiler flags to add, a sequence of strings.
+
+    Loops over small values become single kernels on the CPU: see
+    :mod:`slope_backend_iree.lower.loop_kernels`.
 
     Every operator works on every dtype that it takes. Results differ from the NumPy backend's in
     the last places, and where IREE's arithmetic does: numbers below the smallest normal one count
@@ -146,7 +156,7 @@ class IreeBackend(Backend):
         memory is free after the call.
         """
         runtime = self.runtime(device)
-        lowered = lower_program(program, self.lowerings, donated, cpu=device.kind == "cpu")
+        lowered = self._lower(program, device, donated)
         module: Module | None = None
         if lowered.results:
             work = program_work(program)
@@ -168,7 +178,7 @@ class IreeBackend(Backend):
 
         A dispatch is a kernel that IREE made of one or many instructions; its name tells what of.
         """
-        lowered = lower_program(program, self.lowerings, cpu=device.kind == "cpu")
+        lowered = self._lower(program, device)
         if not lowered.results:
             return []
         work = program_work(program)
@@ -179,6 +189,13 @@ class IreeBackend(Backend):
             return timed_dispatches(data, driver, inputs, rounds)
         except IreeProfileError as error:
             raise BackendError(f"program {program.name!r} on {device}: {error}") from None
+
+    def _lower(
+        self, program: Program, device: Device, donated: frozenset[int] = frozenset()
+    ) -> Lowered:
+        on_cpu = device.kind == "cpu"
+        lanes = vector_lanes() if on_cpu else 0
+        return lower_program(program, self.lowerings, donated, cpu=on_cpu, lanes=lanes)
 
     def version(self) -> str:
         return f"IREE {compiler_version()}"

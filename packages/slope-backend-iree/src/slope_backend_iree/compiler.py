@@ -126,6 +126,16 @@ def _host_cpu() -> str:
     return " ".join(parts)
 
 
+@functools.cache
+def vector_lanes() -> int:
+    """How many float32 numbers a vector register of this processor holds, where that is 16.
+
+    It is 0 elsewhere, and for IREE versions that may spell a choice of tiles in another way.
+    """
+    known = compiler_version().startswith("3.13.")
+    return 16 if known and "avx512f" in _host_cpu().split() else 0
+
+
 def cache_key(text: str, options: Options) -> str:
     """The key of a compiled program: its text, compiler version, flags, processor."""
     host = _host_cpu() if options.target == "cpu" else ""

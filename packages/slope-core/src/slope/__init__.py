@@ -75,6 +75,7 @@ from .functions import *
 
 if TYPE_CHECKING:
     from slope import extend as extend
+    from slope import linalg as linalg
     from slope import nn as nn
     from slope import testing as testing
     from slope.api._compare import compare as compare
@@ -165,7 +166,7 @@ def __getattr__(name: str) -> Any:
     """Submodules, tools, and what plugins offer: imported when first asked for."""
     import importlib
 
-    if name in ("nn", "extend", "testing"):
+    if name in ("nn", "extend", "linalg", "testing"):
         return importlib.import_module(f"slope.{name}")
     if name in ("load", "save"):  # pytrees to files and back: slope-nn's, which knows modules
         return getattr(importlib.import_module("slope.nn"), name)
@@ -181,4 +182,6 @@ def __dir__() -> list[str]:
     """All names, also those that plugins offer: for completion, and for what was misspelt."""
     from slope.plugins.contributions import offered
 
-    return sorted({*globals(), "extend", "load", "nn", "save", "testing", *__all__, *offered()})
+    return sorted(
+        {*globals(), "extend", "linalg", "load", "nn", "save", "testing", *__all__, *offered()}
+    )

@@ -355,6 +355,11 @@ def following(x: Tensor, device: Device) -> Tensor:
     return placed(x, device) if x.device is ANYWHERE and device.kind != "cpu" else x
 
 
+def moved(x: Tensor, device: Device) -> Tensor:
+    """A tensor on this device, wherever it was: the generator's key goes from one to another."""
+    return x if x.device is device else placed(x, device)
+
+
 def fold_scalars(
     op: Operator, scalars: Sequence[Any], types: Sequence[TensorType], params: Mapping[str, Any]
 ) -> Any:

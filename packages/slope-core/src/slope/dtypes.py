@@ -160,18 +160,6 @@ def promote_types(first: DTypeLike, second: DTypeLike) -> DType:
     return promoted
 
 
-def promote_weak(dtype: DType, kind: str) -> DType:
-    """The dtype that a tensor of ``dtype`` and a weak scalar of ``kind`` promote to.
-
-    Args:
-        dtype: the tensor's.
-        kind: the scalar's: ``"b"`` bool, ``"i"`` integer or ``"f"`` floating.
-    """
-    if _KIND_ORDER[kind] <= _KIND_ORDER[dtype.kind]:
-        return dtype
-    return float32 if kind == "f" else int64
-
-
 def default_dtype(kind: str) -> DType:
     """What a Python scalar of ``kind`` becomes when no tensor decides: float32, int64 or bool."""
     return {"b": bool_, "i": int64, "u": int64, "f": float32}[kind]

@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Callable
 from types import FrameType, TracebackType
-from typing import NamedTuple, ParamSpec, TypeVar
+from typing import Final, NamedTuple, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -163,25 +163,15 @@ class Source(NamedTuple):
         return f"{self.filename}:{self.line} in {self.function}"
 
 
-_own_folders: set[str] = {os.path.dirname(os.path.abspath(__file__)) + os.sep}
+_OWN_FOLDER: Final = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _is_own: dict[str, bool] = {}
 _sources: dict[tuple[str, int | None, str], Source] = {}
-
-
-def hide_frames_of(filename: str) -> None:
-    """Count the package that ``filename`` stands in as slope's own: its frames are hidden, too.
-
-    Args:
-        filename: a package's ``__file__``.
-    """
-    _own_folders.add(os.path.dirname(os.path.abspath(filename)) + os.sep)
-    _is_own.clear()
 
 
 def _own(filename: str) -> bool:
     own = _is_own.get(filename)
     if own is None:
-        own = filename.startswith(("<slope", *_own_folders))
+        own = filename.startswith(("<slope", _OWN_FOLDER))
         _is_own[filename] = own
     return own
 

@@ -34,7 +34,9 @@ from slope.core.tensor import Splat as Splat
 from slope.core.tensor import Tensor as Tensor
 from slope.core.tensor import aligned_empty as aligned_empty
 from slope.core.tensor import splat_scalar as splat_scalar
+from slope.core.trace import is_tracing as is_tracing
 from slope.core.types import TensorType as TensorType
+from slope.devices import ANYWHERE as ANYWHERE
 from slope.devices import CPU as CPU
 from slope.devices import Device as Device
 from slope.dtypes import DType as DType

@@ -106,19 +106,21 @@ def _operators() -> list[dict[str, Any]]:
             "plugin": claim.plugin.name,
             "distribution": claim.plugin.distribution,
             "method": claim.spec.method,
-            "problem": _operator_problem(name, len(claims)),
+            "problem": _operator_problem(name, len(claims), method=claim.spec.method),
         }
         for name, claims in sorted(MANAGER.snapshot().operators.items())
         for claim in claims
     ]
 
 
-def _operator_problem(name: str, claims: int) -> str:
+def _operator_problem(name: str, claims: int, *, method: bool) -> str:
     import slope
 
     if claims > 1:
         return "offered twice: an error when it is used"
-    return "hidden by slope's own" if name in vars(slope) else ""
+    if name in vars(slope):
+        return "hidden by slope's own"
+    return "the method is hidden by slope's own" if method and name in vars(slope.Tensor) else ""
 
 
 def _cache() -> dict[str, Any]:

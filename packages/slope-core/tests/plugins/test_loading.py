@@ -122,6 +122,9 @@ def test_a_plugin_without_an_api_version_is_told_the_line_to_write(site):
         ("@hookimpl\ndef slope_lowerings(backend=1):\n    return {}\n", "'backend' of slope_low"),
         ("@hookimpl\ndef slope_backends():\n    return ['numpy']\n", "returned 'numpy'; return a"),
         ("@hookimpl\ndef slope_operators():\n    return ['swish']\n", "target 'swish'; write it"),
+        ("@hookimpl\ndef slope_operators():\n    return 'm:swish'\n", "'m:swish'; return a list"),
+        ("@hookimpl\ndef slope_backends():\n    return {'a': 1}\n", "{'a': 1}; return a list"),
+        ("@hookimpl\ndef slope_backends():\n    return 3\n", "slope_backends() returned 3; ret"),
         ("@hookimpl\ndef slope_operators():\n    return 1 / 0\n", "ZeroDivisionError"),
     ],
 )

@@ -169,7 +169,7 @@ def test_two_distributions_with_one_backend_name_clash_only_for_who_asks(site):
         "PluginError: the backend 'same' comes from two plugins: left (from left"
     )
     assert "right (from right 1.2)" in text
-    assert "SLOPE_DISABLE_PLUGINS=right" in text
+    assert "SLOPE_DISABLE_PLUGINS to left or to right" in text
 
 
 def test_asking_for_the_backend_of_a_plugin_that_failed_raises_its_failure(site):

@@ -22,7 +22,14 @@ from slope_nn._activations import (
 )
 from slope_nn._attention import KVCache, MultiheadAttention, RotaryEmbedding
 from slope_nn._cells import GRUCell, LSTMCell, RNNCell
-from slope_nn._containers import Fn, ModuleDict, ModuleList, Sequential
+from slope_nn._containers import (
+    Fn,
+    ModuleDict,
+    ModuleList,
+    ParameterDict,
+    ParameterList,
+    Sequential,
+)
 from slope_nn._conv import (
     Conv1d,
     Conv2d,
@@ -31,7 +38,7 @@ from slope_nn._conv import (
     ConvTranspose2d,
     ConvTranspose3d,
 )
-from slope_nn._embedding import Bilinear, Embedding
+from slope_nn._embedding import Bilinear, Embedding, EmbeddingBag
 from slope_nn._fit import NaNLossError, fit
 from slope_nn._label_losses import (
     MultiLabelMarginLoss,
@@ -80,8 +87,10 @@ from slope_nn._more_activations import (
     Mish,
     PReLU,
     ReLU6,
+    RReLU,
     SiLU,
     Softmax,
+    Softmax2d,
     Softmin,
     Softplus,
     Softshrink,
@@ -159,7 +168,14 @@ from slope_nn._pool import (
     MaxUnpool3d,
 )
 from slope_nn._recurrent import GRU, LSTM, RNN
-from slope_nn._resize import ChannelShuffle, PixelShuffle, PixelUnshuffle, Upsample
+from slope_nn._resize import (
+    ChannelShuffle,
+    PixelShuffle,
+    PixelUnshuffle,
+    Upsample,
+    UpsamplingBilinear2d,
+    UpsamplingNearest2d,
+)
 from slope_nn._sampling import sample_logits
 from slope_nn._saving._files import (
     CheckpointError,
@@ -243,6 +259,7 @@ __all__ = [
     "Dropout2d",
     "Dropout3d",
     "Embedding",
+    "EmbeddingBag",
     "ExponentialSchedule",
     "Flatten",
     "Fn",
@@ -301,6 +318,8 @@ __all__ = [
     "PReLU",
     "PairwiseDistance",
     "Parameter",
+    "ParameterDict",
+    "ParameterList",
     "PixelShuffle",
     "PixelUnshuffle",
     "PoissonNLLLoss",
@@ -309,6 +328,7 @@ __all__ = [
     "RMSNorm",
     "RMSprop",
     "RNNCell",
+    "RReLU",
     "ReLU",
     "ReLU6",
     "ReduceOnPlateau",
@@ -326,6 +346,7 @@ __all__ = [
     "SmoothL1Loss",
     "SoftMarginLoss",
     "Softmax",
+    "Softmax2d",
     "Softmin",
     "Softplus",
     "Softshrink",
@@ -345,6 +366,8 @@ __all__ = [
     "Unflatten",
     "Unfold",
     "Upsample",
+    "UpsamplingBilinear2d",
+    "UpsamplingNearest2d",
     "WarmupSchedule",
     "ZeroPad1d",
     "ZeroPad2d",

@@ -7,9 +7,9 @@ import math
 from typing import Any
 
 import slope
-from slope.extend import ArgumentError, ShapeError
+from slope.extend import ANYWHERE, ArgumentError, ShapeError
 from slope_nn import init
-from slope_nn._checks import positive, probability, real, tensors
+from slope_nn._checks import positive, probability, real, tensor
 from slope_nn._keys import split_key
 from slope_nn._linear import Linear
 from slope_nn._lost import is_traced
@@ -49,8 +49,9 @@ class RotaryEmbedding(Module):
         Returns:
             Two tensors of shape (length, dim / 2), float32.
         """
-        steps = slope.arange(length, dtype=slope.float32) + start
-        rates = slope.tensor([self.base ** (-2 * i / self.dim) for i in range(self.dim // 2)])
+        steps = slope.arange(length, dtype=slope.float32, device=ANYWHERE) + start
+        powers = [self.base ** (-2 * i / self.dim) for i in range(self.dim // 2)]
+        rates = slope.tensor(powers, device=ANYWHERE)
         angles = steps.unsqueeze(-1) * rates
         return slope.cos(angles), slope.sin(angles)
 
@@ -68,7 +69,7 @@ class RotaryEmbedding(Module):
             start: the position of the first one.
             tables: what :meth:`tables` gives for these positions, in place of ``start``.
         """
-        tensors("RotaryEmbedding", x=x)
+        x = tensor("RotaryEmbedding", "x", x)
         if x.ndim < 2 or x.shape[-1] != self.dim:
             raise ShapeError(f"RotaryEmbedding takes (..., length, {self.dim}), and got {x.type}.")
         length, half = x.shape[-2], self.dim // 2
@@ -273,7 +274,10 @@ class MultiheadAttention(Module):
         """
         key = query if key is None else key
         value = key if value is None else value
-        tensors("MultiheadAttention", query=query, key=key, value=value)
+        query, key, value = (
+            tensor("MultiheadAttention", name, each)
+            for name, each in (("query", query), ("key", key), ("value", value))
+        )
         single = query.ndim == 2
         if not query.ndim == key.ndim == value.ndim or query.ndim not in (2, 3):
             raise ShapeError(
@@ -297,10 +301,13 @@ class MultiheadAttention(Module):
                 raise ArgumentError(
                     "MultiheadAttention: a cache makes its own mask; give one or the other."
                 )
-            places = cache.filled + slope.arange(q.shape[2])
+            places = cache.filled + slope.arange(q.shape[2], device=ANYWHERE)
             cache = cache.extended(k, v)
             k, v = cache.keys.astype(q.dtype), cache.values.astype(q.dtype)
-            mask, is_causal = slope.arange(k.shape[2]) <= places.unsqueeze(-1), False
+            mask, is_causal = (
+                slope.arange(k.shape[2], device=ANYWHERE) <= places.unsqueeze(-1),
+                False,
+            )
         k, v, mask, is_causal = self._lengthened(k, v, mask, is_causal, q.shape[2])
         out, weights = self._attend(q, k, v, mask, is_causal, bool(need_weights))
         out = self.out_proj(slope.flatten(slope.permute(out, (0, 2, 1, 3)), 2))

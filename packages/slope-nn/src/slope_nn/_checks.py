@@ -18,11 +18,13 @@ def shown(value: object) -> str:
     return str(value.type) if isinstance(value, Tensor) else f"{value!r:.60}"
 
 
-def tensors(who: str, **values: Any) -> None:
-    """Refuse what is no tensor."""
-    for name, value in values.items():
-        if not isinstance(value, Tensor):
-            raise ArgumentError(f"{who}: {name} must be a tensor, not {shown(value)}.")
+def tensor(who: str, name: str, value: Any) -> Tensor:
+    """A tensor, or an array made one."""
+    if isinstance(value, Tensor):
+        return value
+    if not isinstance(value, np.ndarray):
+        raise ArgumentError(f"{who}: {name} must be a tensor, not {shown(value)}.")
+    return slope.as_tensor(value)
 
 
 def positive(who: str, **sizes: Any) -> None:
@@ -51,6 +53,13 @@ def probability(who: str, p: Any) -> float:
     if isinstance(p, bool) or not isinstance(p, int | float) or not 0 <= p < 1:
         raise ArgumentError(f"{who}: p must be at least 0 and below 1, not {shown(p)}")
     return float(p)
+
+
+def flag(who: str, name: str, value: Any) -> bool:
+    """True or False."""
+    if not isinstance(value, bool):
+        raise ArgumentError(f"{who}: {name} must be True or False, not {shown(value)}.")
+    return value
 
 
 def whole(who: str, name: str, value: Any, least: int = 1) -> int:

@@ -158,6 +158,79 @@ class ModuleDict(Module):
         return list(self.children.items())
 
 
+class ParameterList(Module):
+    """Tensors in a row; named "0", "1", ... as in PyTorch.
+
+    Args:
+        values: the tensors.
+    """
+
+    def __init__(self, values: Iterable[Any] = ()) -> None:
+        for value in values:
+            self.append(value)
+
+    def append(self, value: Any) -> None:
+        """Add a tensor at the end, in place."""
+        setattr(self, str(len(self)), value)
+
+    def __len__(self) -> int:
+        return sum(name.isdigit() for name in self.__dict__)
+
+    def __iter__(self) -> Iterator[Any]:
+        return (value for name, value in self.__dict__.items() if name.isdigit())
+
+    def __getitem__(self, place: int) -> Any:
+        try:
+            return list(self)[place]
+        except IndexError:
+            raise IndexingError(f"ParameterList of {len(self)} has no tensor {place}.") from None
+
+
+class ParameterDict(Module):
+    """Tensors by name.
+
+    Args:
+        parameters: names and tensors.
+    """
+
+    def __init__(self, parameters: Mapping[str, Any] | None = None) -> None:
+        for name, value in (parameters or {}).items():
+            self[name] = value
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        if hasattr(type(self), name) or not name or "." in name or name.startswith("_"):
+            raise ArgumentError(f"ParameterDict: {name!r} cannot name a tensor; take another name.")
+        setattr(self, name, value)
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self.__dict__:
+            raise IndexingError(
+                f"ParameterDict has no tensor {name!r}; it has {', '.join(self) or 'none'}."
+            )
+        return self.__dict__[name]
+
+    def __len__(self) -> int:
+        return len(self.keys())
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keys())
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.keys()
+
+    def keys(self) -> list[str]:
+        """The names."""
+        return [name for name in self.__dict__ if name != "training"]
+
+    def values(self) -> list[Any]:
+        """The tensors."""
+        return [self.__dict__[name] for name in self.keys()]
+
+    def items(self) -> list[tuple[str, Any]]:
+        """Names and tensors."""
+        return [(name, self.__dict__[name]) for name in self.keys()]
+
+
 def _check_module(who: str, name: str, module: Any) -> None:
     if not isinstance(module, Module):
         raise ArgumentError(

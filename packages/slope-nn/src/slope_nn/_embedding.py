@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from typing import Any, Literal, Self
 
 import slope
-from slope.extend import ArgumentError
+from slope.extend import ArgumentError, ShapeError
 from slope_nn import init
 from slope_nn._checks import positive
 from slope_nn._keys import split_key
@@ -59,12 +60,124 @@ class Embedding(Module):
         padding = slope.unsqueeze(slope.as_tensor(x) == self.padding_idx, -1)
         return slope.where(padding, slope.stop_gradient(found), found)
 
+    @classmethod
+    def from_pretrained(
+        cls, embeddings: slope.Tensor, freeze: bool = True, padding_idx: int | None = None
+    ) -> Self:
+        """An embedding of given vectors.
+
+        Args:
+            embeddings: shape (num_embeddings, embedding_dim).
+            freeze: whether they are not trained.
+            padding_idx: a number whose vector gets no gradient.
+
+        Raises:
+            ShapeError: the vectors are no matrix.
+        """
+        if embeddings.ndim != 2:
+            raise ShapeError(
+                f"Embedding: from_pretrained takes (num_embeddings, embedding_dim), and got "
+                f"{embeddings.type}."
+            )
+        count, width = embeddings.shape
+        made = cls(count, width, padding_idx, key=slope.random.key(0))
+        made.weight = embeddings
+        return made.freeze() if freeze else made
+
     def attend(self, x: slope.Tensor) -> slope.Tensor:
         """Likeness to each vector, ``x @ weight.T``: (..., embedding_dim) to (..., numbers)."""
         return slope.linear(x, self.weight, None)
 
     def describe(self) -> str:
         return f"{self.num_embeddings}, {self.embedding_dim}"
+
+
+class EmbeddingBag(Module):
+    """Sums, means or maxima of the vectors of several numbers; as PyTorch's.
+
+    Args:
+        num_embeddings: how many vectors.
+        embedding_dim: their length.
+        mode: ``"sum"``, ``"mean"`` or ``"max"``; of no number at all, zeros.
+        padding_idx: a number that counts nothing, and whose vector starts as zeros.
+        include_last_offset: whether the last of the offsets is the end of the last bag.
+        key: draws the initial values, standard normal as in PyTorch.
+
+    Attributes:
+        weight: shape (num_embeddings, embedding_dim).
+
+    Example:
+        >>> nn.EmbeddingBag(10, 4)(slope.tensor([1, 2, 4, 5]), slope.tensor([0, 3])).shape
+        (2, 4)
+    """
+
+    def __init__(
+        self,
+        num_embeddings: int,
+        embedding_dim: int,
+        mode: Literal["sum", "mean", "max"] = "mean",
+        padding_idx: int | None = None,
+        include_last_offset: bool = False,
+        *,
+        key: slope.Tensor | None = None,
+    ) -> None:
+        if mode not in ("sum", "mean", "max"):
+            raise ArgumentError(f"EmbeddingBag: mode must be 'sum', 'mean' or 'max', not {mode!r}.")
+        table = Embedding(num_embeddings, embedding_dim, padding_idx, key=key)
+        self.weight, self.padding_idx = table.weight, table.padding_idx
+        self.mode, self.include_last_offset = mode, include_last_offset
+
+    def __call__(
+        self,
+        x: slope.Tensor,
+        offsets: slope.Tensor | None = None,
+        per_sample_weights: slope.Tensor | None = None,
+    ) -> slope.Tensor:
+        """Map bags of numbers to (bags, embedding_dim).
+
+        Args:
+            x: shape (bags, numbers); or, with ``offsets``, (numbers,) of all bags.
+            offsets: where each bag starts, shape (bags,).
+            per_sample_weights: of ``x``'s shape: factors, for ``mode="sum"``.
+
+        Raises:
+            ShapeError: there are offsets and rows, or neither.
+            ArgumentError: weights for another mode.
+        """
+        if (x.ndim == 1) != (offsets is not None) or x.ndim not in (1, 2):
+            raise ShapeError(
+                f"EmbeddingBag takes (bags, numbers), or (numbers,) and offsets, and got {x.type} "
+                f"with{'out' if offsets is None else ''} offsets."
+            )
+        if per_sample_weights is not None and self.mode != "sum":
+            raise ArgumentError(f"EmbeddingBag: weights are for mode='sum', not {self.mode!r}.")
+        count: Any = x.shape[0]
+        if offsets is None:
+            bags = slope.arange(count).unsqueeze(-1).expand(*x.shape)
+        else:
+            starts = offsets[:-1] if self.include_last_offset else offsets
+            count = starts.shape[0]
+            bags = (starts <= slope.arange(x.shape[0]).unsqueeze(-1)).sum(-1) - 1
+        x, bags = slope.flatten(x), slope.flatten(bags)
+        rows = slope.embedding(x, self.weight, self.padding_idx)
+        counted = slope.ones(*x.shape, dtype=rows.dtype)
+        if self.padding_idx is not None:
+            counted = (x != self.padding_idx).astype(rows.dtype)
+        if self.mode == "max":
+            low = slope.where(counted.unsqueeze(-1) > 0, rows, -slope.inf)
+            most = slope.full((count, rows.shape[1]), -slope.inf, dtype=rows.dtype)
+            places = bags.unsqueeze(-1).expand(*rows.shape)
+            most = slope.scatter_reduce(most, 0, places, low, "amax")
+            return slope.where(slope.isinf(most), 0.0, most)
+        factors = counted
+        if per_sample_weights is not None:
+            factors = counted * slope.flatten(per_sample_weights)
+        total = slope.zeros(count, rows.shape[1], dtype=rows.dtype)
+        total = slope.index_add(total, 0, bags, rows * factors.unsqueeze(-1))
+        if self.mode == "sum":
+            return total
+        each = slope.index_add(slope.zeros(count, dtype=rows.dtype), 0, bags, counted)
+        return total / slope.clamp_min(each, 1).unsqueeze(-1)
 
 
 class Bilinear(Module):

@@ -10,8 +10,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
+
 import slope
 from slope.extend import NaNError, SlopeError
+from slope_nn._checks import iterable, path, whole
 from slope_nn._saving._trees import load, save
 
 
@@ -96,13 +99,19 @@ def fit(
             and holds the model before it. Inside ``with slope.debug_nans():`` a gradient that is
             NaN is enough.
     """
+    whole("fit", "every", every)
+    if steps is not None:
+        whole("fit", "steps", steps, 0)
+    for file in (checkpoint, plot):
+        if file is not None and not path("fit", file).parent.is_dir():  # before any work is done
+            raise FileNotFoundError(f"fit: there is no folder {Path(file).parent} to write into")
+    callbacks = iterable("fit", "callbacks", callbacks)
     state, passed = Fitted(model, optimizer), 0
     if checkpoint is not None and Path(checkpoint).exists():
         state, passed = _restored(checkpoint, state, batches)
     step = slope.jit(_step_of(loss))
     last = None if steps is None else max(passed, steps - state.step + passed)
     bar = _bar(islice(batches, passed, last), state.step, steps, progress)
-    callbacks = tuple(callbacks)
     try:
         for batch in bar:
             number = _stepped(step, loss, state, batch)
@@ -132,6 +141,11 @@ def _stepped(step: Any, loss: Callable[..., Any], state: Fitted, batch: Sequence
         raise _not_finite("", state, error) from error
     if not math.isfinite(number):
         slope.default_generator.key = key  # the same draws again
+        try:  # outside of compiled functions values are known, and wrong ones refused
+            loss(_copied(state.model), *slope.tree_map(_known, tuple(batch)))
+        except SlopeError as error:
+            raise _not_finite(f"the loss is {number} ", state, error) from error
+        slope.default_generator.key = key
         try:  # the loss alone: what is wrong with its gradient follows from it
             with slope.debug_nans(inf=math.isinf(number)):
                 slope.jit(_with_model(loss))(state.model, *batch)
@@ -154,7 +168,7 @@ def _with_model(loss: Callable[..., Any]) -> Callable[..., Any]:
     return both
 
 
-def _not_finite(what: str, state: Fitted, found: NaNError | None) -> NaNLossError:
+def _not_finite(what: str, state: Fitted, found: SlopeError | None) -> NaNLossError:
     told = ". " if found is None else f": {found}\n"
     return NaNLossError(
         f"{what}at step {state.step}{told}The model before it is in this error's "
@@ -185,12 +199,20 @@ def _bar(batches: Iterator[Any], done: int, steps: int | None, progress: bool) -
 
 def _pause(state: Fitted, batches: Any, evaluate: Any, checkpoint: Any, plot: Any) -> None:
     if evaluate is not None:
-        copied = slope.tree_map(lambda leaf: leaf, state.model)  # so that the mode stays
-        state.evaluations.append((state.step, evaluate(copied.eval())))
+        state.evaluations.append((state.step, evaluate(_copied(state.model).eval())))
     if checkpoint is not None:
         save(checkpoint, _saved(state, batches))
     if plot is not None and state.losses:
         _draw(Path(plot), state)
+
+
+def _copied(model: Any) -> Any:
+    """A copy, whose mode and fields may be changed."""
+    return slope.tree_map(lambda leaf: leaf, model)
+
+
+def _known(leaf: Any) -> Any:
+    return slope.as_tensor(leaf) if isinstance(leaf, np.ndarray) else leaf
 
 
 @runtime_checkable

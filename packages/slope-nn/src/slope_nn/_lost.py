@@ -47,18 +47,25 @@ class Pending:
                     f"module, for example `return loss, model` with has_aux=True, and go on with "
                     f"what comes out.",
                     LostAssignmentWarning,
-                    stacklevel=2,
+                    stacklevel=user_frame()[1],
                 )
 
 
-def _line() -> str:
+def user_frame() -> tuple[FrameType | None, int]:
+    """The innermost frame outside of slope, and how far out it is: a warning's ``stacklevel``."""
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001  # the documented way up
+    level = 1
     while frame is not None:
         package = str(frame.f_globals.get("__name__", "")).split(".")[0]
         if package not in ("slope", "slope_nn"):
-            return f"{frame.f_code.co_filename}:{frame.f_lineno}"
-        frame = frame.f_back
-    return "an unknown line"
+            break
+        frame, level = frame.f_back, level + 1
+    return frame, level
+
+
+def _line() -> str:
+    frame, _ = user_frame()
+    return "an unknown line" if frame is None else f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
 
 def is_traced(value: Any, plain: type) -> bool:

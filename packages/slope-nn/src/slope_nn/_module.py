@@ -10,6 +10,7 @@ import numpy as np
 
 import slope
 from slope.extend import ArgumentError, ShapeError, TreeError
+from slope_nn._checks import mapping
 from slope_nn._filters import Filter, selected
 from slope_nn._missing import missing
 from slope_nn._node import (
@@ -280,18 +281,20 @@ class Module(Node):
         """Take tensors from a state dict, in place.
 
         Args:
-            state: tensors or NumPy arrays by dotted name. The names of tied tensors may be there
-                and are passed over.
+            state: tensors or NumPy arrays by dotted name. The names of tied tensors may be there,
+                too, or in place of those that they are tied to.
             strict: whether names that are missing or not known are errors. Shapes and dtypes always
                 must match.
 
         Raises:
-            TreeError: listing all that is missing, unexpected, or of another shape or dtype.
-                Nothing was changed.
+            TreeError: listing all that is missing, unexpected, of another shape or dtype, or tied
+                in the module and different in ``state``. Nothing was changed.
         """
+        state = mapping(f"load_state_dict of {type(self).__qualname__}", "the state", state)
         leaves, structure = slope.tree_flatten(self)
         own = self.state_dict()
-        tied = {".".join(target) for target in _all_ties(self)}
+        tied = {".".join(target): ".".join(source) for target, source in _all_ties(self)}
+        apart = _reconcile(state := dict(state), tied)
         missing = [name for name in own if name not in state] if strict else []
         unexpected = (
             [name for name in state if name not in own and name not in tied] if strict else []
@@ -302,7 +305,12 @@ class Module(Node):
             for name, tensor in given.items()
             if tensor.type != own[name].type
         ]
-        found = {"missing": missing, "unexpected": unexpected, "of another shape or dtype": wrong}
+        found = {
+            "missing": missing,
+            "unexpected": unexpected,
+            "of another shape or dtype": wrong,
+            "tied here and different there": apart,
+        }
         if any(found.values()):
             told = "; ".join(
                 f"{what}: {', '.join(names)}" for what, names in found.items() if names
@@ -384,10 +392,28 @@ def _nearest(value: Any, path: Path, enter: bool = False) -> dict[str, Module]:
     return found
 
 
-def _all_ties(module: Module) -> Iterator[Path]:
+def _all_ties(module: Module) -> Iterator[tuple[Path, Path]]:
+    """The paths of tied tensors, each with that of the tensor that it is."""
     for path, each in _modules(module, ()):
-        for target, _ in each._ties:  # noqa: SLF001  # another module  # another module
-            yield (*path, *target)
+        for target, source in each._ties:  # noqa: SLF001  # another module
+            yield (*path, *target), (*path, *source)
+
+
+def _reconcile(state: dict[str, Any], tied: dict[str, str]) -> list[str]:
+    """Give tensors that only their ties' names have their own; which ties differ, for a message."""
+    apart = []
+    for target, source in tied.items():
+        if target not in state:
+            continue
+        one, other = state[target], state.setdefault(source, state[target])
+        if one is not other and not _equal(one, other):
+            apart.append(f"{target} and {source}")
+    return apart
+
+
+def _equal(one: Any, other: Any) -> bool:
+    first, second = (_as_tensor(each) for each in (one, other))
+    return first.type == second.type and first.numpy().tobytes() == second.numpy().tobytes()
 
 
 def _assign(value: Any, path: Path, leaf: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import slope
+from slope.extend import ArgumentError
 from slope_nn._checks import positive, real
 from slope_nn._module import Module
 
@@ -283,3 +284,35 @@ class PReLU(Module):
     def __call__(self, x: slope.Tensor) -> slope.Tensor:
         """Apply it to a tensor of shape (n, num_parameters, ...), of any shape with one weight."""
         return slope.prelu(x, self.weight)
+
+
+class Softmax2d(Module):
+    """Softmax over the channels of (n, channels, height, width), at each pixel."""
+
+    def __call__(self, x: slope.Tensor) -> slope.Tensor:
+        """Apply it to a tensor of shape (n, channels, height, width), or without n."""
+        return slope.softmax(x, -3)
+
+
+class RReLU(Module):
+    """``x`` where ``x >= 0``, else ``a * x``: in training, ``a`` is drawn for each element.
+
+    In evaluation it is the mean of ``lower`` and ``upper``. Source: B. Xu et al., "Empirical
+    evaluation of rectified activations in convolutional network", arXiv:1505.00853.
+
+    Args:
+        lower: the smallest slope.
+        upper: the largest slope.
+    """
+
+    def __init__(self, lower: float = 1.0 / 8, upper: float = 1.0 / 3) -> None:
+        self.lower, self.upper = real("RReLU", "lower", lower), real("RReLU", "upper", upper)
+        if self.lower > self.upper:
+            raise ArgumentError(f"RReLU: lower={lower} must not exceed upper={upper}.")
+
+    def __call__(self, x: slope.Tensor) -> slope.Tensor:
+        """Apply it to a floating-point tensor of any shape."""
+        if not self.training:
+            return slope.leaky_relu(x, (self.lower + self.upper) / 2)
+        factor = self.lower + (self.upper - self.lower) * slope.rand_like(x)
+        return slope.where(x >= 0, x, factor * x)

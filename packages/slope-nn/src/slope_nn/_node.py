@@ -15,8 +15,8 @@ from functools import partial
 from typing import Any, ClassVar, Final, Self, TypeVar, cast
 
 import slope
-from slope.extend import ArgumentError, SlopeError, TreeError
-from slope_nn._lost import Pending, is_traced
+from slope.extend import ArgumentError, SlopeError, TreeError, is_tracing
+from slope_nn._lost import Pending
 from slope_nn._plan import BUFFER, CHILDREN, FROZEN, PARAMETER, Path, Plan, Record
 
 T = TypeVar("T")
@@ -98,7 +98,7 @@ class Node:
         if type(value) is Buffer:
             value, kind = value.value, value.kind
         object.__setattr__(self, name, value)
-        if self._pending is not None and is_traced(value, slope.Tensor):
+        if self._pending is not None and isinstance(value, slope.Tensor) and is_tracing():
             _note(self, name)
         known = self._kinds.get(name)
         if kind is None and known is not None:

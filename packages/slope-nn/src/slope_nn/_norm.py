@@ -7,7 +7,7 @@ from typing import Any
 
 import slope
 from slope.extend import ArgumentError, ShapeError
-from slope_nn._checks import ints, positive, tensors
+from slope_nn._checks import ints, positive, tensor
 from slope_nn._module import Module
 from slope_nn._node import Buffer
 
@@ -153,14 +153,15 @@ class _ChannelNorm(Module):
             old = getattr(self, name)
             setattr(self, name, old + share * (fresh - old))
 
-    def _check(self, x: slope.Tensor) -> None:
-        tensors(type(self).__name__, x=x)
+    def _checked(self, x: slope.Tensor) -> slope.Tensor:
+        x = tensor(type(self).__name__, "x", x)
         dims = self._dims
         if x.ndim not in dims:
             raise ShapeError(
                 f"{type(self).__name__} takes {' or '.join(map(str, dims))} dimensions "
                 f"(n, channels, ...), and got {x.type}."
             )
+        return x
 
     _dims: tuple[int, ...] = ()
 
@@ -200,7 +201,7 @@ class BatchNorm1d(_ChannelNorm):
 
     def __call__(self, x: slope.Tensor) -> slope.Tensor:
         """Normalize ``x`` of shape (n, num_features, ...)."""
-        self._check(x)
+        x = self._checked(x)
         batch = self.training or self.running_mean is None
         out, mean, var = slope.batch_norm(
             x,
@@ -214,6 +215,8 @@ class BatchNorm1d(_ChannelNorm):
         )
         if self.training and self.running_mean is not None:
             if self.momentum is None:
+                assert mean is not None  # with running statistics
+                assert var is not None
                 self._track(mean, var)
             else:
                 self.running_mean, self.running_var = mean, var
@@ -270,7 +273,7 @@ class InstanceNorm1d(_ChannelNorm):
 
     def __call__(self, x: slope.Tensor) -> slope.Tensor:
         """Normalize ``x`` of shape (n, num_features, ...), or without n."""
-        self._check(x)
+        x = self._checked(x)
         single = x.ndim == self._dims[0]
         out = self._normalize(x.unsqueeze(0) if single else x)
         return out.squeeze(0) if single else out

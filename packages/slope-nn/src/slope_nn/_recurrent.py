@@ -10,7 +10,7 @@ import slope
 from slope.extend import ArgumentError, ShapeError
 from slope_nn import init
 from slope_nn._cells import NONLINEARITIES, check_nonlinearity, gru_step, lstm_step
-from slope_nn._checks import positive, probability, tensors
+from slope_nn._checks import positive, probability, tensor
 from slope_nn._keys import split_key
 from slope_nn._module import Module
 
@@ -91,7 +91,7 @@ class _Recurrent(Module):
 
     def _run(self, x: slope.Tensor, state: State | None) -> tuple[slope.Tensor, State]:
         """Outputs and last states, batches and layouts as the user gave them."""
-        tensors(type(self).__name__, x=x)
+        x = tensor(type(self).__name__, "x", x)
         if x.ndim not in (2, 3) or x.shape[-1] != self.input_size:
             order = "(n, length, " if self.batch_first else "(length, n, "
             raise ShapeError(
@@ -127,8 +127,8 @@ class _Recurrent(Module):
         sizes = (self.proj_size or self.hidden_size, self.hidden_size)[: self._states]
         if state is None:
             return tuple(slope.zeros(count, n, size, dtype=x.dtype) for size in sizes)
+        state = tuple(tensor(type(self).__name__, "state", given) for given in state)
         for given, size in zip(state, sizes, strict=True):
-            tensors(type(self).__name__, state=given)
             shape = (count, size) if single else (count, n, size)
             if given.shape != shape:
                 raise ShapeError(

@@ -45,6 +45,28 @@ class Upsample(Module):
         return slope.interpolate(x, self.size, self.scale_factor, self.mode, self.align_corners)
 
 
+class UpsamplingNearest2d(Upsample):
+    """Images at another resolution, by the nearest pixel; see :class:`Upsample`."""
+
+    def __init__(
+        self,
+        size: int | Sequence[int] | None = None,
+        scale_factor: float | Sequence[float] | None = None,
+    ) -> None:
+        super().__init__(size, scale_factor, "nearest")
+
+
+class UpsamplingBilinear2d(Upsample):
+    """Images at another resolution, bilinear with aligned corners; see :class:`Upsample`."""
+
+    def __init__(
+        self,
+        size: int | Sequence[int] | None = None,
+        scale_factor: float | Sequence[float] | None = None,
+    ) -> None:
+        super().__init__(size, scale_factor, "bilinear", True)
+
+
 class ChannelShuffle(Module):
     """Channels taken from each of several groups in turn; see :func:`slope.channel_shuffle`.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import slope
 from slope.extend import ArgumentError, ShapeError
-from slope_nn._checks import number, tensors
+from slope_nn._checks import number, tensor
 
 
 def sample_logits(
@@ -35,7 +35,7 @@ def sample_logits(
         >>> nn.sample_logits(slope.tensor([[0.0, 9.0, 1.0]]), temperature=None)
         tensor([1])
     """
-    tensors("sample_logits", logits=logits)
+    logits = tensor("sample_logits", "logits", logits)
     if logits.ndim == 0:
         raise ShapeError("sample_logits: logits must have shape (..., classes), and have none.")
     _check(temperature, top_k, top_p, logits.shape[-1])

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, ClassVar, Self
 
 import slope
-from slope.extend import ArgumentError, SlopeError
+from slope.extend import ArgumentError, IndexingError, ShapeError, SlopeError
+from slope_nn._lost import is_traced
 from slope_nn._node import Node
 
 __all__ = ["Mean", "accuracy", "confusion_matrix", "perplexity", "topk_accuracy"]
@@ -22,6 +23,7 @@ def accuracy(logits: slope.Tensor, target: slope.Tensor) -> slope.Tensor:
         A float32 tensor of shape ().
     """
     logits, target = _arrays("accuracy", logits=logits, target=target)
+    _check_rows("accuracy", logits, target)
     right = slope.argmax(logits, -1) == target
     return right.astype(slope.float32).mean()
 
@@ -39,6 +41,7 @@ def topk_accuracy(logits: slope.Tensor, target: slope.Tensor, k: int) -> slope.T
     logits, target = _arrays("topk_accuracy", logits=logits, target=target)
     if isinstance(k, bool) or not isinstance(k, int) or k < 1:
         raise ArgumentError(f"topk_accuracy: k must be a positive int, not {k!r}.")
+    _check_rows("topk_accuracy", logits, target)
     wanted = slope.unsqueeze(target, -1)
     own = slope.gather(logits, -1, wanted)
     classes = slope.arange(logits.shape[-1])
@@ -62,6 +65,13 @@ def confusion_matrix(
         An int64 tensor of shape (num_classes, num_classes).
     """
     given = _arrays("confusion_matrix", target=target, prediction=prediction)
+    if given[0].shape != given[1].shape:
+        raise ShapeError(
+            f"confusion_matrix: prediction {given[1].type} and target {given[0].type} must be of "
+            "one shape."
+        )
+    for name, each in zip(("target", "prediction"), given, strict=True):
+        _check_classes(name, each, num_classes)
     rows, columns = (slope.one_hot(each.reshape(-1), num_classes) for each in given)
     counts = rows.astype(slope.float64).transpose(0, 1) @ columns.astype(slope.float64)
     return counts.astype(slope.int64)  # float64 counts exactly, and multiplies fast
@@ -82,6 +92,25 @@ def _arrays(who: str, **values: Any) -> list[slope.Tensor]:
         except SlopeError as error:
             raise ArgumentError(f"{who}: {name}: {error}") from None
     return made
+
+
+def _check_rows(who: str, logits: slope.Tensor, target: slope.Tensor) -> None:
+    if not logits.ndim or target.shape != logits.shape[:-1]:
+        raise ShapeError(
+            f"{who}: logits are (..., classes) and target is (...), and they are {logits.type} and "
+            f"{target.type}."
+        )
+
+
+def _check_classes(name: str, classes: slope.Tensor, count: int) -> None:
+    """Refuse classes that there are not, where their values are known."""
+    if is_traced(classes, slope.Tensor) or not classes.numel():
+        return
+    low, high = classes.min().item(), classes.max().item()
+    if low < 0 or high >= count:
+        raise IndexingError(
+            f"confusion_matrix: {name} goes from {low} to {high}, and num_classes={count}."
+        )
 
 
 class Mean(Node):

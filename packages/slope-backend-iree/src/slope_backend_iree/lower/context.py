@@ -62,8 +62,8 @@ class Value(NamedTuple):
         return self.name
 
 
-class Kernels(NamedTuple):
-    """The kernels of a program.
+class LoopKernels(NamedTuple):
+    """The loops of a program that are kernels.
 
     Attributes:
         texts: one of each, written so far.
@@ -81,7 +81,8 @@ class Context:
         lines: what was written so far.
         convolves: whether the program holds convolutions, from which transposes are kept apart.
         given: names of inputs whose memory the function may write to; empty within regions.
-        kernels: what stands beside the function; None where there can be no kernels.
+        loop_kernels: what stands beside the function; None where there can be no kernels.
+        lanes: how many float32 numbers a vector register holds; 0 where rules choose no tiles.
     """
 
     def __init__(
@@ -91,12 +92,14 @@ class Context:
         *,
         convolves: bool = False,
         given: frozenset[str] = frozenset(),
-        kernels: Kernels | None = None,
+        loop_kernels: LoopKernels | None = None,
+        lanes: int = 0,
     ) -> None:
-        self.kernels = kernels
+        self.loop_kernels = loop_kernels
         self.lines: list[str] = []
         self.convolves = convolves
         self.given = given
+        self.lanes = lanes
         self._nested = nested
         # Regions see the values around them; names are unique in the whole function.
         self._numbers: Iterator[int] = count() if outer is None else outer._numbers
@@ -116,7 +119,7 @@ class Context:
                 returns is what the region gives.
             types: of the arguments.
         """
-        inner = Context(self._nested, self, convolves=self.convolves, kernels=self.kernels)
+        inner = self._within()
         arguments = [Value(inner.name(), each) for each in types]
         results = write(inner, arguments)
         head = ", ".join(f"{each}: {each.mlir}" for each in arguments)
@@ -125,6 +128,16 @@ class Context:
         ending = f"stablehlo.return {given} : {listed_types}" if results else "stablehlo.return"
         lines = "\n".join(f"  {line}" for line in [*inner.lines, ending])
         return f"{{\n^bb0({head}):\n{lines}\n}}" if types else f"{{\n{lines}\n}}"
+
+    def _within(self) -> Context:
+        """The context of a region that is written here."""
+        return Context(
+            self._nested,
+            self,
+            convolves=self.convolves,
+            loop_kernels=self.loop_kernels,
+            lanes=self.lanes,
+        )
 
     def kernel(
         self, write: Callable[[Context], Sequence[Value]], results: Sequence[TensorType]
@@ -136,7 +149,7 @@ class Context:
                 gives.
             results: the types of that.
         """
-        inner = Context(self._nested, self, convolves=self.convolves, kernels=self.kernels)
+        inner = self._within()
         made = write(inner)
         name, types = self.name(), ", ".join(map(mlir_type, results))
         several = f":{len(results)}" if len(results) > 1 else ""

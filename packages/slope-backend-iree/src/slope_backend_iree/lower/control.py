@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from slope.extend import Program, TensorType, dtypes
 
 from .context import Context, Rule, Value, mlir_type
-from .kernel import fits, loop_kernel
+from .loop_kernels import fits, loop_kernel
 
 _INDEX = TensorType((), dtypes.int32)
 
@@ -38,7 +38,7 @@ def run_while(
     fixed, init = operands[:consts], operands[consts:]
     types = [each.type for each in init]
     params = {"cond": cond, "body": body, "consts": consts}
-    if ctx.kernels is not None and fits(params):
+    if ctx.loop_kernels is not None and fits(params):
         return loop_kernel(ctx, "run_while", operands, types, params)
     test = ctx.region(lambda inner, carried: inner.program(cond, [*fixed, *carried]), types)
     step = ctx.region(lambda inner, carried: inner.program(body, [*fixed, *carried]), types)
@@ -65,7 +65,7 @@ def run_scan(
     made = [each.with_shape((length, *each.shape)) for each in body.output_types[carries:]]
     params = {"body": body, "consts": consts, "carries": carries, "length": length}
     params["reverse"] = reverse
-    if ctx.kernels is not None and fits(params):
+    if ctx.loop_kernels is not None and fits(params):
         types = [*(each.type for each in init), *made]
         return loop_kernel(ctx, "run_scan", operands, types, params)
     stacks = [ctx.constant(0, each) for each in made]

@@ -5,16 +5,20 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from operator import mul
 
 from slope.extend import ops
 
 from .context import Context, Rule, Value, listed
 from .conv import in_float32, padded, sliced
 from .parts import parts_of
+from .tiles import product_of_rows
 
 Dims = tuple[int, ...]
 Padding = Sequence[tuple[int, int]]
 
+_WIDEST = 128  # channels
+_WIDER = 1.3  # how many times as many products are better than copies of the image
 _TASKS = 32  # enough to keep the processors busy to the end
 
 
@@ -39,22 +43,43 @@ def conv_weight_grad(
     axes = ops.conv_axes(layout, x.type.ndim)
     whole = padded(ctx, in_float32(ctx, x), axes.spatial, padding)
     cotangent = in_float32(ctx, y)
-    met: list[Value] = []  # the part of the image that each element of the kernel meets
-    for tap in itertools.product(*map(range, kernel_size)):
-        start, stop, step = [0] * len(x.shape), list(whole.shape), [1] * len(x.shape)
-        for dim, place, each, gap in zip(axes.spatial, tap, stride, dilation, strict=True):
-            start[dim], step[dim] = place * gap, each
-            stop[dim] = start[dim] + (y.shape[dim] - 1) * each + 1
-        met.append(sliced(ctx, whole, start, stop, step))
-    if groups == 1 and layout == "NHWC":
-        return ctx.convert(_by_parts(ctx, met, cotangent, out.shape), x.dtype)
+    # With more channels a transposed image pays: IREE's own tiles of a plain product are good.
+    narrow = groups == 1 and layout == "NHWC" and max(out.shape[-2:]) <= _WIDEST
+    moves = max(stride) > 1 or math.prod(kernel_size) == 1
+    if narrow and not moves and whole.type.size <= _WIDER * x.type.size:
+        made = _by_shifts(ctx, whole, cotangent, out.shape, padding, dilation)
+        return ctx.convert(made, x.dtype)
+    sizes = [y.shape[dim] for dim in axes.spatial]
+    images = [
+        _met(ctx, whole, axes.spatial, sizes, tap, stride, dilation)
+        for tap in itertools.product(*map(range, kernel_size))
+    ]
+    if narrow:
+        return ctx.convert(_by_parts(ctx, images, cotangent, out.shape), x.dtype)
     cotangent = _grouped(ctx, cotangent, axes.channel, groups)
     parts: list[Value] = []
-    for image in met:
+    for image in images:
         grouped = _grouped(ctx, image, axes.channel, groups)
         part = _product(ctx, grouped, cotangent, axes.channel, groups)
         parts.append(ctx.reshape(part, (1, *part.shape)))
     return ctx.convert(_weights(ctx, parts, kernel_size, groups, layout), x.dtype)
+
+
+def _met(
+    ctx: Context,
+    whole: Value,
+    spatial: Dims,
+    sizes: Sequence[int],
+    tap: Dims,
+    stride: Dims,
+    dilation: Dims,
+) -> Value:
+    """The part of the padded image that an element of the kernel meets."""
+    start, stop, step = [0] * len(whole.shape), list(whole.shape), [1] * len(whole.shape)
+    for dim, count, place, each, gap in zip(spatial, sizes, tap, stride, dilation, strict=True):
+        start[dim], step[dim] = place * gap, each
+        stop[dim] = start[dim] + (count - 1) * each + 1
+    return sliced(ctx, whole, start, stop, step)
 
 
 def _by_parts(ctx: Context, images: Sequence[Value], y: Value, shape: Dims) -> Value:
@@ -66,20 +91,63 @@ def _by_parts(ctx: Context, images: Sequence[Value], y: Value, shape: Dims) -> V
     """
     *_, into, outs = shape
     rows = y.type.size // outs
-    count = parts_of(rows, least=-(-_TASKS // len(images)))
+    # The parts' products should take no more memory than the images and the cotangent.
+    most = rows * (into + outs) // (len(images) * into * outs)
+    count = parts_of(rows, -(-_TASKS // len(images)), most)
     of_y = ctx.reshape(y, (count, rows // count, outs))
-    partial = of_y.type.with_shape((count, into, outs))
-    dims = "batching_dims = [0] x [0], contracting_dims = [1] x [1]"
+    products = [
+        product_of_rows(ctx, ctx.reshape(image, (count, rows // count, into)), of_y)
+        for image in images
+    ]
+    return _added(ctx, products, shape)
+
+
+def _by_shifts(
+    ctx: Context, whole: Value, y: Value, shape: Dims, padding: Padding, dilation: Dims
+) -> Value:
+    """The weights from the padded image as it is, without strides.
+
+    With zeros around the cotangent such that it is as long as the image, the rows that an element
+    of the kernel meets are all rows in order, some places further on.
+    """
+    count = len(dilation)
+    *kernel, into, outs = shape
+    spans = [gap * (taps - 1) for gap, taps in zip(dilation, kernel, strict=True)]
+    # As the input's cotangent pads it: then it is padded once.
+    low = [
+        min(max(span - before, 0), span) for span, (before, _) in zip(spans, padding, strict=True)
+    ]
+    pads = [(at, span - at) for at, span in zip(low, spans, strict=True)]
+    around = padded(ctx, y, tuple(range(1, count + 1)), pads)
+    rows = math.prod(whole.shape[:-1])
+    of_x, of_y = ctx.reshape(whole, (rows, into)), ctx.reshape(around, (rows, outs))
+    steps = [math.prod(whole.shape[dim + 1 : -1]) for dim in range(1, count + 1)]
+    first = sum(map(mul, low, steps))
+    last = rows - sum(map(mul, spans, steps)) + first
     products: list[Value] = []
-    for image in images:
-        of_x = ctx.reshape(image, (count, rows // count, into))
-        made = ctx.op("dot_general", [of_x, of_y], partial, dims)
-        products.append(ctx.reshape(made, (1, *made.shape)))
-    stacked = products[0]
-    if len(products) > 1:
-        whole = partial.with_shape((len(products), *partial.shape))
-        stacked = ctx.op("concatenate", products, whole, "dim = 0")
-    return ctx.reshape(ctx.reduce("add", stacked, 0, (1,)), shape)
+    for tap in itertools.product(*map(range, kernel)):
+        shift = sum(map(mul, map(mul, tap, dilation), steps)) - first
+        met = _rows(ctx, of_x, first + shift, last + shift)
+        products.append(product_of_rows(ctx, met, _rows(ctx, of_y, first, last)))
+    return _added(ctx, products, shape)
+
+
+def _rows(ctx: Context, x: Value, start: int, stop: int) -> Value:
+    """Some rows of a matrix, as a batch of one matrix."""
+    part = sliced(ctx, x, [start, 0], [stop, x.shape[1]], [1, 1])
+    return ctx.reshape(part, (1, *part.shape))
+
+
+def _added(ctx: Context, products: Sequence[Value], shape: Dims) -> Value:
+    """The weights from the parts of each element of the kernel."""
+    parts = [ctx.reshape(each, (1, *each.shape)) for each in products]
+    stacked = parts[0]
+    if len(parts) > 1:
+        whole = products[0].type.with_shape((len(parts), *products[0].shape))
+        stacked = ctx.op("concatenate", parts, whole, "dim = 0")
+    if stacked.shape[1] > 1:
+        stacked = ctx.reduce("add", stacked, 0, (1,))
+    return ctx.reshape(stacked, shape)
 
 
 def _grouped(ctx: Context, x: Value, channel: int, groups: int) -> Value:

@@ -22,6 +22,7 @@ _CHEAP: Final = frozenset(
     ("neg", "add", "sub", "mul", "abs", "maximum", "minimum", "where", "cast", "stop_gradient",
      "eq", "ne", "lt", "le", "gt", "ge", "bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not")
 )  # fmt: skip
+_PRODUCTS: Final = frozenset(("dot_general", "reshape", "permute"))  # and what only moves them
 _Reads = frozenset[Var]
 
 
@@ -52,6 +53,8 @@ class Plan(NamedTuple):
 
 def plan(program: Program) -> Plan:
     """Find the kernels of a program that sums over rows."""
+    if not all(isinstance(length, int) for var in program.inputs for length in var.type.shape):
+        return Plan({}, frozenset())  # refused elsewhere
     return _Planner(program).run()
 
 
@@ -85,6 +88,8 @@ class _Planner:
                 if var in self.users:
                     self.users[var].append(instr)
         self.kept = set(_variables(program.outputs))
+        # IREE unpacks a product's tiles in the loops that use them.
+        self.products = {var for var, instr in self.made.items() if instr.op.name in _PRODUCTS}
         self.reads: dict[Var, _Reads] = {}  # what it takes to compute a variable in a kernel
         self.costs: dict[Var, int] = {}
         self.near = self._near_sums()
@@ -118,7 +123,10 @@ class _Planner:
         if len(instr.outputs) != 1 or instr.outputs[0].type.size < LARGE:
             return False
         if instr.op.name == "broadcast":
-            return instr.inputs[0].type.size < LARGE
+            dims, ndim = instr.params["dims"], instr.outputs[0].type.ndim
+            # Of each row alike. Of others, such as a layer normalization's, IREE's own kernels know
+            # more: they hold whole rows.
+            return tuple(dims) == tuple(range(ndim - len(dims), ndim))
         return instr.op.name in _CHEAP
 
     def _stored(self, var: Var) -> bool:
@@ -160,7 +168,7 @@ class _Planner:
             few = len(reads) == 1 or (
                 len(reads) == 2 and not self._stored(var) and self._pays(var, reads)
             )
-            if var not in self.near or not few:
+            if var not in self.near or not few or not reads.isdisjoint(self.products):
                 self.reads[var] = itself
         self.costs[var] = 0 if self.reads[var] == itself else cost
 

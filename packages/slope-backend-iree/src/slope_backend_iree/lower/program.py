@@ -16,7 +16,7 @@ from slope.extend import (
     programs_in,
 )
 
-from .context import Context, Kernels, Rule, Value, mlir_type
+from .context import Context, LoopKernels, Rule, Value, mlir_type
 from .kernels import Plan, plan
 from .loops import write_kernel
 
@@ -50,6 +50,7 @@ def lower_program(
     donated: frozenset[int] = frozenset(),
     *,
     cpu: bool = True,
+    lanes: int = 0,
 ) -> Lowered:
     """Write a program as StableHLO.
 
@@ -58,11 +59,13 @@ def lower_program(
         rules: by operator name.
         donated: positions of inputs whose memory the function may write to.
         cpu: whether it is to run on a CPU.
+        lanes: see :class:`Context`.
 
     Raises:
         UnsupportedOperatorError: there is no rule for an operator.
         ShapeError: a dimension is symbolic.
     """
+    arguments = ", ".join(f"%arg{i}: {mlir_type(var.type)}" for i, var in enumerate(program.inputs))
 
     def nested(ctx: Context, inner: Program, operands: Sequence[Value]) -> list[Value]:
         known = dict(zip(inner.inputs, operands, strict=True))
@@ -75,7 +78,7 @@ def lower_program(
 
     def write(ctx: Context, program: Program, known: dict[Var, Value]) -> None:
         apart = _apart(program) if cpu else frozenset[Var]()
-        kernels, absent = plan(program) if cpu else Plan({}, frozenset())
+        kernels, absent = plan(program) if cpu and ctx.convolves else Plan({}, frozenset())
         for instr in program.instrs:
             kernel = kernels.get(id(instr))
             if kernel is not None:
@@ -91,23 +94,26 @@ def lower_program(
             known.update(zip(instr.outputs, results, strict=True))
 
     given = frozenset(f"%arg{i}" for i in donated if _uses(program, program.inputs[i]) == 1)
-    kernels = Kernels([], {})
+    loops = LoopKernels([], {})
     ctx = Context(
-        nested, convolves=_convolves(program), given=given, kernels=kernels if cpu else None
+        nested,
+        convolves=_convolves(program),
+        given=given,
+        loop_kernels=loops if cpu else None,
+        lanes=lanes,
     )
     values: dict[Var, Value] = {
         var: Value(f"%arg{i}", var.type) for i, var in enumerate(program.inputs)
     }
     write(ctx, program, values)
     results, sources = _outputs(program, values)
-    arguments = ", ".join(f"%arg{i}: {mlir_type(var.type)}" for i, var in enumerate(program.inputs))
     types = ", ".join(value.mlir for value in results)
     ending = (
         f"return {', '.join(value.name for value in results)} : {types}" if results else "return"
     )
     body = "\n".join(f"    {line}" for line in [*ctx.lines, ending])
     text = (
-        f"module @slope {{\n{''.join(kernels.texts)}"
+        f"module @slope {{\n{''.join(loops.texts)}"
         f"  func.func @{ENTRY}({arguments}) -> ({types}) {{\n{body}\n  }}\n}}\n"
     )
     return Lowered(text, len(results), sources)

@@ -32,6 +32,7 @@ from slope.compile import (
     common_device,
     compile_program,
     following,
+    moved,
     refuse_tracer,
 )
 from slope.control.call import call
@@ -115,7 +116,9 @@ class Jit:
         else:
             scope = current_scope()
             with scope.lock:
-                outs = compiled.run([*handles, scope.key.handle(compiled.backend)])
+                outs = compiled.run(
+                    [*handles, moved(scope.key, compiled.device).handle(compiled.backend)]
+                )
                 scope.key = outs.pop()
         if ARRAY in entry.in_kinds:
             outs = apart(outs, leaves)
@@ -148,7 +151,8 @@ class Jit:
         compiled = compile_program(entry.closed, known.device, self.options)
         handles = handles_of(entry.in_kinds, entry.all_tensors, leaves, compiled)
         if entry.draws:
-            handles.append(current_scope().key.handle(compiled.backend))
+            key = moved(current_scope().key, compiled.device)
+            handles.append(key.handle(compiled.backend))
         constants = (each.handle(compiled.backend) for each in entry.constants)
         return compiled, [*handles, *constants]
 

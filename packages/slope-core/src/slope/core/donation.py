@@ -50,11 +50,6 @@ def give_up(tensor: Tensor, function: str) -> None:
     tensor._handle = tensor._host = tensor._imports = None
 
 
-def is_donated(tensor: Tensor) -> bool:
-    """Whether a tensor was donated, and so has no elements any more."""
-    return isinstance(tensor._backend, _Donated)
-
-
 def only_reference(array: np.ndarray[Any, Any]) -> bool:
     """Whether nobody but the caller's caller refers to an array's memory.
 

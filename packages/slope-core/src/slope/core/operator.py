@@ -25,7 +25,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, NamedTuple
 
-from slope.core.tensor import Tensor, Tracer
+from slope.core.tensor import Tensor
 from slope.core.trace import bind
 from slope.core.types import Shape, TensorType
 from slope.dtypes import DType
@@ -273,8 +273,3 @@ def known_operators() -> dict[str, Operator]:
 def as_tuple(op: Operator, result: Any) -> tuple[Any, ...]:
     """An operator rule's result as a tuple."""
     return tuple(result) if op.multiple else (result,)
-
-
-def is_tracer(value: object) -> bool:
-    """Whether a value is a traced tensor."""
-    return isinstance(value, Tracer)

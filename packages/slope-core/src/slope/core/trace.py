@@ -126,6 +126,11 @@ _current: ContextVar[Trace] = ContextVar("slope_trace", default=EVAL)
 current_trace: Callable[[], Trace] = _current.get
 
 
+def is_tracing() -> bool:
+    """Whether a function runs because a transform (jit, grad, vmap, scan...) called it."""
+    return _current.get() is not EVAL
+
+
 class use_trace:  # noqa: N801  # a context manager that reads as a verb
     """Make a trace the current one inside a ``with`` block; unlike ``with trace``, it goes on."""
 

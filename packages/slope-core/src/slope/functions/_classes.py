@@ -37,7 +37,7 @@ def refusing_unknown_classes(
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
             scores = args[0] if args else kwargs.get("x")
             target = args[1] if len(args) > 1 else kwargs.get("target")
-            if isinstance(scores, Tensor) and isinstance(target, Tensor):
+            if isinstance(scores, Tensor) and isinstance(target, Tensor | np.ndarray):
                 ignored: Any = ignore_index
                 if ignored is not None:
                     ignored = args[3] if len(args) > 3 else kwargs.get("ignore_index", ignored)
@@ -49,13 +49,18 @@ def refusing_unknown_classes(
     return decorate
 
 
-def _refuse(function: str, scores: Tensor, target: Tensor, ignored: Any) -> None:
-    if isinstance(target, Tracer) or target.device.kind != "cpu" or not scores.ndim:
+def _refuse(
+    function: str, scores: Tensor, target: Tensor | np.ndarray[Any, Any], ignored: Any
+) -> None:
+    if isinstance(target, Tensor):
+        if isinstance(target, Tracer) or target.device.kind != "cpu":
+            return
+        target = target.host()
+    if not scores.ndim or target.dtype.kind not in "iu" or not target.size:
         return
-    count = scores.shape[1 if scores.ndim > 1 else 0]
-    if not target.dtype.is_integer or not target.type.size or not isinstance(count, int):
+    values, count = target, scores.shape[1 if scores.ndim > 1 else 0]
+    if not isinstance(count, int):
         return
-    values = target.host()
     if values.min() >= 0 and values.max() < count:
         return
     strange = (values < 0) | (values >= count)

@@ -19,6 +19,7 @@ import numpy as np
 
 from slope.core.tensor import Tensor
 from slope.core.types import TensorType
+from slope.devices import ANYWHERE
 from slope.dtypes import uint32
 from slope.errors import ArgumentError, RandomnessError, boundary
 from slope.ops.random import PARITY, ROTATIONS
@@ -52,8 +53,8 @@ def encrypted(key: tuple[int, int], x0: int, x1: int) -> tuple[int, int]:
 
 
 def key_tensor(key: tuple[int, int]) -> Tensor:
-    """A key as a tensor."""
-    return Tensor(TensorType((2,), uint32), host=np.asarray(key, np.uint32))
+    """A key as a tensor; what is drawn from it follows other operands to their device."""
+    return Tensor(TensorType((2,), uint32), ANYWHERE, host=np.asarray(key, np.uint32))
 
 
 class Scope:

@@ -106,11 +106,16 @@ def _padded(x: Tensor, padding: Padding, value: Any) -> Tensor:
     return pad(x, low=low, high=high, interior=(0,) * x.ndim, value=value)
 
 
+def _is_zero(count: Any) -> bool:
+    """Whether a length is 0; a symbolic one counts as any other."""
+    return isinstance(count, int) and count == 0
+
+
 def _met(x: Tensor, tap: Sequence[int], out: Dims, stride: Dims, dilation: Dims) -> Tensor:
     """The elements of a padded operand that stand at one place of the windows."""
     start = tuple(place * gap for place, gap in zip(tap, dilation, strict=True))
     stop = tuple(
-        first + (count - 1) * step + 1 if count else first
+        first if _is_zero(count) else first + (count - 1) * step + 1
         for first, count, step in zip(start, out, stride, strict=True)
     )
     return slice_(x, start=start, stop=stop, step=stride)
@@ -163,7 +168,7 @@ class WindowSum(Pooling, LinearOperator):
             x.shape, cotangent.shape, window, stride, padding, dilation, strict=True
         ):
             span = gap * (width - 1)
-            used = (count - 1) * step + span + 1 if count else 0
+            used = 0 if _is_zero(count) else (count - 1) * step + span + 1
             low.append(span)
             high.append(span + size + before + after - used)
             start.append(before)

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from slope.errors import PluginError
 
@@ -217,7 +217,7 @@ def _backends(record: Plugin, manager: pluggy.PluginManager) -> Iterator[Backend
     from slope.plugins.hookspecs import BackendSpec
 
     for answer in manager.hook.slope_backends():
-        for spec in answer:
+        for spec in _entries(answer, "slope_backends"):
             if not isinstance(spec, BackendSpec):
                 raise PluginError(
                     f"slope_backends() of plugin {record} returned {spec!r:.80}; "
@@ -230,5 +230,16 @@ def _operators(manager: pluggy.PluginManager) -> Iterator[OperatorSpec]:
     from slope.plugins.hookspecs import OperatorSpec
 
     for answer in manager.hook.slope_operators():
-        for offer in answer:
+        for offer in _entries(answer, "slope_operators"):
             yield OperatorSpec.of(offer)
+
+
+def _entries(answer: object, hook: str) -> Iterable[Any]:
+    """What a hook returned, if it is several of something.
+
+    Raises:
+        PluginError: it is one of something, or a dict.
+    """
+    if isinstance(answer, (str, Mapping)) or not isinstance(answer, Iterable):
+        raise PluginError(f"{hook}() returned {answer!r:.80}; return a list.")
+    return answer

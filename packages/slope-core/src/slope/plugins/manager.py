@@ -179,7 +179,7 @@ def clash(what: str, first: Plugin, second: Plugin) -> str:
         return f"{what} comes from two plugins: {first} and {second}. Unregister one of the two."
     return (
         f"{what} comes from two plugins: {first} and {second}. Uninstall one of the two "
-        f"distributions, or set SLOPE_DISABLE_PLUGINS={second.name}."
+        f"distributions, or set SLOPE_DISABLE_PLUGINS to {first.name} or to {second.name}."
     )
 
 

@@ -22,6 +22,7 @@ class JVPTracer(Tracer):
         self.primal = primal
         self.tangent = tangent
         self.weak = primal.weak
+        self.device = primal.device
 
 
 class JVPTrace(Trace):

@@ -27,6 +27,7 @@ class BatchTracer(Tracer):
         self.value = value
         self.batch_dim = at
         self.weak = value.weak
+        self.device = value.device
 
 
 class BatchTrace(Trace):

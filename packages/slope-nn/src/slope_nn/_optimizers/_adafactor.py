@@ -34,7 +34,7 @@ class Adafactor(Optimizer):
         d: larger steps than d in the root mean square are cut.
         weight_decay: how much of itself each parameter loses in a step, times lr.
         groups: filters with settings of their own; see :class:`Optimizer`.
-        maximize: go up the gradient instead of down.
+        maximize: go up the gradients and not down.
     """
 
     _required: ClassVar[frozenset[str]] = frozenset({"lr", "beta2_decay", "d"})
@@ -46,7 +46,6 @@ class Adafactor(Optimizer):
     d: Any
     newest: Any
     size: Any
-    keep: Any
 
     def __init__(
         self,
@@ -63,12 +62,12 @@ class Adafactor(Optimizer):
         super().__init__(
             model,
             groups,
-            maximize=maximize,
             lr=lr,
             beta2_decay=beta2_decay,
             eps=eps,
             d=d,
             weight_decay=weight_decay,
+            maximize=maximize,
         )
 
     def setting(self, name: str, value: Any) -> dict[str, Any]:
@@ -100,7 +99,6 @@ class Adafactor(Optimizer):
         now = self.steps * 1.0 + 1.0
         self.newest = now**self.beta2_decay
         self.size = slope.minimum(self.lr, slope.rsqrt(now))
-        self.keep = None if self.weight_decay is None else 1.0 - self.lr * self.weight_decay
 
     def update(
         self, parameter: slope.Tensor, gradient: slope.Tensor, state: Any
@@ -120,7 +118,7 @@ class Adafactor(Optimizer):
         step = gradient * slope.rsqrt(slope.maximum(spread, eps1 * eps1))
         cut = slope.maximum(_rms(step) / self.d, 1.0)
         rate = slope.maximum(_rms(parameter), self.eps2) * self.size / cut
-        kept = parameter if self.keep is None else parameter * self.keep
+        kept = self.decayed(parameter)
         return kept - rate * step, state
 
 

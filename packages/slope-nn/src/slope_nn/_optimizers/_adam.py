@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import slope
 from slope.extend import ArgumentError
+from slope_nn._checks import flag
 from slope_nn._optimizers._base import Groups, Number, Optimizer, hyperparameter
 
 
@@ -35,6 +36,7 @@ def rest_of_betas(who: str, betas: Any, names: tuple[str, ...]) -> dict[str, Any
 class Moments(Optimizer):
     """Running means of the gradient and its square, and how far they are from settled."""
 
+    decoupled_weight_decay: bool = False
     _required: ClassVar[frozenset[str]] = frozenset({"lr", "eps"})
     _rest1: Any
     _rest2: Any
@@ -42,18 +44,15 @@ class Moments(Optimizer):
     eps: Any
     rate: Any
     guard: Any
-    keep: Any
-    amsgrad: bool = False  # an instance holds these only while they differ
-    decoupled_weight_decay: bool = False
 
     def __init__(
         self,
         model: Any,
-        lr: Number,
-        betas: tuple[Number, Number],
-        eps: Number,
-        weight_decay: Number,
-        groups: Groups,
+        lr: Number = 1e-3,
+        betas: tuple[Number, Number] = (0.9, 0.999),
+        eps: Number = 1e-8,
+        weight_decay: Number = 0.0,
+        groups: Groups = (),
         **more: Any,
     ) -> None:
         # 1 - beta ** steps, brought on from step to step: a power would lose digits in float32.
@@ -83,7 +82,7 @@ class Moments(Optimizer):
         return super().setting(name, value)
 
     def initial(self, parameter: slope.Tensor) -> Any:
-        return tuple(slope.zeros_like(parameter) for _ in range(3 if self.amsgrad else 2))
+        return slope.zeros_like(parameter), slope.zeros_like(parameter)
 
     def _next(self) -> tuple[Any, Any]:
         return (
@@ -97,29 +96,21 @@ class Moments(Optimizer):
 
     def moments(self, gradient: slope.Tensor, state: Any) -> tuple[slope.Tensor, slope.Tensor]:
         """The new running means of the gradient and of its square."""
-        mean, square = state
+        mean, square = state[:2]
         mean = mean + self._rest1 * (gradient - mean)
         square = square + self._rest2 * (gradient * gradient - square)
         return mean, square
 
-    def decay(
-        self, parameter: slope.Tensor, gradient: slope.Tensor
-    ) -> tuple[slope.Tensor, slope.Tensor]:
-        """Parameter and gradient with the weight decay in one of them."""
-        if self.weight_decay is None:
-            return parameter, gradient
-        if self.keep is not None:
-            return parameter * self.keep, gradient
-        return parameter, gradient + self.weight_decay * parameter
-
     def prepare(self) -> None:
-        decoupled = self.decoupled_weight_decay and self.weight_decay is not None
-        self.keep = 1.0 - self.lr * self.weight_decay if decoupled else None
         settled1, settled2 = self._next()
         root = slope.sqrt(settled2)
         # lr * (m / c1) / (sqrt(v / c2) + eps), with the numbers drawn together.
         self.rate = self.lr * root / settled1
         self.guard = self.eps * root
+
+    def step(self, mean: slope.Tensor, square: slope.Tensor) -> Any:
+        """The mean gradient over the root of the mean square, at the learning rate."""
+        return self.rate * (mean / (slope.sqrt(square) + self.guard))
 
     def __repr__(self) -> str:
         first, rest = super().__repr__().split("(", 1)
@@ -144,16 +135,18 @@ class Adam(Moments):
         betas: decay rates of the running means of the gradient and of its square.
         eps: keeps the division finite.
         weight_decay: the factor of the L2 penalty's gradient.
-        amsgrad: divide by the root of the largest square so far (S. Reddi et al., "On the
-            convergence of Adam and beyond", ICLR 2018).
+        amsgrad: divide by the root of the largest v so far. Source: S. Reddi, S. Kale, S. Kumar,
+            "On the convergence of Adam and beyond", ICLR 2018.
         groups: filters with settings of their own (all but betas); see :class:`Optimizer`.
-        maximize: go up the gradient instead of down.
+        maximize: go up the gradients and not down.
         decoupled_weight_decay: as :class:`AdamW`.
 
     Example:
         >>> optimizer = nn.Adam(model, lr=nn.CosineSchedule(1e-3, 1000, warmup=50))
         >>> model, optimizer = optimizer(model, gradients)
     """
+
+    amsgrad: bool = False  # an instance holds the field only while it differs
 
     def __init__(
         self,
@@ -168,24 +161,24 @@ class Adam(Moments):
         maximize: bool = False,
         decoupled_weight_decay: bool = False,
     ) -> None:
-        if amsgrad:
+        if flag(type(self).__name__, "amsgrad", amsgrad):
             self.amsgrad = True
-        if decoupled_weight_decay:
+        if flag(type(self).__name__, "decoupled_weight_decay", decoupled_weight_decay):
             self.decoupled_weight_decay = True
         super().__init__(model, lr, betas, eps, weight_decay, groups, maximize=maximize)
+
+    def initial(self, parameter: slope.Tensor) -> Any:
+        largest = (slope.zeros_like(parameter),) if self.amsgrad else ()
+        return *super().initial(parameter), *largest
 
     def update(
         self, parameter: slope.Tensor, gradient: slope.Tensor, state: Any
     ) -> tuple[Any, Any]:
-        kept, gradient = self.decay(parameter, gradient)
-        *moments, largest = state if self.amsgrad else (*state, None)
-        mean, square = self.moments(gradient, moments)
-        if largest is None:
-            step = self.rate * (mean / (slope.sqrt(square) + self.guard))
-            return kept - step, (mean, square)
-        largest = slope.maximum(largest, square)
-        step = self.rate * (mean / (slope.sqrt(largest) + self.guard))
-        return kept - step, (mean, square, largest)
+        mean, square = self.moments(gradient, state)
+        if not self.amsgrad:
+            return self.decayed(parameter) - self.step(mean, square), (mean, square)
+        largest = slope.maximum(state[2], square)
+        return self.decayed(parameter) - self.step(mean, largest), (mean, square, largest)
 
 
 class AdamW(Adam):
@@ -201,11 +194,13 @@ class AdamW(Adam):
         betas: decay rates of the running means of the gradient and of its square.
         eps: keeps the division finite.
         weight_decay: how much of itself each parameter loses in a step, times lr.
-        amsgrad: as of :class:`Adam`.
+        amsgrad: see :class:`Adam`.
         groups: filters with settings of their own (all but betas), such as ``[(lambda name,
             tensor: tensor.ndim < 2, {"weight_decay": 0.0})]``; see :class:`Optimizer`.
-        maximize: go up the gradient instead of down.
+        maximize: go up the gradients and not down.
     """
+
+    decoupled_weight_decay: bool = True
 
     def __init__(
         self,
@@ -219,17 +214,7 @@ class AdamW(Adam):
         *,
         maximize: bool = False,
     ) -> None:
-        super().__init__(
-            model,
-            lr,
-            betas,
-            eps,
-            weight_decay,
-            amsgrad,
-            groups,
-            maximize=maximize,
-            decoupled_weight_decay=True,
-        )
+        super().__init__(model, lr, betas, eps, weight_decay, amsgrad, groups, maximize=maximize)
 
 
 class LAMB(Moments):
@@ -250,8 +235,10 @@ class LAMB(Moments):
         eps: keeps the division finite.
         weight_decay: the factor of the parameter in the step.
         groups: filters with settings of their own (all but betas); see :class:`Optimizer`.
-        maximize: go up the gradient instead of down.
+        maximize: go up the gradients and not down.
     """
+
+    decoupled_weight_decay: bool = True
 
     def __init__(
         self,
@@ -276,7 +263,7 @@ class LAMB(Moments):
         self, parameter: slope.Tensor, gradient: slope.Tensor, state: Any
     ) -> tuple[Any, Any]:
         mean, square = self.moments(gradient, state)
-        step = self.rate * (mean / (slope.sqrt(square) + self.guard))
+        step = self.step(mean, square)
         if self.weight_decay is not None:
             step = step + self.weight_decay * parameter
         own = slope.sqrt((parameter * parameter).sum())

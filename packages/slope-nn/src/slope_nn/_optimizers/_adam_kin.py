@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import slope
+from slope_nn._checks import flag
 from slope_nn._optimizers._adam import Moments
 from slope_nn._optimizers._base import Groups, Number
 
@@ -27,7 +28,7 @@ class Adamax(Moments):
         eps: keeps the division finite.
         weight_decay: the factor of the L2 penalty's gradient.
         groups: filters with settings of their own (all but betas); see :class:`Optimizer`.
-        maximize: go up the gradient instead of down.
+        maximize: go up the gradients and not down.
     """
 
     def __init__(
@@ -49,8 +50,6 @@ class Adamax(Moments):
     def update(
         self, parameter: slope.Tensor, gradient: slope.Tensor, state: Any
     ) -> tuple[Any, Any]:
-        if self.weight_decay is not None:
-            gradient = gradient + self.weight_decay * parameter
         mean, largest = state
         mean = mean + self._rest1 * (gradient - mean)
         largest = slope.maximum(largest - self._rest2 * largest, slope.abs(gradient) + self.eps)
@@ -76,9 +75,10 @@ class NAdam(Moments):
         eps: keeps the division finite.
         weight_decay: the factor of the L2 penalty's gradient.
         momentum_decay: how fast the momentum grows to beta1.
+        decoupled_weight_decay: take the decay off the parameter as :class:`AdamW` does, and not
+            through the gradient.
         groups: filters with settings of their own (all but betas); see :class:`Optimizer`.
-        maximize: go up the gradient instead of down.
-        decoupled_weight_decay: as :class:`AdamW`.
+        maximize: go up the gradients and not down.
     """
 
     _counts: bool = True
@@ -97,14 +97,14 @@ class NAdam(Moments):
         eps: Number = 1e-8,
         weight_decay: Number = 0.0,
         momentum_decay: Number = 4e-3,
+        decoupled_weight_decay: bool = False,
         groups: Groups = (),
         *,
         maximize: bool = False,
-        decoupled_weight_decay: bool = False,
     ) -> None:
-        if decoupled_weight_decay:
-            self.decoupled_weight_decay = True
         self._product = 1.0
+        if flag("NAdam", "decoupled_weight_decay", decoupled_weight_decay):
+            self.decoupled_weight_decay = True
         super().__init__(
             model,
             lr,
@@ -124,7 +124,6 @@ class NAdam(Moments):
         super().advance()
 
     def prepare(self) -> None:
-        super().prepare()
         now, ahead = self._momentum(self.steps + 1.0), self._momentum(self.steps + 2.0)
         product = self._product * now
         self.now = self.lr * (1.0 - now) / (1.0 - product)
@@ -135,10 +134,10 @@ class NAdam(Moments):
     def update(
         self, parameter: slope.Tensor, gradient: slope.Tensor, state: Any
     ) -> tuple[Any, Any]:
-        kept, gradient = self.decay(parameter, gradient)
         mean, square = self.moments(gradient, state)
         step = self.ahead * mean + self.now * gradient
-        return kept - step * self.root / (slope.sqrt(square) + self.guard), (mean, square)
+        step = step * self.root / (slope.sqrt(square) + self.guard)
+        return self.decayed(parameter) - step, (mean, square)
 
 
 class RAdam(Moments):
@@ -158,9 +157,10 @@ class RAdam(Moments):
         betas: decay rates of the running means of the gradient and of its square.
         eps: keeps the division finite.
         weight_decay: the factor of the L2 penalty's gradient.
+        decoupled_weight_decay: take the decay off the parameter as :class:`AdamW` does, and not
+            through the gradient.
         groups: filters with settings of their own (all but betas); see :class:`Optimizer`.
-        maximize: go up the gradient instead of down.
-        decoupled_weight_decay: as :class:`AdamW`.
+        maximize: go up the gradients and not down.
     """
 
     _counts: bool = True
@@ -174,17 +174,16 @@ class RAdam(Moments):
         betas: tuple[Number, Number] = (0.9, 0.999),
         eps: Number = 1e-8,
         weight_decay: Number = 0.0,
+        decoupled_weight_decay: bool = False,
         groups: Groups = (),
         *,
         maximize: bool = False,
-        decoupled_weight_decay: bool = False,
     ) -> None:
-        if decoupled_weight_decay:
+        if flag("RAdam", "decoupled_weight_decay", decoupled_weight_decay):
             self.decoupled_weight_decay = True
         super().__init__(model, lr, betas, eps, weight_decay, groups, maximize=maximize)
 
     def prepare(self) -> None:
-        super().prepare()
         settled1, settled2 = self._next()
         most = 2.0 / self._rest2 - 1.0
         now = most - 2.0 * (self.steps + 1.0) * (1.0 - settled2) / settled2
@@ -198,7 +197,6 @@ class RAdam(Moments):
     def update(
         self, parameter: slope.Tensor, gradient: slope.Tensor, state: Any
     ) -> tuple[Any, Any]:
-        kept, gradient = self.decay(parameter, gradient)
         mean, square = self.moments(gradient, state)
         scale = self.rate / (slope.sqrt(square) + self.eps) + self.plain
-        return kept - scale * mean, (mean, square)
+        return self.decayed(parameter) - scale * mean, (mean, square)

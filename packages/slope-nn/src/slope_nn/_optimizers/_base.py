@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import copy
-import inspect
-import os
 import warnings
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, TypeVar
 
 import slope
 from slope.extend import ArgumentError, ShapeError, TreeError
-from slope_nn._checks import iterable
+from slope_nn._checks import flag, iterable
 from slope_nn._filters import Filter, selected
+from slope_nn._lost import user_frame
 from slope_nn._missing import missing
 from slope_nn._node import Node, walk
 from slope_nn._optimizers._schedules import Schedule
 from slope_nn._plan import PARAMETER
 
 Model = TypeVar("Model")
-_HERE: Final = str(Path(__file__).parents[1]) + os.sep
 Number = float | slope.Tensor | Schedule
 Groups = Iterable[tuple[Filter, dict[str, Any]]]
 
@@ -67,7 +64,7 @@ class Optimizer(Node):
             as ``(lambda name, tensor: tensor.ndim < 2, {"weight_decay": 0.0})``; the first filter
             that selects a parameter counts. A filter is a predicate on the dotted name and the
             tensor, or a pytree of bools of the model's structure (or a prefix of it).
-        maximize: go up the gradient instead of down; every optimizer takes it.
+        maximize: go up the gradients and not down; every optimizer takes it.
         settings: numbers, by name.
 
     Attributes:
@@ -81,6 +78,7 @@ class Optimizer(Node):
     _required: ClassVar[frozenset[str]] = frozenset({"lr"})  # numbers that zero does not switch off
     _counts: bool = False  # whether the formulas ask for the number of steps
     maximize: bool = False  # an instance holds the field only while it differs
+    decoupled_weight_decay: bool = True  # else it is a penalty, whose gradient is added
 
     lr: Any
     weight_decay: Any
@@ -89,7 +87,7 @@ class Optimizer(Node):
     def __init__(
         self, model: Any, groups: Groups = (), *, maximize: bool = False, **settings: Any
     ) -> None:
-        if maximize:
+        if flag(type(self).__name__, "maximize", maximize):
             self.maximize = True
         for name, value in settings.items():
             for field, number in self.setting(name, value).items():
@@ -170,6 +168,20 @@ class Optimizer(Node):
     def prepare(self) -> None:
         """Work out what all parameters share; on a copy that lives for one step."""
 
+    def downhill(self, parameter: slope.Tensor, gradient: slope.Tensor) -> Any:
+        """What :meth:`update` follows down: the gradient, and its penalty's in some optimizers."""
+        if self.maximize:
+            gradient = -gradient
+        if self.decoupled_weight_decay or self.weight_decay is None:
+            return gradient
+        return gradient + self.weight_decay * parameter
+
+    def decayed(self, parameter: slope.Tensor) -> Any:
+        """A parameter after weight decay that is apart from the gradient."""
+        if self.decoupled_weight_decay and self.weight_decay is not None:
+            return parameter * (1.0 - self.lr * self.weight_decay)
+        return parameter
+
     def update(
         self, parameter: slope.Tensor, gradient: slope.Tensor, state: Any
     ) -> tuple[Any, Any]:
@@ -205,8 +217,8 @@ class Optimizer(Node):
             leaves, matched, self._state, self._group_of, strict=True
         ):
             if gradient is not None:
-                gradient = -gradient if self.maximize else gradient
-                value, state = views[group].update(leaf, gradient, state)
+                view = views[group]
+                value, state = view.update(leaf, view.downhill(leaf, gradient), state)
                 leaf = value.astype(leaf.dtype)  # rates are wider than a half-precision scalar
             values.append(leaf)
             states.append(state)
@@ -356,7 +368,7 @@ def _warn_of_shared(found: list[tuple[tuple[str, ...], str, Any]]) -> None:
                 f"one tensor is the parameter {first!r} and the parameter {name!r}. They will be "
                 f"updated apart; to keep them one, declare it in the module that holds both: "
                 f"self.tie({name!r}, {first!r}).",
-                stacklevel=_levels_out(),
+                stacklevel=user_frame()[1],
             )
 
 
@@ -369,11 +381,3 @@ def _pairs(who: str, groups: Any) -> list[tuple[Filter, dict[str, Any]]]:
                 f"{who}: groups must be pairs of a filter and a dict of settings, not {each!r:.60}."
             )
     return [(which, settings) for which, settings in given]
-
-
-def _levels_out() -> int:
-    """The ``stacklevel`` of a warning that shall name the caller of this package."""
-    frame, level = inspect.currentframe(), 0
-    while frame is not None and frame.f_code.co_filename.startswith(_HERE):
-        frame, level = frame.f_back, level + 1
-    return level

@@ -26,13 +26,11 @@ class Lion(Optimizer):
         betas: how much of the momentum the step takes, and its decay rate.
         weight_decay: how much of itself each parameter loses in a step, times lr.
         groups: filters with settings of their own; see :class:`Optimizer`.
-        maximize: go up the gradient instead of down.
+        maximize: go up the gradients and not down.
     """
 
     _rest1: Any
     _rest2: Any
-
-    keep: Any
 
     def __init__(
         self,
@@ -45,7 +43,7 @@ class Lion(Optimizer):
         maximize: bool = False,
     ) -> None:
         super().__init__(
-            model, groups, maximize=maximize, lr=lr, betas=betas, weight_decay=weight_decay
+            model, groups, lr=lr, betas=betas, weight_decay=weight_decay, maximize=maximize
         )
 
     @property
@@ -66,13 +64,10 @@ class Lion(Optimizer):
     def initial(self, parameter: slope.Tensor) -> Any:
         return slope.zeros_like(parameter)
 
-    def prepare(self) -> None:
-        self.keep = None if self.weight_decay is None else 1.0 - self.lr * self.weight_decay
-
     def update(
         self, parameter: slope.Tensor, gradient: slope.Tensor, state: Any
     ) -> tuple[Any, Any]:
         apart = gradient - state
         step = slope.sign(state + self._rest1 * apart)
-        kept = parameter if self.keep is None else parameter * self.keep
+        kept = self.decayed(parameter)
         return kept - self.lr * step, state + self._rest2 * apart

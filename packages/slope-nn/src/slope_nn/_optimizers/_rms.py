@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import slope
 from slope.extend import ArgumentError
+from slope_nn._checks import flag
 from slope_nn._optimizers._base import Groups, Number, Optimizer
 
 
@@ -32,9 +33,10 @@ class RMSprop(Optimizer):
         momentum: 0 keeps no velocity.
         centered: divide by the standard deviation.
         groups: filters with settings of their own; see :class:`Optimizer`.
-        maximize: go up the gradient instead of down.
+        maximize: go up the gradients and not down.
     """
 
+    decoupled_weight_decay: bool = False
     _required: ClassVar[frozenset[str]] = frozenset({"lr", "alpha", "eps"})
 
     alpha: Any
@@ -54,16 +56,16 @@ class RMSprop(Optimizer):
         *,
         maximize: bool = False,
     ) -> None:
-        self.centered = centered
+        self.centered = flag("RMSprop", "centered", centered)
         super().__init__(
             model,
             groups,
-            maximize=maximize,
             lr=lr,
             alpha=alpha,
             eps=eps,
             weight_decay=weight_decay,
             momentum=momentum,
+            maximize=maximize,
         )
 
     def initial(self, parameter: slope.Tensor) -> Any:
@@ -77,8 +79,6 @@ class RMSprop(Optimizer):
     def update(
         self, parameter: slope.Tensor, gradient: slope.Tensor, state: Any
     ) -> tuple[Any, Any]:
-        if self.weight_decay is not None:
-            gradient = gradient + self.weight_decay * parameter
         rest = 1.0 - self.alpha
         new = {"square": state["square"] + rest * (gradient * gradient - state["square"])}
         spread = new["square"]
@@ -116,9 +116,10 @@ class Adagrad(Optimizer):
         initial_accumulator_value: the sum of squares at the start.
         eps: keeps the division finite.
         groups: filters with settings of their own; see :class:`Optimizer`.
-        maximize: go up the gradient instead of down.
+        maximize: go up the gradients and not down.
     """
 
+    decoupled_weight_decay: bool = False
     _required: ClassVar[frozenset[str]] = frozenset({"lr", "eps"})
 
     lr_decay: Any
@@ -142,12 +143,12 @@ class Adagrad(Optimizer):
         super().__init__(
             model,
             groups,
-            maximize=maximize,
             lr=lr,
             lr_decay=lr_decay,
             weight_decay=weight_decay,
             initial_accumulator_value=initial_accumulator_value,
             eps=eps,
+            maximize=maximize,
         )
 
     def initial(self, parameter: slope.Tensor) -> Any:
@@ -161,8 +162,6 @@ class Adagrad(Optimizer):
     def update(
         self, parameter: slope.Tensor, gradient: slope.Tensor, state: Any
     ) -> tuple[Any, Any]:
-        if self.weight_decay is not None:
-            gradient = gradient + self.weight_decay * parameter
         total = state + gradient * gradient
         return parameter - self.rate * (gradient / (slope.sqrt(total) + self.eps)), total
 
@@ -186,9 +185,10 @@ class Adadelta(Optimizer):
         eps: starts the steps, and keeps the division finite.
         weight_decay: the factor of the L2 penalty's gradient.
         groups: filters with settings of their own; see :class:`Optimizer`.
-        maximize: go up the gradient instead of down.
+        maximize: go up the gradients and not down.
     """
 
+    decoupled_weight_decay: bool = False
     _required: ClassVar[frozenset[str]] = frozenset({"lr", "rho", "eps"})
 
     rho: Any
@@ -206,7 +206,7 @@ class Adadelta(Optimizer):
         maximize: bool = False,
     ) -> None:
         super().__init__(
-            model, groups, maximize=maximize, lr=lr, rho=rho, eps=eps, weight_decay=weight_decay
+            model, groups, lr=lr, rho=rho, eps=eps, weight_decay=weight_decay, maximize=maximize
         )
 
     def initial(self, parameter: slope.Tensor) -> Any:
@@ -215,8 +215,6 @@ class Adadelta(Optimizer):
     def update(
         self, parameter: slope.Tensor, gradient: slope.Tensor, state: Any
     ) -> tuple[Any, Any]:
-        if self.weight_decay is not None:
-            gradient = gradient + self.weight_decay * parameter
         square, steps = state
         square = gradient * gradient + self.rho * (square - gradient * gradient)
         step = gradient * slope.sqrt((steps + self.eps) / (square + self.eps))

@@ -6,6 +6,7 @@ from typing import Any
 
 import slope
 from slope.extend import ArgumentError
+from slope_nn._checks import flag
 from slope_nn._optimizers._base import Groups, Number, Optimizer, switched_on
 
 
@@ -30,7 +31,7 @@ class SGD(Optimizer):
         weight_decay: the factor of the L2 penalty's gradient.
         nesterov: look ahead along the velocity; needs momentum and no dampening.
         groups: filters with settings of their own; see :class:`Optimizer`.
-        maximize: go up the gradient instead of down.
+        maximize: go up the gradients and not down.
 
     Example:
         >>> optimizer = nn.SGD(model, lr=0.1, momentum=0.9)
@@ -38,6 +39,7 @@ class SGD(Optimizer):
         >>> model, optimizer = optimizer(model, gradients)
     """
 
+    decoupled_weight_decay: bool = False
     momentum: Any
     dampening: Any
 
@@ -53,17 +55,17 @@ class SGD(Optimizer):
         *,
         maximize: bool = False,
     ) -> None:
-        self.nesterov = nesterov
+        self.nesterov = flag("SGD", "nesterov", nesterov)
         # Only dampening treats the first step in another way than starting from zero does.
         self._counts = switched_on(momentum) and switched_on(dampening)
         super().__init__(
             model,
             groups,
-            maximize=maximize,
             lr=lr,
             momentum=momentum,
             weight_decay=weight_decay,
             dampening=dampening,
+            maximize=maximize,
         )
         if nesterov and (self.momentum is None or self.dampening is not None):
             raise ArgumentError(
@@ -77,8 +79,6 @@ class SGD(Optimizer):
     def update(
         self, parameter: slope.Tensor, gradient: slope.Tensor, state: Any
     ) -> tuple[Any, Any]:
-        if self.weight_decay is not None:
-            gradient = gradient + self.weight_decay * parameter
         if self.momentum is None:
             return parameter - self.lr * gradient, state
         if isinstance(state, tuple):

@@ -98,6 +98,10 @@ def _array(name: str, tensor: Any) -> np.ndarray[Any, Any]:
 def write_atomically(path: str | os.PathLike[str], content: Iterable[Any]) -> None:
     """Put a file at a path whole or not at all: temporary file, fsync, rename."""
     path = Path(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {path.parent} to write {path.name} into")
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder, and a file is to be written there")
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
@@ -185,21 +189,9 @@ def _mapped(
 def _read_folder(folder: Path) -> dict[str, slope.Tensor]:
     if not (folder / INDEX).is_file():
         return read_file(folder / "model.safetensors")[0]
-    try:
-        places = json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"]
-        shards = sorted(set(places.values()))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(
-            f"{folder / INDEX} is no index of shards: it needs a weight_map from names to files "
-            f"({type(error).__name__}: {error})."
-        ) from None
+    places = _index(folder)
     found: dict[str, slope.Tensor] = {}
-    for shard in shards:
-        if not isinstance(shard, str) or shard in ("", ".", "..") or set(shard) & set("/\\:\0"):
-            raise CheckpointError(
-                f"{folder / INDEX} names the shard {shard!r}; shards are plain file names beside "
-                f"the index."
-            )
+    for shard in sorted(set(places.values())):
         tensors = read_file(folder / shard)[0]
         wanted = [name for name, place in places.items() if place == shard]
         missing = [name for name in wanted if name not in tensors]
@@ -211,12 +203,35 @@ def _read_folder(folder: Path) -> dict[str, slope.Tensor]:
     return {name: found[name] for name in places}
 
 
+def _index(folder: Path) -> dict[str, str]:
+    """Which shard each tensor of a folder is in, by the index."""
+    try:
+        places = json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"]
+        shards = set(places.values())
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(
+            f"{folder / INDEX} is no index of shards: it needs a weight_map from names to files "
+            f"({type(error).__name__}: {error})."
+        ) from None
+    for shard in shards:
+        if not isinstance(shard, str) or shard in ("", ".", "..") or set(shard) & set("/\\:\0"):
+            raise CheckpointError(
+                f"{folder / INDEX} names the shard {shard!r}; shards are plain file names beside "
+                f"the index."
+            )
+    return places
+
+
 def write_sharded(
     folder: str | os.PathLike[str],
     tensors: Mapping[str, slope.Tensor],
     shard_bytes: int = 5 * 10**9,
 ) -> None:
     """Write tensors into a folder of shards with an index, as models on the Hugging Face hub are.
+
+    The index is replaced at the end, atomically; until then the shards of the one before stay as
+    they are, so whoever is killed on the way leaves the old model whole. What only it needed is
+    removed afterwards.
 
     Args:
         folder: made if it is not there.
@@ -236,10 +251,28 @@ def write_sharded(
             room = shard_bytes
         shards[-1][name] = tensor
         room, total = room - size, total + size
-    places = {}
+    old = _shards_of(folder)
+    places: dict[str, str] = {}
     for number, shard in enumerate(shards, 1):
-        file = f"model-{number:05}-of-{len(shards):05}.safetensors"
+        file = _free_name(f"model-{number:05}-of-{len(shards):05}", old)
         write_safetensors(folder / file, shard, {"format": "pt"})
         places.update(dict.fromkeys(shard, file))
     index = {"metadata": {"total_size": total}, "weight_map": places}
     write_atomically(folder / INDEX, [json.dumps(index, indent=2).encode()])
+    for file in old - set(places.values()):
+        (folder / file).unlink(missing_ok=True)
+
+
+def _shards_of(folder: Path) -> set[str]:
+    """The shards that a folder's index names; none if there is no index that can be read."""
+    try:
+        return set(_index(folder).values())
+    except (CheckpointError, FileNotFoundError):
+        return set()
+
+
+def _free_name(stem: str, taken: set[str]) -> str:
+    """A shard's usual name, or one with a letter more while the index still needs that one."""
+    return next(
+        name for name in (f"{stem}{mark}.safetensors" for mark in ("", "-b")) if name not in taken
+    )

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 import slope
 from slope.extend import ArgumentError, ShapeError
+from slope_nn._checks import whole
 from slope_nn.data._prefetch import prefetch
 
 Transform = Callable[[Any, Any], Any]
@@ -103,7 +104,7 @@ class Batches:
         Its length is how many they are, for progress bars. It is empty if so many epochs are done,
         for example after :meth:`load_state_dict`.
         """
-        return Remaining(self, epochs)
+        return Remaining(self, whole("Batches.until", "epochs", epochs, 0))
 
     def state_dict(self) -> dict[str, Any]:
         """The position and the key, and what must match where they are loaded: a pytree to save."""

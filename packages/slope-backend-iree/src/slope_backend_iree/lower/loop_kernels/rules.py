@@ -6,11 +6,10 @@ it is needed; all else writes its result to memory, in loops of its own.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from slope.extend import DType, TensorType, dtypes
@@ -30,6 +29,7 @@ from .arrays import (
 )
 from .elements import RULES as ELEMENTWISE
 from .kernel import Kernel
+from .places import dynamic_slice, dynamic_update_slice, gather, scatter
 from .reduction import Combination, reduce
 
 Dims = Sequence[int]
@@ -252,6 +252,9 @@ def dot_general(
         *(y.type.shape[d] for d in own[1]),
         *(x.type.shape[d] for d in contract[0]),
     ]
+    rows = math.prod(x.type.shape[d] for d in own[0])
+    if rows >= _MANY_ROWS and _is_side_by_side(x, contract[0]) and _is_side_by_side(y, contract[1]):
+        y = turned(kernel, y, contract[1])
     first = permuted(x, (*batch[0], *own[0], *contract[0]))
     second = permuted(y, (*batch[1], *own[1], *contract[1]))
     product = elementwise("mul" if x.type.dtype.kind != "b" else "bitwise_and")(
@@ -262,131 +265,19 @@ def dot_general(
     return reduce(kernel, product, tuple(groups[3]), _ADD) if counts[3] else product
 
 
-# --- computed places
+# Sums across the lanes of vectors take longer than to move the elements of one factor, once there
+# are so many of them for each.
+_MANY_ROWS = 8
 
 
-def _clamped(kernel: Kernel, value: Value, last: int) -> Index:
-    """An index between 0 and ``last``."""
-    body = kernel.body
-    limit = (1 << (value.dtype.bits - (value.dtype.kind == "i"))) - 1
-    if value.dtype.kind == "i":
-        value = body.same("maximum", value, body.like(0, value))
-    if last < limit:
-        value = body.same("minimum", value, body.like(last, value))
-    return kernel.index(value)
+def _is_side_by_side(x: Array, dims: Dims) -> bool:
+    return any(x.strides[dim] == 1 and x.type.shape[dim] > 1 for dim in dims)
 
 
-def dynamic_slice(kernel: Kernel, x: Operand, *starts: Operand, sizes: Dims) -> Operand:
-    x = kernel.force(x)
-    return sliced(x, _starts(kernel, x, starts, sizes), sizes, [1] * len(sizes))
-
-
-def _starts(kernel: Kernel, x: Operand, starts: Sequence[Operand], sizes: Dims) -> list[Index]:
-    room = [length - size for length, size in zip(x.type.shape, sizes, strict=True)]
-    return [
-        _clamped(kernel, kernel.scalar(each), last) if last else Index()
-        for each, last in zip(starts, room, strict=True)
-    ]
-
-
-def dynamic_update_slice(kernel: Kernel, x: Operand, update: Operand, *starts: Operand) -> Operand:
-    return update_in(kernel, kernel.copy(x), update, *starts)
-
-
-def update_in(kernel: Kernel, x: Array, update: Operand, *starts: Operand) -> Array:
-    """A window of ``x`` replaced, in place."""
-    sizes = update.type.shape
-    target = sliced(x, _starts(kernel, x, starts, sizes), sizes, [1] * len(sizes))
-    assert isinstance(target, Array)
-    kernel.fill(target, update)
-    return x
-
-
-def gather(
-    kernel: Kernel, x: Operand, indices: Operand, *, axis: int = 0, batch_dims: int = 0
-) -> Operand:
-    x = kernel.force(x)
-    own, count = indices.type.shape, indices.type.shape[-1]
-    shape = (*x.type.shape[:axis], *own[batch_dims:-1], *x.type.shape[axis + count :])
-    made = kernel.scratch(x.type.with_shape(shape))
-    with _windows(kernel, x, indices, made, axis, batch_dims) as (window, target):
-        kernel.fill(target, window)
-    return made
-
-
-def scatter(
-    kernel: Kernel,
-    x: Operand,
-    indices: Operand,
-    updates: Operand,
-    *,
-    axis: int = 0,
-    batch_dims: int = 0,
-    mode: str = "set",
-) -> Operand:
-    return scatter_in(
-        kernel, kernel.copy(x), indices, updates, axis=axis, batch_dims=batch_dims, mode=mode
-    )
-
-
-_MODES = {"add": "add", "mul": "mul", "min": "minimum", "max": "maximum"}
-_BOOL_MODES = {"add": "maximum", "mul": "minimum", "min": "minimum", "max": "maximum"}
-
-
-def scatter_in(
-    kernel: Kernel,
-    x: Array,
-    indices: Operand,
-    updates: Operand,
-    *,
-    axis: int = 0,
-    batch_dims: int = 0,
-    mode: str = "set",
-) -> Array:
-    """Windows of ``x`` replaced by updates, or combined with them, in place and in order."""
-    names = _BOOL_MODES if x.type.dtype.kind == "b" else _MODES
-    updates = kernel.force(updates)
-    with _windows(kernel, x, indices, updates, axis, batch_dims) as (target, update):
-        if mode == "set":
-            kernel.fill(target, update)
-        else:
-            kernel.fill(target, elementwise(names[mode])(kernel, target, update))
-    return x
-
-
-@contextlib.contextmanager
-def _windows(
-    kernel: Kernel, x: Array, indices: Operand, gathered: Array, axis: int, batch_dims: int
-) -> Iterator[tuple[Array, Array]]:
-    """In a loop over the indices: the window of ``x`` that they mean, and its place in a gather."""
-    indices = kernel.force(indices)
-    *own, count = indices.type.shape
-    shape = x.type.shape
-    with kernel.loops(own) as place:
-        along = [
-            _clamped(kernel, kernel.load(indices, [*place, Index((), k)]), shape[axis + k] - 1)
-            for k in range(count)
-        ]
-        batch, places = place[:batch_dims], place[batch_dims:]
-        between = [Index()] * (axis - batch_dims)
-        after = shape[axis + count :]
-        kept = (*shape[batch_dims:axis], *after)
-        ends = [Index()] * len(after)
-        yield (
-            _window(x, [*batch, *between, *along, *ends], axis, batch_dims, count, kept),
-            _window(
-                gathered, [*batch, *between, *places, *ends], axis, batch_dims, len(places), kept
-            ),
-        )
-
-
-def _window(
-    x: Array, start: Sequence[Index], axis: int, batch_dims: int, count: int, kept: Dims
-) -> Array:
-    """One position of the batch and of the ``count`` dimensions from ``axis`` on, without them."""
-    single = {*range(batch_dims), *range(axis, axis + count)}
-    sizes = [1 if dim in single else length for dim, length in enumerate(x.type.shape)]
-    made = reshaped(sliced(x, start, sizes, [1] * len(sizes)), kept)
+def turned(kernel: Kernel, x: Operand, dims: Dims) -> Array:
+    """A copy in which the elements of another dimension than these lie side by side."""
+    order = (*dims, *(dim for dim in range(len(x.type.shape)) if dim not in dims))
+    made = permuted(kernel.copy(permuted(x, order)), [order.index(d) for d in range(len(order))])
     assert isinstance(made, Array)
     return made
 

@@ -8,8 +8,10 @@ small becomes one kernel, a function of machine code that holds the loop itself,
 
 - ``elements``: scalars and vectors, with the rules of elementwise operators.
 - ``arrays``: memory, views of it, and expressions.
-- ``kernel``: loops over elements, reductions.
-- ``rules``: the table of first-order operators. A loop that holds any other is not made a kernel.
+- ``kernel``: memory, and loops over elements.
+- ``reduction``: sums and their like.
+- ``rules``: the table of first-order operators, and ``places``: those that go to computed
+  places. A loop that holds any other is not made a kernel.
 - ``programs``: instructions, loops and branches.
 - ``launch``: which loops, and how they are started.
 """

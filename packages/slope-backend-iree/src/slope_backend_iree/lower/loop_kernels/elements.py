@@ -233,6 +233,50 @@ _SPECIAL: dict[str, Rule] = {
 }
 
 
+def _lambert(depth: int) -> tuple[list[int], list[int]]:
+    """Polynomials p, q of x^2, lowest power first, so that tanh(x) is near x p / q.
+
+    J. H. Lambert, 1761: tanh(x) = x / (1 + x^2 / (3 + x^2 / (5 + ...))).
+    """
+    q_before, q, p_before, p = [1], [1], [0], [1]
+    for k in range(1, depth):
+        q_before, q = q, _recurred(2 * k + 1, q, q_before)
+        p_before, p = p, _recurred(2 * k + 1, p, p_before)
+    return p, q
+
+
+def _recurred(factor: int, last: list[int], before: list[int]) -> list[int]:
+    shifted = [0, *before]
+    longest = max(len(last), len(shifted))
+    pairs = (each + [0] * (longest - len(each)) for each in (last, shifted))
+    return [factor * a + b for a, b in zip(*pairs, strict=True)]
+
+
+_TANH = _lambert(9)  # exact to 1e-18 up to 0.625
+_TANH_NEAR_ZERO = 0.625
+
+
+def _tanh(ctx: Elements, x: Value) -> Value:
+    """For float64 in vectors: the C library's takes one number at a time."""
+    if x.dtype is not dtypes.float64:
+        return ctx.same("tanh", x)
+    one, two, size = ctx.like(1.0, x), ctx.like(2.0, x), ctx.same("abs", x)
+    grown = ctx.same("exponential", ctx.same("add", size, size))
+    far = ctx.same("subtract", one, ctx.same("divide", two, ctx.same("add", grown, one)))
+    square = ctx.same("multiply", x, x)
+    above, below = (_polynomial(ctx, square, each) for each in _TANH)
+    near = ctx.same("divide", ctx.same("multiply", x, above), below)
+    is_far = ctx.compare("GT", size, ctx.like(_TANH_NEAR_ZERO, x))
+    return ctx.select(is_far, ctx.write("math.copysign", far, x), near)
+
+
+def _polynomial(ctx: Elements, x: Value, coefficients: Sequence[int]) -> Value:
+    total = ctx.like(float(coefficients[-1]), x)
+    for each in reversed(coefficients[:-1]):
+        total = ctx.same("add", ctx.same("multiply", total, x), ctx.like(float(each), x))
+    return total
+
+
 def _erf(ctx: Elements, x: Value) -> Value:
     return ctx.same("erf", x)
 
@@ -242,4 +286,5 @@ RULES: dict[str, Rule] = {
     **logic.RULES,
     "cast": linear.RULES["cast"],
     "erf": _erf,
+    "tanh": _tanh,
 }

@@ -40,7 +40,8 @@ _VIEWS = frozenset(("reshape", "permute", "broadcast", "slice", "flip", "dynamic
 def fits(params: dict[str, Any]) -> bool:
     """Whether a loop with these parameters is one that a kernel runs faster, and can run."""
     programs = list(programs_in(params))
-    if params.get("length") == 0 or not programs:
+    turns = params.get("length", 1)
+    if not isinstance(turns, int) or turns < 1:
         return False
     try:
         works = [_work(each) for each in programs]
@@ -113,8 +114,8 @@ def loop_kernel(
         results: their types.
         params: of the operator.
     """
-    kernels = ctx.kernels
-    assert kernels is not None
+    kernels = ctx.loop_kernels
+    assert kernels is not None  # for a CPU
     kernel = Kernel()
     packed = len(results) > _MOST_RESULTS
     passed, given = _passed(ctx, kernel, operands, 0 if packed else len(results))
@@ -140,8 +141,8 @@ def _passed(
     ctx: Context, kernel: Kernel, operands: Sequence[Value], others: int
 ) -> tuple[list[Value], list[Operand]]:
     """What the kernel is given, and what stands for each operand in it."""
-    assert ctx.kernels is not None
-    parts = dict(ctx.kernels.parts)
+    assert ctx.loop_kernels is not None
+    parts = dict(ctx.loop_kernels.parts)
     own = {each for each in operands if each.literal is None}
     loose = sorted((each for each in own if each.name not in parts), key=lambda x: x.type.nbytes)
     count = len(loose) + len({parts[x.name][0] for x in own if x.name in parts}) + others
@@ -181,13 +182,13 @@ def _together(ctx: Context, values: Sequence[Value]) -> dict[str, tuple[Value, i
 
 def _unpacked(ctx: Context, held: Value, part: Array) -> Value:
     """A result out of what many lie in; other kernels read it from there."""
-    assert ctx.kernels is not None
+    assert ctx.loop_kernels is not None
     first, made = part.offset.constant, part.type
     flat = held.type.with_shape((made.size,))
     text = f"stablehlo.slice {held} [{first}:{first + made.size}:1] : ({held.mlir}) -> "
     one = ctx.reshape(ctx.emit(text + mlir_type(flat), flat), made.shape)
     result = _restored(ctx, one, made.dtype)
-    ctx.kernels.parts[result.name] = held, first
+    ctx.loop_kernels.parts[result.name] = held, first
     return result
 
 

@@ -7,19 +7,24 @@ carries lives in memory, and is replaced when all of a turn's results are known.
 from __future__ import annotations
 
 import contextlib
+import math
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from slope.extend import Atom, Instr, Literal, Program, Var, dtypes
+from slope_backend_iree.lower.context import Rule
 
-from .arrays import Array, Expression, Index, Operand, Splat, leaves, permuted, row
+from .arrays import Array, Expression, Index, Operand, Splat, leaves, row
 from .kernel import Kernel
-from .rules import RULES, scatter_in, update_in
+from .places import scatter_in, update_in
+from .rules import RULES, turned
 
 Known = dict[Var, Operand]
 
-_IN_PLACE = {"dynamic_update_slice": update_in, "scatter_slices": scatter_in}
+_MANY_TURNS = 1 << 20  # of a loop whose number of turns is not known
+
+_IN_PLACE: dict[str, Rule] = {"dynamic_update_slice": update_in, "scatter_slices": scatter_in}
 
 
 def run(
@@ -42,14 +47,12 @@ def run(
     for place, instr in enumerate(program.instrs):
         if all(var in known for var in instr.outputs):
             continue
-        target = instr.inputs[0] if instr.inputs else None
-        rule = _IN_PLACE.get(instr.op.name)
+        target = instr.inputs[0] if instr.op.name in _IN_PLACE else None
         free = target in own and last[target] == place and instr.inputs.count(target) == 1
-        if rule is not None and free:
-            array = known[target]
+        if isinstance(target, Var) and free:
             _settle(kernel, target, known, last, place)
-            operands = [_value(atom, known) for atom in instr.inputs[1:]]
-            known[instr.outputs[0]] = rule(kernel, array, *operands, **instr.params)
+            operands = [_value(atom, known) for atom in instr.inputs]
+            known[instr.outputs[0]] = _IN_PLACE[instr.op.name](kernel, *operands, **instr.params)
             own.add(instr.outputs[0])
             continue
         operands = [_value(atom, known) for atom in instr.inputs]
@@ -117,7 +120,7 @@ def run_scan(
         kernel.scratch(each.with_shape((length, *each.shape)))
         for each in body.output_types[carries:]
     ]
-    before = _invariant(kernel, body, fixed)
+    body, before = _prepared(kernel, body, fixed, length)
     with kernel.loop(length) as count:
         place = Index((), length - 1).plus(count, -1) if reverse else count
         known = _known(body, [*fixed, *state, *(row(x, place) for x in xs)]) | before
@@ -144,11 +147,12 @@ def run_while(
     finals = outputs or [None] * (len(operands) - consts)
     state = [_state(kernel, x, final) for x, final in zip(operands[consts:], finals, strict=True)]
     lines = kernel.body.lines
-    before = _invariant(kernel, body, fixed), _invariant(kernel, cond, fixed)
+    cond, before = _prepared(kernel, cond, fixed)
+    body, before_body = _prepared(kernel, body, fixed)
     lines.append("scf.while : () -> () {")
-    goes = run(kernel, cond, _known(cond, [*fixed, *state]) | before[1])
+    goes = run(kernel, cond, _known(cond, [*fixed, *state]) | before)
     lines += [f"scf.condition({kernel.scalar(goes[0])})", "} do {"]
-    known = _known(body, [*fixed, *state]) | before[0]
+    known = _known(body, [*fixed, *state]) | before_body
     results = run(kernel, body, known, frozenset(body.inputs[consts:]))
     _advance(kernel, state, results)
     lines += ["scf.yield", "}"]
@@ -184,13 +188,11 @@ def _steady(kernel: Kernel, x: Operand) -> Operand:
     return kernel.force(x) if isinstance(x, Expression) else x
 
 
-def _invariant(kernel: Kernel, program: Program, fixed: Sequence[Operand]) -> Known:
-    """A loop's constants, and what its program computes of them alone, before the loop."""
+def _prepared(
+    kernel: Kernel, program: Program, fixed: Sequence[Operand], turns: int = _MANY_TURNS
+) -> tuple[Program, Known]:
+    """A loop's program, and what it computes of its constants alone, computed before the loop."""
     known = dict(zip(program.inputs, fixed, strict=False))
-    for var in [var for var in known if _is_turned(program, var)]:
-        last = len(var.type.shape) - 1
-        turned = kernel.copy(permuted(known[var], (last, *range(last))))
-        known[var] = permuted(turned, (*range(1, last + 1), 0))
     for instr in program.instrs:
         if instr.op.name in CONTROL or instr.op.name == "broadcast":
             continue
@@ -198,24 +200,45 @@ def _invariant(kernel: Kernel, program: Program, fixed: Sequence[Operand]) -> Kn
             operands = [_value(atom, known) for atom in instr.inputs]
             (result,) = _apply(kernel, instr, operands)
             known[instr.outputs[0]] = _steady(kernel, result)
-    return known
+    return _with_turned_factors(kernel, program, known, turns), known
 
 
-def _is_turned(program: Program, var: Var) -> bool:
-    """Whether a program reads a variable only in products that sum over its last dimension.
+def _with_turned_factors(kernel: Kernel, program: Program, known: Known, turns: int) -> Program:
+    """A program whose products read another copy of the factors that stay the same.
 
-    They are several times as fast where the elements of another dimension lie side by side: then
-    no sum goes across the lanes of a vector.
+    It is made where a product sums over a factor's last dimension: with the elements of another
+    dimension side by side, no sum goes across the lanes of a vector, and it is several times as
+    fast.
     """
-    readers = [instr for instr in program.instrs if var in instr.inputs]
-    last = len(var.type.shape) - 1
-    return bool(readers) and all(
-        instr.op.name == "dot_general"
-        and instr.inputs[0] is not instr.inputs[1]
-        and last in instr.params["contract"][instr.inputs.index(var)]
-        and len(instr.params["contract"][0]) + len(instr.params["batch"][0]) <= last
-        for instr in readers
-    )
+    others: dict[Atom, Var] = {}
+    instrs: list[Instr] = []
+    for instr in program.instrs:
+        inputs = list(instr.inputs)
+        if instr.op.name == "dot_general" and not any(var in known for var in instr.outputs):
+            for place, atom in enumerate(inputs):
+                if atom not in known or not _turns_pay(instr, place, turns):
+                    continue
+                if atom not in others:
+                    others[atom] = Var(atom.type)
+                    last = len(atom.type.shape) - 1
+                    known[others[atom]] = turned(kernel, known[atom], (last,))
+                inputs[place] = others[atom]
+        instrs.append(Instr(instr.op, tuple(inputs), instr.params, instr.outputs, instr.source))
+    return Program(program.inputs, program.constants, instrs, program.outputs, program.name)
+
+
+def _turns_pay(instr: Instr, place: int, turns: int) -> bool:
+    """Whether a product sums over a factor's last dimension, and often enough to copy that."""
+    shape = instr.inputs[place].type.shape
+    contract, batch = instr.params["contract"][place], instr.params["batch"][place]
+    last = len(shape) - 1
+    if last not in contract or len(contract) + len(batch) > last:
+        return False
+    # To copy an element takes as long as some 4 sums across the lanes, of which every row has one
+    # for as many elements as it sums over, in every turn.
+    inner = math.prod(shape[dim] for dim in contract)
+    rows = instr.inputs[1 - place].type.size // inner
+    return 4 * rows * turns > inner
 
 
 def _advance(kernel: Kernel, state: Sequence[Array], results: Sequence[Operand]) -> None:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import copy
 import functools
-import sys
 import types
 from collections.abc import Callable, Collection, Mapping, Sequence
-from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from slope.api._arguments import definition, function_name, whole_numbers, words
@@ -20,22 +18,20 @@ from slope.api._leaves import (
     handles_of,
     kind_of,
     operands_of,
+    refuse_strange,
     signatures_of,
     take,
     traced_leaf,
 )
 from slope.api._places import donations, shifted, statics
 from slope.api._reader import Known
-from slope.api._recompiles import by_types_alone, differences
+from slope.api._recompiles import explain
 from slope.compile import (
     Compiled,
     Options,
     common_device,
     compile_program,
     following,
-    listened_to,
-    log,
-    log_jit,
     moved,
     refuse_tracer,
 )
@@ -50,7 +46,7 @@ from slope.errors import ArgumentError, boundary
 from slope.functions.random import JitScope, current_scope, use_scope
 from slope.ops import cast
 from slope.plugins.selection import current_backend
-from slope.tree import is_leaf, leaf_paths, tree_flatten, tree_unflatten, typed_key
+from slope.tree import is_leaf, tree_flatten, tree_unflatten, typed_key
 
 if TYPE_CHECKING:
     from optree import PyTreeSpec
@@ -228,8 +224,8 @@ class Jit:
         tree: Any,
         key: Any,
     ) -> Entry:
-        self._refuse_strange(leaves, signatures, tree)
-        self._explain(key, tree)
+        refuse_strange(leaves, signatures, tree, self.__name__)
+        self._told |= explain(key, tree, self._entries, self.__name__, self._told)
         trace = ProgramTrace(current_trace(), self.__name__, definition(self.function))
         in_kinds = [
             kind_of(leaf, signature) for leaf, signature in zip(leaves, signatures, strict=True)
@@ -354,41 +350,6 @@ class Jit:
         if entry.draws:
             scope.key = outs.pop()
         return entry.results(outs, leaves)
-
-    # --- messages
-
-    def _refuse_strange(self, leaves: Sequence[Any], signatures: Sequence[Any], tree: Any) -> None:
-        for number, (leaf, signature) in enumerate(zip(leaves, signatures, strict=True)):
-            if signature is None:
-                path = leaf_paths(tree)[number]
-                raise ArgumentError(
-                    f"jit of {self.__name__}: the argument{path} is a {type(leaf).__name__} "
-                    f"({leaf!r:.80}), which is neither a tensor, a number, a NumPy array, a bool, "
-                    f"a string nor a pytree of those. Name it in static_argnums= or "
-                    f"static_argnames=, or register its class with slope.register_node."
-                )
-
-    def _explain(self, key: Any, tree: Any) -> None:
-        """Say why a function that has programs already needs another.
-
-        To the log; to a terminal once, if it is for other types in the same structure, such as a
-        smaller batch.
-        """
-        tell = not self._told and sys.stderr is not None and sys.stderr.isatty()
-        if not self._entries or not (tell or listened_to() or log_jit()):
-            return
-        recent = tuple(islice(reversed(self._entries), 16))  # all of thousands would take long
-        nearest = min(recent, key=lambda old: len(differences(old, key, tree)))
-        reasons = "; ".join(differences(nearest, key, tree))
-        count = len(self._entries) + 1
-        message = f"jit of {self.__name__} compiles again (program {count}): {reasons}"
-        log("%s", message)
-        if log_jit():
-            print(f"# {message}", file=sys.stderr)  # noqa: T201  # what LOG_JIT=1 asks for
-        elif tell and by_types_alone(nearest, key):
-            self._told = True
-            # The sequence clears a line that may hold a progress bar.
-            print(f"\r\033[Kslope: {message} (said once)", file=sys.stderr)  # noqa: T201  # its user waits
 
 
 _READERS: Final = 4  # structures that a call tries before the general walk

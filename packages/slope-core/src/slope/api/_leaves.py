@@ -17,7 +17,7 @@ from slope.dtypes import DType, float64, int64
 from slope.errors import ArgumentError
 from slope.ops import cast
 from slope.plugins.backend import Backend
-from slope.tree import is_leaf
+from slope.tree import is_leaf, leaf_paths
 
 # What a leaf is to a compiled call.
 TENSOR: Final = 0
@@ -64,6 +64,25 @@ def signature_of(leaf: Any) -> Any:
     if isinstance(leaf, np.ndarray):
         return ~type_of_array(leaf).number  # not a tensor's: the call must convert it
     return None
+
+
+def refuse_strange(
+    leaves: Sequence[Any], signatures: Sequence[Any], tree: Any, function: str
+) -> None:
+    """Raise for a leaf that no compiled function takes.
+
+    Raises:
+        ArgumentError: naming its place and the ways out.
+    """
+    for number, (leaf, signature) in enumerate(zip(leaves, signatures, strict=True)):
+        if signature is None:
+            path = leaf_paths(tree)[number]
+            raise ArgumentError(
+                f"jit of {function}: the argument{path} is a {type(leaf).__name__} "
+                f"({leaf!r:.80}), which is neither a tensor, a number, a NumPy array, a bool, "
+                f"a string nor a pytree of those. Name it in static_argnums= or "
+                f"static_argnames=, or register its class with slope.register_node."
+            )
 
 
 def kind_of(leaf: Any, signature: Any) -> int:

@@ -63,9 +63,8 @@ def reader(tree: Any) -> Reader:
         return _reads_nothing
     body = (*writer.lines, f"return [{', '.join(leaves)}]")
     source = "\n    ".join(("def read(v0):", *body))
-    exec(
-        compile(source, "<reader of a pytree>", "exec"), writer.values
-    )  # it holds no text of the user's
+    # Names and numbers alone: no text of the user's is in it.
+    exec(compile(source, "<reader of a pytree>", "exec"), writer.values)
     read = writer.values["read"]
 
     def checked(value: Any) -> list[Any] | None:

@@ -2,13 +2,49 @@
 
 from __future__ import annotations
 
+import sys
+from itertools import islice
 from typing import Any
 
+from slope.compile import listened_to, log, log_jit
 from slope.core.types import TensorType, type_of_number
 from slope.tree import leaf_paths
 
 
-def differences(old: Any, new: Any, tree: Any) -> list[str]:
+def explain(key: Any, tree: Any, known: dict[Any, Any], function: str, told: bool) -> bool:
+    """Say why a function that has programs already needs another.
+
+    To the log; to a terminal once, if it is for other types in the same structure, such as a
+    smaller batch.
+
+    Args:
+        key: of the new program.
+        tree: the arguments.
+        known: the programs that there are, by their keys.
+        function: its name.
+        told: whether the terminal has heard of it.
+
+    Returns:
+        Whether the terminal was told now.
+    """
+    tell = not told and sys.stderr is not None and sys.stderr.isatty()
+    if not known or not (tell or listened_to() or log_jit()):
+        return False
+    recent = tuple(islice(reversed(known), 16))  # all of thousands would take long
+    nearest = min(recent, key=lambda old: len(_differences(old, key, tree)))
+    reasons = "; ".join(_differences(nearest, key, tree))
+    message = f"jit of {function} compiles again (program {len(known) + 1}): {reasons}"
+    log("%s", message)
+    if log_jit():
+        print(f"# {message}", file=sys.stderr)  # noqa: T201  # what LOG_JIT=1 asks for
+    elif tell and _by_types_alone(nearest, key):
+        # The sequence clears a line that may hold a progress bar.
+        print(f"\r\033[Kslope: {message} (said once)", file=sys.stderr)  # noqa: T201  # its user waits
+        return True
+    return False
+
+
+def _differences(old: Any, new: Any, tree: Any) -> list[str]:
     """In words, what of two keys of the cache differs."""
     reasons: list[str] = []
     if old[0] != new[0]:
@@ -26,7 +62,7 @@ def differences(old: Any, new: Any, tree: Any) -> list[str]:
     return reasons
 
 
-def by_types_alone(old: Any, new: Any) -> bool:
+def _by_types_alone(old: Any, new: Any) -> bool:
     """Whether two keys differ in nothing but the types of tensors and arrays."""
     same = (old[0], *old[2:]) == (new[0], *new[2:])
     return same and all(

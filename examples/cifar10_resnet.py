@@ -160,7 +160,7 @@ def main() -> None:
     model = ResNet(train[0].shape[1], len(classes), args.blocks, args.width)
     steps = args.epochs * batches.per_epoch
     rate = nn.OneCycleSchedule(args.lr, steps, rise=0.2, start_divisor=10)
-    optimizer = nn.SGD(model, rate, args.momentum, args.weight_decay, nesterov=True)
+    optimizer = nn.SGD(model, rate, args.momentum, weight_decay=args.weight_decay, nesterov=True)
     losses: list[float] = []
     if args.checkpoint and Path(args.checkpoint).exists():
         model, optimizer, losses = restored(args.checkpoint, model, optimizer, batches)

@@ -1,10 +1,13 @@
 """Functions outside transforms run as one remembered program: what is remembered, and what not."""
 
+import math
+
 import numpy as np
 import pytest
 
 import slope
 from slope import errors
+from slope.extend import Operator, Splat, ops
 from slope.functions._at_once import at_once, with_numbers_at_once
 
 
@@ -78,6 +81,23 @@ def test_arguments_that_compare_equal_are_told_apart(backend):
     x = slope.zeros(1)
     for what, want in ((1, 30), (True, 10), ((1,), 20), ([1], 30), (1, 30), (True, 10)):
         assert described(x, what).item() == want
+
+
+class _Sign(Operator):
+    """``x`` by the sign of the first of its parameters, of zero, too; 3 for a bool."""
+
+    name = "sign_of_first"
+
+    def expand(self, x, *, of):
+        (first,) = of
+        sign = 3.0 if isinstance(first, bool) else math.copysign(1.0, first)
+        return ops.mul(x, Splat(sign * (2.0 if isinstance(first, float) else 1.0), x.type))
+
+
+def test_parameters_of_operators_that_compare_equal_are_told_apart(backend):
+    op, x = _Sign(), slope.ones(1)
+    results = [op(x, of=(of,)).item() for of in (0.0, -0.0, 1, 1.0, True)]
+    assert results == [2, -2, 1, 2, 3]
 
 
 def test_an_int_is_not_taken_for_a_type(backend):

@@ -1,7 +1,7 @@
 """Bad input gives one clear error that names the operation, the values and the way out.
 
-Unknown and absent backends, by their plugins: slope-core's ``test_plugins.py``. A damaged download:
-``test_examples_data.py``. A damaged cache entry: slope-backend-iree's ``test_cache.py``.
+Unknown and absent backends, by their plugins: the tests in slope-core's ``plugins``. A damaged
+download: ``test_examples_data.py``. A damaged cache entry: slope-backend-iree's ``test_cache.py``.
 """
 
 from __future__ import annotations

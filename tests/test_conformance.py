@@ -266,6 +266,11 @@ def test_command_line(tmp_path, capsys):
     assert "<table>" in text
     assert 'class="bad" title="exp(float32' in text
     assert main(["conformance", "--backend", "numpy", "--operator", "exp"]) == 0
+    capsys.readouterr()
+    assert main(["conformance", "--backend", "numpy", "--operator", "exp", "--verbose"]) == 0
+    told = capsys.readouterr()
+    assert "exp(float32[2, 3]), jit" in told.err.splitlines()
+    assert "0 failed" in told.out
     assert main(["conformance", "--backend", "nonesuch"]) == 2
     assert main(["conformance", "--backend", "numpy", "--operator", "nonesuch"]) == 2
     assert "nonesuch" in capsys.readouterr().err

@@ -51,6 +51,10 @@ CASES = {
         ),
         (t(4, 3, 5, 5), t(3), t(3), t(4, 3, 5, 5)), 32, 71,
     ),
+    "one element set": (  # no update can be overwritten by another
+        slope.grad(lambda x, v, i: (x.at[i].set(v) * 3).sum(), argnums=(0, 1)),
+        (t(5), t(), slope.tensor(2)), 5, 9,
+    ),
     "attention": (
         pulled(lambda q, k, v: slope.scaled_dot_product_attention(q, k, v, is_causal=True)),
         (t(2, 4, 8, 16),) * 4, 25, 41,

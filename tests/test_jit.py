@@ -236,6 +236,19 @@ def test_log_jit_prints_program_and_code(backend, monkeypatch, capsys):
     assert f"{backend} code" in printed
 
 
+def test_log_jit_prints_what_the_compiler_refuses(monkeypatch, capsys):
+    def refuse(*args: object) -> None:
+        raise errors.CompileError("not today", "the refused text")
+
+    monkeypatch.setattr(type(slope.backend("numpy")), "compile", refuse)
+    monkeypatch.setenv("LOG_JIT", "1")
+    with pytest.raises(errors.CompileError, match="not today"):
+        slope.jit(lambda x: slope.exp(x) * 7, backend="numpy")(slope.ones(2))
+    printed = capsys.readouterr().err
+    assert "slope.mul(v0, 7.0)" in printed
+    assert "numpy code, refused\nthe refused text" in printed
+
+
 def test_backend_by_argument():
     f = slope.jit(lambda x: x + 1, backend="onnx")
     assert f(slope.ones(2)).tolist() == [2.0, 2.0]

@@ -1,11 +1,15 @@
 """slope.profile: where the time of a compiled function goes, on every backend."""
 
+import json
+
 import numpy as np
 import pytest
 
 import slope
 from slope import errors
+from slope.api._profile import Profile, ProfileRow
 from slope.extend import CPU, Backend
+from slope_backend_onnx.profile import timed_nodes
 
 LENGTH = 64
 
@@ -47,6 +51,35 @@ def test_table_names_the_parts(backend, arguments):
     assert len(result.table(rows=1).splitlines()) == 4  # title, head, a row, and the rest
     if backend != "iree":
         assert "test_profile.py" in text  # the line of the user's code
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [
+        (4e-3, "4.000 ms a call, 1.500 ms in 2 parts, 2.500 ms between them: in the runtime"),
+        (1.6e-3, "1.600 ms a call, 1.500 ms in 2 parts\n"),
+        (1e-3, "1.500 ms in 2 parts, more than a call, because the profiler takes time"),
+    ],
+)
+def test_the_title_tells_what_the_parts_do_not(seconds, told):
+    rows = (ProfileRow("a", 1e-3, 2 / 3), ProfileRow("b", 5e-4, 1 / 3))
+    assert told in str(Profile("f", "some", rows, seconds))
+
+
+def test_a_node_takes_its_median_over_the_calls(tmp_path):
+    """One call that was interrupted does not make the node slow."""
+
+    def node(start: int, microseconds: int) -> dict[str, object]:
+        told = {"op_name": "Mul", "node_index": "0", "input_type_shape": [{"float": [4]}]}
+        told["output_type_shape"] = [{"float": [4]}]
+        return {"cat": "Node", "name": "m", "ts": start, "dur": microseconds, "args": told}
+
+    runs = [{"name": "model_run", "ts": 1000 * each, "dur": 999} for each in range(4)]
+    nodes = [node(0, 7), node(1000, 10), node(1100, 12), node(2000, 900), node(3000, 23)]
+    path = tmp_path / "profile.json"
+    path.write_text(json.dumps([*runs, *nodes]))
+    (row,) = timed_nodes(str(path), {})
+    assert row.seconds == pytest.approx(23e-6)  # 22, 900 and 23
 
 
 def test_by_name_adds_up(backend, arguments):

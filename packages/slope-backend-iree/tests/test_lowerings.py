@@ -17,9 +17,12 @@ import numpy as np
 import pytest
 
 from slope import dtypes
+from slope.control.scan import run_scan
 from slope.core.operator import OPERATORS
 from slope.extend import CPU, Backend, Program, Splat, TensorType, ops, trace_program
 from slope_backend_iree.backend import IreeBackend
+from slope_backend_iree.lower.kernel import fits
+from slope_backend_iree.lower.kernel.rules import RULES
 from slope_backend_iree.lower.program import lower_program
 from slope_backend_numpy.backend import NumpyBackend
 
@@ -48,9 +51,10 @@ def run(backend: Backend, program: Program, arrays: Sequence[Array]) -> list[Arr
     ]
 
 
-def run_cases(backend: Backend, cases: Sequence[Case]) -> list[list[Array]]:
-    """The results of each case, all computed by one program."""
-    arrays = [np.asarray(array) for _, args, _ in cases for array in args]
+def traced(
+    backend: Backend, cases: Sequence[Case], types: Sequence[TensorType]
+) -> tuple[Program, list[int]]:
+    """One program that computes all cases, and how many results each has."""
     counts: list[int] = []
 
     def everything(*xs: Any) -> list[Any]:
@@ -64,12 +68,43 @@ def run_cases(backend: Backend, cases: Sequence[Case]) -> list[list[Array]]:
             outs += results
         return outs
 
-    program = trace_program(everything, [array_type(array) for array in arrays])
+    return trace_program(everything, types), counts
+
+
+def run_cases(backend: Backend, cases: Sequence[Case]) -> list[list[Array]]:
+    """The results of each case, all computed by one program."""
+    arrays = [np.asarray(array) for _, args, _ in cases for array in args]
+    program, counts = traced(backend, cases, [array_type(array) for array in arrays])
     outs = run(backend, program, arrays)
     for out, stated in zip(outs, program.output_types, strict=True):
         assert (out.shape, out.dtype) == (stated.shape, stated.dtype.numpy)
     rest = iter(outs)
     return [list(itertools.islice(rest, count)) for count in counts]
+
+
+def run_cases_in_a_loop(backend: IreeBackend, cases: Sequence[Case]) -> list[list[Array]]:
+    """The results of each case, computed by the second turn of one loop that is a kernel."""
+    given = [np.asarray(array) for _, args, _ in cases for array in args]
+    body, counts = traced(backend, cases, [array_type(array) for array in given])
+    arrays = [np.stack([np.ones_like(array), array]) for array in given]
+    params = {"body": body, "consts": 0, "carries": 0, "length": 2, "reverse": False}
+    program = trace_program(
+        lambda *xs: run_scan(*xs, **params), [array_type(array) for array in arrays]
+    )
+    assert "stablehlo.while" not in lower_program(program, backend.lowerings).text
+    rest = iter(run(backend, program, arrays))
+    return [[out[1] for out in itertools.islice(rest, count)] for count in counts]
+
+
+def in_kernels(backend: IreeBackend, cases: Sequence[Case]) -> list[Case]:
+    """The cases that kernels know all operators of."""
+    found = []
+    for case in cases:
+        types = [array_type(np.asarray(array)) for array in case[1]]
+        body, _ = traced(backend, [case], types)
+        if fits({"body": body, "length": 2}):
+            found.append(case)
+    return found
 
 
 # --- agreement
@@ -89,9 +124,9 @@ TOLERANCE = {
 }
 
 
-def check(backend: IreeBackend, cases: Sequence[Case]) -> None:
+def check(backend: IreeBackend, cases: Sequence[Case], runs: Any = run_cases) -> None:
     """Every result is what the NumPy backend, the definition of the operators, gives."""
-    found, expected = run_cases(backend, cases), run_cases(REFERENCE, cases)
+    found, expected = runs(backend, cases), run_cases(REFERENCE, cases)
     for (op, args, params), outs, wanted in zip(cases, found, expected, strict=True):
         message = f"{op.name} {params} of {[(a.dtype.name, a.shape, a.ravel()[:12]) for a in args]}"
         for out, want in zip(outs, wanted, strict=True):
@@ -142,6 +177,21 @@ def test_every_operator_is_lowered_or_expanded(backend: IreeBackend):
 @pytest.mark.parametrize("names", GROUPS, ids=lambda names: names[0])
 def test_samples(backend: IreeBackend, names: list[str]):
     check(backend, samples_of(names))
+
+
+def test_the_operators_of_kernels(backend: IreeBackend):
+    """Whatever has a rule runs in kernels; of float64's exponentials only erf does not."""
+    names = [name for name in NAMES if name in RULES]
+    missing = set(RULES) - set(names) - {"softmax"}
+    assert not missing
+    cases = samples_of(names)
+    fitting = in_kernels(backend, [case for case in cases if case[0].name != "erf"])
+    assert {op.name for op, _, _ in fitting} == {*names} - {"erf"}
+
+
+@pytest.mark.parametrize("names", GROUPS, ids=lambda names: names[0])
+def test_samples_in_a_loop(backend: IreeBackend, names: list[str]):
+    check(backend, in_kernels(backend, samples_of(names)), run_cases_in_a_loop)
 
 
 # --- every dtype, odd values
@@ -231,6 +281,17 @@ def test_odd_values(backend: IreeBackend, dtype: Any):
         check(backend, odd_cases(dtype))
 
 
+FULL = [each for each in dtypes.ALL if not (each.kind == "f" and each.bits == 16)]
+
+
+@pytest.mark.parametrize("dtype", FULL, ids=str)
+def test_odd_values_in_a_loop(backend: IreeBackend, dtype: Any):
+    with np.errstate(all="ignore"):
+        cases = in_kernels(backend, odd_cases(dtype))
+        for first in range(0, len(cases), 12):
+            check(backend, cases[first : first + 12], run_cases_in_a_loop)
+
+
 def shaped_cases(dtype: Any) -> list[Case]:
     """Operators that are not elementwise, on each dtype that they take."""
     values = np.random.default_rng(0).integers(0, 4, size=(3, 4)).astype(dtype.numpy)
@@ -276,6 +337,13 @@ def shaped_cases(dtype: Any) -> list[Case]:
 @pytest.mark.parametrize("dtype", dtypes.ALL, ids=str)
 def test_shaped_operators(backend: IreeBackend, dtype: Any):
     check(backend, shaped_cases(dtype))
+
+
+@pytest.mark.parametrize("dtype", FULL, ids=str)
+def test_shaped_operators_in_a_loop(backend: IreeBackend, dtype: Any):
+    cases = in_kernels(backend, shaped_cases(dtype))
+    assert len(cases) == len(shaped_cases(dtype))
+    check(backend, cases, run_cases_in_a_loop)
 
 
 @pytest.mark.parametrize("dtype", [dtypes.float16, dtypes.bfloat16], ids=str)

@@ -318,3 +318,71 @@ def test_gradients_of_neighbouring_slices_are_concatenated(programs):
     assert "slope.interior_pad(v0, low=(0, 1), high=(0, 1)" in between
     overlapping = simplified(programs, lambda a, b: ops.add(padded(a, 1, 1), padded(b, 2, 0)), x, x)
     assert "slope.add" in overlapping
+
+
+def _mask(compare, places_first=True, rows=3, columns=4):
+    """A mask of rows by columns: a column's number against a row's bound."""
+
+    def made(bound):
+        places = ops.broadcast(
+            ops.iota(shape=(columns,), dim=0, dtype=dtypes.int64), shape=(rows, columns), dims=(1,)
+        )
+        wide = ops.broadcast(bound, shape=(rows, columns), dims=(0,))
+        return compare(places, wide) if places_first else compare(wide, places)
+
+    return made
+
+
+@pytest.mark.parametrize(
+    ("compare", "places_first", "reduce", "expected"),
+    [
+        (ops.le, True, ops.any_, "le(0, x0)"),
+        (ops.lt, True, ops.any_, "lt(0, x0)"),
+        (ops.ge, True, ops.any_, "ge(3, x0)"),
+        (ops.gt, True, ops.any_, "gt(3, x0)"),
+        (ops.le, True, ops.all_, "le(3, x0)"),
+        (ops.ge, True, ops.all_, "ge(0, x0)"),
+        (ops.ge, False, ops.any_, "le(0, x0)"),
+        (ops.lt, False, ops.all_, "gt(0, x0)"),
+    ],
+)
+def test_thresholds_are_asked_at_one_end(programs, compare, places_first, reduce, expected):
+    mask = _mask(compare, places_first)
+    program = programs.make(lambda bound: reduce(mask(bound), dim=(1,)), "int64[3]")
+    after = remove_dead_code(simplify_algebra(program)).check()
+    assert programs.body(after).splitlines()[0].partition("  # ")[0] == f"v0 = slope.{expected}"
+    assert len(after.instrs) == 1
+    for bound in range(-2, 7):
+        given = np.array([bound, bound - 1, bound + 1])
+        np.testing.assert_array_equal(
+            programs.run(after, given)[0], programs.run(program, given)[0], str(bound)
+        )
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: ops.any_(_mask(ops.le)(x), dim=(0,)),  # over the bounds
+        lambda x: ops.any_(_mask(ops.eq)(x), dim=(1,)),
+        lambda x: ops.any_(_mask(ops.le, columns=0)(x), dim=(1,)),  # of no places none is
+    ],
+)
+def test_other_masks_are_reduced(programs, function):
+    program = programs.make(function, "int64[3]")
+    after = remove_dead_code(simplify_algebra(program)).check()
+    assert after.instrs[-1].op.name == "any"
+
+
+def test_comparisons_are_negated_unless_nan_may_be_compared(programs):
+    for compare, opposite in ((ops.le, "gt"), (ops.lt, "ge"), (ops.ge, "lt"), (ops.gt, "le")):
+        function = lambda x, y, compare=compare: ops.bitwise_not(compare(x, y))  # noqa: E731
+        check(programs, function, ["int32[6]", "int32[6]"], f"{opposite}(x0, x1)")
+        body = simplified(programs, function, "float32[6]", "float32[6]")
+        assert "bitwise_not" in body
+
+
+def test_counting_to_one_is_zero(programs):
+    body = simplified(
+        programs, lambda x: ops.add(x, ops.iota(shape=(1,), dim=0, dtype=dtypes.int64)), "int64[1]"
+    )
+    assert body == "return (x0,)"

@@ -166,9 +166,12 @@ class Maker:
 
     def _reduce(self, x):
         if x.dtype.kind == "b":
-            return self.draw(st.sampled_from([ops.any_, ops.all_]))(x, dim=self.subset(x))
-        op = self.draw(st.sampled_from([ops.sum_, ops.sum_, ops.amax, ops.amin]))
-        return op(x, dim=self.subset(x) if op is ops.sum_ or 0 not in x.shape else ())
+            op = self.draw(st.sampled_from([ops.any_, ops.all_]))
+        else:
+            op = self.draw(st.sampled_from([ops.sum_, ops.sum_, ops.amax, ops.amin]))
+        dim = self.subset(x)  # no function reduces no dimension: as text it would reduce all
+        empty = 0 in x.shape and op in (ops.amax, ops.amin)
+        return op(x, dim=dim) if dim and not empty else None
 
     def _dot(self, x):
         y = self.pick(

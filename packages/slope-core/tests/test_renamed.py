@@ -3,7 +3,7 @@
 import pytest
 
 import slope
-from slope.renamed import RENAMED
+from slope.renamed import METHODS_NOT_HERE, NOT_HERE, RENAMED
 
 
 @pytest.mark.parametrize("name", sorted(RENAMED))
@@ -27,3 +27,23 @@ def test_old_methods_give_the_new_ones():
         x.nothing()  # pyright: ignore[reportAttributeAccessIssue]  # on purpose
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         slope.nothing()
+
+
+@pytest.mark.parametrize("name", sorted(NOT_HERE))
+def test_a_name_of_pytorch_says_what_to_write(name):
+    with pytest.raises(slope.errors.RenamedError, match=rf"slope has no '{name}': "):
+        getattr(slope, name)
+
+
+@pytest.mark.parametrize("name", sorted(METHODS_NOT_HERE))
+def test_a_method_of_pytorch_says_what_to_write(name):
+    x = slope.tensor([1.0, 2.0])
+    assert not hasattr(x, name)
+    with pytest.raises(slope.errors.RenamedError, match=rf"tensors have no '{name}': "):
+        getattr(x, name)
+
+
+def test_methods_that_change_a_tensor_name_the_one_that_does_not():
+    x = slope.tensor([1.0, 2.0])
+    with pytest.raises(slope.errors.RenamedError, match=r"no 'add_'.* here x = x\.add\(\.\.\.\)"):
+        x.add_(1)  # pyright: ignore[reportAttributeAccessIssue]  # on purpose

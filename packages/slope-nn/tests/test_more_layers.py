@@ -35,6 +35,7 @@ ACTIVATIONS = [
     (nn.CELU(0.7), lambda x: np.where(x > 0, x, 0.7 * np.expm1(x / 0.7))),
     (nn.Hardtanh(-0.5, 2.0), lambda x: np.clip(x, -0.5, 2)),
     (nn.Softplus(2.0), lambda x: np.log1p(np.exp(2 * x)) / 2),
+    (nn.Softplus(2.0, 1.0), lambda x: np.where(2 * x > 1, x, np.log1p(np.exp(2 * x)) / 2)),
     (nn.Hardshrink(1.0), lambda x: np.where(abs(x) > 1, x, 0)),
     (nn.Softshrink(1.0), lambda x: np.sign(x) * np.maximum(abs(x) - 1, 0)),
     (nn.Threshold(0.5, -1.0), lambda x: np.where(x > 0.5, x, -1)),
@@ -166,12 +167,12 @@ def test_rotary_positions():
         (lambda: nn.Conv2d(3, 4, (3, 3, 3)), "kernel_size takes 2 lengths"),
         (lambda: nn.GroupNorm(4, 6), "6 channels cannot form 4"),
         (lambda: nn.BatchNorm2d(3)(slope.ones(2, 3)), "takes 4 dimensions"),
-        (lambda: nn.BatchNorm1d(3, momentum=None), "BatchNorm1d: momentum must be a number"),  # pyright: ignore[reportArgumentType]  # on purpose
+        (lambda: nn.BatchNorm1d(3, momentum="0.1"), "BatchNorm1d: momentum must be a number"),  # pyright: ignore[reportArgumentType]  # on purpose
         (
             lambda: nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2), 0),
             "num_layers must be a",
         ),
-        (lambda: nn.InstanceNorm1d(3)(slope.ones(2, 3)), "takes 3 dimensions"),
+        (lambda: nn.InstanceNorm1d(3)(slope.ones(3)), "takes 2 or 3 dimensions"),
         (lambda: nn.Embedding(4, 2, padding_idx=4), "padding_idx 4 is not among 4"),
         (lambda: nn.Bilinear(0, 1, 1), "in1_features must be a positive int"),
         (lambda: nn.TransformerEncoderLayer(8, 2, activation="x"), "activation must be 'relu'"),
@@ -226,3 +227,32 @@ def test_fixed_and_orthogonal_initial_values():
         matrix = nn.init.orthogonal(shape, 2.0, key=key).numpy().reshape(shape[0], -1)
         small = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
         np.testing.assert_allclose(small @ small.T, 4 * np.eye(len(small)), atol=1e-5)
+
+
+# --- pooling undone, and sequences without an alignment
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_unpooling_puts_the_largest_back(count):
+    x = slope.arange(float(6**count)).reshape(1, 1, *(6,) * count)
+    pool = getattr(nn, f"MaxPool{count}d")(2, return_indices=True)
+    values, places = pool(x)
+    back = getattr(nn, f"MaxUnpool{count}d")(2)(values, places)
+    kept = back.numpy() != 0
+    assert kept.sum() == 3**count
+    np.testing.assert_array_equal(back.numpy()[kept], x.numpy()[kept])
+    again, _ = pool(back)
+    np.testing.assert_array_equal(again.numpy(), values.numpy())
+    whole = getattr(nn, f"MaxUnpool{count}d")(2)(values, places, output_size=x.shape)
+    np.testing.assert_array_equal(whole.numpy(), back.numpy())
+
+
+def test_ctc_loss_module_is_the_function():
+    scores = slope.log_softmax(slope.arange(24.0).reshape(6, 1, 4).sin(), 2)
+    given = (scores, slope.tensor([[1, 2]]), (6,), slope.tensor([2]))
+    assert nn.CTCLoss()(*given).item() == slope.ctc_loss(*given).item()
+    other = nn.CTCLoss(blank=3, reduction="sum", zero_infinity=True)
+    assert other(*given).item() == slope.ctc_loss(*given, 3, "sum", True).item()
+    impossible = (scores[:1], *given[1:2], (1,), given[3])
+    assert other(*impossible).item() == 0
+    assert nn.CTCLoss()(*impossible).item() == np.inf

@@ -30,19 +30,31 @@ def gradients_at(params):
 # The algorithms in the documentation of torch.optim, in float64, for one tensor: state is a dict.
 
 
-def adam(p, g, s, t, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, decoupled=False):
-    if decoupled:
+def adam(
+    p,
+    g,
+    s,
+    t,
+    lr=1e-3,
+    betas=(0.9, 0.999),
+    eps=1e-8,
+    weight_decay=0.0,
+    amsgrad=False,
+    decoupled_weight_decay=False,
+):
+    if decoupled_weight_decay:
         p = p * (1 - lr * weight_decay)
     else:
         g = g + weight_decay * p
     s["m"] = betas[0] * s.get("m", 0) + (1 - betas[0]) * g
     s["v"] = betas[1] * s.get("v", 0) + (1 - betas[1]) * g**2
-    m, v = s["m"] / (1 - betas[0] ** t), s["v"] / (1 - betas[1] ** t)
-    return p - lr * m / (np.sqrt(v) + eps)
+    s["largest"] = np.maximum(s.get("largest", 0), s["v"])
+    m, v = s["m"] / (1 - betas[0] ** t), (s["largest"] if amsgrad else s["v"])
+    return p - lr * m / (np.sqrt(v / (1 - betas[1] ** t)) + eps)
 
 
 def adamw(p, g, s, t, weight_decay=0.01, **settings):
-    return adam(p, g, s, t, weight_decay=weight_decay, decoupled=True, **settings)
+    return adam(p, g, s, t, weight_decay=weight_decay, decoupled_weight_decay=True, **settings)
 
 
 def adamax(p, g, s, t, lr=2e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0):
@@ -147,6 +159,9 @@ CASES = [
     (nn.LAMB, lamb, {"lr": 0.01}),
     (nn.LAMB, lamb, {"lr": 0.01, "weight_decay": 0.1}),
     (nn.RMSprop, rmsprop, {}),
+    (nn.Adam, adam, {"lr": 0.05, "betas": (0.9, 0.9), "amsgrad": True, "weight_decay": 0.1}),
+    (nn.AdamW, adamw, {"lr": 0.05, "betas": (0.9, 0.9), "amsgrad": True}),
+    (nn.Adam, adam, {"lr": 0.01, "weight_decay": 0.3, "decoupled_weight_decay": True}),
     (nn.RMSprop, rmsprop, {"lr": 0.002, "momentum": 0.8, "weight_decay": 0.1}),
     (nn.RMSprop, rmsprop, {"lr": 0.002, "centered": True, "eps": 1e-3}),
     (nn.Adagrad, adagrad, {}),
@@ -191,6 +206,55 @@ def test_a_trajectory_of_100_steps_in_float32_is_pytorchs(make, formula, setting
     expected = reference(formula, settings)
     for name, values in expected.items():
         np.testing.assert_allclose(params[name].numpy(), values, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("make", [nn.NAdam, nn.RAdam])
+@pytest.mark.usefixtures("on_numpy")
+def test_weight_decay_apart_from_the_gradient(make):
+    grads = slope.grad(loss_of)(start())
+    plain, _ = make(start(), lr=0.1)(start(), grads)
+    decayed, _ = make(start(), lr=0.1, weight_decay=0.5, decoupled_weight_decay=True)(
+        start(), grads
+    )
+    for name, before in start().items():
+        lost = plain[name] - decayed[name]
+        np.testing.assert_allclose(lost.numpy(), 0.1 * 0.5 * before.numpy(), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        nn.SGD,
+        nn.Adam,
+        nn.AdamW,
+        nn.LAMB,
+        nn.Adamax,
+        nn.NAdam,
+        nn.RAdam,
+        nn.RMSprop,
+        nn.Adagrad,
+        nn.Adadelta,
+        nn.Lion,
+        nn.Adafactor,
+    ],
+)
+@pytest.mark.usefixtures("on_numpy")
+def test_to_maximize_is_to_minimize_the_negative(make):
+    grads = slope.grad(loss_of)(start())
+    settings = {"lr": 0.1, "weight_decay": 0.2}
+    up, _ = make(start(), **settings, maximize=True)(start(), grads)
+    negative = slope.tree_map(lambda g: -g, grads)
+    down, _ = make(start(), **settings)(start(), negative)
+    other, _ = make(start(), **settings)(start(), grads)
+    for name in up:
+        np.testing.assert_array_equal(up[name].numpy(), down[name].numpy())
+        assert not np.array_equal(up[name].numpy(), other[name].numpy())
+
+
+@pytest.mark.usefixtures("on_numpy")
+def test_the_settings_of_sgd_come_in_pytorchs_order():
+    made = nn.SGD(start(), 0.1, 0.9, 0.2, 0.3)
+    assert (made.lr, made.momentum, made.dampening, made.weight_decay) == (0.1, 0.9, 0.2, 0.3)
 
 
 @pytest.mark.usefixtures("on_numpy")

@@ -26,6 +26,7 @@ from slope.extend import (
     Program,
     Timed,
     aligned_empty,
+    cache_root,
     programs_in,
     splat_scalar,
 )
@@ -388,14 +389,25 @@ def _load(runtime: Runtime, text: str, options: Options, work: Work, name: str) 
         try:
             cache.put(key, data)
         except OSError as error:
-            sys.stderr.write(
+            _say_once(
                 f"slope: cannot keep compiled programs in {cache.directory}: {error}. "
-                f"Set SLOPE_CACHE to a directory that can be written.\n"
+                f"Set SLOPE_CACHE to a directory that can be written.\n",
+                about=cache.directory,
             )
     try:
         return runtime.load(data, flops=work.flops, moved=work.moved)
     except IreeRuntimeError as error:
         raise CompileError(f"IREE compiled {name!r}, and cannot load the result: {error}") from None
+
+
+_told: set[Path] = set()
+
+
+def _say_once(message: str, about: Path) -> None:
+    """Write to the terminal's error stream, once in a process for each directory."""
+    if about not in _told:
+        _told.add(about)
+        sys.stderr.write(message)
 
 
 def _compiled(text: str, options: Options, name: str) -> bytes:
@@ -413,22 +425,14 @@ def _compile(text: str, options: Options, name: str) -> bytes:
         raise CompileError(
             f"program {name!r}: {error}\nSee the program with LOG_JIT=1. Run it with another "
             f"backend (SLOPE_BACKEND=onnxruntime or numpy), or try other flags: "
-            f"slope.jit(f, options={{'flags': [...]}})."
+            f"slope.jit(f, options={{'flags': [...]}}).",
+            text,
         ) from None
 
 
 def cache_directory() -> Path:
-    """Where compiled programs are kept: ``iree`` in ``$SLOPE_CACHE`` or the user's ``slope``."""
-    chosen = os.environ.get("SLOPE_CACHE")
-    if chosen:
-        return Path(chosen) / "iree"
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "slope" / "iree"
+    """Where compiled programs are kept: ``iree`` in slope's cache directory."""
+    return cache_root() / "iree"
 
 
 def disk_cache() -> DiskCache | None:

@@ -19,7 +19,7 @@ import re
 import shlex
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -84,7 +84,8 @@ _GEMM = ("--iree-global-opt-data-tiling", "--iree-llvmcpu-enable-ukernels=all")
 # it is loaded.
 _LIBM = re.compile(
     r"\b(?:stablehlo\.(?:sine|cosine|tan|tanh|atan2|remainder)"
-    r"|chlo\.(?:lgamma|digamma|polygamma|zeta|a?sin|a?cos|a?tan|bessel_i1e)\w*)\b[^\n]*f64\b"
+    r"|chlo\.(?:lgamma|digamma|polygamma|zeta|a?sin|a?cos|a?tan|bessel_i1e)\w*"
+    r"|math\.(?:sin|cos|tan|tanh|atan2)|arith\.remf)\b[^\n]*f64\b"
 )
 
 
@@ -148,6 +149,11 @@ def compile_cached(text: str, options: Options, cache: DiskCache | None) -> byte
     return cache.get_or_make(cache_key(text, options), lambda: compile_module(text, options))
 
 
+# With this, IREE 3.13 compiles some programs that it refuses otherwise: its fusion may leave
+# dispatches in a circle ("circular dependency"), as in the gradient of a loop over a switch.
+_SECOND_TRY = "--iree-dispatch-creation-fuse-multi-use=false"
+
+
 def compile_module(text: str, options: Options | None = None) -> bytes:
     """Compiles StableHLO text; the bytes are what `Runtime.load` takes.
 
@@ -155,6 +161,15 @@ def compile_module(text: str, options: Options | None = None) -> bytes:
         IreeCompileError: where IREE refuses the program or a flag, with its diagnostics.
     """
     options = options or Options()
+    try:
+        return _compiled(text, options)
+    except IreeCompileError as error:
+        if "circular dependency" not in str(error) or _SECOND_TRY in options.extra:
+            raise
+    return _compiled(text, replace(options, extra=(*options.extra, _SECOND_TRY)))
+
+
+def _compiled(text: str, options: Options) -> bytes:
     flags = list(compiler_flags(text, options))
     if "--iree-llvmcpu-link-embedded=false" in flags:
         flags += _bundled_linker()

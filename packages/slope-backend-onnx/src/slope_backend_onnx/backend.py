@@ -269,7 +269,7 @@ class OnnxRuntimeBackend(Backend):
         handles: Sequence[Any],
         rounds: int,
     ) -> list[Timed]:
-        """The mean time of each node, from ONNX Runtime's profiler in a session of its own.
+        """The median time of each node, from ONNX Runtime's profiler in a session of its own.
 
         The nodes are those that ONNX Runtime made of the graph: it fuses and renames some.
         """

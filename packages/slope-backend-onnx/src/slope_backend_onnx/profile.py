@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import statistics
+from bisect import bisect_right
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -23,7 +25,7 @@ _HOLDERS: Final = frozenset(("Loop", "Scan", "If"))
 
 
 def timed_nodes(path: str, sources: Mapping[str, Any]) -> list[Timed]:
-    """The mean time of each node in one call, those of bodies of loops too.
+    """The median time of each node in one call, those of bodies of loops too.
 
     Args:
         path: the file that the profiler wrote, of one call to warm up and those that count.
@@ -40,13 +42,14 @@ def timed_nodes(path: str, sources: Mapping[str, Any]) -> list[Timed]:
         return []
     first, last = _start(counted[0]), _end(counted[-1])
     nodes = [each for each in events if each.get("cat") == "Node" and first <= each["ts"] <= last]
-    taken, rounds = _own_microseconds(nodes), len(counted)
-    rows: dict[Any, tuple[Any, float, int]] = {}
-    for event, own in taken:
+    starts, calls = [_start(each) for each in counted], len(counted)
+    rows: dict[Any, tuple[Any, list[float], int]] = {}
+    for event, own in _own_microseconds(nodes):
         key = (event["name"], event["args"].get("node_index"), event["args"]["op_name"])
-        _, before, count = rows.get(key, (event, 0.0, 0))
-        rows[key] = (event, before + own, count + 1)
-    return [_timed(*row, rounds, sources) for row in rows.values()]
+        _, taken, count = rows.setdefault(key, (event, [0.0] * calls, 0))
+        taken[bisect_right(starts, event["ts"]) - 1] += own
+        rows[key] = (event, taken, count + 1)
+    return [_timed(*row, sources) for row in rows.values()]
 
 
 def _own_microseconds(nodes: list[Any]) -> list[tuple[Any, float]]:
@@ -72,16 +75,15 @@ def _end(event: Any) -> int:
     return event["ts"] + event["dur"]
 
 
-def _timed(
-    event: Any, microseconds: float, count: int, rounds: int, sources: Mapping[str, Any]
-) -> Timed:
+def _timed(event: Any, taken: list[float], count: int, sources: Mapping[str, Any]) -> Timed:
+    """The row of a node from its microseconds in each call, and its runs in all of them."""
     told = event["args"]
     inputs, outputs = _shapes(told["input_type_shape"]), _shapes(told["output_type_shape"])
-    times = max(round(count / rounds), 1)
+    times = max(round(count / len(taken)), 1)
     moved = sum(int(told.get(f"{each}_size", 0)) for each in ("activation", "parameter", "output"))
     return Timed(
         told["op_name"],
-        microseconds * 1e-6 / rounds,
+        statistics.median(taken) * 1e-6,
         times,
         flops=times * _flops(told["op_name"], inputs, outputs),
         bytes=times * moved,

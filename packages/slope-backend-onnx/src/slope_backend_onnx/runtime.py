@@ -43,10 +43,11 @@ Handle: TypeAlias = Any
 """On the CPU an `np.ndarray` that nobody may write to, elsewhere an `onnxruntime.OrtValue`."""
 
 SMALL_WORK = 1e6
-"""Programs of less work (floating-point operations) than this run on the calling thread alone.
+"""Programs with no instruction of so much work (floating-point operations) run on one thread.
 
-It is 10 us of matrix product or 100 us of elementwise work: less than what a second thread could
-save there is what one more spinning pool costs everybody else.
+It is 10 us of matrix product, 30 us of a product with one row, which memory bounds, or 100 us of
+elementwise work: less than what a second thread could save there is what waiting for it costs as
+soon as anything else wants the processor, and what one more spinning pool costs everybody else.
 """
 
 _SPIN_MICROSECONDS = 500
@@ -365,7 +366,8 @@ def create_session(
     Args:
         model: A serialized `onnx.ModelProto`.
         device: "cpu:0", or "cuda:N".
-        work: Floating-point operations of one call, from which the number of threads follows.
+        work: Floating-point operations of the heaviest instruction, from which the number of
+            threads follows.
         threads: That number itself; it overrides `work`.
         optimize: Let ONNX Runtime improve the graph. Off, it runs node by node as written, and a
             program of one operator is ready in 50 us, not 150.
@@ -397,7 +399,7 @@ def timed_session(
         model: A serialized `onnx.ModelProto`.
         profile: How the file's name begins.
         device: As of `create_session`, like the rest, and what is raised.
-        work: Floating-point operations of one call.
+        work: As of `create_session`.
         threads: Their number.
         optimize: Let ONNX Runtime improve the graph.
     """

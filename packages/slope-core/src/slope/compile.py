@@ -14,17 +14,19 @@ from typing import Any
 
 from slope.core.operator import Operator
 from slope.core.printer import programs_in
-from slope.core.program import Program, ProgramTrace, expand, run_instrs
+from slope.core.program import Program, ProgramTrace, expand, param_key, run_instrs
 from slope.core.tensor import Splat, Tensor, Tracer
-from slope.core.trace import EVAL, escaped_message, paused_collection, use_trace
+from slope.core.trace import EVAL, escaped_message, paused_collection
 from slope.core.types import TensorType
-from slope.devices import CPU, Device, default_device
+from slope.devices import ANYWHERE, CPU, Device, default_device
 from slope.errors import (
+    CompileError,
     DeviceError,
     EscapedTracerError,
     UnsupportedOperatorError,
 )
 from slope.functions import _at_once as at_once
+from slope.functions._devices import placed
 from slope.passes import map_programs, optimize, to_layout
 from slope.plugins.backend import Backend, Executable
 from slope.plugins.selection import backend as backend_named
@@ -194,16 +196,22 @@ def compile_now(
 ) -> Compiled:
     lowered = lower_program(program, backend)
     closed, constants = close(lowered)
+    constants = [following(each, device) for each in constants]
     if device not in backend.devices():
         there = ", ".join(map(str, backend.devices()))
         raise DeviceError(
             f"backend {backend.name!r} has no device {device}; it has {there}. Move tensors with "
             f".to('cpu'), or choose another backend."
         )
+    _show(f"{program.name}: program", closed)  # first: it is wanted most where compiling fails
     started = time.perf_counter()
     # A backend that does not know of donation is not asked about it.
     taken = {"donated": donated} if donated and backend.donates else {}
-    executable = backend.compile(closed, device, options.extra, **taken)
+    try:
+        executable = backend.compile(closed, device, options.extra, **taken)
+    except CompileError as error:
+        _show(f"{program.name}: {backend.name} code, refused", error.code)
+        raise
     seconds = time.perf_counter() - started
     log(
         "compiled %s (%d instructions) for %s on %s in %.3f s",
@@ -213,12 +221,7 @@ def compile_now(
         device,
         seconds,
     )
-    if log_jit():
-        print(  # noqa: T201  # what LOG_JIT=1 asks for
-            f"# {program.name}: program\n{closed}\n"
-            f"# {program.name}: {backend.name} code\n{executable.code}",
-            file=sys.stderr,
-        )  # what LOG_JIT=1 asks for
+    _show(f"{program.name}: {backend.name} code", executable.code)
     origin = close(program)[0]
     writes = donated if taken else frozenset[int]()
     return Compiled(closed, constants, backend, device, executable, origin, writes)
@@ -227,6 +230,12 @@ def compile_now(
 def log_jit() -> bool:
     """Whether ``LOG_JIT=1`` asks for programs and code to be printed as they are compiled."""
     return os.environ.get("LOG_JIT", "0") not in ("", "0")
+
+
+def _show(title: str, text: object) -> None:
+    """Print a text if ``LOG_JIT=1`` asks for it."""
+    if log_jit():
+        print(f"# {title}\n{text}", file=sys.stderr)  # noqa: T201  # what LOG_JIT=1 asks for
 
 
 def close(program: Program) -> tuple[Program, list[Tensor]]:
@@ -302,15 +311,12 @@ def _expanded(program: Program, backend: Backend) -> Program:
 
 
 def _expand_unknown(program: Program, backend: Backend) -> Program:
-    trace = _LoweringTrace(backend, program.name)
-    with use_trace(trace):
+    with _LoweringTrace(backend, program.name) as trace:
         args = [trace.new_input(each) for each in program.input_types]
         outs = run_instrs(
             program, args, lambda instr, operands: trace.process(instr.op, operands, instr.params)
         )
-        made = trace.finish(outs, program.name)
-    trace.alive = False
-    return made
+        return trace.finish(outs, program.name)
 
 
 def refuse_tracer(arg: Tensor, op: Operator | str) -> None:
@@ -332,7 +338,7 @@ def common_device(args: Sequence[Tensor], user: str) -> Device:
     Raises:
         DeviceError: there are several; the message says which argument is where.
     """
-    found = {arg.device for arg in args if type(arg) is Tensor}
+    found = {arg.device for arg in args if type(arg) is Tensor and arg.device is not ANYWHERE}
     if len(found) > 1:
         where = ", ".join(
             f"argument {number} {arg.type} on {arg.device}" for number, arg in enumerate(args)
@@ -342,6 +348,11 @@ def common_device(args: Sequence[Tensor], user: str) -> Device:
             f".to('cuda:0')."
         )
     return found.pop() if found else default_device()
+
+
+def following(x: Tensor, device: Device) -> Tensor:
+    """A tensor that is nowhere in particular on this device; any other as it is."""
+    return placed(x, device) if x.device is ANYWHERE and device.kind != "cpu" else x
 
 
 def fold_scalars(
@@ -366,25 +377,17 @@ def fold_scalars(
     return backend.to_host(out).item()
 
 
-def typed(value: Any) -> Any:
-    """A parameter so that equal means the same: 0, 0.0, -0.0 and False differ, NaN is itself."""
-    kind = type(value)
-    return value.hex() if kind is float else (kind, value) if kind is bool else value
-
-
 _scalar_programs: dict[Any, Compiled] = {}
 
 
 def _compile_scalar(
     op: Operator, dtypes: Any, params: Any, args: Sequence[Splat], backend: Backend
 ) -> Compiled:
-    key = (op, dtypes, tuple([(name, typed(value)) for name, value in params]))
+    key = (op, dtypes, tuple([(name, param_key(value)) for name, value in params]))
     if key not in _scalar_programs:
-        trace = ProgramTrace(EVAL, op.name)
-        with use_trace(trace):
+        with ProgramTrace(EVAL, op.name) as trace:
             operands = [trace.new_input(arg.type) for arg in args]
             program = trace.finish(trace.process(op, operands, dict(params)), op.name)
-        trace.alive = False
         _scalar_programs[key] = Compiled(
             program, (), backend, CPU, backend.compile(program, CPU, {})
         )

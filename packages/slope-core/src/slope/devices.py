@@ -29,6 +29,13 @@ class Device(NamedTuple):
 
 CPU = Device("cpu", 0)
 
+ANYWHERE = Device("cpu", 0)
+"""Where tensors are that slope makes on the way, from no operand: positions, masks, tables.
+
+It is the CPU (and equals it, being another object), but such a tensor follows the other operands of
+an operator to their device, while one that the user put on the CPU does not.
+"""
+
 
 def device(name: str | Device) -> Device:
     """The device that a string names.

@@ -16,15 +16,15 @@ from slope.compile import (
     common_device,
     compile_now,
     compile_program,
+    following,
     refuse_tracer,
-    typed,
 )
 from slope.core.operator import Operator
-from slope.core.program import ProgramTrace
+from slope.core.program import ProgramTrace, param_key
 from slope.core.tensor import Splat, Tensor
-from slope.core.trace import EVAL, paused_collection, use_trace
+from slope.core.trace import EVAL, paused_collection
 from slope.core.types import TensorType
-from slope.devices import CPU, Device, default_device
+from slope.devices import ANYWHERE, CPU, Device, default_device
 from slope.dtypes import DType
 from slope.errors import DeviceError, SlopeError
 from slope.functions import _at_once as at_once
@@ -53,23 +53,25 @@ def execute(op: Operator, args: Sequence[Tensor], params: dict[str, Any]) -> tup
             key.append(arg.type.number)
             if device is None:
                 device = arg.device
-            elif arg.device is not device and arg.device != device:
+            elif arg.device is not device:
                 device = common_device(args, op.name)
         elif kind is Splat:
             splats = True
             key.append(-1 - arg.type.number)
         else:
             refuse_tracer(arg, op)
-    if device is None:
-        device = default_device()
+    device = device or _by_default()
+    if device.kind != "cpu":
+        args = [following(arg, device) for arg in args]
     if op.inline:
-        compiled = compile_program(params["program"], device, params["options"])
+        there = CPU if device is ANYWHERE else device
+        compiled = compile_program(params["program"], there, params["options"])
         return tuple(compiled.run([arg.handle(compiled.backend) for arg in args]))
     if backend.eager == "numpy" and device.kind == "cpu" and not op.whole:
         backend = backend_named("numpy")
     key += (backend, device) if device is not CPU else (backend,)
     if params:
-        key += [(name, typed(value)) for name, value in params.items()]
+        key += [(name, param_key(value)) for name, value in params.items()]
     place = tuple(key)
     compiled = _eager.get(place)
     if compiled is None:
@@ -80,6 +82,12 @@ def execute(op: Operator, args: Sequence[Tensor], params: dict[str, Any]) -> tup
     else:
         handles = [arg._handle if arg._backend is backend else arg.handle(backend) for arg in args]
     return tuple(compiled.run(handles))
+
+
+def _by_default() -> Device:
+    """Where an operator without operands is computed; elsewhere only if the user chose it."""
+    chosen = default_device()
+    return ANYWHERE if chosen is CPU else chosen
 
 
 def _keep(place: tuple[Any, ...], compiled: Compiled) -> None:
@@ -102,8 +110,7 @@ def _compile_eager(
     op: Operator, args: Sequence[Tensor], params: dict[str, Any], backend: Backend, device: Device
 ) -> Compiled:
     """The program of one operator; numbers repeated everywhere come in as scalars."""
-    trace = ProgramTrace(EVAL, op.name)
-    with use_trace(trace):
+    with ProgramTrace(EVAL, op.name) as trace:
         operands: list[Tensor] = []
         for arg in args:
             if isinstance(arg, Splat):
@@ -114,7 +121,6 @@ def _compile_eager(
             else:
                 operands.append(trace.new_input(arg.type))
         program = trace.finish(trace.process(op, operands, params), op.name)
-    trace.alive = False
     for instr in program.instrs:
         instr.source = None  # the program serves the same operator at every line
     return compile_now(program, backend, device, Options(backend.name))
@@ -183,7 +189,7 @@ def _specialize(
     trace = ProgramTrace(EVAL, function.__name__)
     trace.tentative = True
     try:
-        with use_trace(trace), paused_collection():
+        with trace, paused_collection():
             given: list[Tensor] = []
             inputs = [_input(trace, arg, given, number) for arg in args]
             result = function(*inputs, **kwargs)
@@ -195,8 +201,6 @@ def _specialize(
             program = trace.finish(outs, function.__name__)
     except SlopeError:
         return None  # it is raised again, with the user's own tensors in its message
-    finally:
-        trace.alive = False
     if any(instr.op.whole or instr.op.inline or instr.op.effect for instr in program.instrs):
         return None
     backend = current_backend()

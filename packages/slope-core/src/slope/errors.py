@@ -79,7 +79,15 @@ class BackendError(SlopeError, RuntimeError):
 
 
 class CompileError(BackendError):
-    """A backend's compiler refused a program."""
+    """A backend's compiler refused a program.
+
+    Attributes:
+        code: the backend's own text that was refused, which ``LOG_JIT=1`` prints; may be empty.
+    """
+
+    def __init__(self, message: str, code: str = "") -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class PluginError(SlopeError, RuntimeError):

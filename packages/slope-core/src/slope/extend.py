@@ -2,6 +2,15 @@
 
 They are the authors of operators, of backends and of packages of layers.
 
+- Operators: :class:`Operator`, or one of the families :class:`Pointwise` and
+  :class:`LinearOperator`, whose rules bind the operators in :mod:`slope.extend.ops` or call
+  functions of ``slope``. What users call may be a function around one, which takes in numbers and
+  NumPy arrays, promotes and broadcasts them with :func:`operands_of`, and reads dimensions with
+  :func:`dim_of` and :func:`dims_of`.
+- Backends: :class:`Backend`, :class:`Executable` and what a :class:`Program` consists of. Those of
+  :func:`known_operators` that have no ``expand`` are what a whole backend must lower.
+- Plugins: :data:`hookimpl`, :class:`BackendSpec`, :class:`OperatorSpec`.
+
 Everything here is stable in the sense of :data:`API_VERSION`; nothing else below ``slope`` is.
 """
 
@@ -13,6 +22,7 @@ from slope.core.donation import only_reference as only_reference
 from slope.core.operator import Linear as Linear
 from slope.core.operator import Operator as Operator
 from slope.core.operator import Sample as Sample
+from slope.core.operator import known_operators as known_operators
 from slope.core.printer import programs_in as programs_in
 from slope.core.program import Atom as Atom
 from slope.core.program import Instr as Instr
@@ -36,11 +46,17 @@ from slope.errors import DTypeError as DTypeError
 from slope.errors import IndexingError as IndexingError
 from slope.errors import NaNError as NaNError
 from slope.errors import PluginError as PluginError
+from slope.errors import RenamedError as RenamedError
 from slope.errors import ShapeError as ShapeError
 from slope.errors import SlopeError as SlopeError
 from slope.errors import Source as Source
 from slope.errors import TreeError as TreeError
 from slope.errors import UnsupportedOperatorError as UnsupportedOperatorError
+from slope.functions._base import dim_of as dim_of
+from slope.functions._base import dims_of as dims_of
+from slope.functions._base import operands_of as operands_of
+from slope.ops._pointwise import Pointwise as Pointwise
+from slope.ops.linear import LinearOperator as LinearOperator
 from slope.plugins.backend import Backend as Backend
 from slope.plugins.backend import Executable as Executable
 from slope.plugins.backend import Timed as Timed
@@ -52,3 +68,4 @@ from slope.plugins.hookspecs import hookimpl as hookimpl
 from slope.plugins.manager import register_plugin as register_plugin
 from slope.plugins.manager import unregister_plugin as unregister_plugin
 from slope.tree import Static as Static
+from slope.tree import fetcher as fetcher

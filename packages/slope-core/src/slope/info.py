@@ -15,7 +15,7 @@ from typing import Any, Final
 from slope.errors import SlopeError
 from slope.plugins import selection
 from slope.plugins.cache_root import cache_root
-from slope.plugins.loading import IN_PROCESS, Plugin
+from slope.plugins.loading import Plugin
 from slope.plugins.manager import MANAGER
 
 OWN: Final = (
@@ -56,7 +56,7 @@ def _versions() -> dict[str, str]:
     from importlib.metadata import PackageNotFoundError, version
 
     versions = {"python": platform.python_version(), "platform": platform.platform()}
-    others = (p.distribution for p in MANAGER.snapshot().plugins if p.distribution != IN_PROCESS)
+    others = (p.distribution for p in MANAGER.snapshot().plugins if not p.in_process)
     for name in dict.fromkeys([*OWN, *sorted(others), *LIBRARIES]):
         try:
             versions[name] = version(name)

@@ -12,20 +12,36 @@ differ in one number never share a program.
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final, TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
-import optree
-from optree import PyTreeSpec
 
 from slope.errors import ArgumentError, TreeError
+
+if TYPE_CHECKING:
+    import optree
+    from optree import PyTreeSpec
+else:
+
+    class _Unloaded:
+        """Stands in for optree until it is needed: importing it takes half as long as slope."""
+
+        def __getattr__(self, name: str) -> Any:
+            import optree
+
+            globals()["optree"] = optree  # from here on nobody passes through this class
+            return getattr(optree, name)
+
+    optree = _Unloaded()
 
 T = TypeVar("T")
 NAMESPACE: Final = "slope"
 
 _differentiable_rules: dict[type, Callable[[Any, int], Sequence[bool]]] = {}
+_node_rules: dict[type, tuple[Callable[[Any], tuple[Sequence[Any], Any]], str | None]] = {}
+_LEAVES: Final = frozenset((bool, int, float, complex, str, bytes, np.ndarray))
 _mask_cache: dict[PyTreeSpec, tuple[bool, ...]] = {}
 
 
@@ -56,6 +72,8 @@ def typed_key(value: Any) -> Any:
             f"__hash__ and __eq__, or make it a pytree with slope.register_node so that its "
             f"tensors become leaves."
         ) from None
+    import dataclasses  # loaded already where anything is one
+
     # Dataclasses are equal for 1 and True, 0.0 and -0.0.
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return (
@@ -70,10 +88,25 @@ def typed_key(value: Any) -> Any:
     return (kind, value)
 
 
+Fetch = Callable[[Mapping[Any, Any]], tuple[Any, ...]]
+
+
+def fetcher(keys: Iterable[Any]) -> Fetch:
+    """A function from a mapping to its values at some keys, as fast as it can be."""
+    keys = tuple(keys)
+    if not keys:
+        return lambda fields: ()
+    if len(keys) == 1:
+        (key,) = keys
+        return lambda fields: (fields[key],)
+    return itemgetter(*keys)
+
+
 class Static:
     """The static part of a node; equal when the values are equal and of the same types."""
 
     __slots__ = ("_hash", "_key", "value")
+    fetch: Fetch | None = None  # see register_node: kept
 
     def __init__(self, value: Any) -> None:
         self.value = value
@@ -114,7 +147,7 @@ def _checked_is_leaf(value: Callable[[Any], Any], user: str) -> Callable[[Any], 
 
 
 def _checked_structure(value: Any, user: str) -> None:
-    if not isinstance(value, PyTreeSpec):
+    if not isinstance(value, optree.PyTreeSpec):
         raise ArgumentError(
             f"{user}: the structure must be one that slope.tree_structure or slope.tree_flatten "
             f"gave, and is a {type(value).__name__} ({value!r:.80})."
@@ -127,6 +160,7 @@ def register_node(
     unflatten: Callable[[Any, tuple[Any, ...]], T],
     *,
     differentiable: Callable[[Any, int], Sequence[bool]] | None = None,
+    kept: str | None = None,
 ) -> type[T]:
     """Make instances of ``cls`` nodes of pytrees.
 
@@ -139,12 +173,17 @@ def register_node(
         differentiable: takes ``(static, number of children)`` to one bool for each child: whether
             its leaves take part in ``grad``. Leaves that do not get ``None`` as their gradient.
             Default: all do.
+        kept: an attribute in which instances keep the static part that ``flatten`` gave, a
+            :class:`slope.extend.Static`, and which they clear when it changes. While the very
+            object is there and its ``fetch`` is not ``None``, ``fetch(vars(instance))`` are the
+            children, and calls of compiled functions take them without calling ``flatten``.
 
     Returns:
         ``cls``.
 
     Raises:
-        TreeError: the class is a node already.
+        TreeError: the class is a node already, or one of numbers, strings or arrays, which are
+            leaves.
         ArgumentError: ``cls`` is no class, or a rule no function.
 
     Example:
@@ -154,6 +193,8 @@ def register_node(
         raise ArgumentError(f"register_node: cls must be a class, and is {cls!r:.80}.")
     _callable(flatten, "register_node", "flatten", "an instance to (children, static)")
     _callable(unflatten, "register_node", "unflatten", "(static, children) to an instance")
+    if cls in _LEAVES:
+        raise TreeError(f"register_node: a {cls.__qualname__} is a leaf, and cannot be a node.")
     if differentiable is not None:
         what = "(static, number of children) to bools"
         _callable(differentiable, "register_node", "differentiable", what)
@@ -171,9 +212,26 @@ def register_node(
         raise TreeError(
             f"register_node: {cls.__qualname__} is registered as a pytree node already."
         ) from error
+    _node_rules[cls] = flatten_node, kept
     if differentiable is not None:
         _differentiable_rules[cls] = differentiable
     return cls
+
+
+def node_rule(kind: type) -> tuple[Callable[[Any], tuple[Sequence[Any], Any]] | None, str | None]:
+    """How :func:`register_node` was told to take apart instances of a class.
+
+    Returns:
+        A function from an instance to its children and its :class:`Static`, and where instances
+        keep that; two ``None`` for other classes.
+    """
+    return _node_rules.get(kind, (None, None))
+
+
+def one_level(tree: Any) -> tuple[list[Any], tuple[Any, ...]]:
+    """The children of a node and their keys, in the order of the leaves."""
+    children, _, entries, _ = optree.tree_flatten_one_level(tree, namespace=NAMESPACE)
+    return children, entries
 
 
 def tree_flatten(

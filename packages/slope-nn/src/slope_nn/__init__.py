@@ -33,12 +33,19 @@ from slope_nn._conv import (
 )
 from slope_nn._embedding import Bilinear, Embedding
 from slope_nn._fit import NaNLossError, fit
+from slope_nn._label_losses import (
+    MultiLabelMarginLoss,
+    MultiLabelSoftMarginLoss,
+    SoftMarginLoss,
+    TripletMarginWithDistanceLoss,
+)
 from slope_nn._linear import Linear
 from slope_nn._losses import (
     BCELoss,
     BCEWithLogitsLoss,
     CosineEmbeddingLoss,
     CrossEntropyLoss,
+    CTCLoss,
     HuberLoss,
     KLDivLoss,
     L1Loss,
@@ -82,7 +89,7 @@ from slope_nn._more_activations import (
     Tanhshrink,
     Threshold,
 )
-from slope_nn._node import Buffer
+from slope_nn._node import Buffer, Parameter
 from slope_nn._norm import (
     BatchNorm1d,
     BatchNorm2d,
@@ -147,6 +154,9 @@ from slope_nn._pool import (
     MaxPool1d,
     MaxPool2d,
     MaxPool3d,
+    MaxUnpool1d,
+    MaxUnpool2d,
+    MaxUnpool3d,
 )
 from slope_nn._recurrent import GRU, LSTM, RNN
 from slope_nn._resize import ChannelShuffle, PixelShuffle, PixelUnshuffle, Upsample
@@ -161,11 +171,13 @@ from slope_nn._saving._names import from_torch, rename
 from slope_nn._saving._trees import load, save
 from slope_nn._summary import Summary
 from slope_nn._transformer import (
+    Transformer,
     TransformerDecoder,
     TransformerDecoderLayer,
     TransformerEncoder,
     TransformerEncoderLayer,
 )
+from slope_nn._windows import Fold, LPPool1d, LPPool2d, LPPool3d, Unfold
 
 if TYPE_CHECKING:
     from slope_nn import data as data
@@ -206,6 +218,7 @@ __all__ = [
     "BatchNorm3d",
     "Bilinear",
     "Buffer",
+    "CTCLoss",
     "ChannelShuffle",
     "CheckpointError",
     "CircularPad1d",
@@ -233,6 +246,7 @@ __all__ = [
     "ExponentialSchedule",
     "Flatten",
     "Fn",
+    "Fold",
     "GRUCell",
     "GaussianNLLLoss",
     "GroupNorm",
@@ -249,6 +263,9 @@ __all__ = [
     "KLDivLoss",
     "KVCache",
     "L1Loss",
+    "LPPool1d",
+    "LPPool2d",
+    "LPPool3d",
     "LSTMCell",
     "LayerNorm",
     "LeakyReLU",
@@ -264,10 +281,15 @@ __all__ = [
     "MaxPool1d",
     "MaxPool2d",
     "MaxPool3d",
+    "MaxUnpool1d",
+    "MaxUnpool2d",
+    "MaxUnpool3d",
     "Mish",
     "Module",
     "ModuleDict",
     "ModuleList",
+    "MultiLabelMarginLoss",
+    "MultiLabelSoftMarginLoss",
     "MultiMarginLoss",
     "MultiStepSchedule",
     "MultiheadAttention",
@@ -278,6 +300,7 @@ __all__ = [
     "Optimizer",
     "PReLU",
     "PairwiseDistance",
+    "Parameter",
     "PixelShuffle",
     "PixelUnshuffle",
     "PoissonNLLLoss",
@@ -301,6 +324,7 @@ __all__ = [
     "SiLU",
     "Sigmoid",
     "SmoothL1Loss",
+    "SoftMarginLoss",
     "Softmax",
     "Softmin",
     "Softplus",
@@ -311,12 +335,15 @@ __all__ = [
     "Tanh",
     "Tanhshrink",
     "Threshold",
+    "Transformer",
     "TransformerDecoder",
     "TransformerDecoderLayer",
     "TransformerEncoder",
     "TransformerEncoderLayer",
     "TripletMarginLoss",
+    "TripletMarginWithDistanceLoss",
     "Unflatten",
+    "Unfold",
     "Upsample",
     "WarmupSchedule",
     "ZeroPad1d",

@@ -7,6 +7,7 @@ from typing import Literal
 
 import slope
 from slope.extend import ArgumentError
+from slope_nn._checks import ints
 from slope_nn._module import Module
 
 
@@ -144,7 +145,10 @@ class Unflatten(Module):
     """
 
     def __init__(self, dim: int, unflattened_size: Sequence[int]) -> None:
-        self.dim, self.unflattened_size = dim, tuple(unflattened_size)
+        self.dim, self.unflattened_size = (
+            dim,
+            ints("Unflatten", "unflattened_size", unflattened_size),
+        )
 
     def __call__(self, x: slope.Tensor) -> slope.Tensor:
         """Map shape (..., a * b, ...) to (..., a, b, ...)."""

@@ -8,7 +8,8 @@ from typing import Any, Final
 import slope
 from slope.extend import ArgumentError, ShapeError
 from slope_nn import init
-from slope_nn._keys import positive, split_key
+from slope_nn._checks import positive, tensors
+from slope_nn._keys import split_key
 from slope_nn._module import Module
 
 NONLINEARITIES: Final = {"tanh": slope.tanh, "relu": slope.relu}
@@ -67,6 +68,7 @@ class _Cell(Module):
 
     def _zeros(self, x: slope.Tensor) -> slope.Tensor:
         """The hidden state that a sequence starts with; also checks ``x``."""
+        tensors(type(self).__name__, x=x)
         if x.ndim not in (1, 2) or x.shape[-1] != self.input_size:
             raise ShapeError(
                 f"{type(self).__name__} takes (n, {self.input_size}) or ({self.input_size},), and "

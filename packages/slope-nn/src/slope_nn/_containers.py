@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, overload
 
 from slope.extend import ArgumentError, IndexingError
+from slope_nn._checks import iterable, mapping
 from slope_nn._module import Module
 
 
@@ -83,7 +84,7 @@ class ModuleList(Module):
     """
 
     def __init__(self, modules: Iterable[Module] = ()) -> None:
-        for module in modules:
+        for module in iterable("ModuleList", "modules", modules):
             self.append(module)
 
     def append(self, module: Module) -> None:
@@ -119,7 +120,7 @@ class ModuleDict(Module):
     """
 
     def __init__(self, modules: Mapping[str, Module] | None = None) -> None:
-        for name, module in (modules or {}).items():
+        for name, module in mapping("ModuleDict", "modules", modules or {}).items():
             self[name] = module
 
     def __setitem__(self, name: str, module: Module) -> None:

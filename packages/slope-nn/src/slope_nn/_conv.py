@@ -9,7 +9,8 @@ from typing import Any, Final
 import slope
 from slope.extend import ArgumentError, ShapeError
 from slope_nn import init
-from slope_nn._keys import positive, split_key
+from slope_nn._checks import ints, positive
+from slope_nn._keys import split_key
 from slope_nn._module import Module
 
 Lengths = int | Sequence[int]
@@ -35,6 +36,8 @@ class _Convolution(Module):
         """Set sizes; the weight gets ``shape`` before the window's sizes."""
         self.in_channels, self.out_channels = channels
         self.kernel_size, self.groups = self._lengths("kernel_size", window), groups
+        if min(self.kernel_size) < 1:
+            raise ArgumentError(f"{type(self).__name__}: kernel_size={window!r} must be positive.")
         whole = (*shape, *self.kernel_size)
         bound = 1 / math.sqrt(init.fans(whole)[0])
         keys = split_key(key, 2)
@@ -50,12 +53,7 @@ class _Convolution(Module):
             )
 
     def _lengths(self, argument: str, given: Lengths) -> tuple[int, ...]:
-        sizes = (given,) * self._dims if isinstance(given, int) else tuple(given)
-        if len(sizes) != self._dims:
-            raise ArgumentError(
-                f"{type(self).__name__}: {argument} takes {self._dims} lengths, not {given!r}."
-            )
-        return sizes
+        return ints(type(self).__name__, argument, given, self._dims)
 
     def describe(self) -> str:
         return (

@@ -7,7 +7,8 @@ import math
 import slope
 from slope.extend import ArgumentError
 from slope_nn import init
-from slope_nn._keys import positive, split_key
+from slope_nn._checks import positive
+from slope_nn._keys import split_key
 from slope_nn._module import Module
 
 
@@ -38,7 +39,8 @@ class Embedding(Module):
     ) -> None:
         positive("Embedding", num_embeddings=num_embeddings, embedding_dim=embedding_dim)
         if padding_idx is not None:
-            if not -num_embeddings <= padding_idx < num_embeddings:
+            known = isinstance(padding_idx, int) and not isinstance(padding_idx, bool)
+            if not known or not -num_embeddings <= padding_idx < num_embeddings:
                 raise ArgumentError(
                     f"Embedding: padding_idx {padding_idx!r} is not among {num_embeddings} vectors."
                 )

@@ -6,7 +6,8 @@ import math
 
 import slope
 from slope_nn import init
-from slope_nn._keys import positive, split_key
+from slope_nn._checks import positive
+from slope_nn._keys import split_key
 from slope_nn._module import Module
 
 

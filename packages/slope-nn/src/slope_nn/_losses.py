@@ -1,103 +1,88 @@
-"""Losses as modules: each calls the function of its name in ``slope``, where its formula stands.
+"""Losses as modules: each is a function of ``slope``, where its formula stands, with its options.
 
 ``reduction`` is "mean", "sum" or "none" in all of them, as in PyTorch.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, ClassVar
+
 import slope
 from slope_nn._module import Module
 from slope_nn._node import Buffer
 
 
-class MSELoss(Module):
+class Loss(Module):
+    """The base of losses: a function of ``slope`` with its options as fields.
+
+    Args:
+        options: the function's, by name; tensors among them are buffers.
+    """
+
+    _function: ClassVar[Callable[..., slope.Tensor]]
+    reduction: str
+
+    def __init__(self, **options: Any) -> None:
+        self._options = tuple(options)
+        for name, value in options.items():
+            setattr(self, name, Buffer(value) if isinstance(value, slope.Tensor) else value)
+
+    def __call__(self, *inputs: slope.Tensor) -> slope.Tensor:
+        """The loss; inputs as the function takes them, predictions first."""
+        options = {name: getattr(self, name) for name in self._options}
+        return self._function(*inputs, **options)
+
+
+class MSELoss(Loss):
     """Mean of ``(x - target)**2``."""
 
-    def __init__(
-        self,
-        *,
-        reduction: str = "mean",
-    ) -> None:
-        self.reduction = reduction
+    _function = staticmethod(slope.mse_loss)
 
-    def __call__(self, x: slope.Tensor, target: slope.Tensor) -> slope.Tensor:
-        """The loss."""
-        return slope.mse_loss(x, target, reduction=self.reduction)
+    def __init__(self, *, reduction: str = "mean") -> None:
+        super().__init__(reduction=reduction)
 
 
-class L1Loss(Module):
+class L1Loss(Loss):
     """Mean of ``|x - target|``."""
 
-    def __init__(
-        self,
-        *,
-        reduction: str = "mean",
-    ) -> None:
-        self.reduction = reduction
+    _function = staticmethod(slope.l1_loss)
 
-    def __call__(self, x: slope.Tensor, target: slope.Tensor) -> slope.Tensor:
-        """The loss."""
-        return slope.l1_loss(x, target, reduction=self.reduction)
+    def __init__(self, *, reduction: str = "mean") -> None:
+        super().__init__(reduction=reduction)
 
 
-class HuberLoss(Module):
+class HuberLoss(Loss):
     """Squared below ``delta``, linear above: ``d**2 / 2`` or ``delta * (|d| - delta / 2)``."""
 
-    def __init__(
-        self,
-        *,
-        delta: float = 1.0,
-        reduction: str = "mean",
-    ) -> None:
-        self.delta = delta
-        self.reduction = reduction
+    _function = staticmethod(slope.huber_loss)
 
-    def __call__(self, x: slope.Tensor, target: slope.Tensor) -> slope.Tensor:
-        """The loss."""
-        return slope.huber_loss(x, target, delta=self.delta, reduction=self.reduction)
+    def __init__(self, *, delta: float = 1.0, reduction: str = "mean") -> None:
+        super().__init__(delta=delta, reduction=reduction)
 
 
-class SmoothL1Loss(Module):
+class SmoothL1Loss(Loss):
     """Squared below ``beta``, linear above: ``d**2 / (2 beta)`` or ``|d| - beta / 2``."""
 
-    def __init__(
-        self,
-        *,
-        beta: float = 1.0,
-        reduction: str = "mean",
-    ) -> None:
-        self.beta = beta
-        self.reduction = reduction
+    _function = staticmethod(slope.smooth_l1_loss)
 
-    def __call__(self, x: slope.Tensor, target: slope.Tensor) -> slope.Tensor:
-        """The loss."""
-        return slope.smooth_l1_loss(x, target, beta=self.beta, reduction=self.reduction)
+    def __init__(self, *, beta: float = 1.0, reduction: str = "mean") -> None:
+        super().__init__(beta=beta, reduction=reduction)
 
 
-class KLDivLoss(Module):
+class KLDivLoss(Loss):
     """Mean of ``target * (log(target) - x)``, x a logarithm; see ``slope.kl_div``."""
 
-    def __init__(
-        self,
-        *,
-        log_target: bool = False,
-        reduction: str = "mean",
-    ) -> None:
-        self.log_target = log_target
-        self.reduction = reduction
+    _function = staticmethod(slope.kl_div)
 
-    def __call__(self, x: slope.Tensor, target: slope.Tensor) -> slope.Tensor:
-        """The loss."""
-        return slope.kl_div(
-            x,
-            target,
-            log_target=self.log_target,
-            reduction=self.reduction,
-        )
+    def __init__(self, *, log_target: bool = False, reduction: str = "mean") -> None:
+        super().__init__(log_target=log_target, reduction=reduction)
 
 
-class PoissonNLLLoss(Module):
+class PoissonNLLLoss(Loss):
     """Negative log likelihood of counts by Poisson rates."""
+
+    _function = staticmethod(slope.poisson_nll_loss)
 
     def __init__(
         self,
@@ -107,44 +92,22 @@ class PoissonNLLLoss(Module):
         eps: float = 1e-8,
         reduction: str = "mean",
     ) -> None:
-        self.log_input = log_input
-        self.full = full
-        self.eps = eps
-        self.reduction = reduction
-
-    def __call__(self, x: slope.Tensor, target: slope.Tensor) -> slope.Tensor:
-        """The loss."""
-        return slope.poisson_nll_loss(
-            x,
-            target,
-            log_input=self.log_input,
-            full=self.full,
-            eps=self.eps,
-            reduction=self.reduction,
-        )
+        super().__init__(log_input=log_input, full=full, eps=eps, reduction=reduction)
 
 
-class CosineEmbeddingLoss(Module):
+class CosineEmbeddingLoss(Loss):
     """``1 - cos(x1, x2)`` where target is 1, ``max(0, cos - margin)`` where it is -1."""
 
-    def __init__(
-        self,
-        *,
-        margin: float = 0.0,
-        reduction: str = "mean",
-    ) -> None:
-        self.margin = margin
-        self.reduction = reduction
+    _function = staticmethod(slope.cosine_embedding_loss)
 
-    def __call__(self, x1: slope.Tensor, x2: slope.Tensor, target: slope.Tensor) -> slope.Tensor:
-        """The loss."""
-        return slope.cosine_embedding_loss(
-            x1, x2, target, margin=self.margin, reduction=self.reduction
-        )
+    def __init__(self, *, margin: float = 0.0, reduction: str = "mean") -> None:
+        super().__init__(margin=margin, reduction=reduction)
 
 
-class TripletMarginLoss(Module):
+class TripletMarginLoss(Loss):
     """``max(0, |anchor - positive| - |anchor - negative| + margin)``."""
+
+    _function = staticmethod(slope.triplet_margin_loss)
 
     def __init__(
         self,
@@ -155,33 +118,16 @@ class TripletMarginLoss(Module):
         swap: bool = False,
         reduction: str = "mean",
     ) -> None:
-        self.margin = margin
-        self.p = p
-        self.eps = eps
-        self.swap = swap
-        self.reduction = reduction
-
-    def __call__(
-        self, anchor: slope.Tensor, positive: slope.Tensor, negative: slope.Tensor
-    ) -> slope.Tensor:
-        """The loss."""
-        return slope.triplet_margin_loss(
-            anchor,
-            positive,
-            negative,
-            margin=self.margin,
-            p=self.p,
-            eps=self.eps,
-            swap=self.swap,
-            reduction=self.reduction,
-        )
+        super().__init__(margin=margin, p=p, eps=eps, swap=swap, reduction=reduction)
 
 
-class CrossEntropyLoss(Module):
+class CrossEntropyLoss(Loss):
     """Cross entropy of logits (n, classes, ...) against classes or probabilities.
 
     Rows of the class ``ignore_index`` count nothing; see :func:`slope.cross_entropy`.
     """
+
+    _function = staticmethod(slope.cross_entropy)
 
     def __init__(
         self,
@@ -191,25 +137,18 @@ class CrossEntropyLoss(Module):
         label_smoothing: float = 0.0,
         reduction: str = "mean",
     ) -> None:
-        self.weight = None if weight is None else Buffer(weight)
-        self.ignore_index = ignore_index
-        self.label_smoothing = label_smoothing
-        self.reduction = reduction
-
-    def __call__(self, x: slope.Tensor, target: slope.Tensor) -> slope.Tensor:
-        """The loss."""
-        return slope.cross_entropy(
-            x,
-            target,
-            weight=self.weight,
-            ignore_index=self.ignore_index,
-            label_smoothing=self.label_smoothing,
-            reduction=self.reduction,
+        super().__init__(
+            weight=weight,
+            ignore_index=ignore_index,
+            label_smoothing=label_smoothing,
+            reduction=reduction,
         )
 
 
-class NLLLoss(Module):
+class NLLLoss(Loss):
     """Minus the log probability, (n, classes, ...), of each class given."""
+
+    _function = staticmethod(slope.nll_loss)
 
     def __init__(
         self,
@@ -218,36 +157,22 @@ class NLLLoss(Module):
         ignore_index: int | None = -100,
         reduction: str = "mean",
     ) -> None:
-        self.weight = None if weight is None else Buffer(weight)
-        self.ignore_index = ignore_index
-        self.reduction = reduction
-
-    def __call__(self, x: slope.Tensor, target: slope.Tensor) -> slope.Tensor:
-        """The loss."""
-        return slope.nll_loss(
-            x, target, weight=self.weight, ignore_index=self.ignore_index, reduction=self.reduction
-        )
+        super().__init__(weight=weight, ignore_index=ignore_index, reduction=reduction)
 
 
-class BCELoss(Module):
+class BCELoss(Loss):
     """``-(target * log(x) + (1 - target) * log(1 - x))``, x a probability."""
 
-    def __init__(
-        self,
-        weight: slope.Tensor | None = None,
-        *,
-        reduction: str = "mean",
-    ) -> None:
-        self.weight = None if weight is None else Buffer(weight)
-        self.reduction = reduction
+    _function = staticmethod(slope.binary_cross_entropy)
 
-    def __call__(self, x: slope.Tensor, target: slope.Tensor) -> slope.Tensor:
-        """The loss."""
-        return slope.binary_cross_entropy(x, target, weight=self.weight, reduction=self.reduction)
+    def __init__(self, weight: slope.Tensor | None = None, *, reduction: str = "mean") -> None:
+        super().__init__(weight=weight, reduction=reduction)
 
 
-class BCEWithLogitsLoss(Module):
+class BCEWithLogitsLoss(Loss):
     """Binary cross entropy of logits, stable for large ones."""
+
+    _function = staticmethod(slope.binary_cross_entropy_with_logits)
 
     def __init__(
         self,
@@ -256,12 +181,23 @@ class BCEWithLogitsLoss(Module):
         pos_weight: slope.Tensor | None = None,
         reduction: str = "mean",
     ) -> None:
-        self.weight = None if weight is None else Buffer(weight)
-        self.pos_weight = None if pos_weight is None else Buffer(pos_weight)
-        self.reduction = reduction
+        super().__init__(weight=weight, pos_weight=pos_weight, reduction=reduction)
 
-    def __call__(self, x: slope.Tensor, target: slope.Tensor) -> slope.Tensor:
-        """The loss."""
-        return slope.binary_cross_entropy_with_logits(
-            x, target, weight=self.weight, pos_weight=self.pos_weight, reduction=self.reduction
-        )
+
+class CTCLoss(Loss):
+    """Connectionist temporal classification of unaligned sequences; see ``slope.ctc_loss``.
+
+    It takes log-probabilities (time, batch, classes), targets (batch, most), and both lengths.
+
+    Args:
+        blank: the class that is no label.
+        reduction: as everywhere; the mean is of losses divided by their number of labels.
+        zero_infinity: count sequences that do not fit into their time as 0.
+    """
+
+    _function = staticmethod(slope.ctc_loss)
+
+    def __init__(
+        self, blank: int = 0, reduction: str = "mean", zero_infinity: bool = False
+    ) -> None:
+        super().__init__(blank=blank, reduction=reduction, zero_infinity=zero_infinity)

@@ -3,56 +3,44 @@
 from __future__ import annotations
 
 import slope
+from slope_nn._losses import Loss
 from slope_nn._module import Module
-from slope_nn._node import Buffer
 
 
-class GaussianNLLLoss(Module):
+class GaussianNLLLoss(Loss):
     """Mean of ``(log(var) + (x - target)**2 / var) / 2``; see ``slope.gaussian_nll_loss``."""
 
+    _function = staticmethod(slope.gaussian_nll_loss)
+
     def __init__(self, *, full: bool = False, eps: float = 1e-6, reduction: str = "mean") -> None:
-        self.full = full
-        self.eps = eps
-        self.reduction = reduction
-
-    def __call__(self, x: slope.Tensor, target: slope.Tensor, var: slope.Tensor) -> slope.Tensor:
-        """The loss."""
-        return slope.gaussian_nll_loss(
-            x, target, var, full=self.full, eps=self.eps, reduction=self.reduction
-        )
+        super().__init__(full=full, eps=eps, reduction=reduction)
 
 
-class MarginRankingLoss(Module):
+class MarginRankingLoss(Loss):
     """Mean of ``max(0, margin - target * (x1 - x2))``, each target 1 or -1."""
 
+    _function = staticmethod(slope.margin_ranking_loss)
+
     def __init__(self, margin: float = 0.0, *, reduction: str = "mean") -> None:
-        self.margin = margin
-        self.reduction = reduction
-
-    def __call__(self, x1: slope.Tensor, x2: slope.Tensor, target: slope.Tensor) -> slope.Tensor:
-        """The loss."""
-        return slope.margin_ranking_loss(
-            x1, x2, target, margin=self.margin, reduction=self.reduction
-        )
+        super().__init__(margin=margin, reduction=reduction)
 
 
-class HingeEmbeddingLoss(Module):
+class HingeEmbeddingLoss(Loss):
     """Mean of ``x`` where the target is 1, of ``max(0, margin - x)`` where it is -1."""
 
+    _function = staticmethod(slope.hinge_embedding_loss)
+
     def __init__(self, margin: float = 1.0, *, reduction: str = "mean") -> None:
-        self.margin = margin
-        self.reduction = reduction
-
-    def __call__(self, x: slope.Tensor, target: slope.Tensor) -> slope.Tensor:
-        """The loss."""
-        return slope.hinge_embedding_loss(x, target, margin=self.margin, reduction=self.reduction)
+        super().__init__(margin=margin, reduction=reduction)
 
 
-class MultiMarginLoss(Module):
+class MultiMarginLoss(Loss):
     """Mean of ``max(0, margin - x[right] + x[class])**p`` over the wrong classes.
 
     See ``slope.multi_margin_loss``.
     """
+
+    _function = staticmethod(slope.multi_margin_loss)
 
     def __init__(
         self,
@@ -62,21 +50,7 @@ class MultiMarginLoss(Module):
         *,
         reduction: str = "mean",
     ) -> None:
-        self.p = p
-        self.margin = margin
-        self.weight = None if weight is None else Buffer(weight)
-        self.reduction = reduction
-
-    def __call__(self, x: slope.Tensor, target: slope.Tensor) -> slope.Tensor:
-        """The loss."""
-        return slope.multi_margin_loss(
-            x,
-            target,
-            p=self.p,
-            margin=self.margin,
-            weight=self.weight,
-            reduction=self.reduction,
-        )
+        super().__init__(p=p, margin=margin, weight=weight, reduction=reduction)
 
 
 class PairwiseDistance(Module):

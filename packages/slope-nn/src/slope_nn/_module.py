@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 
 import slope
 from slope.extend import ArgumentError, ShapeError, TreeError
 from slope_nn._filters import Filter, selected
+from slope_nn._missing import missing
 from slope_nn._node import (
+    Buffer,
     Node,
     entries,
     plan_of,
@@ -25,9 +27,25 @@ from slope_nn._plan import BUFFER, CHILDREN, FROZEN, PARAMETER, Path
 from slope_nn._saving._files import read_safetensors, write_safetensors
 from slope_nn._summary import Summary, summarize
 
+_NOT_HERE: Final = {
+    "bfloat16": "use .astype(slope.bfloat16)",
+    "cpu": 'use .to("cpu")',
+    "cuda": 'use .to("cuda:0")',
+    "double": "use .astype(slope.float64)",
+    "float": "use .astype(slope.float32)",
+    "half": "use .astype(slope.float16)",
+    "named_children": "children is a dict of them",
+    "register_forward_hook": "wrap the module in one that calls it",
+    "requires_grad_": "use .freeze() and .unfreeze()",
+    "type": "use .astype",
+    "zero_grad": "gradients are values that slope.grad returns, and nothing gathers them",
+}
+
 
 class Module(Node):
     """The base of models and layers: subclasses assign fields and define ``__call__``.
+
+    (``forward``, as in PyTorch, will do as well.)
 
     Fields that are tensors, modules, or containers of them (lists, tuples, dicts, nested) are its
     children, in order of assignment: transforms see them. A tensor is a parameter unless assigned
@@ -51,6 +69,46 @@ class Module(Node):
 
     training: bool = True  # an instance holds the field only while it differs
     _ties: tuple[tuple[Path, Path], ...] = ()
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        """Call ``forward``, where a class has that in place of ``__call__``."""
+        forward = getattr(self, "forward", None)
+        if forward is None:
+            raise ArgumentError(
+                f"{type(self).__name__} defines neither __call__ nor forward; a module is called "
+                f"with its inputs."
+            )
+        return forward(*args, **options)
+
+    if not TYPE_CHECKING:  # checkers refuse unknown names by themselves
+
+        def __getattr__(self, name: str) -> Any:
+            raise missing(self, name, _NOT_HERE)
+
+    # --- PyTorch's ways of assigning fields
+
+    def register_buffer(
+        self, name: str, tensor: slope.Tensor | None, persistent: bool = True
+    ) -> None:
+        """As ``self.NAME = nn.Buffer(tensor)``.
+
+        Raises:
+            ArgumentError: it shall not be saved; here all buffers are.
+        """
+        if not persistent:
+            raise ArgumentError(
+                f"register_buffer: state dicts hold all buffers; work {name!r} out where it is "
+                f"used, or register it and load state dicts without it by strict=False."
+            )
+        setattr(self, name, tensor if tensor is None else Buffer(tensor))
+
+    def register_parameter(self, name: str, param: slope.Tensor | None) -> None:
+        """As ``self.NAME = param``."""
+        setattr(self, name, param)
+
+    def add_module(self, name: str, module: Module | None) -> None:
+        """As ``self.NAME = module``."""
+        setattr(self, name, module)
 
     # --- looking inside
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import slope
-from slope_nn._keys import positive
+from slope_nn._checks import positive, real
 from slope_nn._module import Module
 
 
@@ -87,7 +87,7 @@ class LeakyReLU(Module):
     """
 
     def __init__(self, negative_slope: float = 0.01) -> None:
-        self.negative_slope = float(negative_slope)
+        self.negative_slope = real("LeakyReLU", "negative_slope", negative_slope)
 
     def __call__(self, x: slope.Tensor) -> slope.Tensor:
         """Apply it to a tensor of any shape."""
@@ -102,7 +102,7 @@ class ELU(Module):
     """
 
     def __init__(self, alpha: float = 1.0) -> None:
-        self.alpha = float(alpha)
+        self.alpha = real("ELU", "alpha", alpha)
 
     def __call__(self, x: slope.Tensor) -> slope.Tensor:
         """Apply it to a tensor of any shape."""
@@ -117,7 +117,7 @@ class CELU(Module):
     """
 
     def __init__(self, alpha: float = 1.0) -> None:
-        self.alpha = float(alpha)
+        self.alpha = real("CELU", "alpha", alpha)
 
     def __call__(self, x: slope.Tensor) -> slope.Tensor:
         """Apply it to a tensor of any shape."""
@@ -133,8 +133,8 @@ class Hardtanh(Module):
     """
 
     def __init__(self, min_val: float = -1.0, max_val: float = 1.0) -> None:
-        self.min_val = float(min_val)
-        self.max_val = float(max_val)
+        self.min_val = real("Hardtanh", "min_val", min_val)
+        self.max_val = real("Hardtanh", "max_val", max_val)
 
     def __call__(self, x: slope.Tensor) -> slope.Tensor:
         """Apply it to a tensor of any shape."""
@@ -150,8 +150,8 @@ class Softplus(Module):
     """
 
     def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
-        self.beta = float(beta)
-        self.threshold = float(threshold)
+        self.beta = real("Softplus", "beta", beta)
+        self.threshold = real("Softplus", "threshold", threshold)
 
     def __call__(self, x: slope.Tensor) -> slope.Tensor:
         """Apply it to a tensor of any shape."""
@@ -166,7 +166,7 @@ class Hardshrink(Module):
     """
 
     def __init__(self, lambd: float = 0.5) -> None:
-        self.lambd = float(lambd)
+        self.lambd = real("Hardshrink", "lambd", lambd)
 
     def __call__(self, x: slope.Tensor) -> slope.Tensor:
         """Apply it to a tensor of any shape."""
@@ -181,7 +181,7 @@ class Softshrink(Module):
     """
 
     def __init__(self, lambd: float = 0.5) -> None:
-        self.lambd = float(lambd)
+        self.lambd = real("Softshrink", "lambd", lambd)
 
     def __call__(self, x: slope.Tensor) -> slope.Tensor:
         """Apply it to a tensor of any shape."""
@@ -197,8 +197,8 @@ class Threshold(Module):
     """
 
     def __init__(self, threshold: float, value: float) -> None:
-        self.threshold = float(threshold)
-        self.value = float(value)
+        self.threshold = real("Threshold", "threshold", threshold)
+        self.value = real("Threshold", "value", value)
 
     def __call__(self, x: slope.Tensor) -> slope.Tensor:
         """Apply it to a tensor of any shape."""

@@ -16,9 +16,8 @@ from typing import Any, ClassVar, Final, Self, TypeVar, cast
 
 import slope
 from slope.extend import ArgumentError, SlopeError, TreeError
-from slope_nn._guard import guard_class
 from slope_nn._lost import Pending, is_traced
-from slope_nn._plan import BUFFER, CHILDREN, PARAMETER, Path, Plan, Record
+from slope_nn._plan import BUFFER, CHILDREN, FROZEN, PARAMETER, Path, Plan, Record
 
 T = TypeVar("T")
 
@@ -34,13 +33,36 @@ class Buffer:
         >>> self.running_mean = nn.Buffer(slope.zeros(features))
     """
 
-    __slots__ = ("value",)
+    __slots__ = ("kind", "value")
 
     def __new__(cls, value: T) -> T:  # so that type checkers see the field as what it will hold
         """Wrap a value."""
-        self = object.__new__(cls)
-        self.value = value
-        return cast("T", self)
+        return cast("T", _marked(value, BUFFER))
+
+
+def _marked(value: Any, kind: str) -> Buffer:
+    """A value that says what kind of field it makes."""
+    mark = object.__new__(Buffer)
+    mark.value, mark.kind = value, kind
+    return mark
+
+
+def Parameter(data: T, requires_grad: bool = True) -> T:  # noqa: N802  # PyTorch's name
+    """What PyTorch wraps parameters in: here every tensor of a module is one, unless a buffer.
+
+    Args:
+        data: a tensor, to be assigned to a field of a module.
+        requires_grad: without, the field is frozen, as by :meth:`Module.freeze`.
+
+    Returns:
+        The tensor itself.
+
+    Example:
+        >>> self.scale = nn.Parameter(slope.ones(features))  # or self.scale = slope.ones(features)
+    """
+    if not isinstance(data, slope.Tensor):
+        raise ArgumentError(f"Parameter takes a tensor, not {data!r:.60}.")
+    return data if requires_grad else cast("T", _marked(data, FROZEN))
 
 
 class Node:
@@ -55,13 +77,12 @@ class Node:
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        if cls.__module__.startswith("slope_nn."):  # the user's own classes speak for themselves
-            guard_class(cls)
         slope.register_node(
             cls,
             _flatten_and_keep,
             partial(_unflatten, cls),
             differentiable=lambda plan, _: plan.differentiable,
+            kept="_plan",
         )
 
     def __new__(cls, *_args: Any, **_options: Any) -> Self:
@@ -75,7 +96,7 @@ class Node:
     def __setattr__(self, name: str, value: Any) -> None:
         kind = None
         if type(value) is Buffer:
-            value, kind = value.value, BUFFER
+            value, kind = value.value, value.kind
         object.__setattr__(self, name, value)
         if self._pending is not None and is_traced(value, slope.Tensor):
             _note(self, name)
@@ -124,11 +145,13 @@ def _note(node: Node, name: str) -> None:
         pending = Pending()
         _set_pending(node, pending)
     pending.add(type(node).__qualname__, name)
+    _set_plan(node, None)  # flattening has to see that the copy is kept
 
 
 def _flatten_and_keep(node: Node) -> tuple[tuple[Any, ...], Plan]:
     if type(node._pending) is Pending:
         node._pending.keep()
+        _set_pending(node, True)
     return flatten(node)
 
 
@@ -149,7 +172,7 @@ def plan_of(node: Node) -> Plan:
             _refuse_static(node, {name: template[name] for name in template if name not in kinds})
             raise
         _set_kinds(node, kinds)
-        if not plan.volatile:
+        if not plan.volatile and type(node._pending) is not Pending:
             _set_plan(node, plan)
     return plan
 
@@ -189,8 +212,8 @@ def flatten(node: Node) -> tuple[tuple[Any, ...], Plan]:
         for name, below in plan.tie_tree.items():
             if below is not None:
                 fields[name] = _without_tied(fields[name], below)
-        return plan.fetch(fields), plan
-    return plan.fetch(node.__dict__), plan
+        return plan.pick(fields), plan
+    return plan.pick(node.__dict__), plan
 
 
 def _unflatten(cls: type[Node], plan: Plan, children: tuple[Any, ...]) -> Node:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import slope
 from slope.extend import ArgumentError, ShapeError
-from slope_nn._keys import positive
+from slope_nn._checks import ints, positive, tensors
 from slope_nn._module import Module
 from slope_nn._node import Buffer
 
@@ -34,7 +35,7 @@ class LayerNorm(Module):
         elementwise_affine: bool = True,
         bias: bool = True,
     ) -> None:
-        self.normalized_shape = _shape(normalized_shape)
+        self.normalized_shape = ints(type(self).__name__, "normalized_shape", normalized_shape)
         self.eps = eps
         shape = self.normalized_shape
         self.weight = slope.ones(*shape) if elementwise_affine else None
@@ -65,7 +66,7 @@ class RMSNorm(Module):
         eps: float | None = None,
         elementwise_affine: bool = True,
     ) -> None:
-        self.normalized_shape = _shape(normalized_shape)
+        self.normalized_shape = ints(type(self).__name__, "normalized_shape", normalized_shape)
         self.eps = eps
         self.weight = slope.ones(*self.normalized_shape) if elementwise_affine else None
 
@@ -84,6 +85,7 @@ class GroupNorm(Module):
         num_channels: length of dimension 1; a multiple of num_groups.
         eps: added to the variance.
         affine: whether there are weight and bias.
+        bias: whether there is a bias beside the weight.
 
     Attributes:
         weight: shape (num_channels,), ones at the start; or None.
@@ -91,7 +93,13 @@ class GroupNorm(Module):
     """
 
     def __init__(
-        self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True
+        self,
+        num_groups: int,
+        num_channels: int,
+        eps: float = 1e-5,
+        affine: bool = True,
+        *,
+        bias: bool = True,
     ) -> None:
         positive("GroupNorm", num_groups=num_groups, num_channels=num_channels)
         if num_channels % num_groups:
@@ -100,7 +108,7 @@ class GroupNorm(Module):
             )
         self.num_groups, self.eps = num_groups, eps
         self.weight = slope.ones(num_channels) if affine else None
-        self.bias = slope.zeros(num_channels) if affine else None
+        self.bias = slope.zeros(num_channels) if affine and bias else None
 
     def __call__(self, x: slope.Tensor) -> slope.Tensor:
         """Normalize ``x`` of shape (n, num_channels, ...)."""
@@ -114,22 +122,39 @@ class _ChannelNorm(Module):
         self,
         num_features: int,
         eps: float = 1e-5,
-        momentum: float = 0.1,
+        momentum: float | None = 0.1,
         affine: bool = True,
         track_running_stats: bool = True,
+        *,
+        bias: bool = True,
     ) -> None:
         positive(type(self).__name__, num_features=num_features)
-        if isinstance(momentum, bool) or not isinstance(momentum, int | float):
+        if isinstance(momentum, bool) or not isinstance(momentum, int | float | None):
             raise ArgumentError(
-                f"{type(self).__name__}: momentum must be a number, not {momentum!r}."
+                f"{type(self).__name__}: momentum must be a number, or None for the mean over all "
+                f"batches, not {momentum!r}."
             )
-        self.eps, self.momentum = eps, float(momentum)
+        self.eps, self.momentum = eps, None if momentum is None else float(momentum)
         self.weight = slope.ones(num_features) if affine else None
-        self.bias = slope.zeros(num_features) if affine else None
+        self.bias = slope.zeros(num_features) if affine and bias else None
         self.running_mean = Buffer(slope.zeros(num_features)) if track_running_stats else None
         self.running_var = Buffer(slope.ones(num_features)) if track_running_stats else None
+        if track_running_stats and momentum is None:
+            self.num_batches_tracked = Buffer(slope.tensor(0))
+
+    def _track(self, mean: slope.Tensor, var: slope.Tensor) -> None:
+        """Mix a batch's statistics into the running ones; without momentum, into their mean."""
+        if self.momentum is None:
+            self.num_batches_tracked = self.num_batches_tracked + 1
+            share: Any = 1.0 / self.num_batches_tracked.astype(mean.dtype)
+        else:
+            share = self.momentum
+        for name, fresh in (("running_mean", mean), ("running_var", var)):
+            old = getattr(self, name)
+            setattr(self, name, old + share * (fresh - old))
 
     def _check(self, x: slope.Tensor) -> None:
+        tensors(type(self).__name__, x=x)
         dims = self._dims
         if x.ndim not in dims:
             raise ShapeError(
@@ -152,15 +177,18 @@ class BatchNorm1d(_ChannelNorm):
     Args:
         num_features: the number of channels.
         eps: added to the variance.
-        momentum: how much of the running statistics each batch replaces.
+        momentum: how much of the running statistics each batch replaces; with ``None`` they are the
+            means over all batches.
         affine: whether there are weight and bias.
         track_running_stats: without them, evaluation uses the batch's own, too.
+        bias: whether there is a bias beside the weight.
 
     Attributes:
         weight: shape (num_features,), ones at the start; or None.
         bias: likewise, zeros; or None.
         running_mean: a buffer, zeros at the start; or None.
         running_var: a buffer, ones at the start; or None.
+        num_batches_tracked: a buffer, int64, with ``momentum=None`` alone: how many batches.
 
     Example:
         >>> def loss_of(model, x, y):
@@ -181,11 +209,14 @@ class BatchNorm1d(_ChannelNorm):
             self.weight,
             self.bias,
             training=batch,
-            momentum=self.momentum,
+            momentum=1.0 if self.momentum is None else self.momentum,
             eps=self.eps,
         )
         if self.training and self.running_mean is not None:
-            self.running_mean, self.running_var = mean, var
+            if self.momentum is None:
+                self._track(mean, var)
+            else:
+                self.running_mean, self.running_var = mean, var
         return out
 
 
@@ -209,10 +240,12 @@ class InstanceNorm1d(_ChannelNorm):
     Args:
         num_features: the number of channels.
         eps: added to the variance.
-        momentum: how much of the running statistics each batch replaces.
+        momentum: how much of the running statistics each batch replaces; with ``None`` they are the
+            means over all batches.
         affine: whether there are weight and bias; as in PyTorch, there are none by default.
         track_running_stats: whether to keep means of the examples' statistics, as
             :class:`BatchNorm1d` does, and normalize by them in evaluation; not by default.
+        bias: whether there is a bias beside the weight.
 
     Attributes:
         weight: shape (num_features,), ones at the start; or None.
@@ -221,21 +254,28 @@ class InstanceNorm1d(_ChannelNorm):
         running_var: a buffer, ones at the start; or None.
     """
 
-    _dims: tuple[int, ...] = (3,)
+    _dims: tuple[int, ...] = (2, 3)
 
     def __init__(
         self,
         num_features: int,
         eps: float = 1e-5,
-        momentum: float = 0.1,
+        momentum: float | None = 0.1,
         affine: bool = False,
         track_running_stats: bool = False,
+        *,
+        bias: bool = True,
     ) -> None:
-        super().__init__(num_features, eps, momentum, affine, track_running_stats)
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, bias=bias)
 
     def __call__(self, x: slope.Tensor) -> slope.Tensor:
-        """Normalize ``x`` of shape (n, num_features, ...)."""
+        """Normalize ``x`` of shape (n, num_features, ...), or without n."""
         self._check(x)
+        single = x.ndim == self._dims[0]
+        out = self._normalize(x.unsqueeze(0) if single else x)
+        return out.squeeze(0) if single else out
+
+    def _normalize(self, x: slope.Tensor) -> slope.Tensor:
         mean, var = self.running_mean, self.running_var
         if mean is None or var is None:
             return slope.instance_norm(x, weight=self.weight, bias=self.bias, eps=self.eps)
@@ -244,21 +284,20 @@ class InstanceNorm1d(_ChannelNorm):
         )
         if self.training:
             new_var, new_mean = slope.var_mean(x, tuple(range(2, x.ndim)))
-            self.running_mean = mean + self.momentum * (new_mean.mean(0) - mean)
-            self.running_var = var + self.momentum * (new_var.mean(0) - var)
+            self._track(new_mean.mean(0), new_var.mean(0))
         return out
 
 
 class InstanceNorm2d(InstanceNorm1d):
     """Instance normalization of images; see :class:`InstanceNorm1d`."""
 
-    _dims = (4,)
+    _dims = (3, 4)
 
 
 class InstanceNorm3d(InstanceNorm1d):
     """Instance normalization of volumes; see :class:`InstanceNorm1d`."""
 
-    _dims = (5,)
+    _dims = (4, 5)
 
 
 class LocalResponseNorm(Module):
@@ -282,7 +321,3 @@ class LocalResponseNorm(Module):
     def __call__(self, x: slope.Tensor) -> slope.Tensor:
         """Normalize ``x`` of shape (n, channels, ...)."""
         return slope.local_response_norm(x, self.size, self.alpha, self.beta, self.k)
-
-
-def _shape(shape: int | Sequence[int]) -> tuple[int, ...]:
-    return (shape,) if isinstance(shape, int) else tuple(shape)

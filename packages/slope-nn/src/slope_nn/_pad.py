@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import slope
 from slope.extend import ArgumentError
+from slope_nn._checks import ints, real
 from slope_nn._module import Module
 
 Widths = int | Sequence[int]
@@ -23,13 +24,14 @@ class _Pad(Module):
     _mode: str = "constant"
 
     def __init__(self, padding: Widths) -> None:
-        widths = (padding,) * (2 * self._dims) if isinstance(padding, int) else tuple(padding)
-        if len(widths) != 2 * self._dims:
+        who, count = type(self).__name__, 2 * self._dims
+        widths = ints(who, "padding", padding)
+        self.padding = widths * count if isinstance(padding, int) else widths
+        if len(self.padding) != count:
             raise ArgumentError(
-                f"{type(self).__name__}: padding must be one width or {2 * self._dims} (before and "
-                f"after each dimension, the last dimension first), not {padding!r}."
+                f"{who}: padding must be one width or {count} (before and after each dimension, "
+                f"the last dimension first), not {padding!r}."
             )
-        self.padding = widths
 
     def __call__(self, x: slope.Tensor) -> slope.Tensor:
         """Map shape (n, c, ...) to longer spatial dimensions."""
@@ -51,7 +53,7 @@ class ConstantPad1d(_Pad):
 
     def __init__(self, padding: Widths, value: float) -> None:
         super().__init__(padding)
-        self.value = value
+        self.value = real(type(self).__name__, "value", value)
 
     def __call__(self, x: slope.Tensor) -> slope.Tensor:
         """Map shape (n, c, ...) to longer spatial dimensions."""

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from operator import itemgetter
+from collections.abc import Iterable
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
 import numpy as np
 
 import slope
-from slope.extend import Static
+from slope.extend import Static, fetcher
 
 Path = tuple[str, ...]
 
@@ -47,6 +46,9 @@ class Plan(Static):
         ties: pairs of paths (target, source): the target is not flattened, and is the source's
             value.
         volatile: a static field can change in place, so the plan must be made anew each time.
+        pick: takes the fields of a node to those of ``names``.
+        fetch: the same, where these are the children whatever they hold; ``None`` if ties must be
+            looked at before.
         differentiable: for each of ``names``, whether its leaves take part in gradients.
         whole: the plan of the same node when nobody ties any of its fields.
     """
@@ -58,6 +60,7 @@ class Plan(Static):
         "fetch",
         "kinds",
         "names",
+        "pick",
         "template",
         "tie_tree",
         "ties",
@@ -78,7 +81,8 @@ class Plan(Static):
         self.tie_tree = _tree_of(target for target, _ in self.ties)
         excluded = {*tied, *(name for name, below in self.tie_tree.items() if below is None)}
         self.names = tuple(name for name in kinds if name not in excluded)
-        self.fetch = _fetcher(self.names)
+        self.pick = fetcher(self.names)
+        self.fetch = None if self.ties else self.pick
         self.differentiable = tuple(kinds[name] in (PARAMETER, CHILDREN) for name in self.names)
         static = {name: value for name, value in template.items() if name not in kinds}
         self.volatile = any(map(_can_change, static.values()))
@@ -119,15 +123,6 @@ class Plan(Static):
     def __repr__(self) -> str:
         static = [f"{k}={v!r}" for k, v in self.template.items() if k not in self.kinds]
         return f"({', '.join([*self.names, *static])})"
-
-
-def _fetcher(names: tuple[str, ...]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
-    if not names:
-        return lambda fields: ()
-    if len(names) == 1:
-        name = names[0]
-        return lambda fields: (fields[name],)
-    return itemgetter(*names)
 
 
 def _can_change(value: Any) -> bool:

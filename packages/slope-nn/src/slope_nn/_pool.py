@@ -72,6 +72,52 @@ class MaxPool3d(MaxPool2d):
     _dims = 3
 
 
+class MaxUnpool2d(Module):
+    """Values back at the places that :class:`MaxPool2d` took them from, zeros elsewhere.
+
+    Args:
+        kernel_size: of the pooling's windows, one length or one for each dimension.
+        stride: how far they moved; their own size by default.
+        padding: of the pooling.
+    """
+
+    _dims = 2
+
+    def __init__(
+        self, kernel_size: Lengths, stride: Lengths | None = None, padding: Lengths = 0
+    ) -> None:
+        self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
+
+    def __call__(
+        self,
+        x: slope.Tensor,
+        indices: slope.Tensor,
+        output_size: Sequence[int] | None = None,
+    ) -> slope.Tensor:
+        """Map shape (n, c, ...) to more elements.
+
+        Args:
+            x: the values.
+            indices: their places, as a pooling with ``return_indices`` gives them.
+            output_size: the lengths before the pooling, or the whole shape, where several lengths
+                pool to the same.
+        """
+        function: Any = (slope.max_unpool1d, slope.max_unpool2d, slope.max_unpool3d)[self._dims - 1]
+        return function(x, indices, self.kernel_size, self.stride, self.padding, output_size)
+
+
+class MaxUnpool1d(MaxUnpool2d):
+    """Values back at their places in sequences; see :class:`MaxUnpool2d`."""
+
+    _dims = 1
+
+
+class MaxUnpool3d(MaxUnpool2d):
+    """Values back at their places in volumes; see :class:`MaxUnpool2d`."""
+
+    _dims = 3
+
+
 class AvgPool2d(Module):
     """The mean of each window; arguments as PyTorch's.
 
@@ -191,25 +237,40 @@ class AdaptiveAvgPool3d(_AdaptivePool):
         return slope.adaptive_avg_pool3d(x, self.output_size)
 
 
-class AdaptiveMaxPool1d(_AdaptivePool):
+class _AdaptiveMaxPool(_AdaptivePool):
+    """What taking the largest elements shares.
+
+    Args:
+        output_size: the lengths of the output, or one for all; ``None`` keeps a length.
+        return_indices: also give where the largest elements are.
+    """
+
+    def __init__(
+        self, output_size: int | Sequence[int | None] | None, return_indices: bool = False
+    ) -> None:
+        super().__init__(output_size)
+        self.return_indices = return_indices
+
+
+class AdaptiveMaxPool1d(_AdaptiveMaxPool):
     """The largest elements of windows that share the length; see :class:`AdaptiveAvgPool1d`."""
 
-    def __call__(self, x: slope.Tensor) -> slope.Tensor:
+    def __call__(self, x: slope.Tensor) -> Any:
         """Map shape (n, c, length) to (n, c, output_size)."""
-        return slope.adaptive_max_pool1d(x, self.output_size)
+        return slope.adaptive_max_pool1d(x, self.output_size, self.return_indices)
 
 
-class AdaptiveMaxPool2d(_AdaptivePool):
+class AdaptiveMaxPool2d(_AdaptiveMaxPool):
     """The largest elements of windows; see :class:`AdaptiveAvgPool2d`."""
 
-    def __call__(self, x: slope.Tensor) -> slope.Tensor:
+    def __call__(self, x: slope.Tensor) -> Any:
         """Map shape (n, c, h, w) to (n, c, *output_size)."""
-        return slope.adaptive_max_pool2d(x, self.output_size)
+        return slope.adaptive_max_pool2d(x, self.output_size, self.return_indices)
 
 
-class AdaptiveMaxPool3d(_AdaptivePool):
+class AdaptiveMaxPool3d(_AdaptiveMaxPool):
     """The largest elements of windows; see :class:`AdaptiveAvgPool2d`."""
 
-    def __call__(self, x: slope.Tensor) -> slope.Tensor:
+    def __call__(self, x: slope.Tensor) -> Any:
         """Map shape (n, c, a, b, d) to (n, c, *output_size)."""
-        return slope.adaptive_max_pool3d(x, self.output_size)
+        return slope.adaptive_max_pool3d(x, self.output_size, self.return_indices)

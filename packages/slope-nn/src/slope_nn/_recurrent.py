@@ -10,7 +10,8 @@ import slope
 from slope.extend import ArgumentError, ShapeError
 from slope_nn import init
 from slope_nn._cells import NONLINEARITIES, check_nonlinearity, gru_step, lstm_step
-from slope_nn._keys import positive, probability, split_key
+from slope_nn._checks import positive, probability, tensors
+from slope_nn._keys import split_key
 from slope_nn._module import Module
 
 State = tuple[slope.Tensor, ...]
@@ -90,6 +91,7 @@ class _Recurrent(Module):
 
     def _run(self, x: slope.Tensor, state: State | None) -> tuple[slope.Tensor, State]:
         """Outputs and last states, batches and layouts as the user gave them."""
+        tensors(type(self).__name__, x=x)
         if x.ndim not in (2, 3) or x.shape[-1] != self.input_size:
             order = "(n, length, " if self.batch_first else "(length, n, "
             raise ShapeError(
@@ -126,6 +128,7 @@ class _Recurrent(Module):
         if state is None:
             return tuple(slope.zeros(count, n, size, dtype=x.dtype) for size in sizes)
         for given, size in zip(state, sizes, strict=True):
+            tensors(type(self).__name__, state=given)
             shape = (count, size) if single else (count, n, size)
             if given.shape != shape:
                 raise ShapeError(
@@ -332,7 +335,8 @@ class LSTM(_Recurrent):
         *,
         key: slope.Tensor | None = None,
     ) -> None:
-        if isinstance(proj_size, bool) or not 0 <= proj_size < hidden_size:
+        positive("LSTM", hidden_size=hidden_size)
+        if not isinstance(proj_size, int) or not 0 <= proj_size < hidden_size:
             raise ArgumentError(
                 f"LSTM: proj_size must be at least 0 and below hidden_size {hidden_size}, not "
                 f"{proj_size!r}."

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import slope
 from slope.extend import ArgumentError
-from slope_nn._keys import positive
+from slope_nn._checks import positive
 from slope_nn._module import Module
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import slope
 from slope.extend import ArgumentError, ShapeError
-from slope_nn._guard import guarded
+from slope_nn._checks import number, tensors
 
 
-@guarded
 def sample_logits(
     logits: slope.Tensor,
     *,
@@ -36,6 +35,7 @@ def sample_logits(
         >>> nn.sample_logits(slope.tensor([[0.0, 9.0, 1.0]]), temperature=None)
         tensor([1])
     """
+    tensors("sample_logits", logits=logits)
     if logits.ndim == 0:
         raise ShapeError("sample_logits: logits must have shape (..., classes), and have none.")
     _check(temperature, top_k, top_p, logits.shape[-1])
@@ -64,6 +64,9 @@ def _draw(logits: slope.Tensor, key: slope.Tensor | None) -> slope.Tensor:
 
 
 def _check(temperature: object, top_k: object, top_p: object, classes: int) -> None:
+    for name, value in (("temperature", temperature), ("top_p", top_p)):
+        if value is not None:
+            number("sample_logits", name, value)
     if isinstance(temperature, int | float) and not temperature >= 0:
         raise ArgumentError(
             f"sample_logits: temperature must be at least 0 (0 is greedy), not {temperature!r}."

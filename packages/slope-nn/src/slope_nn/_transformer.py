@@ -8,11 +8,14 @@ from typing import Any
 
 import slope
 from slope.extend import ArgumentError
+from slope_nn import init
 from slope_nn._activations import Dropout
 from slope_nn._attention import MultiheadAttention
+from slope_nn._checks import positive
 from slope_nn._containers import ModuleList
-from slope_nn._keys import positive, split_key
+from slope_nn._keys import split_key
 from slope_nn._linear import Linear
+from slope_nn._masks import Mask
 from slope_nn._module import Module
 from slope_nn._norm import LayerNorm
 
@@ -23,7 +26,7 @@ Activation = str | Layer
 class TransformerEncoderLayer(Module):
     """Self-attention and two linear maps, each with a sum around it and a normalization.
 
-    As PyTorch's with ``batch_first=True``. Source: A. Vaswani et al., "Attention is all you need",
+    As PyTorch's. Source: A. Vaswani et al., "Attention is all you need",
     2017; normalization first, R. Xiong et al., arXiv:2002.04745.
 
     Args:
@@ -33,6 +36,8 @@ class TransformerEncoderLayer(Module):
         dropout: the probability in attention weights and after each part.
         activation: between the linear maps: ``"relu"``, ``"gelu"``, or a function.
         layer_norm_eps: added to the variances.
+        batch_first: inputs are (n, length, d_model), and (length, n, d_model) if not. True by
+            default, which in PyTorch it is not.
         norm_first: normalize before each part instead of after its sum.
         bias: whether the linear maps and normalizations have biases.
         key: draws the initial values.
@@ -46,13 +51,16 @@ class TransformerEncoderLayer(Module):
         dropout: float = 0.1,
         activation: Activation = "relu",
         layer_norm_eps: float = 1e-5,
+        batch_first: bool = True,
         norm_first: bool = False,
         bias: bool = True,
         *,
         key: slope.Tensor | None = None,
     ) -> None:
         keys = split_key(key, 3)
-        self.self_attn = MultiheadAttention(d_model, nhead, dropout, bias, key=keys[0])
+        self.self_attn = MultiheadAttention(
+            d_model, nhead, dropout, bias, batch_first=batch_first, key=keys[0]
+        )
         self.linear1 = Linear(d_model, dim_feedforward, bias, key=keys[1])
         self.linear2 = Linear(dim_feedforward, d_model, bias, key=keys[2])
         self.norm1 = LayerNorm(d_model, layer_norm_eps, bias=bias)
@@ -62,18 +70,33 @@ class TransformerEncoderLayer(Module):
         self.activation = _activation("TransformerEncoderLayer", activation)
 
     def __call__(
-        self, x: slope.Tensor, mask: slope.Tensor | None = None, is_causal: bool = False
+        self,
+        x: slope.Tensor,
+        src_mask: Mask = None,
+        src_key_padding_mask: Mask = None,
+        is_causal: bool = False,
     ) -> slope.Tensor:
         """Map ``x`` of shape (n, length, d_model) to the same shape.
 
+        Masks are PyTorch's: bools that *hide* where they are True, or floats to add.
+
         Args:
             x: the input.
-            mask: as of :class:`MultiheadAttention`.
+            src_mask: shape (length, length) or (n * nhead, length, length): True where a position
+                does not see another.
+            src_key_padding_mask: shape (n, length): True at padding.
             is_causal: a position sees those up to itself alone.
         """
 
         def attend(x: slope.Tensor) -> slope.Tensor:
-            return self.dropout(self.self_attn(x, mask=mask, is_causal=is_causal))
+            return self.dropout(
+                self.self_attn(
+                    x,
+                    attn_mask=src_mask,
+                    key_padding_mask=src_key_padding_mask,
+                    is_causal=is_causal,
+                )
+            )
 
         x = _around(x, attend, self.norm1, self.norm_first)
         return _around(x, self._feed, self.norm2, self.norm_first)
@@ -86,7 +109,7 @@ class TransformerEncoderLayer(Module):
 class TransformerDecoderLayer(Module):
     """Self-attention, attention to another sequence, and two linear maps.
 
-    As PyTorch's with ``batch_first=True``; see :class:`TransformerEncoderLayer` for the arguments.
+    As PyTorch's; see :class:`TransformerEncoderLayer` for the arguments.
     """
 
     def __init__(
@@ -97,14 +120,19 @@ class TransformerDecoderLayer(Module):
         dropout: float = 0.1,
         activation: Activation = "relu",
         layer_norm_eps: float = 1e-5,
+        batch_first: bool = True,
         norm_first: bool = False,
         bias: bool = True,
         *,
         key: slope.Tensor | None = None,
     ) -> None:
         keys = split_key(key, 4)
-        self.self_attn = MultiheadAttention(d_model, nhead, dropout, bias, key=keys[0])
-        self.multihead_attn = MultiheadAttention(d_model, nhead, dropout, bias, key=keys[1])
+        self.self_attn = MultiheadAttention(
+            d_model, nhead, dropout, bias, batch_first=batch_first, key=keys[0]
+        )
+        self.multihead_attn = MultiheadAttention(
+            d_model, nhead, dropout, bias, batch_first=batch_first, key=keys[1]
+        )
         self.linear1 = Linear(d_model, dim_feedforward, bias, key=keys[2])
         self.linear2 = Linear(dim_feedforward, d_model, bias, key=keys[3])
         self.norm1 = LayerNorm(d_model, layer_norm_eps, bias=bias)
@@ -118,25 +146,52 @@ class TransformerDecoderLayer(Module):
         self,
         x: slope.Tensor,
         memory: slope.Tensor,
-        mask: slope.Tensor | None = None,
-        memory_mask: slope.Tensor | None = None,
+        tgt_mask: Mask = None,
+        memory_mask: Mask = None,
+        tgt_key_padding_mask: Mask = None,
+        memory_key_padding_mask: Mask = None,
+        tgt_is_causal: bool = False,
+        memory_is_causal: bool = False,
+        *,
         is_causal: bool = False,
     ) -> slope.Tensor:
         """Map ``x`` of shape (n, length, d_model) to the same shape.
 
+        Masks are PyTorch's: bools that *hide* where they are True, or floats to add.
+
         Args:
             x: the input.
             memory: what the second attention looks at, shape (n, s, d_model).
-            mask: of the first attention, as of :class:`MultiheadAttention`.
-            memory_mask: of the second.
-            is_causal: a position sees those up to itself alone, in the first.
+            tgt_mask: of the first attention, shape (length, length): True where a position does not
+                see another.
+            memory_mask: of the second, shape (length, s).
+            tgt_key_padding_mask: of the first, shape (n, length): True at padding.
+            memory_key_padding_mask: of the second, shape (n, s).
+            tgt_is_causal: a position sees those up to itself alone, in the first.
+            memory_is_causal: likewise, in the second.
+            is_causal: the same as ``tgt_is_causal``.
         """
 
         def attend(x: slope.Tensor) -> slope.Tensor:
-            return self.dropout(self.self_attn(x, mask=mask, is_causal=is_causal))
+            return self.dropout(
+                self.self_attn(
+                    x,
+                    attn_mask=tgt_mask,
+                    key_padding_mask=tgt_key_padding_mask,
+                    is_causal=is_causal or tgt_is_causal,
+                )
+            )
 
         def look(x: slope.Tensor) -> slope.Tensor:
-            return self.dropout(self.multihead_attn(x, memory, mask=memory_mask))
+            return self.dropout(
+                self.multihead_attn(
+                    x,
+                    memory,
+                    attn_mask=memory_mask,
+                    key_padding_mask=memory_key_padding_mask,
+                    is_causal=memory_is_causal,
+                )
+            )
 
         x = _around(x, attend, self.norm1, self.norm_first)
         x = _around(x, look, self.norm2, self.norm_first)
@@ -165,14 +220,18 @@ class TransformerEncoder(Module):
         self.norm = norm
 
     def __call__(
-        self, x: slope.Tensor, mask: slope.Tensor | None = None, is_causal: bool = False
+        self,
+        x: slope.Tensor,
+        mask: Mask = None,
+        src_key_padding_mask: Mask = None,
+        is_causal: bool = False,
     ) -> slope.Tensor:
         """Map ``x`` of shape (n, length, d_model) to the same shape.
 
         All layers get the arguments; see :class:`TransformerEncoderLayer`.
         """
         for layer in self.layers:
-            x = layer(x, mask, is_causal)
+            x = layer(x, mask, src_key_padding_mask, is_causal)
         return x if self.norm is None else self.norm(x)
 
 
@@ -190,8 +249,13 @@ class TransformerDecoder(Module):
         self,
         x: slope.Tensor,
         memory: slope.Tensor,
-        mask: slope.Tensor | None = None,
-        memory_mask: slope.Tensor | None = None,
+        tgt_mask: Mask = None,
+        memory_mask: Mask = None,
+        tgt_key_padding_mask: Mask = None,
+        memory_key_padding_mask: Mask = None,
+        tgt_is_causal: bool = False,
+        memory_is_causal: bool = False,
+        *,
         is_causal: bool = False,
     ) -> slope.Tensor:
         """Map ``x`` of shape (n, length, d_model) to the same shape.
@@ -199,8 +263,134 @@ class TransformerDecoder(Module):
         All layers get the arguments; see :class:`TransformerDecoderLayer`.
         """
         for layer in self.layers:
-            x = layer(x, memory, mask, memory_mask, is_causal)
+            x = layer(
+                x,
+                memory,
+                tgt_mask,
+                memory_mask,
+                tgt_key_padding_mask,
+                memory_key_padding_mask,
+                is_causal or tgt_is_causal,
+                memory_is_causal,
+            )
         return x if self.norm is None else self.norm(x)
+
+
+class Transformer(Module):
+    """An encoder of one sequence and a decoder of another that looks at it; as PyTorch's.
+
+    Source: A. Vaswani et al., "Attention is all you need", 2017.
+
+    Args:
+        d_model: length of the last dimension.
+        nhead: how many heads.
+        num_encoder_layers: how many layers read the source.
+        num_decoder_layers: how many layers make the output.
+        dim_feedforward: as of :class:`TransformerEncoderLayer`, and so are those that follow.
+        dropout: likewise.
+        activation: likewise.
+        custom_encoder: stands in for the encoder.
+        custom_decoder: stands in for the decoder.
+        layer_norm_eps: as of :class:`TransformerEncoderLayer`, and so are those that follow.
+        batch_first: likewise.
+        norm_first: likewise.
+        bias: likewise.
+        key: draws the initial values.
+
+    Example:
+        >>> model = nn.Transformer(32, 4, 2, 2, 64)
+        >>> model(slope.ones(8, 10, 32), slope.ones(8, 6, 32), tgt_is_causal=True).shape
+        (8, 6, 32)
+    """
+
+    def __init__(
+        self,
+        d_model: int = 512,
+        nhead: int = 8,
+        num_encoder_layers: int = 6,
+        num_decoder_layers: int = 6,
+        dim_feedforward: int = 2048,
+        dropout: float = 0.1,
+        activation: Activation = "relu",
+        custom_encoder: Layer | None = None,
+        custom_decoder: Layer | None = None,
+        layer_norm_eps: float = 1e-5,
+        batch_first: bool = True,
+        norm_first: bool = False,
+        bias: bool = True,
+        *,
+        key: slope.Tensor | None = None,
+    ) -> None:
+        options: dict[str, Any] = {
+            "dim_feedforward": dim_feedforward,
+            "dropout": dropout,
+            "activation": activation,
+            "layer_norm_eps": layer_norm_eps,
+            "batch_first": batch_first,
+            "norm_first": norm_first,
+            "bias": bias,
+        }
+        keys = split_key(key, 3)
+
+        def norm() -> LayerNorm:
+            return LayerNorm(d_model, layer_norm_eps, bias=bias)
+
+        self.encoder: Any = custom_encoder or TransformerEncoder(
+            TransformerEncoderLayer(d_model, nhead, **options, key=keys[0]),
+            num_encoder_layers,
+            norm(),
+        )
+        self.decoder: Any = custom_decoder or TransformerDecoder(
+            TransformerDecoderLayer(d_model, nhead, **options, key=keys[1]),
+            num_decoder_layers,
+            norm(),
+        )
+        matrices = [  # the copies of a layer start equal: draw each anew
+            (module, name)
+            for module in self.modules()
+            for name, tensor in module.__dict__.items()
+            if isinstance(tensor, slope.Tensor) and tensor.ndim > 1
+        ]
+        for (module, name), each in zip(matrices, split_key(keys[2], len(matrices)), strict=True):
+            setattr(module, name, init.glorot_uniform(getattr(module, name).shape, key=each))
+
+    def __call__(
+        self,
+        src: slope.Tensor,
+        tgt: slope.Tensor,
+        src_mask: Mask = None,
+        tgt_mask: Mask = None,
+        memory_mask: Mask = None,
+        src_key_padding_mask: Mask = None,
+        tgt_key_padding_mask: Mask = None,
+        memory_key_padding_mask: Mask = None,
+        src_is_causal: bool = False,
+        tgt_is_causal: bool = False,
+        memory_is_causal: bool = False,
+    ) -> slope.Tensor:
+        """Map ``src`` (n, s, d_model) and ``tgt`` (n, length, d_model) to the shape of ``tgt``.
+
+        Masks are PyTorch's, see :class:`TransformerEncoderLayer` and
+        :class:`TransformerDecoderLayer`.
+        """
+        memory = self.encoder(src, src_mask, src_key_padding_mask, src_is_causal)
+        return self.decoder(
+            tgt,
+            memory,
+            tgt_mask,
+            memory_mask,
+            tgt_key_padding_mask,
+            memory_key_padding_mask,
+            tgt_is_causal,
+            memory_is_causal,
+        )
+
+    @staticmethod
+    def generate_square_subsequent_mask(
+        sz: int, dtype: slope.DType = slope.float32
+    ) -> slope.Tensor:
+        """Floats of shape (sz, sz) to add: -inf where a position comes after, else 0."""
+        return slope.triu(slope.full((sz, sz), -slope.inf, dtype=dtype), 1)
 
 
 def _around(
@@ -210,8 +400,10 @@ def _around(
 
 
 def _activation(who: str, activation: Activation) -> Callable[[Any], Any]:
-    known: dict[Any, Callable[[Any], Any]] = {"relu": slope.relu, "gelu": slope.gelu}
-    found = activation if callable(activation) else known.get(activation)
+    known: dict[str, Callable[[Any], Any]] = {"relu": slope.relu, "gelu": slope.gelu}
+    if callable(activation):
+        return activation
+    found = known.get(activation) if isinstance(activation, str) else None
     if found is None:
         raise ArgumentError(
             f"{who}: activation must be 'relu', 'gelu' or a function, not {activation!r}."

@@ -20,7 +20,7 @@ import numpy as np
 
 import slope
 from slope.extend import ArgumentError, ShapeError
-from slope_nn._guard import guarded
+from slope_nn import _checks
 
 __all__ = [
     "constant",
@@ -69,27 +69,23 @@ def skip() -> Iterator[None]:
         _skipping.reset(token)
 
 
-@guarded
 def zeros(shape: Shape, *, key: Key = None, dtype: Any = slope.float32) -> slope.Tensor:
     """Zeros; the key is not used."""
-    return slope.zeros(*shape, dtype=dtype)
+    return slope.zeros(*_checks.shape("zeros", shape), dtype=dtype)
 
 
-@guarded
 def ones(shape: Shape, *, key: Key = None, dtype: Any = slope.float32) -> slope.Tensor:
     """Ones; the key is not used."""
-    return slope.ones(*shape, dtype=dtype)
+    return slope.ones(*_checks.shape("ones", shape), dtype=dtype)
 
 
-@guarded
 def constant(
     shape: Shape, value: float, *, key: Key = None, dtype: Any = slope.float32
 ) -> slope.Tensor:
     """One value everywhere; the key is not used."""
-    return slope.full(tuple(shape), value, dtype=dtype)
+    return slope.full(_checks.shape("constant", shape), value, dtype=dtype)
 
 
-@guarded
 def uniform(
     shape: Shape,
     low: float = 0.0,
@@ -99,19 +95,20 @@ def uniform(
     dtype: Any = slope.float32,
 ) -> slope.Tensor:
     """Evenly spread in ``[low, high)``, the same values on every backend."""
+    shape = _checks.shape("uniform", shape)
+    low, high = _checks.real("uniform", "low", low), _checks.real("uniform", "high", high)
     if _skipping.get():
         return zeros(shape, dtype=dtype)
     unit = (
         slope.rand(*shape, dtype=dtype)
         if key is None
-        else slope.random.uniform(key, tuple(shape), dtype=dtype)
+        else slope.random.uniform(key, shape, dtype=dtype)
     )
     # Centre first, then scale: no backend can fuse that into one rounding where the centre is 0.
     spread = (unit - 0.5) * (high - low)
     return spread if low == -high else spread + (low + high) / 2
 
 
-@guarded
 def normal(
     shape: Shape,
     mean: float = 0.0,
@@ -121,17 +118,18 @@ def normal(
     dtype: Any = slope.float32,
 ) -> slope.Tensor:
     """Normal draws."""
+    shape = _checks.shape("normal", shape)
+    mean, std = _checks.real("normal", "mean", mean), _checks.real("normal", "std", std)
     if _skipping.get():
         return zeros(shape, dtype=dtype)
     unit = (
         slope.randn(*shape, dtype=dtype)
         if key is None
-        else slope.random.normal(key, tuple(shape), dtype=dtype)
+        else slope.random.normal(key, shape, dtype=dtype)
     )
     return unit * std + mean
 
 
-@guarded
 def truncated_normal(
     shape: Shape,
     mean: float = 0.0,
@@ -153,6 +151,12 @@ def truncated_normal(
         key: for the draws.
         dtype: of the result.
     """
+    given = {"mean": mean, "std": std, "low": low, "high": high}
+    mean, std, low, high = (
+        _checks.real("truncated_normal", name, each) for name, each in given.items()
+    )
+    if not std > 0:
+        raise ArgumentError(f"truncated_normal: std must be above 0, not {std!r}.")
     if not low < high:
         raise ArgumentError(f"truncated_normal: low ({low!r}) must be less than high ({high!r}).")
     ends = [math.erf((bound - mean) / (std * math.sqrt(2))) for bound in (low, high)]
@@ -165,13 +169,13 @@ def truncated_normal(
     return slope.clamp(unit * (std * math.sqrt(2)) + mean, low, high)
 
 
-@guarded
 def fans(shape: Shape) -> tuple[int, int]:
     """The fan in and the fan out of a weight.
 
     Raises:
         ShapeError: less than two dimensions.
     """
+    shape = _checks.shape("fans", shape)
     if len(shape) < 2:
         raise ShapeError(
             f"fans: a weight of shape {tuple(shape)} has no fan in and fan out; it needs at least "
@@ -181,7 +185,6 @@ def fans(shape: Shape) -> tuple[int, int]:
     return shape[1] * window, shape[0] * window
 
 
-@guarded
 def variance_scaling(
     shape: Shape,
     scale: float = 1.0,
@@ -202,9 +205,11 @@ def variance_scaling(
         key: for the draws.
         dtype: of the result.
     """
+    if _checks.real("variance_scaling", "scale", scale) < 0:
+        raise ArgumentError(f"variance_scaling: scale must be at least 0, not {scale!r}.")
     both = fans(shape)
     known = {"fan_in": both[0], "fan_out": both[1], "fan_avg": sum(both) / 2}
-    if mode not in known:
+    if not isinstance(mode, str) or mode not in known:
         raise ArgumentError(f"variance_scaling: mode must be one of {[*known]}, not {mode!r}.")
     std = math.sqrt(scale / max(known[mode], 1))
     if distribution == "uniform":
@@ -221,7 +226,6 @@ def variance_scaling(
     )
 
 
-@guarded
 def glorot_uniform(
     shape: Shape, gain: float = 1.0, *, key: Key = None, dtype: Any = slope.float32
 ) -> slope.Tensor:
@@ -230,18 +234,18 @@ def glorot_uniform(
     Source: X. Glorot, Y. Bengio, "Understanding the difficulty of training deep feedforward neural
     networks", AISTATS 2010.
     """
+    gain = _checks.real("glorot_uniform", "gain", gain)
     return variance_scaling(shape, gain**2, "fan_avg", "uniform", key=key, dtype=dtype)
 
 
-@guarded
 def glorot_normal(
     shape: Shape, gain: float = 1.0, *, key: Key = None, dtype: Any = slope.float32
 ) -> slope.Tensor:
     """Normal with variance ``2 * gain**2 / (fan in + fan out)``; see :func:`glorot_uniform`."""
+    gain = _checks.real("glorot_normal", "gain", gain)
     return variance_scaling(shape, gain**2, "fan_avg", "normal", key=key, dtype=dtype)
 
 
-@guarded
 def he_uniform(
     shape: Shape,
     mode: Literal["fan_in", "fan_out"] = "fan_in",
@@ -254,11 +258,11 @@ def he_uniform(
 
     Source: K. He et al., "Delving deep into rectifiers", ICCV 2015.
     """
+    negative_slope = _checks.real("he_uniform", "negative_slope", negative_slope)
     scale = 2.0 / (1 + negative_slope**2)
     return variance_scaling(shape, scale, mode, "uniform", key=key, dtype=dtype)
 
 
-@guarded
 def he_normal(
     shape: Shape,
     mode: Literal["fan_in", "fan_out"] = "fan_in",
@@ -268,11 +272,11 @@ def he_normal(
     dtype: Any = slope.float32,
 ) -> slope.Tensor:
     """Normal with variance ``2 / ((1 + negative_slope**2) * fan)``; see :func:`he_uniform`."""
+    negative_slope = _checks.real("he_normal", "negative_slope", negative_slope)
     scale = 2.0 / (1 + negative_slope**2)
     return variance_scaling(shape, scale, mode, "normal", key=key, dtype=dtype)
 
 
-@guarded
 def lecun_uniform(shape: Shape, *, key: Key = None, dtype: Any = slope.float32) -> slope.Tensor:
     """Uniform with variance ``1 / fan in``.
 
@@ -281,13 +285,11 @@ def lecun_uniform(shape: Shape, *, key: Key = None, dtype: Any = slope.float32) 
     return variance_scaling(shape, 1.0, "fan_in", "uniform", key=key, dtype=dtype)
 
 
-@guarded
 def lecun_normal(shape: Shape, *, key: Key = None, dtype: Any = slope.float32) -> slope.Tensor:
     """Truncated normal with variance ``1 / fan in``; see :func:`lecun_uniform`."""
     return variance_scaling(shape, 1.0, "fan_in", "truncated_normal", key=key, dtype=dtype)
 
 
-@guarded
 def orthogonal(
     shape: Shape, gain: float = 1.0, *, key: Key = None, dtype: Any = slope.float32
 ) -> slope.Tensor:
@@ -300,6 +302,7 @@ def orthogonal(
     Raises:
         ShapeError: less than two dimensions.
     """
+    shape, gain = _checks.shape("orthogonal", shape), _checks.real("orthogonal", "gain", gain)
     if len(shape) < 2:
         raise ShapeError(
             f"orthogonal: a shape of at least two dimensions is needed, not {tuple(shape)}."

@@ -5,14 +5,12 @@ from __future__ import annotations
 from typing import Any, ClassVar, Self
 
 import slope
-from slope.extend import ArgumentError
-from slope_nn._guard import guarded
+from slope.extend import ArgumentError, SlopeError
 from slope_nn._node import Node
 
 __all__ = ["Mean", "accuracy", "confusion_matrix", "perplexity", "topk_accuracy"]
 
 
-@guarded
 def accuracy(logits: slope.Tensor, target: slope.Tensor) -> slope.Tensor:
     """The part of the examples whose largest logit is that of their class.
 
@@ -23,11 +21,11 @@ def accuracy(logits: slope.Tensor, target: slope.Tensor) -> slope.Tensor:
     Returns:
         A float32 tensor of shape ().
     """
-    right = slope.argmax(slope.as_tensor(logits), -1) == slope.as_tensor(target)
+    logits, target = _arrays("accuracy", logits=logits, target=target)
+    right = slope.argmax(logits, -1) == target
     return right.astype(slope.float32).mean()
 
 
-@guarded
 def topk_accuracy(logits: slope.Tensor, target: slope.Tensor, k: int) -> slope.Tensor:
     """The part of the examples whose class is among the k with the largest logits.
 
@@ -38,7 +36,7 @@ def topk_accuracy(logits: slope.Tensor, target: slope.Tensor, k: int) -> slope.T
         target: integers of shape (...).
         k: at least 1.
     """
-    logits, target = slope.as_tensor(logits), slope.as_tensor(target)
+    logits, target = _arrays("topk_accuracy", logits=logits, target=target)
     if isinstance(k, bool) or not isinstance(k, int) or k < 1:
         raise ArgumentError(f"topk_accuracy: k must be a positive int, not {k!r}.")
     wanted = slope.unsqueeze(target, -1)
@@ -50,7 +48,6 @@ def topk_accuracy(logits: slope.Tensor, target: slope.Tensor, k: int) -> slope.T
     return ((rank < k) & known).astype(slope.float32).mean()
 
 
-@guarded
 def confusion_matrix(
     prediction: slope.Tensor, target: slope.Tensor, num_classes: int
 ) -> slope.Tensor:
@@ -64,16 +61,27 @@ def confusion_matrix(
     Returns:
         An int64 tensor of shape (num_classes, num_classes).
     """
-    rows = slope.one_hot(slope.as_tensor(target).reshape(-1), num_classes)
-    columns = slope.one_hot(slope.as_tensor(prediction).reshape(-1), num_classes)
+    given = _arrays("confusion_matrix", target=target, prediction=prediction)
+    rows, columns = (slope.one_hot(each.reshape(-1), num_classes) for each in given)
     counts = rows.astype(slope.float64).transpose(0, 1) @ columns.astype(slope.float64)
     return counts.astype(slope.int64)  # float64 counts exactly, and multiplies fast
 
 
-@guarded
 def perplexity(loss: slope.Tensor) -> slope.Tensor:
     """``exp`` of a mean cross entropy in nats: among how many tokens the model wavers."""
-    return slope.exp(loss)
+    (given,) = _arrays("perplexity", loss=loss)
+    return slope.exp(given)
+
+
+def _arrays(who: str, **values: Any) -> list[slope.Tensor]:
+    """Tensors of what may be tensors, arrays, lists or numbers."""
+    made = []
+    for name, value in values.items():
+        try:
+            made.append(slope.as_tensor(value))
+        except SlopeError as error:
+            raise ArgumentError(f"{who}: {name}: {error}") from None
+    return made
 
 
 class Mean(Node):

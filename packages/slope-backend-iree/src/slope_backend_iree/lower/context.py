@@ -62,6 +62,18 @@ class Value(NamedTuple):
         return self.name
 
 
+class Kernels(NamedTuple):
+    """The kernels of a program.
+
+    Attributes:
+        texts: one of each, written so far.
+        parts: names of values that are parts of a longer one, with that one and the place in it.
+    """
+
+    texts: list[str]
+    parts: dict[str, tuple[Value, int]]
+
+
 class Context:
     """The body of one function, line by line.
 
@@ -70,6 +82,7 @@ class Context:
         convolves: whether the program holds convolutions, from which transposes are kept apart.
         given: names of inputs whose memory the function may write to; empty within regions.
         lanes: how many float32 numbers a vector register holds; 0 where rules choose no tiles.
+        kernels: what stands beside the function; None where there can be no kernels.
     """
 
     def __init__(
@@ -80,7 +93,9 @@ class Context:
         convolves: bool = False,
         given: frozenset[str] = frozenset(),
         lanes: int = 0,
+        kernels: Kernels | None = None,
     ) -> None:
+        self.kernels = kernels
         self.lines: list[str] = []
         self.convolves = convolves
         self.given = given
@@ -94,6 +109,15 @@ class Context:
         """A new name for a value."""
         return f"%{next(self._numbers)}"
 
+    def _inner(self) -> Context:
+        return Context(
+            self._nested,
+            self,
+            convolves=self.convolves,
+            lanes=self.lanes,
+            kernels=self.kernels,
+        )
+
     def region(
         self, write: Callable[[Context, list[Value]], Sequence[Value]], types: Sequence[TensorType]
     ) -> str:
@@ -104,7 +128,7 @@ class Context:
                 returns is what the region gives.
             types: of the arguments.
         """
-        inner = Context(self._nested, self, convolves=self.convolves, lanes=self.lanes)
+        inner = self._inner()
         arguments = [Value(inner.name(), each) for each in types]
         results = write(inner, arguments)
         head = ", ".join(f"{each}: {each.mlir}" for each in arguments)
@@ -114,17 +138,17 @@ class Context:
         lines = "\n".join(f"  {line}" for line in [*inner.lines, ending])
         return f"{{\n^bb0({head}):\n{lines}\n}}" if types else f"{{\n{lines}\n}}"
 
-    def kernel(
+    def fused(
         self, write: Callable[[Context], Sequence[Value]], results: Sequence[TensorType]
     ) -> list[Value]:
-        """A region that becomes one kernel, whatever IREE would make of it.
+        """A region that becomes one loop, whatever IREE would make of it.
 
         Args:
             write: writes its body into the context it gets; what it returns is what the region
                 gives.
             results: the types of that.
         """
-        inner = Context(self._nested, self, convolves=self.convolves, lanes=self.lanes)
+        inner = self._inner()
         made = write(inner)
         name, types = self.name(), ", ".join(map(mlir_type, results))
         several = f":{len(results)}" if len(results) > 1 else ""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from slope.extend import Program, TensorType, dtypes
 
 from .context import Context, Rule, Value, mlir_type
+from .kernel import fits, loop_kernel
 
 _INDEX = TensorType((), dtypes.int32)
 
@@ -36,6 +37,9 @@ def run_while(
 ) -> Sequence[Value]:
     fixed, init = operands[:consts], operands[consts:]
     types = [each.type for each in init]
+    params = {"cond": cond, "body": body, "consts": consts}
+    if ctx.kernels is not None and fits(params):
+        return loop_kernel(ctx, "run_while", operands, types, params)
     test = ctx.region(lambda inner, carried: inner.program(cond, [*fixed, *carried]), types)
     step = ctx.region(lambda inner, carried: inner.program(body, [*fixed, *carried]), types)
     return _loop(ctx, init, test, step)
@@ -59,6 +63,11 @@ def run_scan(
     first = consts + carries
     fixed, init, xs = operands[:consts], operands[consts:first], operands[first:]
     made = [each.with_shape((length, *each.shape)) for each in body.output_types[carries:]]
+    params = {"body": body, "consts": consts, "carries": carries, "length": length}
+    params["reverse"] = reverse
+    if ctx.kernels is not None and fits(params):
+        types = [*(each.type for each in init), *made]
+        return loop_kernel(ctx, "run_scan", operands, types, params)
     stacks = [ctx.constant(0, each) for each in made]
     if length == 0:
         return [*init, *stacks]

@@ -16,9 +16,9 @@ from slope.extend import (
     programs_in,
 )
 
-from .context import Context, Rule, Value, mlir_type
-from .kernels import Plan, plan
-from .loops import write_kernel
+from .context import Context, Kernels, Rule, Value, mlir_type
+from .fused import write_fused
+from .fusion import Plan, plan
 
 ENTRY = "main"
 CONVOLUTIONS = (ops.conv, ops.conv_input_grad, ops.conv_weight_grad)
@@ -77,12 +77,12 @@ def lower_program(
 
     def write(ctx: Context, program: Program, known: dict[Var, Value]) -> None:
         apart = _apart(program) if cpu else frozenset[Var]()
-        kernels, absent = plan(program) if cpu and ctx.convolves else Plan({}, frozenset())
+        loops, absent = plan(program) if cpu and ctx.convolves else Plan({}, frozenset())
         for instr in program.instrs:
-            kernel = kernels.get(id(instr))
-            if kernel is not None:
-                made = write_kernel(ctx, kernel, known, one)
-                for root, value in zip(kernel.roots, made, strict=True):
+            loop = loops.get(id(instr))
+            if loop is not None:
+                made = write_fused(ctx, loop, known, one)
+                for root, value in zip(loop.roots, made, strict=True):
                     known.update(zip(root.outputs, [value], strict=True))
                 continue
             if id(instr) in absent:
@@ -93,7 +93,14 @@ def lower_program(
             known.update(zip(instr.outputs, results, strict=True))
 
     given = frozenset(f"%arg{i}" for i in donated if _uses(program, program.inputs[i]) == 1)
-    ctx = Context(nested, convolves=_convolves(program), given=given, lanes=lanes)
+    kernels = Kernels([], {})
+    ctx = Context(
+        nested,
+        convolves=_convolves(program),
+        given=given,
+        lanes=lanes,
+        kernels=kernels if cpu else None,
+    )
     values: dict[Var, Value] = {
         var: Value(f"%arg{i}", var.type) for i, var in enumerate(program.inputs)
     }
@@ -106,7 +113,8 @@ def lower_program(
     )
     body = "\n".join(f"    {line}" for line in [*ctx.lines, ending])
     text = (
-        f"module @slope {{\n  func.func @{ENTRY}({arguments}) -> ({types}) {{\n{body}\n  }}\n}}\n"
+        f"module @slope {{\n{''.join(kernels.texts)}"
+        f"  func.func @{ENTRY}({arguments}) -> ({types}) {{\n{body}\n  }}\n}}\n"
     )
     return Lowered(text, len(results), sources)
 

@@ -23,18 +23,58 @@ _DOMAIN: Final = "com.microsoft.nchwc"
 _FEW: Final = 128
 
 
-def conv(cx: Lowering, x: str, weights: str, shape: Dims, params: dict[str, Any]) -> str | None:
-    """A convolution with weights ``(outputs, inputs, kernel...)``; None where it cannot be."""
+def conv(
+    cx: Lowering,
+    x: str,
+    weights: str,
+    shape: Dims,
+    params: dict[str, Any],
+    *,
+    turned: bool = False,
+) -> str | None:
+    """A convolution with weights ``(outputs, inputs, kernel...)``; None where it cannot be.
+
+    With ``turned``, that is how the weights lie, and they are used with the kernel reversed and
+    inputs and outputs exchanged.
+    """
     outs, into, *kernel = shape
     block = channel_block() if cx.native and params["groups"] == 1 and len(kernel) == 2 else 0
     if not block or outs % block or into % block:
         return None
-    split = (outs // block, block, into // block, block, *kernel)
-    order = (0, 2, 4, 5, 3, 1)
-    moved = cx.transpose(cx.reshape(weights, shape, split), split, order)
-    weights = cx.reshape(moved, [split[dim] for dim in order], shape)
+    blocks = _turned_blocks if turned else _blocks
+    placed = blocks(cx, weights, shape, block)
     pads = [side for sides in zip(*params["padding"], strict=True) for side in sides]
-    return _convolved(cx, x, weights, shape, (params["stride"], pads, params["dilation"]))
+    shape = (into, outs, *kernel) if turned else shape
+    return _convolved(cx, x, placed, shape, (params["stride"], pads, params["dilation"]))
+
+
+def _blocks(cx: Lowering, weights: str, shape: Dims, block: int) -> str:
+    """Weights with their channels in blocks.
+
+    In two steps, as ONNX Runtime is fast where matrices are transposed and where whole rows are
+    moved; all at once takes three times as long.
+    """
+    outs, into, *kernel = shape
+    taps = math.prod(kernel)
+    rows = (outs // block, block, into * taps)
+    name = cx.transpose(cx.reshape(weights, shape, rows), rows, (0, 2, 1))
+    split = (outs * into // block**2, block, taps, block)
+    name = cx.reshape(name, (outs // block, into * taps, block), split)
+    moved = cx.transpose(name, split, (0, 2, 1, 3))
+    return cx.reshape(moved, (split[0], taps, block, block), shape)
+
+
+def _turned_blocks(cx: Lowering, weights: str, shape: Dims, block: int) -> str:
+    """The same with the kernel reversed, inputs and outputs exchanged."""
+    outs, into, *kernel = shape
+    taps = math.prod(kernel)
+    flat = (outs * into, taps)
+    name = cx.transpose(cx.reshape(weights, shape, flat), flat, (1, 0))
+    name = cx.op("Gather", name, cx.ints(*reversed(range(taps))), axis=0)
+    split = (taps, outs // block, block, into // block, block)
+    order = (3, 1, 0, 2, 4)
+    moved = cx.transpose(cx.reshape(name, (taps, outs * into), split), split, order)
+    return cx.reshape(moved, [split[dim] for dim in order], (into, outs, *kernel))
 
 
 def _convolved(

@@ -150,23 +150,26 @@ def _value(atom: Var | Literal, values: Mapping[Var, Value]) -> Value:
 
 
 def work(program: Program) -> float:
-    """Roughly the floating-point operations of one call; any other element counts as one."""
-    total = 0.0
-    for instr in program.instrs:
-        size = sum(math.prod(var.type.shape) for var in instr.outputs)
-        flops = getattr(instr.op, "flops", None)
-        if flops is not None:
-            size = flops(*[atom.type for atom in instr.inputs], **instr.params)
-        elif instr.op.name == "dot_general":
-            shape = instr.inputs[0].type.shape
-            size *= 2 * math.prod(shape[dim] for dim in instr.params["contract"][0])
-        else:
-            size += sum(
-                math.prod(atom.type.shape) for atom in instr.inputs if isinstance(atom, Var)
-            )
-        inner = sum(work(nested) for nested in programs_in(instr.params))
-        total += size + inner * instr.params.get("length", 1)
-    return total
+    """Roughly the floating-point operations of the heaviest instruction.
+
+    Threads share the work of one instruction, and wait for each other behind it. What is no product
+    or convolution counts an operation for each element that it reads or writes.
+    """
+    return max((_work(instr) for instr in program.instrs), default=0.0)
+
+
+def _work(instr: Instr) -> float:
+    inner = list(programs_in(list(instr.params.values())))
+    if inner:  # its calls run one after the other
+        return max(map(work, inner))
+    size = sum(math.prod(var.type.shape) for var in instr.outputs)
+    flops = getattr(instr.op, "flops", None)
+    if flops is not None:
+        return flops(*[atom.type for atom in instr.inputs], **instr.params)
+    if instr.op.name == "dot_general":
+        shape = instr.inputs[0].type.shape
+        return size * 2 * math.prod(shape[dim] for dim in instr.params["contract"][0])
+    return size + sum(math.prod(atom.type.shape) for atom in instr.inputs if isinstance(atom, Var))
 
 
 def _require_numbers(tensor_type: TensorType) -> None:

@@ -48,6 +48,11 @@ def require_flag(value: Any, user: str, name: str) -> None:
         raise ArgumentError(f"{user}: {name} must be True or False, and is {value!r:.80}.")
 
 
+def is_whole(value: Any) -> bool:
+    """Whether a value is a whole number of Python or NumPy; bools are none."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
 def whole_numbers(value: Any, user: str, name: str) -> tuple[int, ...]:
     """An int, or a sequence of ints, as a tuple.
 

@@ -4,21 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
-from optree import PyTreeSpec
 
-from slope.api._arguments import definition, function_name, output_leaves
+from slope.api._arguments import (
+    definition,
+    function_name,
+    output_leaves,
+    require_callable,
+    tensor_leaf,
+)
 from slope.core.program import Program, ProgramTrace, Var
 from slope.core.tensor import Splat, Tensor
 from slope.core.trace import current_trace, use_trace
 from slope.core.types import TensorType
 from slope.dtypes import DType, default_dtype, float64, int64, promote_types, uint32
-from slope.errors import ArgumentError, DTypeError, RandomnessError, TreeError
+from slope.errors import DTypeError, RandomnessError, TreeError
 from slope.functions.generator import JitScope, Scope, current_scope, use_scope
 from slope.ops import cast
 from slope.tree import leaf_paths, tree_flatten, tree_unflatten
+
+if TYPE_CHECKING:
+    from optree import PyTreeSpec
 
 KEY_TYPE: Final = TensorType((2,), uint32)
 
@@ -34,10 +42,7 @@ class Body:
     """
 
     def __init__(self, function: Callable[..., Any], user: str) -> None:
-        if not callable(function):
-            raise ArgumentError(
-                f"{user} takes a function, and got a {type(function).__name__} ({function!r:.80})."
-            )
+        require_callable(function, user)
         self.function = function
         self.user = user
         self.name = function_name(function)
@@ -106,9 +111,9 @@ def joint_dtype(first: DType, weak: bool, second: DType, other_weak: bool) -> DT
 
 
 class Operands:
-    """Operands of a branch: tensors become inputs, numbers weak inputs, all else stays as is."""
+    """Arguments of traced functions: tensors become inputs, numbers weak inputs, all else stays."""
 
-    def __init__(self, trees: tuple[Any, ...], user: str) -> None:
+    def __init__(self, trees: tuple[Any, ...]) -> None:
         leaves, self.structure = tree_flatten(trees)
         self.tensors: list[Tensor] = []
         self.plan: list[tuple[bool, bool, Any]] = []  # is an input, is weak, or the value
@@ -136,8 +141,6 @@ def _operand(leaf: Any) -> tuple[Tensor | None, bool]:
             return cast(leaf, dtype=float64 if leaf.dtype.kind == "f" else int64), True
         return leaf, False
     if isinstance(leaf, np.ndarray):
-        from slope.api._arguments import tensor_leaf
-
         return tensor_leaf(leaf, "an operand"), False
     if isinstance(leaf, (bool, np.bool_)) or not isinstance(
         leaf, (int, float, np.integer, np.floating)
@@ -174,8 +177,7 @@ class fresh_key:  # noqa: N801  # a context manager that reads as a noun
     """A list of one key that nobody else gets, for a call that draws; none for one that does not.
 
     What is drawn inside a branch or a loop goes on from this key, and the generator outside goes on
-    alike whatever happens there. If the
-    ``with`` block fails, it stays where it was.
+    alike whatever happens there. If the ``with`` block fails, it stays where it was.
     """
 
     def __init__(self, draws: bool) -> None:

@@ -7,7 +7,9 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from slope.api._jit import ARRAY, STATIC, TENSOR, WEAK_FLOAT, Jit
+from slope.api._arguments import require_callable
+from slope.api._jit import Jit
+from slope.api._leaves import ARRAY, STATIC, TENSOR, WEAK_FLOAT
 from slope.compile import DEFAULT_OPTIONS, Options, compile_program, refuse_tracer
 from slope.core.program import Atom, Instr, Literal, Program, Var
 from slope.core.tensor import Splat, Tensor
@@ -225,10 +227,7 @@ def compare(
         >>> bool(slope.compare(lambda x: slope.exp(x).sum(), slope.ones(3)))
         True
     """
-    if not callable(function):
-        raise ArgumentError(
-            f"compare takes a function, and got a {type(function).__name__} ({function!r:.80})."
-        )
+    require_callable(function, "compare")
     if isinstance(backends, str) or not (backends is None or _strings(backends)):
         raise ArgumentError(
             f"compare: backends must be a list of names such as ['numpy', 'iree'], and is "

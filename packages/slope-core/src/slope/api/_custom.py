@@ -1,4 +1,4 @@
-"""Functions with derivatives that users write, or that are computed again in backward passes."""
+"""Functions with derivatives that users write: custom_jvp, custom_vjp."""
 
 from __future__ import annotations
 
@@ -6,10 +6,16 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from slope.api._arguments import function_name, output_leaves, tensor_leaf, type_name, whole_numbers
-from slope.api._bodies import Body, KeyScope, NoDraws, Operands, fresh_key
+from slope.api._arguments import (
+    function_name,
+    output_leaves,
+    require_callable,
+    tensor_leaf,
+    type_name,
+    whole_numbers,
+)
+from slope.api._bodies import Body, KeyScope, NoDraws, fresh_key
 from slope.control._programs import intern, lifted
-from slope.control.checkpoint import call_rematerialize
 from slope.control.custom import custom_jvp_call, custom_vjp_call
 from slope.core.operator import Tangent
 from slope.core.tensor import Splat, Tensor
@@ -18,43 +24,6 @@ from slope.core.types import TensorType
 from slope.errors import ArgumentError, GradientError, ShapeError, TreeError
 from slope.functions.generator import all_or_nothing, use_scope
 from slope.tree import flatten_up_to, tree_flatten, tree_unflatten, typed_key
-
-
-def checkpoint(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The same function, whose derivative keeps the arguments alone and computes the rest again.
-
-    Less memory for more computation: wrap the layers of a deep model, or the body of a
-    :func:`scan`. Draws from the default generator are the
-    same when computed again. (PyTorch: ``torch.utils.checkpoint``; JAX: ``jax.checkpoint``.)
-
-    Args:
-        function: of pytrees of tensors and numbers.
-
-    Example:
-        >>> slope.grad(slope.checkpoint(lambda x: slope.sin(slope.sin(x))))(0.0).item()
-        1.0
-    """
-    if not callable(function):
-        raise ArgumentError(
-            f"checkpoint takes a function, and got a {type(function).__name__} ({function!r:.80})."
-        )
-
-    @functools.wraps(function)
-    @all_or_nothing
-    def wrapped(*args: Any, **kwargs: Any) -> Any:
-        if current_trace() is EVAL:  # nothing is differentiated here
-            return function(*args, **kwargs)
-        given = Operands((args, kwargs), "checkpoint")
-        with Body(function, "checkpoint") as body:
-            inner_args, inner_kwargs = given.inputs(body.trace)
-            body.function = functools.partial(function, **inner_kwargs)
-            body.run(*inner_args)
-            program = body.finish()
-        with fresh_key(body.draws) as key:
-            outs = call_rematerialize([*given.tensors, *key], program, False)
-        return tree_unflatten(body.structure, outs)
-
-    return wrapped
 
 
 class _Arguments:
@@ -286,11 +255,7 @@ class _Custom:
     def __init__(
         self, function: Callable[..., Any], nondiff_argnums: int | Sequence[int] = ()
     ) -> None:
-        if not callable(function):
-            raise ArgumentError(
-                f"{self.user} takes a function, and got a {type(function).__name__} "
-                f"({function!r:.80})."
-            )
+        require_callable(function, self.user)
         functools.update_wrapper(self, function)  # pyright: ignore[reportArgumentType]  # subclasses are callable
         self.function = function
         self.nondiff_argnums = whole_numbers(nondiff_argnums, self.user, "nondiff_argnums")
@@ -415,8 +380,7 @@ class custom_vjp(_Custom):  # noqa: N801  # used as a decorator
         Args:
             forward: takes the function's arguments to ``(result, residuals)``.
             backward: takes ``(*nondiff, residuals, cotangent of the result)`` to a tuple of the
-                arguments' cotangents; ``None`` is zero, and what
-                integers and bools get.
+                arguments' cotangents; ``None`` is zero, and what integers and bools get.
         """
         self.forward_rule, self.backward_rule = forward, backward
 

@@ -193,10 +193,15 @@ def _require_scalar(
 ) -> None:
     name = function_name(function)
     if flat.count != 1 or flat.out_structure.num_nodes != 1:
+        if flat.out_structure.num_nodes == 1:
+            raise GradientError(
+                f"grad of {name}: it must return one scalar tensor, and returned None; a `return` "
+                f"is missing."
+            )
         hint = "" if flat.has_aux else " To return other values beside it, use has_aux=True."
         raise GradientError(
             f"grad of {name}: it must return one scalar tensor, and returned {flat.count} values "
-            f"in {flat.out_structure}.{hint}"
+            f"in {flat.out_structure!s:.200}.{hint}"
         )
     if outs[0].shape != ():
         raise GradientError(

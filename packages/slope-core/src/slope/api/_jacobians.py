@@ -20,6 +20,7 @@ from slope.api._products import FlatFunction, Flattened, linearized
 from slope.api._vmap import vmap
 from slope.core.program import evaluate
 from slope.core.tensor import Splat, Tensor
+from slope.devices import ANYWHERE
 from slope.dims import is_static
 from slope.errors import GradientError, ShapeError
 from slope.functions import eye, reshape
@@ -33,7 +34,7 @@ def _basis(tensor: Tensor, user: str) -> Tensor:
     if not is_static(tensor.shape):
         raise ShapeError(f"{user} needs known sizes, and got {tensor.type}.")
     count = int(np.prod(tensor.shape, dtype=int))
-    return reshape(eye(count, dtype=tensor.dtype), (count, *tensor.shape))
+    return reshape(eye(count, dtype=tensor.dtype, device=ANYWHERE), (count, *tensor.shape))
 
 
 def jacfwd(

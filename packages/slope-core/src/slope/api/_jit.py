@@ -8,166 +8,51 @@ import sys
 import types
 from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import islice
-from typing import Any, Final
-
-import numpy as np
-from optree import PyTreeSpec
+from typing import TYPE_CHECKING, Any, Final
 
 from slope.api._arguments import definition, function_name, whole_numbers, words
+from slope.api._entries import Entry, Lowered
+from slope.api._leaves import (
+    ARRAY,
+    STATIC,
+    TENSOR,
+    apart,
+    handles_of,
+    kind_of,
+    operands_of,
+    signatures_of,
+    take,
+    traced_leaf,
+)
 from slope.api._places import donations, shifted, statics
+from slope.api._reader import Known
+from slope.api._recompiles import by_types_alone, differences
 from slope.compile import (
     Compiled,
     Options,
-    close,
     common_device,
     compile_program,
-    fold_scalars,
+    following,
     listened_to,
     log,
     log_jit,
     refuse_tracer,
 )
 from slope.control.call import call
-from slope.core.donation import give_up
 from slope.core.program import Literal, Program, ProgramTrace, Var
-from slope.core.tensor import Splat, Tensor, Tracer
+from slope.core.tensor import Tensor, Tracer
 from slope.core.trace import EVAL, current_trace, paused_collection, use_trace
-from slope.core.types import TensorType, type_of_array, type_of_number
-from slope.devices import CPU, Device
-from slope.dtypes import DType, float32, float64, int64, uint32
+from slope.core.types import TensorType
+from slope.devices import ANYWHERE, CPU, Device
+from slope.dtypes import float32, float64, uint32
 from slope.errors import ArgumentError, boundary
 from slope.functions.random import JitScope, current_scope, use_scope
 from slope.ops import cast
-from slope.passes import optimize
-from slope.plugins.backend import Backend
 from slope.plugins.selection import current_backend
 from slope.tree import is_leaf, leaf_paths, tree_flatten, tree_unflatten, typed_key
 
-# What a leaf is to a compiled call.
-TENSOR: Final = 0
-WEAK_FLOAT: Final = 1
-WEAK_INT: Final = 2
-STATIC: Final = 3
-ARRAY: Final = 4
-
-_WEAK: Final[dict[int, DType]] = {WEAK_FLOAT: float64, WEAK_INT: int64}
-
-
-def _signature(leaf: Any) -> Any:
-    """What of a leaf decides the program.
-
-    That is its type, weakness and device, or the value of a static leaf.
-    """
-    kind = type(leaf)
-    if kind is Tensor or isinstance(leaf, Tensor):
-        if leaf.weak and leaf.type.shape == ():
-            return "float" if leaf.dtype.kind == "f" else "int"
-        return leaf.type.number if leaf.device is CPU else (leaf.type, leaf.device)
-    if kind is float or isinstance(leaf, (float, np.floating)):
-        return "float"
-    if kind is bool or kind is str or isinstance(leaf, np.bool_):
-        return (kind, leaf)
-    if kind is int or isinstance(leaf, (int, np.integer)):
-        return "int"
-    if isinstance(leaf, np.ndarray):
-        return ~type_of_array(leaf).number  # not a tensor's: the call must convert it
-    return None
-
-
-def _kind(leaf: Any, signature: Any) -> int:
-    if signature == "float":
-        return WEAK_FLOAT
-    if signature == "int":
-        return WEAK_INT
-    if isinstance(signature, tuple) and not isinstance(leaf, Tensor):
-        return STATIC
-    return TENSOR if isinstance(leaf, Tensor) else ARRAY
-
-
-class _Entry:
-    """A traced and compiled specialization of a function."""
-
-    __slots__ = (
-        "all_outputs",
-        "all_tensors",
-        "closed",
-        "compiled",
-        "constants",
-        "donated",
-        "draws",
-        "in_kinds",
-        "out_plan",
-        "out_structure",
-        "program",
-    )
-
-    def __init__(
-        self,
-        program: Program,
-        in_kinds: list[int],
-        out_plan: list[tuple[int, Any]],
-        out_structure: PyTreeSpec,
-        draws: bool,
-        donated: Mapping[int, int],
-    ) -> None:
-        self.program = program
-        self.closed, self.constants = close(program)
-        self.in_kinds = in_kinds
-        # For each result leaf: (0, number of an output), (1, number of an argument leaf), (2, a
-        # value), (3, a weak output).
-        self.out_plan = out_plan
-        self.out_structure = out_structure
-        self.draws = draws
-        # For each argument leaf that is given away: its input's position. What the function returns
-        # as it got it is not among them.
-        forwarded = {what for how, what in out_plan if how == 1}
-        self.donated = {leaf: at for leaf, at in donated.items() if leaf not in forwarded}
-        self.all_tensors = all(kind == TENSOR for kind in in_kinds)
-        self.all_outputs = out_plan == [(0, number) for number in range(len(out_plan))]
-        self.compiled: Compiled | None = None
-
-    def results(self, outs: Sequence[Tensor], leaves: Sequence[Any]) -> Any:
-        """The result pytree."""
-        if self.all_outputs:
-            return tree_unflatten(self.out_structure, outs)
-        values: list[Any] = []
-        for how, what in self.out_plan:
-            if how == 0:
-                values.append(outs[what])
-            elif how == 1:
-                values.append(leaves[what])
-            elif how == 2:
-                values.append(what)
-            else:
-                outs[what].weak = True
-                values.append(outs[what])
-        return tree_unflatten(self.out_structure, values)
-
-
-class Lowered:
-    """A function specialized to arguments and compiled: what it became.
-
-    Attributes:
-        program: the traced program after the passes; print it to read it, as Python that runs.
-    """
-
-    def __init__(self, entry: _Entry, compiled: Compiled) -> None:
-        self._entry = entry
-        self._compiled = compiled
-        self.program: Program = optimize(entry.program, evaluate=fold_scalars)
-
-    @property
-    def code(self) -> str:
-        """The backend's own text of it: Python source, StableHLO, an ONNX graph."""
-        return self._compiled.executable.code
-
-    def cost(self) -> Any:
-        """Operations, bytes and peak memory of the program."""
-        return self.program.cost()
-
-    def __repr__(self) -> str:
-        count, backend = len(self.program.instrs), self._compiled.backend.name
-        return f"<lowered {self.program.name}: {count} instructions for {backend}>"
+if TYPE_CHECKING:
+    from optree import PyTreeSpec
 
 
 class Jit:
@@ -198,7 +83,9 @@ class Jit:
         self.__name__ = function_name(function)
         self._told = False  # whether a terminal heard that it compiles again
         self._donate = donations(function, donate, self._static_numbers)
-        self._entries: dict[Any, _Entry] = {}
+        self._entries: dict[Any, Entry] = {}
+        self._structures: dict[PyTreeSpec, Known] = {}
+        self._readers: tuple[Known, ...] = ()  # of structures that came often, the newest first
 
     @property
     def compile_count(self) -> int:
@@ -208,6 +95,8 @@ class Jit:
     def clear_cache(self) -> None:
         """Forget all compiled programs."""
         self._entries.clear()
+        self._structures.clear()
+        self._readers = ()
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         """As a method: the instance is the first argument."""
@@ -222,9 +111,9 @@ class Jit:
         if current_trace() is not EVAL:
             return self._bind(entry, leaves)
         compiled = entry.compiled or self._compiled(entry, leaves)
-        handles = _handles(entry.in_kinds, entry.all_tensors, leaves, compiled)
+        handles = handles_of(entry.in_kinds, entry.all_tensors, leaves, compiled)
         if entry.donated:
-            _take(entry.donated, leaves, handles, compiled, self.__name__)
+            take(entry.donated, leaves, handles, compiled, self.__name__)
         if not entry.draws:
             outs = compiled.run(handles)
         else:
@@ -233,7 +122,7 @@ class Jit:
                 outs = compiled.run([*handles, scope.key.handle(compiled.backend)])
                 scope.key = outs.pop()
         if ARRAY in entry.in_kinds:
-            outs = _apart(outs, leaves)
+            outs = apart(outs, leaves)
         return entry.results(outs, leaves)
 
     def lower(self, *args: Any, **kwargs: Any) -> Lowered:
@@ -253,6 +142,7 @@ class Jit:
         """The same function, compiled for another backend, without options for one."""
         other = copy.copy(self)
         other.options, other._entries = Options(backend), {}
+        other._structures, other._readers = {}, ()
         return other
 
     def prepared(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Compiled, list[Any]]:
@@ -260,7 +150,7 @@ class Jit:
         entry, leaves = self._entry(args, kwargs)
         known = self._compiled(entry, leaves)
         compiled = compile_program(entry.closed, known.device, self.options)
-        handles = _handles(entry.in_kinds, entry.all_tensors, leaves, compiled)
+        handles = handles_of(entry.in_kinds, entry.all_tensors, leaves, compiled)
         if entry.draws:
             handles.append(current_scope().key.handle(compiled.backend))
         constants = (each.handle(compiled.backend) for each in entry.constants)
@@ -268,31 +158,42 @@ class Jit:
 
     # --- finding or making the program
 
-    def _entry(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[_Entry, list[Any]]:
+    def _entry(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Entry, list[Any]]:
         args = self._bound + args if self._bound else args
         static: Any = None
         if self._static_numbers or self._static_names:
             args, kwargs, static = self._split(args, kwargs)
-        leaves, structure = tree_flatten((args, kwargs))
-        signatures = tuple(
-            [
-                leaf.type.number  # what _signature gives; nearly all leaves are such tensors
-                if type(leaf) is Tensor and leaf.device is CPU and not leaf.weak
-                else _signature(leaf)
-                for leaf in leaves
-            ]
-        )
-        backend = self.options.backend or current_backend()
-        key = (structure, signatures, backend, static and static[1])
+        tree = (args, kwargs)
+        chosen = (self.options.backend or current_backend(), static and static[1])
+        for known in self._readers:
+            leaves = known.read(tree)
+            if leaves is not None:
+                entry = known.entries.get((signatures_of(leaves), *chosen))
+                if entry is not None:
+                    return entry, leaves
+                break
+        leaves, structure = tree_flatten(tree)
+        types = (signatures_of(leaves), *chosen)
+        key = (structure, *types)
         entry = self._entries.get(key)
-        if entry is None:
+        if entry is not None:
+            self._learn(structure, types, entry, tree)
+        else:
             # No lock is held while the user's function runs: two threads may both trace it, and one
             # result is kept.
             with paused_collection():
-                entry = self._trace(
-                    leaves, structure, signatures, static and static[0], (args, kwargs), key
-                )
+                entry = self._trace(leaves, structure, types[0], static and static[0], tree, key)
         return entry, leaves
+
+    def _learn(self, structure: PyTreeSpec, types: Any, entry: Entry, tree: Any) -> None:
+        """Have a reader take trees apart that come again and again."""
+        known = self._structures.get(structure)
+        if known is None:
+            known = self._structures.setdefault(structure, Known())
+        known.entries[types] = entry
+        if known.is_due(tree):
+            others = [each for each in self._readers if each is not known]
+            self._readers = (known, *others[: _READERS - 1])
 
     def _split(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -322,18 +223,18 @@ class Jit:
         static: Any,
         tree: Any,
         key: Any,
-    ) -> _Entry:
+    ) -> Entry:
         self._refuse_strange(leaves, signatures, tree)
         self._explain(key, tree)
         trace = ProgramTrace(current_trace(), self.__name__, definition(self.function))
         in_kinds = [
-            _kind(leaf, signature) for leaf, signature in zip(leaves, signatures, strict=True)
+            kind_of(leaf, signature) for leaf, signature in zip(leaves, signatures, strict=True)
         ]
         scope = JitScope(lambda: trace.new_input(_KEY_TYPE))
         try:
             with use_trace(trace), use_scope(scope):
                 inputs = [
-                    _traced_leaf(trace, leaf, kind)
+                    traced_leaf(trace, leaf, kind)
                     for leaf, kind in zip(leaves, in_kinds, strict=True)
                 ]
                 args, kwargs = tree_unflatten(structure, inputs)
@@ -388,7 +289,7 @@ class Jit:
         out_structure: PyTreeSpec,
         scope: JitScope,
         donated: Mapping[int, int],
-    ) -> _Entry:
+    ) -> Entry:
         positions = {
             id(leaf): number for number, leaf in enumerate(inputs) if isinstance(leaf, Tensor)
         }
@@ -413,21 +314,23 @@ class Jit:
         if scope.used:
             outputs.append(scope.key)
         program = trace.finish(outputs, self.__name__)
-        return _Entry(program, in_kinds, plan, out_structure, scope.used, donated)
+        return Entry(program, in_kinds, plan, out_structure, scope.used, donated)
 
-    def _compiled(self, entry: _Entry, leaves: Sequence[Any]) -> Compiled:
+    def _compiled(self, entry: Entry, leaves: Sequence[Any]) -> Compiled:
         tensors = [
             leaf for leaf, kind in zip(leaves, entry.in_kinds, strict=True) if kind == TENSOR
         ]
-        for tensor in tensors:
+        for place, tensor in enumerate(tensors):
             refuse_tracer(tensor, f"jit of {self.__name__}")
+            if tensor.device is ANYWHERE:  # as an argument it is where it is
+                tensors[place] = tensor.relabelled(CPU)
         device: Device = common_device([*tensors, *entry.constants], f"jit of {self.__name__}")
         donated = frozenset(entry.donated.values())
         compiled = compile_program(entry.closed, device, self.options, donated)
         if entry.constants:
             compiled = Compiled(
                 compiled.program,
-                [*entry.constants, *compiled.constants],
+                [*(following(each, device) for each in entry.constants), *compiled.constants],
                 compiled.backend,
                 compiled.device,
                 compiled.executable,
@@ -437,22 +340,9 @@ class Jit:
         entry.compiled = compiled
         return compiled
 
-    def _bind(self, entry: _Entry, leaves: Sequence[Any]) -> Any:
+    def _bind(self, entry: Entry, leaves: Sequence[Any]) -> Any:
         """Under another transform: one operator that calls the program."""
-        operands: list[Tensor] = []
-        for leaf, kind in zip(leaves, entry.in_kinds, strict=True):
-            if kind == TENSOR:
-                operands.append(leaf)
-            elif kind == ARRAY:
-                operands.append(Tensor(type_of_array(leaf), host=np.array(leaf)))
-            elif kind in _WEAK:
-                dtype = _WEAK[kind]
-                number = _int64(leaf) if kind == WEAK_INT and not isinstance(leaf, Tensor) else leaf
-                operands.append(
-                    cast(number, dtype=dtype)
-                    if isinstance(number, Tensor)
-                    else Splat(number, TensorType((), dtype))
-                )
+        operands = operands_of(leaves, entry.in_kinds)
         scope = current_scope()
         if entry.draws:
             operands.append(scope.key)
@@ -484,19 +374,20 @@ class Jit:
         if not self._entries or not (tell or listened_to() or log_jit()):
             return
         recent = tuple(islice(reversed(self._entries), 16))  # all of thousands would take long
-        nearest = min(recent, key=lambda old: len(_differences(old, key, tree)))
-        reasons = "; ".join(_differences(nearest, key, tree))
+        nearest = min(recent, key=lambda old: len(differences(old, key, tree)))
+        reasons = "; ".join(differences(nearest, key, tree))
         count = len(self._entries) + 1
         message = f"jit of {self.__name__} compiles again (program {count}): {reasons}"
         log("%s", message)
         if log_jit():
             print(f"# {message}", file=sys.stderr)  # noqa: T201  # what LOG_JIT=1 asks for
-        elif tell and _by_types_alone(nearest, key):
+        elif tell and by_types_alone(nearest, key):
             self._told = True
             # The sequence clears a line that may hold a progress bar.
             print(f"\r\033[Kslope: {message} (said once)", file=sys.stderr)  # noqa: T201  # its user waits
 
 
+_READERS: Final = 4  # structures that a call tries before the general walk
 _KEY_TYPE: Final = TensorType((2,), uint32)
 
 
@@ -508,130 +399,6 @@ def _is_node(value: Any) -> bool:
 def _literal_key(literal: Any) -> Any:
     assert isinstance(literal, Literal)
     return literal.key()
-
-
-def _traced_leaf(trace: ProgramTrace, leaf: Any, kind: int) -> Any:
-    if kind == STATIC:
-        return leaf
-    if kind in _WEAK:
-        tracer = trace.new_input(TensorType((), _WEAK[kind]))
-        tracer.weak = True
-        return tracer
-    return trace.new_input(leaf.type if kind == TENSOR else type_of_array(leaf))
-
-
-def _handles(
-    kinds: Sequence[int], all_tensors: bool, leaves: Sequence[Any], compiled: Compiled
-) -> list[Any]:
-    """What the executable takes: the handles of the leaves that are not static.
-
-    On the path of every compiled call.
-    """
-    backend, device = compiled.backend, compiled.device
-    if all_tensors:
-        return [
-            leaf._handle
-            if leaf._backend is backend and type(leaf) is Tensor
-            else _handle(leaf, backend)
-            for leaf in leaves
-        ]
-    handles: list[Any] = []
-    for kind, leaf in zip(kinds, leaves, strict=True):
-        if kind == TENSOR:
-            handles.append(_handle(leaf, backend))
-        elif kind == WEAK_FLOAT:
-            handles.append(backend.scalar(float(leaf), float64, device))
-        elif kind == WEAK_INT:
-            handles.append(backend.scalar(_int64(leaf), int64, device))
-        elif kind == ARRAY:
-            handles.append(backend.from_host(leaf, device))
-    return handles
-
-
-def _handle(tensor: Tensor, backend: Backend) -> Any:
-    if type(tensor) is not Tensor:
-        refuse_tracer(tensor, "a compiled function")
-    return tensor._handle if tensor._backend is backend else tensor.handle(backend)
-
-
-def _take(
-    donated: Mapping[int, int],
-    leaves: Sequence[Any],
-    handles: list[Any],
-    compiled: Compiled,
-    function: str,
-) -> None:
-    """Take the memory of donated leaves from their tensors, so that the call may write to it.
-
-    Where somebody else refers to the memory, the call gets a copy.
-    """
-    backend = compiled.backend
-    for leaf in donated:
-        give_up(leaves[leaf], function)
-    if backend.donates:
-        for position in donated.values():
-            if not backend.exclusive(handles[position]):
-                handles[position] = backend.copied(handles[position], compiled.device)
-
-
-def _apart(outs: Sequence[Tensor], leaves: Sequence[Any]) -> list[Tensor]:
-    """Results that share no memory with NumPy arrays of the caller, who may write to those."""
-    arrays = [leaf for leaf in leaves if isinstance(leaf, np.ndarray)]
-
-    def own(out: Tensor) -> Tensor:
-        if out.device is CPU and any(np.may_share_memory(out.host(), array) for array in arrays):
-            return Tensor(out.type, host=out.host().copy())
-        return out
-
-    return [own(out) for out in outs]
-
-
-def _int64(value: Any) -> int:
-    number = int(value)
-    if not -(2**63) <= number < 2**63:
-        raise ArgumentError(
-            f"the Python int {number} does not fit int64; pass a tensor of another dtype, or name "
-            f"the argument in static_argnums=."
-        )
-    return number
-
-
-def _differences(old: Any, new: Any, tree: Any) -> list[str]:
-    """In words, what of two keys of the cache differs."""
-    reasons: list[str] = []
-    if old[0] != new[0]:
-        reasons.append(f"the structure of the arguments is new: {new[0]} instead of {old[0]}")
-    elif old[1] != new[1]:
-        for path, before, now in zip(leaf_paths(tree), old[1], new[1], strict=True):
-            if before != now:
-                reasons.append(
-                    f"argument{path} is {_described(now)} instead of {_described(before)}"
-                )
-    if old[2] != new[2]:
-        reasons.append("the backend is another one")
-    if old[3] != new[3]:
-        reasons.append(f"static arguments are {new[3]} instead of {old[3]}")
-    return reasons
-
-
-def _by_types_alone(old: Any, new: Any) -> bool:
-    """Whether two keys differ in nothing but the types of tensors and arrays."""
-    same = (old[0], *old[2:]) == (new[0], *new[2:])
-    return same and all(
-        isinstance(now, int) for before, now in zip(old[1], new[1], strict=True) if before != now
-    )
-
-
-def _described(signature: Any) -> str:
-    if isinstance(signature, int):
-        if signature < 0:
-            return f"a NumPy array {type_of_number(~signature)}"
-        return str(type_of_number(signature))
-    if isinstance(signature, tuple) and isinstance(signature[0], TensorType):
-        return f"{signature[0]} on {signature[1]}"
-    if isinstance(signature, tuple):
-        return repr(signature[1])
-    return f"a Python {signature}"
 
 
 def jit(

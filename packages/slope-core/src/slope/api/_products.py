@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
-
-from optree import PyTreeSpec
+from typing import TYPE_CHECKING, Any
 
 from slope.api._arguments import (
     definition,
@@ -26,6 +24,9 @@ from slope.transforms.jvp import jvp_flat
 from slope.transforms.linearize import linearize_flat
 from slope.transforms.transpose import backward
 from slope.tree import differentiable_mask, flatten_up_to, leaf_paths, tree_flatten, tree_unflatten
+
+if TYPE_CHECKING:
+    from optree import PyTreeSpec
 
 
 class Flattened:

@@ -121,9 +121,18 @@ class Profile:
         ]
         title = (
             f"{self.function} on {self.backend}: {self.seconds * 1e3:.3f} ms a call, "
-            f"{self.measured * 1e3:.3f} ms in {len(self.rows)} parts"
+            f"{self.measured * 1e3:.3f} ms in {len(self.rows)} parts{self._apart()}"
         )
         return "\n".join([title, *lines])
+
+    def _apart(self) -> str:
+        """What the parts do not tell of a call, where that is much."""
+        between = self.seconds - self.measured
+        if between > 0.3 * self.seconds:
+            return f", {between * 1e3:.3f} ms between them: in the runtime, not in its kernels"
+        if between < -0.3 * self.seconds:
+            return ", more than a call, because the profiler takes time, too"
+        return ""
 
     def __str__(self) -> str:
         return self.table()
@@ -150,15 +159,19 @@ class Profile:
         figure = Figure(figsize=(11, height), dpi=140, layout="constrained")
         axes = figure.add_subplot()
         places = range(len(names))
-        bars = axes.barh(places, [each * 1e3 for each in seconds], color="#1f5fae")
+        scale, unit = (1e3, "ms") if max(seconds, default=0.0) >= 1e-4 else (1e6, "us")
+        bars = axes.barh(places, [each * scale for each in seconds], color="#1f5fae")
         total = self.measured or 1.0
         axes.bar_label(bars, [f" {each / total:.1%}" for each in seconds], fontsize=7)
         axes.set_yticks(places, names, fontsize=7)
         axes.invert_yaxis()
         axes.margins(x=0.08, y=0.01)
         axes.spines[["top", "right"]].set_visible(False)
-        axes.set_xlabel("ms in a call")
-        title = f"{self.function} on {self.backend}: {self.seconds * 1e3:.2f} ms a call"
+        axes.set_xlabel(f"{unit} in a call")
+        title = (
+            f"{self.function} on {self.backend}: {self.seconds * 1e3:.2f} ms a call, "
+            f"{self.measured * 1e3:.2f} ms in these parts"
+        )
         axes.set_title(title, loc="left", fontsize=10)
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)

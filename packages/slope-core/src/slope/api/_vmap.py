@@ -6,6 +6,8 @@ import functools
 from collections.abc import Callable
 from typing import Any, Literal
 
+import numpy as np
+
 from slope.api._arguments import (
     definition,
     function_name,
@@ -35,7 +37,8 @@ def vmap(
         function: of pytrees of tensors, written for one example.
         in_dims: the dimension of each positional argument that runs over the examples: an int for
             all, or a tuple with an int, ``None`` (not batched) or a pytree of those for each.
-            Keyword arguments are batched along dimension 0.
+            Strings and numbers that are not batched reach the function as they are. Keyword
+            arguments are batched along dimension 0.
         out_dims: where the results hold it: an int, or a pytree of ints and ``None`` (only for
             results that do not depend on the batch).
         randomness: draws from the default generator inside are refused (``"error"``), alike for all
@@ -73,19 +76,25 @@ def vmap(
         trees = (args, kwargs)
         dims_tree = (tuple(in_dims) if isinstance(in_dims, (tuple, list)) else in_dims, 0)
         leaves, structure = tree_flatten(trees)
-        tensors = tensor_leaves(leaves, trees, "vmap", "the arguments")
+        spread = _spread_dims(dims_tree, trees)
+        held = {
+            number: leaf
+            for number, (leaf, dim) in enumerate(zip(leaves, spread, strict=True))
+            if dim is None and not isinstance(leaf, (Tensor, np.ndarray))
+        }
+        given = [0 if number in held else leaf for number, leaf in enumerate(leaves)]
+        tensors = tensor_leaves(given, trees, "vmap", "the argument")
         dims = [
             _normal(dim, tensor, path)
-            for dim, tensor, path in zip(
-                _spread_dims(dims_tree, trees), tensors, leaf_paths(trees), strict=True
-            )
+            for dim, tensor, path in zip(spread, tensors, _paths(trees), strict=True)
         ]
         size = _batch_size(tensors, dims, function, trees)
         out_structure: Any = None
 
         def flat(*xs: Tensor) -> list[Tensor]:
             nonlocal out_structure
-            inner_args, inner_kwargs = tree_unflatten(structure, xs)
+            seen = [held.get(number, x) for number, x in enumerate(xs)]
+            inner_args, inner_kwargs = tree_unflatten(structure, seen)
             result = function(*inner_args, **inner_kwargs)
             out_leaves, out_structure = tree_flatten(result)
             return output_leaves(out_leaves, result, "vmap")
@@ -104,6 +113,13 @@ def vmap(
         return tree_unflatten(out_structure, results)
 
     return wrapped
+
+
+def _paths(trees: tuple[tuple[Any, ...], dict[str, Any]]) -> list[str]:
+    """Where each leaf stands: `` 0['w']`` in the first argument, `` 'x'`` in a keyword one."""
+    args, kwargs = trees
+    named = [*enumerate(args), *sorted(kwargs.items())]
+    return [f" {name!r}{path}" for name, tree in named for path in leaf_paths(tree)]
 
 
 def _is_dim(value: Any) -> bool:
@@ -143,7 +159,7 @@ def _normal(dim: int | None, tensor: Tensor, path: str) -> int | None:
         return None
     if not -tensor.ndim <= dim < tensor.ndim:
         raise ShapeError(
-            f"vmap: dimension {dim} of the argument{path} is out of range for {tensor.type}; use "
+            f"vmap: dimension {dim} of argument{path} is out of range for {tensor.type}; use "
             f"None for arguments that are not batched."
         )
     return dim % tensor.ndim
@@ -154,7 +170,7 @@ def _batch_size(
 ) -> Any:
     found = [
         (tensor.shape[dim], tensor, dim, path)
-        for tensor, dim, path in zip(tensors, dims, leaf_paths(trees), strict=True)
+        for tensor, dim, path in zip(tensors, dims, _paths(trees), strict=True)
         if dim is not None
     ]
     if not found:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
+from slope.core.operator import Tangent
 from slope.core.printer import programs_in
-from slope.core.program import Atom, Instr, Literal, Program, ProgramTrace, Var, evaluate
-from slope.core.tensor import Tensor
-from slope.core.trace import EVAL, use_trace
+from slope.core.program import Atom, Instr, Literal, Program, ProgramTrace, Var, evaluate, param_key
+from slope.core.tensor import Splat, Tensor
+from slope.core.trace import EVAL
 from slope.ops.linear import batched_at
 from slope.passes import remove_dead_code
 from slope.transforms.vmap import batch_program
@@ -45,7 +46,7 @@ def _structure(program: Program) -> Hashable | None:
     for instr in program.instrs:
         for var in instr.outputs:
             numbers[var] = len(numbers)
-        params = tuple([(name, frozen(value)) for name, value in instr.params.items()])
+        params = tuple([(name, param_key(value)) for name, value in instr.params.items()])
         # The line, too: messages name it.
         rows.append((instr.op, tuple([known(atom) for atom in instr.inputs]), params, instr.source))
     outputs = tuple([known(atom) for atom in program.outputs])
@@ -55,15 +56,6 @@ def _structure(program: Program) -> Hashable | None:
     except TypeError:
         return None
     return key
-
-
-def frozen(value: Any) -> Hashable:
-    """A parameter so that equal means the same: 0, 0.0, -0.0 and False differ."""
-    if isinstance(value, (tuple, list)):
-        return (type(value), *[frozen(item) for item in value])
-    if isinstance(value, (bool, int)):
-        return type(value), value
-    return (float, value.hex()) if isinstance(value, float) else value
 
 
 def with_inputs(
@@ -125,6 +117,16 @@ def zero(var: Atom | Var) -> Literal:
     return Literal(0, var.type)
 
 
+def instantiated(
+    primals: Sequence[Tensor], tangents: Sequence[Tangent], moving: Sequence[bool]
+) -> list[Tangent]:
+    """The tangents, those that are symbolic zeros made tensors where ``moving`` says so."""
+    return [
+        Splat(0, primal.type) if moves and tangent is None else tangent
+        for primal, tangent, moves in zip(primals, tangents, moving, strict=True)
+    ]
+
+
 def padded(
     atoms: Sequence[Atom], present: Sequence[bool], wanted: Sequence[bool], like: Sequence[Atom]
 ) -> list[Atom]:
@@ -146,15 +148,13 @@ def batch_to(
     if key not in program.derived:
         made, ats = batch_program(program, size, dims)
         if any(at != (0 if want else None) for at, want in zip(ats, wanted, strict=True)):
-            trace = ProgramTrace(EVAL, program.name)
-            with use_trace(trace):
+            with ProgramTrace(EVAL, program.name) as trace:
                 outs = evaluate(made, [trace.new_input(each) for each in made.input_types])
                 placed = [
                     batched_at(out, at, size, 0) if want else out
                     for out, at, want in zip(outs, ats, wanted, strict=True)
                 ]
                 made = trace.finish(placed, program.name)
-            trace.alive = False
         program.derived[key] = made
     return program.derived[key]
 
@@ -182,6 +182,11 @@ def needed_inputs(program: Program, outputs: Iterable[Atom]) -> set[Var]:
         if any(var in needed for var in instr.outputs):
             needed.update(atom for atom in instr.inputs if isinstance(atom, Var))
     return needed & {*program.inputs, *(var for var, _ in program.constants)}
+
+
+def not_none(items: Iterable[Any]) -> list[Any]:
+    """The items that are there: the tangents and cotangents that are no symbolic zeros."""
+    return [item for item in items if item is not None]
 
 
 def selected(items: Sequence[Any], flags: Sequence[bool]) -> list[Any]:

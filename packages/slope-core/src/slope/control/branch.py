@@ -16,6 +16,7 @@ from slope.control._programs import (
     intern,
     lifted,
     needed_inputs,
+    not_none,
     padded,
     selected,
     spread,
@@ -26,7 +27,7 @@ from slope.core.operator import Linear, Operator, Sample, Tangent, register
 from slope.core.program import Atom, Instr, Literal, Program, Var, evaluate, trace_program
 from slope.core.tensor import Splat, Tensor
 from slope.core.types import TensorType
-from slope.dtypes import bool_, float64, int64
+from slope.dtypes import bool_, float64
 from slope.errors import ProgramError
 from slope.ops.linear import batched_at
 from slope.transforms.jvp import jvp_program
@@ -40,10 +41,9 @@ class RunBranch(Operator):
     """Run the program that an index selects, on the other operands; no other program runs.
 
     The index has shape ``()``: a bool (``False`` selects the first of two programs, ``True`` the
-    second) or an integer, which
-    is clamped to the programs there are. The programs take and give the same types. With a batch of
-    indices all programs run on
-    the whole batch, and each example's results are selected.
+    second) or an integer, which is clamped to the programs there are. The programs take and give
+    the same types. With a batch of indices all programs run on the whole batch, and each example's
+    results are selected.
 
     Params:
         branches: the programs, without constants.
@@ -88,9 +88,7 @@ class RunBranch(Operator):
             )
             for each, own in pairs
         ]
-        results = call_branch(
-            index, [*operands, *(each for each in tangents if each is not None)], made
-        )
+        results = call_branch(index, [*operands, *not_none(tangents)], made)
         return results[:count], tuple(spread(results[count:], moved))
 
     def linearize(
@@ -107,7 +105,7 @@ class RunBranch(Operator):
         forwards = shared.forwards([forward for forward, _, _ in split], count)
         results = call_branch(index, operands, forwards)
         kept = [*results[count:], *[operands[place] for place in shared.operands]]
-        given = [tangent for tangent in tangents if tangent is not None]
+        given = not_none(tangents)
         made = shared.linears(linears, operands, moved)
         out_tangents = call_branch(index, [*kept, *given], made)
         return results[:count], tuple(spread(out_tangents, moved))
@@ -129,9 +127,7 @@ class RunBranch(Operator):
                 )
             )
         known = [operand for operand in rest if not isinstance(operand, Linear)]
-        results = call_branch(
-            index, [*known, *(each for each in cotangent if each is not None)], made
-        )
+        results = call_branch(index, [*known, *not_none(cotangent)], made)
         return [None, *spread(results, wanted)]
 
     def batch(
@@ -302,4 +298,3 @@ def call_branch(
 
 
 run_branch: Any = register(RunBranch())
-INDEX = int64

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from slope.control._programs import not_none, spread
 from slope.core.operator import Linear, Operator, Tangent, register
 from slope.core.program import Program, evaluate
 from slope.core.tensor import Tensor
@@ -43,13 +44,12 @@ class Call(Operator):
         made, moved = jvp_program(program, moving)
         results = call(
             *primals,
-            *(tangent for tangent in tangents if tangent is not None),
+            *not_none(tangents),
             program=made,
             options=options,
         )
         count = len(program.outputs)
-        given = iter(results[count:])
-        return results[:count], tuple(next(given) if moves else None for moves in moved)
+        return results[:count], tuple(spread(results[count:], moved))
 
     def linearize(
         self,
@@ -59,16 +59,12 @@ class Call(Operator):
         program: Program,
         options: Any,
     ) -> Any:
-        """The results and their tangents.
-
-        The tangents come of a call of the linear program on residuals and tangents.
-        """
+        """The results with residuals by one call; tangents by a call of the linear program."""
         moving = tuple(tangent is not None for tangent in tangents)
         forward, linear, moved = linearize_program(program, moving)
         results = call(*primals, program=forward, options=options)
         outs, residuals = results[: len(program.outputs)], results[len(program.outputs) :]
-        given = [tangent for tangent in tangents if tangent is not None]
-        out_tangents = call(*residuals, *given, program=linear, options=options)
+        out_tangents = call(*residuals, *not_none(tangents), program=linear, options=options)
         return outs, tuple(
             tangent if moves else None for tangent, moves in zip(out_tangents, moved, strict=True)
         )
@@ -80,15 +76,8 @@ class Call(Operator):
         given = tuple(each is not None for each in cotangent)
         made, present = transpose_program(program, linear, given)
         known = [operand for operand in operands if not isinstance(operand, Linear)]
-        results = iter(
-            call(
-                *known,
-                *(each for each in cotangent if each is not None),
-                program=made,
-                options=options,
-            )
-        )
-        return [next(results) if there else None for there in present]
+        results = call(*known, *not_none(cotangent), program=made, options=options)
+        return spread(results, present)
 
     def batch(
         self,

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from slope import ops
-from slope.control._programs import intern, lifted, spread
+from slope.control._programs import intern, lifted, not_none, spread
 from slope.core.operator import Linear, Operator, Sample, Tangent, register
 from slope.core.program import Program, ProgramTrace, evaluate, trace_program
 from slope.core.tensor import Splat, Tensor
-from slope.core.trace import EVAL, use_trace
+from slope.core.trace import EVAL
 from slope.core.types import TensorType
 from slope.dtypes import float64
 from slope.errors import ProgramError
@@ -29,8 +29,7 @@ class Rematerialize(Operator):
     Params:
         program: without constants.
         barrier: whether the operands go through an ``optimization_barrier``, so that nothing merges
-            what is computed here with what was
-            computed before. True in derivatives.
+            what is computed here with what was computed before. True in derivatives.
     """
 
     name = "rematerialize"
@@ -62,9 +61,7 @@ class Rematerialize(Operator):
     ) -> Any:
         made, moved = jvp_program(program, tuple(tangent is not None for tangent in tangents))
         count = len(program.outputs)
-        results = call_rematerialize(
-            [*primals, *(each for each in tangents if each is not None)], made, barrier
-        )
+        results = call_rematerialize([*primals, *not_none(tangents)], made, barrier)
         return results[:count], tuple(spread(results[count:], moved))
 
     def linearize(
@@ -79,9 +76,7 @@ class Rematerialize(Operator):
         moving = tuple(tangent is not None for tangent in tangents)
         again, moved = _derivative(program, moving)
         outs = rematerialize(*primals, program=program, barrier=barrier)
-        pushed = call_rematerialize(
-            [*primals, *(each for each in tangents if each is not None)], again, True
-        )
+        pushed = call_rematerialize([*primals, *not_none(tangents)], again, True)
         return outs, tuple(out if moves else None for out, moves in zip(pushed, moved, strict=True))
 
     def transpose(
@@ -93,9 +88,7 @@ class Rematerialize(Operator):
         )
         known = [operand for operand in operands if not isinstance(operand, Linear)]
         return spread(
-            call_rematerialize(
-                [*known, *(each for each in cotangent if each is not None)], made, barrier
-            ),
+            call_rematerialize([*known, *not_none(cotangent)], made, barrier),
             present,
         )
 
@@ -128,8 +121,7 @@ def _derivative(program: Program, moving: tuple[bool, ...]) -> tuple[Program, tu
     key = ("rematerialized", moving)
     if key not in program.derived:
         forward, linear, moved = linearize_program(program, moving)
-        trace = ProgramTrace(EVAL, program.name)
-        with use_trace(trace):
+        with ProgramTrace(EVAL, program.name) as trace:
             primals = [trace.new_input(each) for each in program.input_types]
             tangents = [
                 trace.new_input(each)
@@ -138,7 +130,6 @@ def _derivative(program: Program, moving: tuple[bool, ...]) -> tuple[Program, tu
             ]
             residuals = evaluate(forward, primals)[len(program.outputs) :]
             made = trace.finish(evaluate(linear, [*residuals, *tangents]), program.name)
-        trace.alive = False
         program.derived[key] = made, moved
     return program.derived[key]
 

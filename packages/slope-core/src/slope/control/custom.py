@@ -1,9 +1,8 @@
 """Operators with derivatives that a user wrote: what ``custom_jvp`` and ``custom_vjp`` bind.
 
 A rule is an object that works on flat operands; batching wraps it in another. The first operands
-are values that the function captured; no
-rule says how it depends on them. Where the function draws random numbers, the last operand is the
-key that it begins with.
+are values that the function captured; no rule says how it depends on them. Where the function draws
+random numbers, the last operand is the key that it begins with.
 """
 
 from __future__ import annotations

@@ -9,19 +9,22 @@ before the loop.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from slope import ops
+from slope.control._fixpoints import cotangents_given, linear_inputs, moving_inputs
 from slope.control._programs import (
     batch_to,
     batched_outputs,
     cut,
     has_effect,
+    instantiated,
     intern,
     lifted,
     needed_inputs,
+    not_none,
     padded,
     selected,
     spread,
@@ -29,13 +32,14 @@ from slope.control._programs import (
     with_inputs,
     zero,
 )
+from slope.control._scan_residuals import evaluated_once, sort_residuals
 from slope.core.operator import Linear, Operator, Sample, Tangent, register
-from slope.core.program import Atom, Instr, Literal, Program, Var, evaluate, trace_program
+from slope.core.program import Instr, Program, Var, trace_program
 from slope.core.tensor import Splat, Tensor
 from slope.core.types import TensorType
 from slope.dims import same
 from slope.dtypes import float64
-from slope.errors import GradientError, ProgramError
+from slope.errors import ProgramError
 from slope.ops.linear import batched_at
 from slope.transforms.jvp import jvp_program
 from slope.transforms.linearize import linearize_program
@@ -96,7 +100,7 @@ class RunScan(Operator):
         length: Any,
         reverse: bool = False,
     ) -> Any:
-        moving = _fixpoint(
+        moving = moving_inputs(
             [tangent is not None for tangent in tangents],
             consts,
             carries,
@@ -109,22 +113,16 @@ class RunScan(Operator):
         inputs = _split(made.inputs[: len(primals)], consts, carries)
         more = _split(spread(made.inputs[len(primals) :], moving), consts, carries)
         carried = sum(moving[consts:first])
-        parts = [
-            [*own, *(var for var in new if var is not None)]
-            for own, new in zip(inputs, more, strict=True)
-        ]
+        parts = [[*own, *not_none(new)] for own, new in zip(inputs, more, strict=True)]
         outputs = [
             *made.outputs[:carries],
             *pushed[:carried],
             *made.outputs[carries:count],
             *pushed[carried:],
         ]
-        full = [
-            Splat(0, p.type) if moves and t is None else t
-            for p, t, moves in zip(primals, tangents, moving, strict=True)
-        ]
+        full = instantiated(primals, tangents, moving)
         values = [
-            [*own, *(each for each in new if each is not None)]
+            [*own, *not_none(new)]
             for own, new in zip(
                 _split(primals, consts, carries), _split(full, consts, carries), strict=True
             )
@@ -148,7 +146,7 @@ class RunScan(Operator):
         reverse: bool = False,
     ) -> Any:
         """The results and stacked residuals by a scan; tangents by a scan of the linear program."""
-        moving = _fixpoint(
+        moving = moving_inputs(
             [tangent is not None for tangent in tangents],
             consts,
             carries,
@@ -156,24 +154,17 @@ class RunScan(Operator):
         )
         forward, linear, moved = linearize_program(body, moving)
         first, count = consts + carries, len(body.outputs)
-        kept = _sort_residuals(forward, linear, consts, carries, count)
+        kept = sort_residuals(forward, linear, consts, carries, count)
         values = _split(primals, consts, carries)
-        hoisted = _evaluated_once(forward, kept.once, [*values[0], *values[1]])
+        hoisted = evaluated_once(forward, kept.once, [*values[0], *values[1]])
         made = with_inputs(forward, forward.inputs, [*forward.outputs[:count], *kept.stacked])
         results = call_scan(*values, made, length, reverse)
-        given = _split(
-            [
-                Splat(0, p.type) if moves and t is None else t
-                for p, t, moves in zip(primals, tangents, moving, strict=True)
-            ],
-            consts,
-            carries,
-        )
-        pushed = [[each for each in part if each is not None] for part in given]
+        given = _split(instantiated(primals, tangents, moving), consts, carries)
+        pushed = [not_none(part) for part in given]
         variables = _split(
             spread(linear.inputs[len(linear.inputs) - sum(moving) :], moving), consts, carries
         )
-        inputs = [[var for var in part if var is not None] for part in variables]
+        inputs = [not_none(part) for part in variables]
         wanted = (*moving[consts:first], *moved[carries:])
         program = substituted(
             linear,
@@ -203,8 +194,8 @@ class RunScan(Operator):
     ) -> Sequence[Tangent]:
         """A scan the other way: it carries cotangents of carries, and sums of the constants'."""
         first = consts + carries
-        linear = _linear_operands(body, operands, consts, carries)
-        given = _cotangents_given(
+        linear = linear_inputs(body, operands, consts, carries)
+        given = cotangents_given(
             body, linear, [each is not None for each in cotangent], carries, first
         )
         made, present = transpose_program(body, linear, given)
@@ -226,11 +217,11 @@ class RunScan(Operator):
         back = [results[consts + place] or zero(body.inputs[consts + place]) for place in carried]
         through = [place for place in range(first, len(operands)) if present[place]]
         inputs = [
-            *(var for var in known_vars[0] if var is not None),
+            *not_none(known_vars[0]),
             *(pulled[place] for place in carried),
             *totals,
-            *(var for var in known_vars[2] if var is not None),
-            *(var for var in pulled[carries:] if var is not None),
+            *not_none(known_vars[2]),
+            *not_none(pulled[carries:]),
         ]
         outputs = [*back, *next_totals, *(results[place] for place in through)]
         program = Program(inputs, made.constants, instrs, outputs, body.name)
@@ -239,10 +230,10 @@ class RunScan(Operator):
             for place in carried
         ]
         init += [Splat(0, var.type) for var in totals]
-        constants = [each for each in known[0] if each is not None]
+        constants = not_none(known[0])
         slices = [
-            *(each for each in known[2] if each is not None),
-            *(each for each in cotangent[carries:] if each is not None),
+            *not_none(known[2]),
+            *not_none(cotangent[carries:]),
         ]
         outs = call_scan(constants, init, slices, program, length, not reverse)
         found: dict[int, Tensor] = dict(
@@ -364,173 +355,6 @@ def _split(
     """The items for constants, carries and slices."""
     first = consts + carries
     return list(items[:consts]), list(items[consts:first]), list(items[first:])
-
-
-def _fixpoint(moving: Sequence[bool], consts: int, carries: int, moved: Any) -> tuple[bool, ...]:
-    """Which inputs have a tangent once all carries that depend on one that has one do."""
-    flags, first = tuple(moving), consts + carries
-    while True:
-        outs = moved(flags)
-        more = (
-            *flags[:consts],
-            *(a or b for a, b in zip(flags[consts:first], outs[:carries], strict=True)),
-            *flags[first:],
-        )
-        if more == flags:
-            return flags
-        flags = more
-
-
-class _Kept(NamedTuple):
-    """How the linear body gets at its residuals.
-
-    Attributes:
-        replaced: its residual inputs that stand for others or for literals.
-        const_vars: its inputs that are the same in every iteration; ``once`` says what they are.
-        once: inputs of the forward body, or what it computes from constants alone.
-        slice_vars: its inputs that go through slices: first ``slices``, then ``outputs``, then
-            ``stacked``.
-        slices: operands of the forward scan.
-        outputs: results of the forward scan, by place.
-        stacked: what the forward scan must give besides.
-    """
-
-    replaced: dict[Var, Atom]
-    const_vars: list[Var]
-    once: list[Atom]
-    slice_vars: list[Var]
-    slices: list[int]
-    outputs: list[int]
-    stacked: list[Atom]
-
-
-def _sort_residuals(
-    forward: Program, linear: Program, consts: int, carries: int, count: int
-) -> _Kept:
-    residuals = forward.outputs[count:]
-    fixed = _invariant(forward, consts, carries)
-    slices = {var: place for place, var in enumerate(forward.inputs) if place >= consts + carries}
-    outputs = {
-        atom: place
-        for place, atom in enumerate(forward.outputs[:count])
-        if place >= carries and isinstance(atom, Var)
-    }
-    replaced: dict[Var, Atom] = {}
-    seen: dict[Atom, Var] = {}
-    groups: dict[str, list[tuple[Var, Any]]] = {
-        "once": [],
-        "slice": [],
-        "output": [],
-        "stacked": [],
-    }
-    for atom, var in zip(residuals, linear.inputs, strict=False):
-        if isinstance(atom, Literal):
-            replaced[var] = atom
-        elif atom in seen:
-            replaced[var] = seen[atom]
-        else:
-            seen[atom] = var
-            if atom in fixed:
-                groups["once"].append((var, atom))
-            elif atom in slices:
-                groups["slice"].append((var, slices[atom]))
-            elif atom in outputs:
-                groups["output"].append((var, outputs[atom]))
-            else:
-                groups["stacked"].append((var, atom))
-    parts = {
-        name: ([var for var, _ in pairs], [what for _, what in pairs])
-        for name, pairs in groups.items()
-    }
-    variables = [*parts["slice"][0], *parts["output"][0], *parts["stacked"][0]]
-    return _Kept(
-        replaced,
-        *parts["once"],
-        variables,
-        parts["slice"][1],
-        parts["output"][1],
-        parts["stacked"][1],
-    )
-
-
-def _invariant(program: Program, consts: int, carries: int) -> set[Var]:
-    """The variables alike in every iteration: of constants and of carries that never change."""
-    fixed = {*program.inputs[:consts], *(var for var, _ in program.constants)}
-    fixed.update(
-        var
-        for var, out in zip(
-            program.inputs[consts : consts + carries], program.outputs, strict=False
-        )
-        if var is out
-    )
-    for instr in program.instrs:
-        if not instr.op.effect and all(
-            isinstance(atom, Literal) or atom in fixed for atom in instr.inputs
-        ):
-            fixed.update(instr.outputs)
-    return fixed
-
-
-def _evaluated_once(
-    forward: Program, wanted: Sequence[Atom], values: Sequence[Tensor]
-) -> list[Tensor]:
-    """What the forward body computes from constants alone, computed under the current trace."""
-    env: dict[Any, Tensor] = dict(zip(forward.inputs, values, strict=False))
-    env.update(forward.constants)
-    needed = {atom for atom in wanted if isinstance(atom, Var)}
-    kept: list[Instr] = []
-    for instr in reversed(forward.instrs):
-        if any(var in needed for var in instr.outputs):
-            kept.append(instr)
-            needed.update(atom for atom in instr.inputs if isinstance(atom, Var))
-    inputs = [var for var in env if var in needed]
-    program = Program(inputs, (), reversed(kept), wanted, forward.name)
-    return list(evaluate(program, [env[var] for var in inputs]))
-
-
-def _linear_operands(
-    body: Program, operands: Sequence[Any], consts: int, carries: int
-) -> tuple[bool, ...]:
-    """Which inputs the body is transposed for: linear ones and all carries that depend on them."""
-    linear = [isinstance(operand, Linear) for operand in operands]
-    while True:
-        moving = {var for var, flag in zip(body.inputs, linear, strict=True) if flag}
-        for instr in body.instrs:
-            if any(atom in moving for atom in instr.inputs):
-                moving.update(instr.outputs)
-        more = list(linear)
-        for place in range(carries):
-            more[consts + place] = more[consts + place] or body.outputs[place] in moving
-        if more == linear:
-            break
-        linear = more
-    if not all(linear[consts : consts + carries]):
-        raise GradientError(
-            f"scan ({body.name}): it is transposed with respect to operands that not all of its "
-            "carries depend on linearly. Differentiate the "
-            "whole function with slope.grad or slope.vjp, which separates what is linear from "
-            "what is not."
-        )
-    return tuple(linear)
-
-
-def _cotangents_given(
-    body: Program, linear: tuple[bool, ...], given: Sequence[bool], carries: int, first: int
-) -> tuple[bool, ...]:
-    """Which outputs of the body have a cotangent, once those of the carries came around."""
-    flags = tuple(given)
-    while True:
-        present = transpose_program(body, linear, flags)[1]
-        more = (
-            *(
-                a or b
-                for a, b in zip(flags[:carries], present[first - carries : first], strict=True)
-            ),
-            *flags[carries:],
-        )
-        if more == flags:
-            return flags
-        flags = more
 
 
 def _accumulated(

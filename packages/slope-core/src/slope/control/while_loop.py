@@ -8,14 +8,17 @@ from typing import Any
 import numpy as np
 
 from slope import ops
+from slope.control._fixpoints import moving_inputs
 from slope.control._programs import (
     batch_to,
     batched_outputs,
     cut,
     has_effect,
+    instantiated,
     intern,
     lifted,
     needed_inputs,
+    not_none,
     padded,
     selected,
     spread,
@@ -25,7 +28,7 @@ from slope.control.branch import select
 from slope.core.operator import Operator, Sample, Tangent, register
 from slope.core.program import Instr, Program, ProgramTrace, Var, evaluate, trace_program
 from slope.core.tensor import Splat, Tensor
-from slope.core.trace import EVAL, use_trace
+from slope.core.trace import EVAL
 from slope.core.types import TensorType
 from slope.dtypes import bool_, float64, int64
 from slope.errors import GradientError, ProgramError
@@ -37,8 +40,8 @@ class RunWhile(Operator):
     """Replace the carries by what ``body`` makes of them, as long as ``cond`` gives true for them.
 
     Operands: the constants, then the carries. Results: the carries. Both programs take all
-    operands. With a batch of examples it runs
-    until all are done; those that are keep their carries.
+    operands. With a batch of examples it runs until all are done; those that are keep their
+    carries.
 
     Params:
         cond: a program to one bool of shape ``()``.
@@ -65,16 +68,6 @@ class RunWhile(Operator):
             )
         return carried
 
-    def _moving(self, body: Program, consts: int, moving: Sequence[bool]) -> tuple[bool, ...]:
-        """Which operands have a tangent, once the carries that depend on a moving one have one."""
-        flags = tuple(moving)
-        while True:
-            moved = jvp_program(body, flags)[1]
-            more = (*flags[:consts], *(a or b for a, b in zip(flags[consts:], moved, strict=True)))
-            if more == flags:
-                return flags
-            flags = more
-
     def jvp(
         self,
         primals: Sequence[Any],
@@ -84,7 +77,12 @@ class RunWhile(Operator):
         body: Program,
         consts: int,
     ) -> Any:
-        moving = self._moving(body, consts, [tangent is not None for tangent in tangents])
+        moving = moving_inputs(
+            [tangent is not None for tangent in tangents],
+            consts,
+            len(body.outputs),
+            lambda flags: jvp_program(body, flags)[1],
+        )
         made, moved = jvp_program(body, moving)
         count = len(body.outputs)
         carried = moving[consts:]
@@ -103,7 +101,7 @@ class RunWhile(Operator):
         cond = with_inputs(
             cond, [*cond.inputs[:consts], *more[:still], *cond.inputs[consts:], *more[still:]]
         )
-        full = _instantiated(primals, tangents, moving)
+        full = not_none(instantiated(primals, tangents, moving))
         constants, init = [*primals[:consts], *full[:still]], [*primals[consts:], *full[still:]]
         results = call_while(constants, init, cond, body)
         return results[:count], tuple(spread(results[count:], carried))
@@ -233,24 +231,13 @@ class RunWhile(Operator):
             )
 
 
-def _instantiated(
-    primals: Sequence[Tensor], tangents: Sequence[Tangent], moving: Sequence[bool]
-) -> list[Tensor]:
-    return [
-        Splat(0, primal.type) if tangent is None else tangent
-        for primal, tangent, moves in zip(primals, tangents, moving, strict=True)
-        if moves
-    ]
-
-
 def _masked(test: Program, body: Program, consts: int) -> tuple[Program, Program]:
     """Programs that go on while any example does, and change only those that do."""
     key = ("masked", test, consts)
     if key not in body.derived:
         makers = []
         for step in (False, True):
-            trace = ProgramTrace(EVAL, body.name if step else test.name)
-            with use_trace(trace):
+            with ProgramTrace(EVAL, body.name if step else test.name) as trace:
                 args = [trace.new_input(each) for each in body.input_types]
                 (going,) = evaluate(test, args)
                 if step:
@@ -261,7 +248,6 @@ def _masked(test: Program, body: Program, consts: int) -> tuple[Program, Program
                 else:
                     outs = [ops.any_(going, dim=(0,))]
                 makers.append(trace.finish(outs, trace.function))
-            trace.alive = False
         body.derived[key] = tuple(makers)
     return body.derived[key]
 

@@ -1,8 +1,9 @@
 """Operators: one class each, which holds the operator's whole story.
 
-To write one, derive from :class:`Operator` (or from a family base in ``slope.ops``), give it a
-``name``, and define ``expand``: the same thing in simpler operators. Every transform and every
-backend follows from that. A rule of its own (``infer``, ``jvp``, ``vjp`` with ``pullback``,
+To write one, derive from :class:`Operator` (or from a family base: ``Pointwise`` for what works
+element by element, ``LinearOperator`` for what is linear in all its operands), give it a ``name``,
+and define ``expand``: the same thing in simpler operators. Every transform and every backend
+follows from that. A rule of its own (``infer``, ``jvp``, ``vjp`` with ``pullback``,
 ``transpose``, ``batch``) makes a transform better or faster.
 
 Which rule serves which transform:
@@ -157,8 +158,7 @@ class Operator:
             if type(arg) is not Tensor and not isinstance(arg, Tensor):
                 raise ArgumentError(
                     f"operator {self.name!r} takes tensors, and got {type(arg).__name__} "
-                    f"({arg!r:.80}); use the function slope.{self.name} or slope.tensor(...) to "
-                    f"convert it."
+                    f"({arg!r:.80}); convert it with slope.tensor(...)."
                 )
         if self._defaults:
             params = {**self._defaults, **params}
@@ -259,6 +259,15 @@ def lookup(name: str) -> Operator:
     if name not in OPERATORS:
         raise ArgumentError(f"there is no operator {name!r}.")
     return OPERATORS[name]
+
+
+def known_operators() -> dict[str, Operator]:
+    """The operators of the core, and of plugins those that were used so far, by name.
+
+    A backend needs a lowering rule for each whose ``has("expand")`` is False; the docstring of its
+    class says what it computes, also at the edges.
+    """
+    return dict(OPERATORS)
 
 
 def as_tuple(op: Operator, result: Any) -> tuple[Any, ...]:

@@ -8,13 +8,15 @@ inline); tensors that the traced function captured are its constants, hoisted to
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any, Self
 
 from slope.core.operator import Operator
 from slope.core.tensor import Splat, Tensor, Tracer
 from slope.core.trace import Trace, bind, current_trace, use_trace
 from slope.core.types import TensorType
+from slope.dims import DimExpr
+from slope.dims import key as dims_key
 from slope.errors import ArgumentError, NaNError, ProgramError, Source, user_source
 
 
@@ -39,16 +41,32 @@ class Literal:
         self.value = value
         self.type = tensor_type
 
-    def key(self) -> tuple[Any, ...]:
+    def key(self) -> Hashable:
         """Equal for literals that mean the same (0.0 and -0.0 differ)."""
-        value = self.value
-        return (type(value), value.hex() if isinstance(value, float) else value, self.type)
+        return param_key(self.value), self.type
 
     def __repr__(self) -> str:
         return f"Literal({self.value!r}, {self.type})"
 
 
 Atom = Var | Literal
+
+
+def param_key(value: Any) -> Any:
+    """What stands for a parameter in keys: equal only for parameters that mean the same.
+
+    1, 1.0 and True differ, and so do 0.0 and -0.0; NaN is itself. So it is in tuples and lists.
+    """
+    kind = type(value)
+    if kind is int or kind is str:
+        return value
+    if isinstance(value, (tuple, list)):
+        return kind, *[item if type(item) is int else param_key(item) for item in value]
+    if kind is bool:
+        return kind, value
+    if isinstance(value, float):
+        return kind, value.hex()
+    return dims_key((value,)) if isinstance(value, DimExpr) else value
 
 
 class Instr:
@@ -372,13 +390,9 @@ def trace_program(
 
     It is traced on inputs of these types.
     """
-    trace = ProgramTrace(current_trace(), name, source)
-    try:
-        with use_trace(trace):
-            outputs = function(*[trace.new_input(each) for each in types])
-            return trace.finish(outputs, name)
-    finally:
-        trace.alive = False
+    with ProgramTrace(current_trace(), name, source) as trace:
+        outputs = function(*[trace.new_input(each) for each in types])
+        return trace.finish(outputs, name)
 
 
 # --- evaluation

@@ -11,6 +11,7 @@ here through :func:`install_methods`, so that nothing imports upward.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, Protocol
 
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from slope.core.trace import Trace
 else:
     Methods = object
+
+_adoption: Final = threading.Lock()
 
 ALIGNMENT: Final = 64  # bytes; what IREE wants to import a host array without a copy
 
@@ -131,6 +134,12 @@ class Tensor(Methods):
 
     # --- its value
 
+    def relabelled(self, device: Device) -> Tensor:
+        """The same elements where they are, on a device that equals their own."""
+        return Tensor(
+            self.type, device, self._backend, self._handle, host=self._host, weak=self.weak
+        )
+
     def numpy(self) -> np.ndarray[Any, Any]:
         """The elements as a read-only NumPy array, without a copy where that is possible."""
         view = self.host().view()
@@ -172,6 +181,12 @@ class Tensor(Methods):
                 f"backend {backend.name!r} uses it."
             )
         handle = backend.from_host(self.host(), self.device)
+        if type(self) is Tensor and self._backend is None:
+            with _adoption:
+                if self._backend is None:  # the first backend that uses it: found at once from now
+                    self._handle = handle
+                    self._backend = backend
+                    return handle
         if imports is None:
             imports = self._imports = {}
         imports[backend] = handle

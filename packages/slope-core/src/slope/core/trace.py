@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar, Token
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from slope.core.tensor import Tensor, Tracer
 from slope.devices import Device
@@ -50,6 +50,20 @@ class Trace:
         self.function = function
         self.source = source
         self.alive = True
+
+    def __enter__(self) -> Self:
+        """Make it the current trace inside a ``with`` block, after which it is over."""
+        self._token = _current.set(self)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        _current.reset(self._token)
+        self.alive = False
 
     def process(
         self, op: Operator, args: Sequence[Tensor], params: dict[str, Any]
@@ -113,7 +127,7 @@ current_trace: Callable[[], Trace] = _current.get
 
 
 class use_trace:  # noqa: N801  # a context manager that reads as a verb
-    """Make a trace the current one inside a ``with`` block."""
+    """Make a trace the current one inside a ``with`` block; unlike ``with trace``, it goes on."""
 
     __slots__ = ("_token", "_trace")
 

@@ -74,14 +74,20 @@ def with_numbers_at_once(function: Callable[P, R]) -> Callable[P, R]:
 _STATIC: Final = 0  # what a number among the arguments is: part of the program
 _REFUSED: Final = 1  # a reason to go the long way
 _INPUTS: Final = 2  # an input of the program
+_ALIASES: Final = {"axis": "dim", "keepdims": "keepdim"}  # NumPy's names, as PyTorch takes them
 _EXACT: Final = 2**53  # ints up to here are floats, too
 
 
 def _wrapped(function: Callable[P, R], *, numbers: int) -> Callable[P, R]:
     known: dict[Any, Remembered | None] = {}
+    code = function.__code__
+    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    aliases = {old: new for old, new in _ALIASES.items() if new in names and old not in names}
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        if kwargs and not aliases.keys().isdisjoint(kwargs):
+            kwargs = _renamed(kwargs, aliases)  # pyright: ignore[reportAssignmentType]  # the same arguments
         if current_trace() is not EVAL or specialize is None or paused:
             return function(*args, **kwargs)
         given: list[Tensor | float] = []
@@ -98,6 +104,14 @@ def _wrapped(function: Callable[P, R], *, numbers: int) -> Callable[P, R]:
         return remembered(given)  # pyright: ignore[reportCallIssue]  # it is not the dictionary
 
     return call
+
+
+def _renamed(kwargs: dict[str, Any], aliases: dict[str, str]) -> dict[str, Any]:
+    """NumPy's names of arguments as PyTorch's; a call with both fails as any unknown name does."""
+    return {
+        new if (new := aliases.get(name, name)) not in kwargs else name: value
+        for name, value in kwargs.items()
+    }
 
 
 def _key(

@@ -19,6 +19,7 @@ import numpy as np
 from slope import dtypes, ops
 from slope.core.tensor import Splat, Tensor, aligned_empty, splat_scalar
 from slope.core.types import Shape, TensorType, type_of_array
+from slope.devices import ANYWHERE, CPU, Device
 from slope.dims import DimExpr, dim_str, is_static, same
 from slope.dtypes import DType
 from slope.errors import ArgumentError, DTypeError, ShapeError, SlopeError
@@ -144,18 +145,18 @@ def whole_of(value: object, function: str, argument: str, least: int | None = No
     return int(value)
 
 
-def copied(array: np.ndarray[Any, Any], dtype: DType | None = None) -> Tensor:
-    """A tensor with a copy of an array's elements."""
+def copied(array: np.ndarray[Any, Any], dtype: DType | None = None, device: Device = CPU) -> Tensor:
+    """A tensor with a copy of an array's elements; ``device`` is the CPU or ``ANYWHERE``."""
     dtype = dtype or dtypes.as_dtype(array.dtype.newbyteorder("="))
     host = aligned_empty(array.shape, dtype.numpy)
     with np.errstate(invalid="ignore", over="ignore"):
         host[...] = array
-    return Tensor(TensorType(array.shape, dtype), host=host)
+    return Tensor(TensorType(array.shape, dtype), device, host=host)
 
 
 def of_host(array: np.ndarray[Any, Any]) -> Tensor:
-    """A tensor that owns an array nobody else holds."""
-    return Tensor(type_of_array(array), host=array)
+    """A tensor that owns an array nobody else holds; it follows other operands to their device."""
+    return Tensor(type_of_array(array), ANYWHERE, host=array)
 
 
 def scalar_kind(value: Scalar) -> str:
@@ -322,6 +323,15 @@ def operands_of(function: str, dtype: DType | None, **values: object) -> list[Te
     """Operands promoted to one dtype (``dtype`` if given) and broadcast to one shape.
 
     None is weak any more.
+
+    Args:
+        function: the name of the function that takes them, for messages.
+        dtype: the dtype to bring them to; None: what PyTorch's promotion gives.
+        **values: tensors, numbers and NumPy arrays, by the names of the arguments.
+
+    Raises:
+        ArgumentError: one is none of these.
+        DTypeError, ShapeError: they have no dtype in common, or do not broadcast.
     """
     given = [operand(value, function, argument) for argument, value in values.items()]
     dtype = dtype or result_dtype(function, given)
@@ -331,9 +341,19 @@ def operands_of(function: str, dtype: DType | None, **values: object) -> list[Te
     return [materialize(each, dtype, shape) for each in given]
 
 
+def floating_operands(function: str, **values: object) -> list[Tensor]:
+    """Operands promoted to one floating-point dtype (float32 for whole numbers) and one shape."""
+    given = {name: operand(value, function, name) for name, value in values.items()}
+    dtype = result_dtype(function, list(given.values()))
+    return operands_of(function, dtype if dtype.kind == "f" else dtypes.float32, **given)
+
+
 def binary(function: str, x: object, y: object) -> tuple[Tensor, Tensor, bool]:
     """Two operands, promoted and broadcast, and whether the result is weak."""
-    if type(y) is float or type(x) is float:  # the commonest case, without a detour
+    if isinstance(x, Tensor) and isinstance(y, Tensor):  # the commonest cases, without a detour
+        if x.type == y.type and not x.weak and not y.weak:
+            return x, y, False
+    elif type(y) is float or type(x) is float:
         if isinstance(x, Tensor) and not x.weak and x.type.dtype.kind == "f":
             return x, Splat(y, x.type), False  # pyright: ignore[reportArgumentType]  # a float, as tested
         if isinstance(y, Tensor) and not y.weak and y.type.dtype.kind == "f":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from slope.core.tensor import Tensor, Tracer
 from slope.core.trace import EVAL
-from slope.devices import Device, default_device, device
+from slope.devices import ANYWHERE, Device, default_device, device
 from slope.errors import DeviceError
 
 
@@ -17,8 +17,10 @@ def placed(x: Tensor, where: Device | str | None = None) -> Tensor:
         DeviceError: nothing can move it there.
     """
     target = default_device() if where is None else device(where)
-    if x.device == target or isinstance(x, Tracer):
+    if isinstance(x, Tracer):
         return x
+    if x.device == target:
+        return x if (x.device is ANYWHERE) is (target is ANYWHERE) else x.relabelled(target)
     if EVAL.transfer is None:
         raise DeviceError(f"no backend is loaded that moves tensors from {x.device} to {target}.")
     return EVAL.transfer(x, target)

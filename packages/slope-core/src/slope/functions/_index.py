@@ -19,9 +19,10 @@ import numpy as np
 from slope import dtypes, ops
 from slope.core.tensor import Splat, Tensor, Tracer
 from slope.core.types import Shape
+from slope.devices import ANYWHERE
 from slope.dims import DimExpr, dim_min, is_static
 from slope.errors import ConcretizationError, IndexingError
-from slope.functions._base import broadcast_shapes, copied, expand_to
+from slope.functions._base import broadcast_shapes, copied, expand_to, of_host
 
 Entry = Any  # int, slice, None (a new dimension), np.ndarray of ints, Tensor of ints
 
@@ -165,10 +166,13 @@ def _entries(each: Any) -> list[Entry]:
         return [int(each)]
     if isinstance(each, (list, tuple)):
         if any(isinstance(item, Tensor) for item in each):
-            from slope.functions.shapes import stack
+            from slope.functions.joining import stack
 
             each = stack(
-                [item if isinstance(item, Tensor) else copied(np.asarray(item)) for item in each]
+                [
+                    item if isinstance(item, Tensor) else copied(np.asarray(item), device=ANYWHERE)
+                    for item in each
+                ]
             )
         else:
             each = np.asarray(each) if len(each) else np.zeros(0, np.int64)
@@ -288,8 +292,8 @@ def _coordinates(entry: Any, length: Any, at: int, shape: Shape) -> Tensor:
                 f"index {entry[wrong].flat[0]} is out of range for dimension {at} of length "
                 f"{length} (of a tensor of shape {shape})."
             )
-        return copied(np.where(entry < 0, entry + length, entry).astype(np.int64))
-    places = copied(entry) if isinstance(entry, np.ndarray) else entry
+        return of_host(np.where(entry < 0, entry + length, entry).astype(np.int64))
+    places = copied(entry, device=ANYWHERE) if isinstance(entry, np.ndarray) else entry
     if places.dtype.kind == "u":
         return ops.cast(places, dtype=dtypes.int64)
     places = ops.cast(places, dtype=dtypes.int64)

@@ -14,6 +14,11 @@ from slope.core.types import TensorType
 from slope.ops._family import draws, splat_like
 from slope.ops.elementwise import Elementwise
 
+__all__ = [
+    "binary_cross_entropy_of_logits",
+    "huber",
+]
+
 _EDGES = np.array([-100, -1, 0, 1, 100, np.inf, -np.inf, np.nan], np.float32)
 
 

@@ -8,7 +8,7 @@ from slope import ops
 from slope.core.tensor import Tensor
 from slope.dtypes import as_dtype
 from slope.errors import ArgumentError, ShapeError
-from slope.functions import activation_operators, arithmetic, composites
+from slope.functions import activation_operators, composites, extremes
 from slope.functions._at_once import at_once
 from slope.functions._base import (
     TensorLike,
@@ -21,6 +21,33 @@ from slope.functions._base import (
     to_dtype,
 )
 
+__all__ = [
+    "celu",
+    "elu",
+    "gelu",
+    "glu",
+    "hardshrink",
+    "hardsigmoid",
+    "hardswish",
+    "hardtanh",
+    "leaky_relu",
+    "log_softmax",
+    "logsigmoid",
+    "mish",
+    "prelu",
+    "relu",
+    "relu6",
+    "selu",
+    "silu",
+    "softmax",
+    "softmin",
+    "softplus",
+    "softshrink",
+    "softsign",
+    "tanhshrink",
+    "threshold",
+]
+
 _SELU_ALPHA = 1.6732632423543772848170429916717
 _SELU_SCALE = 1.0507009873554804934193349852946
 
@@ -29,7 +56,7 @@ _SELU_SCALE = 1.0507009873554804934193349852946
 def relu(x: TensorLike) -> Tensor:
     """``maximum(x, 0)``; its derivative at 0 is 0."""
     if isinstance(x, Tensor) and x.dtype.is_integer:
-        return arithmetic.maximum(x, 0)
+        return extremes.maximum(x, 0)
     return composites.relu(floating(x, "relu"))
 
 
@@ -155,20 +182,20 @@ def gelu(x: TensorLike, approximate: str = "none") -> Tensor:
 
 @at_once
 def softplus(x: TensorLike, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
-    """``log(1 + exp(beta * x)) / beta``, without overflow.
+    """``log(1 + exp(beta * x)) / beta``, without overflow; ``x`` where ``beta * x > threshold``.
 
-    ``threshold``, from which PyTorch returns ``x`` itself, changes nothing here: the formula loses
-    no digits there.
+    From a threshold of 20 on that changes nothing: the formula loses no digits there.
     """
     factor = number_of(beta, "softplus", "beta")
-    number_of(threshold, "softplus", "threshold")
+    limit = number_of(threshold, "softplus", "threshold")
     if factor == 0:
         raise ArgumentError("softplus: beta=0 divides by zero; it must be another number.")
     made = floating(x, "softplus")
-    if factor == 1.0:
-        return composites.softplus(made)
-    grown = composites.softplus(ops.mul(made, splat_like(factor, made)))
-    return ops.mul(grown, splat_like(1.0 / factor, made))
+    scaled = made if factor == 1.0 else ops.mul(made, splat_like(factor, made))
+    bent = composites.softplus(scaled)
+    if factor != 1.0:
+        bent = ops.mul(bent, splat_like(1.0 / factor, made))
+    return bent if limit >= 20 else ops.where(ops.gt(scaled, splat_like(limit, made)), made, bent)
 
 
 @at_once

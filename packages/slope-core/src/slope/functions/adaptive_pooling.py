@@ -15,6 +15,15 @@ from slope.functions._base import TensorLike, flag_of, floating, of_host, shown,
 from slope.functions.pooling import image, window_params
 from slope.ops.index import take_along
 
+__all__ = [
+    "adaptive_avg_pool1d",
+    "adaptive_avg_pool2d",
+    "adaptive_avg_pool3d",
+    "adaptive_max_pool1d",
+    "adaptive_max_pool2d",
+    "adaptive_max_pool3d",
+]
+
 
 def _targets(x: Tensor, count: int, function: str, output_size: Any) -> tuple[int, ...]:
     given = tuple(output_size) if isinstance(output_size, (tuple, list)) else (output_size,) * count
@@ -32,8 +41,6 @@ def _targets(x: Tensor, count: int, function: str, output_size: Any) -> tuple[in
             f"{function}: output_size={output_size!r} must be a positive int or None, or {count} "
             "of them."
         )
-    if any(length == 0 for length in size):
-        raise ShapeError(f"{function}: x has the shape {shown(x.shape)}, with nothing to pool.")
     return filled
 
 

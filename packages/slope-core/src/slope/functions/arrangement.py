@@ -1,22 +1,202 @@
-"""Diagonals, turns, grids, and padding with the tensor's own elements."""
+"""Elements in another order, diagonals, triangles, grids."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from slope import ops
-from slope.core.tensor import Tensor
+from slope import dtypes, ops
+from slope.core.tensor import Splat, Tensor
+from slope.dims import DimExpr
 from slope.errors import ArgumentError, ShapeError
 from slope.functions._at_once import at_once
-from slope.functions._base import TensorLike, as_tensor, dim_of, int_of, shown, sizes_of
-from slope.functions.shapes import cut, diagonal, expand, flip, movedim, transpose
+from slope.functions._base import (
+    TensorLike,
+    as_tensor,
+    dim_of,
+    dims_of,
+    expand_to,
+    int_of,
+    shown,
+    sizes_of,
+    splat_like,
+    whole_of,
+)
+from slope.functions.joining import cut
+from slope.functions.shapes import expand, movedim, reshape, transpose
+
+__all__ = [
+    "channel_shuffle",
+    "diag",
+    "diag_embed",
+    "diagonal",
+    "flip",
+    "fliplr",
+    "flipud",
+    "meshgrid",
+    "roll",
+    "rot90",
+    "swapaxes",
+    "tril",
+    "triu",
+]
+
+# --- order
+
+
+@at_once
+def flip(x: TensorLike, *order: Any, dims: Sequence[int] | int | None = None) -> Tensor:
+    """The elements along these dimensions in reverse order."""
+    given = as_tensor(x, "flip", "x")
+    named = (dims,) if isinstance(dims, int) else order if dims is None else (dims,)
+    found = dims_of(sizes_of(named, "flip", "dims"), given, "flip", "dims")
+    return ops.flip(given, dims=found) if found else given
+
+
+@at_once
+def roll(
+    x: TensorLike, shifts: int | Sequence[int], dims: int | Sequence[int] | None = None
+) -> Tensor:
+    """Elements moved up by ``shifts`` along ``dims``, the last ones coming in at the front.
+
+    Without ``dims``, the elements in row-major order are moved.
+    """
+    given = as_tensor(x, "roll", "x")
+    if dims is None:
+        return reshape(roll(reshape(given, -1), shifts, 0), given.shape)
+    steps, places = sizes_of((shifts,), "roll", "shifts"), sizes_of((dims,), "roll", "dims")
+    if len(steps) != len(places):
+        raise ArgumentError(f"roll: shifts={shifts} and dims={dims} must be as many.")
+    for step, dim in zip(steps, places, strict=True):
+        at = dim_of(dim, given.ndim, "roll", "dims", shape=given.shape)
+        length = given.shape[at]
+        edge = 0 if not isinstance(length, DimExpr) and length == 0 else (-step) % length
+        if isinstance(edge, DimExpr) or edge:
+            given = ops.cat(cut(given, at, edge, length), cut(given, at, 0, edge), dim=at)
+    return given
+
+
+@at_once
+def flipud(x: TensorLike) -> Tensor:
+    """The elements along the first dimension in reverse order."""
+    return flip(x, (0,))
+
+
+@at_once
+def fliplr(x: TensorLike) -> Tensor:
+    """The elements along the second dimension in reverse order."""
+    return flip(x, (1,))
+
+
+@at_once
+def rot90(x: TensorLike, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
+    """Turned by ``k`` times 90 degrees, from the first of two dimensions toward the second.
+
+    Raises:
+        ShapeError: ``dims`` are not two different dimensions.
+    """
+    given = as_tensor(x, "rot90", "x")
+    dims = sizes_of((dims,), "rot90", "dims")
+    if len(dims) != 2:
+        raise ArgumentError(f"rot90: dims={dims} must be two dimensions.")
+    first, second = (dim_of(dim, given.ndim, "rot90", "dims", shape=given.shape) for dim in dims)
+    if first == second:
+        raise ShapeError(f"rot90: dims={tuple(dims)} are the same dimension of {given.type}.")
+    turns = int_of(k, "rot90", "k") % 4
+    if turns == 2:
+        return flip(given, (first, second))
+    if turns == 1:
+        return flip(transpose(given, first, second), (first,))
+    return transpose(flip(given, (first,)), first, second) if turns else given
 
 
 @at_once
 def swapaxes(x: TensorLike, axis0: int, axis1: int) -> Tensor:
     """Two dimensions exchanged; another name of :func:`slope.transpose`."""
     return transpose(x, axis0, axis1)
+
+
+@at_once
+def channel_shuffle(x: TensorLike, groups: int) -> Tensor:
+    """The channels of ``(n, channels, ...)`` taken from each of ``groups`` groups in turn.
+
+    Source: X. Zhang et al., "ShuffleNet: an extremely efficient convolutional neural network for
+        mobile devices" (2018).
+
+    Raises:
+        ShapeError: fewer than 3 dimensions, or channels that are no multiple of ``groups``.
+    """
+    given, count = (
+        as_tensor(x, "channel_shuffle", "x"),
+        whole_of(groups, "channel_shuffle", "groups", 1),
+    )
+    if given.ndim < 3 or given.shape[1] % count:
+        raise ShapeError(
+            f"channel_shuffle: groups={count} needs x of shape (n, channels, ...) with a multiple "
+            f"of {count} channels, and x has the shape {shown(given.shape)}."
+        )
+    first, channels, *rest = given.shape
+    split = ops.reshape(given, shape=(first, count, channels // count, *rest))
+    return ops.reshape(transpose(split, 1, 2), shape=given.shape)
+
+
+# --- diagonals and triangles
+
+
+@at_once
+def diagonal(x: TensorLike, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
+    """The elements ``x[.., i, .., i + offset, ..]`` of two dimensions, as a new last one."""
+    given = as_tensor(x, "diagonal", "x")
+    first, second = (
+        dim_of(dim, given.ndim, "diagonal", name, shape=given.shape)
+        for dim, name in ((dim1, "dim1"), (dim2, "dim2"))
+    )
+    if first == second:
+        raise ShapeError(
+            f"diagonal: dim1={dim1} and dim2={dim2} are the same dimension of {given.type}."
+        )
+    given, offset = (
+        movedim(given, (first, second), (-2, -1)),
+        whole_of(offset, "diagonal", "offset"),
+    )
+    rows, columns = given.shape[-2:]
+    length = max(0, min(rows, columns - offset) if offset >= 0 else min(rows + offset, columns))
+    flat = reshape(given, (*given.shape[:-2], rows * columns))
+    start = (offset if offset >= 0 else -offset * columns) if length else 0
+    stop = start + (length - 1) * (columns + 1) + 1 if length else 0
+    return cut(flat, flat.ndim - 1, start, stop, columns + 1)
+
+
+@at_once
+def tril(x: TensorLike, diagonal: int = 0) -> Tensor:
+    """The lower triangle of the last two dimensions, up to the ``diagonal``-th diagonal.
+
+    Zeros above.
+    """
+    return _triangle("tril", x, diagonal, lower=True)
+
+
+@at_once
+def triu(x: TensorLike, diagonal: int = 0) -> Tensor:
+    """The upper triangle of the last two dimensions, from the ``diagonal``-th diagonal on.
+
+    Zeros below.
+    """
+    return _triangle("triu", x, diagonal, lower=False)
+
+
+def _triangle(function: str, x: TensorLike, diagonal: int, *, lower: bool) -> Tensor:
+    given = as_tensor(x, function, "x")
+    if given.ndim < 2:
+        raise ShapeError(
+            f"{function}: takes a tensor of at least 2 dimensions, and got {given.type}."
+        )
+    diagonal = whole_of(diagonal, function, "diagonal")
+    shape = given.shape[-2:]
+    rows, columns = (ops.iota(shape=shape, dim=dim, dtype=dtypes.int64) for dim in (0, 1))
+    limit = ops.add(rows, Splat(diagonal, rows.type)) if diagonal else rows
+    kept = ops.ge(limit, columns) if lower else ops.le(limit, columns)
+    return ops.where(expand_to(kept, given.shape), given, splat_like(0, given))
 
 
 @at_once
@@ -73,38 +253,7 @@ def diag(x: TensorLike, diagonal: int = 0) -> Tensor:
 _diagonal = diagonal
 
 
-@at_once
-def rot90(x: TensorLike, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
-    """Turned by ``k`` times 90 degrees, from the first of two dimensions toward the second.
-
-    Raises:
-        ShapeError: ``dims`` are not two different dimensions.
-    """
-    given = as_tensor(x, "rot90", "x")
-    dims = sizes_of((dims,), "rot90", "dims")
-    if len(dims) != 2:
-        raise ArgumentError(f"rot90: dims={dims} must be two dimensions.")
-    first, second = (dim_of(dim, given.ndim, "rot90", "dims", shape=given.shape) for dim in dims)
-    if first == second:
-        raise ShapeError(f"rot90: dims={tuple(dims)} are the same dimension of {given.type}.")
-    turns = int_of(k, "rot90", "k") % 4
-    if turns == 2:
-        return flip(given, (first, second))
-    if turns == 1:
-        return flip(transpose(given, first, second), (first,))
-    return transpose(flip(given, (first,)), first, second) if turns else given
-
-
-@at_once
-def flipud(x: TensorLike) -> Tensor:
-    """The elements along the first dimension in reverse order."""
-    return flip(x, (0,))
-
-
-@at_once
-def fliplr(x: TensorLike) -> Tensor:
-    """The elements along the second dimension in reverse order."""
-    return flip(x, (1,))
+# --- grids
 
 
 @at_once
@@ -138,44 +287,3 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
         narrow = [row.shape[0] if at == place else 1 for at in range(len(rows))]
         grids.append(expand(ops.reshape(row, shape=tuple(narrow)), tuple(lengths)))
     return tuple(grids)
-
-
-# --- padding with the tensor's own elements
-
-
-def pad_dim(x: Tensor, at: int, before: int, after: int, mode: str) -> Tensor:
-    """One dimension padded with its own elements; see :func:`slope.pad` for the modes.
-
-    Raises:
-        ShapeError: the dimension is too short.
-    """
-    length = x.shape[at]
-    limit = {"reflect": length - 1, "circular": length}.get(mode)
-    if limit is not None and max(before, after) > max(limit, 0):
-        raise ShapeError(
-            f"pad: mode={mode!r} adds at most {max(limit, 0)} elements to dimension {at} of a "
-            f"tensor of shape {shown(x.shape)}, and was asked for {max(before, after)}."
-        )
-    if length == 0 and max(before, after) > 0:
-        raise ShapeError(
-            f"pad: mode={mode!r} has nothing to repeat in dimension {at} of a tensor of shape "
-            f"{shown(x.shape)}."
-        )
-    parts = [x]
-    if before:
-        parts.insert(0, _edge(x, at, before, mode, front=True))
-    if after:
-        parts.append(_edge(x, at, after, mode, front=False))
-    return x if len(parts) == 1 else ops.cat(*parts, dim=at)
-
-
-def _edge(x: Tensor, at: int, width: int, mode: str, *, front: bool) -> Tensor:
-    length = x.shape[at]
-    if mode == "circular":
-        return cut(x, at, length - width, length) if front else cut(x, at, 0, width)
-    if mode == "reflect":
-        first = 1 if front else length - 1 - width
-        return ops.flip(cut(x, at, first, first + width), dims=(at,))
-    place = 0 if front else length - 1
-    shape = (*x.shape[:at], width, *x.shape[at + 1 :])
-    return expand(cut(x, at, place, place + 1), shape)

@@ -21,6 +21,15 @@ from slope.functions._base import (
     to_dtype,
 )
 
+__all__ = [
+    "alpha_dropout",
+    "dropout",
+    "dropout1d",
+    "dropout2d",
+    "dropout3d",
+    "scaled_dot_product_attention",
+]
+
 
 def scaled_dot_product_attention(
     query: TensorLike,

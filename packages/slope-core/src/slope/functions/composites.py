@@ -22,6 +22,11 @@ from slope.ops.elementwise import Elementwise
 from slope.ops.linear import batched_at, move_dim
 from slope.ops.reduce import Reduction, spread
 
+__all__ = [
+    "cross_entropy_of_classes",
+    "l2_norm",
+]
+
 # --- elementwise
 
 

@@ -6,7 +6,6 @@ nothing is repeated.
 
 from __future__ import annotations
 
-import string
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,7 +23,20 @@ from slope.functions._base import (
     wholes_of,
 )
 from slope.functions.arithmetic import add
-from slope.functions.shapes import diagonal, movedim
+from slope.functions.arrangement import diagonal
+from slope.functions.shapes import movedim
+
+__all__ = [
+    "bmm",
+    "dot",
+    "einsum",
+    "linear",
+    "matmul",
+    "mm",
+    "mv",
+    "outer",
+    "tensordot",
+]
 
 Labels = tuple[Any, ...]
 
@@ -336,9 +348,10 @@ def _parsed(equation: str, ranks: Sequence[int]) -> tuple[list[Labels], Labels]:
 
 def _labels(equation: str, term: str, ndim: int) -> Labels:
     head, ellipsis, tail = term.partition("...")
-    if any(letter not in string.ascii_letters for letter in head + tail):
+    letters = head + tail
+    if letters and not (letters.isascii() and letters.isalpha()):
         raise ArgumentError(f"einsum: {equation!r} may hold letters, commas, '...' and one '->'.")
-    free = ndim - len(head) - len(tail)
+    free = ndim - len(letters)
     if free < 0 or (free and not ellipsis):
         raise ShapeError(
             f"einsum: {term!r} in {equation!r} does not name the dimensions of an operand of "

@@ -17,6 +17,15 @@ from slope.errors import ArgumentError, DTypeError, ShapeError
 from slope.functions._at_once import at_once
 from slope.functions._base import TensorLike, as_tensor, result_dtype, shown, to_dtype
 
+__all__ = [
+    "conv1d",
+    "conv2d",
+    "conv3d",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "conv_transpose3d",
+]
+
 Lengths = int | Sequence[int]
 
 

@@ -1,8 +1,7 @@
 """Tensors out of numbers, lists, arrays and nothing.
 
 Outside transforms they are host arrays, made at once. While a function is traced, a tensor of one
-repeated number is a
-literal of the program, and ``arange`` and ``eye`` count with ``iota``.
+repeated number is a literal of the program, and ``arange`` and ``eye`` count with ``iota``.
 """
 
 from __future__ import annotations
@@ -36,6 +35,23 @@ from slope.functions._base import (
     as_tensor as _as_tensor,
 )
 from slope.functions._devices import placed
+
+__all__ = [
+    "arange",
+    "as_tensor",
+    "eye",
+    "from_dlpack",
+    "from_numpy",
+    "full",
+    "full_like",
+    "linspace",
+    "logspace",
+    "ones",
+    "ones_like",
+    "tensor",
+    "zeros",
+    "zeros_like",
+]
 
 _DLPACK = ("__dlpack__", "__dlpack_device__")
 
@@ -107,7 +123,7 @@ def _holds_tensors(data: Any) -> bool:
 
 
 def _stacked(data: Any) -> Tensor:
-    from slope.functions.shapes import stack
+    from slope.functions.joining import stack
 
     if isinstance(data, (list, tuple)):
         return stack([_stacked(item) if isinstance(item, (list, tuple)) else item for item in data])

@@ -3,10 +3,9 @@
 From keys: beyond the uniform and normal ones of :mod:`slope.functions.random`.
 
 They go through logarithms and roots, so backends agree to rounding (relative 1e-4 in float32, 1e-10
-in float64; where
-rounding decides between candidates, as in :func:`gamma` and :func:`categorical`, a few draws in a
-million may differ).
-Permutations are the same everywhere. Half precision is drawn in float32.
+in float64; where rounding decides between candidates, as in :func:`gamma` and :func:`categorical`,
+a few draws in a million may differ). Permutations are the same everywhere. Half precision is drawn
+in float32.
 """
 
 from __future__ import annotations
@@ -14,8 +13,10 @@ from __future__ import annotations
 import math
 from typing import Any, Final
 
+import numpy as np
+
 from slope import dtypes, ops
-from slope.core.tensor import Tensor
+from slope.core.tensor import Tensor, Tracer
 from slope.core.types import Shape, TensorType
 from slope.dims import size as count_of
 from slope.dtypes import DType, DTypeLike, as_dtype, float32, int32, int64
@@ -134,8 +135,7 @@ def gamma(key: TensorLike, concentration: TensorLike, shape: Shape | None = None
     No derivative passes to the concentration ``a``.
 
     Of ``shape``, which ``concentration`` broadcasts to, or of its own shape. Candidates are all
-    drawn at once, and the first
-    accepted one is taken.
+    drawn at once, and the first accepted one is taken.
 
     Source: G. Marsaglia, W. Tsang, "A simple method for generating gamma variables" (2000).
     """
@@ -250,13 +250,16 @@ def multinomial(
 
     Args:
         key: a key.
-        probabilities: ``[classes]`` or ``[rows, classes]``, not negative; rows need not sum to 1.
+        probabilities: ``[classes]`` or ``[rows, classes]``, finite and not negative, and not all 0
+            in any row; rows need not sum to 1. Of others the draws mean nothing where nobody can
+            see their values, inside of :func:`slope.jit` and on other devices than the CPU.
         num_samples: how many.
         replacement: whether a class may be drawn twice.
 
     Raises:
         ShapeError: other dimensions.
-        ArgumentError: more samples than classes without replacement.
+        ArgumentError: more samples than classes without replacement, or probabilities that are
+            none.
     """
     given = checked_key(key, "multinomial")
     name = "random.multinomial"
@@ -266,6 +269,8 @@ def multinomial(
         raise ShapeError(
             f"{name}: probabilities must be [classes] or [rows, classes], and are {weights.type}."
         )
+    if not isinstance(weights, Tracer) and weights.device.kind == "cpu":
+        _refuse_improbable(name, weights.host())
     logits = ops.log(to_dtype(weights, dtypes.accumulator(weights.dtype)))
     if flag_of(replacement, name, "replacement"):
         drawn = categorical(given, logits, -1, (count, *weights.shape[:-1]))
@@ -278,6 +283,20 @@ def multinomial(
     unit = unit_draws(given, count_of(logits.shape), logits.dtype)
     noisy = ops.add(logits, _gumbel(ops.reshape(unit, shape=logits.shape)))
     return ops.topk(noisy, k=count, dim=weights.ndim - 1, largest=True)[1]
+
+
+def _refuse_improbable(function: str, weights: np.ndarray[Any, Any]) -> None:
+    wrong = ~(np.isfinite(weights) & (weights >= 0))
+    if wrong.any():
+        place = tuple(map(int, np.argwhere(wrong)[0]))
+        raise ArgumentError(
+            f"{function}: probabilities[{', '.join(map(str, place))}] is {weights[place]}; they "
+            "must be finite and not negative."
+        )
+    nothing = ~weights.any(-1)
+    if nothing.any():
+        where = f" of row {int(np.argmax(nothing))}" if weights.ndim == 2 else ""
+        raise ArgumentError(f"{function}: the probabilities{where} are all 0, so nothing is drawn.")
 
 
 def permutation(key: TensorLike, x: int | TensorLike, dim: int = 0) -> Tensor:

@@ -52,8 +52,7 @@ def normal(key: TensorLike, *size: Any, dtype: DTypeLike = float32) -> Tensor:
     """Normal draws of mean 0 and standard deviation 1, by Box and Muller's method.
 
     Two uniform draws make a radius ``sqrt(-2 log(1 - u))`` and an angle, and these two normal
-    draws. In float32 the largest
-    size is 5.77. Half precision is drawn in float32.
+    draws. In float32 the largest size is 5.77. Half precision is drawn in float32.
 
     Source: G. Box, M. Muller, "A note on the generation of random normal deviates" (1958).
 

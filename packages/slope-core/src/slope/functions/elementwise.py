@@ -5,15 +5,14 @@ Integers and bools become float32 where the function is not whole-valued.
 
 from __future__ import annotations
 
-import builtins
 import math
 from typing import Any
 
-from slope import dtypes, ops, tree
+from slope import ops, tree
 from slope.core.operator import Operator
-from slope.core.tensor import Splat, Tensor
+from slope.core.tensor import Tensor
 from slope.dtypes import DTypeLike, as_dtype
-from slope.errors import ArgumentError, DTypeError
+from slope.errors import DTypeError
 from slope.functions import precise, special
 from slope.functions._at_once import at_once
 from slope.functions._base import (
@@ -25,8 +24,49 @@ from slope.functions._base import (
     strong,
     to_dtype,
     weakly,
-    whole_of,
 )
+
+__all__ = [
+    "abs",
+    "acos",
+    "acosh",
+    "asin",
+    "asinh",
+    "astype",
+    "atan",
+    "atanh",
+    "bitcast",
+    "cast",
+    "cos",
+    "cosh",
+    "digamma",
+    "erf",
+    "erfc",
+    "erfinv",
+    "exp",
+    "exp2",
+    "expm1",
+    "lgamma",
+    "log",
+    "log1p",
+    "log2",
+    "log10",
+    "logit",
+    "neg",
+    "optimization_barrier",
+    "reciprocal",
+    "rsqrt",
+    "sigmoid",
+    "sign",
+    "sin",
+    "sinc",
+    "sinh",
+    "sqrt",
+    "square",
+    "stop_gradient",
+    "tan",
+    "tanh",
+]
 
 
 @at_once
@@ -259,140 +299,6 @@ def logit(x: TensorLike, eps: float | None = None) -> Tensor:
 def sigmoid(x: TensorLike) -> Tensor:
     """``1 / (1 + exp(-x))``, without overflow."""
     return ops.sigmoid(floating(x, "sigmoid"))
-
-
-# --- rounding
-
-
-def _rounded(op: Operator, name: str, x: TensorLike) -> Tensor:
-    made = as_tensor(x, name, "x")
-    return made if made.dtype.is_integer else op(made)
-
-
-@at_once
-def floor(x: TensorLike) -> Tensor:
-    """The largest whole number not above ``x``; integers stay."""
-    return _rounded(ops.floor, "floor", x)
-
-
-@at_once
-def ceil(x: TensorLike) -> Tensor:
-    """The smallest whole number not below ``x``; integers stay."""
-    return _rounded(ops.ceil, "ceil", x)
-
-
-@at_once
-def round(x: TensorLike, decimals: int = 0) -> Tensor:  # PyTorch's name
-    """The nearest whole number (or multiple of ``10 ** -decimals``); halves go to the even one.
-
-    Integers stay.
-    """
-    digits = whole_of(decimals, "round", "decimals")
-    if digits == 0:
-        return _rounded(ops.round_, "round", x)
-    if builtins.abs(digits) > 300:
-        raise ArgumentError(f"round: decimals={digits} must lie between -300 and 300.")
-    made = floating(x, "round")
-    scale = splat_like(10.0 ** builtins.abs(digits), made)
-    if digits < 0:  # dividing by a power of ten is exact where multiplying by its reciprocal is not
-        return ops.mul(ops.round_(ops.div(made, scale)), scale)
-    return ops.div(ops.round_(ops.mul(made, scale)), scale)
-
-
-@at_once
-def trunc(x: TensorLike) -> Tensor:
-    """``x`` without its fraction; integers stay."""
-    return _rounded(ops.trunc, "trunc", x)
-
-
-@at_once
-def frac(x: TensorLike) -> Tensor:
-    """The fraction of ``x``, with its sign."""
-    made = floating(x, "frac")
-    return ops.sub(made, ops.trunc(made))
-
-
-# --- tests
-
-
-@at_once
-def isnan(x: TensorLike) -> Tensor:
-    """Whether an element is NaN."""
-    made = as_tensor(x, "isnan", "x")
-    return (
-        ops.isnan(made)
-        if made.dtype.kind == "f"
-        else Splat(False, made.type.with_dtype(dtypes.bool_))
-    )
-
-
-@at_once
-def isfinite(x: TensorLike) -> Tensor:
-    """Whether an element is neither NaN nor infinite."""
-    made = as_tensor(x, "isfinite", "x")
-    return (
-        ops.isfinite(made)
-        if made.dtype.kind == "f"
-        else Splat(True, made.type.with_dtype(dtypes.bool_))
-    )
-
-
-@at_once
-def isposinf(x: TensorLike) -> Tensor:
-    """Whether an element is positive infinity."""
-    return _equals(x, math.inf, "isposinf")
-
-
-@at_once
-def isneginf(x: TensorLike) -> Tensor:
-    """Whether an element is negative infinity."""
-    return _equals(x, -math.inf, "isneginf")
-
-
-def _equals(x: TensorLike, value: float, function: str) -> Tensor:
-    made = as_tensor(x, function, "x")
-    if made.dtype.kind != "f":
-        return Splat(False, made.type.with_dtype(dtypes.bool_))
-    return ops.eq(made, splat_like(value, made))
-
-
-@at_once
-def signbit(x: TensorLike) -> Tensor:
-    """Whether the sign bit is set: of negative numbers, of -0 and of NaNs with it."""
-    made = as_tensor(x, "signbit", "x")
-    if made.dtype.kind == "f":
-        whole = {16: dtypes.int16, 32: dtypes.int32, 64: dtypes.int64}[made.dtype.bits]
-        made = ops.bitcast(made, dtype=whole)
-    return ops.lt(made, splat_like(0, made))
-
-
-@at_once
-def isinf(x: TensorLike) -> Tensor:
-    """Whether an element is infinite."""
-    made = as_tensor(x, "isinf", "x")
-    if made.dtype.kind != "f":
-        return Splat(False, made.type.with_dtype(dtypes.bool_))
-    return ops.eq(ops.abs_(made), splat_like(math.inf, made))
-
-
-@at_once
-def nan_to_num(
-    x: TensorLike, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
-) -> Tensor:
-    """NaN replaced by ``nan``.
-
-    Infinities by the largest and lowest finite numbers or by what is given; integers stay.
-    """
-    made = as_tensor(x, "nan_to_num", "x")
-    if made.dtype.kind != "f":
-        return made
-    limits = dtypes.finfo(made.dtype)
-    other = number_of(nan, "nan_to_num", "nan")
-    top = limits.max if posinf is None else number_of(posinf, "nan_to_num", "posinf")
-    low = limits.min if neginf is None else number_of(neginf, "nan_to_num", "neginf")
-    made = ops.where(ops.isnan(made), splat_like(other, made), made)
-    made = ops.where(ops.eq(made, splat_like(math.inf, made)), splat_like(top, made), made)
-    return ops.where(ops.eq(made, splat_like(-math.inf, made)), splat_like(low, made), made)
 
 
 # --- dtypes and derivatives

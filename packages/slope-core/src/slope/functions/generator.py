@@ -1,9 +1,8 @@
 """The default generator, and the scopes that stand in for it under transforms.
 
 A scope holds a key and hands out new ones. At the bottom is the process-wide default generator.
-``jit`` puts a scope on top whose key is a
-hidden input and output of the program, ``vmap`` one that gives every example its own key, the same
-key, or none.
+``jit`` puts a scope on top whose key is a hidden input and output of the program, ``vmap`` one that
+gives every example its own key, the same key, or none.
 """
 
 from __future__ import annotations
@@ -23,6 +22,11 @@ from slope.core.types import TensorType
 from slope.dtypes import uint32
 from slope.errors import ArgumentError, RandomnessError, boundary
 from slope.ops.random import PARITY, ROTATIONS
+
+__all__ = [
+    "default_generator",
+    "manual_seed",
+]
 
 P = ParamSpec("P")
 R = TypeVar("R")

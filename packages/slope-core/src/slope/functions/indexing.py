@@ -39,6 +39,14 @@ from slope.functions._base import (
 from slope.functions._index import Plan, coordinates, plan
 from slope.ops.linear import inverse, move_dim
 
+__all__ = [
+    "embedding",
+    "gather",
+    "index_select",
+    "one_hot",
+    "take_along_dim",
+]
+
 
 def getitem(x: Tensor, index: Any) -> Tensor:
     """``x[index]``: ints, slices, None, ``...``, integer tensors and arrays, known masks."""
@@ -298,7 +306,7 @@ def iterate(x: Tensor) -> Iterator[Tensor]:
     Raises:
         ShapeError: there is no dimension.
     """
-    from slope.functions.shapes import unbind
+    from slope.functions.joining import unbind
 
     if not x.type.shape:
         raise ShapeError("a tensor of shape () cannot be iterated over; it has no dimensions.")

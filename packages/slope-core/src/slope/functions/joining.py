@@ -1,17 +1,121 @@
-"""Tensors beside and above each other, differences, and channels taken in turn."""
+"""Joining tensors along dimensions, and cutting them."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from slope import dtypes, ops
-from slope.core.tensor import Tensor
+from slope.core.tensor import Splat, Tensor
+from slope.core.types import TensorType
+from slope.dims import is_static, same
 from slope.errors import ArgumentError, ShapeError
 from slope.functions._at_once import at_once
-from slope.functions._base import TensorLike, as_tensor, dim_of, shown, whole_of
-from slope.functions.arithmetic import ne, sub
-from slope.functions.shapes import cat, cut, reshape, transpose
+from slope.functions._base import (
+    TensorLike,
+    as_tensor,
+    dim_of,
+    materialize,
+    operand,
+    result_dtype,
+    sizes_of,
+    whole_of,
+)
+from slope.functions.arithmetic import sub
+from slope.functions.logic import ne
+from slope.functions.shapes import reshape
+
+__all__ = [
+    "cat",
+    "chunk",
+    "column_stack",
+    "concatenate",
+    "diff",
+    "dstack",
+    "hstack",
+    "narrow",
+    "split",
+    "stack",
+    "unbind",
+    "vstack",
+]
+
+# --- joining
+
+
+@at_once
+def concatenate(*tensors: Any, dim: int = 0) -> Tensor:
+    """Tensors one after the other along a dimension: ``concatenate([x, y], dim=1)``.
+
+    Raises:
+        ShapeError: no tensors, or other lengths that differ.
+    """
+    items: Sequence[Any] = tensors
+    if len(tensors) == 2 and isinstance(tensors[1], int) and isinstance(tensors[0], (list, tuple)):
+        items, dim = tensors[0], tensors[1]
+    elif len(tensors) == 1 and isinstance(tensors[0], (list, tuple)):
+        items = tensors[0]
+    return cat(items, dim)
+
+
+@at_once
+def cat(tensors: Sequence[TensorLike], dim: int = 0) -> Tensor:
+    """Tensors one after the other along a dimension, promoted to one dtype.
+
+    Raises:
+        ShapeError: no tensors, or other lengths that differ.
+    """
+    given = _promoted("cat", tensors)
+    first = given[0]
+    at = dim_of(dim, first.ndim, "cat", shape=first.shape)
+    for x in given:
+        if x.ndim != first.ndim or not same(_without(x.shape, at), _without(first.shape, at)):
+            raise ShapeError(
+                f"cat: along dim={dim}, {x.type} does not go with {first.type}; all other lengths "
+                "must be equal."
+            )
+    return given[0] if len(given) == 1 else ops.cat(*given, dim=at)
+
+
+def _without(shape: tuple[Any, ...], at: int) -> tuple[Any, ...]:
+    return shape[:at] + shape[at + 1 :]
+
+
+def _promoted(function: str, tensors: Sequence[TensorLike]) -> list[Tensor]:
+    if isinstance(tensors, Tensor) or not isinstance(tensors, (list, tuple)):
+        raise ArgumentError(
+            f"{function}: takes a list or tuple of tensors, and got {type(tensors).__name__}."
+        )
+    given = [operand(x, function, f"tensors[{number}]") for number, x in enumerate(tensors)]
+    if not given:
+        raise ShapeError(f"{function}: takes at least one tensor, and got none.")
+    dtype = result_dtype(function, given)
+    return [materialize(x, dtype, x.shape if isinstance(x, Tensor) else ()) for x in given]
+
+
+@at_once
+def stack(tensors: Sequence[TensorLike], dim: int = 0) -> Tensor:
+    """Tensors of one shape side by side along a new dimension.
+
+    Raises:
+        ShapeError: no tensors, or of different shapes.
+    """
+    given = _promoted("stack", tensors)
+    first = given[0]
+    at = dim_of(dim, first.ndim + 1, "stack")
+    for x in given:
+        if not same(x.shape, first.shape):
+            raise ShapeError(
+                f"stack: {x.type} does not go with {first.type}; all shapes must be equal."
+            )
+    rows = [ops.reshape(x, shape=(*x.shape[:at], 1, *x.shape[at:])) for x in given]
+    return rows[0] if len(rows) == 1 else ops.cat(*rows, dim=at)
+
+
+# --- beside and above each other
 
 
 def _given(function: str, tensors: Sequence[TensorLike]) -> list[Tensor]:
@@ -82,6 +186,118 @@ def column_stack(tensors: Sequence[TensorLike]) -> Tensor:
     return _joined("column_stack", [x if x.ndim > 1 else reshape(x, (-1, 1)) for x in given], 1)
 
 
+# --- cutting
+
+
+def cut(x: Tensor, at: int, start: Any, stop: Any, step: int = 1) -> Tensor:
+    """``x[start:stop:step]`` along one dimension."""
+    if step == 1 and same((start, stop), (0, x.shape[at])):
+        return x
+    return ops.slice_(
+        x,
+        start=tuple(start if dim == at else 0 for dim in range(x.ndim)),
+        stop=tuple(stop if dim == at else length for dim, length in enumerate(x.shape)),
+        step=tuple(step if dim == at else 1 for dim in range(x.ndim)),
+    )
+
+
+@at_once
+def split(
+    x: TensorLike, split_size_or_sections: int | Sequence[int], dim: int = 0
+) -> tuple[Tensor, ...]:
+    """Pieces along a dimension: of one length (the last may be shorter), or of the given lengths.
+
+    Raises:
+        ShapeError: lengths that do not add up.
+    """
+    given = as_tensor(x, "split", "x")
+    at = dim_of(dim, given.ndim, "split", shape=given.shape)
+    length = given.shape[at]
+    if isinstance(split_size_or_sections, (int, np.integer)):
+        size = int(split_size_or_sections)
+        if size < 1:
+            raise ShapeError(
+                f"split: pieces of length {size} are not possible; give a positive int."
+            )
+        starts = list(range(0, length, size)) or [0]
+        sections = [min(size, length - start) for start in starts]
+    else:
+        sections = list(sizes_of((split_size_or_sections,), "split", "split_size_or_sections"))
+        if sum(sections) != length:
+            raise ShapeError(
+                f"split: sections {tuple(sections)} do not add up to dimension {dim} of "
+                f"{given.type}."
+            )
+    pieces: list[Tensor] = []
+    start: Any = 0
+    for section in sections:
+        pieces.append(cut(given, at, start, start + section))
+        start = start + section
+    return tuple(pieces)
+
+
+@at_once
+def chunk(x: TensorLike, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
+    """At most ``chunks`` pieces along a dimension, all of one length but the last.
+
+    Raises:
+        ArgumentError: ``chunks`` is not positive.
+    """
+    given = as_tensor(x, "chunk", "x")
+    at = dim_of(dim, given.ndim, "chunk", shape=given.shape)
+    chunks = whole_of(chunks, "chunk", "chunks", 1)
+    return split(given, max(1, math.ceil(given.shape[at] / chunks)), at)
+
+
+def unbind(x: TensorLike, dim: int = 0) -> tuple[Tensor, ...]:
+    """The slices along a dimension, without it."""
+    given = as_tensor(x, "unbind", "x")
+    at = dim_of(dim, given.ndim, "unbind", shape=given.shape)
+    rest = _without(given.shape, at)
+    if not is_static((given.shape[at],)):
+        raise ShapeError(
+            f"unbind: dimension {dim} of {given.type} has no known length, so neither has the "
+            "tuple."
+        )
+    return tuple(
+        ops.reshape(cut(given, at, place, place + 1), shape=rest)
+        for place in range(given.shape[at])
+    )
+
+
+@at_once
+def narrow(x: TensorLike, dim: int, start: TensorLike, length: int) -> Tensor:
+    """``length`` elements along a dimension from ``start`` on, an int or a traced number.
+
+    A traced start is clamped so that the window fits.
+
+    Raises:
+        ShapeError: the window leaves the dimension.
+    """
+    given = as_tensor(x, "narrow", "x")
+    at = dim_of(dim, given.ndim, "narrow", shape=given.shape)
+    first = operand(start, "narrow", "start")
+    (length,) = sizes_of((length,), "narrow", "length")
+    if isinstance(first, Tensor):
+        return _window(given, at, first, length)
+    begin = first + given.shape[at] if first < 0 else first
+    if not (begin >= 0 and length >= 0 and begin + length <= given.shape[at]):
+        raise ShapeError(
+            f"narrow: {length} elements from {start} on leave dimension {dim} of {given.type}."
+        )
+    return cut(given, at, begin, begin + length)
+
+
+def _window(x: Tensor, at: int, start: Tensor, length: int) -> Tensor:
+    zero = Splat(0, TensorType((), dtypes.int64))
+    starts = [start if dim == at else zero for dim in range(x.ndim)]
+    sizes = tuple(length if dim == at else total for dim, total in enumerate(x.shape))
+    return ops.dynamic_slice(x, *starts, sizes=sizes)
+
+
+# --- both
+
+
 @at_once
 def diff(
     x: TensorLike,
@@ -114,27 +330,3 @@ def diff(
         later, earlier = cut(out, at, min(1, length), length), cut(out, at, 0, max(length - 1, 0))
         out = ne(later, earlier) if out.dtype is dtypes.bool_ else sub(later, earlier)
     return out
-
-
-@at_once
-def channel_shuffle(x: TensorLike, groups: int) -> Tensor:
-    """The channels of ``(n, channels, ...)`` taken from each of ``groups`` groups in turn.
-
-    Source: X. Zhang et al., "ShuffleNet: an extremely efficient convolutional neural network for
-        mobile devices" (2018).
-
-    Raises:
-        ShapeError: fewer than 3 dimensions, or channels that are no multiple of ``groups``.
-    """
-    given, count = (
-        as_tensor(x, "channel_shuffle", "x"),
-        whole_of(groups, "channel_shuffle", "groups", 1),
-    )
-    if given.ndim < 3 or given.shape[1] % count:
-        raise ShapeError(
-            f"channel_shuffle: groups={count} needs x of shape (n, channels, ...) with a multiple "
-            f"of {count} channels, and x has the shape {shown(given.shape)}."
-        )
-    first, channels, *rest = given.shape
-    split = ops.reshape(given, shape=(first, count, channels // count, *rest))
-    return ops.reshape(transpose(split, 1, 2), shape=given.shape)

@@ -13,6 +13,7 @@ import numpy as np
 from slope import dtypes, ops
 from slope.core.tensor import Splat, Tensor
 from slope.core.types import TensorType
+from slope.devices import CPU
 from slope.dims import DimExpr, is_static
 from slope.dims import size as count_of
 from slope.dtypes import DType, DTypeLike, as_dtype, float32, int64, uint32
@@ -26,6 +27,7 @@ from slope.functions._base import (
     splat,
     whole_of,
 )
+from slope.functions._devices import placed
 from slope.functions.generator import words
 
 KEY_TYPE: Final = TensorType((2,), uint32)
@@ -56,7 +58,7 @@ def key(seed: int | Tensor) -> Tensor:
         )
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
         raise ArgumentError(f"random.key: the seed must be an int, and is {seed!r:.60}.")
-    return of_host(np.asarray(words(int(seed)), np.uint32))
+    return placed(of_host(np.asarray(words(int(seed)), np.uint32)), CPU)
 
 
 def checked_key(given: Any, function: str) -> Tensor:
@@ -97,8 +99,10 @@ def split(key: TensorLike, num: int = 2) -> Tensor:
     """New, independent keys: uint32[num, 2]."""
     given = checked_key(key, "split")
     if not isinstance(num, DimExpr):
-        num = whole_of(num, "random.split", "num", 1)
+        num = whole_of(num, "random.split", "num", 0)
         shape_of((num, 2), "random.split", "num")
+        if num == 0:
+            return Splat(0, given.type.with_shape((0, 2)))
     return ops.reshape(random_words(given, 2 * num), shape=(num, 2))
 
 

@@ -5,31 +5,35 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from slope import ops
 from slope.core.tensor import Tensor
-from slope.dtypes import float32, iinfo
+from slope.dtypes import iinfo
 from slope.errors import ArgumentError, DTypeError, ShapeError
-from slope.functions import activation_operators, composites, precise, reductions
+from slope.functions import activation_operators, composites, reductions
 from slope.functions._at_once import at_once
 from slope.functions._base import (
     TensorLike,
     as_tensor,
-    broadcast_shapes,
-    dim_of,
-    expand_to,
-    flag_of,
     floating,
+    floating_operands,
     number_of,
-    operands_of,
     result_dtype,
-    shown,
     splat_like,
     to_dtype,
     whole_of,
 )
+from slope.functions._classes import nan_where, refusing_unknown_classes, unknown_classes
+
+__all__ = [
+    "cross_entropy",
+    "huber_loss",
+    "l1_loss",
+    "mse_loss",
+    "nll_loss",
+    "smooth_l1_loss",
+]
 
 
 def reduced(function: str, losses: Tensor, reduction: str, total: Tensor | None = None) -> Tensor:
@@ -68,7 +72,7 @@ def mse_loss(
     Raises:
         ShapeError: different shapes.
     """
-    a, b = _pair("mse_loss", x, target)
+    a, b = predictions("mse_loss", x, target)
     return _weighed("mse_loss", ops.integer_pow(ops.sub(a, b), exponent=2), weight, reduction)
 
 
@@ -88,20 +92,14 @@ def _weighed(
     return reduced(function, ops.mul(losses, shares), reduction, total)
 
 
-def _pair(function: str, x: object, target: object) -> list[Tensor]:
+def predictions(function: str, x: object, target: object) -> list[Tensor]:
     """Predictions and targets of equal shape, promoted to one floating-point dtype."""
     a, b = as_tensor(x, function, "x"), as_tensor(target, function, "target")
     if a.shape != b.shape:
         raise ShapeError(
             f"{function}: x is {a.type} and target is {b.type}; their shapes must be equal."
         )
-    return _promoted(function, x=a, y=b)
-
-
-def _promoted(function: str, **values: object) -> list[Tensor]:
-    given = {name: as_tensor(value, function, name) for name, value in values.items()}
-    dtype = result_dtype(function, list(given.values()))
-    return operands_of(function, dtype if dtype.kind == "f" else float32, **given)
+    return floating_operands(function, x=a, y=b)
 
 
 @at_once
@@ -116,7 +114,7 @@ def l1_loss(
 
     ``weight`` is as in :func:`mse_loss`.
     """
-    a, b = _pair("l1_loss", x, target)
+    a, b = predictions("l1_loss", x, target)
     return _weighed("l1_loss", ops.abs_(ops.sub(a, b)), weight, reduction)
 
 
@@ -139,7 +137,7 @@ def huber_loss(
     Raises:
         ArgumentError: ``delta`` is not positive.
     """
-    a, b = _pair("huber_loss", x, target)
+    a, b = predictions("huber_loss", x, target)
     limit = _positive(delta, "huber_loss", "delta")
     losses = activation_operators.huber(ops.sub(a, b), delta=limit)
     return _weighed("huber_loss", losses, weight, reduction, counted=True)
@@ -157,7 +155,7 @@ def smooth_l1_loss(
     limit = number_of(beta, "smooth_l1_loss", "beta")
     if limit < 0:
         raise ArgumentError(f"smooth_l1_loss: beta={limit} must not be negative.")
-    a, b = _pair("smooth_l1_loss", x, target)
+    a, b = predictions("smooth_l1_loss", x, target)
     away = ops.sub(a, b)
     if limit == 0:
         return reduced("smooth_l1_loss", ops.abs_(away), reduction)
@@ -190,6 +188,7 @@ def _check_classes(function: str, x: Tensor, target: Tensor, dim: int) -> None:
         )
 
 
+@refusing_unknown_classes(ignore_index=-100)
 @at_once
 def cross_entropy(
     x: TensorLike,
@@ -206,12 +205,13 @@ def cross_entropy(
     Args:
         x: scores (logits), ``[classes]`` or ``[batch, classes, ...]``.
         target: integers: classes from 0 on, of ``x``'s shape without the classes; or floats:
-            probabilities, of ``x``'s shape.
+            probabilities, of ``x``'s shape. A target that is no class raises where its value is
+            known, that is, outside of :func:`slope.jit`, on the CPU; elsewhere it makes the loss
+            NaN.
         weight: ``[classes]``, how much each counts; a mean is divided by the sum of the targets'
-            weights (by the number of
-            rows for probabilities).
+            weights (by the number of rows for probabilities).
         ignore_index: a class that counts nothing, by default -100 as in PyTorch, so that padding
-            may be labelled with it. ``None`` ignores nothing, which saves eight small instructions
+            may be labelled with it. ``None`` ignores nothing, which saves seven small instructions
             (of the batch's size, not the classes') in loss and gradient; unsigned classes save them
             by themselves.
         reduction: ``"mean"``, ``"sum"`` or ``"none"``.
@@ -219,6 +219,7 @@ def cross_entropy(
 
     Raises:
         ShapeError, DTypeError, ArgumentError: operands that do not fit.
+        IndexingError: a target that is no class.
     """
     scores, goal = floating(x, "cross_entropy"), as_tensor(target, "cross_entropy", "target")
     ignore_index = _ignored("cross_entropy", goal, ignore_index)
@@ -271,20 +272,25 @@ def _weighted(
     ignore_index: int | None,
     reduction: str,
 ) -> Tensor:
-    """Losses of rows, weighted by their class and reduced."""
+    """Losses of rows, weighted by their class and reduced; NaN where a target is no class."""
+    counts = None if ignore_index is None else ops.ne(goal, splat_like(ignore_index, goal))
+    strange = unknown_classes(goal, scores.shape[dim], counts)
     if weight is None and ignore_index is None:
-        return reduced(function, losses, reduction)
+        return reduced(function, nan_where(strange, losses), reduction)
     share = splat_like(1.0, losses)
     if weight is not None:
         given = _class_weights(function, weight, scores, dim)
         share = ops.gather(given, ops.reshape(goal, shape=(*goal.shape, 1)), axis=0, batch_dims=0)
-    if ignore_index is not None:
-        counts = ops.ne(goal, splat_like(ignore_index, goal))
+    if counts is not None:
         zero = splat_like(0.0, losses)
         share, losses = ops.where(counts, share, zero), ops.where(counts, losses, zero)
-    total = reductions.sum(share) if reduction == "mean" else None
+    share = nan_where(strange, share)
+    if weight is not None:
+        losses = ops.mul(losses, share)
+    elif reduction != "mean":  # a mean is divided by the shares
+        losses = nan_where(strange, losses)
     return reduced(
-        function, ops.mul(losses, share) if weight is not None else losses, reduction, total
+        function, losses, reduction, reductions.sum(share) if reduction == "mean" else None
     )
 
 
@@ -313,10 +319,12 @@ def _smoothed(
         ops.mul(even, splat_like(-smoothing / scores.shape[dim], even)),
     )
     share = ops.gather(given, ops.reshape(goal, shape=(*goal.shape, 1)), axis=0, batch_dims=0)
+    counts = None
     if ignore_index is not None:
         counts = ops.ne(goal, splat_like(ignore_index, goal))
         none = splat_like(0.0, losses)
         share, losses = ops.where(counts, share, none), ops.where(counts, losses, none)
+    losses = nan_where(unknown_classes(goal, scores.shape[dim], counts), losses)
     total = reductions.sum(share) if reduction == "mean" else None
     return reduced("cross_entropy", losses, reduction, total)
 
@@ -351,6 +359,7 @@ def _of_probabilities(
     return reduced("cross_entropy", losses, reduction)
 
 
+@refusing_unknown_classes(ignore_index=-100)
 @at_once
 def nll_loss(
     x: TensorLike,
@@ -361,7 +370,8 @@ def nll_loss(
 ) -> Tensor:
     """The negative of the log-probabilities ``x`` at the true classes.
 
-    Arguments as :func:`cross_entropy` for classes.
+    Arguments as :func:`cross_entropy` for classes; a target that is no class raises or gives NaN
+    as there.
     """
     given, goal = floating(x, "nll_loss"), as_tensor(target, "nll_loss", "target")
     ignore_index = _ignored("nll_loss", goal, ignore_index)
@@ -380,225 +390,3 @@ def nll_loss(
         ignore_index,
         reduction,
     )
-
-
-# --- losses of probabilities
-
-
-@at_once
-def binary_cross_entropy(
-    x: TensorLike, target: TensorLike, weight: TensorLike | None = None, reduction: str = "mean"
-) -> Tensor:
-    """``-(target * log(x) + (1 - target) * log(1 - x))`` of probabilities ``x``.
-
-    Logarithms are at least -100, as PyTorch's.
-
-    :func:`binary_cross_entropy_with_logits` loses fewer digits.
-    """
-    p, goal = _pair("binary_cross_entropy", x, target)
-    one, low = splat_like(1.0, p), splat_like(-100.0, p)
-    yes = precise.clamp_min(ops.log(p), low)
-    no = precise.clamp_min(ops.log1p(ops.neg(p)), low)
-    losses = ops.sub(ops.mul(ops.sub(goal, one), no), ops.mul(goal, yes))
-    return reduced(
-        "binary_cross_entropy", _rescaled("binary_cross_entropy", losses, weight), reduction
-    )
-
-
-def _rescaled(function: str, losses: Tensor, weight: TensorLike | None) -> Tensor:
-    if weight is None:
-        return losses
-    given = to_dtype(as_tensor(weight, function, "weight"), losses.dtype)
-    shape = broadcast_shapes(function, losses.shape, given.shape)
-    return ops.mul(expand_to(losses, shape), expand_to(given, shape))
-
-
-@at_once
-def binary_cross_entropy_with_logits(
-    x: TensorLike,
-    target: TensorLike,
-    weight: TensorLike | None = None,
-    reduction: str = "mean",
-    pos_weight: TensorLike | None = None,
-) -> Tensor:
-    """:func:`binary_cross_entropy` of ``sigmoid(x)``, without overflow or lost digits.
-
-    Args:
-        x: logits.
-        target: of ``x``'s shape, from 0 to 1.
-        weight: multiplies losses; broadcasts.
-        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
-        pos_weight: multiplies the part of positive targets; broadcasts.
-    """
-    name = "binary_cross_entropy_with_logits"
-    logits, goal = _pair(name, x, target)
-    if pos_weight is None:
-        losses = activation_operators.binary_cross_entropy_of_logits(logits, goal)
-    else:
-        factor = to_dtype(as_tensor(pos_weight, name, "pos_weight"), logits.dtype)
-        shape = broadcast_shapes(name, logits.shape, factor.shape)
-        logits, goal, factor = (expand_to(each, shape) for each in (logits, goal, factor))
-        one = splat_like(1.0, logits)
-        # (1 - t) x + (1 + (w - 1) t) softplus(-x)
-        slope = ops.add(one, ops.mul(ops.sub(factor, one), goal))
-        losses = ops.sub(
-            ops.mul(ops.sub(one, goal), logits),
-            ops.mul(slope, activation_operators.logsigmoid(logits)),
-        )
-    return reduced(name, _rescaled(name, losses, weight), reduction)
-
-
-@at_once
-def kl_div(
-    x: TensorLike, target: TensorLike, reduction: str = "mean", log_target: bool = False
-) -> Tensor:
-    """``target * (log(target) - x)`` of log-probabilities ``x``; 0 where the target is 0.
-
-    Args:
-        x: log-probabilities.
-        target: probabilities, or log-probabilities if ``log_target``; broadcasts with ``x``.
-        reduction: also ``"batchmean"``: the sum divided by the first dimension's length, which is
-            the divergence's mean.
-        log_target: whether the target is given as logarithms.
-    """
-    given, goal = _promoted("kl_div", x=x, target=target)
-    if flag_of(log_target, "kl_div", "log_target"):
-        losses = ops.mul(ops.exp(goal), ops.sub(goal, given))
-    else:
-        losses = ops.sub(precise.xlogy(goal, goal), ops.mul(goal, given))
-    if not isinstance(reduction, str) or reduction != "batchmean":
-        return reduced("kl_div", losses, reduction)
-    if losses.ndim == 0:
-        raise ShapeError("kl_div: reduction='batchmean' needs a batch, and x is a scalar.")
-    total = reductions.sum(losses)
-    rows = ops.sum_(splat_like(1.0, losses), dim=(0,))
-    count = (
-        splat_like(float(losses.shape[0]), total)
-        if isinstance(losses.shape[0], int)
-        else reductions.amax(rows)
-    )
-    return ops.div(total, count)
-
-
-@at_once
-def poisson_nll_loss(
-    x: TensorLike,
-    target: TensorLike,
-    log_input: bool = True,
-    full: bool = False,
-    eps: float = 1e-8,
-    reduction: str = "mean",
-) -> Tensor:
-    """``exp(x) - target * x`` (``x`` is the rate's logarithm), or ``x - target * log(x + eps)``.
-
-    ``full`` adds Stirling's approximation of ``log(target!)`` for targets above 1.
-    """
-    rate, goal = _promoted("poisson_nll_loss", x=x, target=target)
-    if flag_of(log_input, "poisson_nll_loss", "log_input"):
-        losses = ops.sub(ops.exp(rate), ops.mul(goal, rate))
-    else:
-        small = splat_like(number_of(eps, "poisson_nll_loss", "eps"), rate)
-        losses = ops.sub(rate, ops.mul(goal, ops.log(ops.add(rate, small))))
-    if flag_of(full, "poisson_nll_loss", "full"):
-        one = splat_like(1.0, goal)
-        many = ops.gt(goal, one)
-        safe = ops.where(many, goal, one)
-        log = ops.log(safe)
-        turns = ops.add(log, splat_like(math.log(2.0 * math.pi), goal))
-        stirling = ops.add(ops.sub(ops.mul(safe, log), safe), ops.mul(splat_like(0.5, goal), turns))
-        losses = ops.add(losses, ops.where(many, stirling, splat_like(0.0, goal)))
-    return reduced("poisson_nll_loss", losses, reduction)
-
-
-# --- similarity
-
-
-@at_once
-def cosine_similarity(x: TensorLike, y: TensorLike, dim: int = 1, eps: float = 1e-8) -> Tensor:
-    """The cosine of the angle between vectors along a dimension.
-
-    Norms count as at least ``eps``. ``x`` and ``y`` broadcast.
-    """
-    a, b = _promoted("cosine_similarity", x=x, y=y)
-    at = (dim_of(dim, a.ndim, "cosine_similarity", shape=a.shape),)
-    least = number_of(eps, "cosine_similarity", "eps")
-    norms = (composites.l2_norm(each, dim=at) for each in (a, b))
-    sizes = (precise.clamp_min(norm, splat_like(least, norm)) for norm in norms)
-    products = ops.sum_(ops.mul(a, b), dim=at)
-    first, second = sizes
-    return ops.div(ops.div(products, first), second)
-
-
-@at_once
-def cosine_embedding_loss(
-    x1: TensorLike,
-    x2: TensorLike,
-    target: TensorLike,
-    margin: float = 0.0,
-    reduction: str = "mean",
-) -> Tensor:
-    """``1 - cos`` where the target is 1, and ``max(0, cos - margin)`` where it is -1."""
-    a = as_tensor(x1, "cosine_embedding_loss", "x1")
-    cosine = cosine_similarity(a, x2, dim=-1)
-    goal = as_tensor(target, "cosine_embedding_loss", "target")
-    if goal.shape != cosine.shape:
-        raise ShapeError(
-            f"cosine_embedding_loss: target must have shape {shown(cosine.shape)}, as x1 without "
-            "its last dimension, "
-            f"and is {goal.type}."
-        )
-    edge = splat_like(number_of(margin, "cosine_embedding_loss", "margin"), cosine)
-    alike = ops.sub(splat_like(1.0, cosine), cosine)
-    apart = composites.relu(ops.sub(cosine, edge))
-    return reduced(
-        "cosine_embedding_loss",
-        ops.where(ops.eq(goal, splat_like(1, goal)), alike, apart),
-        reduction,
-    )
-
-
-@at_once
-def triplet_margin_loss(
-    anchor: TensorLike,
-    positive: TensorLike,
-    negative: TensorLike,
-    margin: float = 1.0,
-    p: float = 2.0,
-    eps: float = 1e-6,
-    swap: bool = False,
-    reduction: str = "mean",
-) -> Tensor:
-    """``max(0, |anchor - positive| - |anchor - negative| + margin)``.
-
-    Args:
-        anchor: tensors with at least one dimension.
-        positive: likewise; should be near the anchor.
-        negative: likewise; should be far from it.
-        margin: how much farther, above 0.
-        p: of the norms, along the last dimension.
-        eps: added to each difference.
-        swap: take the distance from the positive to the negative where it is the smaller one.
-        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
-
-    Source of the swap: V. Balntas et al., "Learning shallow convolutional feature descriptors with
-        triplet losses" (2016).
-
-    Raises:
-        ArgumentError: ``margin`` is not above 0.
-    """
-    name = "triplet_margin_loss"
-    a, near, far = _promoted(name, anchor=anchor, positive=positive, negative=negative)
-    if a.ndim == 0:
-        raise ShapeError(f"{name}: anchor must have at least one dimension, and is {a.type}.")
-    small, least = splat_like(number_of(eps, name, "eps"), a), number_of(margin, name, "margin")
-    if not least > 0:
-        raise ArgumentError(f"{name}: margin={least} must be above 0.")
-
-    def distance(one: Tensor, other: Tensor) -> Tensor:
-        return reductions.norm(ops.add(ops.sub(one, other), small), p=p, dim=-1)
-
-    good, bad = distance(a, near), distance(a, far)
-    if flag_of(swap, name, "swap"):
-        bad = ops.minimum(bad, distance(near, far))
-    edge = splat_like(least, good)
-    return reduced(name, composites.relu(ops.add(ops.sub(good, bad), edge)), reduction)

@@ -1,88 +1,38 @@
-"""Losses of margins, and of normal distributions: arguments and meanings as PyTorch's."""
+"""Losses of margins, of distances and of similarity: arguments and meanings as PyTorch's."""
 
 from __future__ import annotations
-
-import math
 
 from slope import ops
 from slope.core.tensor import Tensor
 from slope.dims import same
-from slope.dtypes import float32
 from slope.errors import ArgumentError, DTypeError, ShapeError
-from slope.functions import composites, precise
+from slope.functions import composites, precise, reductions
 from slope.functions._at_once import at_once
 from slope.functions._base import (
     TensorLike,
     as_tensor,
-    broadcast_shapes,
+    dim_of,
     expand_to,
     flag_of,
     floating,
+    floating_operands,
     number_of,
-    operands_of,
-    result_dtype,
     shown,
     splat_like,
     to_dtype,
     whole_of,
 )
-from slope.functions.elementwise import stop_gradient
+from slope.functions._classes import nan_where, refusing_unknown_classes, unknown_classes
 from slope.functions.losses import reduced
 
-
-def _promoted(function: str, **values: TensorLike) -> list[Tensor]:
-    given = {name: as_tensor(value, function, name) for name, value in values.items()}
-    dtype = result_dtype(function, list(given.values()))
-    return operands_of(function, dtype if dtype.kind == "f" else float32, **given)
-
-
-@at_once
-def gaussian_nll_loss(
-    x: TensorLike,
-    target: TensorLike,
-    var: TensorLike,
-    full: bool = False,
-    eps: float = 1e-6,
-    reduction: str = "mean",
-) -> Tensor:
-    """``(log(var) + (x - target)**2 / var) / 2``: targets under normal distributions.
-
-    Args:
-        x: the means.
-        target: broadcasts with ``x``.
-        var: the variances, not negative: of ``x``'s shape, of one that broadcasts with it, or
-            without its last dimension.
-        full: add the constant ``log(2 pi) / 2``.
-        eps: the least variance; smaller ones count as it, and keep their derivative.
-        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
-
-    Source: D. Nix, A. Weigend, "Estimating the mean and variance of the target probability
-        distribution" (1994).
-
-    Raises:
-        ShapeError: shapes that do not fit.
-        ArgumentError: ``eps`` is not above 0.
-    """
-    name = "gaussian_nll_loss"
-    mean, spread = as_tensor(x, name, "x"), as_tensor(var, name, "var")
-    if mean.ndim and same(spread.shape, mean.shape[:-1]) and not same(spread.shape, mean.shape):
-        spread = ops.reshape(spread, shape=(*spread.shape, 1))
-    if not same(broadcast_shapes(name, spread.shape, mean.shape), mean.shape):
-        raise ShapeError(
-            f"{name}: var is {spread.type} and does not broadcast to the shape of x, {mean.type}."
-        )
-    least = number_of(eps, name, "eps")
-    if not least > 0:
-        raise ArgumentError(f"{name}: eps={least} must be above 0.")
-    mean, goal, spread = _promoted(name, x=mean, target=target, var=spread)
-    limited = precise.clamp_min(spread, splat_like(least, spread))
-    spread = ops.add(spread, stop_gradient(ops.sub(limited, spread)))
-    away = ops.sub(mean, goal)
-    losses = ops.add(ops.log(spread), ops.div(ops.mul(away, away), spread))
-    losses = ops.mul(losses, splat_like(0.5, losses))
-    if flag_of(full, name, "full"):
-        losses = ops.add(losses, splat_like(0.5 * math.log(2.0 * math.pi), losses))
-    return reduced(name, losses, reduction)
+__all__ = [
+    "cosine_embedding_loss",
+    "cosine_similarity",
+    "hinge_embedding_loss",
+    "margin_ranking_loss",
+    "multi_margin_loss",
+    "triplet_margin_loss",
+]
 
 
 @at_once
@@ -105,7 +55,7 @@ def margin_ranking_loss(
             f"{name}: x1 {given[0].type}, x2 {given[1].type} and target {given[2].type} must have "
             "equally many dimensions."
         )
-    first, second, goal = _promoted(name, x1=given[0], x2=given[1], target=given[2])
+    first, second, goal = floating_operands(name, x1=given[0], x2=given[1], target=given[2])
     losses = ops.neg(ops.mul(goal, ops.sub(first, second)))
     losses = ops.add(losses, splat_like(number_of(margin, name, "margin"), losses))
     return reduced(name, precise.clamp_min(losses, splat_like(0.0, losses)), reduction)
@@ -121,7 +71,7 @@ def hinge_embedding_loss(
         ShapeError: shapes that do not broadcast.
     """
     name = "hinge_embedding_loss"
-    far, goal = _promoted(name, x=floating(x, name), target=target)
+    far, goal = floating_operands(name, x=floating(x, name), target=target)
     zero, one = splat_like(0.0, far), splat_like(1.0, far)
     edge = ops.sub(splat_like(number_of(margin, name, "margin"), far), far)
     apart = ops.where(ops.ne(goal, one), precise.clamp_min(edge, zero), zero)
@@ -129,6 +79,7 @@ def hinge_embedding_loss(
     return reduced(name, ops.add(apart, alike), reduction)
 
 
+@refusing_unknown_classes(ignore_index=None)
 @at_once
 def multi_margin_loss(
     x: TensorLike,
@@ -144,7 +95,8 @@ def multi_margin_loss(
 
     Args:
         x: scores, ``[classes]`` or ``[batch, classes]``.
-        target: integers: the right class of each row.
+        target: integers: the right class of each row; others raise or give NaN as in
+            :func:`slope.cross_entropy`.
         p: 1 or 2.
         margin: how much larger the right score should be.
         weight: ``[classes]``, how much the rows of each count.
@@ -152,6 +104,7 @@ def multi_margin_loss(
 
     Raises:
         ShapeError, DTypeError, ArgumentError: arguments that do not fit.
+        IndexingError: a target that is no class.
     """
     name = "multi_margin_loss"
     scores, goal = floating(x, name), as_tensor(target, name, "target")
@@ -183,5 +136,97 @@ def multi_margin_loss(
         share = ops.reshape(row, shape=(*row.shape, 1))
         short = ops.mul(short, expand_to(share, scores.shape))
     losses = ops.sum_(short, dim=(last,))
+    losses = nan_where(unknown_classes(goal, scores.shape[last], None), losses)
     count = ops.sum_(splat_like(1.0, scores), dim=(last,))
     return reduced(name, ops.div(losses, count), reduction)
+
+
+@at_once
+def cosine_similarity(x: TensorLike, y: TensorLike, dim: int = 1, eps: float = 1e-8) -> Tensor:
+    """The cosine of the angle between vectors along a dimension.
+
+    Norms count as at least ``eps``. ``x`` and ``y`` broadcast.
+    """
+    a, b = floating_operands("cosine_similarity", x=x, y=y)
+    at = (dim_of(dim, a.ndim, "cosine_similarity", shape=a.shape),)
+    least = number_of(eps, "cosine_similarity", "eps")
+    norms = (composites.l2_norm(each, dim=at) for each in (a, b))
+    sizes = (precise.clamp_min(norm, splat_like(least, norm)) for norm in norms)
+    products = ops.sum_(ops.mul(a, b), dim=at)
+    first, second = sizes
+    return ops.div(ops.div(products, first), second)
+
+
+@at_once
+def cosine_embedding_loss(
+    x1: TensorLike,
+    x2: TensorLike,
+    target: TensorLike,
+    margin: float = 0.0,
+    reduction: str = "mean",
+) -> Tensor:
+    """``1 - cos`` where the target is 1, and ``max(0, cos - margin)`` where it is -1."""
+    a = as_tensor(x1, "cosine_embedding_loss", "x1")
+    cosine = cosine_similarity(a, x2, dim=-1)
+    goal = as_tensor(target, "cosine_embedding_loss", "target")
+    if goal.shape != cosine.shape:
+        raise ShapeError(
+            f"cosine_embedding_loss: target must have shape {shown(cosine.shape)}, as x1 without "
+            "its last dimension, "
+            f"and is {goal.type}."
+        )
+    edge = splat_like(number_of(margin, "cosine_embedding_loss", "margin"), cosine)
+    alike = ops.sub(splat_like(1.0, cosine), cosine)
+    apart = composites.relu(ops.sub(cosine, edge))
+    return reduced(
+        "cosine_embedding_loss",
+        ops.where(ops.eq(goal, splat_like(1, goal)), alike, apart),
+        reduction,
+    )
+
+
+@at_once
+def triplet_margin_loss(
+    anchor: TensorLike,
+    positive: TensorLike,
+    negative: TensorLike,
+    margin: float = 1.0,
+    p: float = 2.0,
+    eps: float = 1e-6,
+    swap: bool = False,
+    reduction: str = "mean",
+) -> Tensor:
+    """``max(0, |anchor - positive| - |anchor - negative| + margin)``.
+
+    Args:
+        anchor: tensors with at least one dimension.
+        positive: likewise; should be near the anchor.
+        negative: likewise; should be far from it.
+        margin: how much farther, above 0.
+        p: of the norms, along the last dimension.
+        eps: added to each difference.
+        swap: take the distance from the positive to the negative where it is the smaller one.
+        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
+
+    Source of the swap: V. Balntas et al., "Learning shallow convolutional feature descriptors with
+        triplet losses" (2016).
+
+    Raises:
+        ArgumentError: ``margin`` is not above 0.
+    """
+    name = "triplet_margin_loss"
+    a, near, far = floating_operands(name, anchor=anchor, positive=positive, negative=negative)
+    if a.ndim == 0:
+        raise ShapeError(f"{name}: anchor must have at least one dimension, and is {a.type}.")
+    small, least = splat_like(number_of(eps, name, "eps"), a), number_of(margin, name, "margin")
+    if not least > 0:
+        raise ArgumentError(f"{name}: margin={least} must be above 0.")
+
+    def distance(one: Tensor, other: Tensor) -> Tensor:
+        return reductions.norm(ops.add(ops.sub(one, other), small), p=p, dim=-1)
+
+    good, bad = distance(a, near), distance(a, far)
+    if flag_of(swap, name, "swap"):
+        bad = ops.minimum(bad, distance(near, far))
+    edge = splat_like(least, good)
+    return reduced(name, composites.relu(ops.add(ops.sub(good, bad), edge)), reduction)

@@ -18,15 +18,23 @@ from slope.functions import (
     arithmetic,
     arrangement,
     contraction,
+    data_dependent,
     elementwise,
+    extremes,
     indexing,
     joining,
+    logic,
+    masking,
+    numpy_protocols,
     ordering,
     products,
+    quantiles,
     reductions,
+    rounding,
     scattering,
     selection,
     shapes,
+    special_values,
     statistics,
 )
 from slope.functions._base import strong, to_dtype
@@ -141,55 +149,65 @@ BINARY = {
     "mod": arithmetic.remainder,
     "pow": arithmetic.pow,
     "matmul": contraction.matmul,
-    "and": arithmetic.bitwise_and,
-    "or": arithmetic.bitwise_or,
-    "xor": arithmetic.bitwise_xor,
-    "lshift": arithmetic.bitwise_left_shift,
-    "rshift": arithmetic.bitwise_right_shift,
+    "and": logic.bitwise_and,
+    "or": logic.bitwise_or,
+    "xor": logic.bitwise_xor,
+    "lshift": logic.bitwise_left_shift,
+    "rshift": logic.bitwise_right_shift,
     "divmod": divmod_,
 }
-COMPARISONS = {name: getattr(arithmetic, name) for name in ("eq", "ne", "lt", "le", "gt", "ge")}
+COMPARISONS = {name: getattr(logic, name) for name in ("eq", "ne", "lt", "le", "gt", "ge")}
 
 NAMES = {
     arithmetic: """
-        add sub mul div true_divide floor_divide remainder fmod pow eq ne lt le gt ge
-        logical_and logical_or logical_xor logical_not bitwise_and bitwise_or
-        bitwise_xor bitwise_not bitwise_left_shift bitwise_right_shift maximum minimum
-        clamp lerp atan2 logaddexp clamp_min clamp_max hypot xlogy copysign heaviside
-        addcmul addcdiv isclose allclose equal fmax fmin
+        add sub mul div true_divide floor_divide remainder fmod pow
+        lerp atan2 logaddexp hypot xlogy copysign heaviside addcmul addcdiv
+    """,
+    extremes: "maximum minimum fmax fmin clamp clamp_min clamp_max",
+    logic: """
+        eq ne lt le gt ge isclose allclose equal
+        logical_and logical_or logical_xor logical_not
+        bitwise_and bitwise_or bitwise_xor bitwise_not bitwise_left_shift bitwise_right_shift
     """,
     elementwise: """
-        neg abs sign exp exp2 expm1 log log1p log2 log10 sqrt rsqrt square reciprocal
-        sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh erf erfc sigmoid
-        floor ceil round trunc frac isnan isfinite isinf nan_to_num astype bitcast
-        erfinv lgamma digamma sinc logit isposinf isneginf signbit
+        neg abs sign exp exp2 expm1 log log1p log2 log10 sqrt rsqrt square reciprocal sin cos
+        tan asin acos atan sinh cosh tanh asinh acosh atanh erf erfc sigmoid astype bitcast
+        erfinv lgamma digamma sinc logit
     """,
+    rounding: "floor ceil round trunc frac",
+    special_values: "isnan isfinite isposinf isneginf signbit isinf nan_to_num",
     reductions: """
         sum prod mean var std max min amax amin argmax argmin any all logsumexp norm
         cumsum count_nonzero nansum nanmean
     """,
     shapes: """
         reshape view flatten unflatten permute transpose movedim squeeze unsqueeze expand
-        broadcast_to repeat tile split chunk unbind flip roll narrow diagonal tril triu
+        broadcast_to repeat tile
     """,
     contraction: "matmul dot mv mm bmm outer tensordot",
     indexing: "gather take_along_dim index_select",
     activations: "relu softmax log_softmax prelu hardshrink",
     ordering: """aminmax argsort cummax cummin cumprod logcumsumexp median nanmedian
-        quantile sort topk""",
-    scattering: """argwhere bincount index_add index_copy index_fill index_put masked_fill
-        masked_select nonzero scatter scatter_add scatter_reduce take unique""",
-    arrangement: "diag diag_embed fliplr flipud rot90 swapaxes",
+        sort topk""",
+    quantiles: "quantile nanquantile",
+    scattering: """
+        index_add index_copy index_fill index_put scatter scatter_add scatter_reduce take
+    """,
+    masking: "masked_fill masked_select masked_scatter",
+    data_dependent: "nonzero argwhere unique unique_consecutive bincount",
+    arrangement: """
+        flip fliplr flipud roll rot90 swapaxes diagonal diag diag_embed tril triu
+    """,
     products: "addmm addmv addbmm baddbmm vdot inner kron trace cross",
-    joining: "diff",
-    selection: "repeat_interleave masked_scatter unique_consecutive",
+    joining: "split chunk unbind narrow diff",
+    selection: "repeat_interleave",
     statistics: "cov corrcoef",
 }
 
 
 def where_method(x: Tensor, condition: Any, y: Any) -> Tensor:
     """``x`` where the condition holds, else ``y``."""
-    return arithmetic.where(condition, x, y)
+    return logic.where(condition, x, y)
 
 
 def _install() -> None:
@@ -204,8 +222,8 @@ def _install() -> None:
         __neg__=elementwise.neg,
         __pos__=same,
         __abs__=elementwise.abs,
-        __invert__=arithmetic.bitwise_not,
-        __round__=elementwise.round,
+        __invert__=logic.bitwise_not,
+        __round__=rounding.round,
         __getitem__=indexing.getitem,
         __setitem__=indexing.setitem,
         __iter__=indexing.iterate,
@@ -227,7 +245,8 @@ def _install() -> None:
         at=property(indexing.at),
     )
     install_methods(**methods)
-    Tensor.__array_ufunc__ = None  # pyright: ignore[reportAttributeAccessIssue]  # NumPy's operators leave the work to ours
+    Tensor.__array_ufunc__ = numpy_protocols.array_ufunc  # pyright: ignore[reportAttributeAccessIssue]  # NumPy asks for it
+    Tensor.__array_function__ = numpy_protocols.array_function  # pyright: ignore[reportAttributeAccessIssue]  # NumPy asks for it
 
 
 if "add" not in Tensor.__dict__:

@@ -15,6 +15,10 @@ from slope.functions._base import count_of
 from slope.ops._family import draws, splat_like
 from slope.ops.reduce import Reduction, spread
 
+__all__ = [
+    "vector_norm",
+]
+
 Dims = tuple[int, ...]
 
 

@@ -19,6 +19,12 @@ from slope.functions._base import count_of
 from slope.ops._family import draws, require_dim, require_kind, splat_like
 from slope.ops.reduce import spread
 
+__all__ = [
+    "normalize_batch",
+    "rms_normalize",
+    "standardize",
+]
+
 Dims = tuple[int, ...]
 
 

@@ -28,6 +28,16 @@ from slope.functions._base import (
     whole_of,
 )
 
+__all__ = [
+    "batch_norm",
+    "group_norm",
+    "instance_norm",
+    "layer_norm",
+    "local_response_norm",
+    "normalize",
+    "rms_norm",
+]
+
 
 class BatchNorm(NamedTuple):
     """What :func:`batch_norm` returns: the result.
@@ -244,8 +254,7 @@ def batch_norm(
 
     Returns:
         ``(output, running_mean, running_var)``. Tensors do not change: keep the statistics for the
-        next call. Without
-        ``training`` they are those given; no derivative passes through them.
+        next call. Without ``training`` they are those given; no derivative passes through them.
 
     Source: S. Ioffe, C. Szegedy, "Batch normalization" (2015).
 
@@ -284,6 +293,9 @@ def batch_norm(
     out, mean, variance = norm_operators.normalize_batch(given, factor, offset, dim=1, eps=small)
     mean, variance = ops.stop_gradient(mean), ops.stop_gradient(variance)
     variance = ops.mul(variance, ops.div(count, ops.sub(count, splat_like(1.0, count))))
+    if isinstance(count, Splat) and count.value == 0:
+        share = 0.0  # nothing was seen
+        mean = variance = Splat(0.0, mean.type)
     new = [
         old if old is None else _mixed(old, fresh, share, channels, name)
         for old, fresh, name in (

@@ -13,25 +13,37 @@ from slope.core.operator import Operator
 from slope.core.tensor import Splat, Tensor
 from slope.dims import same
 from slope.dtypes import DTypeLike, as_dtype
-from slope.errors import ArgumentError, DTypeError, ShapeError
+from slope.errors import ArgumentError, ShapeError
 from slope.functions._at_once import at_once
 from slope.functions._base import (
     TensorLike,
     as_tensor,
     dim_of,
-    expand_to,
     floating,
     int_of,
     operand,
     result_dtype,
-    scalar_of,
     splat_like,
     to_dtype,
 )
 from slope.functions.reductions import Extreme, kept_shape
 from slope.ops.index import take_along
-from slope.ops.linear import move_dim
 from slope.ops.order import cut, scan_pairs
+
+__all__ = [
+    "aminmax",
+    "argsort",
+    "bucketize",
+    "cummax",
+    "cummin",
+    "cumprod",
+    "logcumsumexp",
+    "median",
+    "nanmedian",
+    "searchsorted",
+    "sort",
+    "topk",
+]
 
 
 class MinMax(NamedTuple):
@@ -171,98 +183,6 @@ def _known_middle(x: Tensor, dim: int, function: str) -> Extreme:
     one, zero = splat_like(1, count), splat_like(0, count)
     place = ops.shift_right_arithmetic(ops.maximum(ops.sub(count, one), zero), one)
     return Extreme(take_along(values, place, dim), take_along(places, place, dim))
-
-
-_INTERPOLATIONS = ("linear", "lower", "higher", "nearest", "midpoint")
-
-
-@at_once
-def quantile(
-    x: TensorLike,
-    q: TensorLike,
-    dim: int | None = None,
-    keepdim: bool = False,
-    *,
-    interpolation: str = "linear",
-) -> Tensor:
-    """The elements that a fraction ``q`` of all lies below; NaN if any is NaN.
-
-    Args:
-        x: floating-point.
-        q: a number from 0 to 1, or a vector of them, which becomes the first dimension of the
-            result.
-        dim: the dimension; all elements without.
-        keepdim: keep the reduced dimensions with length 1.
-        interpolation: ``"linear"``, ``"lower"``, ``"higher"``, ``"nearest"`` or ``"midpoint"``.
-
-    Raises:
-        DTypeError, ShapeError, ArgumentError: the arguments do not fit.
-    """
-    given = as_tensor(x, "quantile", "x")
-    if given.dtype.kind != "f":
-        raise DTypeError(
-            f"quantile: {given.type} is not floating-point; cast it with x.to(slope.float32)."
-        )
-    if interpolation not in _INTERPOLATIONS:
-        raise ArgumentError(
-            f"quantile: interpolation={interpolation!r} is none of {', '.join(_INTERPOLATIONS)}."
-        )
-    number = scalar_of(q)
-    if number is not None and not 0 <= number <= 1:
-        raise ArgumentError(f"quantile: q={q} must be from 0 to 1.")
-    parts = floating(q, "quantile", "q")
-    if parts.ndim > 1:
-        raise ShapeError(f"quantile: q must be a number or a vector, and is {parts.type}.")
-    last = given.ndim - 1
-    if dim is None:
-        rows = ops.reshape(given, shape=(given.type.size,))
-        kept: tuple[Any, ...] = (1,) * given.ndim if keepdim else ()
-    else:
-        rows, at, scalar = _along(given, dim, "quantile")
-        rest = (*rows.shape[:at], *rows.shape[at + 1 :])
-        kept = kept_shape(rows, (at,)) if keepdim and not scalar else rest
-        rows = move_dim(rows, at, max(last, 0))
-    out = _between(rows, to_dtype(parts, rows.dtype), interpolation)
-    return ops.reshape(out, shape=(*parts.shape, *kept))
-
-
-def _between(x: Tensor, q: Tensor, interpolation: str) -> Tensor:
-    """Quantiles along the last dimension; those of ``q`` come first."""
-    last = x.ndim - 1
-    length = x.shape[last]
-    if length == 0:
-        raise ShapeError(
-            f"quantile: {x.type} is empty along the dimension, and nothing has no quantiles."
-        )
-    values = move_dim(ops.sort(x, dim=last, descending=False)[0], last, 0)
-    rank = ops.mul(q, splat_like(float(length - 1), q))
-
-    def picked(rounded: Tensor) -> Tensor:
-        places = ops.cast(rounded, dtype=dtypes.int64)
-        return ops.gather(values, ops.reshape(places, shape=(*q.shape, 1)), axis=0, batch_dims=0)
-
-    if interpolation == "nearest":
-        out = picked(ops.round_(rank))
-    else:
-        low, high = picked(ops.floor(rank)), picked(ops.ceil(rank))
-        weight = (
-            splat_like(0.5, low)
-            if interpolation == "midpoint"
-            else ops.broadcast(
-                ops.sub(rank, ops.floor(rank)), shape=low.shape, dims=tuple(range(q.ndim))
-            )
-        )
-        if interpolation in ("lower", "higher"):
-            out = low if interpolation == "lower" else high
-        else:
-            away = ops.sub(high, low)
-            between = ops.add(low, ops.mul(away, weight))
-            left = ops.mul(low, ops.sub(splat_like(1.0, weight), weight))
-            beyond = ops.where(ops.eq(low, high), low, ops.add(left, ops.mul(high, weight)))
-            out = ops.where(ops.isfinite(away), between, beyond)
-    worst = ops.cast(ops.isnan(cut(values, 0, length - 1, length)), dtype=dtypes.bool_)
-    spoiled = expand_to(worst if q.ndim else ops.reshape(worst, shape=values.shape[1:]), out.shape)
-    return ops.where(spoiled, splat_like(float("nan"), out), out)
 
 
 # --- places in sorted sequences

@@ -23,12 +23,21 @@ from slope.functions._base import (
 )
 from slope.functions.convolution import Lengths, lengths
 
+__all__ = [
+    "avg_pool1d",
+    "avg_pool2d",
+    "avg_pool3d",
+    "max_pool1d",
+    "max_pool2d",
+    "max_pool3d",
+]
+
 
 def image(x: TensorLike, count: int, function: str) -> Tensor:
     """A tensor with ``count`` spatial dimensions behind channels and, perhaps, a batch.
 
     Raises:
-        ShapeError: it has another number of dimensions.
+        ShapeError: it has another number of dimensions, or an empty one that is not the batch.
     """
     given = as_tensor(x, function, "x")
     if given.ndim not in (count + 1, count + 2):
@@ -36,6 +45,10 @@ def image(x: TensorLike, count: int, function: str) -> Tensor:
             f"{function}: x must have {count + 2} dimensions (batch, channels, {count} spatial; "
             "the batch may be left out), "
             f"and has the shape {shown(given.shape)}."
+        )
+    if any(isinstance(length, int) and length == 0 for length in given.shape[-count - 1 :]):
+        raise ShapeError(
+            f"{function}: x has the shape {shown(given.shape)}, and only the batch may be empty."
         )
     return given
 
@@ -67,18 +80,18 @@ def _pairs(
                 f"{function}: padding={tuple(padding)} must be at most half of "
                 f"kernel_size={tuple(window)}."
             )
-        if isinstance(length, int) and length + 2 * around < span:
+        room, extra = length + 2 * around - span, 0
+        if ceil_mode:
+            more = -(-room // step)
+            if more * step >= length + around:  # the last window must start inside
+                more -= 1
+            room, extra = more * step, max(more * step - room, 0)
+        if isinstance(length, int) and room < 0:
             raise ShapeError(
                 f"{function}: a window of {tuple(window)} with dilation {tuple(dilation)} does not "
                 f"fit into {tuple(size)} "
                 f"with padding {tuple(padding)}."
             )
-        extra = 0
-        if ceil_mode:
-            count = -(-(length + 2 * around - span) // step) + 1
-            if (count - 1) * step >= length + around:  # the last window must start inside
-                count -= 1
-            extra = max((count - 1) * step + span - length - 2 * around, 0)
         pairs.append((around, around + extra))
     return tuple(pairs)
 

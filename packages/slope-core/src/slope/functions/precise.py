@@ -3,9 +3,8 @@
 Written so that no digits are lost where plain formulas cancel or overflow.
 
 Each is accurate to a few units in the last place in float32 and float64 (where its docstring does
-not say else); half
-precision is computed in float32. A backend may have a rule of its own; otherwise the expansion is
-lowered.
+not say else); half precision is computed in float32. A backend may have a rule of its own;
+otherwise the expansion is lowered.
 """
 
 from __future__ import annotations

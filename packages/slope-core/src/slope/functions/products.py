@@ -21,9 +21,23 @@ from slope.functions._base import (
     to_dtype,
 )
 from slope.functions.arithmetic import add, mul
+from slope.functions.arrangement import diagonal, roll
 from slope.functions.contraction import contract, dot, einsum, matmul, tensordot
 from slope.functions.reductions import sum as total
-from slope.functions.shapes import diagonal, reshape, roll
+from slope.functions.shapes import reshape
+
+__all__ = [
+    "addbmm",
+    "addmm",
+    "addmv",
+    "baddbmm",
+    "bilinear",
+    "cross",
+    "inner",
+    "kron",
+    "trace",
+    "vdot",
+]
 
 # --- products added to a tensor
 

@@ -1,8 +1,9 @@
 """Reductions over one, several or all dimensions.
 
-``dim`` is an int, a tuple of ints or ``None`` for all; ``keepdim`` keeps the reduced dimensions
-with length 1.
-Sums of integers and bools are int64; sums of half precision accumulate in float32.
+``dim`` is an int, a tuple of ints or ``None`` for all; an empty tuple, too, means all, as in
+PyTorch, except for :func:`any` and :func:`all`, which it has test each element by itself.
+``keepdim`` keeps the reduced dimensions with length 1. Sums of integers and bools are int64; sums
+of half precision accumulate in float32.
 """
 
 from __future__ import annotations
@@ -30,6 +31,30 @@ from slope.functions._base import (
     to_dtype,
 )
 
+__all__ = [
+    "all",
+    "amax",
+    "amin",
+    "any",
+    "argmax",
+    "argmin",
+    "count_nonzero",
+    "cumsum",
+    "logsumexp",
+    "max",
+    "mean",
+    "min",
+    "nanmean",
+    "nansum",
+    "norm",
+    "prod",
+    "std",
+    "std_mean",
+    "sum",
+    "var",
+    "var_mean",
+]
+
 Dim = int | tuple[int, ...] | list[int] | None
 
 
@@ -45,10 +70,20 @@ def kept_shape(x: Tensor, dims: tuple[int, ...]) -> tuple[Any, ...]:
     return tuple(1 if at in dims else length for at, length in enumerate(x.shape))
 
 
-def _reduce(op: Operator, x: Tensor, dim: Dim, keepdim: bool, function: str) -> Tensor:
-    dims, keepdim = dims_of(dim, x, function), flag_of(keepdim, function, "keepdim")
-    out = op(x, dim=dims) if dims else x
-    return ops.reshape(out, shape=kept_shape(x, dims)) if keepdim and dims else out
+def _dims(dim: Dim, x: Tensor, function: str) -> tuple[int, ...]:
+    """The dimensions to reduce; none named means all of them."""
+    return dims_of(dim, x, function) or tuple(range(x.ndim))
+
+
+def _reduce(
+    op: Operator, x: Tensor, dim: Dim, keepdim: bool, function: str, **params: Any
+) -> Tensor:
+    """``x`` reduced; without dimensions it is what a reduction of one element makes of it."""
+    dims, keepdim = _dims(dim, x, function), flag_of(keepdim, function, "keepdim")
+    if not dims:  # programs hold no reduction of no dimensions: as text it would reduce all
+        return op(ops.reshape(x, shape=(1,)), dim=(0,), **params)
+    out = op(x, dim=dims, **params)
+    return ops.reshape(out, shape=kept_shape(x, dims)) if keepdim else out
 
 
 def _summable(x: TensorLike, function: str, dtype: DTypeLike | None) -> Tensor:
@@ -92,10 +127,11 @@ def mean(
             "with x.to(slope.float32)."
         )
     wide = to_dtype(given, dtypes.accumulator(given.dtype))
-    dims, keepdim = dims_of(dim, given, "mean"), flag_of(keepdim, "mean", "keepdim")
-    total = ops.sum_(wide, dim=dims)
-    out = to_dtype(ops.div(total, count_of(wide, dims)), given.dtype)
-    return ops.reshape(out, shape=kept_shape(given, dims)) if keepdim and dims else out
+    dims, keepdim = _dims(dim, given, "mean"), flag_of(keepdim, "mean", "keepdim")
+    if not dims:
+        return given
+    out = to_dtype(ops.div(ops.sum_(wide, dim=dims), count_of(wide, dims)), given.dtype)
+    return ops.reshape(out, shape=kept_shape(given, dims)) if keepdim else out
 
 
 @at_once
@@ -150,9 +186,7 @@ def _moment(
         if unbiased is None
         else float(flag_of(unbiased, op.name, "unbiased"))
     )
-    dims, keepdim = dims_of(dim, given, op.name), flag_of(keepdim, op.name, "keepdim")
-    out = op(given, dim=dims, correction=less)
-    return ops.reshape(out, shape=kept_shape(given, dims)) if keepdim and dims else out
+    return _reduce(op, given, dim, keepdim, op.name, correction=less)
 
 
 @at_once
@@ -257,7 +291,7 @@ def min(x: TensorLike, dim: Any = None, keepdim: bool = False) -> Any:  # PyTorc
 
 def _extreme(function: str, op: Operator, x: TensorLike, dim: Any, keepdim: bool) -> Any:
     if isinstance(dim, Tensor):
-        from slope.functions.arithmetic import maximum, minimum
+        from slope.functions.extremes import maximum, minimum
 
         return (maximum if function == "max" else minimum)(x, dim)
     given = as_tensor(x, function, "x")
@@ -315,16 +349,23 @@ def _truth(x: TensorLike, function: str) -> Tensor:
     return to_dtype(as_tensor(x, function, "x"), dtypes.bool_)
 
 
+def _test(op: Operator, x: TensorLike, dim: Dim, keepdim: bool, function: str) -> Tensor:
+    given = _truth(x, function)
+    if isinstance(dim, (tuple, list)) and not dim:
+        return given
+    return _reduce(op, given, dim, keepdim, function)
+
+
 @at_once
 def any(x: TensorLike, dim: Dim = None, keepdim: bool = False) -> Tensor:  # PyTorch's name
     """Whether any element differs from zero; of nothing it is False."""
-    return _reduce(ops.any_, _truth(x, "any"), dim, keepdim, "any")
+    return _test(ops.any_, x, dim, keepdim, "any")
 
 
 @at_once
 def all(x: TensorLike, dim: Dim = None, keepdim: bool = False) -> Tensor:  # PyTorch's name
     """Whether all elements differ from zero; of nothing it is True."""
-    return _reduce(ops.all_, _truth(x, "all"), dim, keepdim, "all")
+    return _test(ops.all_, x, dim, keepdim, "all")
 
 
 @at_once
@@ -374,8 +415,6 @@ def norm(
     given = floating(x, "norm")
     given = given if dtype is None else floating(to_dtype(given, as_dtype(dtype)), "norm")
     p = 2.0 if p is None or (isinstance(p, str) and p == "fro") else number_of(p, "norm", "p")
-    if p != 0 and not dims_of(dim, given, "norm"):
-        return ops.abs_(given)
     if p == 2:
         return _reduce(l2_norm, given, dim, keepdim, "norm")
     size = ops.abs_(given)
@@ -387,9 +426,7 @@ def norm(
         )
     if p == 1:
         return _reduce(ops.sum_, size, dim, keepdim, "norm")
-    dims, keepdim = dims_of(dim, given, "norm"), flag_of(keepdim, "norm", "keepdim")
-    out = moment_operators.vector_norm(given, dim=dims, p=p) if dims else size
-    return ops.reshape(out, shape=kept_shape(given, dims)) if keepdim and dims else out
+    return _reduce(moment_operators.vector_norm, given, dim, keepdim, "norm", p=p)
 
 
 @at_once

@@ -18,6 +18,14 @@ from slope.functions.adaptive_pooling import adaptive_mean, taken
 from slope.functions.convolution import Lengths, lengths
 from slope.functions.pooling import image
 
+__all__ = [
+    "fold",
+    "interpolate",
+    "pixel_shuffle",
+    "pixel_unshuffle",
+    "unfold",
+]
+
 _DIMS = {  # of the modes that do not take any number of spatial dimensions
     "linear": 1,
     "bilinear": 2,
@@ -314,3 +322,81 @@ def unfold(
     columns = ops.cat(*parts, dim=2)
     lead = () if single else (batch,)
     return ops.reshape(columns, shape=(*lead, channels * kernel[0] * kernel[1], out[0] * out[1]))
+
+
+@at_once
+def fold(
+    x: TensorLike,
+    output_size: Lengths,
+    kernel_size: Lengths,
+    dilation: Lengths = 1,
+    padding: Lengths = 0,
+    stride: Lengths = 1,
+) -> Tensor:
+    """Columns back into an image, added where windows overlap: the transpose of :func:`unfold`.
+
+    Args:
+        x: (batch, channels times elements of a window, windows); the batch may be left out.
+        output_size: height and width of the image, one number or two.
+        kernel_size: height and width of a window, one number or two.
+        dilation: as for :func:`slope.unfold`.
+        padding: likewise.
+        stride: likewise.
+
+    Raises:
+        ShapeError: another number of windows, or of elements, than such an image has.
+    """
+    given = as_tensor(x, "fold", "x")
+    if given.ndim not in (2, 3):
+        raise ShapeError(f"fold: x must be (batch, elements, windows), and is {given.type}.")
+    single = given.ndim == 2
+    kernel = lengths(kernel_size, 2, "fold", "kernel_size", 1)
+    size = lengths(output_size, 2, "fold", "output_size", 1)
+    gaps, steps, around = (
+        lengths(dilation, 2, "fold", "dilation", 1),
+        lengths(stride, 2, "fold", "stride", 1),
+        lengths(padding, 2, "fold", "padding"),
+    )
+    whole = tuple(n + 2 * more for n, more in zip(size, around, strict=True))
+    out = tuple(
+        (n - gap * (taps - 1) - 1) // step + 1
+        for n, gap, taps, step in zip(whole, gaps, kernel, steps, strict=True)
+    )
+    taps = kernel[0] * kernel[1]
+    batch = 1 if single else given.shape[0]
+    if given.shape[-2] % taps or given.shape[-1] != out[0] * out[1] or min(out) < 1:
+        raise ShapeError(
+            f"fold: an image of {size} has {out[0]} x {out[1]} windows of {kernel}, and x, of "
+            f"{given.type}, should have a multiple of {taps} elements in each of as many."
+        )
+    channels = given.shape[-2] // taps
+    parts = ops.reshape(given, shape=(batch, channels, taps, *out))
+    total: Tensor | None = None
+    for tap in range(taps):
+        first = (tap // kernel[1] * gaps[0], tap % kernel[1] * gaps[1])
+        rest = tuple(
+            n - at - (count - 1) * step - 1
+            for n, at, count, step in zip(whole, first, out, steps, strict=True)
+        )
+        part = ops.slice_(
+            parts,
+            start=(0, 0, tap, 0, 0),
+            stop=(batch, channels, tap + 1, *out),
+            step=(1,) * 5,
+        )
+        placed = ops.pad(
+            ops.reshape(part, shape=(batch, channels, *out)),
+            low=(0, 0, *first),
+            high=(0, 0, *rest),
+            interior=(0, 0, steps[0] - 1, steps[1] - 1),
+            value=0,
+        )
+        total = placed if total is None else ops.add(total, placed)
+    assert total is not None
+    image_ = ops.slice_(
+        total,
+        start=(0, 0, *around),
+        stop=(batch, channels, around[0] + size[0], around[1] + size[1]),
+        step=(1,) * 4,
+    )
+    return ops.reshape(image_, shape=image_.shape[1:]) if single else image_

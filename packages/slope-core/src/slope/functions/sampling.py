@@ -14,6 +14,14 @@ from slope.functions._base import TensorLike, as_tensor, broadcast_shapes, float
 from slope.functions._devices import placed
 from slope.functions.generator import all_or_nothing, current_scope
 
+__all__ = [
+    "bernoulli",
+    "multinomial",
+    "normal",
+    "randint_like",
+    "randperm",
+]
+
 
 @all_or_nothing
 def bernoulli(x: TensorLike) -> Tensor:

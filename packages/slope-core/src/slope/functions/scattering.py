@@ -1,4 +1,4 @@
-"""Writing at computed places, in copies; windows; masks; and what only known values can answer.
+"""Writing at computed places, in copies, and reading there.
 
 Places count from 0; negative ones count from the end. Known ones that are out of range raise;
 traced ones, whose values nobody can see, are clamped into range. Where places repeat, all updates
@@ -7,7 +7,6 @@ take part, and of plain writing the last wins.
 
 from __future__ import annotations
 
-import builtins
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -15,42 +14,50 @@ from typing import Any
 import numpy as np
 
 from slope import dtypes, ops
-from slope.core.tensor import Splat, Tensor, Tracer
+from slope.core.tensor import Splat, Tensor
 from slope.core.types import Shape, TensorType
 from slope.dims import same
-from slope.errors import ArgumentError, ConcretizationError, DTypeError, IndexingError, ShapeError
+from slope.errors import ArgumentError, DTypeError, ShapeError
 from slope.functions._base import (
     Scalar,
     TensorLike,
     as_tensor,
-    broadcast_shapes,
-    copied,
     dim_of,
     expand_to,
     int_of,
-    of_host,
     scalar_of,
     shown,
-    sizes_of,
     splat,
     splat_like,
 )
 from slope.functions._index import plan
-from slope.functions.indexing import getitem
-from slope.functions.shapes import cut
+from slope.functions.joining import cut
 from slope.ops.index import put_along
 
+__all__ = [
+    "gather_nd",
+    "index_add",
+    "index_copy",
+    "index_fill",
+    "index_put",
+    "scatter",
+    "scatter_add",
+    "scatter_nd",
+    "scatter_reduce",
+    "take",
+]
 
-def _places(index: Tensor, x: Tensor, dim: int, function: str) -> Tensor:
+
+def places_along(index: Tensor, x: Tensor, dim: int, function: str) -> Tensor:
     """Places along a dimension as int64, counted from the front; known ones are checked."""
     if not index.dtype.is_integer:
         raise DTypeError(f"{function}: index must be of an integer dtype, and is {index.type}.")
     if index.ndim == 0:
-        return ops.reshape(_places(ops.reshape(index, shape=(1,)), x, dim, function), shape=())
+        return ops.reshape(places_along(ops.reshape(index, shape=(1,)), x, dim, function), shape=())
     return next(iter(plan((slice(None),) * dim + (index,), x.shape).arrays.values()))
 
 
-def _source(
+def updates_of(
     value: TensorLike, x: Tensor, shape: Shape, function: str, argument: str = "src"
 ) -> Tensor:
     """Updates of ``x``'s dtype: a number everywhere, or a tensor cut to a shape."""
@@ -179,7 +186,7 @@ def _scattered(
         )
         return ops.reshape(_scattered(function, one[0], 0, one[1], new, mode), shape=())
     at = dim_of(dim, given.ndim, function, shape=given.shape)
-    update = _source(src, given, places.shape, function)
+    update = updates_of(src, given, places.shape, function)
     fits = (
         places.ndim == given.ndim == update.ndim
         and all(
@@ -194,7 +201,7 @@ def _scattered(
             f"src {update.type}, and be "
             f"nowhere longer than src, nor than x but along dim={dim}."
         )
-    checked = _places(places, given, at, function)
+    checked = places_along(places, given, at, function)
     if places.type.size == 0:
         return given
     for each in range(given.ndim):
@@ -222,7 +229,7 @@ def _slices(
     if places.ndim > 1:
         raise ShapeError(f"{function}: index must be a vector, and is {places.type}.")
     places = ops.reshape(places, shape=(1,)) if places.ndim == 0 else places
-    return given, at, _places(places, given, at, function)
+    return given, at, places_along(places, given, at, function)
 
 
 def _into_slices(
@@ -230,7 +237,7 @@ def _into_slices(
 ) -> Tensor:
     given, at, places = _slices(function, x, dim, index)
     shape = (*given.shape[:at], *places.shape, *given.shape[at + 1 :])
-    update = _source(source, given, shape, function, "source")
+    update = updates_of(source, given, shape, function, "source")
     if not same(update.shape, shape):
         raise ShapeError(
             f"{function}: source must be of shape {shown(shape)}, for x {given.type} and an "
@@ -266,7 +273,7 @@ def index_fill(x: TensorLike, dim: int, index: TensorLike, value: TensorLike) ->
     """``x`` with one value in all slices along ``dim`` that ``index`` names."""
     given, at, places = _slices("index_fill", x, dim, index)
     shape = (*given.shape[:at], *places.shape, *given.shape[at + 1 :])
-    update = _source(value, given, shape, "index_fill", "value")
+    update = updates_of(value, given, shape, "index_fill", "value")
     if isinstance(update, Tensor) and not isinstance(update, Splat):
         if update.ndim:
             raise ShapeError(
@@ -295,7 +302,7 @@ def take(x: TensorLike, index: TensorLike) -> Tensor:
     """The elements of the flattened tensor that integers name."""
     given, places = as_tensor(x, "take", "x"), as_tensor(index, "take", "index")
     flat = ops.reshape(given, shape=(given.type.size,))
-    checked = _places(places, flat, 0, "take")
+    checked = places_along(places, flat, 0, "take")
     rows = ops.reshape(checked, shape=(*checked.shape, 1))
     return ops.gather(flat, rows, axis=0, batch_dims=0)
 
@@ -324,7 +331,7 @@ def _coordinates(function: str, x: Tensor, indices: TensorLike, batch_dims: int)
     parts = []
     for k in range(count):
         part = cut(given, given.ndim - 1, k, k + 1)
-        parts.append(_places(part, x, batch_dims + k, function))
+        parts.append(places_along(part, x, batch_dims + k, function))
     if not parts:
         return ops.cast(given, dtype=dtypes.int64)
     return parts[0] if len(parts) == 1 else ops.cat(*parts, dim=given.ndim - 1)
@@ -371,7 +378,7 @@ def scatter_nd(
     places = _coordinates("scatter_nd", given, indices, batch_dims)
     count = places.shape[-1]
     shape = (*places.shape[:-1], *given.shape[batch_dims + count :])
-    update = _source(updates, given, shape, "scatter_nd", "updates")
+    update = updates_of(updates, given, shape, "scatter_nd", "updates")
     if not same(update.shape, shape):
         raise ShapeError(
             f"scatter_nd: updates for x {given.type} at indices of shape {shown(places.shape)} "
@@ -379,240 +386,3 @@ def scatter_nd(
         )
     mode = "set" if reduction == "none" else reduction
     return ops.scatter(given, places, update, axis=batch_dims, batch_dims=batch_dims, mode=mode)
-
-
-# --- windows
-
-
-def dynamic_slice(x: TensorLike, *starts: Any, sizes: Sequence[int] | None = None) -> Tensor:
-    """The window of ``x`` that begins at computed places: ``dynamic_slice(x, (i, 0), (1, 4))``.
-
-    Args:
-        x: a tensor.
-        starts: for each dimension an int or an integer tensor of shape (); one sequence of them, or
-            one after the other.
-        sizes: the window's shape: ints. May follow a sequence of starts without its name.
-
-    A start is clamped so that the window fits, as JAX does it; a negative one is clamped to 0.
-
-    Raises:
-        ShapeError, ArgumentError: the arguments do not fit.
-    """
-    if len(starts) == 2 and sizes is None and isinstance(starts[0], (tuple, list)):
-        starts, sizes = (starts[0],), starts[1]
-    given = as_tensor(x, "dynamic_slice", "x")
-    if sizes is None:
-        raise ArgumentError(
-            "dynamic_slice: sizes is missing; give the window's shape, a tuple of ints."
-        )
-    window = sizes_of((sizes,), "dynamic_slice", "sizes")
-    return ops.dynamic_slice(given, *_starts("dynamic_slice", given, starts, window), sizes=window)
-
-
-def dynamic_update_slice(x: TensorLike, update: TensorLike, *starts: Any) -> Tensor:
-    """``x`` with a window replaced: ``dynamic_update_slice(cache, row, (0, i))``.
-
-    Args:
-        x: a tensor.
-        update: of ``x``'s dtype, with as many dimensions and nowhere longer.
-        starts: see :func:`dynamic_slice`; clamped so that the update fits.
-
-    Raises:
-        ShapeError, DTypeError, ArgumentError: the arguments do not fit.
-    """
-    given = as_tensor(x, "dynamic_update_slice", "x")
-    part = _source(update, given, (), "dynamic_update_slice", "update")
-    return ops.dynamic_update_slice(
-        given, part, *_starts("dynamic_update_slice", given, starts, part.shape)
-    )
-
-
-def _starts(function: str, x: Tensor, starts: tuple[Any, ...], sizes: Shape) -> list[Tensor]:
-    if len(starts) == 1 and isinstance(starts[0], (tuple, list)):
-        starts = tuple(starts[0])
-    if len(starts) != x.ndim or len(sizes) != x.ndim:
-        raise ShapeError(
-            f"{function}: {x.type} needs a start and a size for each dimension, and got "
-            f"{len(starts)} starts and sizes {shown(sizes)}."
-        )
-    if any(
-        bool(size > length) or bool(size < 0) for size, length in zip(sizes, x.shape, strict=True)
-    ):
-        raise ShapeError(
-            f"{function}: a window of shape {shown(sizes)} does not fit into {x.type}."
-        )
-    found = [as_tensor(start, function, f"starts[{number}]") for number, start in enumerate(starts)]
-    for number, start in enumerate(found):
-        if start.shape != () or not start.dtype.is_integer:
-            raise ArgumentError(
-                f"{function}: starts[{number}] must be an int or an integer tensor of shape (), "
-                f"and is {start.type}."
-            )
-    return found
-
-
-# --- masks
-
-
-def masked_fill(x: TensorLike, mask: TensorLike, value: TensorLike) -> Tensor:
-    """``x`` with a value where the mask holds; the mask broadcasts to ``x``.
-
-    Raises:
-        DTypeError: the mask is not of bools, or the value does not go into ``x``'s dtype.
-        ShapeError: the mask does not broadcast to ``x``, or the value has dimensions.
-    """
-    given, held = as_tensor(x, "masked_fill", "x"), _mask("masked_fill", mask)
-    shape = broadcast_shapes("masked_fill", given.shape, held.shape)
-    new = _source(value, given, (), "masked_fill", "value")
-    if new.ndim:
-        raise ShapeError(
-            f"masked_fill: value must be a number or of shape (), and is {new.type}; "
-            f"slope.where(mask, value, x) takes any shape."
-        )
-    return ops.where(expand_to(held, shape), expand_to(new, shape), expand_to(given, shape))
-
-
-def _mask(function: str, mask: TensorLike) -> Tensor:
-    held = as_tensor(mask, function, "mask")
-    if held.dtype is not dtypes.bool_:
-        raise DTypeError(
-            f"{function}: mask must be of bools, and is {held.type}; compare it, for instance "
-            f"mask != 0."
-        )
-    return held
-
-
-def masked_select(x: TensorLike, mask: TensorLike) -> Tensor:
-    """The elements where a mask holds, as a vector. Only for masks whose values are known.
-
-    Raises:
-        ConcretizationError: the mask is traced.
-    """
-    given, held = as_tensor(x, "masked_select", "x"), _mask("masked_select", mask)
-    shape = broadcast_shapes("masked_select", given.shape, held.shape)
-    if isinstance(held, Tracer):
-        _refuse("masked_select", held, "slope.where(mask, x, 0) keeps the shape")
-    held = copied(np.broadcast_to(held.numpy(), shape))
-    given = expand_to(given, shape)
-    if not shape:
-        given, held = (ops.reshape(each, shape=(1,)) for each in (given, held))
-    return getitem(given, held)
-
-
-def _refuse(function: str, x: Tensor, way_out: str) -> None:
-    raise ConcretizationError(
-        f"{function}: the shape of the result depends on the values of a traced tensor {x.type}, "
-        f"which are not known while the "
-        f"function is traced; {way_out}, or call it outside of the transformed function."
-    )
-
-
-# --- what only known values can answer
-
-
-def nonzero(x: TensorLike, as_tuple: bool = False) -> Any:
-    """Where the elements differ from zero: int64 coordinates, ``[count, ndim]``.
-
-    With ``as_tuple`` one vector for each dimension.
-
-    Only for tensors whose values are known.
-
-    Raises:
-        ConcretizationError: the tensor is traced.
-    """
-    given = as_tensor(x, "nonzero", "x")
-    if isinstance(given, Tracer):
-        _refuse("nonzero", given, "x != 0 is a mask of known shape")
-    array = given.numpy()
-    if as_tuple:
-        return tuple(of_host(np.ascontiguousarray(each)) for each in np.atleast_1d(array).nonzero())
-    return copied(np.argwhere(array).astype(np.int64))
-
-
-def argwhere(x: TensorLike) -> Tensor:
-    """As :func:`nonzero`."""
-    return nonzero(x)
-
-
-def unique(
-    x: TensorLike,
-    sorted: bool = True,
-    return_inverse: bool = False,
-    return_counts: bool = False,
-    dim: int | None = None,
-) -> Any:
-    """The different elements in ascending order (or slices along ``dim``).
-
-    Only for tensors whose values are known.
-
-    Args:
-        x: a tensor.
-        sorted: they always are.
-        return_inverse: also give where each element's value stands in the result.
-        return_counts: also give how often each occurs.
-        dim: compare slices along this dimension instead of elements.
-
-    Returns:
-        The result, or a tuple of what was asked for. NaNs all differ.
-
-    Raises:
-        ConcretizationError: the tensor is traced.
-    """
-    del sorted
-    given = as_tensor(x, "unique", "x")
-    if isinstance(given, Tracer):
-        _refuse("unique", given, "slope.sort keeps the shape")
-    at = None if dim is None else dim_of(dim, given.ndim, "unique", shape=given.shape)
-    array = given.numpy()
-    wide = array.astype(np.float32) if given.dtype is dtypes.bfloat16 else array
-    values, inverse, counts = np.unique(
-        wide, return_inverse=True, return_counts=True, axis=at, equal_nan=False
-    )
-    parts: list[Tensor] = [copied(values, given.dtype)]
-    if return_inverse:
-        shape = array.shape if at is None else (array.shape[at],)
-        parts.append(copied(inverse.reshape(shape).astype(np.int64)))
-    if return_counts:
-        parts.append(copied(counts.astype(np.int64)))
-    return parts[0] if len(parts) == 1 else tuple(parts)
-
-
-def bincount(x: TensorLike, weights: TensorLike | None = None, minlength: int = 0) -> Tensor:
-    """How often each of 0, 1, ... occurs in a vector, or the sums of the weights there.
-
-    The result is as long as the largest element needs, and at least ``minlength``. Traced elements
-    are unknown: then it has length ``minlength``, and larger elements are left out.
-
-    Raises:
-        DTypeError, ShapeError, IndexingError: no vector of non-negative integers.
-        ConcretizationError: the vector is traced, and ``minlength`` is not given.
-    """
-    given = as_tensor(x, "bincount", "x")
-    if not given.dtype.is_integer or given.ndim != 1:
-        raise DTypeError(f"bincount: x must be a vector of integers, and is {given.type}.")
-    length = int_of(minlength, "bincount", "minlength")
-    if length < 0:
-        raise ArgumentError(f"bincount: minlength={length} must not be negative.")
-    if isinstance(given, Tracer):
-        if not length:
-            _refuse("bincount", given, "give minlength=, the length of the result")
-    elif given.type.size:
-        array = given.numpy()
-        if array.min() < 0:
-            raise IndexingError(f"bincount: x holds {array.min()}, and takes no negative elements.")
-        length = builtins.max(length, int(array.max()) + 1)
-    if weights is None:
-        new: Tensor = Splat(1, given.type.with_dtype(dtypes.int64))
-    else:
-        new = as_tensor(weights, "bincount", "weights")
-        if not same(new.shape, given.shape):
-            raise ShapeError(
-                f"bincount: weights {new.type} must be of x's shape {shown(given.shape)}."
-            )
-    # One place more, for what is beyond.
-    places = ops.cast(given, dtype=dtypes.int64)
-    inside = ops.ge(places, splat_like(0, places))
-    places = ops.where(inside, places, splat_like(length, places))
-    empty = Splat(0, TensorType((length + 1,), new.dtype))
-    rows = ops.reshape(places, shape=(*places.shape, 1))
-    return cut(ops.scatter(empty, rows, new, axis=0, batch_dims=0, mode="add"), 0, 0, length)

@@ -1,8 +1,7 @@
-"""Membership, repetition element by element, consecutive duplicates, places of triangles."""
+"""Membership, repetition element by element, places of triangles."""
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -16,8 +15,6 @@ from slope.functions._at_once import at_once
 from slope.functions._base import (
     TensorLike,
     as_tensor,
-    broadcast_shapes,
-    copied,
     dim_of,
     expand_to,
     flag_of,
@@ -25,19 +22,26 @@ from slope.functions._base import (
     operand,
     result_dtype,
     shape_of,
-    splat_like,
     to_dtype,
     whole_of,
 )
 from slope.functions._devices import placed
-from slope.functions.arithmetic import clamp, clamp_max, eq, where
 from slope.functions.creation import arange
+from slope.functions.extremes import clamp_max
 from slope.functions.indexing import index_select
+from slope.functions.logic import eq
 from slope.functions.ordering import searchsorted, sort
 from slope.functions.reductions import any as any_of
 from slope.functions.reductions import cumsum
 from slope.functions.scattering import take
 from slope.functions.shapes import reshape, unsqueeze
+
+__all__ = [
+    "isin",
+    "repeat_interleave",
+    "tril_indices",
+    "triu_indices",
+]
 
 _FEW = 32  # so many are compared one by one; more are sorted and searched
 
@@ -145,87 +149,6 @@ def _each_repeated(x: Tensor, repeats: int, dim: int) -> Tensor:
     before, length, after = x.shape[:at], x.shape[at], x.shape[at + 1 :]
     wide = expand_to(unsqueeze(x, at + 1), (*before, length, repeats, *after))
     return reshape(wide, (*before, length * repeats, *after))
-
-
-def masked_scatter(x: TensorLike, mask: TensorLike, source: TensorLike) -> Tensor:
-    """``x``, but where a mask holds, the elements of ``source`` in their order.
-
-    ``x`` and ``mask`` broadcast; ``source`` has one dtype with ``x`` and at least as many elements
-    as the mask holds (which only a known mask can be checked for).
-
-    Raises:
-        DTypeError: the mask is not bool, or the dtypes differ.
-        ShapeError: ``source`` has too few elements.
-    """
-    given, held = as_tensor(x, "masked_scatter", "x"), as_tensor(mask, "masked_scatter", "mask")
-    values = as_tensor(source, "masked_scatter", "source")
-    if held.dtype is not dtypes.bool_:
-        raise DTypeError(f"masked_scatter: mask must be bool, and is {held.type}.")
-    if values.dtype is not given.dtype:
-        raise DTypeError(
-            f"masked_scatter: x is {given.type} and source is {values.type}; their dtypes must be "
-            "equal."
-        )
-    shape = broadcast_shapes("masked_scatter", given.shape, held.shape)
-    given, held = expand_to(given, shape), expand_to(held, shape)
-    if not isinstance(held, Tracer) and is_static(values.shape):
-        count = int(np.count_nonzero(held.numpy()))
-        if count > values.type.size:
-            raise ShapeError(
-                f"masked_scatter: source is {values.type}, and the mask holds {count} times."
-            )
-    return _scattered(given, held, values) if values.type.size else given
-
-
-@at_once
-def _scattered(x: Tensor, mask: Tensor, source: Tensor) -> Tensor:
-    count = cumsum(reshape(mask, (mask.type.size,)), 0)
-    place = clamp(ops.sub(count, splat_like(1, count)), 0, source.type.size - 1)
-    return where(mask, reshape(take(source, place), x.shape), x)
-
-
-def unique_consecutive(
-    x: TensorLike,
-    return_inverse: bool = False,
-    return_counts: bool = False,
-    dim: int | None = None,
-) -> Any:
-    """Without the elements (or slices along ``dim``) that equal the one before.
-
-    Only for tensors whose values are known.
-
-    Args:
-        x: a tensor; without ``dim`` it is flattened.
-        return_inverse: also give where each element's value stands in the result.
-        return_counts: also give how often each occurs in its run.
-        dim: compare slices along this dimension instead of elements.
-
-    Returns:
-        The result, or a tuple of what was asked for. NaNs all differ.
-
-    Raises:
-        ConcretizationError: the tensor is traced.
-    """
-    given = as_tensor(x, "unique_consecutive", "x")
-    if isinstance(given, Tracer):
-        raise ConcretizationError(
-            "unique_consecutive: the shape of the result depends on the values of a traced tensor "
-            f"{given.type}; x[1:] != x[:-1] is a mask of known shape."
-        )
-    at = 0 if dim is None else dim_of(dim, given.ndim, "unique_consecutive", shape=given.shape)
-    array = given.numpy().reshape(-1) if dim is None else given.numpy()
-    across = np.moveaxis(array, at, 0)
-    rows = across.reshape(len(across), math.prod(across.shape[1:]))
-    new = np.ones(len(rows), bool)
-    new[1:] = (rows[1:] != rows[:-1]).any(axis=1)
-    starts = np.flatnonzero(new)
-    parts = [copied(np.take(array, starts, axis=at), given.dtype)]
-    if return_inverse:
-        inverse = np.cumsum(new) - 1
-        parts.append(copied(inverse.reshape(given.shape) if dim is None else inverse))
-    if return_counts:
-        parts.append(copied(np.diff(np.append(starts, len(rows)))))
-    return parts[0] if len(parts) == 1 else tuple(parts)
 
 
 # --- places of triangles

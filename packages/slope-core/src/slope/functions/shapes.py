@@ -1,38 +1,43 @@
-"""Functions that move, repeat, join and cut elements without computing with them."""
+"""The same elements under other shapes, in another order of dimensions, and repeated."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
-from slope import dtypes, ops
-from slope.core.tensor import Splat, Tensor
-from slope.core.types import TensorType
-from slope.dims import DimExpr, is_static, same
+from slope import ops
+from slope.core.tensor import Tensor
+from slope.dims import DimExpr, same
 from slope.dims import size as count_of
-from slope.errors import ArgumentError, ShapeError
+from slope.errors import ShapeError
 from slope.functions._at_once import at_once
 from slope.functions._base import (
-    Scalar,
     TensorLike,
     as_tensor,
     broadcast_shapes,
     dim_of,
     dims_of,
     expand_to,
-    materialize,
-    number_of,
-    operand,
-    result_dtype,
     shape_of,
     shown,
     sizes_of,
-    splat_like,
-    whole_of,
 )
+
+__all__ = [
+    "broadcast_to",
+    "expand",
+    "flatten",
+    "movedim",
+    "permute",
+    "repeat",
+    "reshape",
+    "squeeze",
+    "tile",
+    "transpose",
+    "unflatten",
+    "unsqueeze",
+    "view",
+]
 
 # --- other views of the same elements
 
@@ -278,337 +283,3 @@ def tile(x: TensorLike, *sizes: Any) -> Tensor:
     given = as_tensor(x, "tile", "x")
     times = shape_of(sizes, "tile", "sizes")
     return repeat(given, (1,) * (given.ndim - len(times)) + times)
-
-
-# --- joining and cutting
-
-
-@at_once
-def concatenate(*tensors: Any, dim: int = 0) -> Tensor:
-    """Tensors one after the other along a dimension: ``concatenate([x, y], dim=1)``.
-
-    Raises:
-        ShapeError: no tensors, or other lengths that differ.
-    """
-    items: Sequence[Any] = tensors
-    if len(tensors) == 2 and isinstance(tensors[1], int) and isinstance(tensors[0], (list, tuple)):
-        items, dim = tensors[0], tensors[1]
-    elif len(tensors) == 1 and isinstance(tensors[0], (list, tuple)):
-        items = tensors[0]
-    return cat(items, dim)
-
-
-@at_once
-def cat(tensors: Sequence[TensorLike], dim: int = 0) -> Tensor:
-    """Tensors one after the other along a dimension, promoted to one dtype.
-
-    Raises:
-        ShapeError: no tensors, or other lengths that differ.
-    """
-    given = _joined("cat", tensors)
-    first = given[0]
-    at = dim_of(dim, first.ndim, "cat", shape=first.shape)
-    for x in given:
-        if x.ndim != first.ndim or not same(_without(x.shape, at), _without(first.shape, at)):
-            raise ShapeError(
-                f"cat: along dim={dim}, {x.type} does not go with {first.type}; all other lengths "
-                "must be equal."
-            )
-    return given[0] if len(given) == 1 else ops.cat(*given, dim=at)
-
-
-def _without(shape: tuple[Any, ...], at: int) -> tuple[Any, ...]:
-    return shape[:at] + shape[at + 1 :]
-
-
-def _joined(function: str, tensors: Sequence[TensorLike]) -> list[Tensor]:
-    if isinstance(tensors, Tensor) or not isinstance(tensors, (list, tuple)):
-        raise ArgumentError(
-            f"{function}: takes a list or tuple of tensors, and got {type(tensors).__name__}."
-        )
-    given = [operand(x, function, f"tensors[{number}]") for number, x in enumerate(tensors)]
-    if not given:
-        raise ShapeError(f"{function}: takes at least one tensor, and got none.")
-    dtype = result_dtype(function, given)
-    return [materialize(x, dtype, x.shape if isinstance(x, Tensor) else ()) for x in given]
-
-
-@at_once
-def stack(tensors: Sequence[TensorLike], dim: int = 0) -> Tensor:
-    """Tensors of one shape side by side along a new dimension.
-
-    Raises:
-        ShapeError: no tensors, or of different shapes.
-    """
-    given = _joined("stack", tensors)
-    first = given[0]
-    at = dim_of(dim, first.ndim + 1, "stack")
-    for x in given:
-        if not same(x.shape, first.shape):
-            raise ShapeError(
-                f"stack: {x.type} does not go with {first.type}; all shapes must be equal."
-            )
-    rows = [ops.reshape(x, shape=(*x.shape[:at], 1, *x.shape[at:])) for x in given]
-    return rows[0] if len(rows) == 1 else ops.cat(*rows, dim=at)
-
-
-def cut(x: Tensor, at: int, start: Any, stop: Any, step: int = 1) -> Tensor:
-    """``x[start:stop:step]`` along one dimension."""
-    if step == 1 and same((start, stop), (0, x.shape[at])):
-        return x
-    return ops.slice_(
-        x,
-        start=tuple(start if dim == at else 0 for dim in range(x.ndim)),
-        stop=tuple(stop if dim == at else length for dim, length in enumerate(x.shape)),
-        step=tuple(step if dim == at else 1 for dim in range(x.ndim)),
-    )
-
-
-@at_once
-def split(
-    x: TensorLike, split_size_or_sections: int | Sequence[int], dim: int = 0
-) -> tuple[Tensor, ...]:
-    """Pieces along a dimension: of one length (the last may be shorter), or of the given lengths.
-
-    Raises:
-        ShapeError: lengths that do not add up.
-    """
-    given = as_tensor(x, "split", "x")
-    at = dim_of(dim, given.ndim, "split", shape=given.shape)
-    length = given.shape[at]
-    if isinstance(split_size_or_sections, (int, np.integer)):
-        size = int(split_size_or_sections)
-        if size < 1:
-            raise ShapeError(
-                f"split: pieces of length {size} are not possible; give a positive int."
-            )
-        starts = list(range(0, length, size)) or [0]
-        sections = [min(size, length - start) for start in starts]
-    else:
-        sections = list(sizes_of((split_size_or_sections,), "split", "split_size_or_sections"))
-        if count_sum(sections) != length:
-            raise ShapeError(
-                f"split: sections {tuple(sections)} do not add up to dimension {dim} of "
-                f"{given.type}."
-            )
-    pieces: list[Tensor] = []
-    start: Any = 0
-    for section in sections:
-        pieces.append(cut(given, at, start, start + section))
-        start = start + section
-    return tuple(pieces)
-
-
-def count_sum(lengths: Sequence[Any]) -> Any:
-    """The sum of lengths."""
-    total: Any = 0
-    for length in lengths:
-        total = total + length
-    return total
-
-
-@at_once
-def chunk(x: TensorLike, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
-    """At most ``chunks`` pieces along a dimension, all of one length but the last.
-
-    Raises:
-        ArgumentError: ``chunks`` is not positive.
-    """
-    given = as_tensor(x, "chunk", "x")
-    at = dim_of(dim, given.ndim, "chunk", shape=given.shape)
-    chunks = whole_of(chunks, "chunk", "chunks", 1)
-    return split(given, max(1, math.ceil(given.shape[at] / chunks)), at)
-
-
-def unbind(x: TensorLike, dim: int = 0) -> tuple[Tensor, ...]:
-    """The slices along a dimension, without it."""
-    given = as_tensor(x, "unbind", "x")
-    at = dim_of(dim, given.ndim, "unbind", shape=given.shape)
-    rest = _without(given.shape, at)
-    if not is_static((given.shape[at],)):
-        raise ShapeError(
-            f"unbind: dimension {dim} of {given.type} has no known length, so neither has the "
-            "tuple."
-        )
-    return tuple(
-        ops.reshape(cut(given, at, place, place + 1), shape=rest)
-        for place in range(given.shape[at])
-    )
-
-
-@at_once
-def narrow(x: TensorLike, dim: int, start: TensorLike, length: int) -> Tensor:
-    """``length`` elements along a dimension from ``start`` on, an int or a traced number.
-
-    A traced start is clamped so that the window fits.
-
-    Raises:
-        ShapeError: the window leaves the dimension.
-    """
-    given = as_tensor(x, "narrow", "x")
-    at = dim_of(dim, given.ndim, "narrow", shape=given.shape)
-    first = operand(start, "narrow", "start")
-    (length,) = sizes_of((length,), "narrow", "length")
-    if isinstance(first, Tensor):
-        return _window(given, at, first, length)
-    begin = first + given.shape[at] if first < 0 else first
-    if not (begin >= 0 and length >= 0 and begin + length <= given.shape[at]):
-        raise ShapeError(
-            f"narrow: {length} elements from {start} on leave dimension {dim} of {given.type}."
-        )
-    return cut(given, at, begin, begin + length)
-
-
-def _window(x: Tensor, at: int, start: Tensor, length: int) -> Tensor:
-    zero = Splat(0, TensorType((), dtypes.int64))
-    starts = [start if dim == at else zero for dim in range(x.ndim)]
-    sizes = tuple(length if dim == at else total for dim, total in enumerate(x.shape))
-    return ops.dynamic_slice(x, *starts, sizes=sizes)
-
-
-# --- order, edges, triangles
-
-
-@at_once
-def flip(x: TensorLike, *order: Any, dims: Sequence[int] | int | None = None) -> Tensor:
-    """The elements along these dimensions in reverse order."""
-    given = as_tensor(x, "flip", "x")
-    named = (dims,) if isinstance(dims, int) else order if dims is None else (dims,)
-    found = dims_of(sizes_of(named, "flip", "dims"), given, "flip", "dims")
-    return ops.flip(given, dims=found) if found else given
-
-
-@at_once
-def roll(
-    x: TensorLike, shifts: int | Sequence[int], dims: int | Sequence[int] | None = None
-) -> Tensor:
-    """Elements moved up by ``shifts`` along ``dims``, the last ones coming in at the front.
-
-    Without ``dims``, the elements in row-major order are moved.
-    """
-    given = as_tensor(x, "roll", "x")
-    if dims is None:
-        return reshape(roll(reshape(given, -1), shifts, 0), given.shape)
-    steps, places = sizes_of((shifts,), "roll", "shifts"), sizes_of((dims,), "roll", "dims")
-    if len(steps) != len(places):
-        raise ArgumentError(f"roll: shifts={shifts} and dims={dims} must be as many.")
-    for step, dim in zip(steps, places, strict=True):
-        at = dim_of(dim, given.ndim, "roll", "dims", shape=given.shape)
-        length = given.shape[at]
-        edge = 0 if not isinstance(length, DimExpr) and length == 0 else (-step) % length
-        if isinstance(edge, DimExpr) or edge:
-            given = ops.cat(cut(given, at, edge, length), cut(given, at, 0, edge), dim=at)
-    return given
-
-
-@at_once
-def pad(x: TensorLike, pad: Sequence[int], mode: str = "constant", value: Scalar = 0) -> Tensor:
-    """Elements added at the edges.
-
-    ``pad`` is ``(before, after)`` of the last dimension, then of the one before, and so on.
-
-    Negative widths cut off.
-
-    Args:
-        x: a tensor.
-        pad: an even number of ints.
-        mode: ``"constant"`` for ``value``; ``"reflect"`` for the elements next to the edge in
-            reverse order, without the edge itself; ``"replicate"`` for the element at the edge;
-            ``"circular"`` for those at the other end.
-        value: what ``"constant"`` adds.
-
-    Raises:
-        ArgumentError: an odd number of widths, an unknown mode, or a value that is no number.
-        ShapeError: a dimension is too short for the mode.
-    """
-    given = as_tensor(x, "pad", "x")
-    if not isinstance(mode, str) or mode not in ("constant", "reflect", "replicate", "circular"):
-        raise ArgumentError(
-            f"pad: mode={mode!r} is none of 'constant', 'reflect', 'replicate', 'circular'."
-        )
-    number_of(value, "pad", "value")
-    widths = sizes_of((pad,), "pad", "pad")
-    if len(widths) % 2 or len(widths) > 2 * given.ndim:
-        raise ArgumentError(
-            f"pad: pad={widths} must hold two widths for each of at most {given.ndim} dimensions "
-            f"of {given.type}."
-        )
-    low, high = [0] * given.ndim, [0] * given.ndim
-    for number in range(len(widths) // 2):
-        low[-1 - number], high[-1 - number] = widths[2 * number], widths[2 * number + 1]
-    if any(width < 0 for width in widths):
-        for at, (before, after) in enumerate(zip(low, high, strict=True)):
-            if max(-before, 0) + max(-after, 0) > given.shape[at]:
-                raise ShapeError(
-                    f"pad: pad={widths} cuts off more than dimension {at} of {given.type} has."
-                )
-            given = cut(given, at, max(-before, 0), given.shape[at] - max(-after, 0))
-        low, high = [max(width, 0) for width in low], [max(width, 0) for width in high]
-    if not any(low) and not any(high):
-        return given
-    if mode != "constant":
-        from slope.functions.arrangement import pad_dim
-
-        for at, (before, after) in enumerate(zip(low, high, strict=True)):
-            given = pad_dim(given, at, before, after, mode)
-        return given
-    number = splat_like(value, given).value
-    return ops.pad(
-        given, low=tuple(low), high=tuple(high), interior=(0,) * given.ndim, value=number
-    )
-
-
-@at_once
-def diagonal(x: TensorLike, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
-    """The elements ``x[.., i, .., i + offset, ..]`` of two dimensions, as a new last one."""
-    given = as_tensor(x, "diagonal", "x")
-    first, second = (
-        dim_of(dim, given.ndim, "diagonal", name, shape=given.shape)
-        for dim, name in ((dim1, "dim1"), (dim2, "dim2"))
-    )
-    if first == second:
-        raise ShapeError(
-            f"diagonal: dim1={dim1} and dim2={dim2} are the same dimension of {given.type}."
-        )
-    given, offset = (
-        movedim(given, (first, second), (-2, -1)),
-        whole_of(offset, "diagonal", "offset"),
-    )
-    rows, columns = given.shape[-2:]
-    length = max(0, min(rows, columns - offset) if offset >= 0 else min(rows + offset, columns))
-    flat = reshape(given, (*given.shape[:-2], rows * columns))
-    start = (offset if offset >= 0 else -offset * columns) if length else 0
-    stop = start + (length - 1) * (columns + 1) + 1 if length else 0
-    return cut(flat, flat.ndim - 1, start, stop, columns + 1)
-
-
-@at_once
-def tril(x: TensorLike, diagonal: int = 0) -> Tensor:
-    """The lower triangle of the last two dimensions, up to the ``diagonal``-th diagonal.
-
-    Zeros above.
-    """
-    return _triangle("tril", x, diagonal, lower=True)
-
-
-@at_once
-def triu(x: TensorLike, diagonal: int = 0) -> Tensor:
-    """The upper triangle of the last two dimensions, from the ``diagonal``-th diagonal on.
-
-    Zeros below.
-    """
-    return _triangle("triu", x, diagonal, lower=False)
-
-
-def _triangle(function: str, x: TensorLike, diagonal: int, *, lower: bool) -> Tensor:
-    given = as_tensor(x, function, "x")
-    if given.ndim < 2:
-        raise ShapeError(
-            f"{function}: takes a tensor of at least 2 dimensions, and got {given.type}."
-        )
-    diagonal = whole_of(diagonal, function, "diagonal")
-    shape = given.shape[-2:]
-    rows, columns = (ops.iota(shape=shape, dim=dim, dtype=dtypes.int64) for dim in (0, 1))
-    limit = ops.add(rows, Splat(diagonal, rows.type)) if diagonal else rows
-    kept = ops.ge(limit, columns) if lower else ops.le(limit, columns)
-    return ops.where(expand_to(kept, given.shape), given, splat_like(0, given))

@@ -15,21 +15,30 @@ from slope.functions._base import (
     dim_of,
     flag_of,
     floating,
+    floating_operands,
     number_of,
-    operands_of,
-    result_dtype,
     shown,
     splat_like,
     to_dtype,
     whole_of,
 )
-from slope.functions.arithmetic import clamp, clamp_min, div, mul, sub
+from slope.functions.arithmetic import div, mul, sub
+from slope.functions.arrangement import diagonal
 from slope.functions.contraction import matmul
 from slope.functions.elementwise import sqrt
-from slope.functions.joining import diff
+from slope.functions.extremes import clamp, clamp_min
+from slope.functions.joining import cut, diff
 from slope.functions.reductions import mean, norm
 from slope.functions.reductions import sum as total
-from slope.functions.shapes import cut, diagonal, squeeze, transpose, unsqueeze
+from slope.functions.shapes import squeeze, transpose, unsqueeze
+
+__all__ = [
+    "cdist",
+    "corrcoef",
+    "cov",
+    "pairwise_distance",
+    "trapezoid",
+]
 
 
 @at_once
@@ -84,17 +93,12 @@ def pairwise_distance(
     Raises:
         ShapeError: no dimensions, or shapes that do not fit.
     """
-    a, b = _promoted("pairwise_distance", x1=x1, x2=x2)
+    a, b = floating_operands("pairwise_distance", x1=x1, x2=x2)
     away = ops.sub(a, b)
     if not away.ndim:
         raise ShapeError("pairwise_distance: x1 and x2 must have dimensions, and have none.")
     small = splat_like(number_of(eps, "pairwise_distance", "eps"), away)
     return norm(ops.add(away, small), p, -1, flag_of(keepdim, "pairwise_distance", "keepdim"))
-
-
-def _promoted(function: str, **values: TensorLike) -> list[Tensor]:
-    given = {name: floating(value, function, name) for name, value in values.items()}
-    return operands_of(function, result_dtype(function, list(given.values())), **given)
 
 
 @at_once

@@ -3,19 +3,14 @@
 ``slope.functions`` does both, once.
 """
 
+from slope.ops._conv_family import ConvAxes, conv_axes
 from slope.ops.barrier import (
     optimization_barrier,
 )
 from slope.ops.contract import (
     dot_general,
 )
-from slope.ops.conv import (
-    ConvAxes,
-    conv,
-    conv_axes,
-    conv_input_grad,
-    conv_weight_grad,
-)
+from slope.ops.conv import conv, conv_input_grad, conv_weight_grad
 from slope.ops.create import (
     iota,
 )
@@ -23,15 +18,11 @@ from slope.ops.elementwise import (
     abs_,
     add,
     atan2,
-    ceil,
     cos,
     div,
     erf,
     exp,
     expm1,
-    floor,
-    floor_divide,
-    fmod,
     integer_pow,
     log,
     log1p,
@@ -40,8 +31,6 @@ from slope.ops.elementwise import (
     mul,
     neg,
     pow_,
-    remainder,
-    round_,
     rsqrt,
     sigmoid,
     sign,
@@ -50,24 +39,12 @@ from slope.ops.elementwise import (
     sub,
     tan,
     tanh,
-    trunc,
-    truncate_divide,
 )
 from slope.ops.index import (
     gather,
     scatter,
 )
-from slope.ops.linear import (
-    broadcast,
-    cast,
-    cat,
-    flip,
-    pad,
-    permute,
-    reshape,
-    slice_,
-    sum_,
-)
+from slope.ops.linear import broadcast, cast, permute, reshape, sum_
 from slope.ops.logic import (
     bitcast,
     bitwise_and,
@@ -114,6 +91,17 @@ from slope.ops.reduce import (
     cumsum,
     prod,
 )
+from slope.ops.rounding import (
+    ceil,
+    floor,
+    floor_divide,
+    fmod,
+    remainder,
+    round_,
+    trunc,
+    truncate_divide,
+)
+from slope.ops.slicing import cat, flip, pad, slice_
 from slope.ops.window import (
     dynamic_slice,
     dynamic_update_slice,

@@ -10,10 +10,12 @@ import math
 from collections.abc import Iterator, Sequence
 
 from slope.core.tensor import Tensor
+from slope.ops._conv_family import ConvAxes, Dims, Padding, conv_axes, placed
 from slope.ops.contract import dot_general
-from slope.ops.conv import ConvAxes, Dims, Padding, conv, conv_axes, placed
+from slope.ops.conv import conv
 from slope.ops.elementwise import add
-from slope.ops.linear import cat, pad, permute, reshape, slice_
+from slope.ops.linear import permute, reshape
+from slope.ops.slicing import cat, pad, slice_
 
 
 def _padded(x: Tensor, axes: ConvAxes, padding: Padding) -> Tensor:

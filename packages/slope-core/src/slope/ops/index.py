@@ -194,6 +194,9 @@ class Scatter(Operator):
     def _set_tangent(
         self, x: Tensor, indices: Tensor, dx: Tensor, du: Tensor, where_: dict[str, Any]
     ) -> Tensor:
+        places = indices.shape[where_["batch_dims"] : -1]
+        if all(isinstance(length, int) and length == 1 for length in places):
+            return scatter(dx, indices, du, mode="set", **where_)  # one place: it always wins
         # Only the update that won moves the result: the one whose number is found at its place
         # afterwards.
         numbers, written = _write_numbers(x, indices, du, where_)
@@ -236,7 +239,7 @@ class Scatter(Operator):
         **where_: Any,
     ) -> Sequence[Tangent]:
         to_x, to_updates = cotangent, None
-        if mode == "set":  # recorded only with updates that are zero: what was there is erased
+        if mode == "set":  # what was there is erased (recorded with one place, or zero updates)
             to_x = scatter(cotangent, indices, splat_like(0, updates), mode="set", **where_)
         if isinstance(updates, Linear):
             to_updates = gather(cotangent, indices, **where_)

@@ -21,9 +21,10 @@ from slope.ops._family import draws, ints, require_dim, require_kind, splat_like
 from slope.ops.create import iota
 from slope.ops.elementwise import maximum, minimum, mul
 from slope.ops.index import take_along
-from slope.ops.linear import cast, cat, reshape, slice_
+from slope.ops.linear import cast, reshape
 from slope.ops.logic import bitwise_or, eq, isnan, where
 from slope.ops.reduce import amax, amin, argmax, argmin
+from slope.ops.slicing import cat, slice_
 
 TIES = np.array([[2, 1, 2, 0, 1, 1]], np.float32)
 ODD = np.array([[1, np.nan, -np.inf, np.inf, np.nan, 0.0, -0.0, np.inf]], np.float32)

@@ -25,11 +25,12 @@ from slope.core.operator import Operand, Operator, Sample, Tangent, register
 from slope.core.tensor import Tensor
 from slope.core.types import TensorType
 from slope.errors import ShapeError
+from slope.ops._conv_family import windows
 from slope.ops._family import draws, insert, ints, require_kind, require_rank
-from slope.ops.conv import windows
 from slope.ops.elementwise import add, maximum
-from slope.ops.linear import LinearOperator, broadcast, pad, reshape, slice_, sum_
+from slope.ops.linear import LinearOperator, broadcast, reshape, sum_
 from slope.ops.logic import eq, where
+from slope.ops.slicing import pad, slice_
 
 Dims = tuple[Any, ...]
 Padding = tuple[tuple[int, int], ...]

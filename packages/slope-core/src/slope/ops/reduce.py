@@ -15,8 +15,9 @@ from slope.dtypes import bool_, int64
 from slope.errors import DTypeError, ShapeError
 from slope.ops._family import draws, flags, ints, require_dim, require_kind, splat_like
 from slope.ops.elementwise import add, div, mul
-from slope.ops.linear import LinearOperator, broadcast, cast, cat, permute, reshape, slice_, sum_
+from slope.ops.linear import LinearOperator, broadcast, cast, permute, reshape, sum_
 from slope.ops.logic import eq, where
+from slope.ops.slicing import cat, slice_
 
 
 class Reduction(Operator):

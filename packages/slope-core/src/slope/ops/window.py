@@ -21,7 +21,8 @@ from slope.ops._family import draws, ints, splat_like
 from slope.ops.create import iota
 from slope.ops.elementwise import add, maximum, minimum
 from slope.ops.index import gather, scatter
-from slope.ops.linear import batched_at, broadcast, cast, cat, reshape
+from slope.ops.linear import batched_at, broadcast, cast, reshape
+from slope.ops.slicing import cat
 
 
 def _check(op: Operator, x: TensorType, sizes: Sequence[Any], starts: Sequence[TensorType]) -> None:

@@ -18,6 +18,7 @@ from slope.passes.common_subexpressions import merge_common_subexpressions
 from slope.passes.constant_folding import Evaluate, fold_constants
 from slope.passes.dead_code import remove_dead_code
 from slope.passes.layout import to_layout
+from slope.passes.scan_sums import sum_after_scans
 
 __all__ = [
     "PASSES",
@@ -29,6 +30,7 @@ __all__ = [
     "optimize",
     "remove_dead_code",
     "simplify_algebra",
+    "sum_after_scans",
     "to_layout",
 ]
 
@@ -37,6 +39,7 @@ PASSES: Final[dict[str, Callable[..., Program]]] = {
     "folding": fold_constants,
     "algebra": simplify_algebra,
     "cse": merge_common_subexpressions,
+    "sums": sum_after_scans,
 }
 """The passes by name, in the order in which a round runs them."""
 

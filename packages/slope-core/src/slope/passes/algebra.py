@@ -42,6 +42,7 @@ from slope.passes._rewriter import (
     python_number,
 )
 from slope.passes._shape_rules import SHAPE_RULES, joined_pads
+from slope.passes._threshold_rules import THRESHOLD_RULES
 
 
 def simplify_algebra(program: Program) -> Program:
@@ -262,12 +263,8 @@ def _same_atom(x: Atom, y: Atom) -> bool:
 
 
 def _not(rewriter: Rewriter, call: Call, out: TensorType) -> Atom | Call | None:
-    made = rewriter.made_by(call.inputs[0], "bitwise_not", "eq", "ne")
-    if made is None:
-        return None
-    if made.op.name == "bitwise_not":
-        return made.inputs[0]
-    return Call("ne" if made.op.name == "eq" else "eq", made.inputs)
+    made = rewriter.made_by(call.inputs[0], "bitwise_not")
+    return None if made is None else made.inputs[0]
 
 
 def _ones(dtype: DType) -> int:
@@ -301,7 +298,8 @@ def _operand_itself(rewriter: Rewriter, call: Call, out: TensorType) -> Atom | C
 def _together(*tables: dict[str, Sequence[Rule]]) -> dict[str, Sequence[Rule]]:
     merged: dict[str, Any] = {}
     for table in tables:
-        merged.update(table)
+        for name, rules in table.items():
+            merged[name] = [*merged.get(name, ()), *rules]
     return merged
 
 
@@ -326,5 +324,6 @@ RULES: Final = _together(
     },
     SHAPE_RULES,
     REDUCTION_RULES,
+    THRESHOLD_RULES,
 )
 """The rules of each operator, tried in order."""

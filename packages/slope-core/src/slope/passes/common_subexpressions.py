@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Any, Final
 
-from slope.core.program import Atom, Instr, Literal, Program
-from slope.dims import DimExpr
-from slope.dims import key as dims_key
+from slope.core.program import Atom, Instr, Literal, Program, param_key
 from slope.passes._rewriter import Rewriter, has_effect, number
 
 COMMUTATIVE: Final = frozenset(
@@ -54,7 +52,7 @@ def _key(instr: Instr, inputs: tuple[Atom, ...]) -> Hashable | None:
     key = (
         instr.op,
         operands,
-        _frozen(tuple(instr.params.items())) if instr.params else None,
+        param_key(tuple(instr.params.items())) if instr.params else None,
     )
     try:
         hash(key)
@@ -65,17 +63,4 @@ def _key(instr: Instr, inputs: tuple[Atom, ...]) -> Hashable | None:
 
 def _literal_key(literal: Literal) -> Hashable:
     # By the number as it counts in the dtype: 0 and 0.0 are one float32, 0.0 and -0.0 two.
-    return _frozen(number(literal)), literal.type
-
-
-def _frozen(value: Any) -> Hashable:
-    """A parameter so that equal means the same: 0, 0.0, -0.0 and False differ, NaN is itself."""
-    if isinstance(value, tuple):
-        return tuple([_frozen(item) for item in value])
-    if isinstance(value, float):
-        return float, value.hex()
-    if isinstance(value, bool):
-        return bool, value
-    if isinstance(value, DimExpr):
-        return dims_key((value,))
-    return value
+    return param_key(number(literal)), literal.type

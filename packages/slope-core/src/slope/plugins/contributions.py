@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from slope.core.operator import OPERATORS, Operator, register
 from slope.errors import PluginError
-from slope.plugins.loading import Plugin
 from slope.plugins.manager import MANAGER, Claim, clash, only, refuse_failed
 
 if TYPE_CHECKING:
     from slope.core.tensor import Tensor
+    from slope.plugins.loading import Plugin
 
 Rule = Callable[..., Any]
 
@@ -48,7 +48,7 @@ def resolve(target: str, plugin: Plugin) -> Any:
 
     try:
         return pkgutil.resolve_name(target)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PluginError(
             f"plugin {plugin} offers {target!r}, which cannot be imported: "
             f"{type(error).__name__}: {error}"
@@ -112,6 +112,18 @@ def find_function(name: str) -> Any:
             function = resolve(function, claim.plugin)
         _resolved[name] = function if function is not None else op
         return _resolved[name]
+
+
+def offered() -> list[str]:
+    """The names under which plugins offer operators and functions; none is imported."""
+    return list(MANAGER.snapshot().operators)
+
+
+def tensor_names(self: Tensor) -> list[str]:
+    """``Tensor.__dir__``: its own attributes, and the methods that plugins offer."""
+    offers = MANAGER.snapshot().operators
+    methods = [name for name, claims in offers.items() if claims[0].spec.method]
+    return sorted({*object.__dir__(self), *methods})
 
 
 def module_attribute(name: str) -> Any:
@@ -180,7 +192,7 @@ def extra_lowerings(backend: str, owner: Plugin, own: Mapping[str, Rule]) -> dic
                 rules[name] = functools.partial(_refuse, clash(what, origin[name], plugin))
                 continue
             origin[name] = plugin
-            rules[name] = _Lazy(rule, plugin) if isinstance(rule, str) else rule
+            rules[name] = _Foreign(rule, plugin, f"the lowering of {name!r} for {backend!r}")
     return rules
 
 
@@ -199,11 +211,19 @@ def _refuse(message: str, /, *args: object, **params: object) -> NoReturn:
     raise PluginError(message)
 
 
-class _Lazy:
-    """A lowering rule that is imported when it is first used."""
+class _Foreign:
+    """A plugin's lowering rule: imported when it is first used, and named where it fails."""
 
-    def __init__(self, target: str, plugin: Plugin) -> None:
-        self._rule: Rule = functools.cache(functools.partial(resolve, target, plugin))
+    def __init__(self, rule: Rule | str, plugin: Plugin, what: str) -> None:
+        self._rule = rule
+        self._plugin = plugin
+        self._what = what
 
     def __call__(self, *args: Any, **params: Any) -> Any:
-        return self._rule()(*args, **params)
+        if isinstance(self._rule, str):
+            self._rule = resolve(self._rule, self._plugin)
+        try:
+            return self._rule(*args, **params)
+        except Exception as error:
+            error.add_note(f"in {self._what}, which comes from the plugin {self._plugin}")
+            raise

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from slope.plugins.hookspecs import BackendSpec, OperatorSpec
 
-IN_PROCESS: Final = "(registered in process)"
+_IN_PROCESS: Final = "(registered in process)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,11 @@ class Plugin:
 
     def __str__(self) -> str:
         return f"{self.name} (from {self.distribution} {self.version})".replace(" )", ")")
+
+    @property
+    def in_process(self) -> bool:
+        """Whether it was registered in this process; no entry point names it."""
+        return self.distribution == _IN_PROCESS
 
     def failed(self, error: BaseException, doing: str = "") -> Plugin:
         """The same plugin, with the record of a failure."""
@@ -123,12 +128,21 @@ def _is_disabled(record: Plugin, disabled: frozenset[str]) -> bool:
 
 def _load(record: Plugin, entry: EntryPoint) -> Plugin:
     try:
-        return examine(record, entry.load())
-    except Exception as error:  # noqa: BLE001  # whatever a plugin raises, it is recorded
+        return _examined(record, entry.load())
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever a plugin raises, it is recorded
         return record.failed(error)
 
 
-def examine(record: Plugin, plugin: object) -> Plugin:
+def registered(plugin: object, name: str) -> Plugin:
+    """The record of a plugin that is added in this process, under a name.
+
+    Raises:
+        PluginError: It does not fit the hook specs.
+    """
+    return _examined(Plugin(name, _IN_PROCESS, "", repr(plugin)), plugin)
+
+
+def _examined(record: Plugin, plugin: object) -> Plugin:
     """Check a plugin against the hook specs, and collect what it offers.
 
     Raises:
@@ -163,7 +177,7 @@ def examine(record: Plugin, plugin: object) -> Plugin:
 def _check_version(record: Plugin, declared: object) -> None:
     from slope.plugins.hookspecs import API_VERSION
 
-    if declared == API_VERSION or (declared is None and record.distribution == IN_PROCESS):
+    if declared == API_VERSION or (declared is None and record.in_process):
         return
     if not isinstance(declared, int):
         raise PluginError(

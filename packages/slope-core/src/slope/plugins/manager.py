@@ -1,17 +1,19 @@
 """Holds the plugins of the process: found on first need, and what they offer by name.
 
-Importing this module loads neither pluggy nor ``importlib.metadata``: ``import slope`` pays for
-no plugin.
+Importing this module loads neither pluggy, nor ``importlib.metadata``, nor what finds plugins:
+``import slope`` pays for no plugin.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from slope.errors import PluginError, boundary
-from slope.plugins.loading import IN_PROCESS, Plugin, discover, examine
+
+if TYPE_CHECKING:
+    from slope.plugins.loading import Plugin
 
 
 class Claim(NamedTuple):
@@ -52,6 +54,8 @@ class PluginManager:
         return self._snapshot or self._load()
 
     def _load(self) -> Snapshot:
+        from slope.plugins.loading import discover
+
         with self._lock:
             if self._snapshot is None:
                 if self._loading:
@@ -83,6 +87,8 @@ class PluginManager:
 
     def register(self, plugin: object, name: str) -> Plugin:
         """Add a plugin that no entry point names. See :func:`register_plugin`."""
+        from slope.plugins.loading import registered
+
         with self._lock:
             known = self.snapshot().plugins
             for other in known:
@@ -90,7 +96,7 @@ class PluginManager:
                     raise PluginError(
                         f"there is a plugin {other} already; register this one under another name."
                     )
-            record = examine(Plugin(name, IN_PROCESS, "", repr(plugin)), plugin)
+            record = registered(plugin, name)
             self._plugins = (*known, record)
             self._rebuild()
         self._changed()
@@ -100,9 +106,9 @@ class PluginManager:
         """Take out a plugin that was registered in process. See :func:`unregister_plugin`."""
         with self._lock:
             known = self.snapshot().plugins
-            kept = tuple(p for p in known if p.name != name or p.distribution != IN_PROCESS)
+            kept = tuple(p for p in known if p.name != name or not p.in_process)
             if len(kept) == len(known):
-                names = ", ".join(p.name for p in known if p.distribution == IN_PROCESS) or "none"
+                names = ", ".join(p.name for p in known if p.in_process) or "none"
                 raise PluginError(
                     f"no plugin {name!r} was registered in this process (registered: {names}); "
                     f"to keep an installed one out, set SLOPE_DISABLE_PLUGINS={name}."
@@ -167,9 +173,9 @@ def clash(what: str, first: Plugin, second: Plugin) -> str:
     """The text of the error for two plugins that offer the same thing."""
     if first.name == second.name:
         return f"{what} is offered twice by the plugin {first}; drop one of the two."
-    if second.distribution == IN_PROCESS:
+    if second.in_process:
         first, second = second, first
-    if second.distribution == IN_PROCESS:
+    if second.in_process:
         return f"{what} comes from two plugins: {first} and {second}. Unregister one of the two."
     return (
         f"{what} comes from two plugins: {first} and {second}. Uninstall one of the two "

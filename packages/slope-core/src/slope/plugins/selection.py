@@ -12,13 +12,15 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from slope.errors import BackendError, PluginError, boundary
 from slope.plugins.backend import Backend
 from slope.plugins.contributions import extra_lowerings
-from slope.plugins.loading import Plugin
 from slope.plugins.manager import MANAGER, Claim, log, only, refuse_failed
+
+if TYPE_CHECKING:
+    from slope.plugins.loading import Plugin
 
 KNOWN: Final = {
     "iree": "pip install slope-backend-iree",
@@ -239,7 +241,7 @@ def _instantiate(plugin: Plugin, spec: Any) -> Backend:
 
     try:
         made = pkgutil.resolve_name(spec.target)()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         cause = (
             str(error) if isinstance(error, BackendError) else f"{type(error).__name__}: {error}"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,6 +38,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     check.add_argument(
         "--thorough", action="store_true", default=None, help="leave out nothing, however slow"
     )
+    check.add_argument(
+        "--verbose",
+        action="store_true",
+        help="say each case before it runs, one at a time: shows which one a backend crashes in",
+    )
     commands.add_parser("support-table", help="print which dtypes each backend supports")
     options = parser.parse_args(arguments)
     if options.command == "support-table":
@@ -44,7 +50,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     try:
         report = conformance(
-            options.backend, options.operator, fast=options.fast, thorough=options.thorough
+            options.backend,
+            options.operator,
+            fast=options.fast,
+            thorough=options.thorough,
+            verbose=options.verbose,
         )
     except SlopeError as error:
         print(error, file=sys.stderr)
@@ -58,4 +68,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    faulthandler.enable()  # says at least that it was a crash; --verbose says in which case
     raise SystemExit(main())

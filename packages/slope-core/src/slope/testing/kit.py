@@ -32,14 +32,14 @@ def conformance(
     fast: bool = False,
     rules: bool = True,
     thorough: bool | None = None,
+    verbose: bool = False,
 ) -> Report:
     """Run the kit on a backend.
 
     Every operator's samples are run in every dtype that it takes, eagerly, compiled, and under
-    every transform, and compared
-    with the numpy backend. Where compiling is slow, derivatives and batching are left out in
-    dtypes other than a
-    sample's own, but for the floating-point ones of each operator's first sample.
+    every transform, and compared with the numpy backend. Where compiling is slow, derivatives and
+    batching are left out in dtypes other than a sample's own, but for the floating-point ones of
+    each operator's first sample.
 
     Args:
         backend: its name.
@@ -50,6 +50,7 @@ def conformance(
         rules: whether to check the meaning and buffer rules, too, where no operators are named.
         thorough: whether nothing is left out; by default, as one small compilation takes less
             than :data:`SLOW`.
+        verbose: whether to say each case before it runs, one at a time: for a backend that crashes.
 
     Returns:
         What was found; ``.failures`` is empty for a backend that conforms.
@@ -74,7 +75,8 @@ def conformance(
     with_rules = rules and not operators
     if with_rules:
         made += list(meaning_cases())
-    outcomes = run_cases(made, backend, show_progress(len(made), backend))
+    progress = show_progress(len(made), backend)
+    outcomes = run_cases(made, backend, progress, verbose=verbose)
     if with_rules:
         outcomes += run_buffer_rules(backend, fast=fast)
     scope = (

@@ -239,7 +239,11 @@ def chunks(cases: Iterable[Case], limit: int = JOINED) -> Iterator[list[Case]]:
 
 
 def run_cases(
-    cases: Iterable[Case | Broken], name: str, progress: Callable[[int], None] = lambda _: None
+    cases: Iterable[Case | Broken],
+    name: str,
+    progress: Callable[[int], None] = lambda _: None,
+    *,
+    verbose: bool = False,
 ) -> list[Outcome]:
     """Run cases on a backend.
 
@@ -247,6 +251,8 @@ def run_cases(
         cases: any.
         name: the backend's name.
         progress: told the number of cases each time that some are done.
+        verbose: run one after the other, and say which before it runs: the last one said is what
+            ended the process, where a backend's own code crashes.
 
     Returns:
         What became of each.
@@ -262,12 +268,15 @@ def run_cases(
             whole.append(case)
 
     def check(chunk: list[Case]) -> list[Outcome]:
+        if verbose:
+            print(*[each.label for each in chunk], file=sys.stderr, flush=True)  # noqa: T201  # as asked
         found = _check_chunk(chunk, backend)
         progress(len(chunk))
         return found
 
-    with ThreadPoolExecutor(2) as pool:  # compilers let go of Python's lock
-        for found in pool.map(check, chunks(whole)):
+    # Compilers let go of Python's lock.
+    with ThreadPoolExecutor(1 if verbose else 2) as pool:
+        for found in pool.map(check, chunks(whole, 1 if verbose else JOINED)):
             outcomes += found
     return outcomes
 

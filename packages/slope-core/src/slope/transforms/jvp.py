@@ -99,18 +99,10 @@ def jvp_flat(
     source: Source | None = None,
 ) -> tuple[list[Tensor], list[Tangent]]:
     """The results of a function of tensors and their tangents; ``None`` is a zero tangent."""
-    trace = JVPTrace(current_trace(), name, source)
-    try:
-        with use_trace(trace):
-            outs = function(
-                *[
-                    trace.wrap(primal, tangent)
-                    for primal, tangent in zip(primals, tangents, strict=True)
-                ]
-            )
-        pairs = [trace.unwrap(out) for out in outs]
-    finally:
-        trace.alive = False
+    with JVPTrace(current_trace(), name, source) as trace:
+        args = [trace.wrap(p, t) for p, t in zip(primals, tangents, strict=True)]
+        outs = function(*args)
+    pairs = [trace.unwrap(out) for out in outs]
     return [primal for primal, _ in pairs], [tangent for _, tangent in pairs]
 
 
@@ -127,8 +119,7 @@ def jvp_program(program: Program, moving: tuple[bool, ...]) -> tuple[Program, tu
     """
     key = ("jvp", moving)
     if key not in program.derived:
-        trace = ProgramTrace(EVAL, program.name)
-        with use_trace(trace):
+        with ProgramTrace(EVAL, program.name) as trace:
             primals = [trace.new_input(each) for each in program.input_types]
             tangents = [
                 trace.new_input(each) if moves else None
@@ -140,6 +131,5 @@ def jvp_program(program: Program, moving: tuple[bool, ...]) -> tuple[Program, tu
             made = trace.finish(
                 [*outs, *(tangent for tangent in out_tangents if tangent is not None)], program.name
             )
-        trace.alive = False
         program.derived[key] = made, tuple(tangent is not None for tangent in out_tangents)
     return program.derived[key]

@@ -14,7 +14,7 @@ from typing import Any
 from slope.core.operator import Linear, Operator, Tangent
 from slope.core.program import LineKeeper, Program, ProgramTrace, Var, evaluate
 from slope.core.tensor import Splat, Tensor
-from slope.core.trace import EVAL, current_trace, use_trace
+from slope.core.trace import EVAL, current_trace
 from slope.core.types import TensorType
 from slope.errors import Source, user_source
 from slope.transforms.jvp import JVPTrace, jvp_flat
@@ -81,7 +81,8 @@ class LinearizeTrace(JVPTrace):
 class PullbackCall(Operator):
     """The linear part of an operator with ``vjp``.
 
-    Its transpose is ``pullback``, its forward the tangent of ``expand``.
+    Its transpose is ``pullback``; run forward, it pushes tangents through the operator's ``jvp`` or
+    ``expand``.
 
     Operands: the operator's operands, its residuals, the tangents of its moving operands.
 
@@ -153,8 +154,7 @@ class PullbackCall(Operator):
 
 
 def _call(op: Operator, args: Sequence[Tensor], params: dict[str, Any]) -> tuple[Tensor, ...]:
-    # Through expand even where the operator is current: its own jvp, if any, is found first by the
-    # trace.
+    # The trace runs the operator's jvp, if it has one, or else its expansion.
     result = op(*args, **params)
     return tuple(result) if op.multiple else (result,)
 
@@ -176,20 +176,16 @@ def linearize_flat(
         whose constants are the residuals; and which results move (the others' tangents are zero
         literals).
     """
-    recorder = ProgramTrace(current_trace(), name, source, record_all=False)
-    trace = LinearizeTrace(recorder, name, source)
-    try:
-        args = [
-            trace.wrap(primal, recorder.new_input(primal.type)) if moves else primal
-            for primal, moves in zip(primals, moving, strict=True)
-        ]
-        with use_trace(trace):
+    with ProgramTrace(current_trace(), name, source, record_all=False) as recorder:
+        with LinearizeTrace(recorder, name, source) as trace:
+            args = [
+                trace.wrap(primal, recorder.new_input(primal.type)) if moves else primal
+                for primal, moves in zip(primals, moving, strict=True)
+            ]
             outs = function(*args)
         pairs = [trace.unwrap(out) for out in outs]
         tangents = [Splat(0, out.type) if tangent is None else tangent for out, tangent in pairs]
         program = recorder.finish(tangents, name)
-    finally:
-        trace.alive = recorder.alive = False
     return [out for out, _ in pairs], program, [tangent is not None for _, tangent in pairs]
 
 
@@ -209,8 +205,7 @@ def linearize_program(
     """
     key = ("linearize", moving)
     if key not in program.derived:
-        trace = ProgramTrace(EVAL, program.name)
-        with use_trace(trace):
+        with ProgramTrace(EVAL, program.name) as trace:
             primals = [trace.new_input(each) for each in program.input_types]
             outs, linear, moved = linearize_flat(
                 lambda *args: evaluate(program, args), primals, moving, program.name
@@ -218,7 +213,6 @@ def linearize_program(
             used = _used(linear)
             residuals = [(var, value) for var, value in linear.constants if var in used]
             forward = trace.finish([*outs, *(value for _, value in residuals)], program.name)
-        trace.alive = False
         closed = Program(
             [*(var for var, _ in residuals), *linear.inputs],
             (),

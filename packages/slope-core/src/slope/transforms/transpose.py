@@ -9,7 +9,7 @@ from typing import Any
 from slope.core.operator import Linear, Operator, Tangent
 from slope.core.program import Instr, LineKeeper, Literal, Program, ProgramTrace, Var, expand
 from slope.core.tensor import Splat, Tensor
-from slope.core.trace import EVAL, bind, current_trace, use_trace
+from slope.core.trace import EVAL, bind, current_trace
 from slope.errors import MissingRuleError, NaNError, Source
 from slope.ops import add
 
@@ -107,14 +107,12 @@ def _transposed(
             f"{type(op).__qualname__}.transpose, or {type(op).__qualname__}.expand, which serves "
             f"every transform."
         )
-    recorder = ProgramTrace(current_trace(), op.name, record_all=False)
-    args = [
-        recorder.new_input(operand.type) if isinstance(operand, Linear) else operand
-        for operand in operands
-    ]
-    with use_trace(recorder):
+    with ProgramTrace(current_trace(), op.name, record_all=False) as recorder:
+        args = [
+            recorder.new_input(operand.type) if isinstance(operand, Linear) else operand
+            for operand in operands
+        ]
         program = recorder.finish(expand(op, args, params), op.name)
-    recorder.alive = False
     results = iter(backward(program, [Linear(var.type) for var in program.inputs], outs))
     return [next(results) if isinstance(operand, Linear) else None for operand in operands]
 
@@ -135,8 +133,7 @@ def transpose_program(
     """
     key = ("transpose", linear, given)
     if key not in program.derived:
-        trace = ProgramTrace(EVAL, program.name)
-        with use_trace(trace):
+        with ProgramTrace(EVAL, program.name) as trace:
             args = [
                 Linear(each) if is_linear else trace.new_input(each)
                 for each, is_linear in zip(program.input_types, linear, strict=True)
@@ -147,6 +144,5 @@ def transpose_program(
             ]
             results = backward(program, args, cotangents)
             made = trace.finish([result for result in results if result is not None], program.name)
-        trace.alive = False
         program.derived[key] = made, tuple(result is not None for result in results)
     return program.derived[key]

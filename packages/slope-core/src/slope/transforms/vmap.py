@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from slope.core.operator import Operator
-from slope.core.program import Program, ProgramTrace, evaluate, expand
-from slope.core.tensor import Tensor, Tracer
+from slope.core.program import Program, ProgramTrace, evaluate, expand, result_types
+from slope.core.tensor import Splat, Tensor, Tracer
 from slope.core.trace import EVAL, Trace, current_trace, use_trace
 from slope.errors import MissingRuleError, Source
 from slope.ops._family import without
@@ -53,6 +54,9 @@ class BatchTrace(Trace):
         if all(at is None for at in dims):
             with use_trace(self.parent):
                 return self.parent.process(op, values, params)
+        if type(self.size) is int and self.size == 0:  # no example, so no rule need think of none
+            types = result_types(op, [arg.type for arg in args], params)
+            return tuple([self.wrap(Splat(0, t.with_shape((0, *t.shape))), 0) for t in types])
         if not op.has("batch"):
             if not op.has("expand"):
                 raise MissingRuleError(
@@ -101,18 +105,11 @@ def vmap_flat(
     Returns:
         The results, and where each holds the batch dimension (``None``: it does not depend on it).
     """
-    trace = BatchTrace(current_trace(), size, name, source)
-    try:
-        with use_trace(trace):
-            wrapped = [trace.wrap(arg, at) for arg, at in zip(args, dims, strict=True)]
-            if around is None:
-                outs = function(*wrapped)
-            else:
-                with around(trace):
-                    outs = function(*wrapped)
-        pairs = [trace.unwrap(out, f"the result of {name or 'the function'}") for out in outs]
-    finally:
-        trace.alive = False
+    with BatchTrace(current_trace(), size, name, source) as trace:
+        wrapped = [trace.wrap(arg, at) for arg, at in zip(args, dims, strict=True)]
+        with nullcontext() if around is None else around(trace):
+            outs = function(*wrapped)
+    pairs = [trace.unwrap(out, f"the result of {name or 'the function'}") for out in outs]
     return [value for value, _ in pairs], [at for _, at in pairs]
 
 
@@ -131,8 +128,7 @@ def batch_program(
     """
     key = ("vmap", size, dims)
     if key not in program.derived:
-        trace = ProgramTrace(EVAL, program.name)
-        with use_trace(trace):
+        with ProgramTrace(EVAL, program.name) as trace:
             args = [
                 trace.new_input(
                     each
@@ -143,6 +139,5 @@ def batch_program(
             ]
             outs, ats = vmap_flat(lambda *xs: evaluate(program, xs), args, dims, size, program.name)
             made = trace.finish(outs, program.name)
-        trace.alive = False
         program.derived[key] = made, tuple(ats)
     return program.derived[key]

@@ -34,6 +34,7 @@ class Adafactor(Optimizer):
         d: larger steps than d in the root mean square are cut.
         weight_decay: how much of itself each parameter loses in a step, times lr.
         groups: filters with settings of their own; see :class:`Optimizer`.
+        maximize: go up the gradient instead of down.
     """
 
     _required: ClassVar[frozenset[str]] = frozenset({"lr", "beta2_decay", "d"})
@@ -56,10 +57,13 @@ class Adafactor(Optimizer):
         d: Number = 1.0,
         weight_decay: Number = 0.0,
         groups: Groups = (),
+        *,
+        maximize: bool = False,
     ) -> None:
         super().__init__(
             model,
             groups,
+            maximize=maximize,
             lr=lr,
             beta2_decay=beta2_decay,
             eps=eps,

@@ -42,6 +42,9 @@ class Moments(Optimizer):
     eps: Any
     rate: Any
     guard: Any
+    keep: Any
+    amsgrad: bool = False  # an instance holds these only while they differ
+    decoupled_weight_decay: bool = False
 
     def __init__(
         self,
@@ -80,7 +83,7 @@ class Moments(Optimizer):
         return super().setting(name, value)
 
     def initial(self, parameter: slope.Tensor) -> Any:
-        return slope.zeros_like(parameter), slope.zeros_like(parameter)
+        return tuple(slope.zeros_like(parameter) for _ in range(3 if self.amsgrad else 2))
 
     def _next(self) -> tuple[Any, Any]:
         return (
@@ -99,7 +102,19 @@ class Moments(Optimizer):
         square = square + self._rest2 * (gradient * gradient - square)
         return mean, square
 
+    def decay(
+        self, parameter: slope.Tensor, gradient: slope.Tensor
+    ) -> tuple[slope.Tensor, slope.Tensor]:
+        """Parameter and gradient with the weight decay in one of them."""
+        if self.weight_decay is None:
+            return parameter, gradient
+        if self.keep is not None:
+            return parameter * self.keep, gradient
+        return parameter, gradient + self.weight_decay * parameter
+
     def prepare(self) -> None:
+        decoupled = self.decoupled_weight_decay and self.weight_decay is not None
+        self.keep = 1.0 - self.lr * self.weight_decay if decoupled else None
         settled1, settled2 = self._next()
         root = slope.sqrt(settled2)
         # lr * (m / c1) / (sqrt(v / c2) + eps), with the numbers drawn together.
@@ -129,7 +144,11 @@ class Adam(Moments):
         betas: decay rates of the running means of the gradient and of its square.
         eps: keeps the division finite.
         weight_decay: the factor of the L2 penalty's gradient.
+        amsgrad: divide by the root of the largest square so far (S. Reddi et al., "On the
+            convergence of Adam and beyond", ICLR 2018).
         groups: filters with settings of their own (all but betas); see :class:`Optimizer`.
+        maximize: go up the gradient instead of down.
+        decoupled_weight_decay: as :class:`AdamW`.
 
     Example:
         >>> optimizer = nn.Adam(model, lr=nn.CosineSchedule(1e-3, 1000, warmup=50))
@@ -143,21 +162,33 @@ class Adam(Moments):
         betas: tuple[Number, Number] = (0.9, 0.999),
         eps: Number = 1e-8,
         weight_decay: Number = 0.0,
+        amsgrad: bool = False,
         groups: Groups = (),
+        *,
+        maximize: bool = False,
+        decoupled_weight_decay: bool = False,
     ) -> None:
-        super().__init__(model, lr, betas, eps, weight_decay, groups)
+        if amsgrad:
+            self.amsgrad = True
+        if decoupled_weight_decay:
+            self.decoupled_weight_decay = True
+        super().__init__(model, lr, betas, eps, weight_decay, groups, maximize=maximize)
 
     def update(
         self, parameter: slope.Tensor, gradient: slope.Tensor, state: Any
     ) -> tuple[Any, Any]:
-        if self.weight_decay is not None:
-            gradient = gradient + self.weight_decay * parameter
-        mean, square = self.moments(gradient, state)
-        step = self.rate * (mean / (slope.sqrt(square) + self.guard))
-        return parameter - step, (mean, square)
+        kept, gradient = self.decay(parameter, gradient)
+        *moments, largest = state if self.amsgrad else (*state, None)
+        mean, square = self.moments(gradient, moments)
+        if largest is None:
+            step = self.rate * (mean / (slope.sqrt(square) + self.guard))
+            return kept - step, (mean, square)
+        largest = slope.maximum(largest, square)
+        step = self.rate * (mean / (slope.sqrt(largest) + self.guard))
+        return kept - step, (mean, square, largest)
 
 
-class AdamW(Moments):
+class AdamW(Adam):
     r"""Adam with weight decay apart from the gradient, by the formulas of ``torch.optim.AdamW``.
 
     As :class:`Adam` without its first line, and then ``p <- p - lr * weight_decay * p``, with the
@@ -170,11 +201,11 @@ class AdamW(Moments):
         betas: decay rates of the running means of the gradient and of its square.
         eps: keeps the division finite.
         weight_decay: how much of itself each parameter loses in a step, times lr.
+        amsgrad: as of :class:`Adam`.
         groups: filters with settings of their own (all but betas), such as ``[(lambda name,
             tensor: tensor.ndim < 2, {"weight_decay": 0.0})]``; see :class:`Optimizer`.
+        maximize: go up the gradient instead of down.
     """
-
-    keep: Any
 
     def __init__(
         self,
@@ -183,21 +214,22 @@ class AdamW(Moments):
         betas: tuple[Number, Number] = (0.9, 0.999),
         eps: Number = 1e-8,
         weight_decay: Number = 0.01,
+        amsgrad: bool = False,
         groups: Groups = (),
+        *,
+        maximize: bool = False,
     ) -> None:
-        super().__init__(model, lr, betas, eps, weight_decay, groups)
-
-    def prepare(self) -> None:
-        super().prepare()
-        self.keep = None if self.weight_decay is None else 1.0 - self.lr * self.weight_decay
-
-    def update(
-        self, parameter: slope.Tensor, gradient: slope.Tensor, state: Any
-    ) -> tuple[Any, Any]:
-        mean, square = self.moments(gradient, state)
-        step = self.rate * (mean / (slope.sqrt(square) + self.guard))
-        kept = parameter if self.keep is None else parameter * self.keep
-        return kept - step, (mean, square)
+        super().__init__(
+            model,
+            lr,
+            betas,
+            eps,
+            weight_decay,
+            amsgrad,
+            groups,
+            maximize=maximize,
+            decoupled_weight_decay=True,
+        )
 
 
 class LAMB(Moments):
@@ -218,6 +250,7 @@ class LAMB(Moments):
         eps: keeps the division finite.
         weight_decay: the factor of the parameter in the step.
         groups: filters with settings of their own (all but betas); see :class:`Optimizer`.
+        maximize: go up the gradient instead of down.
     """
 
     def __init__(
@@ -228,8 +261,10 @@ class LAMB(Moments):
         eps: Number = 1e-6,
         weight_decay: Number = 0.0,
         groups: Groups = (),
+        *,
+        maximize: bool = False,
     ) -> None:
-        super().__init__(model, lr, betas, eps, weight_decay, groups)
+        super().__init__(model, lr, betas, eps, weight_decay, groups, maximize=maximize)
 
     def prepare(self) -> None:
         settled1, settled2 = self._next()

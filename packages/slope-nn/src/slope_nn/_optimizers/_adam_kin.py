@@ -27,6 +27,7 @@ class Adamax(Moments):
         eps: keeps the division finite.
         weight_decay: the factor of the L2 penalty's gradient.
         groups: filters with settings of their own (all but betas); see :class:`Optimizer`.
+        maximize: go up the gradient instead of down.
     """
 
     def __init__(
@@ -37,8 +38,10 @@ class Adamax(Moments):
         eps: Number = 1e-8,
         weight_decay: Number = 0.0,
         groups: Groups = (),
+        *,
+        maximize: bool = False,
     ) -> None:
-        super().__init__(model, lr, betas, eps, weight_decay, groups)
+        super().__init__(model, lr, betas, eps, weight_decay, groups, maximize=maximize)
 
     def prepare(self) -> None:
         self.rate = self.lr / self._next()[0]
@@ -74,6 +77,8 @@ class NAdam(Moments):
         weight_decay: the factor of the L2 penalty's gradient.
         momentum_decay: how fast the momentum grows to beta1.
         groups: filters with settings of their own (all but betas); see :class:`Optimizer`.
+        maximize: go up the gradient instead of down.
+        decoupled_weight_decay: as :class:`AdamW`.
     """
 
     _counts: bool = True
@@ -93,9 +98,23 @@ class NAdam(Moments):
         weight_decay: Number = 0.0,
         momentum_decay: Number = 4e-3,
         groups: Groups = (),
+        *,
+        maximize: bool = False,
+        decoupled_weight_decay: bool = False,
     ) -> None:
+        if decoupled_weight_decay:
+            self.decoupled_weight_decay = True
         self._product = 1.0
-        super().__init__(model, lr, betas, eps, weight_decay, groups, momentum_decay=momentum_decay)
+        super().__init__(
+            model,
+            lr,
+            betas,
+            eps,
+            weight_decay,
+            groups,
+            momentum_decay=momentum_decay,
+            maximize=maximize,
+        )
 
     def _momentum(self, step: Any) -> Any:
         return (1.0 - self._rest1) * (1.0 - 0.5 * 0.96 ** (step * self.momentum_decay))
@@ -105,6 +124,7 @@ class NAdam(Moments):
         super().advance()
 
     def prepare(self) -> None:
+        super().prepare()
         now, ahead = self._momentum(self.steps + 1.0), self._momentum(self.steps + 2.0)
         product = self._product * now
         self.now = self.lr * (1.0 - now) / (1.0 - product)
@@ -115,11 +135,10 @@ class NAdam(Moments):
     def update(
         self, parameter: slope.Tensor, gradient: slope.Tensor, state: Any
     ) -> tuple[Any, Any]:
-        if self.weight_decay is not None:
-            gradient = gradient + self.weight_decay * parameter
+        kept, gradient = self.decay(parameter, gradient)
         mean, square = self.moments(gradient, state)
         step = self.ahead * mean + self.now * gradient
-        return parameter - step * self.root / (slope.sqrt(square) + self.guard), (mean, square)
+        return kept - step * self.root / (slope.sqrt(square) + self.guard), (mean, square)
 
 
 class RAdam(Moments):
@@ -140,6 +159,8 @@ class RAdam(Moments):
         eps: keeps the division finite.
         weight_decay: the factor of the L2 penalty's gradient.
         groups: filters with settings of their own (all but betas); see :class:`Optimizer`.
+        maximize: go up the gradient instead of down.
+        decoupled_weight_decay: as :class:`AdamW`.
     """
 
     _counts: bool = True
@@ -154,10 +175,16 @@ class RAdam(Moments):
         eps: Number = 1e-8,
         weight_decay: Number = 0.0,
         groups: Groups = (),
+        *,
+        maximize: bool = False,
+        decoupled_weight_decay: bool = False,
     ) -> None:
-        super().__init__(model, lr, betas, eps, weight_decay, groups)
+        if decoupled_weight_decay:
+            self.decoupled_weight_decay = True
+        super().__init__(model, lr, betas, eps, weight_decay, groups, maximize=maximize)
 
     def prepare(self) -> None:
+        super().prepare()
         settled1, settled2 = self._next()
         most = 2.0 / self._rest2 - 1.0
         now = most - 2.0 * (self.steps + 1.0) * (1.0 - settled2) / settled2
@@ -171,8 +198,7 @@ class RAdam(Moments):
     def update(
         self, parameter: slope.Tensor, gradient: slope.Tensor, state: Any
     ) -> tuple[Any, Any]:
-        if self.weight_decay is not None:
-            gradient = gradient + self.weight_decay * parameter
+        kept, gradient = self.decay(parameter, gradient)
         mean, square = self.moments(gradient, state)
         scale = self.rate / (slope.sqrt(square) + self.eps) + self.plain
-        return parameter - scale * mean, (mean, square)
+        return kept - scale * mean, (mean, square)

@@ -3,22 +3,37 @@
 from __future__ import annotations
 
 import copy
+import inspect
+import os
 import warnings
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import Any, ClassVar, Self, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, TypeVar
 
 import slope
 from slope.extend import ArgumentError, ShapeError, TreeError
+from slope_nn._checks import iterable
 from slope_nn._filters import Filter, selected
-from slope_nn._guard import levels_out
+from slope_nn._missing import missing
 from slope_nn._node import Node, walk
 from slope_nn._optimizers._schedules import Schedule
 from slope_nn._plan import PARAMETER
 
 Model = TypeVar("Model")
+_HERE: Final = str(Path(__file__).parents[1]) + os.sep
 Number = float | slope.Tensor | Schedule
 Groups = Iterable[tuple[Filter, dict[str, Any]]]
+
+_STEP: Final = "model, optimizer = optimizer(model, gradients) makes a step"
+_NOT_HERE: Final = {
+    "add_param_group": "an optimizer is made with all its groups=",
+    "load_state_dict": "an optimizer is a pytree: slope.load gives it back whole",
+    "param_groups": "settings are fields (optimizer.lr), those of groups in optimizer.groups",
+    "state_dict": "an optimizer is a pytree: slope.save writes it as it is",
+    "step": _STEP,
+    "zero_grad": f"gradients are values, and nothing gathers them; {_STEP}",
+}
 
 
 class Group(Node):
@@ -52,6 +67,7 @@ class Optimizer(Node):
             as ``(lambda name, tensor: tensor.ndim < 2, {"weight_decay": 0.0})``; the first filter
             that selects a parameter counts. A filter is a predicate on the dotted name and the
             tensor, or a pytree of bools of the model's structure (or a prefix of it).
+        maximize: go up the gradient instead of down; every optimizer takes it.
         settings: numbers, by name.
 
     Attributes:
@@ -64,19 +80,24 @@ class Optimizer(Node):
     _static: ClassVar[frozenset[str]] = frozenset({"_group_of"})
     _required: ClassVar[frozenset[str]] = frozenset({"lr"})  # numbers that zero does not switch off
     _counts: bool = False  # whether the formulas ask for the number of steps
+    maximize: bool = False  # an instance holds the field only while it differs
 
     lr: Any
     weight_decay: Any
     steps: Any
 
-    def __init__(self, model: Any, groups: Groups = (), **settings: Any) -> None:
+    def __init__(
+        self, model: Any, groups: Groups = (), *, maximize: bool = False, **settings: Any
+    ) -> None:
+        if maximize:
+            self.maximize = True
         for name, value in settings.items():
             for field, number in self.setting(name, value).items():
                 setattr(self, field, number)
         found = list(walk(model))
         _warn_of_shared(found)
         self._names = tuple(_name(path) for path, _, _ in found)
-        groups = list(groups)
+        groups = _pairs(type(self).__name__, groups)
         self.groups = tuple(Group(self._group_settings(more, settings)) for _, more in groups)
         self._group_of = _group_of(type(self).__name__, model, [which for which, _ in groups])
         holds_schedules = any(
@@ -95,6 +116,11 @@ class Optimizer(Node):
                 f"{type(self).__name__}: there is nothing to train in a {type(model).__name__} of "
                 f"{len(found)} tensors: it holds no floating-point parameter that is not frozen."
             )
+
+    if not TYPE_CHECKING:  # checkers refuse unknown names by themselves
+
+        def __getattr__(self, name: str) -> Any:
+            raise missing(self, name, _NOT_HERE)
 
     def setting(self, name: str, value: Any) -> dict[str, Any]:
         """The fields in which a setting is kept, checked."""
@@ -179,6 +205,7 @@ class Optimizer(Node):
             leaves, matched, self._state, self._group_of, strict=True
         ):
             if gradient is not None:
+                gradient = -gradient if self.maximize else gradient
                 value, state = views[group].update(leaf, gradient, state)
                 leaf = value.astype(leaf.dtype)  # rates are wider than a half-precision scalar
             values.append(leaf)
@@ -197,9 +224,15 @@ class Optimizer(Node):
         leaves, structure = slope.tree_flatten(model)
         names = _leaf_names(structure)
         if names != self._names:
+            listed = self._names == tuple(map(str, range(len(self._names))))
+            way = (
+                "Give it the model itself, not model.parameters()."
+                if listed and isinstance(model, Node)
+                else "Make a new optimizer for this model."
+            )
             raise TreeError(
                 f"{type(self).__name__} was made for another model: "
-                f"{_difference(*_apart(self._names, names))}. Make a new optimizer for this model."
+                f"{_difference(*_apart(self._names, names))}. {way}"
             )
         matched = _match(type(self).__name__, structure, names, gradients)
         for name, leaf, gradient, state in zip(names, leaves, matched, self._state, strict=True):
@@ -323,5 +356,24 @@ def _warn_of_shared(found: list[tuple[tuple[str, ...], str, Any]]) -> None:
                 f"one tensor is the parameter {first!r} and the parameter {name!r}. They will be "
                 f"updated apart; to keep them one, declare it in the module that holds both: "
                 f"self.tie({name!r}, {first!r}).",
-                stacklevel=levels_out(),
+                stacklevel=_levels_out(),
             )
+
+
+def _pairs(who: str, groups: Any) -> list[tuple[Filter, dict[str, Any]]]:
+    """Groups as pairs of a filter and its settings, checked."""
+    given = iterable(who, "groups", groups)
+    for each in given:
+        if not isinstance(each, tuple | list) or len(each) != 2 or not isinstance(each[1], dict):
+            raise ArgumentError(
+                f"{who}: groups must be pairs of a filter and a dict of settings, not {each!r:.60}."
+            )
+    return [(which, settings) for which, settings in given]
+
+
+def _levels_out() -> int:
+    """The ``stacklevel`` of a warning that shall name the caller of this package."""
+    frame, level = inspect.currentframe(), 0
+    while frame is not None and frame.f_code.co_filename.startswith(_HERE):
+        frame, level = frame.f_back, level + 1
+    return level

@@ -6,12 +6,12 @@ from typing import Any, TypeVar
 
 import slope
 from slope.extend import ArgumentError
-from slope_nn._guard import guarded
+from slope_nn._checks import gradients as tensors_of
+from slope_nn._checks import real
 
 Tree = TypeVar("Tree")
 
 
-@guarded
 def global_norm(tree: Any, norm_type: float = 2.0) -> slope.Tensor:
     """The norm of all tensors of a tree together, as one long vector.
 
@@ -22,9 +22,13 @@ def global_norm(tree: Any, norm_type: float = 2.0) -> slope.Tensor:
     Returns:
         A tensor of shape (); 0 for a tree without tensors.
     """
-    if isinstance(norm_type, bool) or not norm_type >= 1:
-        raise ArgumentError(f"norm_type must be at least 1, not {norm_type!r}.")
-    leaves = [leaf for leaf in slope.tree_leaves(tree) if 0 not in leaf.shape]
+    return _norm("global_norm", tree, norm_type)
+
+
+def _norm(who: str, tree: Any, norm_type: float) -> slope.Tensor:
+    if not real(who, "norm_type", norm_type) >= 1:
+        raise ArgumentError(f"{who}: norm_type must be at least 1, not {norm_type!r}.")
+    leaves = [leaf for leaf in tensors_of(who, tree) if 0 not in leaf.shape]
     if not leaves:
         return slope.tensor(0.0)
     if norm_type == slope.inf:
@@ -40,7 +44,6 @@ def _power(x: slope.Tensor, power: float) -> slope.Tensor:
     return x * x if power == 2 else slope.pow(slope.abs(x), power)
 
 
-@guarded
 def clip_grad_norm(
     gradients: Tree, max_norm: float | slope.Tensor, norm_type: float = 2.0
 ) -> tuple[Tree, slope.Tensor]:
@@ -60,12 +63,13 @@ def clip_grad_norm(
     Example:
         >>> gradients, norm = nn.clip_grad_norm(gradients, 1.0)
     """
-    norm = global_norm(gradients, norm_type)
+    norm = _norm("clip_grad_norm", gradients, norm_type)
+    if not isinstance(max_norm, slope.Tensor):
+        max_norm = real("clip_grad_norm", "max_norm", max_norm)
     factor = slope.minimum(max_norm / (norm + 1e-6), 1.0)
     return slope.tree_map(lambda g: g * factor.astype(g.dtype), gradients), norm
 
 
-@guarded
 def clip_grad_value(gradients: Tree, clip_value: float | slope.Tensor) -> Tree:
     """Cut each element of the gradients to ``[-clip_value, clip_value]``.
 
@@ -73,6 +77,9 @@ def clip_grad_value(gradients: Tree, clip_value: float | slope.Tensor) -> Tree:
         gradients: a pytree; ``None`` stays ``None``.
         clip_value: the largest size.
     """
+    tensors_of("clip_grad_value", gradients)
+    if not isinstance(clip_value, slope.Tensor):
+        real("clip_grad_value", "clip_value", clip_value)
     return slope.tree_map(
         lambda g: slope.maximum(slope.minimum(g, clip_value), -clip_value), gradients
     )

@@ -26,6 +26,7 @@ class Lion(Optimizer):
         betas: how much of the momentum the step takes, and its decay rate.
         weight_decay: how much of itself each parameter loses in a step, times lr.
         groups: filters with settings of their own; see :class:`Optimizer`.
+        maximize: go up the gradient instead of down.
     """
 
     _rest1: Any
@@ -40,8 +41,12 @@ class Lion(Optimizer):
         betas: tuple[Number, Number] = (0.9, 0.99),
         weight_decay: Number = 0.0,
         groups: Groups = (),
+        *,
+        maximize: bool = False,
     ) -> None:
-        super().__init__(model, groups, lr=lr, betas=betas, weight_decay=weight_decay)
+        super().__init__(
+            model, groups, maximize=maximize, lr=lr, betas=betas, weight_decay=weight_decay
+        )
 
     @property
     def betas(self) -> tuple[Any, Any]:

@@ -32,6 +32,7 @@ class RMSprop(Optimizer):
         momentum: 0 keeps no velocity.
         centered: divide by the standard deviation.
         groups: filters with settings of their own; see :class:`Optimizer`.
+        maximize: go up the gradient instead of down.
     """
 
     _required: ClassVar[frozenset[str]] = frozenset({"lr", "alpha", "eps"})
@@ -50,11 +51,14 @@ class RMSprop(Optimizer):
         momentum: Number = 0.0,
         centered: bool = False,
         groups: Groups = (),
+        *,
+        maximize: bool = False,
     ) -> None:
         self.centered = centered
         super().__init__(
             model,
             groups,
+            maximize=maximize,
             lr=lr,
             alpha=alpha,
             eps=eps,
@@ -112,6 +116,7 @@ class Adagrad(Optimizer):
         initial_accumulator_value: the sum of squares at the start.
         eps: keeps the division finite.
         groups: filters with settings of their own; see :class:`Optimizer`.
+        maximize: go up the gradient instead of down.
     """
 
     _required: ClassVar[frozenset[str]] = frozenset({"lr", "eps"})
@@ -130,11 +135,14 @@ class Adagrad(Optimizer):
         initial_accumulator_value: float = 0.0,
         eps: Number = 1e-10,
         groups: Groups = (),
+        *,
+        maximize: bool = False,
     ) -> None:
         self._counts = True
         super().__init__(
             model,
             groups,
+            maximize=maximize,
             lr=lr,
             lr_decay=lr_decay,
             weight_decay=weight_decay,
@@ -178,6 +186,7 @@ class Adadelta(Optimizer):
         eps: starts the steps, and keeps the division finite.
         weight_decay: the factor of the L2 penalty's gradient.
         groups: filters with settings of their own; see :class:`Optimizer`.
+        maximize: go up the gradient instead of down.
     """
 
     _required: ClassVar[frozenset[str]] = frozenset({"lr", "rho", "eps"})
@@ -193,8 +202,12 @@ class Adadelta(Optimizer):
         eps: Number = 1e-6,
         weight_decay: Number = 0.0,
         groups: Groups = (),
+        *,
+        maximize: bool = False,
     ) -> None:
-        super().__init__(model, groups, lr=lr, rho=rho, eps=eps, weight_decay=weight_decay)
+        super().__init__(
+            model, groups, maximize=maximize, lr=lr, rho=rho, eps=eps, weight_decay=weight_decay
+        )
 
     def initial(self, parameter: slope.Tensor) -> Any:
         return slope.zeros_like(parameter), slope.zeros_like(parameter)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import slope
 from slope.extend import ArgumentError
-from slope_nn._guard import guard_class
+from slope_nn._checks import ints, number, real, whole
 from slope_nn._node import Node
 
 Value = float | slope.Tensor
@@ -30,6 +30,11 @@ class Schedule(Node):
         """The value at a step."""
         raise NotImplementedError  # every schedule defines it
 
+    def _keep(self, **numbers: Any) -> None:
+        """Numbers, checked, as fields."""
+        for name, value in numbers.items():
+            setattr(self, name, number(type(self).__name__, name, value))
+
     def __repr__(self) -> str:
         fields = (f"{name}={value!r}" for name, value in self.__dict__.items())
         return f"{type(self).__name__}({', '.join(fields)})"
@@ -42,8 +47,10 @@ class ConstantSchedule(Schedule):
         value: the value.
     """
 
+    value: Any
+
     def __init__(self, value: Value) -> None:
-        self.value = value
+        self._keep(value=value)
 
     def __call__(self, step: int | slope.Tensor) -> Any:
         """The value."""
@@ -59,13 +66,16 @@ class StepSchedule(Schedule):
         factor: what the value is multiplied with.
     """
 
+    value: Any
+    factor: Any
+
     def __init__(self, value: Value, every: int, factor: Value = 0.1) -> None:
-        self.value, self.factor = value, factor
-        self.every = _count("StepSchedule", "every", every)
+        self._keep(value=value, factor=factor)
+        self.every = whole("StepSchedule", "every", every)
 
     def __call__(self, step: int | slope.Tensor) -> Any:
         """The value at a step."""
-        return self.value * self.factor ** _real(step // self.every)
+        return self.value * self.factor ** _real(_checked(step) // self.every)
 
 
 class MultiStepSchedule(Schedule):
@@ -77,17 +87,21 @@ class MultiStepSchedule(Schedule):
         factor: what the value is multiplied with.
     """
 
+    value: Any
+    factor: Any
+
     def __init__(self, value: Value, milestones: Sequence[int], factor: Value = 0.1) -> None:
-        if not milestones or list(milestones) != sorted(milestones):
+        given = ints("MultiStepSchedule", "milestones", milestones)
+        if not given or list(given) != sorted(given):
             raise ArgumentError(
                 f"MultiStepSchedule: milestones must be rising steps, not {milestones!r}."
             )
-        self.value, self.factor = value, factor
-        self.milestones = tuple(milestones)
+        self._keep(value=value, factor=factor)
+        self.milestones = given
 
     def __call__(self, step: int | slope.Tensor) -> Any:
         """The value at a step."""
-        value = self.value
+        value, step = self.value, _checked(step)
         for milestone in self.milestones:
             value = slope.where(step >= milestone, value * self.factor, value)
         return value
@@ -101,8 +115,11 @@ class ExponentialSchedule(Schedule):
         factor: what each step multiplies it with.
     """
 
+    value: Any
+    factor: Any
+
     def __init__(self, value: Value, factor: Value) -> None:
-        self.value, self.factor = value, factor
+        self._keep(value=value, factor=factor)
 
     def __call__(self, step: int | slope.Tensor) -> Any:
         """The value at a step."""
@@ -118,9 +135,12 @@ class LinearSchedule(Schedule):
         steps: how many steps it takes.
     """
 
+    start: Any
+    end: Any
+
     def __init__(self, start: Value, end: Value, steps: int) -> None:
-        self.start, self.end = start, end
-        self.steps = _count("LinearSchedule", "steps", steps)
+        self._keep(start=start, end=end)
+        self.steps = whole("LinearSchedule", "steps", steps)
 
     def __call__(self, step: int | slope.Tensor) -> Any:
         """The value at a step."""
@@ -139,9 +159,13 @@ class PolynomialSchedule(Schedule):
         end: the value from step ``steps`` on.
     """
 
+    start: Any
+    end: Any
+    power: Any
+
     def __init__(self, start: Value, steps: int, power: Value = 1.0, end: Value = 0.0) -> None:
-        self.start, self.end, self.power = start, end, power
-        self.steps = _count("PolynomialSchedule", "steps", steps)
+        self._keep(start=start, end=end, power=power)
+        self.steps = whole("PolynomialSchedule", "steps", steps)
 
     def __call__(self, step: int | slope.Tensor) -> Any:
         """The value at a step."""
@@ -166,6 +190,8 @@ class CosineSchedule(Schedule):
     """
 
     _static: ClassVar[frozenset[str]] = frozenset({"restart_factor"})  # it decides the code
+    value: Any
+    end: Any
 
     def __init__(
         self,
@@ -175,14 +201,10 @@ class CosineSchedule(Schedule):
         warmup: int = 0,
         restart_factor: int = 0,
     ) -> None:
-        self.value, self.end = value, end
-        self.steps = _count("CosineSchedule", "steps", steps)
-        self.warmup = _count("CosineSchedule", "warmup", warmup, least=0) or None
-        if isinstance(restart_factor, bool) or not isinstance(restart_factor, int):
-            raise ArgumentError(
-                f"CosineSchedule: restart_factor must be an int, not {restart_factor!r}."
-            )
-        self.restart_factor = restart_factor
+        self._keep(value=value, end=end)
+        self.steps = whole("CosineSchedule", "steps", steps)
+        self.warmup = whole("CosineSchedule", "warmup", warmup, least=0) or None
+        self.restart_factor = whole("CosineSchedule", "restart_factor", restart_factor, least=0)
 
     def __call__(self, step: int | slope.Tensor) -> Any:
         """The value at a step."""
@@ -219,7 +241,7 @@ class WarmupSchedule(Schedule):
     def __init__(self, warmup: int, after: Schedule) -> None:
         if not isinstance(after, Schedule):
             raise ArgumentError(f"WarmupSchedule: after must be a schedule, not {after!r:.60}.")
-        self.warmup = _count("WarmupSchedule", "warmup", warmup)
+        self.warmup = whole("WarmupSchedule", "warmup", warmup)
         self.after = after
 
     def __call__(self, step: int | slope.Tensor) -> Any:
@@ -244,6 +266,11 @@ class OneCycleSchedule(Schedule):
         end_divisor: the value at the start over the one at the end.
     """
 
+    peak: Any
+    rise: Any
+    start_divisor: Any
+    end_divisor: Any
+
     def __init__(
         self,
         peak: Value,
@@ -252,9 +279,11 @@ class OneCycleSchedule(Schedule):
         start_divisor: Value = 25.0,
         end_divisor: Value = 1e4,
     ) -> None:
-        self.peak, self.rise = peak, rise
-        self.start_divisor, self.end_divisor = start_divisor, end_divisor
-        self.steps = _count("OneCycleSchedule", "steps", steps, least=2)
+        self._keep(peak=peak, rise=rise, start_divisor=start_divisor, end_divisor=end_divisor)
+        for name, divisor in (("start_divisor", start_divisor), ("end_divisor", end_divisor)):
+            if not isinstance(divisor, slope.Tensor) and divisor <= 0:
+                raise ArgumentError(f"OneCycleSchedule: {name} must be above 0, not {divisor!r}.")
+        self.steps = whole("OneCycleSchedule", "steps", steps, least=2)
 
     def __call__(self, step: int | slope.Tensor) -> Any:
         """The value at a step."""
@@ -270,7 +299,6 @@ class OneCycleSchedule(Schedule):
         return slope.where(late <= top, rising, falling)
 
 
-@guard_class
 class ReduceOnPlateau:
     """Lower a number when a measure stops getting better, as PyTorch's ``ReduceLROnPlateau``.
 
@@ -298,18 +326,25 @@ class ReduceOnPlateau:
         least: float = 0.0,
         mode: str = "min",
     ) -> None:
+        given = {"value": value, "factor": factor, "threshold": threshold, "least": least}
+        for name, each in given.items():
+            real("ReduceOnPlateau", name, each)
         if not 0 < factor < 1:
             raise ArgumentError(f"ReduceOnPlateau: factor must be between 0 and 1, not {factor!r}.")
         if mode not in ("min", "max"):
             raise ArgumentError(f"ReduceOnPlateau: mode must be 'min' or 'max', not {mode!r}.")
-        self.value, self.factor, self.patience = value, factor, patience
-        self.threshold, self.cooldown, self.least, self.mode = threshold, cooldown, least, mode
+        self.value, self.factor, self.threshold, self.least = value, factor, threshold, least
+        self.patience = whole("ReduceOnPlateau", "patience", patience, 0)
+        self.cooldown = whole("ReduceOnPlateau", "cooldown", cooldown, 0)
+        self.mode = mode
         self.best = math.inf if mode == "min" else -math.inf
         self.bad, self.resting = 0, 0
 
     def __call__(self, measure: float | slope.Tensor) -> float:
         """Take in a measure; gives the value from now on."""
-        measure = float(measure)
+        if isinstance(measure, slope.Tensor):
+            measure = measure.item()
+        measure = real("ReduceOnPlateau", "measure", measure)
         if self.mode == "min":
             better = measure < self.best * (1 - self.threshold)
         else:
@@ -342,15 +377,13 @@ class ReduceOnPlateau:
 
 def _real(step: Any) -> Any:
     """A step as a float: dtype float32 where it is traced, weak like the counter."""
-    return step * 1.0
+    return _checked(step) * 1.0
+
+
+def _checked(step: Any) -> Any:
+    return number("a schedule", "step", step)
 
 
 def _part(step: Any, steps: Any) -> Any:
     """How much of ``steps`` is done: from 0 to 1, then 1."""
     return slope.minimum(_real(step) / steps, 1.0)
-
-
-def _count(who: str, name: str, value: Any, least: int = 1) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ArgumentError(f"{who}: {name} must be an int of at least {least}, not {value!r}.")
-    return value

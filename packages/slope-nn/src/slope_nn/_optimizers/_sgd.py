@@ -26,10 +26,11 @@ class SGD(Optimizer):
         lr: the learning rate; may be changed at any time (``optimizer.lr = 0.01``) and compiles
             nothing.
         momentum: 0 keeps no velocity.
+        dampening: how much of the gradient the velocity leaves out.
         weight_decay: the factor of the L2 penalty's gradient.
         nesterov: look ahead along the velocity; needs momentum and no dampening.
-        dampening: how much of the gradient the velocity leaves out.
         groups: filters with settings of their own; see :class:`Optimizer`.
+        maximize: go up the gradient instead of down.
 
     Example:
         >>> optimizer = nn.SGD(model, lr=0.1, momentum=0.9)
@@ -43,12 +44,14 @@ class SGD(Optimizer):
     def __init__(
         self,
         model: Any,
-        lr: Number,
+        lr: Number = 1e-3,
         momentum: Number = 0.0,
+        dampening: Number = 0.0,
         weight_decay: Number = 0.0,
         nesterov: bool = False,
-        dampening: Number = 0.0,
         groups: Groups = (),
+        *,
+        maximize: bool = False,
     ) -> None:
         self.nesterov = nesterov
         # Only dampening treats the first step in another way than starting from zero does.
@@ -56,6 +59,7 @@ class SGD(Optimizer):
         super().__init__(
             model,
             groups,
+            maximize=maximize,
             lr=lr,
             momentum=momentum,
             weight_decay=weight_decay,

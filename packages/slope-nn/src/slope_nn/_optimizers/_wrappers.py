@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import slope
 from slope.extend import ArgumentError, TreeError
+from slope_nn._checks import real, whole
 from slope_nn._node import Node, walk
 from slope_nn._optimizers._base import Optimizer
 from slope_nn._plan import BUFFER
@@ -40,13 +41,16 @@ class Accumulate(Node):
                 f"Accumulate takes an optimizer, its model and a number of calls, and got a "
                 f"{type(optimizer).__name__} for the optimizer."
             )
-        if isinstance(every, bool) or not isinstance(every, int) or every < 1:
-            raise ArgumentError(f"Accumulate: every must be an int of at least 1, not {every!r}.")
         self.optimizer = optimizer
-        self.every = every
+        self.every = whole("Accumulate", "every", every)
         self.calls = 0
         trained = optimizer._trained()  # noqa: SLF001  # the same family
         leaves = slope.tree_leaves(model)
+        if len(leaves) != len(trained):
+            raise TreeError(
+                f"Accumulate: the optimizer was made for {len(trained)} tensors, and the model has "
+                f"{len(leaves)}."
+            )
         self._sums: tuple[Any, ...] = tuple(
             slope.zeros_like(leaf) if on else None for leaf, on in zip(leaves, trained, strict=True)
         )
@@ -112,7 +116,7 @@ class EMA(Node, Generic[Model]):
     model: Model
 
     def __init__(self, model: Model, decay: float | slope.Tensor = 0.999) -> None:
-        if not isinstance(decay, slope.Tensor) and not 0 <= decay <= 1:
+        if not isinstance(decay, slope.Tensor) and not 0 <= real("EMA", "decay", decay) <= 1:
             raise ArgumentError(f"EMA: decay must be between 0 and 1, not {decay!r}.")
         self.model = slope.tree_map(lambda leaf: leaf, model)  # so that neither changes the other
         self._rest = 1.0 - decay

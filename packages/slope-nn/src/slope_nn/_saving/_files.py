@@ -19,7 +19,7 @@ import safetensors
 
 import slope
 from slope.extend import ArgumentError, SlopeError
-from slope_nn._guard import guarded
+from slope_nn import _checks
 
 DTYPES: Final = {
     "BOOL": "bool",
@@ -44,7 +44,6 @@ class CheckpointError(SlopeError, ValueError):
     """A file of tensors that is truncated, malformed, or not what was expected."""
 
 
-@guarded
 def write_safetensors(
     path: str | os.PathLike[str],
     tensors: Mapping[str, slope.Tensor | np.ndarray[Any, Any]],
@@ -63,6 +62,9 @@ def write_safetensors(
     Raises:
         ArgumentError: something is no tensor.
     """
+    path = _checks.path("write_safetensors", path)
+    tensors = _checks.mapping("write_safetensors", "tensors", tensors)
+    metadata = _checks.mapping("write_safetensors", "metadata", metadata or {})
     arrays = {name: _array(name, tensor) for name, tensor in tensors.items()}
     # Wide elements first, so that every array starts at a multiple of its element's size.
     order = sorted(arrays, key=lambda name: -arrays[name].itemsize)
@@ -122,7 +124,6 @@ def _umask() -> int:
     return mask
 
 
-@guarded
 def read_safetensors(path: str | os.PathLike[str]) -> dict[str, slope.Tensor]:
     """The tensors of a safetensors file by name, or those of a folder of shards.
 
@@ -134,7 +135,7 @@ def read_safetensors(path: str | os.PathLike[str]) -> dict[str, slope.Tensor]:
             index names a file outside of its folder or tensors that are not in their shard.
         FileNotFoundError: there is no such file.
     """
-    path = Path(path)
+    path = _checks.path("read_safetensors", path)
     return _read_folder(path) if path.is_dir() else read_file(path)[0]
 
 
@@ -210,7 +211,6 @@ def _read_folder(folder: Path) -> dict[str, slope.Tensor]:
     return {name: found[name] for name in places}
 
 
-@guarded
 def write_sharded(
     folder: str | os.PathLike[str],
     tensors: Mapping[str, slope.Tensor],
@@ -223,14 +223,14 @@ def write_sharded(
         tensors: names and tensors.
         shard_bytes: the largest size of a shard, unless one tensor is larger.
     """
-    if shard_bytes < 1:
-        raise ArgumentError(f"shard_bytes must be at least 1, not {shard_bytes!r}.")
-    folder = Path(folder)
+    room = shard_bytes = _checks.whole("write_sharded", "shard_bytes", shard_bytes)
+    folder = _checks.path("write_sharded", folder)
+    tensors = _checks.mapping("write_sharded", "tensors", tensors)
     folder.mkdir(parents=True, exist_ok=True)
     shards: list[dict[str, slope.Tensor]] = [{}]
-    room, total = shard_bytes, 0
+    total = 0
     for name, tensor in tensors.items():
-        size = tensor.numpy().nbytes
+        size = _array(name, tensor).nbytes
         if size > room and shards[-1]:
             shards.append({})
             room = shard_bytes

@@ -7,12 +7,11 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from slope.extend import ArgumentError, TreeError
-from slope_nn._guard import guarded
+from slope_nn._checks import iterable, mapping
 
 Rule = tuple[str, str | Callable[[re.Match[str]], str] | None]
 
 
-@guarded
 def rename(
     state: Mapping[str, Any],
     rules: Iterable[Rule],
@@ -37,11 +36,16 @@ def rename(
         ... )
         >>> model.load_state_dict(state)
     """
-    compiled = []
-    for pattern, replacement in rules:
+    state, compiled = mapping("rename", "state", state), []
+    for rule in iterable("rename", "rules", rules):
+        if not isinstance(rule, tuple | list) or len(rule) != 2:
+            raise ArgumentError(
+                f"rename: each rule is a regular expression and its replacement, not {rule!r:.60}."
+            )
+        pattern, replacement = rule
         try:
             compiled.append((re.compile(pattern), replacement))
-        except re.error as error:
+        except (re.error, TypeError) as error:
             raise ArgumentError(f"rename: {pattern!r} is no regular expression: {error}.") from None
     renamed: dict[str, Any] = {}
     origin: dict[str, str] = {}
@@ -76,7 +80,7 @@ def from_torch(state: Mapping[str, Any]) -> dict[str, Any]:
         >>> model.load_state_dict(nn.from_torch(torch_model.state_dict()))
     """
     renamed: dict[str, Any] = {}
-    for name, tensor in state.items():
+    for name, tensor in mapping("from_torch", "state", state).items():
         *before, last = name.split(".")
         prefix = "".join(f"{part}." for part in before)
         if last == "num_batches_tracked":

@@ -1,0 +1,332 @@
+"""Loops over small values become kernels, and mean what the NumPy backend says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import slope
+from slope.extend import TensorType, dtypes, trace_program
+from slope.tree import tree_leaves
+from slope_backend_iree.backend import IreeBackend
+from slope_backend_iree.lower.program import lower_program
+
+Array = Any
+
+
+@pytest.fixture(autouse=True, scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SLOPE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+def randoms(*shape: int, dtype: Any = np.float32, seed: int = 0) -> slope.Tensor:
+    return slope.from_numpy(np.random.default_rng(seed).normal(size=shape).astype(dtype))
+
+
+def code(f: Callable[..., Any], *args: Any) -> str:
+    return slope.jit(f, backend="iree").lower(*args).code
+
+
+def check(f: Callable[..., Any], *args: Any, kernels: int = 1, near: float = 1e-5) -> None:
+    """The function's loops are kernels, and its results the NumPy backend's."""
+    text = code(f, *args)
+    assert text.count("stream.executable private") == kernels
+    assert "stablehlo.while" not in text
+    agree(f, *args, near=near)
+
+
+def agree(f: Callable[..., Any], *args: Any, near: float = 1e-5) -> None:
+    found, expected = (slope.jit(f, backend=name)(*args) for name in ("iree", "numpy"))
+    for out, want in zip(tree_leaves(found), tree_leaves(expected), strict=True):
+        assert out.type == want.type
+        if out.dtype.is_floating_point:
+            np.testing.assert_allclose(out.numpy(), want.numpy(), near, near)
+        else:
+            np.testing.assert_array_equal(out.numpy(), want.numpy())
+
+
+# --- how often
+
+
+def collatz(n: slope.Tensor) -> Any:
+    def step(state: Any) -> Any:
+        n, count = state
+        return slope.where(n % 2 == 0, n // 2, 3 * n + 1), count + 1
+
+    return slope.while_loop(lambda state: state[0] > 1, step, (n, slope.tensor(0)))
+
+
+@pytest.mark.parametrize("start", [0, 1, 6, 27])
+def test_a_loop_that_depends_on_its_data(start: int):
+    check(collatz, slope.tensor(start))
+    found = slope.jit(collatz, backend="iree")(slope.tensor(start))[1]
+    assert found.item() == {0: 0, 1: 0, 6: 8, 27: 111}[start]
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("length", [1, 2, 5])
+def test_slices_and_stacks(reverse: bool, length: int):
+    def run(h: Any, xs: Any) -> Any:
+        def step(h: Any, x: Any) -> Any:
+            h = slope.tanh(h * 0.5 + x)
+            return h, (h, x > 0, (x * 10).to("uint8") + 1, h.sum())
+
+        return slope.scan(step, h, xs, reverse=reverse)
+
+    check(run, randoms(3, 5), slope.abs(randoms(length, 3, 5)))
+
+
+def test_nothing_to_go_through():
+    agree(lambda xs: slope.scan(lambda h, x: (h + x, h), slope.ones(3), xs), slope.zeros(0, 3))
+
+
+# --- what is carried
+
+BODIES = {
+    "swap": lambda i, a, b: (b, a),
+    "one twice": lambda i, a, b: (a, a),
+    "shifted": lambda i, a, b: (a + 1, a),
+    "sums": lambda i, a, b: (b, a + b),
+    "views": lambda i, a, b: (b.T, a.T),
+    "part of the other": lambda i, a, b: (a.at[0].set(b[1]), b.at[1].set(a[0])),
+    "onto itself": lambda i, a, b: (a.at[1:].set(a[:-1]), b.at[:-1].add(b[1:])),
+    "itself at places": lambda i, a, b: (a.at[slope.tensor([2, 0, 2])].add(a), b),
+    "read before and after": lambda i, a, b: (a.at[i].set(b[0]), a[i] + b + a.at[i].set(1.0)),
+    "two updates": lambda i, a, b: (a.at[i].set(1.0).at[:, i].mul(2.0), a + b),
+    "a window": lambda i, a, b: (slope.dynamic_update_slice(a, b[:1] * 2, (i, 0)), b + a),
+    "untouched": lambda i, a, b: (a, b * 0.5),
+    "a constant": lambda i, a, b: (slope.ones(3, 3), b + a),
+    "behind a barrier": lambda i, a, b: (slope.stop_gradient(a).at[0].set(2.0), b + a),
+    "a branch": lambda i, a, b: slope.cond(
+        a.sum() > b.sum(), lambda a, b: (a - 1, b), lambda a, b: (b, a * 2), a, b
+    ),
+    "three branches": lambda i, a, b: (
+        slope.switch(i - 1, [lambda x: x + 1, lambda x: x * 2, lambda x: x.T], a),
+        b,
+    ),
+    "a loop": lambda i, a, b: (slope.fori_loop(0, 3, lambda j, x: x * 0.5 + b[j], a), a),
+    "a while": lambda i, a, b: (
+        slope.while_loop(lambda x: x.sum() < 40, lambda x: x + 2, a),
+        b + 1,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_what_is_carried(name: str):
+    def run(a: Any, b: Any) -> Any:
+        step = BODIES[name]
+        once = slope.fori_loop(0, 3, lambda i, state: step(i, *state), (a, b))
+        return once, a * 1
+
+    a = slope.arange(9.0).reshape(3, 3)
+    check(run, a, a * 10 + 1)
+    check(lambda a: run(a, a), a)
+
+
+def test_a_large_carry_is_written_in_place():
+    def fill(x: Any) -> Any:
+        return slope.fori_loop(0, 50, lambda i, x: x.at[i + 1].set(x[i] * 0.5 + 1), x)
+
+    x = randoms(500, 1000)
+    check(fill, x)
+    assert code(fill, x).count("memref<500000xf32>, vector") < 10  # filled once, a row a turn
+
+
+def test_many_inputs_and_results():
+    """IREE's runtime takes 32 arrays a kernel."""
+
+    def run(weights: Any, xs: Any) -> Any:
+        def step(h: Any, now: Any) -> Any:
+            outs = [slope.sin(h * w + x) for w, x in zip(weights, now, strict=True)]
+            return sum(outs), (outs, [out > 0 for out in outs])
+
+        return slope.scan(step, slope.zeros(3), xs)
+
+    weights = [randoms(3, seed=i) for i in range(40)]
+    xs = [randoms(4, 3, seed=100 + i) for i in range(40)]
+    check(run, weights, xs)
+
+    def loss(weights: Any, xs: Any) -> Any:
+        return sum(each.sum() for each in tree_leaves(run(weights, xs)) if each.dtype.kind == "f")
+
+    agree(slope.grad(loss), weights, xs, near=1e-4)
+
+
+def test_more_carries_than_the_stack_takes():
+    def run(state: Any) -> Any:
+        return slope.fori_loop(0, 3, lambda i, state: [*state[1:], state[0] * 0.5 + i], state)
+
+    check(run, [randoms(256, seed=i) for i in range(40)])
+
+
+# --- derivatives
+
+
+def lstm(weights: Any, xs: Any) -> Any:
+    inner, outer, bias = weights
+    width = outer.shape[0]
+
+    def step(state: Any, x: Any) -> Any:
+        hidden, cell = state
+        gates = x @ inner + hidden @ outer + bias
+        i, f, g, o = (gates[..., k * width : (k + 1) * width] for k in range(4))
+        cell = slope.sigmoid(f) * cell + slope.sigmoid(i) * slope.tanh(g)
+        hidden = slope.sigmoid(o) * slope.tanh(cell)
+        return (hidden, cell), hidden
+
+    start = slope.zeros(*xs.shape[1:-1], width, dtype=xs.dtype)
+    return (slope.scan(step, (start, start), xs)[1] ** 2).sum()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("batch", [(), (5,)])
+def test_gradients_of_an_lstm(dtype: Any, batch: tuple[int, ...]):
+    shapes = (3, 28), (7, 28), (28,)
+    weights = [randoms(*shape, dtype=dtype, seed=i) * 0.3 for i, shape in enumerate(shapes)]
+    xs = randoms(6, *batch, 3, dtype=dtype)
+    near = 1e-4 if dtype is np.float32 else 1e-11
+    check(lstm, weights, xs, near=near)
+    check(slope.grad(lstm), weights, xs, kernels=2, near=near)
+    agree(
+        slope.jit(slope.vmap(slope.grad(lstm), in_dims=(None, 1))),
+        weights,
+        xs if batch else randoms(6, 2, 3, dtype=dtype),
+    )
+
+
+def test_gradients_of_a_differential_equation():
+    def solve(weight: Any, y: Any) -> Any:
+        def slope_of(y: Any) -> Any:
+            return slope.tanh(weight @ y)
+
+        def step(y: Any, _: Any) -> Any:
+            first = slope_of(y)
+            second = slope_of(y + 0.05 * first)
+            return y + 0.1 * second, y
+
+        last, path = slope.scan(step, y, None, length=20)
+        return (last * last).sum() + path[3].sum()
+
+    weight, y = randoms(6, 6), randoms(6, seed=1)
+    check(slope.grad(solve), weight, y, kernels=2)
+    agree(lambda w, y: slope.jvp(slope.grad(solve), (w, y), (w, y)), weight, y, near=1e-4)
+
+
+# --- what stays outside
+
+OUTSIDE = {
+    "half precision": lambda h: slope.fori_loop(0, 3, lambda i, h: h * 2, h.to("float16")),
+    "an unknown operator": lambda h: slope.fori_loop(0, 3, lambda i, h: slope.sort(h)[0] + 1, h),
+    "float64's erf": lambda h: slope.fori_loop(0, 3, lambda i, h: slope.erf(h), h.to("float64")),
+    "too much work": lambda h: slope.fori_loop(
+        0, 3, lambda i, m: m @ m, slope.ones(256, 256) * h[0]
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_what_kernels_do_not_know(name: str):
+    h = slope.tensor([0.01, 3.0, -2.0])
+    assert "stream.executable" not in code(OUTSIDE[name], h)
+    agree(OUTSIDE[name], h, near=1e-3)
+
+
+def test_a_kernel_within_a_loop_that_is_none():
+    def run(h: Any, m: Any) -> Any:
+        def step(state: Any, _: Any) -> Any:
+            h, m = state
+            h = slope.fori_loop(0, 4, lambda i, h: slope.sin(h) + 1, h)
+            return (h, m @ m * 1e-3), h
+
+        return slope.scan(step, (h, m), None, length=3)
+
+    h, m = randoms(7), randoms(256, 256)
+    text = code(run, h, m)
+    assert "stablehlo.while" in text
+    assert "stream.executable" in text
+    agree(run, h, m, near=1e-3)
+
+
+def test_no_kernels_but_on_a_cpu():
+    program = trace_program(
+        lambda x: slope.fori_loop(0, 3, lambda i, x: x + 1, x), [TensorType((3,), dtypes.float32)]
+    )
+    backend = IreeBackend()
+    assert "stream.executable" in lower_program(program, backend.lowerings).text
+    assert "stream.executable" not in lower_program(program, backend.lowerings, cpu=False).text
+
+
+def test_constants_are_read_where_they_are():
+    def run(table: Any, places: Any) -> Any:
+        return slope.scan(lambda h, i: (h + table[i], h.sum()), slope.zeros(8), places)
+
+    table, places = randoms(100_000, 8), slope.tensor([3, 99_999, -1, 7])
+    check(run, table, places)
+    assert code(run, table, places).count("memref<800000xf32>") <= 3
+
+
+# --- bodies at random
+
+UNARY = (
+    slope.sin,
+    lambda x: slope.exp(-x * x),
+    lambda x: x.T,
+    lambda x: x[::-1],
+    lambda x: x - x.mean(dim=0, keepdim=True),
+    lambda x: slope.softmax(x, dim=1),
+    lambda x: slope.cat([x[1:], x[:1]], dim=0),
+    lambda x: x.amax(dim=0) + x,
+    lambda x: slope.pad(x, (1, 0))[:, :-1] + x,
+    lambda x: x.reshape(-1).reshape(x.shape) + x[0],
+    lambda x: x.T.reshape(x.shape),
+    lambda x: slope.cumsum(x, dim=1) * 0.1,
+    lambda x: x[slope.argmax(x, dim=0)],
+    lambda x: x.at[slope.argmin(x, dim=1)].add(x * 0.1),
+    lambda x: slope.where(x > 0, x, x.sum() * 0.1),
+    lambda x: x + slope.arange(x.shape[1]) * 0.1,
+)
+BINARY = (
+    slope.add,
+    slope.mul,
+    slope.maximum,
+    lambda a, b: a / (b * b + 1),
+    lambda a, b: a @ b.T @ a * 0.1,
+    lambda a, b: slope.cond(a.sum() > 0, lambda a, b: a, lambda a, b: b * 2, a, b),
+    lambda a, b: a.at[1].set(b[0]),
+)
+STEPS = st.lists(
+    st.tuples(st.booleans(), st.integers(0, 99), st.integers(0, 9), st.integers(0, 9)),
+    min_size=1,
+    max_size=8,
+)
+
+
+@settings(max_examples=12, deadline=None)
+@given(STEPS, st.sampled_from([(3, 3), (5, 5), (33, 33)]), st.booleans())
+def test_bodies_at_random(steps: list[Any], shape: tuple[int, int], reverse: bool):
+    def run(a: Any, b: Any, xs: Any) -> Any:
+        def body(state: Any, x: Any) -> Any:
+            values = [*state, x]
+            for binary, which, first, second in steps:
+                one, other = values[first % len(values)], values[second % len(values)]
+                made = (
+                    BINARY[which % len(BINARY)](one, other)
+                    if binary
+                    else UNARY[which % len(UNARY)](one)
+                )
+                values.append(slope.tanh(made))
+            return (values[-1], values[len(values) // 2]), (values[-1], values[3])
+
+        return slope.scan(body, (a, b), xs, reverse=reverse)
+
+    args = randoms(*shape), randoms(*shape, seed=1), randoms(3, *shape, seed=2)
+    args = tuple(each.to("float64") for each in args)
+    check(run, *args, near=1e-9)

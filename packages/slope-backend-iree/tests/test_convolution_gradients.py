@@ -1,4 +1,4 @@
-"""Gradients of convolutions and what surrounds them: phases, parts, shifts, tiles, kernels."""
+"""Gradients of convolutions and what surrounds them: phases, parts, shifts, tiles, fused loops."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from slope import dtypes
 from slope.extend import CPU, Program, TensorType, ops, trace_program
 from slope_backend_iree.backend import IreeBackend
 from slope_backend_iree.lower.conv_phases import phases_of
-from slope_backend_iree.lower.kernels import plan
+from slope_backend_iree.lower.fusion import plan
 from slope_backend_iree.lower.parts import parts_of
 from slope_backend_iree.lower.program import lower_program
 from slope_backend_numpy.backend import NumpyBackend
@@ -190,7 +190,7 @@ def test_parts_divide_the_rows(rows: int, least: int, parts: int):
     assert parts_of(rows, least, most=1) == 1
 
 
-# --- kernels
+# --- fused loops
 
 
 def normalized_step(x: Any, w: Any, v: Any, scale: Any, bias: Any) -> Any:
@@ -238,12 +238,12 @@ def test_batch_normalization_agrees(dtype: Any):
         np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=1e-3, atol=1e-5)
 
 
-def test_without_convolutions_kernels_are_left_to_iree():
+def test_without_convolutions_loops_are_left_to_iree():
     def function(x: Any, y: Any) -> list[Any]:
         masked = ops.mul(x, y)
         return [ops.sum_(masked, dim=(0,)), ops.sum_(ops.mul(masked, x), dim=(0,))]
 
     types = [TensorType((4096, 16), F32)] * 2
     program = trace_program(function, types)
-    assert len(plan(program).kernels) == 1
+    assert len(plan(program).loops) == 1
     assert "region" not in lower_program(program, IreeBackend().lowerings).text

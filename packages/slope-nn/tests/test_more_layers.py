@@ -252,7 +252,8 @@ def test_ctc_loss_module_is_the_function():
     given: Any = (scores, slope.tensor([[1, 2]]), (6,), slope.tensor([2]))
     assert nn.CTCLoss()(*given).item() == slope.ctc_loss(*given).item()
     other = nn.CTCLoss(blank=3, reduction="sum", zero_infinity=True)
-    assert other(*given).item() == slope.ctc_loss(*given, 3, "sum", True).item()
+    options: Any = {"blank": 3, "reduction": "sum", "zero_infinity": True}
+    assert other(*given).item() == slope.ctc_loss(*given, **options).item()
     impossible: Any = (scores[:1], *given[1:2], (1,), given[3])
     assert other(*impossible).item() == 0
     assert nn.CTCLoss()(*impossible).item() == np.inf

@@ -81,8 +81,8 @@ class Context:
         lines: what was written so far.
         convolves: whether the program holds convolutions, from which transposes are kept apart.
         given: names of inputs whose memory the function may write to; empty within regions.
-        loop_kernels: what stands beside the function; None where there can be no kernels.
         lanes: how many float32 numbers a vector register holds; 0 where rules choose no tiles.
+        loop_kernels: what stands beside the function; None where there can be no kernels.
     """
 
     def __init__(
@@ -92,8 +92,8 @@ class Context:
         *,
         convolves: bool = False,
         given: frozenset[str] = frozenset(),
-        loop_kernels: LoopKernels | None = None,
         lanes: int = 0,
+        loop_kernels: LoopKernels | None = None,
     ) -> None:
         self.loop_kernels = loop_kernels
         self.lines: list[str] = []
@@ -109,6 +109,15 @@ class Context:
         """A new name for a value."""
         return f"%{next(self._numbers)}"
 
+    def _inner(self) -> Context:
+        return Context(
+            self._nested,
+            self,
+            convolves=self.convolves,
+            lanes=self.lanes,
+            loop_kernels=self.loop_kernels,
+        )
+
     def region(
         self, write: Callable[[Context, list[Value]], Sequence[Value]], types: Sequence[TensorType]
     ) -> str:
@@ -119,7 +128,7 @@ class Context:
                 returns is what the region gives.
             types: of the arguments.
         """
-        inner = self._within()
+        inner = self._inner()
         arguments = [Value(inner.name(), each) for each in types]
         results = write(inner, arguments)
         head = ", ".join(f"{each}: {each.mlir}" for each in arguments)
@@ -129,27 +138,17 @@ class Context:
         lines = "\n".join(f"  {line}" for line in [*inner.lines, ending])
         return f"{{\n^bb0({head}):\n{lines}\n}}" if types else f"{{\n{lines}\n}}"
 
-    def _within(self) -> Context:
-        """The context of a region that is written here."""
-        return Context(
-            self._nested,
-            self,
-            convolves=self.convolves,
-            loop_kernels=self.loop_kernels,
-            lanes=self.lanes,
-        )
-
-    def kernel(
+    def fused(
         self, write: Callable[[Context], Sequence[Value]], results: Sequence[TensorType]
     ) -> list[Value]:
-        """A region that becomes one kernel, whatever IREE would make of it.
+        """A region that becomes one loop, whatever IREE would make of it.
 
         Args:
             write: writes its body into the context it gets; what it returns is what the region
                 gives.
             results: the types of that.
         """
-        inner = self._within()
+        inner = self._inner()
         made = write(inner)
         name, types = self.name(), ", ".join(map(mlir_type, results))
         several = f":{len(results)}" if len(results) > 1 else ""

@@ -17,8 +17,8 @@ from slope.extend import (
 )
 
 from .context import Context, LoopKernels, Rule, Value, mlir_type
-from .kernels import Plan, plan
-from .loops import write_kernel
+from .fused import write_fused
+from .fusion import Plan, plan
 
 ENTRY = "main"
 CONVOLUTIONS = (ops.conv, ops.conv_input_grad, ops.conv_weight_grad)
@@ -78,12 +78,12 @@ def lower_program(
 
     def write(ctx: Context, program: Program, known: dict[Var, Value]) -> None:
         apart = _apart(program) if cpu else frozenset[Var]()
-        kernels, absent = plan(program) if cpu and ctx.convolves else Plan({}, frozenset())
+        loops, absent = plan(program) if cpu and ctx.convolves else Plan({}, frozenset())
         for instr in program.instrs:
-            kernel = kernels.get(id(instr))
-            if kernel is not None:
-                made = write_kernel(ctx, kernel, known, one)
-                for root, value in zip(kernel.roots, made, strict=True):
+            loop = loops.get(id(instr))
+            if loop is not None:
+                made = write_fused(ctx, loop, known, one)
+                for root, value in zip(loop.roots, made, strict=True):
                     known.update(zip(root.outputs, [value], strict=True))
                 continue
             if id(instr) in absent:
@@ -99,8 +99,8 @@ def lower_program(
         nested,
         convolves=_convolves(program),
         given=given,
-        loop_kernels=loops if cpu else None,
         lanes=lanes,
+        loop_kernels=loops if cpu else None,
     )
     values: dict[Var, Value] = {
         var: Value(f"%arg{i}", var.type) for i, var in enumerate(program.inputs)

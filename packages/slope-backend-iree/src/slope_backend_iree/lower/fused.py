@@ -1,4 +1,4 @@
-"""Kernels, each written as a region of its own, of which IREE makes one loop.
+"""Loops, each written as a region of its own, which IREE leaves as it is.
 
 Values computed anew in several regions stay apart: what stands in two regions is never merged.
 """
@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from slope.extend import Atom, Instr, Literal, TensorType, Var, dtypes
 
 from .context import Context, Value, is_half
-from .kernels import LARGE, NARROW, Kernel, sums_rows
+from .fusion import LARGE, NARROW, Loop, sums_rows
 from .parts import parts_of
 
 _PARTS = 32  # of a sum over short rows: enough for as many threads
@@ -20,53 +20,53 @@ Dims = tuple[int, ...]
 LowerInstr = Callable[[Context, Instr, Sequence[Value]], Value]
 
 
-def write_kernel(
-    ctx: Context, kernel: Kernel, known: Mapping[Var, Value], lower: LowerInstr
+def write_fused(
+    ctx: Context, loop: Loop, known: Mapping[Var, Value], lower: LowerInstr
 ) -> list[Value]:
-    """Write a kernel.
+    """Write a loop.
 
     Args:
         ctx: where to write it.
-        kernel: the instructions.
+        loop: the instructions.
         known: values of the program's variables so far.
         lower: writes one instruction, given its operands.
 
     Returns:
         What its roots compute.
     """
-    first = kernel.roots[0]
+    first = loop.roots[0]
     if sums_rows(first):
-        return _write_sums(ctx, kernel, known, lower)
+        return _write_sums(ctx, loop, known, lower)
     result = first.outputs[0].type
-    values = _operands(ctx, kernel, known, result.shape)
+    values = _operands(ctx, loop, known, result.shape)
 
     def write(inner: Context) -> list[Value]:
-        _write_body(inner, kernel, values, lower, result.shape, 0)
+        _write_body(inner, loop, values, lower, result.shape, 0)
         return [lower(inner, first, _given(inner, first, values, result.shape))]
 
-    return ctx.kernel(write, [result])
+    return ctx.fused(write, [result])
 
 
 def _write_sums(
-    ctx: Context, kernel: Kernel, known: Mapping[Var, Value], lower: LowerInstr
+    ctx: Context, loop: Loop, known: Mapping[Var, Value], lower: LowerInstr
 ) -> list[Value]:
     # One loop adds up the rows of each part, as many threads as there are parts, and another one
     # the parts: rows of 16 elements take a third of the time of a single sum.
-    (x,), dim = kernel.roots[0].inputs, kernel.roots[0].params["dim"]
+    (x,), dim = loop.roots[0].inputs, loop.roots[0].params["dim"]
     row = x.type.shape[len(dim) :]
     rows = math.prod(x.type.shape[: len(dim)])
     count = parts_of(rows, _PARTS) if math.prod(row) <= NARROW else 1
     shape = (count, rows // count, *row)
-    values = _operands(ctx, kernel, known, shape)
+    values = _operands(ctx, loop, known, shape)
     wide = dtypes.float32 if is_half(x.type.dtype) else x.type.dtype
     partial = TensorType((count, *row), wide)
 
     def write(inner: Context) -> list[Value]:
-        _write_body(inner, kernel, values, lower, shape, len(dim))
-        terms = [_given(inner, root, values, shape)[0] for root in kernel.roots]
+        _write_body(inner, loop, values, lower, shape, len(dim))
+        terms = [_given(inner, root, values, shape)[0] for root in loop.roots]
         return list(_added(inner, [inner.convert(term, wide) for term in terms], partial))
 
-    made = ctx.kernel(write, [partial] * len(kernel.roots))
+    made = ctx.fused(write, [partial] * len(loop.roots))
     return [ctx.convert(ctx.reduce("add", each, 0, (0,)), x.type.dtype) for each in made]
 
 
@@ -91,12 +91,12 @@ def _added(ctx: Context, terms: Sequence[Value], result: TensorType) -> tuple[Va
 
 
 def _operands(
-    ctx: Context, kernel: Kernel, known: Mapping[Var, Value], shape: Dims
+    ctx: Context, loop: Loop, known: Mapping[Var, Value], shape: Dims
 ) -> MutableMapping[Var, Value]:
-    """What the kernel reads, large tensors in the shape of its loop."""
-    inside = {var for instr in kernel.body for var in instr.outputs}
+    """What the loop reads, large tensors in its shape."""
+    inside = {var for instr in loop.body for var in instr.outputs}
     values: MutableMapping[Var, Value] = {}
-    for instr in (*kernel.body, *kernel.roots):
+    for instr in (*loop.body, *loop.roots):
         for atom in instr.inputs:
             if not isinstance(atom, Var) or atom in inside or atom in values:
                 continue
@@ -109,7 +109,7 @@ def _operands(
 
 
 class _Values(dict[Var, Value]):
-    """Values of a kernel's variables; those of others are the program's."""
+    """Values of a loop's variables; those of others are the program's."""
 
     def __init__(self, own: Mapping[Var, Value], known: Mapping[Var, Value]) -> None:
         super().__init__(own)
@@ -121,13 +121,13 @@ class _Values(dict[Var, Value]):
 
 def _write_body(
     ctx: Context,
-    kernel: Kernel,
+    loop: Loop,
     values: MutableMapping[Var, Value],
     lower: LowerInstr,
     shape: Dims,
     summed: int,
 ) -> None:
-    for instr in kernel.body:
+    for instr in loop.body:
         (var,) = instr.outputs
         given = _given(ctx, instr, values, shape)
         if instr.op.name == "broadcast":

@@ -1,9 +1,9 @@
-"""Which elementwise instructions are computed anew in each kernel that needs them.
+"""Which elementwise instructions are computed anew in each loop that needs them.
 
-IREE stores what several kernels read, and sums over rows have kernels of their own. So a training
+IREE stores what several loops read, and sums over rows have loops of their own. So a training
 step with batch normalization would store what costs next to nothing: the distance of each element
 from its mean, the mask of each rectifier, the gradient behind it. Where such a value can be had
-from what a kernel reads anyway, it is computed there. Sums over the same elements share a kernel.
+from what a loop reads anyway, it is computed there. Sums over the same elements share a loop.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _PRODUCTS: Final = frozenset(("dot_general", "reshape", "permute"))  # and what 
 _Reads = frozenset[Var]
 
 
-class Kernel(NamedTuple):
+class Loop(NamedTuple):
     """A part of a program that runs as one loop.
 
     Attributes:
@@ -43,16 +43,16 @@ class Plan(NamedTuple):
     """How to write a program.
 
     Attributes:
-        kernels: by the identity of the instruction at whose place a kernel stands, its last root.
+        loops: by the identity of the instruction at whose place a loop stands, its last root.
         absent: identities of instructions that do not stand at their own place.
     """
 
-    kernels: dict[int, Kernel]
+    loops: dict[int, Loop]
     absent: frozenset[int]
 
 
 def plan(program: Program) -> Plan:
-    """Find the kernels of a program that sums over rows."""
+    """Find the loops of a program that sums over rows."""
     if not all(isinstance(length, int) for var in program.inputs for length in var.type.shape):
         return Plan({}, frozenset())  # refused elsewhere
     return _Planner(program).run()
@@ -90,7 +90,7 @@ class _Planner:
         self.kept = set(_variables(program.outputs))
         # IREE unpacks a product's tiles in the loops that use them.
         self.products = {var for var, instr in self.made.items() if instr.op.name in _PRODUCTS}
-        self.reads: dict[Var, _Reads] = {}  # what it takes to compute a variable in a kernel
+        self.reads: dict[Var, _Reads] = {}  # what it takes to compute a variable in a loop
         self.costs: dict[Var, int] = {}
         self.near = self._near_sums()
         self.groups = self._groups()
@@ -102,29 +102,29 @@ class _Planner:
         for instr in self.program.instrs:
             if self._inlines(instr):
                 self._decide(instr)
-        kernels: dict[int, Kernel] = {}
+        loops: dict[int, Loop] = {}
         private: set[int] = set()
         public: set[int] = set()
         for roots in self._all_roots():
-            body, last = self._body(roots), roots[-1]
+            body = self._body(roots)
             again = any(self._recomputed(instr) for instr in body)
-            if again or len(roots) > 1 or is_narrow(roots[0]):
-                kernels[id(last)] = Kernel(roots, tuple(body))
+            if again or is_narrow(roots[0]) or len(roots) > 1:
+                loops[id(roots[-1])] = Loop(roots, tuple(body))
                 private.update(id(each) for each in (*body, *roots[:-1]))
             else:
                 public.update(map(id, body))
         stored = {id(self.made[var]) for var in self.reads if self._stored(var)}
-        return Plan(kernels, frozenset(private - public - stored))
+        return Plan(loops, frozenset(private - public - stored))
 
     # --- values
 
     def _inlines(self, instr: Instr) -> bool:
-        """Whether an instruction can be a part of a kernel's loop."""
+        """Whether an instruction can be a part of a loop."""
         if len(instr.outputs) != 1 or instr.outputs[0].type.size < LARGE:
             return False
         if instr.op.name == "broadcast":
             dims, ndim = instr.params["dims"], instr.outputs[0].type.ndim
-            # Of each row alike. Of others, such as a layer normalization's, IREE's own kernels know
+            # Of each row alike. Of others, such as a layer normalization's, IREE's own loops know
             # more: they hold whole rows.
             return tuple(dims) == tuple(range(ndim - len(dims), ndim))
         return instr.op.name in _CHEAP
@@ -155,7 +155,7 @@ class _Planner:
         return found
 
     def _decide(self, instr: Instr) -> None:
-        """Settle whether kernels compute a variable anew, and from what."""
+        """Settle whether loops compute a variable anew, and from what."""
         (var,) = instr.outputs
         itself = frozenset((var,))
         reads = frozenset[Var]().union(*(self._reads_of(atom) for atom in instr.inputs))
@@ -173,7 +173,7 @@ class _Planner:
         self.costs[var] = 0 if self.reads[var] == itself else cost
 
     def _pays(self, var: Var, reads: _Reads) -> bool:
-        """Whether no kernel that needs a variable reads more where it computes the variable."""
+        """Whether no loop that needs a variable reads more where it computes the variable."""
         waiting, seen = [var], {var}
         while waiting:
             for user in self.users[waiting.pop()]:
@@ -193,7 +193,7 @@ class _Planner:
         return True
 
     def _others(self, roots: tuple[Instr, ...], var: Var) -> _Reads | None:
-        """What else a kernel reads; ``None`` where that is much."""
+        """What else a loop reads; ``None`` where that is much."""
         found: set[Var] = set()
         waiting = [each for root in roots for each in _variables(root.inputs)]
         seen = {var}
@@ -212,7 +212,7 @@ class _Planner:
                 found.add(each)
         return frozenset(found)
 
-    # --- kernels
+    # --- loops
 
     def _all_roots(self) -> Iterator[tuple[Instr, ...]]:
         yield from self.groups
@@ -250,7 +250,7 @@ class _Planner:
         )
 
     def _body(self, roots: tuple[Instr, ...]) -> list[Instr]:
-        """The instructions of a kernel's loop in front of its roots, in order."""
+        """The instructions of a loop in front of its roots, in order."""
         body: dict[int, Instr] = {}
         reads: set[Var] = set()
         ready: set[Var] = set()  # in memory, and cheap to compute from other things there

@@ -43,6 +43,7 @@ from .compiler import (
 from .devices import IreeDeviceError, choose_driver, device_count
 from .lower import RULES
 from .lower.program import Lowered, lower_program
+from .memory import release_freed
 from .notice import notice
 from .profile import IreeProfileError, timed_dispatches
 from .runtime import IreeRuntimeError, Module, Runtime
@@ -423,7 +424,7 @@ def _compiled(text: str, options: Options, name: str) -> bytes:
 def _compile(text: str, options: Options, name: str) -> bytes:
     try:
         with notice(f"compiling {name!r} with IREE"):
-            return compile_module(text, options)
+            made = compile_module(text, options)
     except IreeCompileError as error:
         raise CompileError(
             f"program {name!r}: {error}\nSee the program with LOG_JIT=1. Run it with another "
@@ -431,6 +432,8 @@ def _compile(text: str, options: Options, name: str) -> bytes:
             f"slope.jit(f, options={{'flags': [...]}}).",
             text,
         ) from None
+    release_freed()
+    return made
 
 
 def cache_directory() -> Path:

@@ -5,7 +5,7 @@ threads of its pool. Each of those has a heap of its own by default, too small f
 returned to the system when empty: a training step of a small transformer then pays 40,000 page
 faults, 40 % of its time. With one heap for all threads, which keeps what is freed, it pays none.
 
-Source: ``mallopt(3)``.
+Source: ``mallopt(3)``, ``malloc_trim(3)``.
 """
 
 from __future__ import annotations
@@ -33,10 +33,8 @@ def tune_allocator() -> bool:
     Returns:
         Whether the allocator follows.
     """
-    if os.environ.get("SLOPE_IREE_MALLOPT", "1") == "0" or not sys.platform.startswith("linux"):
-        return False
-    libc = ctypes.CDLL(None)
-    if not hasattr(libc, "gnu_get_libc_version"):  # some other C library
+    libc = _glibc()
+    if libc is None:
         return False
     mallopt = libc.mallopt
     mallopt.argtypes, mallopt.restype = (ctypes.c_int, ctypes.c_int), ctypes.c_int
@@ -47,3 +45,23 @@ def tune_allocator() -> bool:
         (_M_TOP_PAD, _TOP_PAD),
     )
     return all(mallopt(parameter, value) == 1 for parameter, value in wanted)
+
+
+def release_freed() -> bool:
+    """Give freed memory back to the system once, also where it is kept by default.
+
+    After a compilation, whose memory no call of a program will use again.
+
+    Returns:
+        Whether any was given back.
+    """
+    libc = _glibc()
+    return libc is not None and libc.malloc_trim(0) == 1
+
+
+def _glibc() -> ctypes.CDLL | None:
+    """The process's C library, if it is glibc and may be told what to do."""
+    if os.environ.get("SLOPE_IREE_MALLOPT", "1") == "0" or not sys.platform.startswith("linux"):
+        return None
+    libc = ctypes.CDLL(None)
+    return libc if hasattr(libc, "gnu_get_libc_version") else None

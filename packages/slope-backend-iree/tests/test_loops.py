@@ -11,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import slope
+from slope import errors
 from slope.extend import TensorType, dtypes, trace_program
 from slope.tree import tree_leaves
 from slope_backend_iree.backend import IreeBackend
+from slope_backend_iree.compiler import IreeCompileError, compile_module
 from slope_backend_iree.lower.program import lower_program
 
 Array = Any
@@ -271,6 +273,28 @@ def test_a_kernel_within_a_loop_that_is_none():
     assert "stablehlo.while" in text
     assert "stream.executable" in text
     agree(run, h, m, near=1e-3)
+
+
+def test_what_iree_refuses_with_kernels_is_compiled_without(monkeypatch: pytest.MonkeyPatch):
+    def compiled(text: str, options: Any) -> bytes:
+        if "stream.executable" in text:
+            raise IreeCompileError("unknown dialect")
+        return compile_module(text, options)
+
+    monkeypatch.setenv("SLOPE_DISK_CACHE", "0")
+    monkeypatch.setattr("slope_backend_iree.backend.compile_module", compiled)
+    loop = slope.jit(lambda x: slope.fori_loop(0, 3, lambda i, v: v * 2 + i, x), backend="iree")
+    assert loop(slope.ones(2)).tolist() == [12, 12]
+    assert "stream.executable" not in loop.lower(slope.ones(2)).code
+    monkeypatch.setattr("slope_backend_iree.backend.compile_module", refused)
+    with pytest.raises(errors.CompileError, match="unknown dialect"):
+        slope.jit(lambda x: slope.fori_loop(0, 4, lambda i, v: v * 2 + i, x), backend="iree")(
+            slope.ones(2)
+        )
+
+
+def refused(text: str, options: Any) -> bytes:
+    raise IreeCompileError("unknown dialect" if "stream.executable" in text else "unknown program")
 
 
 def test_no_kernels_but_on_a_cpu():

@@ -6,9 +6,9 @@ import functools
 import math
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Final, Literal, NamedTuple
+from typing import Any, ClassVar, Final, Literal, NamedTuple, TypeVar
 
 import numpy as np
 from iree.runtime import HalBufferView
@@ -47,6 +47,8 @@ from .memory import release_freed
 from .notice import notice
 from .profile import IreeProfileError, timed_dispatches
 from .runtime import IreeRuntimeError, Module, Runtime
+
+T = TypeVar("T")
 
 
 class Placed(NamedTuple):
@@ -157,13 +159,12 @@ class IreeBackend(Backend):
         memory is free after the call.
         """
         runtime = self.runtime(device)
-        lowered = self._lower(program, device, donated)
-        module: Module | None = None
-        if lowered.results:
+
+        def load(text: str) -> Module:
             work = program_work(program)
-            module = _load(
-                runtime, lowered.text, _options(device, work, options), work, program.name
-            )
+            return _load(runtime, text, _options(device, work, options), work, program.name)
+
+        lowered, module = self._made(program, device, donated, load)
         branches = any(any(programs_in(instr.params)) for instr in program.instrs)
         return IreeExecutable(self, device, lowered, module, donated, branches=branches)
 
@@ -179,11 +180,14 @@ class IreeBackend(Backend):
 
         A dispatch is a kernel that IREE made of one or many instructions; its name tells what of.
         """
-        lowered = self._lower(program, device)
-        if not lowered.results:
+
+        def compiled(text: str) -> bytes:
+            return _compiled(text, _options(device, program_work(program), options), program.name)
+
+        _, data = self._made(program, device, frozenset(), compiled)
+        if data is None:
             return []
         work = program_work(program)
-        data = _compiled(lowered.text, _options(device, work, options), program.name)
         driver = choose_driver(work.flops, work.moved) if device == CPU else device.kind
         inputs = [self.to_host(handle) for handle in handles]
         try:
@@ -191,12 +195,40 @@ class IreeBackend(Backend):
         except IreeProfileError as error:
             raise BackendError(f"program {program.name!r} on {device}: {error}") from None
 
-    def _lower(
-        self, program: Program, device: Device, donated: frozenset[int] = frozenset()
-    ) -> Lowered:
+    def _made(
+        self,
+        program: Program,
+        device: Device,
+        donated: frozenset[int],
+        make: Callable[[str], T],
+    ) -> tuple[Lowered, T | None]:
+        """A program's text, and what is made of it; ``None`` where it computes nothing.
+
+        Kernels of our own are written in dialects that IREE may change: what it refuses with them
+        is compiled without.
+        """
         on_cpu = device.kind == "cpu"
         lanes = vector_lanes() if on_cpu else 0
-        return lower_program(program, self.lowerings, donated, cpu=on_cpu, lanes=lanes)
+
+        def lowered(own: bool) -> Lowered:
+            return lower_program(
+                program, self.lowerings, donated, cpu=own, lanes=lanes if own else 0
+            )
+
+        found = lowered(own=on_cpu)
+        if not found.results:
+            return found, None
+        try:
+            return found, make(found.text)
+        except CompileError:
+            plain = lowered(own=False)
+            if plain.text == found.text:
+                raise
+            try:
+                return plain, make(plain.text)
+            except CompileError:
+                pass  # the first error is of the program that was asked for
+            raise
 
     def version(self) -> str:
         return f"IREE {compiler_version()}"

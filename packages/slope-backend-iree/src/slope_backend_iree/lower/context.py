@@ -63,15 +63,29 @@ class Value(NamedTuple):
 
 
 class LoopKernels(NamedTuple):
-    """The loops of a program that are kernels.
+    """The kernels of a program that are written here, most of them loops.
 
     Attributes:
         texts: one of each, written so far.
         parts: names of values that are parts of a longer one, with that one and the place in it.
+        titles: their names, by the text of one without a name.
     """
 
     texts: list[str]
     parts: dict[str, tuple[Value, int]]
+    titles: dict[str, str]
+
+    def title(self, text: Callable[[str], str]) -> str:
+        """The name of a kernel, which is written once however often it is started.
+
+        Args:
+            text: from its name to its text.
+        """
+        found = self.titles.get(text(""))
+        if found is None:
+            found = self.titles[text("")] = f"loop{len(self.texts)}"
+            self.texts.append(text(found))
+        return found
 
 
 class Context:

@@ -94,7 +94,7 @@ def lower_program(
             known.update(zip(instr.outputs, results, strict=True))
 
     given = frozenset(f"%arg{i}" for i in donated if _uses(program, program.inputs[i]) == 1)
-    loops = LoopKernels([], {})
+    loops = LoopKernels([], {}, {})
     ctx = Context(
         nested,
         convolves=_convolves(program),

@@ -4,7 +4,7 @@ IREE runs a ``stablehlo.while`` on its virtual machine, and starts every fused o
 in every turn: 18 us a turn even if the body only adds a few numbers. Here a loop whose values are
 small becomes one kernel, a function of machine code that holds the loop itself, written in MLIR's
 ``scf``, ``arith``, ``math``, ``vector`` and ``memref`` dialects and started once by
-``flow.dispatch``.
+``flow.dispatch``. So does the product of a row and a matrix, which IREE reads at half the speed.
 
 - ``elements``: scalars and vectors, with the rules of elementwise operators.
 - ``arrays``: memory, views of it, and expressions.
@@ -19,4 +19,6 @@ small becomes one kernel, a function of machine code that holds the loop itself,
 from __future__ import annotations
 
 from .launch import fits as fits
+from .launch import is_row_product as is_row_product
 from .launch import loop_kernel as loop_kernel
+from .launch import row_product as row_product

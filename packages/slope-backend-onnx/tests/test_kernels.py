@@ -17,8 +17,6 @@ from slope.extend import (
     ops,
 )
 from slope_backend_onnx.lower.kernels import channel_block
-from slope_backend_onnx.lower.program import work
-from slope_backend_onnx.runtime import SMALL_WORK
 
 
 class Relu(Operator):
@@ -164,73 +162,6 @@ def test_blocked_weight_gradients(bench, backend, reference, stride, padding, di
     )
     if channel_block():
         assert ("ReorderInput" in backend.compile(program, CPU, {}).code) == fits
-
-
-@pytest.mark.parametrize(
-    ("channels", "groups", "kernel", "padding", "dilation", "size", "apart"),
-    [
-        ((4, 4), 1, (3, 3), ((1, 1), (1, 1)), (1, 1), (13, 12), True),
-        ((8, 8), 2, (3, 2), ((2, 0), (1, 3)), (1, 1), (14, 13), True),
-        ((8, 8), 4, (3, 3), ((1, 2), (0, 1)), (2, 3), (17, 18), True),
-        ((6, 6), 6, (5, 5), ((2, 2), (2, 2)), (1, 1), (13, 13), True),
-        ((3, 16), 1, (3, 3), ((1, 1), (1, 1)), (1, 1), (13, 12), False),  # few inputs
-        ((5, 4), 1, (1, 1), ((0, 0), (0, 0)), (1, 1), (12, 12), False),
-    ],
-)
-def test_weight_gradients_by_rows_and_columns(
-    bench, backend, reference, channels, groups, kernel, padding, dilation, size, apart
-):
-    rng = np.random.default_rng(0)
-    params = {"stride": (1, 1), "padding": padding, "dilation": dilation, "groups": groups}
-    into, outs = channels
-    x = rng.standard_normal((2, into, *size)).astype("f4")
-    w = rng.standard_normal((outs, into // groups, *kernel)).astype("f4")
-    (y,) = bench.run(
-        reference, bench.traced(lambda x, w: (ops.conv(x, w, **params),), [x, w]), [x, w]
-    )
-    program = bench.traced(
-        lambda x, y: (ops.conv_weight_grad(x, y, kernel_size=kernel, **params),), [x, y]
-    )
-    bench.assert_same(
-        bench.run(backend, program, [x, y])[0], bench.run(reference, program, [x, y])[0], 2e-4
-    )
-    nodes = [node.op_type for node in backend.compile(program, CPU, {}).model().graph.node]
-    assert nodes.count("Conv") == (2 if apart else int(kernel != (1, 1)))
-
-
-@pytest.mark.parametrize(
-    ("shape", "dim", "sums"),
-    [((3, 2, 8, 8), (0, 2, 3), 2), ((3, 2, 64), (0, 2), 2), ((3, 2, 4), (0, 2), 1),
-     ((3, 64), (0, 1), 1), ((3, 64), (1,), 1), ((64, 3, 2), (0,), 1)],
-)  # fmt: skip
-def test_sums_of_runs_come_first(bench, backend, reference, shape, dim, sums):
-    x = np.random.default_rng(0).standard_normal(shape).astype("f4")
-    program = bench.traced(lambda x: (ops.sum_(x, dim=dim),), [x])
-    bench.assert_same(
-        bench.run(backend, program, [x])[0], bench.run(reference, program, [x])[0], 1e-5
-    )
-    nodes = [node.op_type for node in backend.compile(program, CPU, {}).model().graph.node]
-    assert nodes == ["ReduceSum"] * sums
-
-
-def test_threads_are_for_heavy_instructions(bench):
-    def step(length):
-        x = np.zeros((length, length), "f4")
-        return bench.traced(lambda x: (ops.dot_general(x, x, contract=((1,), (0,))),), [x])
-
-    small, large = step(32), step(256)
-    assert work(small) == 2 * 32**3 < SMALL_WORK < work(large)
-
-    def loop(x):
-        return (scan_of(x, 10_000),)
-
-    program = bench.traced(loop, [np.zeros(4, "f4")])
-    assert work(program) < SMALL_WORK  # many light instructions, one after the other
-
-
-def scan_of(x, length):
-    """A loop of so many light instructions."""
-    return slope.fori_loop(0, length, lambda _, value: value * 2 + 1, x)
 
 
 def test_a_normalization_its_scale_and_shift_are_one_node(backend):

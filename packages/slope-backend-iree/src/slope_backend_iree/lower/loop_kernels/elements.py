@@ -97,6 +97,7 @@ class Elements(Context):
     def op(self, name: str, xs: Sequence[Value], result: TensorType, attributes: str = "") -> Value:
         """``is_finite``, the one operation of this form that elementwise rules use."""
         if name != "is_finite":
+            # No user meets it: `fits` lets in what the table has, and tests run all of that.
             raise NotImplementedError(f"{name} of single elements")
         x = xs[0]
         return self.compare("LT", self.same("abs", x), self.like(float("inf"), x))
@@ -147,6 +148,7 @@ def element_type(tensor_type: TensorType) -> str:
 
 
 def _no_program(*_: object) -> list[Value]:
+    # What a Context asks for nested programs; loops and branches of kernels stand in `programs`.
     raise NotImplementedError("elementwise rules hold no programs")
 
 

@@ -175,23 +175,25 @@ class IreeBackend(Backend):
         options: Mapping[str, Any],
         handles: Sequence[Any],
         rounds: int,
+        donated: frozenset[int] = frozenset(),
     ) -> list[Timed]:
-        """The mean time of each dispatch, by IREE's own profiler in a process of its own.
+        """The time of each dispatch, by IREE's own profiler in a process of its own.
 
         A dispatch is a kernel that IREE made of one or many instructions; its name tells what of.
+        Kernels of our own are named by their operator and largest shape.
         """
 
         def compiled(text: str) -> bytes:
             return _compiled(text, _options(device, program_work(program), options), program.name)
 
-        _, data = self._made(program, device, frozenset(), compiled)
+        lowered, data = self._made(program, device, donated, compiled)
         if data is None:
             return []
         work = program_work(program)
         driver = choose_driver(work.flops, work.moved) if device == CPU else device.kind
         inputs = [self.to_host(handle) for handle in handles]
         try:
-            return timed_dispatches(data, driver, inputs, rounds)
+            return timed_dispatches(data, driver, inputs, rounds, lowered.kernels)
         except IreeProfileError as error:
             raise BackendError(f"program {program.name!r} on {device}: {error}") from None
 

@@ -32,7 +32,7 @@ from slope_backend_onnx.graph import Graph
 from slope_backend_onnx.lower import RULES, Rule
 from slope_backend_onnx.lower.kernels import can_bitcast, has_kernel
 from slope_backend_onnx.lower.program import ProgramLowering, work
-from slope_backend_onnx.profile import timed_nodes
+from slope_backend_onnx.profile import profiler_cost, timed_nodes
 
 _OPTIONS: Final = ("threads", "optimize")
 
@@ -43,13 +43,17 @@ _SMALL_RESULTS: Final = 1 << 18
 
 
 def _donations(
-    builder: ProgramLowering, program: Program, donated: frozenset[int]
+    builder: ProgramLowering,
+    program: Program,
+    donated: frozenset[int],
+    results: Sequence[tuple[str, Any]],
 ) -> runtime.Donations | None:
     """Which results take the memory of which of the session's inputs.
 
     None if none is donated, unless bindings that are kept are of use without that: for models of
     many parameters, which are the same arrays at each call, and small results.
     """
+    donated -= {number for kind, number in results if kind == "input"}
     numbers = [number for number, source in enumerate(builder.used) if source in donated]
     if not numbers:
         few = len(builder.used) >= _MANY * len(builder.result_types)
@@ -221,17 +225,22 @@ class OnnxRuntimeBackend(Backend):
                 f"the backend {self.name!r} has no options {', '.join(unknown)}; "
                 f"it has {', '.join(_OPTIONS)}."
             )
-        builder = ProgramLowering(self.lowerings, program, native=device.kind == "cpu")
-        results = [self._result(builder, atom, device) for atom in program.outputs]
+        builder, results = self._lowered(program, device)
         session = None
         if builder.computed:
-            returned = {number for kind, number in results if kind == "input"}
-            settings = {**options, "donations": _donations(builder, program, donated - returned)}
+            settings = {**options, "donations": _donations(builder, program, donated, results)}
             session = self._session(builder.graph, program, device, settings)
         portable = functools.partial(_portable_graph, dict(self.lowerings), program)
         return OnnxExecutable(
             builder.graph, session, portable, builder.used, results, len(program.inputs)
         )
+
+    def _lowered(
+        self, program: Program, device: Device
+    ) -> tuple[ProgramLowering, list[tuple[str, Any]]]:
+        """The graph as it is to run on a device, and where the program's outputs come from."""
+        builder = ProgramLowering(self.lowerings, program, native=device.kind == "cpu")
+        return builder, [self._result(builder, atom, device) for atom in program.outputs]
 
     def exclusive(self, handle: Any) -> bool:
         """Whether nothing else refers to an array's memory; on other devices nothing is written."""
@@ -268,19 +277,17 @@ class OnnxRuntimeBackend(Backend):
         options: Mapping[str, Any],
         handles: Sequence[Any],
         rounds: int,
+        donated: frozenset[int] = frozenset(),
     ) -> list[Timed]:
-        """The median time of each node, from ONNX Runtime's profiler in a session of its own.
+        """The time of each node, from ONNX Runtime's profiler in a session of its own.
 
-        The nodes are those that ONNX Runtime made of the graph: it fuses and renames some.
+        The nodes are those that ONNX Runtime made of the graph: it fuses and renames some. On a GPU
+        the times are those of starting them.
         """
-        native = device.kind == "cpu"
-        builder = ProgramLowering(self.lowerings, program, native=native)
-        for atom in program.outputs:
-            self._result(builder, atom, device)
+        builder, results = self._lowered(program, device)
         if not builder.computed:
             return []
         model = builder.graph.model().SerializeToString()
-        given = [handles[number] for number in builder.used]
         with tempfile.TemporaryDirectory() as folder:
             create = functools.partial(
                 runtime.timed_session,
@@ -290,10 +297,12 @@ class OnnxRuntimeBackend(Backend):
                 work=work(program),
             )
             session = self._created(create, program, options)
-            run = runtime.Session(session, str(device))
+            donations = _donations(builder, program, donated, results)
+            run = runtime.Session(session, str(device), donations)
             for _ in range(rounds + 1):
-                run(given)
-            timed = timed_nodes(session.end_profiling(), builder.sources)
+                given = self.spared(handles, donated, device)
+                run([given[number] for number in builder.used])
+            timed = timed_nodes(session.end_profiling(), builder.sources, profiler_cost())
         if not timed:
             raise BackendError(
                 f"program {program.name!r}: one call runs more nodes than ONNX Runtime's profiler "

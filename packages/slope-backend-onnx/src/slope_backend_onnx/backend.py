@@ -41,6 +41,8 @@ _OPTIONS: Final = ("threads", "optimize")
 _MANY: Final = 8
 _SMALL_RESULTS: Final = 1 << 18
 
+_MOST_GPUS: Final = 64
+
 
 def _donations(
     builder: ProgramLowering,
@@ -165,20 +167,29 @@ class OnnxRuntimeBackend(Backend):
     # --- devices and buffers
 
     @functools.cached_property
-    def _devices(self) -> list[Device]:
-        if "CUDAExecutionProvider" not in self._runtime.get_available_providers():
-            return [CPU]
-        # That the provider is there says only which wheel is installed.
+    def _gpus(self) -> tuple[list[Device], str]:
+        """The GPUs, and why there are no more.
+
+        That the provider is there says only which wheel is installed, and nothing tells how many
+        devices there are: each is tried.
+        """
         graph = Graph()
         graph.output(graph.op("Neg", graph.input("x", np.float32, (1,))))
+        model, found = graph.model().SerializeToString(), list[Device]()
         try:
-            runtime.create_session(graph.model().SerializeToString(), device="cuda:0", work=0)
-        except runtime.OnnxRuntimeError:
-            return [CPU]
-        return [CPU, Device("cuda", 0)]
+            for index in range(_MOST_GPUS):
+                runtime.create_session(model, device=f"cuda:{index}", work=0)
+                found.append(Device("cuda", index))
+        except runtime.OnnxRuntimeError as error:
+            return found, str(error)
+        return found, ""
 
     def devices(self) -> list[Device]:
-        return list(self._devices)
+        return [CPU, *self._gpus[0]]
+
+    def absent(self, device: Device) -> str:
+        reason = self._gpus[1] if device.kind == "cuda" else ""
+        return f"{reason}. {super().absent(device)}" if reason else super().absent(device)
 
     def from_host(self, array: np.ndarray[Any, Any], device: Device) -> Any:
         try:

@@ -96,6 +96,13 @@ class Backend:
         """The devices that are there, the default one first."""
         return [CPU]
 
+    def absent(self, device: Device) -> str:
+        """Why a device is not among :meth:`devices`, and what to do: the end of an error."""
+        return (
+            "Move tensors with .to('cpu'), let DEFAULT_DEVICE name one of these, or choose another "
+            "backend."
+        )
+
     def from_host(self, array: np.ndarray[Any, Any], device: Device) -> Any:
         """A handle for a host array (C-contiguous or not, read-only or not).
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from slope.extend import Atom, Instr, Program, Var, dtypes
 
-from .work import CONTROL, VIEWS, UnfitError, cost
+from .work import CONTROL, MOST_ARRAYS, VIEWS, UnfitError, cost
 
 # A row times a matrix is bound by reading the matrix: a kernel of ours reads 80 GB a second from
 # the cache, one of IREE's 50. From the memory both are as fast, and IREE's takes all threads.
@@ -23,7 +23,6 @@ _MATRIX = range(1 << 14, 1 << 22)  # elements
 _SMALL = 1 << 15  # operations, and elements of a result
 _SMALL_PRODUCT = 1 << 19  # operations
 
-_MOST_ARRAYS = 26  # of the 32 that a kernel may take; the others are for what it keeps for itself
 _MOST_INSTRUCTIONS = 300
 
 
@@ -89,7 +88,7 @@ class _Group:
                     inputs[atom] = None
         unread |= {var: self._uses[var] for var in instr.outputs}
         arrays = len(inputs) + sum(count > 0 for count in unread.values())
-        if self._instrs and (arrays > _MOST_ARRAYS or len(self._instrs) == _MOST_INSTRUCTIONS):
+        if self._instrs and (arrays > MOST_ARRAYS or len(self._instrs) == _MOST_INSTRUCTIONS):
             return False
         self._instrs.append(instr)
         self._inputs, self._unread = inputs, unread

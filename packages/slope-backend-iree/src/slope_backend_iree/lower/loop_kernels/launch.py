@@ -13,10 +13,9 @@ from .arrays import Array, Memory, Operand, Splat, within
 from .clusters import Cluster
 from .kernel import Kernel
 from .programs import run, run_scan, run_while
+from .work import MOST_ARRAYS
 
-# IREE's runtime takes 32 arrays a kernel. What many lie in, of one dtype each, counts as one.
-_MOST_RESULTS = 8
-_MOST_BINDINGS = 26
+_MOST_RESULTS = 8  # more lie in one array
 _SPARE = 4  # dtypes
 
 _LOOPS = {"run_scan": run_scan, "run_while": run_while}
@@ -103,8 +102,8 @@ def _passed(
     own = {each for each in operands if each.literal is None}
     loose = sorted((each for each in own if each.name not in parts), key=lambda x: x.type.nbytes)
     count = len(loose) + len({parts[x.name][0] for x in own if x.name in parts}) + others
-    if count > _MOST_BINDINGS:
-        parts |= _together(ctx, loose[: count - _MOST_BINDINGS + _SPARE])
+    if count > MOST_ARRAYS:
+        parts |= _together(ctx, loose[: count - MOST_ARRAYS + _SPARE])
     memories: dict[str, Memory] = {}
     passed: list[Value] = []
     given: list[Operand] = []

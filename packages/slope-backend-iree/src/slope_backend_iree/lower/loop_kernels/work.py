@@ -20,6 +20,10 @@ _MOST_WORK = 1 << 24  # operations in a turn
 # take 10 instead of 4.
 _MOST_INSTRUCTIONS = 600
 
+# A kernel is passed at most so many arrays, its results among them. IREE's runtime takes 32, and
+# the kernel may need one of each dtype for itself.
+MOST_ARRAYS = 24
+
 _LONG = frozenset(
     ("exp", "expm1", "log", "log1p", "pow", "sin", "cos", "tan", "atan2", "tanh", "sigmoid", "erf")
 )

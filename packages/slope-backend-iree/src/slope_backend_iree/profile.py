@@ -21,7 +21,9 @@ from pathlib import Path
 import ml_dtypes
 import numpy as np
 
-from slope.extend import Instr, Timed
+from slope.extend import Instr, Program, Timed, Var
+
+from .lower.context import main_instr
 
 __all__ = ["IreeProfileError", "timed_dispatches"]
 
@@ -125,10 +127,12 @@ def _timed(key: str, seconds: float, count: int, instrs: Sequence[Instr]) -> Tim
     """A row: IREE names a dispatch by its main loop nest, as in `main_dispatch_7_matmul_8x4x2_f32`.
 
     Its operations are counted from the lengths of these loops, tiles filled up included; what was
-    fused with it is not in the name. Dispatches of our own compute one instruction each.
+    fused with it is not in the name. What dispatches of our own compute is known.
     """
-    if instrs:  # all of them alike
+    if len(instrs) == 1:
         return Timed(key, seconds, count, instrs[0])
+    if instrs:
+        return _grouped(key, seconds, count, instrs)
     kind, lengths = key, []
     found = _NAME.match(key)
     if found:
@@ -144,6 +148,15 @@ def _timed(key: str, seconds: float, count: int, instrs: Sequence[Instr]) -> Tim
         *batch, m, n, k = lengths
         moved = count * math.prod(batch) * (m * k + k * n + m * n) * int(element[1]) // 8
     return Timed(kind, seconds, count, flops=flops, bytes=moved, detail=key)
+
+
+def _grouped(key: str, seconds: float, count: int, instrs: Sequence[Instr]) -> Timed:
+    made = {var for instr in instrs for var in instr.outputs}
+    read = {var: None for instr in instrs for var in instr.inputs if isinstance(var, Var)}
+    cost = Program([each for each in read if each not in made], (), instrs, ()).cost()
+    names = " ".join(instr.op.name for instr in instrs)
+    flops, moved = count * cost.flops, count * cost.bytes
+    return Timed(key, seconds, count, None, flops, moved, names, main_instr(instrs).source)
 
 
 def _input(folder: Path, number: int, array: np.ndarray) -> str:

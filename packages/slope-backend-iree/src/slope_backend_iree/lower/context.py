@@ -68,46 +68,56 @@ class LoopKernels:
     Attributes:
         texts: one of each, written so far.
         parts: names of values that are parts of a longer one, with that one and the place in it.
-        computed: their names, with the instructions that they were started for.
-        instr: the instruction that is being written.
+        computed: their names, with the instructions that each computes.
+        instrs: the instructions that are being written.
     """
 
     def __init__(self) -> None:
         self.texts: list[str] = []
         self.parts: dict[str, tuple[Value, int]] = {}
-        self.computed: dict[str, list[Instr]] = {}
-        self.instr: Instr | None = None
+        self.computed: dict[str, Sequence[Instr]] = {}
+        self.instrs: Sequence[Instr] = ()
         self._titles: dict[str, str] = {}  # by the text of a kernel without a name
 
     def title(self, text: Callable[[str], str]) -> str:
         """The name of a kernel, which is written once however often it is started.
 
-        It is made of the instruction's operator and shapes, for those who read a profile.
+        It tells those who read a profile the operator and the largest shape.
 
         Args:
             text: from its name to its text.
         """
         found = self._titles.get(text(""))
         if found is None:
-            label = "kernel" if self.instr is None else _label(self.instr)
+            label = _label(self.instrs)
             same = sum(each.partition("__")[0] == label for each in self.computed)
             found = self._titles[text("")] = f"{label}__{same + 1}" if same else label
             self.texts.append(text(found))
-        own = self.computed.setdefault(found, [])
-        if self.instr is not None:
-            own.append(self.instr)
+            self.computed[found] = self.instrs
         return found
 
 
-def _label(instr: Instr) -> str:
-    """An instruction in a word, such as ``scan_10_32x128``: turns, and shapes of two operands."""
-    by_size = sorted(
-        {var.type.shape: None for var in (*instr.inputs, *instr.outputs) if var.type.shape},
-        key=math.prod,
-    )
-    turns = instr.params.get("length")
-    words = [instr.op.name.removeprefix("run_"), *([str(turns)] if turns is not None else [])]
-    return "_".join([*words, *("x".join(map(str, shape)) for shape in by_size[-1:])])
+def main_instr(instrs: Sequence[Instr]) -> Instr:
+    """The one that a kernel of them all is named by: the largest product, or what is largest."""
+    return max(instrs, key=lambda each: (each.op.name == "dot_general", _largest(each).size))
+
+
+def _largest(instr: Instr) -> TensorType:
+    return max((atom.type for atom in (*instr.inputs, *instr.outputs)), key=lambda each: each.size)
+
+
+def _label(instrs: Sequence[Instr]) -> str:
+    """Instructions in a word, such as ``scan_10_32x128`` (of 10 turns) or ``dot_general_8x8_of_5``.
+
+    The second is a group of five.
+    """
+    if not instrs:
+        return "kernel"
+    main = main_instr(instrs)
+    turns, shape = main.params.get("length"), _largest(main).shape
+    words = [main.op.name.removeprefix("run_"), *([] if turns is None else [str(turns)])]
+    words += ["x".join(map(str, shape))] if shape else []
+    return "_".join([*words, *([f"of_{len(instrs)}"] if len(instrs) > 1 else [])])
 
 
 class Context:

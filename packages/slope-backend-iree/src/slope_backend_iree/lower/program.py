@@ -179,7 +179,7 @@ def _lower(
             f"slope_lowerings(backend), or choose a backend that has one (SLOPE_BACKEND=numpy)."
         )
     if ctx.loop_kernels is not None:
-        ctx.loop_kernels.instr = instr
+        ctx.loop_kernels.instrs = (instr,)
     result = rule(ctx, *operands, **instr.params)
     return list(result) if instr.op.multiple else [result]
 

@@ -55,6 +55,8 @@ def cluster_kernel(ctx: Context, cluster: Cluster, operands: Sequence[Value]) ->
         operands: of the cluster.
     """
     program = cluster.program
+    assert ctx.loop_kernels is not None  # for a CPU
+    ctx.loop_kernels.instrs = cluster.instrs
 
     def write(kernel: Kernel, given: Sequence[Operand], outputs: Sequence[Array]) -> None:
         results = run(kernel, program, dict(zip(cluster.inputs, given, strict=True)))

@@ -15,9 +15,9 @@ class SGD(Optimizer):
 
     For each parameter p with gradient g and velocity v (zero at the start)::
 
-        g <- g + weight_decay * p
-        v <- momentum * v + (1 - dampening) * g      (v <- g at the first step)
-        p <- p - lr * v                              (nesterov: p - lr * (g + momentum * v))
+        g = g + weight_decay * p
+        v = momentum * v + (1 - dampening) * g      (v = g at the first step)
+        p = p - lr * v                              (nesterov: p - lr * (g + momentum * v))
 
     (I. Sutskever et al., "On the importance of initialization and momentum in deep learning", ICML
     2013; the learning rate outside of the velocity, as in PyTorch.)

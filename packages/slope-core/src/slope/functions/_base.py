@@ -1,11 +1,9 @@
 """What all functions share: taking arguments in, promoting, broadcasting, naming dimensions.
 
 Three sorts of operand take part in an operation: tensors with dimensions, tensors without, and
-*weak* ones (Python and
-NumPy scalars, and traced tensors made of such). Each sort decides the dtype only where it is of a
-higher kind (bool <
-integer < floating) than the sorts before it. That is PyTorch's rule; :mod:`slope.dtypes` has the
-table within a sort.
+*weak* ones (Python and NumPy scalars, and traced tensors made of such). Each sort decides the dtype
+only where it is of a higher kind (bool < integer < floating) than the sorts before it. That is
+PyTorch's rule; :mod:`slope.dtypes` has the table within a sort.
 """
 
 from __future__ import annotations

@@ -124,9 +124,7 @@ class LogSigmoid(Elementwise):
 
 
 class BinaryCrossEntropy(Elementwise):
-    """``-(target * logsigmoid(x) + (1 - target) * logsigmoid(-x))``.
-
-    Without overflow: the loss of logits ``x``.
+    """``-(target * logsigmoid(x) + (1 - target) * logsigmoid(-x))``, without overflow.
 
     The derivative is ``sigmoid(x) - target``, and ``-x`` for the target.
     """

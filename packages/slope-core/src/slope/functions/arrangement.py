@@ -169,19 +169,13 @@ def diagonal(x: TensorLike, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Te
 
 @at_once
 def tril(x: TensorLike, diagonal: int = 0) -> Tensor:
-    """The lower triangle of the last two dimensions, up to the ``diagonal``-th diagonal.
-
-    Zeros above.
-    """
+    """The lower triangle of the last two dimensions up to a diagonal, and zeros above."""
     return _triangle("tril", x, diagonal, lower=True)
 
 
 @at_once
 def triu(x: TensorLike, diagonal: int = 0) -> Tensor:
-    """The upper triangle of the last two dimensions, from the ``diagonal``-th diagonal on.
-
-    Zeros below.
-    """
+    """The upper triangle of the last two dimensions from a diagonal on, and zeros below."""
     return _triangle("triu", x, diagonal, lower=False)
 
 

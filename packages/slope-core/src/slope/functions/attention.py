@@ -43,9 +43,7 @@ def scaled_dot_product_attention(
     *,
     generator_key: TensorLike | None = None,
 ) -> Tensor:
-    """``softmax(query @ key^T * scale + mask) @ value``: each query's mean of the values.
-
-    Weighted by likeness of the keys.
+    """``softmax(query @ key^T * scale + mask) @ value``: means of the values, by likeness of keys.
 
     Args:
         query: ``[..., heads, L, E]`` (the heads are just one more batch dimension unless
@@ -137,10 +135,7 @@ def _joint(name: str, *operands: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def _grouped(
     name: str, q: Tensor, k: Tensor, v: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, tuple[object, ...]]:
-    """Queries whose heads that share a key's head stand one after another in its length.
-
-    And the result's leading shape.
-    """
+    """Operands with queries that share a key's head one after another; the leading shape."""
     if min(q.ndim, k.ndim, v.ndim) < 3 or k.shape[-3] != v.shape[-3] or q.shape[-3] % k.shape[-3]:
         raise ShapeError(
             f"{name}: enable_gqa needs [..., heads, length, features] with query's heads a "
@@ -159,10 +154,7 @@ def _grouped(
 def _masked(
     name: str, scores: Tensor, mask: object, is_causal: bool
 ) -> tuple[Tensor, Tensor | None]:
-    """Scores with what is hidden at the lowest finite number.
-
-    And which rows see nothing (None: none).
-    """
+    """Scores, the hidden ones at the lowest finite number; which rows see nothing (None: none)."""
     lowest = splat_like(float(dtypes.finfo(scores.dtype).min), scores)
     if is_causal:
         flat = scores.shape[-2:]

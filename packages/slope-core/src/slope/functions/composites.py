@@ -212,9 +212,8 @@ class Softmax(_Along):
         out = softmax(x, dim=dim)
         if tangent is None:
             return out, None
-        return out, self.pullback((out,), tangent, dim=dim)[
-            0
-        ]  # the matrix diag(p) - p p' is symmetric
+        (pushed,) = self.pullback((out,), tangent, dim=dim)  # diag(p) - p p' is symmetric
+        return out, pushed
 
     def vjp(self, *primals: Any, dim: int) -> Any:
         out = softmax(primals[0], dim=dim)
@@ -330,8 +329,8 @@ class CrossEntropyOfClasses(Operator):
     """``-log_softmax(x)`` at the true class of each row.
 
     Operands: ``x``, scores with the classes along ``dim``; ``target``, whole numbers of ``x``'s
-        shape without ``dim``, from 0
-    to the number of classes less one. The derivative is ``softmax(x) - one_hot(target)``.
+    shape without ``dim``, from 0 to the number of classes less one. The derivative is ``softmax(x)
+    - one_hot(target)``.
 
     Params:
         dim: the dimension of the classes.

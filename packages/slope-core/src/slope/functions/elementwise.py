@@ -99,7 +99,7 @@ def sign(x: TensorLike) -> Tensor:
 
 @at_once
 def exp(x: TensorLike) -> Tensor:
-    """E to the power of ``x``."""
+    """``e`` to the power of ``x``."""
     return ops.exp(floating(x, "exp"))
 
 

@@ -232,9 +232,9 @@ def where(condition: TensorLike, x: TensorLike, y: TensorLike) -> Tensor:
 def isclose(
     x: TensorLike, y: TensorLike, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
 ) -> Tensor:
-    """Whether ``abs(x - y) <= atol + rtol * abs(y)``, or both are the same (infinities).
+    """Whether ``abs(x - y) <= atol + rtol * abs(y)``; infinities are close to themselves.
 
-    Or NaN if ``equal_nan``.
+    So is NaN to NaN if ``equal_nan``.
 
     Raises:
         ArgumentError: ``rtol`` or ``atol`` is negative.

@@ -40,10 +40,7 @@ __all__ = [
 
 
 class BatchNorm(NamedTuple):
-    """What :func:`batch_norm` returns: the result.
-
-    And the running statistics that the next call takes.
-    """
+    """What :func:`batch_norm` returns: the result, and the running statistics for the next call."""
 
     output: Tensor
     running_mean: Tensor | None
@@ -144,9 +141,7 @@ def group_norm(
     bias: TensorLike | None = None,
     eps: float = 1e-5,
 ) -> Tensor:
-    """Each example's channels (dimension 1) in groups, each group normalized on its own.
-
-    Then scaled by channel.
+    """Each group of an example's channels (dimension 1) normalized, and scaled by channel.
 
     Source: Y. Wu, K. He, "Group normalization" (2018).
 
@@ -181,10 +176,8 @@ def instance_norm(
 ) -> Tensor:
     """Each channel of each example normalized on its own.
 
-    Or, without ``use_input_stats``, by running statistics.
-
-    Running statistics are not updated (``momentum`` has no effect): take :func:`slope.var_mean` of
-    ``x`` for that.
+    Without ``use_input_stats`` it is normalized by running statistics. These are not updated
+    (``momentum`` has no effect): take :func:`slope.var_mean` of ``x`` for that.
 
     Source: D. Ulyanov, A. Vedaldi, V. Lempitsky, "Instance normalization" (2016).
 

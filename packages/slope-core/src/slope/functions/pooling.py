@@ -62,9 +62,7 @@ def _pairs(
     dilation: Sequence[int],
     ceil_mode: bool,
 ) -> tuple[tuple[int, int], ...]:
-    """The padding before and after.
-
-    In ``ceil_mode`` with what the last windows need beyond the end.
+    """The padding before and after, with what last windows need beyond the end in ``ceil_mode``.
 
     Raises:
         ArgumentError, ShapeError: padding of more than half a window, or a window that does not

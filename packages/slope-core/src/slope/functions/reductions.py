@@ -316,19 +316,13 @@ def _extreme(function: str, op: Operator, x: TensorLike, dim: Any, keepdim: bool
 
 @at_once
 def argmax(x: TensorLike, dim: int | None = None, keepdim: bool = False) -> Tensor:
-    """The position (int64) of the largest element, the first of equal ones.
-
-    In row-major order without ``dim``.
-    """
+    """The position (int64) of the first largest element, in row-major order without ``dim``."""
     return _position(ops.argmax, x, dim, keepdim, "argmax")
 
 
 @at_once
 def argmin(x: TensorLike, dim: int | None = None, keepdim: bool = False) -> Tensor:
-    """The position (int64) of the smallest element, the first of equal ones.
-
-    In row-major order without ``dim``.
-    """
+    """The position (int64) of the first smallest element, in row-major order without ``dim``."""
     return _position(ops.argmin, x, dim, keepdim, "argmin")
 
 

@@ -39,9 +39,7 @@ def multinomial(x: TensorLike, num_samples: int, replacement: bool = False) -> T
 
 @all_or_nothing
 def normal(mean: TensorLike = 0.0, std: TensorLike = 1.0, size: Any = None) -> Tensor:
-    """Normal draws of given means and standard deviations, which broadcast.
-
-    Of ``size`` if they are numbers.
+    """Normal draws of given means and standard deviations, which broadcast; or of ``size``.
 
     Raises:
         ArgumentError: both are numbers and there is no ``size``.
@@ -72,9 +70,9 @@ def randint_like(
     dtype: DTypeLike | None = None,
     device: Device | str | None = None,
 ) -> Tensor:
-    """``randint_like(x, high)`` or ``randint_like(x, low, high)``: whole numbers as in ``randint``.
+    """Whole numbers as of ``randint``: ``randint_like(x, high)`` or ``randint_like(x, low, high)``.
 
-    Of another tensor's shape, and of its dtype and device unless given.
+    Shape, dtype and device are another tensor's, the last two unless given.
     """
     given = as_tensor(x, "randint_like", "x")
     if len(bounds) not in (1, 2):

@@ -159,7 +159,7 @@ def tril_indices(
 ) -> Tensor:
     """Places of the lower triangle of a ``row`` by ``col`` matrix: rows, then columns, ``[2, n]``.
 
-    In row-major order, up to the ``offset``-th diagonal.
+    They are in row-major order, up to the ``offset``-th diagonal.
     """
     return _triangle("tril_indices", np.tril_indices, row, col, offset, dtype, device)
 
@@ -169,7 +169,7 @@ def triu_indices(
 ) -> Tensor:
     """Places of the upper triangle of a ``row`` by ``col`` matrix: rows, then columns, ``[2, n]``.
 
-    In row-major order, from the ``offset``-th diagonal on.
+    They are in row-major order, from the ``offset``-th diagonal on.
     """
     return _triangle("triu_indices", np.triu_indices, row, col, offset, dtype, device)
 

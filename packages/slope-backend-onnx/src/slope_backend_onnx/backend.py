@@ -218,8 +218,8 @@ class OnnxRuntimeBackend(Backend):
         unknown = sorted(set(options) - set(_OPTIONS))
         if unknown:
             raise CompileError(
-                f"the backend {self.name!r} has no options {', '.join(unknown)}; "
-                f"it has {', '.join(_OPTIONS)}."
+                f"the backend {self.name!r} has no options {', '.join(unknown)}; it has "
+                f"{', '.join(_OPTIONS)}."
             )
         builder = ProgramLowering(self.lowerings, program, native=device.kind == "cpu")
         results = [self._result(builder, atom, device) for atom in program.outputs]

@@ -234,6 +234,6 @@ class ParameterDict(Module):
 def _check_module(who: str, name: str, module: Any) -> None:
     if not isinstance(module, Module):
         raise ArgumentError(
-            f"{who}: {name!r} is of type {type(module).__name__}, not a module; "
-            f"nn.Fn makes one of a function."
+            f"{who}: {name!r} is of type {type(module).__name__}, not a module; nn.Fn makes one of "
+            "a function."
         )

@@ -104,8 +104,8 @@ def scalar_of(value: Any, user: str, name: str) -> Tensor:
     if tensor.shape != ():
         raise ShapeError(
             f"{user}: {name} must have shape (), and is {tensor.type}; reduce it with .any() or "
-            ".all(), choose elements with slope.where, or use "
-            f"slope.vmap for a choice for each example."
+            ".all(), choose elements with slope.where, or use slope.vmap for a choice for each "
+            "example."
         )
     return tensor
 

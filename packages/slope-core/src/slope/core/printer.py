@@ -270,9 +270,9 @@ class _Printer:
         for name in dim_names([dim]):
             if name not in self.bound_dims:
                 raise ProgramError(
-                    f"a program with the dimension {dim} cannot be printed as Python: "
-                    f"no input has a dimension that is {name} "
-                    f"alone, from which the text could take it. Give one input such a dimension."
+                    f"a program with the dimension {dim} cannot be printed as Python: no input has "
+                    f"a dimension that is {name} alone, from which the text could take it. Give "
+                    "one input such a dimension."
                 )
         return dim_str(dim)
 

@@ -274,8 +274,7 @@ def broadcast_shapes(function: str, *shapes: Shape) -> Shape:
                 given = " and ".join(map(shown, shapes))
                 raise ShapeError(
                     f"{function}: shapes {given} do not broadcast: dimension {place} is {length} "
-                    f"and {other}. "
-                    f"Lengths must be equal, or one of them 1."
+                    f"and {other}. Lengths must be equal, or one of them 1."
                 )
         result.append(length)
     return tuple(result)

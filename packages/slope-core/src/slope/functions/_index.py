@@ -206,9 +206,9 @@ def _tensor_entries(each: Tensor) -> list[Entry]:
     if each.dtype is dtypes.bool_:
         if isinstance(each, Tracer):
             raise ConcretizationError(
-                f"a traced mask {each.type} gives a result whose shape is not known while "
-                "tracing. Use slope.where(mask, x, y) "
-                f"to keep the shape, or index outside of the transformed function."
+                f"a traced mask {each.type} gives a result whose shape is not known while tracing. "
+                "Use slope.where(mask, x, y) to keep the shape, or index outside of the "
+                "transformed function."
             )
         return _where_true(each.numpy())
     if not each.dtype.is_integer:
@@ -236,8 +236,8 @@ def _slice(entry: slice, length: Any, at: int, shape: Shape) -> tuple[Any, Any, 
         if isinstance(bound, Tracer):
             raise ConcretizationError(
                 "a slice with a traced bound gives a result whose shape is not known while "
-                "tracing; "
-                f"slope.narrow(x, {at}, start, length) takes a traced start and an int length."
+                f"tracing; slope.narrow(x, {at}, start, length) takes a traced start and an int "
+                "length."
             )
         if bound is not None and not isinstance(bound, DimExpr):
             try:

@@ -196,8 +196,7 @@ def _known_power(x: Tensor, exponent: bool | float) -> Tensor | None:
     if isinstance(exponent, int) and exponent < 0 and x.dtype.kind != "f":
         raise DTypeError(
             f"pow: {x.type} to the power {exponent}: integers have no negative powers; cast the "
-            "base first, "
-            f"for instance x.to(slope.float32), or write 1 / x**{-exponent}."
+            f"base first, for instance x.to(slope.float32), or write 1 / x**{-exponent}."
         )
     weak = x.weak
     dtype = result_dtype("pow", (x, exponent), wide=weak)

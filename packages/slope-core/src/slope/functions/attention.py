@@ -139,8 +139,7 @@ def _grouped(
     if min(q.ndim, k.ndim, v.ndim) < 3 or k.shape[-3] != v.shape[-3] or q.shape[-3] % k.shape[-3]:
         raise ShapeError(
             f"{name}: enable_gqa needs [..., heads, length, features] with query's heads a "
-            "multiple of key's and value's: query "
-            f"is {q.type}, key {k.type}, value {v.type}."
+            f"multiple of key's and value's: query is {q.type}, key {k.type}, value {v.type}."
         )
     heads, shared = q.shape[-3], k.shape[-3]
     lead = broadcast_shapes(name, q.shape[:-3], k.shape[:-3], v.shape[:-3])
@@ -286,8 +285,7 @@ def _dropped(
     if spatial is not None and given.ndim not in (spatial + 1, spatial + 2):
         raise ShapeError(
             f"{function}: x must have {spatial + 1} or {spatial + 2} dimensions, channels before "
-            f"{spatial} others, and is "
-            f"{given.type}."
+            f"{spatial} others, and is {given.type}."
         )
     if not flag_of(training, function, "training") or chance == 0.0:
         return given

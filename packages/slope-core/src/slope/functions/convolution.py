@@ -74,9 +74,8 @@ def operands(
     if image.ndim not in (count + 1, count + 2) or kernel.ndim != count + 2:
         raise ShapeError(
             f"{function}: x must have {count + 2} dimensions (batch, channels, {count} spatial; "
-            "the batch may be left out) and "
-            f"weight {count + 2}, and they have the shapes {shown(image.shape)} and "
-            f"{shown(kernel.shape)}."
+            f"the batch may be left out) and weight {count + 2}, and they have the shapes "
+            f"{shown(image.shape)} and {shown(kernel.shape)}."
         )
     single = image.ndim == count + 1
     if single:
@@ -155,8 +154,8 @@ def _check_groups(function: str, groups: Any, channels: Any, into: Any, out: Any
     ):
         raise ShapeError(
             f"{function}: x has {channels} channels and weight takes {into} in each of "
-            f"groups={groups}, that is {into * groups}; "
-            f"weight gives {out} channels, which the groups must divide."
+            f"groups={groups}, that is {into * groups}; weight gives {out} channels, which the "
+            "groups must divide."
         )
 
 
@@ -169,8 +168,7 @@ def _check_fits(function: str, size: Any, kernel: Any, padding: Any, dilation: A
         ):
             raise ShapeError(
                 f"{function}: a kernel of {tuple(kernel)} with dilation {tuple(dilation)} does not "
-                f"fit into an input of {tuple(size)} "
-                f"with padding {tuple(padding)}."
+                f"fit into an input of {tuple(size)} with padding {tuple(padding)}."
             )
 
 

@@ -226,8 +226,7 @@ def categorical(
     if len(wanted) < len(rest) or wanted[len(wanted) - len(rest) :] != rest:
         raise ShapeError(
             f"random.categorical: shape={shown(wanted)} must end with {shown(rest)}, which is "
-            f"logits {scores.type} without "
-            f"dimension {dim}."
+            f"logits {scores.type} without dimension {dim}."
         )
     extra = len(wanted) - len(rest)
     wide = to_dtype(scores, dtypes.accumulator(scores.dtype))

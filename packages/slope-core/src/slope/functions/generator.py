@@ -253,9 +253,8 @@ class BatchScope(Scope):
         if self._randomness == "error":
             raise RandomnessError(
                 "a draw from the default generator inside vmap: say whether the examples draw "
-                "alike or not, with "
-                "slope.vmap(f, randomness='different') or randomness='same', or draw from keys "
-                "(slope.random)."
+                "alike or not, with slope.vmap(f, randomness='different') or randomness='same', or "
+                "draw from keys (slope.random)."
             )
 
     @property

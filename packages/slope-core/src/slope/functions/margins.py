@@ -172,8 +172,7 @@ def cosine_embedding_loss(
     if goal.shape != cosine.shape:
         raise ShapeError(
             f"cosine_embedding_loss: target must have shape {shown(cosine.shape)}, as x1 without "
-            "its last dimension, "
-            f"and is {goal.type}."
+            f"its last dimension, and is {goal.type}."
         )
     edge = splat_like(number_of(margin, "cosine_embedding_loss", "margin"), cosine)
     alike = ops.sub(splat_like(1.0, cosine), cosine)

@@ -202,8 +202,7 @@ def _by_running(
     if mean is None or variance is None:
         raise ArgumentError(
             f"{function}: running_mean and running_var are needed to normalize by, and one is "
-            "None; give both, or normalize "
-            "by x's own statistics "
+            "None; give both, or normalize by x's own statistics "
             f"({'training' if function == 'batch_norm' else 'use_input_stats'}=True)."
         )
     wide = dtypes.accumulator(x.dtype)

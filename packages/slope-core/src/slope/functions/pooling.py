@@ -43,8 +43,7 @@ def image(x: TensorLike, count: int, function: str) -> Tensor:
     if given.ndim not in (count + 1, count + 2):
         raise ShapeError(
             f"{function}: x must have {count + 2} dimensions (batch, channels, {count} spatial; "
-            "the batch may be left out), "
-            f"and has the shape {shown(given.shape)}."
+            f"the batch may be left out), and has the shape {shown(given.shape)}."
         )
     if any(isinstance(length, int) and length == 0 for length in given.shape[-count - 1 :]):
         raise ShapeError(
@@ -87,8 +86,7 @@ def _pairs(
         if isinstance(length, int) and room < 0:
             raise ShapeError(
                 f"{function}: a window of {tuple(window)} with dilation {tuple(dilation)} does not "
-                f"fit into {tuple(size)} "
-                f"with padding {tuple(padding)}."
+                f"fit into {tuple(size)} with padding {tuple(padding)}."
             )
         pairs.append((around, around + extra))
     return tuple(pairs)

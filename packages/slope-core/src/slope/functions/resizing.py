@@ -80,9 +80,8 @@ def interpolate(
     count = given.ndim - 2
     if count not in (1, 2, 3) or not is_static(given.shape[2:]) or 0 in given.shape[2:]:
         raise ShapeError(
-            "interpolate: x must have a batch dimension, channels and 1 to 3 spatial dimensions "
-            "of known length, "
-            f"and has the shape {shown(given.shape)}."
+            "interpolate: x must have a batch dimension, channels and 1 to 3 spatial dimensions of "
+            f"known length, and has the shape {shown(given.shape)}."
         )
     known = [*_PLAIN, *(name for name, dims in _DIMS.items() if dims == count)]
     if mode not in known:

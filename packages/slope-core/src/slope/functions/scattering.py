@@ -198,8 +198,7 @@ def _scattered(
     if not fits:
         raise ShapeError(
             f"{function}: index {places.type} must have as many dimensions as x {given.type} and "
-            f"src {update.type}, and be "
-            f"nowhere longer than src, nor than x but along dim={dim}."
+            f"src {update.type}, and be nowhere longer than src, nor than x but along dim={dim}."
         )
     checked = places_along(places, given, at, function)
     if places.type.size == 0:
@@ -320,8 +319,8 @@ def _coordinates(function: str, x: Tensor, indices: TensorLike, batch_dims: int)
     if given.ndim <= batch_dims or batch_dims + count > x.ndim:
         raise ShapeError(
             f"{function}: indices {given.type} need a last dimension of at most "
-            f"{x.ndim - batch_dims} coordinates into {x.type}, "
-            f"behind batch_dims={batch_dims} dimensions."
+            f"{x.ndim - batch_dims} coordinates into {x.type}, behind batch_dims={batch_dims} "
+            "dimensions."
         )
     if not same(x.shape[:batch_dims], given.shape[:batch_dims]):
         raise ShapeError(

@@ -153,8 +153,8 @@ class Convolution(Operator):
         ):
             raise ShapeError(
                 f"{self.name}: {x} and {y} do not fit: with groups={groups}, {channels} input "
-                f"channels must be {groups} times the weights' "
-                f"{into}, and the {out} output channels a multiple of {groups}."
+                f"channels must be {groups} times the weights' {into}, and the {out} output "
+                f"channels a multiple of {groups}."
             )
 
     def check_windows(

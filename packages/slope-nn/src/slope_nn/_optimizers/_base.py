@@ -350,8 +350,8 @@ def _difference(lacking: Sequence[str], strange: Sequence[str]) -> str:
     if not lacking and not strange:
         return "the order is another"
     return (
-        f"expected {', '.join(lacking[:3]) or 'nothing more'}; "
-        f"found {', '.join(strange[:3]) or 'nothing'} instead"
+        f"expected {', '.join(lacking[:3]) or 'nothing more'}; found "
+        f"{', '.join(strange[:3]) or 'nothing'} instead"
     )
 
 

@@ -69,8 +69,8 @@ class SGD(Optimizer):
         )
         if nesterov and (self.momentum is None or self.dampening is not None):
             raise ArgumentError(
-                f"SGD: nesterov needs momentum > 0 and dampening = 0, "
-                f"not {momentum!r} and {dampening!r}."
+                f"SGD: nesterov needs momentum > 0 and dampening = 0, not {momentum!r} and "
+                f"{dampening!r}."
             )
 
     def initial(self, parameter: slope.Tensor) -> Any:

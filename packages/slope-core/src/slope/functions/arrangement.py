@@ -126,10 +126,8 @@ def channel_shuffle(x: TensorLike, groups: int) -> Tensor:
     Raises:
         ShapeError: fewer than 3 dimensions, or channels that are no multiple of ``groups``.
     """
-    given, count = (
-        as_tensor(x, "channel_shuffle", "x"),
-        whole_of(groups, "channel_shuffle", "groups", 1),
-    )
+    given = as_tensor(x, "channel_shuffle", "x")
+    count = whole_of(groups, "channel_shuffle", "groups", 1)
     if given.ndim < 3 or given.shape[1] % count:
         raise ShapeError(
             f"channel_shuffle: groups={count} needs x of shape (n, channels, ...) with a multiple "
@@ -155,10 +153,8 @@ def diagonal(x: TensorLike, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Te
         raise ShapeError(
             f"diagonal: dim1={dim1} and dim2={dim2} are the same dimension of {given.type}."
         )
-    given, offset = (
-        movedim(given, (first, second), (-2, -1)),
-        whole_of(offset, "diagonal", "offset"),
-    )
+    given = movedim(given, (first, second), (-2, -1))
+    offset = whole_of(offset, "diagonal", "offset")
     rows, columns = given.shape[-2:]
     length = max(0, min(rows, columns - offset) if offset >= 0 else min(rows + offset, columns))
     flat = reshape(given, (*given.shape[:-2], rows * columns))

@@ -135,11 +135,9 @@ def bits(key: TensorLike, *size: Any, dtype: DTypeLike = uint32) -> Tensor:
     Raises:
         DTypeError: another dtype.
     """
-    given, shape, wanted = (
-        checked_key(key, "bits"),
-        shape_of(size, "random.bits", "size"),
-        as_dtype(dtype),
-    )
+    given = checked_key(key, "bits")
+    shape = shape_of(size, "random.bits", "size")
+    wanted = as_dtype(dtype)
     count = count_of(shape)
     if wanted is dtypes.uint64:
         high, low = (ops.cast(word, dtype=wanted) for word in pairs(given, count))

@@ -251,10 +251,8 @@ def bucketize(
 def _comparable(function: str, rows: TensorLike, wanted: TensorLike) -> tuple[Tensor, Tensor]:
     given = operand(rows, function, "sorted_sequence"), operand(wanted, function, "values")
     dtype = result_dtype(function, given)
-    first, second = (
-        as_tensor(rows, function, "sorted_sequence"),
-        as_tensor(wanted, function, "values"),
-    )
+    first = as_tensor(rows, function, "sorted_sequence")
+    second = as_tensor(wanted, function, "values")
     return to_dtype(first, dtype), to_dtype(second, dtype)
 
 

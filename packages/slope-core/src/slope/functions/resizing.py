@@ -292,10 +292,8 @@ def unfold(
     if single:
         given = ops.reshape(given, shape=(1, *given.shape))
     kernel = lengths(kernel_size, 2, "unfold", "kernel_size", 1)
-    gaps, steps = (
-        lengths(dilation, 2, "unfold", "dilation", 1),
-        lengths(stride, 2, "unfold", "stride", 1),
-    )
+    gaps = lengths(dilation, 2, "unfold", "dilation", 1)
+    steps = lengths(stride, 2, "unfold", "stride", 1)
     around = (0, 0, *lengths(padding, 2, "unfold", "padding"))
     if any(around):
         given = ops.pad(given, low=around, high=around, interior=(0,) * 4, value=0)
@@ -351,11 +349,9 @@ def fold(
     single = given.ndim == 2
     kernel = lengths(kernel_size, 2, "fold", "kernel_size", 1)
     size = lengths(output_size, 2, "fold", "output_size", 1)
-    gaps, steps, around = (
-        lengths(dilation, 2, "fold", "dilation", 1),
-        lengths(stride, 2, "fold", "stride", 1),
-        lengths(padding, 2, "fold", "padding"),
-    )
+    gaps = lengths(dilation, 2, "fold", "dilation", 1)
+    steps = lengths(stride, 2, "fold", "stride", 1)
+    around = lengths(padding, 2, "fold", "padding")
     whole = tuple(n + 2 * more for n, more in zip(size, around, strict=True))
     out = tuple(
         (n - gap * (taps - 1) - 1) // step + 1

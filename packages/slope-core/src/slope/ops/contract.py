@@ -53,10 +53,8 @@ class DotGeneral(Operator):
                     f"dot_general: {name}={(of_x, of_y)} pairs dimensions of different lengths of "
                     f"{x} and {y}."
                 )
-        free_x, free_y = (
-            free_dims(x.ndim, contract[0], batch[0]),
-            free_dims(y.ndim, contract[1], batch[1]),
-        )
+        free_x = free_dims(x.ndim, contract[0], batch[0])
+        free_y = free_dims(y.ndim, contract[1], batch[1])
         if (
             len(free_x) + len(contract[0]) + len(batch[0]) != x.ndim
             or len(free_y) + len(contract[1]) + len(batch[1]) != y.ndim
@@ -86,10 +84,8 @@ class DotGeneral(Operator):
         batch: tuple[Dims, Dims] = ((), ()),
     ) -> Sequence[Tangent]:
         nb = len(batch[0])
-        free_x, free_y = (
-            free_dims(x.ndim, contract[0], batch[0]),
-            free_dims(y.ndim, contract[1], batch[1]),
-        )
+        free_x = free_dims(x.ndim, contract[0], batch[0])
+        free_y = free_dims(y.ndim, contract[1], batch[1])
         places_x = tuple(range(nb, nb + len(free_x)))
         places_y = tuple(range(nb + len(free_x), nb + len(free_x) + len(free_y)))
         if isinstance(x, Linear):

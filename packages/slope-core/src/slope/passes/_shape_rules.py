@@ -96,10 +96,8 @@ def _swapped_contraction(rewriter: Rewriter, x: Atom, order: tuple[int, ...]) ->
     made = rewriter.made_by(x, "dot_general")
     if made is None or not rewriter.only_use(x):
         return None
-    (contract_x, contract_y), (batch_x, batch_y) = (
-        made.params["contract"],
-        made.params["batch"],
-    )
+    (contract_x, contract_y) = made.params["contract"]
+    (batch_x, batch_y) = made.params["batch"]
     shared = len(batch_x)
     split = made.inputs[0].type.ndim - len(
         contract_x

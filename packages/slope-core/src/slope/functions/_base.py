@@ -488,19 +488,6 @@ def _length(length: Any, function: str, argument: str) -> Any:
         raise ArgumentError(f"{function}: {argument}: {error}") from None
 
 
-def int_of(value: object, function: str, argument: str) -> int:
-    """An int as given, or as a NumPy or slope integer of shape ().
-
-    Raises:
-        ArgumentError: it is none.
-    """
-    if type(value) is int:
-        return value
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise ArgumentError(f"{function}: {argument} must be an int, and is {value!r:.60}.")
-    return int(value)
-
-
 def shown(shape: Shape) -> str:
     """A shape as text."""
     return f"({', '.join(map(dim_str, shape))}{',' if len(shape) == 1 else ''})"

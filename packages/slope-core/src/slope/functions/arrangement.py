@@ -16,7 +16,6 @@ from slope.functions._base import (
     dim_of,
     dims_of,
     expand_to,
-    int_of,
     shown,
     sizes_of,
     splat_like,
@@ -102,7 +101,7 @@ def rot90(x: TensorLike, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
     first, second = (dim_of(dim, given.ndim, "rot90", "dims", shape=given.shape) for dim in dims)
     if first == second:
         raise ShapeError(f"rot90: dims={tuple(dims)} are the same dimension of {given.type}.")
-    turns = int_of(k, "rot90", "k") % 4
+    turns = whole_of(k, "rot90", "k") % 4
     if turns == 2:
         return flip(given, (first, second))
     if turns == 1:
@@ -198,7 +197,7 @@ def diag_embed(x: TensorLike, offset: int = 0, dim1: int = -2, dim2: int = -1) -
     Raises:
         ShapeError: there is no dimension, or ``dim1`` and ``dim2`` are the same.
     """
-    given, offset = as_tensor(x, "diag_embed", "x"), int_of(offset, "diag_embed", "offset")
+    given, offset = as_tensor(x, "diag_embed", "x"), whole_of(offset, "diag_embed", "offset")
     if not given.ndim:
         raise ShapeError(f"diag_embed: takes a tensor with dimensions, and got {given.type}.")
     first, second = (
@@ -231,7 +230,7 @@ def diag(x: TensorLike, diagonal: int = 0) -> Tensor:
     Raises:
         ShapeError: neither a vector nor a matrix.
     """
-    given, diagonal = as_tensor(x, "diag", "x"), int_of(diagonal, "diag", "diagonal")
+    given, diagonal = as_tensor(x, "diag", "x"), whole_of(diagonal, "diag", "diagonal")
     if given.ndim not in (1, 2):
         raise ShapeError(
             f"diag: takes a vector or a matrix, and got {given.type}; slope.diagonal and "

@@ -15,7 +15,7 @@ from slope import ops
 from slope.core.tensor import Tensor
 from slope.errors import ArgumentError, DTypeError, ShapeError
 from slope.functions._at_once import at_once
-from slope.functions._base import TensorLike, as_tensor, result_dtype, shown, to_dtype
+from slope.functions._base import TensorLike, as_tensor, result_dtype, shown, to_dtype, whole_of
 
 __all__ = [
     "conv1d",
@@ -147,8 +147,7 @@ def _conv(
 
 
 def _check_groups(function: str, groups: Any, channels: Any, into: Any, out: Any) -> None:
-    if not isinstance(groups, int) or isinstance(groups, bool) or groups < 1:
-        raise ArgumentError(f"{function}: groups={groups!r} must be a positive int.")
+    whole_of(groups, function, "groups", 1)
     if all(isinstance(each, int) for each in (channels, into, out)) and (
         channels != into * groups or out % groups
     ):
@@ -255,7 +254,13 @@ def _conv_transpose(
             f"{function}: output_padding={extra} must be less than stride={steps} or "
             f"dilation={gaps}."
         )
-    _check_groups(function, groups, kernel.shape[0], image.shape[1] // groups, image.shape[1])
+    whole_of(groups, function, "groups", 1)
+    channels, taken = image.shape[1], kernel.shape[0]
+    if isinstance(channels, int) and (channels != taken or channels % groups):
+        raise ShapeError(
+            f"{function}: x has {channels} channels and weight takes {taken}; they must be equal, "
+            f"and a multiple of groups={groups}."
+        )
     # What output_padding asks for lies in the padding that is cut off at the end, and beyond it is
     # 0.
     pairs = tuple((each, max(each - more, 0)) for each, more in zip(around, extra, strict=True))

@@ -217,9 +217,6 @@ def filled(
     number: Scalar, shape: Shape, dtype: DType, device: Device | str | None = None
 ) -> Tensor:
     """One number everywhere: a literal while tracing, else a host array."""
-    for length in shape:
-        if type(length) is int and length < 0:
-            raise ShapeError(f"a shape cannot have a negative length, and {shape} has {length}.")
     if current_trace() is not EVAL:
         return splat(number, TensorType(shape, dtype))
     host = aligned_empty(_static(shape), dtype.numpy)

@@ -29,12 +29,12 @@ from slope.functions._base import (
     copied,
     dim_of,
     expand_to,
-    int_of,
     materialize,
     operand,
     result_dtype,
     shape_of,
     splat_like,
+    whole_of,
 )
 from slope.functions._index import Plan, coordinates, plan
 from slope.ops.linear import inverse, move_dim
@@ -418,7 +418,7 @@ def one_hot(x: TensorLike, num_classes: int = -1, *, dtype: Any = dtypes.int64) 
     given = as_tensor(x, "one_hot", "x")
     if not given.dtype.is_integer:
         raise DTypeError(f"one_hot: x must be of an integer dtype, and is {given.type}.")
-    num_classes = int_of(num_classes, "one_hot", "num_classes")
+    num_classes = whole_of(num_classes, "one_hot", "num_classes")
     if num_classes == -1:
         if isinstance(given, Tracer):
             raise ConcretizationError(
@@ -455,7 +455,7 @@ def embedding(x: TensorLike, weight: TensorLike, padding_idx: int | None = None)
     out = getitem(rows, places)
     if padding_idx is None:
         return out
-    count, padding_idx = rows.shape[0], int_of(padding_idx, "embedding", "padding_idx")
+    count, padding_idx = rows.shape[0], whole_of(padding_idx, "embedding", "padding_idx")
     if not -count <= padding_idx < count:
         raise IndexingError(
             f"embedding: padding_idx={padding_idx} is out of range for weight {rows.type}."

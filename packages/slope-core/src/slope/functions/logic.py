@@ -183,10 +183,7 @@ def shift_right_arithmetic(x: TensorLike, y: TensorLike) -> Tensor:
     return _bits(ops.shift_right_arithmetic, x, y)
 
 
-@of_tensors_at_once
-def bitwise_left_shift(x: TensorLike, y: TensorLike) -> Tensor:
-    """``x << y``; by the width or more it gives 0."""
-    return _bits(ops.shift_left, x, y)
+bitwise_left_shift = shift_left  # PyTorch's name
 
 
 @of_tensors_at_once

@@ -20,11 +20,11 @@ from slope.functions._base import (
     as_tensor,
     dim_of,
     floating,
-    int_of,
     operand,
     result_dtype,
     splat_like,
     to_dtype,
+    whole_of,
 )
 from slope.functions.reductions import Extreme, kept_shape
 from slope.ops.index import take_along
@@ -105,7 +105,7 @@ def topk(
     """
     del sorted  # they always are
     given, at, scalar = _along(x, dim, "topk")
-    k = int_of(k, "topk", "k")
+    k = whole_of(k, "topk", "k")
     if not 0 <= k <= given.shape[at]:
         raise ShapeError(
             f"topk: k={k} is out of range for dimension {dim} of {given.type}; it may be 0 to "

@@ -24,11 +24,11 @@ from slope.functions._base import (
     as_tensor,
     dim_of,
     expand_to,
-    int_of,
     scalar_of,
     shown,
     splat,
     splat_like,
+    whole_of,
 )
 from slope.functions._index import plan
 from slope.functions.joining import cut
@@ -311,7 +311,7 @@ def take(x: TensorLike, index: TensorLike) -> Tensor:
 
 def _coordinates(function: str, x: Tensor, indices: TensorLike, batch_dims: int) -> Tensor:
     given = as_tensor(indices, function, "indices")
-    if not 0 <= int_of(batch_dims, function, "batch_dims") <= x.ndim:
+    if not 0 <= whole_of(batch_dims, function, "batch_dims") <= x.ndim:
         raise ShapeError(f"{function}: batch_dims={batch_dims} is out of range for {x.type}.")
     if not given.dtype.is_integer:
         raise DTypeError(f"{function}: indices must be of an integer dtype, and are {given.type}.")

@@ -9,17 +9,9 @@ from slope.core.tensor import Tensor
 from slope.dtypes import as_dtype
 from slope.errors import ArgumentError, ShapeError
 from slope.functions import activation_operators, composites, extremes
+from slope.functions._arguments import dim_of, number_of
 from slope.functions._at_once import at_once
-from slope.functions._base import (
-    TensorLike,
-    as_tensor,
-    dim_of,
-    expand_to,
-    floating,
-    number_of,
-    splat_like,
-    to_dtype,
-)
+from slope.functions._base import TensorLike, as_tensor, expand_to, floating, splat_like, to_dtype
 
 __all__ = [
     "celu",

@@ -9,6 +9,7 @@ from slope import dtypes, ops
 from slope.core.tensor import Tensor
 from slope.errors import ArgumentError, DTypeError
 from slope.functions import precise
+from slope.functions._arguments import scalar_of
 from slope.functions._at_once import of_tensors_at_once, with_numbers_at_once
 from slope.functions._base import (
     Operand,
@@ -18,7 +19,6 @@ from slope.functions._base import (
     operand,
     operands_of,
     result_dtype,
-    scalar_of,
     splat_like,
     to_dtype,
     weakly,

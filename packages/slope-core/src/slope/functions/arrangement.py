@@ -9,18 +9,9 @@ from slope import dtypes, ops
 from slope.core.tensor import Splat, Tensor
 from slope.dims import DimExpr
 from slope.errors import ArgumentError, ShapeError
+from slope.functions._arguments import dim_of, dims_of, shown, sizes_of, whole_of
 from slope.functions._at_once import at_once
-from slope.functions._base import (
-    TensorLike,
-    as_tensor,
-    dim_of,
-    dims_of,
-    expand_to,
-    shown,
-    sizes_of,
-    splat_like,
-    whole_of,
-)
+from slope.functions._base import TensorLike, as_tensor, expand_to, splat_like
 from slope.functions.joining import cut
 from slope.functions.shapes import expand, movedim, reshape, transpose
 

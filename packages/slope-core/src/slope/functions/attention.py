@@ -8,14 +8,13 @@ from slope import dtypes, ops
 from slope.core.tensor import Tensor
 from slope.errors import ArgumentError, DTypeError, ShapeError
 from slope.functions import composites, random
+from slope.functions._arguments import flag_of, number_of
 from slope.functions._base import (
     TensorLike,
     as_tensor,
     broadcast_shapes,
     expand_to,
-    flag_of,
     floating,
-    number_of,
     result_dtype,
     splat_like,
     to_dtype,

@@ -14,8 +14,9 @@ from typing import Any, Literal
 from slope import ops
 from slope.core.tensor import Tensor
 from slope.errors import ArgumentError, DTypeError, ShapeError
+from slope.functions._arguments import shown, whole_of
 from slope.functions._at_once import at_once
-from slope.functions._base import TensorLike, as_tensor, result_dtype, shown, to_dtype, whole_of
+from slope.functions._base import TensorLike, as_tensor, result_dtype, to_dtype
 
 __all__ = [
     "conv1d",

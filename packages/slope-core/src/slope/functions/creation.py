@@ -19,21 +19,9 @@ from slope.devices import Device
 from slope.dims import dim_str, is_static
 from slope.dtypes import DType, DTypeLike, as_dtype
 from slope.errors import ArgumentError, ShapeError
-from slope.functions._base import (
-    Scalar,
-    TensorLike,
-    copied,
-    scalar_kind,
-    scalar_of,
-    shape_of,
-    splat,
-    strong,
-    to_dtype,
-    whole_of,
-)
-from slope.functions._base import (
-    as_tensor as _as_tensor,
-)
+from slope.functions._arguments import Scalar, scalar_kind, scalar_of, shape_of, whole_of
+from slope.functions._base import TensorLike, copied, splat, strong, to_dtype
+from slope.functions._base import as_tensor as _as_tensor
 from slope.functions._devices import placed
 
 __all__ = [

@@ -13,16 +13,8 @@ from slope.core.tensor import Splat, Tensor, Tracer
 from slope.core.types import TensorType
 from slope.dims import same
 from slope.errors import ConcretizationError, DTypeError, IndexingError, ShapeError
-from slope.functions._base import (
-    TensorLike,
-    as_tensor,
-    copied,
-    dim_of,
-    of_host,
-    shown,
-    splat_like,
-    whole_of,
-)
+from slope.functions._arguments import dim_of, shown, whole_of
+from slope.functions._base import TensorLike, as_tensor, copied, of_host, splat_like
 from slope.functions._devices import placed
 from slope.functions.joining import cut
 

@@ -20,23 +20,18 @@ from slope.dims import size as count_of
 from slope.dtypes import DType, DTypeLike, as_dtype, float32, int32, int64
 from slope.errors import ArgumentError, ShapeError
 from slope.functions import special
+from slope.functions._arguments import dim_of, flag_of, number_of, shape_of, shown, whole_of
 from slope.functions._base import (
     TensorLike,
     as_tensor,
     broadcast_shapes,
-    dim_of,
     expand_to,
-    flag_of,
     floating,
-    number_of,
     operands_of,
     result_dtype,
-    shape_of,
-    shown,
     splat,
     splat_like,
     to_dtype,
-    whole_of,
 )
 from slope.functions.draws import normal
 from slope.functions.indexing import index_select

@@ -12,17 +12,8 @@ from slope.dims import is_static
 from slope.dims import size as count_of
 from slope.dtypes import DTypeLike, as_dtype, float32, int64
 from slope.errors import ArgumentError, DTypeError, ShapeError
-from slope.functions._base import (
-    TensorLike,
-    broadcast_shapes,
-    expand_to,
-    floating,
-    number_of,
-    shape_of,
-    splat,
-    to_dtype,
-    whole_of,
-)
+from slope.functions._arguments import number_of, shape_of, whole_of
+from slope.functions._base import TensorLike, broadcast_shapes, expand_to, floating, splat, to_dtype
 from slope.functions.keys import checked_key, pairs, require_floating, unit_draws
 
 

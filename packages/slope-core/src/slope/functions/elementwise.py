@@ -14,12 +14,12 @@ from slope.core.tensor import Tensor
 from slope.dtypes import DTypeLike, as_dtype
 from slope.errors import DTypeError
 from slope.functions import precise, special
+from slope.functions._arguments import number_of
 from slope.functions._at_once import at_once
 from slope.functions._base import (
     TensorLike,
     as_tensor,
     floating,
-    number_of,
     splat_like,
     strong,
     to_dtype,

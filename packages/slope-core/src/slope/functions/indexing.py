@@ -21,20 +21,18 @@ from slope.errors import (
     IndexingError,
     ShapeError,
 )
+from slope.functions._arguments import dim_of, shape_of, whole_of
 from slope.functions._at_once import at_once
 from slope.functions._base import (
     TensorLike,
     as_tensor,
     broadcast_shapes,
     copied,
-    dim_of,
     expand_to,
     materialize,
     operand,
     result_dtype,
-    shape_of,
     splat_like,
-    whole_of,
 )
 from slope.functions._index import Plan, coordinates, plan
 from slope.ops.linear import inverse, move_dim

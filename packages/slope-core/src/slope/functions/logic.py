@@ -9,6 +9,7 @@ from slope import dtypes, ops
 from slope.core.operator import Operator
 from slope.core.tensor import Tensor
 from slope.errors import ArgumentError, DTypeError
+from slope.functions._arguments import flag_of, number_of
 from slope.functions._at_once import of_tensors_at_once, with_numbers_at_once
 from slope.functions._base import (
     TensorLike,
@@ -16,9 +17,7 @@ from slope.functions._base import (
     binary,
     broadcast_shapes,
     expand_to,
-    flag_of,
     materialize,
-    number_of,
     operand,
     operands_of,
     result_dtype,

@@ -13,17 +13,16 @@ from slope.core.tensor import Tensor
 from slope.dtypes import iinfo
 from slope.errors import ArgumentError, DTypeError, ShapeError
 from slope.functions import activation_operators, composites, reductions
+from slope.functions._arguments import number_of, whole_of
 from slope.functions._at_once import at_once
 from slope.functions._base import (
     TensorLike,
     as_tensor,
     floating,
     floating_operands,
-    number_of,
     result_dtype,
     splat_like,
     to_dtype,
-    whole_of,
 )
 from slope.functions._classes import nan_where, refusing_unknown_classes, unknown_classes
 

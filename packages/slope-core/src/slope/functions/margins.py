@@ -7,20 +7,16 @@ from slope.core.tensor import Tensor
 from slope.dims import same
 from slope.errors import ArgumentError, DTypeError, ShapeError
 from slope.functions import composites, precise, reductions
+from slope.functions._arguments import dim_of, flag_of, number_of, shown, whole_of
 from slope.functions._at_once import at_once
 from slope.functions._base import (
     TensorLike,
     as_tensor,
-    dim_of,
     expand_to,
-    flag_of,
     floating,
     floating_operands,
-    number_of,
-    shown,
     splat_like,
     to_dtype,
-    whole_of,
 )
 from slope.functions._classes import nan_where, refusing_unknown_classes, unknown_classes
 from slope.functions.losses import reduced

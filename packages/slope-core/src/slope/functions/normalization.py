@@ -13,20 +13,9 @@ from slope.core.tensor import Splat, Tensor
 from slope.core.types import Shape, TensorType
 from slope.errors import ArgumentError, ShapeError
 from slope.functions import norm_operators, precise, reductions
+from slope.functions._arguments import flag_of, number_of, shape_of, shown, whole_of
 from slope.functions._at_once import at_once
-from slope.functions._base import (
-    TensorLike,
-    as_tensor,
-    expand_to,
-    flag_of,
-    floating,
-    number_of,
-    shape_of,
-    shown,
-    splat_like,
-    to_dtype,
-    whole_of,
-)
+from slope.functions._base import TensorLike, as_tensor, expand_to, floating, splat_like, to_dtype
 
 __all__ = [
     "batch_norm",

@@ -14,17 +14,16 @@ from slope.core.tensor import Splat, Tensor
 from slope.dims import same
 from slope.dtypes import DTypeLike, as_dtype
 from slope.errors import ArgumentError, ShapeError
+from slope.functions._arguments import dim_of, whole_of
 from slope.functions._at_once import at_once
 from slope.functions._base import (
     TensorLike,
     as_tensor,
-    dim_of,
     floating,
     operand,
     result_dtype,
     splat_like,
     to_dtype,
-    whole_of,
 )
 from slope.functions.reductions import Extreme, kept_shape
 from slope.ops.index import take_along

@@ -12,15 +12,9 @@ from slope import ops
 from slope.core.tensor import Tensor
 from slope.dims import is_static
 from slope.errors import ArgumentError, DTypeError, ShapeError
+from slope.functions._arguments import shown
 from slope.functions._at_once import at_once
-from slope.functions._base import (
-    TensorLike,
-    as_tensor,
-    floating,
-    of_host,
-    shown,
-    splat_like,
-)
+from slope.functions._base import TensorLike, as_tensor, floating, of_host, splat_like
 from slope.functions.convolution import Lengths, lengths
 
 __all__ = [

@@ -17,19 +17,9 @@ from slope.core.tensor import Tensor
 from slope.dtypes import DTypeLike, as_dtype
 from slope.errors import ArgumentError, DTypeError
 from slope.functions import moment_operators
+from slope.functions._arguments import dim_of, dims_of, flag_of, number_of
 from slope.functions._at_once import at_once
-from slope.functions._base import (
-    TensorLike,
-    as_tensor,
-    count_of,
-    dim_of,
-    dims_of,
-    flag_of,
-    floating,
-    number_of,
-    splat_like,
-    to_dtype,
-)
+from slope.functions._base import TensorLike, as_tensor, count_of, floating, splat_like, to_dtype
 
 __all__ = [
     "all",

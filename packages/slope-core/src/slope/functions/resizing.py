@@ -12,8 +12,9 @@ from slope import ops
 from slope.core.tensor import Tensor
 from slope.dims import is_static
 from slope.errors import ArgumentError, ShapeError
+from slope.functions._arguments import shown
 from slope.functions._at_once import at_once
-from slope.functions._base import TensorLike, as_tensor, floating, of_host, shown
+from slope.functions._base import TensorLike, as_tensor, floating, of_host
 from slope.functions.adaptive_pooling import adaptive_mean, taken
 from slope.functions.convolution import Lengths, lengths
 from slope.functions.pooling import image

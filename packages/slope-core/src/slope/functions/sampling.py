@@ -10,7 +10,8 @@ from slope.devices import Device
 from slope.dtypes import DTypeLike, int64
 from slope.errors import ArgumentError
 from slope.functions import arithmetic, distributions, random
-from slope.functions._base import TensorLike, as_tensor, broadcast_shapes, floating, whole_of
+from slope.functions._arguments import whole_of
+from slope.functions._base import TensorLike, as_tensor, broadcast_shapes, floating
 from slope.functions._devices import placed
 from slope.functions.generator import all_or_nothing, current_scope
 

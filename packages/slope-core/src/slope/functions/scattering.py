@@ -18,18 +18,8 @@ from slope.core.tensor import Splat, Tensor
 from slope.core.types import Shape, TensorType
 from slope.dims import same
 from slope.errors import ArgumentError, DTypeError, ShapeError
-from slope.functions._base import (
-    Scalar,
-    TensorLike,
-    as_tensor,
-    dim_of,
-    expand_to,
-    scalar_of,
-    shown,
-    splat,
-    splat_like,
-    whole_of,
-)
+from slope.functions._arguments import Scalar, dim_of, scalar_of, shown, whole_of
+from slope.functions._base import TensorLike, as_tensor, expand_to, splat, splat_like
 from slope.functions._index import plan
 from slope.functions.joining import cut
 from slope.ops.index import put_along

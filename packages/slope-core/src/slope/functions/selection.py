@@ -11,19 +11,16 @@ from slope.core.tensor import Tensor, Tracer
 from slope.dims import is_static
 from slope.dtypes import DTypeLike, as_dtype
 from slope.errors import ArgumentError, ConcretizationError, DTypeError, ShapeError
+from slope.functions._arguments import dim_of, flag_of, shape_of, whole_of
 from slope.functions._at_once import at_once
 from slope.functions._base import (
     TensorLike,
     as_tensor,
-    dim_of,
     expand_to,
-    flag_of,
     of_host,
     operand,
     result_dtype,
-    shape_of,
     to_dtype,
-    whole_of,
 )
 from slope.functions._devices import placed
 from slope.functions.creation import arange

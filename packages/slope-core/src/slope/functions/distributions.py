@@ -79,9 +79,7 @@ def gumbel(key: TensorLike, *size: Any, dtype: DTypeLike = float32) -> Tensor:
 
 
 def _gumbel(unit: Tensor) -> Tensor:
-    least = (
-        2.0**-54 if unit.dtype.bits == 64 else 2.0**-25
-    )  # half a step: the logarithm of 0 is not
+    least = 2.0**-54 if unit.dtype.bits == 64 else 2.0**-25  # half a step: 0 has no logarithm
     return ops.neg(ops.log(ops.maximum(_exponential(unit), splat_like(least, unit))))
 
 

@@ -99,7 +99,6 @@ class Generator(Scope):
 
     def __init__(self, seed: int | None = None) -> None:
         super().__init__()
-        self._seed = seed
         self._words: tuple[int, int] | None = None if seed is None else words(seed)
         self._key: Tensor | None = None
         self._moves = 0  # how often it moved on, in all threads, and in each

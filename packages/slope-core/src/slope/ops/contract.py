@@ -7,18 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from slope.core.operator import Linear, Operator, Sample, Tangent, register
+from slope.core.operator import Linear, Sample, Tangent, register
 from slope.core.tensor import Tensor
 from slope.core.types import TensorType
 from slope.errors import DTypeError, ShapeError
+from slope.ops._bilinear import Bilinear
 from slope.ops._family import draws, ints, require_dim, require_kind, without
-from slope.ops.elementwise import add
 from slope.ops.linear import permute
 
 Dims = tuple[int, ...]
 
 
-class DotGeneral(Operator):
+class DotGeneral(Bilinear):
     """Products of two operands, summed over contracted dimensions.
 
     The result's dimensions are the batch dimensions, then ``x``'s free ones, then ``y``'s free
@@ -64,15 +64,6 @@ class DotGeneral(Operator):
             )
         shape = [x.shape[d] for d in (*batch[0], *free_x)] + [y.shape[d] for d in free_y]
         return x.with_shape(tuple(shape))
-
-    def jvp(self, primals: Sequence[Any], tangents: Sequence[Tangent], **params: Any) -> Any:
-        (x, y), (dx, dy) = primals, tangents
-        out = dot_general(x, y, **params)
-        first = None if dx is None else dot_general(dx, y, **params)
-        second = None if dy is None else dot_general(x, dy, **params)
-        if first is None or second is None:
-            return out, first if second is None else second
-        return out, add(first, second)
 
     def transpose(
         self,

@@ -262,9 +262,8 @@ def _where(op: Operator, sample: Sample, what: str) -> str:
 def check_types(op: Operator, sample: Sample, backend: str = "numpy") -> None:
     """The inferred types are the actual ones."""
     args = [_tensor(arg) for arg in sample.args]
-    inferred = result_types(
-        op, [arg.type for arg in args], {**op._defaults, **sample.params}
-    )  # completed as by calling it
+    params = {**op._defaults, **sample.params}  # completed as by calling it
+    inferred = result_types(op, [arg.type for arg in args], params)
     with use_backend(backend):
         outs = as_function(op, sample.params)(*args)
     actual = tuple(type_of_array(out.numpy()) for out in outs)

@@ -23,6 +23,7 @@ from slope.devices import ANYWHERE
 from slope.dims import DimExpr, dim_min, is_static
 from slope.errors import ConcretizationError, IndexingError
 from slope.functions._base import broadcast_shapes, copied, expand_to, of_host
+from slope.functions.joining import stack
 
 Entry = Any  # int, slice, None (a new dimension), np.ndarray of ints, Tensor of ints
 
@@ -166,8 +167,6 @@ def _entries(each: Any) -> list[Entry]:
         return [int(each)]
     if isinstance(each, (list, tuple)):
         if any(isinstance(item, Tensor) for item in each):
-            from slope.functions.joining import stack
-
             each = stack(
                 [
                     item if isinstance(item, Tensor) else copied(np.asarray(item), device=ANYWHERE)

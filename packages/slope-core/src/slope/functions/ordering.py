@@ -25,7 +25,8 @@ from slope.functions._base import (
     splat_like,
     to_dtype,
 )
-from slope.functions.reductions import Extreme, kept_shape
+from slope.functions.arithmetic import logaddexp
+from slope.functions.reductions import Extreme, amax, amin, kept_shape
 from slope.ops.index import take_along
 from slope.ops.order import cut, scan_pairs
 
@@ -326,14 +327,10 @@ def logcumsumexp(x: TensorLike, dim: int) -> Tensor:
 
 
 def _log_of_sum(x: Tensor, y: Tensor) -> Tensor:
-    from slope.functions.arithmetic import logaddexp
-
     return logaddexp(x, y)
 
 
 @at_once
 def aminmax(x: TensorLike, *, dim: int | None = None, keepdim: bool = False) -> MinMax:
     """The smallest and the largest elements, of all or along a dimension: ``(min, max)``."""
-    from slope.functions.reductions import amax, amin
-
     return MinMax(amin(x, dim, keepdim), amax(x, dim, keepdim))

@@ -21,6 +21,8 @@ from slope.errors import ArgumentError, DTypeError, ShapeError
 from slope.functions._arguments import Scalar, dim_of, scalar_of, shown, whole_of
 from slope.functions._base import TensorLike, as_tensor, expand_to, splat, splat_like
 from slope.functions._index import plan
+from slope.functions.arithmetic import mul
+from slope.functions.at import AtIndex
 from slope.functions.joining import cut
 from slope.ops.index import put_along
 
@@ -247,8 +249,6 @@ def index_add(
         ShapeError, DTypeError, IndexingError: the arguments do not fit.
     """
     if alpha != 1:
-        from slope.functions.arithmetic import mul
-
         source = mul(as_tensor(source, "index_add", "source"), alpha)
     return _into_slices("index_add", x, dim, index, source, "add")
 
@@ -277,13 +277,11 @@ def index_put(
     x: Tensor, indices: Sequence[Any], values: TensorLike, accumulate: bool = False
 ) -> Tensor:
     """``x.at[indices].set(values)``; with ``accumulate``, ``.add(values)``."""
-    from slope.functions.indexing import at
-
     if not isinstance(indices, (tuple, list)):
         raise ArgumentError(
             f"index_put: indices must be a tuple of index tensors, and is {indices!r:.60}."
         )
-    where = at(as_tensor(x, "index_put", "x"))[tuple(indices)]
+    where = AtIndex(as_tensor(x, "index_put", "x"), tuple(indices))
     return where.add(values) if accumulate else where.set(values)
 
 

@@ -19,6 +19,7 @@ from slope.extend import (
 from .context import Context, LoopKernels, Rule, Value, mlir_type
 from .fused import write_fused
 from .fusion import Plan, plan
+from .loop_kernels import cluster_kernel, clusters
 
 ENTRY = "main"
 CONVOLUTIONS = (ops.conv, ops.conv_input_grad, ops.conv_weight_grad)
@@ -79,7 +80,15 @@ def lower_program(
     def write(ctx: Context, program: Program, known: dict[Var, Value]) -> None:
         apart = _apart(program) if cpu else frozenset[Var]()
         loops, absent = plan(program) if cpu and ctx.convolves else Plan({}, frozenset())
+        found = clusters(program, loops.keys() | absent) if ctx.loop_kernels is not None else ()
+        held = {id(instr): cluster for cluster in found for instr in cluster.instrs}
         for instr in program.instrs:
+            cluster = held.get(id(instr))
+            if cluster is not None:
+                if instr is cluster.instrs[-1]:
+                    made = cluster_kernel(ctx, cluster, [known[var] for var in cluster.inputs])
+                    known.update(zip(cluster.outputs, made, strict=True))
+                continue
             loop = loops.get(id(instr))
             if loop is not None:
                 made = write_fused(ctx, loop, known, one)

@@ -16,7 +16,9 @@ from collections.abc import Sequence
 from slope.extend import TensorType, dtypes, ops
 
 from .context import Context, Rule, Value, is_half, listed
+from .conv_apart import rewritten
 from .conv_phases import Phases, interleaved, phase_weights, phases_of
+from .images import padded, sliced
 
 _MOST_TAPS = 128  # of a kernel whose windows are written out side by side
 
@@ -56,6 +58,13 @@ def _convolution(
     groups: int,
     weights: str = "oi",
 ) -> Value:
+    """A convolution; ``gaps`` dilate ``x``, ``weights`` names the channels as :func:`_letters`."""
+    simpler = rewritten(
+        ctx, _convolution, x, w, shape, layout=layout, stride=stride, padding=padding, gaps=gaps,
+        dilation=dilation, groups=groups, weights=weights,
+    )  # fmt: skip
+    if simpler is not None:
+        return simpler
     count = len(stride)
     image = _letters(layout, count, "bf")
     kernel = _letters(layout, count, weights, weights=True)
@@ -269,34 +278,6 @@ def _cut(ctx: Context, x: Value, dims: Dims, cut: Sequence[tuple[int, int]]) -> 
     for dim, (low, high) in zip(dims, cut, strict=True):
         start[dim], stop[dim] = low, x.shape[dim] - high
     return sliced(ctx, x, start, stop, [1] * len(start))
-
-
-def sliced(
-    ctx: Context, x: Value, start: Sequence[int], stop: Sequence[int], step: Sequence[int]
-) -> Value:
-    spans = list(zip(start, stop, step, strict=True))
-    result = x.type.with_shape(tuple(-(-(last - first) // each) for first, last, each in spans))
-    if result == x.type:
-        return x
-    places = ", ".join(f"{first}:{last}:{each}" for first, last, each in spans)
-    return ctx.emit(
-        f"stablehlo.slice {x} [{places}] : ({x.mlir}) -> {Value('', result).mlir}", result
-    )
-
-
-def padded(ctx: Context, x: Value, dims: Dims, padding: Padding) -> Value:
-    if not any(map(any, padding)):
-        return x
-    low, high = [0] * len(x.shape), [0] * len(x.shape)
-    for dim, (before, after) in zip(dims, padding, strict=True):
-        low[dim], high[dim] = before, after
-    shape = tuple(sum(each) for each in zip(low, x.shape, high, strict=True))
-    return ctx.op(
-        "pad",
-        [x, ctx.scalar(0, x.dtype)],
-        x.type.with_shape(shape),
-        f"low = {listed(low)}, high = {listed(high)}, interior = {listed([0] * len(low))}",
-    )
 
 
 RULES: dict[str, Rule] = {

@@ -10,7 +10,8 @@ from operator import mul
 from slope.extend import ops
 
 from .context import Context, Rule, Value, listed
-from .conv import in_float32, padded, sliced
+from .conv import in_float32
+from .images import padded, sliced
 from .parts import parts_of
 from .tiles import product_of_rows
 

@@ -1,4 +1,4 @@
-"""Convolutions that are compiled as others: odd rows, three dimensions, groups."""
+"""Convolutions compiled as others: over one dimension or three, of odd rows, in groups."""
 
 from __future__ import annotations
 
@@ -15,6 +15,13 @@ Array = Any
 
 
 CASES: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
+    "samples": ((2, 3, 20), (4, 3, 3), {"padding": 1}),
+    "samples by strides": ((2, 3, 19), (4, 3, 4), {"stride": 2, "padding": 3}),
+    "samples, dilated": ((2, 3, 40), (4, 3, 18), {"stride": 3, "dilation": 2}),
+    "samples, a long kernel": ((2, 2, 90), (4, 2, 30), {"stride": 8, "padding": 5}),
+    "samples, a longer kernel": ((2, 1, 700), (3, 1, 300), {"stride": 20}),
+    "samples, the longest": ((1, 1, 300), (2, 1, 200), {}),
+    "samples between gaps": ((2, 3, 21), (4, 3, 1), {"stride": 2}),
     "row of 13": ((2, 3, 6, 13), (4, 3, 3, 3), {"padding": 1}),
     "row of 9 by strides": ((2, 3, 7, 19), (4, 3, 3, 3), {"stride": 2}),
     "row of 11, dilated": ((1, 3, 8, 15), (4, 3, 3, 3), {"dilation": 2}),
@@ -34,7 +41,7 @@ CASES: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
 
 def convolution(case: str) -> Any:
     of_x, _, params = CASES[case]
-    function = slope.conv3d if len(of_x) == 5 else slope.conv2d
+    function = {3: slope.conv1d, 4: slope.conv2d, 5: slope.conv3d}[len(of_x)]
     return lambda x, w: function(x, w, **params)
 
 
@@ -64,7 +71,7 @@ def test_values_and_gradients(case):
     agree(function, arrays_of(case), 1e-5)
 
 
-@pytest.mark.parametrize("case", ["row of 13", "planes", "narrow groups"])
+@pytest.mark.parametrize("case", ["samples", "row of 13", "planes", "narrow groups"])
 def test_half_precision(case):
     agree(convolution(case), arrays_of(case, dtypes.float16), 2e-3)
 
@@ -94,3 +101,8 @@ def test_groups_are_merged_to_sixteen_channels():
     assert results_of_convolutions("wide groups") == ["2x5x6x16xf32"] * 2
     assert results_of_convolutions("narrow groups") == ["2x5x14x36xf32"]
     assert results_of_convolutions("groups by strides") == ["2x4x3x8xf32"]
+
+
+def test_samples_are_products():
+    for case in ("samples", "samples, dilated", "samples, a longer kernel"):
+        assert results_of_convolutions(case) == []

@@ -19,6 +19,8 @@ Padding = Sequence[tuple[int, int]]
 Convolve = Callable[..., Value]
 
 _TILES: Final = range(5, 9)  # results of a row that are computed at a time
+_LONG: Final = 16  # elements of a window, of which a part may be filled up with zeros
+_PARTS: Final = 128  # of windows that are written out side by side
 _CHANNELS: Final = 16  # of a group, from which on it makes a convolution of its own...
 _MOST: Final = 32  # ... where there are no more than so many
 
@@ -26,7 +28,7 @@ _MOST: Final = 32  # ... where there are no more than so many
 def rewritten(
     ctx: Context, convolve: Convolve, x: Value, w: Value, shape: Dims, **params: Any
 ) -> Value | None:
-    """A convolution by other convolutions; ``None`` where it is good as it is.
+    """A convolution by a product or other convolutions; ``None`` where it is good as it is.
 
     Args:
         ctx: the program that is written.
@@ -39,6 +41,8 @@ def rewritten(
     if params["layout"] != "NHWC":
         return None
     count, groups = len(params["stride"]), params["groups"]
+    if count == 1 and groups == 1 and params["gaps"] == (1,):
+        return _as_product(ctx, x, w, shape, **params)
     if count == 3 and groups == 1 and set(params["gaps"]) == {1}:
         return _by_planes(ctx, convolve, x, w, shape, **params)
     if count != 2:
@@ -72,6 +76,63 @@ def _in_tiles(
     return sliced(ctx, made, [0] * 4, shape, [1] * 4)
 
 
+def _as_product(ctx: Context, x: Value, w: Value, shape: Dims, **params: Any) -> Value | None:
+    """A convolution over one dimension: its windows side by side, times the weights.
+
+    IREE 3.13 takes 2 to 15 times as long for the convolution itself: 43 ms instead of 9 for 3000
+    places, 80 channels to 384, a kernel of 3; 57 instead of 1.5 for 16000 places, one channel to
+    258, a kernel of 256 at every 64th.
+    """
+    (stride,), (padding,), (dilation,) = (
+        params[name] for name in ("stride", "padding", "dilation")
+    )
+    made = windows(ctx, x, w.shape[0], shape[1], stride, padding, dilation)
+    if made is None:
+        return None
+    taps = made.shape[2] // x.shape[2]  # a window may be longer than the kernel
+    over = 1 if params["weights"] == "oi" else 2
+    if taps > w.shape[0]:
+        w = padded(ctx, w, (0,), [(0, taps - w.shape[0])])
+    ordered = w if over == 1 else _turned(ctx, w, (0, 2, 1), (taps, w.shape[2], w.shape[1]))
+    kernel = ctx.reshape(ordered, (taps * x.shape[2], shape[2]))
+    return ctx.op(
+        "dot_general", [made, kernel], x.type.with_shape(shape), "contracting_dims = [2] x [0]"
+    )
+
+
+def windows(
+    ctx: Context,
+    x: Value,
+    taps: int,
+    places: int,
+    stride: int,
+    padding: tuple[int, int],
+    dilation: int,
+) -> Value | None:
+    """The windows over (batch, length, channels), as (batch, places, taps times channels).
+
+    With strides they are cut into parts as long as a stride, which lie side by side already; zeros
+    fill up the last part. ``None`` where there would be too many parts to write.
+    """
+    batch, length, channels = x.shape
+    whole_parts = dilation == 1 and (taps % stride == 0 or taps > _LONG)
+    at_once = stride if whole_parts else 1  # elements of a window
+    parts = -(-taps // at_once)
+    if parts > _PARTS:
+        return None
+    step = stride // at_once
+    reach = ((places - 1) * step + 1) * at_once
+    starts = range(0, parts * at_once * dilation, at_once * dilation)
+    low, high = padding
+    beyond = starts[-1] + reach - (low + length + high)
+    whole = padded(ctx, x, (1,), [(low, high + max(beyond, 0))])
+    views = [
+        sliced(ctx, whole, [0, at, 0], [batch, at + reach, channels], [1, step, 1]) for at in starts
+    ]
+    wide = (batch, places, at_once * channels)
+    return _joined(ctx, [ctx.reshape(view, wide) for view in views], 2)
+
+
 def _by_planes(
     ctx: Context, convolve: Convolve, x: Value, w: Value, shape: Dims, **params: Any
 ) -> Value:
@@ -87,11 +148,8 @@ def _by_planes(
         for at in range(0, taps * dilation[0], dilation[0])
     ]
     planes = _joined(ctx, views, 4)
-    at = 2 if params["weights"] == "oi" else 3  # where the inputs stand behind the taps
-    order = [1, 2, 3, 4]
-    order.insert(at, 0)
-    merged = list(w.shape[1:])
-    merged[at] *= taps
+    order = [1, 2, 0, 3, 4] if params.pop("weights") == "oi" else [1, 2, 0, 4, 3]
+    merged = [*w.shape[1:3], taps * into, shape[-1]]
     made = convolve(
         ctx,
         ctx.reshape(planes, (batch * depth, *x.shape[2:4], taps * into)),

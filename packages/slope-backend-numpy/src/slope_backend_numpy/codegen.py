@@ -39,16 +39,22 @@ class Generated:
     Attributes:
         owners: for each result the number of the memory that it stands in, which is its own or a
             donated input's; -1 if that may be another input's, or a constant's.
+        lent: the numbers of memory that the caller gave for rows.
     """
 
-    __slots__ = ("function", "owners", "source")
+    __slots__ = ("function", "lent", "owners", "source")
 
     def __init__(
-        self, source: str, function: Callable[..., tuple[Any, ...]], owners: tuple[int, ...]
+        self,
+        source: str,
+        function: Callable[..., tuple[Any, ...]],
+        owners: tuple[int, ...],
+        lent: frozenset[int],
     ) -> None:
         self.source = source
         self.function = function
         self.owners = owners
+        self.lent = lent
 
 
 def generate(
@@ -57,6 +63,7 @@ def generate(
     quiet: Callable[[Instr], bool],
     names: Mapping[str, Any],
     donated: frozenset[int] = frozenset(),
+    rows: frozenset[int] = frozenset(),
     after_each: str = "",
 ) -> Generated:
     """Write the Python function of a program.
@@ -68,6 +75,8 @@ def generate(
             silenced.
         names: what rules may refer to, beside ``np``.
         donated: positions of inputs whose memory may be written to once they are dead.
+        rows: positions of results that are not returned but written to arrays, which the function
+            takes behind the inputs.
         after_each: a statement to run behind each instruction.
 
     Raises:
@@ -75,7 +84,9 @@ def generate(
         UnsupportedOperatorError: an operator has no rule.
     """
     # The outermost function silences warnings for those that it calls.
-    writer = Writer(lambda nested, given: generate(nested, lowerings, lambda _: True, names, given))
+    writer = Writer(
+        lambda nested, given, rows: generate(nested, lowerings, lambda _: True, names, given, rows)
+    )
     reads: dict[Var, int] = {}
     for atom in (*(atom for instr in program.instrs for atom in instr.inputs), *program.outputs):
         if isinstance(atom, Var):
@@ -95,14 +106,41 @@ def generate(
             writer.lines.append(f"    {after_each}")
         silent = silent and quiet(instr)
     values = [_read(writer, env, atom) for atom in program.outputs]
-    results = [_result(value) for value in values]
+    lent = _write_rows(writer, {f"y{number}": values[number] for number in sorted(rows)})
+    parameters += [f"y{number}" for number in sorted(rows)]
+    results = [_result(value) for number, value in enumerate(values) if number not in rows]
     returned = (
         f"    return ({''.join(each + ', ' for each in results).rstrip()})"
         if results
         else "    return ()"
     )
     source, function = _finish(writer, parameters, returned, silent, program, names)
-    return Generated(source, function, _owners(values))
+    owners = _owners(values)
+    numbers = frozenset(
+        owner
+        for owner, value in zip(owners, values, strict=True)
+        if value.buffer is not None and value.buffer in lent
+    )
+    return Generated(source, function, owners, numbers)
+
+
+def _write_rows(writer: Writer, rows: Mapping[str, Value]) -> set[Buffer]:
+    """Have results written to arrays of the caller's: made there, where a call makes them.
+
+    Returns:
+        The memory that is the caller's now.
+    """
+    lent: set[Buffer] = set()
+    for name, value in rows.items():
+        buffer = value.buffer
+        if buffer is not None and buffer.line is not None and buffer not in lent and value.is_full:
+            made, _, comment = writer.lines[buffer.line].partition("  # ")
+            if made.startswith(f"    {value.code} = ") and comment == str(value.type):
+                writer.lines[buffer.line] = f"{made[:-1]}, out={name})  # {comment}"
+                lent.add(buffer)
+                continue
+        writer.lines.append(f"    {name}[...] = {value.code}")
+    return lent
 
 
 def _owners(values: Sequence[Value]) -> tuple[int, ...]:
@@ -132,7 +170,7 @@ def _finish(
         head.append('@np.errstate(all="ignore")')
     signature = f"def program({', '.join(parameters)}):"
     types = [
-        f"    # {name}: {var.type}" for name, var in zip(parameters, program.inputs, strict=True)
+        f"    # {name}: {var.type}" for name, var in zip(parameters, program.inputs, strict=False)
     ]
     source = "\n".join([*head, signature, *types, *writer.lines, returned]) + "\n"
     namespace: dict[str, Any] = {

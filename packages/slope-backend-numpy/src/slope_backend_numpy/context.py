@@ -23,15 +23,17 @@ class Buffer:
             returned.
         reads: how many reads of values in it are still to come.
         names: the local names that keep it alive.
+        line: the number of the line that makes it by a call that takes ``out=``, if one does.
     """
 
-    __slots__ = ("lasting", "names", "owned", "reads")
+    __slots__ = ("lasting", "line", "names", "owned", "reads")
 
     def __init__(self, *, owned: bool, lasting: bool = False) -> None:
         self.owned = owned
         self.lasting = lasting
         self.reads = 0
         self.names: list[str] = []
+        self.line: int | None = None
 
 
 class Value:
@@ -158,15 +160,25 @@ class Context:
     # --- results
 
     def fresh(
-        self, expression: str, tensor_type: TensorType | None = None, shape: Shape | None = None
+        self,
+        expression: str,
+        tensor_type: TensorType | None = None,
+        shape: Shape | None = None,
+        *,
+        takes_out: bool = False,
     ) -> Value:
         """Bind an expression that makes a new array (a NumPy scalar is good enough for shape ()).
 
-        ``shape`` is the array's, if it is narrow.
+        Args:
+            expression: Python code.
+            tensor_type: what it is to the program, if not the result.
+            shape: the array's, if it is narrow.
+            takes_out: whether it is one call that takes an ``out=`` besides.
         """
         tensor_type = tensor_type or self.type
         buffer = Buffer(owned=True)
         name = self._bind(expression, tensor_type, buffer)
+        buffer.line = len(self._writer.lines) - 1 if takes_out else None
         self.made.append(buffer)
         return Value(name, tensor_type, tensor_type.shape if shape is None else shape, buffer)
 
@@ -196,12 +208,28 @@ class Context:
         """A new local name."""
         return self._writer.name()
 
-    def function(self, program: Program, donated: frozenset[int] = frozenset()) -> Function:
+    def function(
+        self,
+        program: Program,
+        donated: frozenset[int] = frozenset(),
+        rows: frozenset[int] = frozenset(),
+    ) -> Function:
         """A program as a Python function that this one may call.
 
-        ``donated`` are the positions of arguments that it may write to.
+        Args:
+            program: what it is to compute.
+            donated: the positions of arguments that it may write to.
+            rows: the positions of results that it does not return, but writes to arrays, which
+                it takes behind its other arguments.
         """
-        return self._writer.function(program, donated)
+        return self._writer.function(program, donated, rows)
+
+    def lent(
+        self, program: Program, donated: frozenset[int], rows: frozenset[int]
+    ) -> frozenset[int]:
+        """The results that would stand in arrays given for ``rows``, if this were its function."""
+        made = self._writer.draft(program, donated, rows)
+        return frozenset(at for at, owner in enumerate(made.owners) if owner in made.lent)
 
     def own(self, value: Value) -> str:
         """An expression for the value as an array that nothing else refers to after this."""
@@ -268,7 +296,7 @@ class Context:
             else None
         )
         if target is None:
-            return self.fresh(f"{function}({arguments})", tensor_type, shape)
+            return self.fresh(f"{function}({arguments})", tensor_type, shape, takes_out=True)
         self._writer.line(f"{function}({arguments}, out={target.code})", tensor_type)
         return Value(target.code, tensor_type, shape, target.buffer)
 
@@ -331,10 +359,11 @@ class Function(NamedTuple):
 class Writer:
     """The function that is being written: its statements, and the names that they refer to."""
 
-    def __init__(self, generate: Callable[[Program, frozenset[int]], Any]) -> None:
+    def __init__(self, generate: Callable[[Program, frozenset[int], frozenset[int]], Any]) -> None:
         self.generate = generate
         self.sources: list[str] = []  # of nested programs
-        self._functions: dict[tuple[Program, frozenset[int]], Function] = {}
+        self._functions: dict[tuple[Program, frozenset[int], frozenset[int]], Function] = {}
+        self._drafts: dict[tuple[Program, frozenset[int], frozenset[int]], Any] = {}
         self.lines: list[str] = []
         self.header: dict[str, str] = {}  # scalars, as source
         self.constants: dict[str, Any] = {}
@@ -346,15 +375,23 @@ class Writer:
         self._count += 1
         return f"t{self._count}"
 
-    def function(self, program: Program, donated: frozenset[int]) -> Function:
+    def function(self, program: Program, donated: frozenset[int], rows: frozenset[int]) -> Function:
         """A name for a nested program's function."""
-        found = self._functions.get((program, donated))
+        key = program, donated, rows
+        found = self._functions.get(key)
         if found is None:
-            made = self.generate(program, donated)
+            made = self.draft(*key)
             name = self.constant(made.function, "body")
             self.sources.append(f"# {name}\n{made.source}")
-            found = self._functions[program, donated] = Function(name, made.owners)
+            found = self._functions[key] = Function(name, made.owners)
         return found
+
+    def draft(self, program: Program, donated: frozenset[int], rows: frozenset[int]) -> Any:
+        """The code of a nested program's function, which may stay unused."""
+        key = program, donated, rows
+        if key not in self._drafts:
+            self._drafts[key] = self.generate(*key)
+        return self._drafts[key]
 
     def line(self, text: str, tensor_type: TensorType) -> None:
         """Add a statement, with the type of its result as a comment."""

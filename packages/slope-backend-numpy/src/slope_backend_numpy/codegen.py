@@ -65,6 +65,8 @@ def generate(
     donated: frozenset[int] = frozenset(),
     rows: frozenset[int] = frozenset(),
     after_each: str = "",
+    *,
+    nested: bool = False,
 ) -> Generated:
     """Write the Python function of a program.
 
@@ -78,14 +80,17 @@ def generate(
         rows: positions of results that are not returned but written to arrays, which the function
             takes behind the inputs.
         after_each: a statement to run behind each instruction.
+        nested: whether another such function calls it, which silences the warnings of both.
 
     Raises:
         ShapeError: a dimension is symbolic.
         UnsupportedOperatorError: an operator has no rule.
     """
-    # The outermost function silences warnings for those that it calls.
     writer = Writer(
-        lambda nested, given, rows: generate(nested, lowerings, lambda _: True, names, given, rows)
+        lambda inner, given, rows: generate(
+            inner, lowerings, quiet, names, given, rows, nested=True
+        ),
+        nested=nested,
     )
     reads: dict[Var, int] = {}
     for atom in (*(atom for instr in program.instrs for atom in instr.inputs), *program.outputs):
@@ -99,16 +104,17 @@ def generate(
         buffer = Buffer(owned=number in donated)
         buffer.reads = reads.get(var, 0)
         env[var] = Value(f"x{number}", var.type, var.type.shape, buffer)
-    silent = True
+    silent = True  # whether nothing needs to be silenced here
     for instr in program.instrs:
         _write(writer, instr, env, reads, lowerings)
         if after_each:
             writer.lines.append(f"    {after_each}")
-        silent = silent and quiet(instr)
+        silent = silent and (nested or quiet(instr))
     values = [_read(writer, env, atom) for atom in program.outputs]
     lent = _write_rows(writer, {f"y{number}": values[number] for number in sorted(rows)})
     parameters += [f"y{number}" for number in sorted(rows)]
-    results = [_result(value) for number, value in enumerate(values) if number not in rows]
+    given = [value for number, value in enumerate(values) if number not in rows]
+    results = [_result(value, nested) for value in given]
     returned = (
         f"    return ({''.join(each + ', ' for each in results).rstrip()})"
         if results
@@ -239,8 +245,13 @@ def _write(
         writer.lines.append(f"    del {', '.join(dead)}")
 
 
-def _result(value: Value) -> str:
-    """The expression that returns a value: an array of full shape that no later call sees again."""
+def _result(value: Value, nested: bool) -> str:
+    """The expression that returns a value: an array of full shape that no later call sees again.
+
+    What calls a nested function takes NumPy's scalars, too.
+    """
+    if nested and value.type.shape == () and not (value.buffer and value.buffer.lasting):
+        return value.code
     if value.buffer is None:
         return f"np.full({value.type.shape}, {value.code})"
     if not value.is_full:

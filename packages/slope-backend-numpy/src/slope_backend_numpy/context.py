@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
 from slope.extend import DType, Instr, Program, TensorType, splat_scalar
 
 Shape = tuple[int, ...]
+
+# Python's operators on NumPy's scalars take a tenth of the time of a call of a ufunc.
+_COMPARISONS: Final = {
+    "np.equal": "==",
+    "np.not_equal": "!=",
+    "np.less": "<",
+    "np.less_equal": "<=",
+    "np.greater": ">",
+    "np.greater_equal": ">=",
+}
+_ARITHMETIC: Final = {"np.add": "+", "np.subtract": "-", "np.multiply": "*", "np.divide": "/"}
 
 
 class Buffer:
@@ -234,14 +245,10 @@ class Context:
     def own(self, value: Value) -> str:
         """An expression for the value as an array that nothing else refers to after this."""
         buffer = value.buffer
+        if not value.type.shape:  # nothing is ever written to these
+            return value.code
         code = self.array(value)
-        if (
-            buffer is not None
-            and value.is_full
-            and value.type.shape
-            and buffer.owned
-            and buffer.reads == 1
-        ):
+        if buffer is not None and value.is_full and buffer.owned and buffer.reads == 1:
             return code
         return f"{code}.copy()"
 
@@ -289,6 +296,8 @@ class Context:
         dtype = dtype or operands[0].dtype
         shape = self.broadcast(*operands)
         tensor_type = self.type.with_dtype(dtype)
+        if shape == () and (text := self._on_numbers(function, operands)):
+            return self.fresh(text, tensor_type, shape)
         arguments = ", ".join([each.code for each in operands])
         target = (
             next((each for each in operands if self.reusable(each, dtype, shape)), None)
@@ -299,6 +308,19 @@ class Context:
             return self.fresh(f"{function}({arguments})", tensor_type, shape, takes_out=True)
         self._writer.line(f"{function}({arguments}, out={target.code})", tensor_type)
         return Value(target.code, tensor_type, shape, target.buffer)
+
+    def _on_numbers(self, function: str, operands: Sequence[Value]) -> str | None:
+        """A ufunc of single numbers as an operator of Python's, if there is one that agrees.
+
+        Where integers overflow, NumPy's scalars warn, unlike its arrays: nested functions are
+        called where all warnings are silenced.
+        """
+        first = operands[0]
+        kinds = "fiu" if self._writer.nested else "f"
+        wide = first.dtype.kind in kinds and first.dtype.name not in ("bfloat16", "float16")
+        sign = _ARITHMETIC.get(function) if wide else None
+        sign = sign or (_COMPARISONS.get(function) if first.dtype.name != "bfloat16" else None)
+        return f"{first.code} {sign} {operands[1].code}" if sign else None
 
     def reusable(self, value: Value, dtype: DType, shape: Shape) -> bool:
         """Whether a value's array may take a result, now that the rule reads it no more."""
@@ -359,7 +381,13 @@ class Function(NamedTuple):
 class Writer:
     """The function that is being written: its statements, and the names that they refer to."""
 
-    def __init__(self, generate: Callable[[Program, frozenset[int], frozenset[int]], Any]) -> None:
+    def __init__(
+        self,
+        generate: Callable[[Program, frozenset[int], frozenset[int]], Any],
+        *,
+        nested: bool,
+    ) -> None:
+        self.nested = nested  # whether another function calls it
         self.generate = generate
         self.sources: list[str] = []  # of nested programs
         self._functions: dict[tuple[Program, frozenset[int], frozenset[int]], Function] = {}

@@ -74,7 +74,7 @@ def run_scan(
     own = _own_carries(context, body, consts, carries, rows)
     step = context.function(body, frozenset(consts + number for number in own), rows)
     for number, (each, init) in enumerate(zip(carried, operands[consts:], strict=False)):
-        start = context.own(init) if number in own else context.array(init)
+        start = context.own(init) if number in own else context.full(init)
         context.statement(f"{each.code} = {start}")
     for each in stacked:
         dtype = context.dtype_code(each.dtype)

@@ -16,6 +16,8 @@ BRANCHLESS_FROM: Final = 1024  # elements, from which choosing by bits beats np.
 
 def where(context: Context, condition: Value, x: Value, y: Value) -> Value:
     shape = context.broadcast(condition, x, y)
+    if shape == ():
+        return context.fresh(f"{x.code} if {condition.code} else {y.code}", shape=shape)
     if math.prod(shape) < BRANCHLESS_FROM:
         return context.fresh(f"np.where({condition.code}, {x.code}, {y.code})", shape=shape)
     if _is_zero(y):

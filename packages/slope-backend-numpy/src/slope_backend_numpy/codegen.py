@@ -14,6 +14,7 @@ code asks for :meth:`Context.full`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -167,7 +168,8 @@ def _finish(
     program: Program,
     names: Mapping[str, Any],
 ) -> tuple[str, Callable[..., tuple[Any, ...]]]:
-    head = [f"{name} = {text}" for name, text in sorted(writer.header.items())]
+    read = set(re.findall(r"\w+", "\n".join([*writer.lines, returned])))
+    head = [f"{name} = {text}" for name, text in sorted(writer.header.items()) if name in read]
     head = [*writer.sources, *head]
     head += [f"# {name}: {_described(value)}" for name, value in writer.constants.items()]
     if head:

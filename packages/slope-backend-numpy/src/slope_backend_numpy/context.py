@@ -142,6 +142,13 @@ class Context:
         shapes = {each.shape for each in values}
         return shapes.pop() if len(shapes) == 1 else np.broadcast_shapes(*shapes)
 
+    def beside_arrays(self, value: Value) -> str:
+        """An expression for an operand of a ufunc of arrays.
+
+        Numbers are arrays of shape (), which ufuncs convert faster than NumPy's scalars.
+        """
+        return value.code if value.number is None else self._writer.number_array(value)
+
     def dtype_code(self, dtype: DType) -> str:
         """An expression for a dtype's NumPy scalar type."""
         return _scalar_type(dtype)
@@ -298,7 +305,7 @@ class Context:
         tensor_type = self.type.with_dtype(dtype)
         if shape == () and (text := self._on_numbers(function, operands)):
             return self.fresh(text, tensor_type, shape)
-        arguments = ", ".join([each.code for each in operands])
+        arguments = ", ".join([self.beside_arrays(each) for each in operands])
         target = (
             next((each for each in operands if self.reusable(each, dtype, shape)), None)
             if last
@@ -437,6 +444,12 @@ class Writer:
         name = f"{tensor_type.dtype.name}_{_spelled(text)}"
         self.header[name] = f"{_scalar_type(tensor_type.dtype)}({shown})"
         return Value(name, tensor_type, (), number=plain)
+
+    def number_array(self, value: Value) -> str:
+        """A name for an array of shape () that holds a number written inline."""
+        name = f"{value.code}_0d"
+        self.header[name] = f"np.asarray({self.header[value.code]})"
+        return name
 
     def constant(self, value: Any, hint: str) -> str:
         """A name for an object; equal arrays share one."""

@@ -19,7 +19,8 @@ def where(context: Context, condition: Value, x: Value, y: Value) -> Value:
     if shape == ():
         return context.fresh(f"{x.code} if {condition.code} else {y.code}", shape=shape)
     if math.prod(shape) < BRANCHLESS_FROM:
-        return context.fresh(f"np.where({condition.code}, {x.code}, {y.code})", shape=shape)
+        codes = [context.beside_arrays(each) for each in (condition, x, y)]
+        return context.fresh(f"np.where({', '.join(codes)})", shape=shape)
     if _is_zero(y):
         return context.ufunc("kernels.masked", condition, x, dtype=x.dtype)
     if _is_zero(x):

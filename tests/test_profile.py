@@ -182,12 +182,16 @@ def test_kernels_of_our_own_are_named_and_counted():
         assert (scan.flops or 0) >= 5 * 2 * 2 * 8 * 8
         assert (scan.bytes or 0) > 0
         assert "test_profile.py" in scan.source
-        row, both = slope.ones(1, 256), slope.ones(256, 512)
-        (cluster,) = slope.profile(lambda x, w: slope.tanh(x @ w).sum(), row, both, rounds=1)
-    assert cluster.name == "dot_general_256x512_of_3"
-    assert cluster.detail == "dot_general tanh sum"
-    assert cluster.flops == 2 * 256 * 512 + 512 + 512
-    assert (cluster.bytes or 0) > 4 * 256 * 512
+        row, both = slope.ones(256), slope.ones(256, 64)
+        result = slope.profile(lambda x, w: slope.sort(x @ w).values @ w.T @ w, row, both, rounds=1)
+    rows = {each.name: each for each in result}
+    product = rows["dot_general_256x64"]
+    assert product.flops == 2 * 256 * 64
+    assert "test_profile.py" in product.source
+    cluster = rows["cluster_256x64"]
+    assert cluster.flops == 2 * (product.flops or 0)
+    assert cluster.bytes == (64 + 256 * 64 + 64) * 4
+    assert "2 dot_general" in cluster.detail
     assert "test_profile.py" in cluster.source
 
 

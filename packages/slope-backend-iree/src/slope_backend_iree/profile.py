@@ -21,9 +21,10 @@ from pathlib import Path
 import ml_dtypes
 import numpy as np
 
-from slope.extend import Instr, Program, Timed, Var
+from slope.extend import Instr, Timed
 
-from .lower.context import main_instr
+from .lower.context import Cluster
+from .lower.loop_kernels import cost
 
 __all__ = ["IreeProfileError", "timed_dispatches"]
 
@@ -56,7 +57,7 @@ def timed_dispatches(
     driver: str,
     inputs: Sequence[np.ndarray],
     rounds: int,
-    kernels: Mapping[str, Sequence[Instr]] | None = None,
+    kernels: Mapping[str, Instr | Cluster] | None = None,
     entry: str = "main",
 ) -> list[Timed]:
     """The median time of each dispatch of a module in one call.
@@ -96,8 +97,7 @@ def timed_dispatches(
         taken = _durations(_lines(_program("iree-profile"), *words))
     known = kernels or {}
     return [
-        _timed(key, *_of_one_call(each, rounds + 1), known.get(key, ()))
-        for key, each in taken.items()
+        _timed(key, *_of_one_call(each, rounds + 1), known.get(key)) for key, each in taken.items()
     ]
 
 
@@ -123,16 +123,16 @@ def _of_one_call(taken: Sequence[float], calls: int) -> tuple[float, int]:
     return statistics.median(sums) * 1e-9, count
 
 
-def _timed(key: str, seconds: float, count: int, instrs: Sequence[Instr]) -> Timed:
+def _timed(key: str, seconds: float, count: int, work: Instr | Cluster | None) -> Timed:
     """A row: IREE names a dispatch by its main loop nest, as in `main_dispatch_7_matmul_8x4x2_f32`.
 
     Its operations are counted from the lengths of these loops, tiles filled up included; what was
-    fused with it is not in the name. What dispatches of our own compute is known.
+    fused with it is not in the name. Kernels of our own are known to compute ``work``.
     """
-    if len(instrs) == 1:
-        return Timed(key, seconds, count, instrs[0])
-    if instrs:
-        return _grouped(key, seconds, count, instrs)
+    if isinstance(work, Instr):
+        return Timed(key, seconds, count, work)
+    if work is not None:
+        return _timed_cluster(key, seconds, count, work)
     kind, lengths = key, []
     found = _NAME.match(key)
     if found:
@@ -150,13 +150,17 @@ def _timed(key: str, seconds: float, count: int, instrs: Sequence[Instr]) -> Tim
     return Timed(kind, seconds, count, flops=flops, bytes=moved, detail=key)
 
 
-def _grouped(key: str, seconds: float, count: int, instrs: Sequence[Instr]) -> Timed:
-    made = {var for instr in instrs for var in instr.outputs}
-    read = {var: None for instr in instrs for var in instr.inputs if isinstance(var, Var)}
-    cost = Program([each for each in read if each not in made], (), instrs, ()).cost()
-    names = " ".join(instr.op.name for instr in instrs)
-    flops, moved = count * cost.flops, count * cost.bytes
-    return Timed(key, seconds, count, None, flops, moved, names, main_instr(instrs).source)
+def _timed_cluster(key: str, seconds: float, count: int, cluster: Cluster) -> Timed:
+    names = collections.Counter(instr.op.name for instr in cluster.instrs)
+    return Timed(
+        key,
+        seconds,
+        count,
+        flops=count * round(sum(map(cost, cluster.instrs))),
+        bytes=count * sum(var.type.nbytes for var in (*cluster.inputs, *cluster.outputs)),
+        detail=", ".join(f"{times} {name}" for name, times in names.most_common()),
+        source=next(each.source for each in cluster.instrs if each.op.name == "dot_general"),
+    )
 
 
 def _input(folder: Path, number: int, array: np.ndarray) -> str:

@@ -233,8 +233,8 @@ class OnnxRuntimeBackend(Backend):
         unknown = sorted(set(options) - set(_OPTIONS))
         if unknown:
             raise CompileError(
-                f"the backend {self.name!r} has no options {', '.join(unknown)}; "
-                f"it has {', '.join(_OPTIONS)}."
+                f"the backend {self.name!r} has no options {', '.join(unknown)}; it has "
+                f"{', '.join(_OPTIONS)}."
             )
         builder, results = self._lowered(program, device)
         session = None

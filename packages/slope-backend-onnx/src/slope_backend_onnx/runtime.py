@@ -105,8 +105,8 @@ def import_runtime() -> Any:
     advice = (
         "Install it for the CPU with `pip install slope-backend-onnx[cpu]` (onnxruntime) or for "
         "NVIDIA GPUs with `pip install slope-backend-onnx[gpu]` (onnxruntime-gpu), never both: the "
-        "two wheels overwrite one another. If both are there, "
-        "`pip uninstall onnxruntime onnxruntime-gpu` first."
+        "two wheels overwrite one another. If both are there, `pip uninstall onnxruntime "
+        "onnxruntime-gpu` first."
     )
     try:
         runtime = importlib.import_module("onnxruntime")

@@ -116,6 +116,9 @@ def scatter(
     x = copied(ctx, x, at)
     count = math.prod(at.shape[:-1])
     at = ctx.reshape(at, (count, len(dims)))
+    shape = x.shape
+    if updates.type.size == 1:  # IREE refuses an element of a slice there, with dimensions of one
+        x = ctx.reshape(x, shape[: len(dims)])
     updates = ctx.reshape(updates, (count, *x.shape[len(dims) :]))
     numbers = (
         f"#stablehlo.scatter<update_window_dims = {listed(range(1, len(updates.shape)))}, "
@@ -129,13 +132,14 @@ def scatter(
         if mode != "set"
         else f"stablehlo.return %b : {one}"
     )
-    return ctx.emit(
+    made = ctx.emit(
         f'"stablehlo.scatter"({x}, {at}, {updates}) <{{scatter_dimension_numbers = {numbers}, '
         f"indices_are_sorted = false, unique_indices = false}}> "
         f"({{ ^bb0(%a: {one}, %b: {one}): {combine} }}) "
         f": ({x.mlir}, {at.mlir}, {updates.mlir}) -> {x.mlir}",
         x.type,
     )
+    return ctx.reshape(made, shape)
 
 
 _OWN = ("scatter", "dynamic_update_slice", "constant", "dot_general", "while")

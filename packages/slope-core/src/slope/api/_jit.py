@@ -39,10 +39,10 @@ from slope.control.call import call
 from slope.core.program import Literal, Program, ProgramTrace, Var
 from slope.core.tensor import Tensor, Tracer
 from slope.core.trace import EVAL, current_trace, paused_collection, use_trace
-from slope.core.types import TensorType
 from slope.devices import ANYWHERE, CPU, Device
-from slope.dtypes import float32, float64, uint32
+from slope.dtypes import float32, float64
 from slope.errors import ArgumentError, boundary
+from slope.functions.keys import KEY_TYPE
 from slope.functions.random import JitScope, current_scope, use_scope
 from slope.ops import cast
 from slope.plugins.selection import current_backend
@@ -232,7 +232,7 @@ class Jit:
         in_kinds = [
             kind_of(leaf, signature) for leaf, signature in zip(leaves, signatures, strict=True)
         ]
-        scope = JitScope(lambda: trace.new_input(_KEY_TYPE))
+        scope = JitScope(lambda: trace.new_input(KEY_TYPE))
         try:
             with use_trace(trace), use_scope(scope):
                 inputs = [
@@ -355,7 +355,6 @@ class Jit:
 
 
 _READERS: Final = 4  # structures that a call tries before the general walk
-_KEY_TYPE: Final = TensorType((2,), uint32)
 
 
 def _is_node(value: Any) -> bool:

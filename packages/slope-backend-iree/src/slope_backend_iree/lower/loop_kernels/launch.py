@@ -6,11 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from slope.extend import DType, TensorType, dtypes
-from slope_backend_iree.lower.context import Context, Value, mlir_type
+from slope_backend_iree.lower.context import Cluster, Context, Value, mlir_type
 from slope_backend_iree.lower.linear import SIGNED
 
 from .arrays import Array, Memory, Operand, Splat, within
-from .clusters import Cluster
 from .kernel import Kernel
 from .programs import run, run_scan, run_while
 from .work import MOST_ARRAYS
@@ -54,9 +53,10 @@ def cluster_kernel(ctx: Context, cluster: Cluster, operands: Sequence[Value]) ->
         cluster: the instructions.
         operands: of the cluster.
     """
-    program = cluster.program
     assert ctx.loop_kernels is not None  # for a CPU
-    ctx.loop_kernels.instrs = cluster.instrs
+    program = cluster.program
+    first, *others = cluster.instrs
+    ctx.loop_kernels.work = cluster if others else first
 
     def write(kernel: Kernel, given: Sequence[Operand], outputs: Sequence[Array]) -> None:
         results = run(kernel, program, dict(zip(cluster.inputs, given, strict=True)))
@@ -90,6 +90,11 @@ def _started(
 ) -> Sequence[Value]:
     """What starts a kernel; its results as they are stored."""
     assert ctx.loop_kernels is not None
+    if not passed:
+        # IREE starts what reads nothing anew for each reader, and 3.13 then takes the first of its
+        # results for every other.
+        passed = [ctx.constant(0, TensorType((1,), dtypes.int8))]
+        kernel.input(dtypes.int8, 1)
     title, names = ctx.loop_kernels.title(kernel.text), ", ".join(each.name for each in passed)
     text = f"flow.dispatch @{title}::@{title}({names})"
     return ctx.several(text, passed, [_stored_type(each) for each in results])

@@ -233,7 +233,7 @@ def test_refuses_rounds(rounds):
 def test_refuses_what_is_no_call():
     x = slope.ones(2)
     with pytest.raises(errors.ArgumentError, match=r"got a Tensor: write profile\(f, x\)"):
-        slope.profile(x + 1)  # pyright: ignore[reportArgumentType]  # what is refused
+        slope.profile(x + 1)  # pyright: ignore[reportArgumentType]  # what is refused  # pyright: ignore[reportArgumentType]  # what is refused
     with pytest.raises(errors.ArgumentError, match=r"none within jit, grad, vmap and the like"):
         slope.jit(lambda x: slope.profile(slope.sin, x))(x)
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 import slope
 from slope.extend import ArgumentError
-from slope_nn._checks import ints
+from slope_nn._checks import ints, probability
 from slope_nn._module import Module
 
 
@@ -90,9 +90,7 @@ class Dropout(Module):
     """
 
     def __init__(self, p: float = 0.5) -> None:
-        if isinstance(p, bool) or not isinstance(p, int | float) or not 0 <= p < 1:
-            raise ArgumentError(f"Dropout: p must be at least 0 and below 1, not {p!r}")
-        self.p = float(p)
+        self.p = probability(type(self).__name__, p)
 
     def __call__(self, x: slope.Tensor) -> slope.Tensor:
         """Apply it to a floating-point tensor of any shape."""

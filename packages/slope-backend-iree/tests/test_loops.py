@@ -89,6 +89,18 @@ def test_nothing_to_go_through():
     agree(lambda xs: slope.scan(lambda h, x: (h + x, h), slope.ones(3), xs), slope.zeros(0, 3))
 
 
+def test_a_loop_that_reads_nothing():
+    """IREE takes the first result of such a kernel for its others, too."""
+
+    def run(x: Any) -> Any:
+        last, rows = slope.scan(
+            lambda h, _: (slope.zeros(24), h + 1), slope.ones(24), None, length=2
+        )
+        return rows.sum(), last, x
+
+    check(run, slope.ones(1))
+
+
 # --- what is carried
 
 BODIES = {

@@ -153,7 +153,8 @@ class Runtime:
             return np.empty(shape, dtype)
         # The array keeps the mapping alive, and that the handle; what `map().asarray` returns does
         # not: it is memory of a buffer that may be freed and used again.
-        return np.frombuffer(handle.map(), dtype, size).reshape(shape)
+        memory: Any = handle.map()  # of whose buffer protocol its stub does not tell
+        return np.frombuffer(memory, dtype, size).reshape(shape)
 
 
 class Module:

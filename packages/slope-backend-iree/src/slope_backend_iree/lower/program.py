@@ -38,11 +38,13 @@ class Lowered(NamedTuple):
         sources: for each output of the program where it comes from: ``("input", number)``,
             ``("result", number)`` or ``("literal", atom)``. Inputs and literals pass by the module,
             and it returns nothing twice.
+        kernels: the names of kernels that are written out, with the instructions that they compute.
     """
 
     text: str
     results: int
     sources: tuple[tuple[str, Any], ...]
+    kernels: Mapping[str, Sequence[Instr]] = {}  # never written to
 
 
 def lower_program(
@@ -103,7 +105,7 @@ def lower_program(
             known.update(zip(instr.outputs, results, strict=True))
 
     given = frozenset(f"%arg{i}" for i in donated if _uses(program, program.inputs[i]) == 1)
-    loops = LoopKernels([], {}, {})
+    loops = LoopKernels()
     ctx = Context(
         nested,
         convolves=_convolves(program),
@@ -125,7 +127,7 @@ def lower_program(
         f"module @slope {{\n{''.join(loops.texts)}"
         f"  func.func @{ENTRY}({arguments}) -> ({types}) {{\n{body}\n  }}\n}}\n"
     )
-    return Lowered(text, len(results), sources)
+    return Lowered(text, len(results), sources, loops.computed)
 
 
 def _apart(program: Program) -> frozenset[Var]:
@@ -176,6 +178,8 @@ def _lower(
             f"expand. Give its class an expand, add a rule through the hook "
             f"slope_lowerings(backend), or choose a backend that has one (SLOPE_BACKEND=numpy)."
         )
+    if ctx.loop_kernels is not None:
+        ctx.loop_kernels.instr = instr
     result = rule(ctx, *operands, **instr.params)
     return list(result) if instr.op.multiple else [result]
 

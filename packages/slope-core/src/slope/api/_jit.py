@@ -145,15 +145,17 @@ class Jit:
         return other
 
     def prepared(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Compiled, list[Any]]:
-        """The program for these arguments, compiled to donate nothing, and its inputs' handles."""
+        """The program that these arguments are called with, and its inputs' handles.
+
+        Nothing is taken from the tensors: who runs the program gives it copies of what is donated.
+        """
         entry, leaves = self._entry(args, kwargs)
-        known = self._compiled(entry, leaves)
-        compiled = compile_program(entry.closed, known.device, self.options)
+        compiled = self._compiled(entry, leaves)
         handles = handles_of(entry.in_kinds, entry.all_tensors, leaves, compiled)
         if entry.draws:
             key = moved(current_scope().key, compiled.device)
             handles.append(key.handle(compiled.backend))
-        constants = (each.handle(compiled.backend) for each in entry.constants)
+        constants = (each.handle(compiled.backend) for each in compiled.constants)
         return compiled, [*handles, *constants]
 
     # --- finding or making the program

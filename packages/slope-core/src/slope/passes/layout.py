@@ -39,6 +39,7 @@ _PER_DIM: Final[dict[str, tuple[str, ...]]] = {
     "interior_pad": ("low", "high", "interior"),
     "slice": ("start", "stop", "step"),
     "window_max": ("window", "stride", "padding", "dilation"),
+    "window_max_grad": ("window", "stride", "padding", "dilation"),
     "window_sum": ("window", "stride", "padding", "dilation"),
 }
 # ... or that name dimensions.

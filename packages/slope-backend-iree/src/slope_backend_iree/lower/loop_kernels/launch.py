@@ -88,6 +88,11 @@ def _started(
 ) -> Sequence[Value]:
     """What starts a kernel; its results as they are stored."""
     assert ctx.loop_kernels is not None
+    if not passed:
+        # IREE starts what reads nothing anew for each reader, and 3.13 then takes the first of its
+        # results for every other.
+        passed = [ctx.constant(0, TensorType((1,), dtypes.int8))]
+        kernel.input(dtypes.int8, 1)
     title, names = ctx.loop_kernels.title(kernel.text), ", ".join(each.name for each in passed)
     text = f"flow.dispatch @{title}::@{title}({names})"
     return ctx.several(text, passed, [_stored_type(each) for each in results])

@@ -14,7 +14,7 @@ from slope_nn._module import Module
 class Elementwise(Module):
     """The base of layers without parameters: a function of each element, ``_function``."""
 
-    _function: ClassVar[Callable[[slope.Tensor], slope.Tensor]]
+    _function: ClassVar[Callable[..., slope.Tensor]]
 
     def __call__(self, x: slope.Tensor) -> slope.Tensor:
         """Apply it to a tensor of any shape."""

@@ -92,11 +92,36 @@ def conv(
     if len(stride) == 1 and groups == 1 and layout == "NHWC" and w.shape[0] <= _MOST_TAPS:
         made = _as_product(ctx, x_wide, w_wide, out.shape, **params)
     else:
-        gaps = (1,) * len(stride)
+        axes, gaps = ops.conv_axes(layout, x.type.ndim), (1,) * len(stride)
+        sizes = ([each.shape[dim] for dim in dims] for each, dims in
+                 ((x, axes.spatial), (w, axes.kernel), (out, axes.spatial)))  # fmt: skip
+        params["stride"], params["padding"] = _cut_short(*sizes, **params)
         made = _convolution(
             ctx, x_wide, w_wide, out.shape, layout=layout, gaps=gaps, groups=groups, **params
         )
     return ctx.convert(made, x.dtype)
+
+
+def _cut_short(
+    lengths: Sequence[int],
+    taps: Sequence[int],
+    counts: Sequence[int],
+    *,
+    stride: Dims,
+    padding: Padding,
+    dilation: Dims,
+) -> tuple[Dims, Padding]:
+    """Strides and padding, without a stride where there is one window.
+
+    IREE 3.13 refuses such a stride with elements behind the window, which padding cuts off here.
+    """
+    steps, pads = list(stride), list(padding)
+    for dim, count in enumerate(counts):
+        if count == 1 and stride[dim] > 1:
+            low = padding[dim][0]
+            reach = (taps[dim] - 1) * dilation[dim] + 1
+            steps[dim], pads[dim] = 1, (low, reach - low - lengths[dim])
+    return tuple(steps), pads
 
 
 def _as_product(

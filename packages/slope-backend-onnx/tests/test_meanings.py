@@ -46,6 +46,13 @@ def test_infinity_leaves_no_logarithms_of_probabilities(bench, backend, dtype):
     np.testing.assert_allclose(found[1], [-1.3132617, -0.3132617, -np.inf], rtol=1e-3)
 
 
+def test_the_error_function_is_one_far_away(bench, backend):
+    values = [-np.inf, -1e300, -6.5, 0.5, 6.0, np.inf, np.nan]
+    found = bench.unary(backend, ops.erf, values, np.float64)
+    np.testing.assert_array_equal(found[[0, 1, 2, 4, 5, 6]], [-1, -1, -1, 1, 1, np.nan])
+    assert found[3] == pytest.approx(0.5204998778130465, rel=1e-14)
+
+
 @pytest.mark.parametrize("dtype", [np.int8, np.int16, np.int32, np.int64])
 def test_division_that_would_end_the_process(bench, backend, dtype):
     low = np.iinfo(dtype).min

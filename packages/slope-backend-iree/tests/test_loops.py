@@ -309,42 +309,6 @@ def refused(text: str, options: Any) -> bytes:
     raise IreeCompileError("unknown dialect" if "stream.executable" in text else "unknown program")
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize(
-    ("product", "lengths"),
-    [
-        (lambda v, w: v @ w, (257,)),
-        (lambda v, w: w @ v, (131,)),
-        (lambda v, w: w.T @ v, (257,)),
-        (slope.linear, (1, 1, 131)),
-        (lambda v, w: slope.tensordot(w, v, 1), (131, 1)),
-        (lambda v, w: slope.einsum("ab,ab->", v, w) + v.sum(), (257, 131)),
-    ],
-)
-def test_a_row_times_a_matrix(product: Any, lengths: tuple[int, ...], dtype: Any):
-    v, w = randoms(*lengths, dtype=dtype), randoms(257, 131, dtype=dtype, seed=1)
-    agree(product, v, w, near=1e-4)
-    assert ("stream.executable" in code(product, v, w)) == (len(lengths) != 2 or lengths[1] == 1)
-
-
-def test_products_of_one_kind_share_a_kernel():
-    def layers(v: slope.Tensor, *ws: slope.Tensor) -> slope.Tensor:
-        for w in ws:
-            v = slope.tanh(v @ w)
-        return v
-
-    given = (randoms(128), *(randoms(128, 128, seed=each) for each in range(1, 5)))
-    agree(layers, *given, near=1e-4)
-    text = code(layers, *given)
-    assert (text.count("stream.executable private"), text.count("flow.dispatch @")) == (1, 4)
-
-
-def test_what_is_no_row_or_large_is_left_to_iree():
-    for shapes in (((2, 128), (128, 128)), ((64,), (64, 64)), ((1024,), (1024, 4096))):
-        v, w = (slope.zeros(*shape) for shape in shapes)
-        assert "stream.executable" not in code(lambda v, w: v @ w, v, w)
-
-
 def test_no_kernels_but_on_a_cpu():
     program = trace_program(
         lambda x: slope.fori_loop(0, 3, lambda i, x: x + 1, x), [TensorType((3,), dtypes.float32)]

@@ -105,7 +105,10 @@ def scatter(
         start = (
             ctx.convert(x, dtypes.float32) if x.literal is None else ctx.constant(x.literal, single)
         )
-        wide = start, indices, ctx.convert(updates, dtypes.float32)
+        added = ctx.convert(updates, dtypes.float32)
+        if ctx.loop_kernels is None:  # IREE 3.13 for cuda fails to convert within the scatter
+            added = ctx.barrier(added)
+        wide = start, indices, added
         return ctx.convert(
             scatter(ctx, *wide, axis=axis, batch_dims=batch_dims, mode=mode), x.dtype
         )

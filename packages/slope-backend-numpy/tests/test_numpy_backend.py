@@ -117,11 +117,11 @@ def test_the_code_is_short_and_runs(compiled):
     x = np.ones(3, np.float32)
     executable = compiled(lambda a: (ops.add(a, Splat(0.1, a.type)),), x)
     assert executable.code == (
-        "float32_0p1 = np.float32(0.1)\n\n"
+        "float32_0p1_0d = np.asarray(np.float32(0.1))\n\n"
         '@np.errstate(all="ignore")\n'
         "def program(x0):\n"
         "    # x0: float32[3]\n"
-        "    t1 = np.add(x0, float32_0p1)  # float32[3]\n"
+        "    t1 = np.add(x0, float32_0p1_0d)  # float32[3]\n"
         "    return (t1,)\n"
     )
     namespace: dict[str, Any] = {"np": np}

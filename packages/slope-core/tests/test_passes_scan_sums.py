@@ -12,9 +12,9 @@ YS = slope.from_numpy(RANDOM.normal(size=(6, 4, 5)))
 
 
 def traced(f, *args):
-    """The program of a function, without this pass."""
+    """The program of a function, without this pass and the next."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SLOPE_DISABLE_PASSES", "sums")
+        patch.setenv("SLOPE_DISABLE_PASSES", "sums,turns")
         return slope.jit(f, backend="numpy").lower(*args).program
 
 

@@ -14,6 +14,7 @@ code asks for :meth:`Context.full`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -39,16 +40,22 @@ class Generated:
     Attributes:
         owners: for each result the number of the memory that it stands in, which is its own or a
             donated input's; -1 if that may be another input's, or a constant's.
+        lent: the numbers of memory that the caller gave for rows.
     """
 
-    __slots__ = ("function", "owners", "source")
+    __slots__ = ("function", "lent", "owners", "source")
 
     def __init__(
-        self, source: str, function: Callable[..., tuple[Any, ...]], owners: tuple[int, ...]
+        self,
+        source: str,
+        function: Callable[..., tuple[Any, ...]],
+        owners: tuple[int, ...],
+        lent: frozenset[int],
     ) -> None:
         self.source = source
         self.function = function
         self.owners = owners
+        self.lent = lent
 
 
 def generate(
@@ -57,7 +64,10 @@ def generate(
     quiet: Callable[[Instr], bool],
     names: Mapping[str, Any],
     donated: frozenset[int] = frozenset(),
+    rows: frozenset[int] = frozenset(),
     after_each: str = "",
+    *,
+    nested: bool = False,
 ) -> Generated:
     """Write the Python function of a program.
 
@@ -68,14 +78,21 @@ def generate(
             silenced.
         names: what rules may refer to, beside ``np``.
         donated: positions of inputs whose memory may be written to once they are dead.
+        rows: positions of results that are not returned but written to arrays, which the function
+            takes behind the inputs.
         after_each: a statement to run behind each instruction.
+        nested: whether another such function calls it, which silences the warnings of both.
 
     Raises:
         ShapeError: a dimension is symbolic.
         UnsupportedOperatorError: an operator has no rule.
     """
-    # The outermost function silences warnings for those that it calls.
-    writer = Writer(lambda nested, given: generate(nested, lowerings, lambda _: True, names, given))
+    writer = Writer(
+        lambda inner, given, rows: generate(
+            inner, lowerings, quiet, names, given, rows, nested=True
+        ),
+        nested=nested,
+    )
     reads: dict[Var, int] = {}
     for atom in (*(atom for instr in program.instrs for atom in instr.inputs), *program.outputs):
         if isinstance(atom, Var):
@@ -88,21 +105,49 @@ def generate(
         buffer = Buffer(owned=number in donated)
         buffer.reads = reads.get(var, 0)
         env[var] = Value(f"x{number}", var.type, var.type.shape, buffer)
-    silent = True
+    silent = True  # whether nothing needs to be silenced here
     for instr in program.instrs:
         _write(writer, instr, env, reads, lowerings)
         if after_each:
             writer.lines.append(f"    {after_each}")
-        silent = silent and quiet(instr)
+        silent = silent and (nested or quiet(instr))
     values = [_read(writer, env, atom) for atom in program.outputs]
-    results = [_result(value) for value in values]
+    lent = _write_rows(writer, {f"y{number}": values[number] for number in sorted(rows)})
+    parameters += [f"y{number}" for number in sorted(rows)]
+    given = [value for number, value in enumerate(values) if number not in rows]
+    results = [_result(value, nested) for value in given]
     returned = (
         f"    return ({''.join(each + ', ' for each in results).rstrip()})"
         if results
         else "    return ()"
     )
     source, function = _finish(writer, parameters, returned, silent, program, names)
-    return Generated(source, function, _owners(values))
+    owners = _owners(values)
+    numbers = frozenset(
+        owner
+        for owner, value in zip(owners, values, strict=True)
+        if value.buffer is not None and value.buffer in lent
+    )
+    return Generated(source, function, owners, numbers)
+
+
+def _write_rows(writer: Writer, rows: Mapping[str, Value]) -> set[Buffer]:
+    """Have results written to arrays of the caller's: made there, where a call makes them.
+
+    Returns:
+        The memory that is the caller's now.
+    """
+    lent: set[Buffer] = set()
+    for name, value in rows.items():
+        buffer = value.buffer
+        if buffer is not None and buffer.line is not None and buffer not in lent and value.is_full:
+            made, _, comment = writer.lines[buffer.line].partition("  # ")
+            if made.startswith(f"    {value.code} = ") and comment == str(value.type):
+                writer.lines[buffer.line] = f"{made[:-1]}, out={name})  # {comment}"
+                lent.add(buffer)
+                continue
+        writer.lines.append(f"    {name}[...] = {value.code}")
+    return lent
 
 
 def _owners(values: Sequence[Value]) -> tuple[int, ...]:
@@ -123,7 +168,8 @@ def _finish(
     program: Program,
     names: Mapping[str, Any],
 ) -> tuple[str, Callable[..., tuple[Any, ...]]]:
-    head = [f"{name} = {text}" for name, text in sorted(writer.header.items())]
+    read = set(re.findall(r"\w+", "\n".join([*writer.lines, returned])))
+    head = [f"{name} = {text}" for name, text in sorted(writer.header.items()) if name in read]
     head = [*writer.sources, *head]
     head += [f"# {name}: {_described(value)}" for name, value in writer.constants.items()]
     if head:
@@ -132,7 +178,7 @@ def _finish(
         head.append('@np.errstate(all="ignore")')
     signature = f"def program({', '.join(parameters)}):"
     types = [
-        f"    # {name}: {var.type}" for name, var in zip(parameters, program.inputs, strict=True)
+        f"    # {name}: {var.type}" for name, var in zip(parameters, program.inputs, strict=False)
     ]
     source = "\n".join([*head, signature, *types, *writer.lines, returned]) + "\n"
     namespace: dict[str, Any] = {
@@ -201,8 +247,13 @@ def _write(
         writer.lines.append(f"    del {', '.join(dead)}")
 
 
-def _result(value: Value) -> str:
-    """The expression that returns a value: an array of full shape that no later call sees again."""
+def _result(value: Value, nested: bool) -> str:
+    """The expression that returns a value: an array of full shape that no later call sees again.
+
+    What calls a nested function takes NumPy's scalars, too.
+    """
+    if nested and value.type.shape == () and not (value.buffer and value.buffer.lasting):
+        return value.code
     if value.buffer is None:
         return f"np.full({value.type.shape}, {value.code})"
     if not value.is_full:

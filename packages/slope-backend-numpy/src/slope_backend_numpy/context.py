@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
 from slope.extend import DType, Instr, Program, TensorType, splat_scalar
 
 Shape = tuple[int, ...]
+
+# Python's operators on NumPy's scalars take a tenth of the time of a call of a ufunc.
+_COMPARISONS: Final = {
+    "np.equal": "==",
+    "np.not_equal": "!=",
+    "np.less": "<",
+    "np.less_equal": "<=",
+    "np.greater": ">",
+    "np.greater_equal": ">=",
+}
+_ARITHMETIC: Final = {"np.add": "+", "np.subtract": "-", "np.multiply": "*", "np.divide": "/"}
 
 
 class Buffer:
@@ -23,15 +34,17 @@ class Buffer:
             returned.
         reads: how many reads of values in it are still to come.
         names: the local names that keep it alive.
+        line: the number of the line that makes it by a call that takes ``out=``, if one does.
     """
 
-    __slots__ = ("lasting", "names", "owned", "reads")
+    __slots__ = ("lasting", "line", "names", "owned", "reads")
 
     def __init__(self, *, owned: bool, lasting: bool = False) -> None:
         self.owned = owned
         self.lasting = lasting
         self.reads = 0
         self.names: list[str] = []
+        self.line: int | None = None
 
 
 class Value:
@@ -129,6 +142,13 @@ class Context:
         shapes = {each.shape for each in values}
         return shapes.pop() if len(shapes) == 1 else np.broadcast_shapes(*shapes)
 
+    def beside_arrays(self, value: Value) -> str:
+        """An expression for an operand of a ufunc of arrays.
+
+        Numbers are arrays of shape (), which ufuncs convert faster than NumPy's scalars.
+        """
+        return value.code if value.number is None else self._writer.number_array(value)
+
     def dtype_code(self, dtype: DType) -> str:
         """An expression for a dtype's NumPy scalar type."""
         return _scalar_type(dtype)
@@ -158,15 +178,25 @@ class Context:
     # --- results
 
     def fresh(
-        self, expression: str, tensor_type: TensorType | None = None, shape: Shape | None = None
+        self,
+        expression: str,
+        tensor_type: TensorType | None = None,
+        shape: Shape | None = None,
+        *,
+        takes_out: bool = False,
     ) -> Value:
         """Bind an expression that makes a new array (a NumPy scalar is good enough for shape ()).
 
-        ``shape`` is the array's, if it is narrow.
+        Args:
+            expression: Python code.
+            tensor_type: what it is to the program, if not the result.
+            shape: the array's, if it is narrow.
+            takes_out: whether it is one call that takes an ``out=`` besides.
         """
         tensor_type = tensor_type or self.type
         buffer = Buffer(owned=True)
         name = self._bind(expression, tensor_type, buffer)
+        buffer.line = len(self._writer.lines) - 1 if takes_out else None
         self.made.append(buffer)
         return Value(name, tensor_type, tensor_type.shape if shape is None else shape, buffer)
 
@@ -196,24 +226,36 @@ class Context:
         """A new local name."""
         return self._writer.name()
 
-    def function(self, program: Program, donated: frozenset[int] = frozenset()) -> Function:
+    def function(
+        self,
+        program: Program,
+        donated: frozenset[int] = frozenset(),
+        rows: frozenset[int] = frozenset(),
+    ) -> Function:
         """A program as a Python function that this one may call.
 
-        ``donated`` are the positions of arguments that it may write to.
+        Args:
+            program: what it is to compute.
+            donated: the positions of arguments that it may write to.
+            rows: the positions of results that it does not return, but writes to arrays, which
+                it takes behind its other arguments.
         """
-        return self._writer.function(program, donated)
+        return self._writer.function(program, donated, rows)
+
+    def lent(
+        self, program: Program, donated: frozenset[int], rows: frozenset[int]
+    ) -> frozenset[int]:
+        """The results that would stand in arrays given for ``rows``, if this were its function."""
+        made = self._writer.draft(program, donated, rows)
+        return frozenset(at for at, owner in enumerate(made.owners) if owner in made.lent)
 
     def own(self, value: Value) -> str:
         """An expression for the value as an array that nothing else refers to after this."""
         buffer = value.buffer
+        if not value.type.shape:  # nothing is ever written to these
+            return value.code
         code = self.array(value)
-        if (
-            buffer is not None
-            and value.is_full
-            and value.type.shape
-            and buffer.owned
-            and buffer.reads == 1
-        ):
+        if buffer is not None and value.is_full and buffer.owned and buffer.reads == 1:
             return code
         return f"{code}.copy()"
 
@@ -261,16 +303,31 @@ class Context:
         dtype = dtype or operands[0].dtype
         shape = self.broadcast(*operands)
         tensor_type = self.type.with_dtype(dtype)
-        arguments = ", ".join([each.code for each in operands])
+        if shape == () and (text := self._on_numbers(function, operands)):
+            return self.fresh(text, tensor_type, shape)
+        arguments = ", ".join([self.beside_arrays(each) for each in operands])
         target = (
             next((each for each in operands if self.reusable(each, dtype, shape)), None)
             if last
             else None
         )
         if target is None:
-            return self.fresh(f"{function}({arguments})", tensor_type, shape)
+            return self.fresh(f"{function}({arguments})", tensor_type, shape, takes_out=True)
         self._writer.line(f"{function}({arguments}, out={target.code})", tensor_type)
         return Value(target.code, tensor_type, shape, target.buffer)
+
+    def _on_numbers(self, function: str, operands: Sequence[Value]) -> str | None:
+        """A ufunc of single numbers as an operator of Python's, if there is one that agrees.
+
+        Where integers overflow, NumPy's scalars warn, unlike its arrays: nested functions are
+        called where all warnings are silenced.
+        """
+        first = operands[0]
+        kinds = "fiu" if self._writer.nested else "f"
+        wide = first.dtype.kind in kinds and first.dtype.name not in ("bfloat16", "float16")
+        sign = _ARITHMETIC.get(function) if wide else None
+        sign = sign or (_COMPARISONS.get(function) if first.dtype.name != "bfloat16" else None)
+        return f"{first.code} {sign} {operands[1].code}" if sign else None
 
     def reusable(self, value: Value, dtype: DType, shape: Shape) -> bool:
         """Whether a value's array may take a result, now that the rule reads it no more."""
@@ -331,10 +388,17 @@ class Function(NamedTuple):
 class Writer:
     """The function that is being written: its statements, and the names that they refer to."""
 
-    def __init__(self, generate: Callable[[Program, frozenset[int]], Any]) -> None:
+    def __init__(
+        self,
+        generate: Callable[[Program, frozenset[int], frozenset[int]], Any],
+        *,
+        nested: bool,
+    ) -> None:
+        self.nested = nested  # whether another function calls it
         self.generate = generate
         self.sources: list[str] = []  # of nested programs
-        self._functions: dict[tuple[Program, frozenset[int]], Function] = {}
+        self._functions: dict[tuple[Program, frozenset[int], frozenset[int]], Function] = {}
+        self._drafts: dict[tuple[Program, frozenset[int], frozenset[int]], Any] = {}
         self.lines: list[str] = []
         self.header: dict[str, str] = {}  # scalars, as source
         self.constants: dict[str, Any] = {}
@@ -346,15 +410,23 @@ class Writer:
         self._count += 1
         return f"t{self._count}"
 
-    def function(self, program: Program, donated: frozenset[int]) -> Function:
+    def function(self, program: Program, donated: frozenset[int], rows: frozenset[int]) -> Function:
         """A name for a nested program's function."""
-        found = self._functions.get((program, donated))
+        key = program, donated, rows
+        found = self._functions.get(key)
         if found is None:
-            made = self.generate(program, donated)
+            made = self.draft(*key)
             name = self.constant(made.function, "body")
             self.sources.append(f"# {name}\n{made.source}")
-            found = self._functions[program, donated] = Function(name, made.owners)
+            found = self._functions[key] = Function(name, made.owners)
         return found
+
+    def draft(self, program: Program, donated: frozenset[int], rows: frozenset[int]) -> Any:
+        """The code of a nested program's function, which may stay unused."""
+        key = program, donated, rows
+        if key not in self._drafts:
+            self._drafts[key] = self.generate(*key)
+        return self._drafts[key]
 
     def line(self, text: str, tensor_type: TensorType) -> None:
         """Add a statement, with the type of its result as a comment."""
@@ -372,6 +444,12 @@ class Writer:
         name = f"{tensor_type.dtype.name}_{_spelled(text)}"
         self.header[name] = f"{_scalar_type(tensor_type.dtype)}({shown})"
         return Value(name, tensor_type, (), number=plain)
+
+    def number_array(self, value: Value) -> str:
+        """A name for an array of shape () that holds a number written inline."""
+        name = f"{value.code}_0d"
+        self.header[name] = f"np.asarray({self.header[value.code]})"
+        return name
 
     def constant(self, value: Any, hint: str) -> str:
         """A name for an object; equal arrays share one."""

@@ -30,9 +30,11 @@ def dot_general(
     right, columns = _matrix(context, y, contract[1], batch[1], columns=True)
     product = f"np.matmul({left}, {right})"
     natural = tuple(x.type.shape[dim] for dim in batch[0]) + rows + columns
-    if natural != context.type.shape:
+    turned = natural != context.type.shape
+    if turned:
         product = f"{product}.reshape({context.type.shape})"
-    return context.cast(context.fresh(product, result_type), context.type.dtype)
+    made = context.fresh(product, result_type, takes_out=not turned)
+    return context.cast(made, context.type.dtype)
 
 
 def _matrix(

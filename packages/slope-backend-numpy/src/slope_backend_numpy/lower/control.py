@@ -66,25 +66,49 @@ def run_scan(
     length: int,
     reverse: bool,
 ) -> list[Value]:
-    step = context.function(body, frozenset(range(consts, consts + carries)))
     codes = [context.array(each) for each in operands]
     results = context.results()
     carried, stacked = results[:carries], results[carries:]
-    for each, init in zip(carried, operands[consts : consts + carries], strict=True):
-        context.statement(f"{each.code} = {context.own(init)}")
+    wide = [each for each in stacked if len(each.type.shape) > 1]
+    rows = frozenset(carries + number for number, each in enumerate(stacked) if each in wide)
+    own = _own_carries(context, body, consts, carries, rows)
+    step = context.function(body, frozenset(consts + number for number in own), rows)
+    for number, (each, init) in enumerate(zip(carried, operands[consts:], strict=False)):
+        start = context.own(init) if number in own else context.full(init)
+        context.statement(f"{each.code} = {start}")
     for each in stacked:
         dtype = context.dtype_code(each.dtype)
         context.statement(f"{each.code} = np.empty({each.type.shape}, {dtype})")
     place = context.name()
-    slices = [f"{code}[{place}]" for code in codes[consts + carries :]]
-    arguments = ", ".join([*codes[:consts], *(each.code for each in carried), *slices])
-    order = f"range({length - 1}, -1, -1)" if reverse else f"range({length})"
-    targets = [*(each.code for each in carried), *(f"{each.code}[{place}]" for each in stacked)]
+    through = [*codes[consts + carries :], *(each.code for each in wide)]
+    names = [context.name() for _ in through]
+    order = "[::-1]" if reverse else ""
+    places = ", ".join([f"range({length}){order}", *(f"{code}{order}" for code in through)])
+    arguments = ", ".join([*codes[:consts], *(each.code for each in carried), *names])
+    targets = [each.code for each in carried]
+    targets += [f"{each.code}[{place}]" for each in stacked if each not in wide]
     call = f"{step.name}({arguments})"
-    context.statement(f"for {place} in {order}:")
+    context.statement(f"for {', '.join([place, *names])}, in zip({places}):")
     context.statement(f"    {', '.join(targets)}, = {call}" if targets else f"    {call}")
-    _part(context, [each.code for each in carried], step.owners)
+    _part(context, [carried[number].code for number in own], [step.owners[n] for n in own])
+    if names and length:  # they would keep the arrays alive
+        context.statement(f"del {', '.join(names)}")
+    for number, each in enumerate(carried):
+        if number not in own:
+            context.statement(f"{each.code} = {each.code}.copy()")
     return results
+
+
+def _own_carries(
+    context: Context, body: Program, consts: int, carries: int, rows: frozenset[int]
+) -> list[int]:
+    """The carries that a turn may write over: all but those that are rows of stacked results."""
+    own = list(range(carries))
+    while True:
+        lent = context.lent(body, frozenset(consts + number for number in own), rows)
+        if not lent.intersection(own):
+            return own
+        own = [number for number in own if number not in lent]
 
 
 def _target(results: Sequence[Value]) -> str:

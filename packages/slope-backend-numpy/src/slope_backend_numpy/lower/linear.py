@@ -165,7 +165,8 @@ def flip(context: Context, x: Value, *, dims: Dims) -> Value:
 
 
 def concatenate(context: Context, *xs: Value, dim: int) -> Value:
-    return context.fresh(f"np.concatenate(({', '.join(context.full(x) for x in xs)},), axis={dim})")
+    code = f"np.concatenate(({', '.join(context.full(x) for x in xs)},), axis={dim})"
+    return context.fresh(code, takes_out=True)
 
 
 LOWERINGS: Final[dict[str, Rule]] = {

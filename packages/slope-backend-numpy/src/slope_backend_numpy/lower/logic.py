@@ -16,8 +16,11 @@ BRANCHLESS_FROM: Final = 1024  # elements, from which choosing by bits beats np.
 
 def where(context: Context, condition: Value, x: Value, y: Value) -> Value:
     shape = context.broadcast(condition, x, y)
+    if shape == ():
+        return context.fresh(f"{x.code} if {condition.code} else {y.code}", shape=shape)
     if math.prod(shape) < BRANCHLESS_FROM:
-        return context.fresh(f"np.where({condition.code}, {x.code}, {y.code})", shape=shape)
+        codes = [context.beside_arrays(each) for each in (condition, x, y)]
+        return context.fresh(f"np.where({', '.join(codes)})", shape=shape)
     if _is_zero(y):
         return context.ufunc("kernels.masked", condition, x, dtype=x.dtype)
     if _is_zero(x):

@@ -19,6 +19,7 @@ from slope.passes.constant_folding import Evaluate, fold_constants
 from slope.passes.dead_code import remove_dead_code
 from slope.passes.layout import to_layout
 from slope.passes.scan_sums import sum_after_scans
+from slope.passes.scan_turns import move_out_of_scans
 
 __all__ = [
     "PASSES",
@@ -27,6 +28,7 @@ __all__ = [
     "fold_constants",
     "map_programs",
     "merge_common_subexpressions",
+    "move_out_of_scans",
     "optimize",
     "remove_dead_code",
     "simplify_algebra",
@@ -40,6 +42,7 @@ PASSES: Final[dict[str, Callable[..., Program]]] = {
     "algebra": simplify_algebra,
     "cse": merge_common_subexpressions,
     "sums": sum_after_scans,
+    "turns": move_out_of_scans,
 }
 """The passes by name, in the order in which a round runs them."""
 

@@ -118,7 +118,7 @@ def loop_kernel(
     """
     kernels = ctx.loop_kernels
     assert kernels is not None  # for a CPU
-    kernel = Kernel()
+    kernel = Kernel(ctx.lanes)
     packed = len(results) > _MOST_RESULTS
     passed, given = _passed(ctx, kernel, operands, 0 if packed else len(results))
     outputs = [(kernel.part if packed else kernel.output)(each) for each in results]

@@ -30,10 +30,11 @@ GROUPS = nox.project.load_toml(ROOT / "pyproject.toml")
 CLEAN: dict[str, str | None] = {"PYTHONPATH": None, "SLOPE_BACKEND": None, "DEFAULT_DEVICE": None}
 
 
-def install(session: nox.Session, *groups: str, editable: bool = False) -> None:
+def install(session: nox.Session, *groups: str, editable: bool = False, gpu: bool = False) -> None:
     """Install the five packages from the tree, and the root's dependency groups of these names."""
     flag = ["-e"] if editable else []
-    packages = [word for package in PACKAGES for word in (*flag, f"./{package}")]
+    chosen = [each.replace("[cpu]", "[gpu]") if gpu else each for each in PACKAGES]
+    packages = [word for package in chosen for word in (*flag, f"./{package}")]
     session.install(*packages, *nox.project.dependency_groups(GROUPS, *groups))
 
 
@@ -98,14 +99,18 @@ def bench(session: nox.Session) -> None:
     """Measure slope against JAX, PyTorch and tinygrad; `-- --workloads W1 W3 --peers jax` picks.
 
     The peers that are asked for (without `--peers`, all) are installed in this session's own
-    environment; one that cannot be is passed over.
+    environment; one that cannot be is passed over. With `--device cuda:0` everything is installed
+    for CUDA 13, which ONNX Runtime's wheel is built for.
     """
-    install(session, "example")
-    asked = " ".join(session.posargs).partition("--peers")[2].partition("--")[0]
-    every = "--peers" not in session.posargs
+    words = " ".join(session.posargs)
+    gpu = "--device" in words and "cuda" in words
+    install(session, "example", gpu=gpu)
+    asked = words.partition("--peers")[2].partition("--")[0]
+    every = "--peers" not in words
     for peer in nox.project.dependency_groups(GROUPS, "peers"):
         if every or peer in asked:
-            session.install(peer, success_codes=range(256))
+            wheel = "jax[cuda13]" if gpu and peer == "jax" else peer
+            session.install(wheel, success_codes=range(256))
     session.run("python", "benchmarks/run.py", *session.posargs)
 
 

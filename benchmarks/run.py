@@ -31,18 +31,21 @@ def main() -> None:
     from workloads import STEPS, WORKLOADS, Asked
 
     on_cpu = options.device.startswith("cpu")
-    backends = systems.backends_on_device()
+    backends, reasons = systems.backends_on_device()
     if not backends:
-        known = ", ".join(systems.installed_backends()) or "none is installed"
-        sys.exit(f"No backend of slope has the device {options.device} here ({known}).")
+        told = "".join(f"\n  {name}: {reason}" for name, reason in reasons.items())
+        sys.exit(
+            f"No backend of slope has the device {options.device} here:"
+            f"{told or ' none is installed.'}"
+        )
     wanted = picked(options.workloads, WORKLOADS if on_cpu else STEPS, "workload")
     backends = picked(options.backends, backends, "backend")
     peers = picked(options.peers, systems.PEERS, "peer")
-    reasons = {peer: systems.why_not(peer) for peer in peers}
-    for peer, reason in reasons.items():
+    lacking = {peer: systems.why_not(peer) for peer in peers}
+    for peer, reason in lacking.items():
         if reason:
             print(f"without {peer}: {reason}")
-    peers = [peer for peer in peers if reasons[peer] is None]
+    peers = [peer for peer in peers if lacking[peer] is None]
     peak = systems.peak()
     reached = "not measured, for lack of PyTorch" if peak is None else f"{peak / 1e9:.0f} GFLOP/s"
     print(f"{machine()}; {options.device}; sgemm of 2048^3: {reached}")
@@ -122,6 +125,7 @@ def save(options: argparse.Namespace, results: Sequence[Result], peak: float | N
         for each in results
     }
     told = {"machine": machine(), "device": options.device, "sgemm_flops_per_s": peak}
+    options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps({**told, "workloads": workloads}, indent=2))
 
 

@@ -95,6 +95,7 @@ def same_numbers(
     numbers = {name: [call() for _ in range(steps)] for name, call in made.items()}
     first = next(iter(numbers), "")
     for name, each in numbers.items():
+        assert np.isfinite(each).all(), f"{name} computes {each}, which nothing can be held to"
         np.testing.assert_allclose(
             each,
             numbers[first],
@@ -131,16 +132,20 @@ def to_tinygrad(array: Array) -> Any:
     return Tensor(array).realize()
 
 
-def backends_on_device() -> list[str]:
-    """The installed backends of slope that have the device."""
+def backends_on_device() -> tuple[list[str], dict[str, str]]:
+    """The installed backends of slope that have the device, and of the others why not."""
     import slope
 
-    found = []
+    found: list[str] = []
+    reasons: dict[str, str] = {}
     for name in installed_backends():
-        with slope.use_backend(name):
-            if slope.device(device()) in slope.backend().devices():
-                found.append(name)
-    return found
+        try:
+            with slope.use_backend(name):
+                slope.ones(1, device=device())
+            found.append(name)
+        except slope.errors.SlopeError as error:
+            reasons[name] = str(error)
+    return found, reasons
 
 
 def peak(size: int = 2048, rounds: int = 5) -> float | None:

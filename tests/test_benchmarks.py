@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import slope
+
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 BACKENDS = ["numpy", "onnxruntime", "iree"]
 NAMES = [f"slope/{name}" for name in BACKENDS]
@@ -103,7 +105,7 @@ def test_driver(load, tmp_path, monkeypatch, capsys):
     for name in ("DEFAULT_DEVICE", "JAX_PLATFORMS", "DEV"):
         monkeypatch.delenv(name, raising=False)  # so that what the driver sets is undone
         monkeypatch.setenv(name, "")
-    table, picture = tmp_path / "out.json", tmp_path / "out.png"
+    table, picture = tmp_path / "new" / "out.json", tmp_path / "other" / "out.png"
     words = ["--workloads", "W1", "--backends", "numpy,iree", "--peers", "--rounds", "2"]
     argv = ["run.py", *words, "--json", str(table), "--plot", str(picture)]
     monkeypatch.setattr(sys, "argv", argv)
@@ -138,8 +140,51 @@ def test_driver_refuses_devices(load, monkeypatch):
     for name in ("DEFAULT_DEVICE", "JAX_PLATFORMS", "DEV"):
         monkeypatch.setenv(name, "")
     monkeypatch.setattr(sys, "argv", ["run.py", "--device", "cuda:77"])
-    with pytest.raises(SystemExit, match=r"No backend of slope has the device cuda:77 here \(iree"):
+    reasons = r"No backend of slope has the device cuda:77 here:\n +iree: .*\n +onnxruntime: .*"
+    with pytest.raises(SystemExit, match=reasons):
         run.main()
+    monkeypatch.setattr(sys, "argv", ["run.py", "--device", "gpu:x"])
+    with pytest.raises(SystemExit, match=r"'gpu:x' names no device; write for instance"):
+        run.main()
+
+
+def test_numbers_that_differ_are_refused(load):
+    same_numbers = load("systems").same_numbers
+    with pytest.raises(AssertionError, match="jax does not compute what slope computes"):
+        same_numbers({"slope": lambda: 1.0, "jax": lambda: 1.001})
+    with pytest.raises(AssertionError, match=r"slope computes .*nan"):
+        same_numbers({"slope": lambda: float("nan"), "jax": lambda: float("nan")})
+
+
+@pytest.mark.parametrize("name", ["mlp_step", "gpt_step", "conv_step", "decode", "call_overhead"])
+def test_a_backend_that_computes_something_else_is_refused(load, name, monkeypatch):
+    """One operator of one backend is spoilt, and the check of the workload tells which backend."""
+    _spoil(monkeypatch, "add")
+    workload = load(name)
+    size = 3 if name == "call_overhead" else workload.TINY
+    with pytest.raises(AssertionError, match=r"slope/numpy( does not compute|$|\n)"):
+        workload.contenders(["onnxruntime", "numpy"], [], size)
+
+
+@pytest.mark.parametrize("title", ["gmm", "lstm", "kmeans"])
+def test_published_objectives_that_differ_are_refused(load, title, monkeypatch):
+    _spoil(monkeypatch, "sum")
+    gradbench = load("gradbench")
+    with pytest.raises(AssertionError, match="slope/numpy"):
+        list(gradbench.contenders(["onnxruntime", "numpy"], [], gradbench.TINY[title]))
+
+
+def _spoil(monkeypatch, operator):
+    """Make one operator's results on numpy too large by a hundredth."""
+    with slope.use_backend("numpy"):
+        rules = slope.backend().lowerings
+    right = rules[operator]
+
+    def wrong(context, *operands, **params):
+        made = right(context, *operands, **params)
+        return context.ufunc("np.multiply", made, context.scalar(1.01, made.dtype))
+
+    monkeypatch.setitem(rules, operator, wrong)
 
 
 def test_tables_show_ratios_to_the_best_peer(load):

@@ -115,3 +115,17 @@ def test_a_branch_may_return_its_operands(backend):
         assert not any(
             np.may_share_memory(out.numpy(), each.numpy()) for out in outs for each in (x, y)
         )
+
+
+def test_a_branch_of_a_known_number_holds_loops(backend):
+    def looped(n, x):
+        total = n.sum()
+        _, rows = slope.scan(lambda c, _: (c, x), slope.tensor(0.0), None, length=5)
+        return slope.scan(lambda c, _: (total.expand(5), None), rows, None, length=2)[0][0]
+
+    @slope.jit
+    def f(n, x):
+        known = slope.ones((), dtype=slope.int64)
+        return slope.switch(known, [lambda n, x: x, looped, lambda n, x: x], n, x)
+
+    assert f(slope.arange(4), slope.tensor(7)).item() == 6

@@ -380,7 +380,7 @@ ONE, TWO = np.ones((2, 4, 5, 5), np.float32), np.ones((3, 4, 3, 3), np.float32)
 WRONG = {
     "rank": (lambda: slope.conv2d(ONE[0, 0], TWO), errors.ShapeError, r"conv2d: x must have 4 dimensions.*\(5, 5\)"),
     "channels": (lambda: slope.conv2d(ONE[:, :3], TWO), errors.ShapeError, "conv2d: x has 3 channels and weight takes 4"),
-    "groups": (lambda: slope.conv2d(ONE, TWO, groups=0), errors.ArgumentError, "conv2d: groups=0 must be a positive int"),
+    "groups": (lambda: slope.conv2d(ONE, TWO, groups=0), errors.ArgumentError, "conv2d: groups=0 must be at least 1"),
     "divide": (lambda: slope.conv2d(ONE, TWO[:, :2], groups=2), errors.ShapeError, "weight gives 3 channels, which the groups must divide"),
     "stride": (lambda: slope.conv2d(ONE, TWO, stride=(1, 2, 3)), errors.ArgumentError, r"conv2d: stride=\(1, 2, 3\) must be an int of at least 1, or 2"),
     "padding": (lambda: slope.conv2d(ONE, TWO, padding="full"), errors.ArgumentError, "conv2d: padding='full' must be 'same', 'valid'"),  # pyright: ignore[reportArgumentType]  # on purpose
@@ -389,7 +389,9 @@ WRONG = {
     "bias": (lambda: slope.conv2d(ONE, TWO, ONE[0, 0, 0]), errors.ShapeError, r"conv2d: bias must have the shape \(3,\)"),
     "integers": (lambda: slope.conv2d(ONE.astype(int), TWO.astype(int)), errors.DTypeError, "conv2d: takes floating-point tensors"),
     "list": (lambda: slope.conv2d([1.0], TWO), errors.ArgumentError, "conv2d: x is a list"),  # pyright: ignore[reportArgumentType]  # on purpose
-    "transposed": (lambda: slope.conv_transpose2d(ONE, TWO), errors.ShapeError, "conv_transpose2d: x has 4 channels|weight"),
+    "transposed": (lambda: slope.conv_transpose2d(ONE, TWO), errors.ShapeError, "conv_transpose2d: x has 4 channels and weight takes 3"),
+    "transposed groups": (lambda: slope.conv_transpose2d(ONE[:, :3], TWO, groups=0), errors.ArgumentError, "conv_transpose2d: groups=0 must be at least 1"),
+    "transposed divide": (lambda: slope.conv_transpose2d(ONE[:, :3], TWO, groups=2), errors.ShapeError, "a multiple of groups=2"),
     "output_padding": (lambda: slope.conv_transpose2d(ONE[:, :3], TWO, output_padding=1), errors.ArgumentError, "must be less than stride"),
     "nothing": (lambda: slope.conv_transpose2d(ONE[:, :3], TWO, padding=4), errors.ShapeError, "leaves nothing"),
     "pool padding": (lambda: slope.max_pool2d(ONE, 2, padding=2), errors.ArgumentError, "max_pool2d: padding=.* at most half"),

@@ -1,6 +1,9 @@
 """Tensors on a device that is not the CPU: a stranger's backend with devices of its own."""
 
+import importlib
+import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -186,3 +189,37 @@ def test_rotations_follow_their_operand():
         out = f(x.to(METAL))
         assert out.device == METAL
         np.testing.assert_allclose(np.asarray(out), np.asarray(f(x)), rtol=1e-6)
+
+
+@pytest.mark.parametrize("module", ["mlp_step", "gpt_step", "conv_step", "decode"])
+def test_the_benchmarks_steps_run_on_the_default_device(module, monkeypatch):
+    """What `nox -s bench -- --device cuda:0` runs; the backend refuses buffers of the CPU."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "benchmarks"))
+    before = set(sys.modules)
+    workload = importlib.import_module(module)
+    try:
+        numbers = _numbers(workload, "numpy")
+        monkeypatch.setenv("DEFAULT_DEVICE", str(METAL))
+        assert _numbers(workload, "devices") == pytest.approx(numbers, rel=1e-4)
+        program = workload.slope_program("devices", workload.TINY)
+        results = slope.tree_leaves(program.step(*program.arguments))
+        assert {each.device for each in results if isinstance(each, slope.Tensor)} == {METAL}
+    finally:
+        for name in set(sys.modules) - before:
+            if str(getattr(sys.modules[name], "__file__", "")).startswith(sys.path[0]):
+                del sys.modules[name]
+
+
+def _numbers(workload: Any, backend: str) -> list[float]:
+    call = workload.slope_program(backend, workload.TINY).running()
+    return [call() for _ in range(3)]
+
+
+def test_a_device_that_is_not_there():
+    x = slope.ones(2)
+    for device in ("metal:1", "cpu:1"):
+        with pytest.raises(
+            errors.DeviceError,
+            match=rf"'devices' has no device {device}; it has cpu:0, metal:0\. Move tensors with",
+        ):
+            x.to(device)

@@ -47,6 +47,29 @@ def test_values(backend):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("mode", ["min", "max"])
+def test_nan_is_not_lost_where_extremes_are_scattered(backend, mode):
+    def scattered(x, y, i):
+        return [getattr(x.at[at], mode)(u) for at, u in ((0, y[0]), (1, y[1]), (2, y[0]), (i, y))]
+
+    x, y = slope.tensor([NAN, 1.0, INF]), slope.tensor([2.0, NAN, -1.0, 3.0])
+    i = slope.tensor([0, 1, 1, 2])
+    wanted = slope.jit(scattered, backend="numpy")(x, y, i)
+    for got, want in zip(slope.jit(scattered, backend=backend)(x, y, i), wanted, strict=True):
+        np.testing.assert_array_equal(got.numpy(), want.numpy())
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_one_element_of_a_slice_is_scattered(backend):
+    def scattered(x, y):
+        return [x.at[1].set(y[1:].reshape(1)), x.at[0].add(y[:1].reshape(1)), x.at[0].mul(y[0])]
+
+    x, y = slope.tensor([[1.0], [2.0], [3.0]]), slope.tensor([5.0, 7.0])
+    found = [each.tolist() for each in slope.jit(scattered, backend=backend)(x, y)]
+    assert found == [[[1], [7], [3]], [[6], [2], [3]], [[5], [2], [3]]]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_derivatives(backend):
     def loss(x, y, i, at):
         parts = [each for each in functions(x, y, i, at) if each.dtype is slope.float32]

@@ -9,7 +9,7 @@ import slope
 from slope import errors
 from slope.api._profile import Profile, ProfileRow
 from slope.extend import CPU, Backend
-from slope_backend_onnx.profile import timed_nodes
+from slope_backend_onnx.profile import Cost, profiler_cost, timed_nodes
 
 LENGTH = 64
 
@@ -56,7 +56,7 @@ def test_table_names_the_parts(backend, arguments):
 @pytest.mark.parametrize(
     ("seconds", "told"),
     [
-        (4e-3, "4.000 ms a call, 1.500 ms in 2 parts, 2.500 ms between them: in the runtime"),
+        (4e-3, "4.000 ms a call, 1.500 ms in 2 parts, 2.500 ms outside of them: the runtime's own"),
         (1.6e-3, "1.600 ms a call, 1.500 ms in 2 parts\n"),
         (1e-3, "1.500 ms in 2 parts, more than a call, because the profiler takes time"),
     ],
@@ -80,6 +80,28 @@ def test_a_node_takes_its_median_over_the_calls(tmp_path):
     path.write_text(json.dumps([*runs, *nodes]))
     (row,) = timed_nodes(str(path), {})
     assert row.seconds == pytest.approx(23e-6)  # 22, 900 and 23
+    (row,) = timed_nodes(str(path), {}, Cost(inside=2e-6, outside=5e-6))
+    assert row.seconds == pytest.approx(21e-6)
+    (row,) = timed_nodes(str(path), {}, Cost(inside=1.0, outside=0.0))
+    assert 0 < row.seconds < 1e-6
+
+
+def test_a_loop_is_not_charged_with_the_profiling_of_its_body(tmp_path):
+    def event(name: str, op: str, start: int, microseconds: int) -> dict[str, object]:
+        told = {"op_name": op, "input_type_shape": [], "output_type_shape": [{"float": [4]}]}
+        return {"cat": "Node", "name": name, "ts": start, "dur": microseconds, "args": told}
+
+    events = [event("loop", "Loop", 10, 100), event("a", "Mul", 20, 5), event("b", "Mul", 60, 5)]
+    path = tmp_path / "profile.json"
+    path.write_text(json.dumps([{"name": "model_run", "ts": 0, "dur": 200}, *events]))
+    seconds = {row.name: row.seconds for row in timed_nodes(str(path), {}, Cost(0.0, 3e-6))}
+    assert seconds["Loop"] == pytest.approx(84e-6)  # 100 without 2 * (5 + 3)
+
+
+def test_the_cost_of_profiling_is_measured():
+    cost = profiler_cost()
+    assert 0 <= cost.inside < 1e-3
+    assert 0 < cost.outside < 1e-3
 
 
 def test_by_name_adds_up(backend, arguments):
@@ -123,6 +145,52 @@ def test_donates_and_changes_nothing(backend, arguments):
     np.testing.assert_allclose(step(p, x).numpy(), before - 0.1 * (before @ x.numpy()), rtol=1e-4)
 
 
+def test_measures_what_a_call_with_donated_arguments_runs():
+    """In place where the call is: IREE's copy of what is written to is not there."""
+
+    def put(cache, place, row):
+        return cache.at[place].set(row)
+
+    arguments = [slope.zeros(512, 512), slope.tensor([3]), slope.ones(1, 512)]
+    with slope.use_backend("iree"):
+        results = [
+            slope.profile(slope.jit(put, donate=each), *arguments, rounds=1) for each in ((), 0)
+        ]
+    kept, given = ({row.detail for row in result} for result in results)
+    assert any("elementwise_262144" in detail for detail in kept)
+    assert not any("262144" in detail for detail in given)
+    assert arguments[0].sum().item() == 0
+
+
+def test_every_call_gets_its_own_donated_arguments(backend):
+    """A loop over a donated counter takes as many turns in every call, and is said to."""
+    count = slope.jit(lambda n: slope.while_loop(lambda n: n < 5, lambda n: n + 1, n), donate=0)
+    n = slope.tensor(0)
+    result = slope.profile(count, n, rounds=3)
+    if backend == "onnxruntime":
+        assert {row.name: row.count for row in result}["Add"] == 5
+    assert n.item() == 0
+
+
+def test_kernels_of_our_own_are_named_and_counted():
+    def recur(w, xs):
+        return slope.scan(lambda c, x: (slope.tanh(c @ w + x), c), slope.zeros(2, 8), xs)
+
+    with slope.use_backend("iree"):
+        (scan,) = slope.profile(recur, slope.ones(8, 8), slope.ones(5, 2, 8), rounds=1)
+        assert scan.name == "scan_5_5x2x8"
+        assert scan.flops >= 5 * 2 * 2 * 8 * 8
+        assert scan.bytes > 0
+        assert "test_profile.py" in scan.source
+        row, both = slope.ones(256), slope.ones(256, 64)
+        result = slope.profile(lambda x, w: (x @ w) @ w.T @ w, row, both, rounds=1)
+    rows = {each.name: each for each in result}
+    products = rows["dot_general_256x64"]  # twice the same kernel
+    assert products.count == 2
+    assert products.flops == 2 * 2 * 256 * 64
+    assert rows["dot_general_256x64__2"].count == 1
+
+
 def test_draws_leave_the_generator(backend):
     slope.manual_seed(3)
     slope.profile(lambda x: x + slope.randn(4), slope.ones(4), rounds=1)
@@ -143,7 +211,7 @@ def test_nothing_to_run(backend):
     result = slope.profile(lambda x: x, slope.ones(2), rounds=1)
     assert len(result) == 0
     assert result.by_name().measured == 0
-    assert "0 parts" in str(result)
+    assert "0 parts: nothing is computed" in str(result)
 
 
 def test_picture(tmp_path, arguments):
@@ -156,6 +224,22 @@ def test_picture(tmp_path, arguments):
 def test_refuses_rounds(rounds):
     with pytest.raises(errors.ArgumentError, match="rounds must be a positive int"):
         slope.profile(layer, rounds=rounds)
+
+
+def test_refuses_what_is_no_call():
+    x = slope.ones(2)
+    with pytest.raises(errors.ArgumentError, match=r"got a Tensor: write profile\(f, x\)"):
+        slope.profile(x + 1)
+    with pytest.raises(errors.ArgumentError, match=r"none within jit, grad, vmap and the like"):
+        slope.jit(lambda x: slope.profile(slope.sin, x))(x)
+
+
+def test_a_donated_tensor_that_is_gone(backend):
+    step = slope.jit(lambda x: x + 1, donate=0)
+    x = slope.ones(2)
+    step(x)
+    with pytest.raises(errors.DonatedTensorError, match="was donated to an earlier call"):
+        slope.profile(step, x)
 
 
 def test_backend_that_cannot_tell():

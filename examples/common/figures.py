@@ -12,8 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
-INK, QUIET, FAINT = "#1f2933", "#7b8794", "#e4e7eb"
-RAW, LINE, WRONG = "#a9c7ec", "#1f5fae", "#d64545"
+from common.plots import BLUE, FAINT, INK, QUIET, RED, save
+
+RAW, LINE, WRONG = "#a9c7ec", BLUE, RED
 ROWS, COLUMNS = 5, 8
 TOP = 0.815  # of both panels, as a fraction of the height
 
@@ -67,10 +68,7 @@ def training_figure(
     halves = figure.add_gridspec(1, 2, width_ratios=(1.0, 1.12), wspace=0, hspace=0)
     _draw_losses(figure.add_subfigure(halves[0]), losses)
     _draw_images(figure.add_subfigure(halves[1]), images, predictions, labels, names)
-    target = Path(path).expanduser().absolute()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(target, format="png")
-    return target
+    return save(figure, path)
 
 
 def running_mean(values: npt.NDArray[np.float64], window: int) -> npt.NDArray[np.float64]:

@@ -63,25 +63,8 @@ def test_a_damaged_entry_is_absent_removed_and_made_again(tmp_path, damage):
     path.write_bytes(damage(path.read_bytes()))
     assert cache.get("k") is None
     assert not path.exists()
-    assert cache.get_or_make("k", lambda: b"again") == b"again"
+    cache.put("k", b"again")
     assert cache.get("k") == b"again"
-
-
-def test_get_or_make_makes_once_and_keeps_nothing_of_a_failure(tmp_path):
-    cache = DiskCache(tmp_path)
-    made = []
-
-    def make() -> bytes:
-        made.append(1)
-        if len(made) == 1:
-            raise RuntimeError("first time")
-        return b"x"
-
-    with pytest.raises(RuntimeError, match="first time"):
-        cache.get_or_make("k", make)
-    assert cache.get_or_make("k", make) == b"x"
-    assert cache.get_or_make("k", make) == b"x"
-    assert len(made) == 2
 
 
 def test_the_least_recently_used_go_first(tmp_path):
@@ -101,7 +84,7 @@ def test_the_least_recently_used_go_first(tmp_path):
 def test_what_exceeds_the_bound_alone_is_not_stored(tmp_path):
     cache = DiskCache(tmp_path, max_bytes=100)
     cache.put("small", b"x")
-    assert cache.get_or_make("large", lambda: b"y" * 100) == b"y" * 100
+    cache.put("large", b"y" * 100)
     assert cache.get("large") is None
     assert cache.get("small") == b"x"
 
@@ -116,12 +99,13 @@ def test_abandoned_part_files_go_and_fresh_ones_stay(tmp_path):
     assert fresh.exists()
 
 
-def test_an_unwritable_cache_warns_and_serves(tmp_path):
+def test_an_unwritable_cache_is_empty_and_refuses_what_is_put(tmp_path):
     blocker = tmp_path / "file"
     blocker.write_bytes(b"")
     cache = DiskCache(blocker)  # a file where the directory should be
-    with pytest.warns(RuntimeWarning, match="cannot write to the cache"):
-        assert cache.get_or_make("k", lambda: b"x") == b"x"
+    with pytest.raises(OSError, match="exists"):
+        cache.put("k", b"x")
+    assert cache.get("k") is None
 
 
 def test_a_failed_write_leaves_no_part_file(tmp_path):

@@ -16,12 +16,10 @@ import numpy as np
 import pytest
 
 from slope_backend_iree import compiler, devices, runtime
-from slope_backend_iree.cache import DiskCache
 from slope_backend_iree.compiler import (
     IreeCompileError,
     Options,
     cache_key,
-    compile_cached,
     compile_module,
     compiler_flags,
 )
@@ -183,23 +181,6 @@ def test_the_host_is_told_by_more_than_its_architecture():
     assert sys.platform in features
     if sys.platform == "linux":
         assert len(features.split()) > 10
-
-
-def test_a_cached_program_is_compiled_once_and_again_when_damaged(tmp_path, monkeypatch):
-    cache = DiskCache(tmp_path)
-    compiled = []
-    monkeypatch.setattr(
-        compiler, "compile_module", lambda text, options: compiled.append(text) or b"module"
-    )
-    assert compile_cached(AFFINE, Options(), cache) == b"module"
-    assert compile_cached(AFFINE, Options(), cache) == b"module"
-    assert len(compiled) == 1
-    [path] = tmp_path.iterdir()
-    path.write_bytes(path.read_bytes()[:-1])
-    assert compile_cached(AFFINE, Options(), cache) == b"module"
-    assert len(compiled) == 2
-    assert compile_cached(AFFINE, Options(), None) == b"module"
-    assert len(compiled) == 3
 
 
 FLOAT64_CALLS = {

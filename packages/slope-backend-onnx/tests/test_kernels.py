@@ -229,6 +229,39 @@ def test_large_pools(bench, backend, name, bad, window, stride, padding, dilatio
         )
 
 
+@pytest.mark.parametrize("bad", [None, np.nan, -np.inf, np.inf])
+@pytest.mark.parametrize(
+    ("window", "stride", "padding", "dilation"),
+    [
+        ((1, 1, 2, 2), (1, 1, 2, 2), ((0, 0),) * 4, (1, 1, 1, 1)),
+        ((1, 1, 3, 2), (1, 1, 2, 1), ((0, 0), (0, 0), (1, 2), (0, 1)), (1, 1, 1, 1)),
+        ((1, 1, 1, 2), (1, 1, 1, 2), ((0, 0),) * 4, (1, 1, 1, 2)),
+        ((1, 2, 2, 2), (1, 1, 2, 3), ((0, 0),) * 4, (1, 1, 1, 1)),
+        ((2, 2, 2, 2), (1, 1, 1, 1), ((0, 0),) * 4, (1, 1, 1, 1)),
+    ],
+)
+def test_gradients_of_large_pools(bench, backend, bad, window, stride, padding, dilation):
+    random = np.random.default_rng(0)
+    x = np.maximum(random.standard_normal((4, 8, 17, 16)), 0).astype("f4")  # many are equal
+    if bad is not None:
+        x[:, 0, :3, 4:8] = bad
+        x[1, 2, 3, 4] = bad
+    params = {"window": window, "stride": stride, "padding": padding, "dilation": dilation}
+    out = ops.window_max(slope.tensor(x), **params).numpy()
+    arrays = [x, out, random.standard_normal(out.shape).astype("f4")]
+    program = bench.traced(lambda *xs: (ops.window_max_grad(*xs, **params),), arrays)
+    plain = bench.traced(lambda *xs: (ops.window_max_grad.expand(*xs, **params),), arrays)
+    bench.assert_same(
+        bench.run(backend, program, arrays)[0], bench.run(backend, plain, arrays)[0], 1e-5
+    )
+
+
+def test_the_gradient_of_a_large_pool_scatters(backend):
+    gradient = slope.grad(lambda x: (slope.max_pool2d(x, 2) ** 2).sum())
+    code = slope.jit(gradient, backend="onnxruntime").lower(slope.ones(2, 8, 32, 32)).code
+    assert "ScatterElements" in code
+
+
 def test_pooling_takes_the_kernels(backend):
     x = slope.ones(2, 8, 32, 32)
     largest = slope.jit(lambda x: slope.max_pool2d(x, 2), backend="onnxruntime").lower(x)

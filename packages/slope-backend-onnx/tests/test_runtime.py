@@ -230,7 +230,8 @@ def test_a_provider_that_the_wheel_lacks(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_silent_fall_back_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     class FallsBack:
         def __init__(self, model: bytes, options: Any, **settings: Any) -> None:
-            assert settings["providers"] == [("CUDAExecutionProvider", {"device_id": 1})]
+            options = {"device_id": 1, "use_tf32": "0"}
+            assert settings["providers"] == [("CUDAExecutionProvider", options)]
 
         def get_providers(self) -> list[str]:
             return ["CPUExecutionProvider"]

@@ -36,6 +36,10 @@ def test_contract(op):
     assert check_operator(op) >= 5
 
 
+def test_contract_of_the_gradient_of_maxima():
+    assert check_operator(ops.window_max_grad) == 2
+
+
 @pytest.mark.parametrize("op", OPERATORS[:3], ids=lambda op: op.name)
 def test_expansions(op):
     for sample in op.samples():
@@ -81,6 +85,7 @@ WRONG = {
     "outputs": (lambda: ops.conv_input_grad.infer(X, W, input_size=(7, 7), **PLAIN), errors.ShapeError, "has not the 6 output channels"),
     "batch": (lambda: ops.conv_weight_grad.infer(X, image(1, 6, 3, 3), kernel_size=(3, 3), **PLAIN), errors.ShapeError, "one batch length"),
     "window": (lambda: ops.window_max.infer(image(3), window=(4,), stride=(1,), padding=((0, 0),), dilation=(1,)), errors.ShapeError, "is larger than"),
+    "maxima": (lambda: ops.window_max_grad.infer(image(4), image(2), image(3), window=(2,), stride=(2,), padding=((0, 0),), dilation=(1,)), errors.ShapeError, "cotangent float32\\[3\\] must be float32\\[2\\]"),
     "zero": (lambda: ops.window_sum.infer(image(3), window=(0,), stride=(1,), padding=((0, 0),), dilation=(1,)), errors.ShapeError, "must be positive"),
 }  # fmt: skip
 

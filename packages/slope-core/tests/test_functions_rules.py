@@ -13,7 +13,7 @@ from slope.core.tensor import Tensor
 from slope.core.trace import current_trace, use_trace
 from slope.core.types import TensorType
 from slope.dtypes import float32, float64, int64
-from slope.functions import composites
+from slope.functions import activation_operators, composites
 from slope.passes import optimize
 from slope.plugins.selection import use_backend
 from slope.transforms.jvp import jvp_flat
@@ -22,11 +22,11 @@ from slope.transforms.transpose import backward
 from slope.transforms.vmap import vmap_flat
 
 OPERATORS = [
-    composites.relu,
-    composites.leaky_relu,
-    composites.silu,
-    composites.gelu,
-    composites.softplus,
+    activation_operators.relu,
+    activation_operators.leaky_relu,
+    activation_operators.silu,
+    activation_operators.gelu,
+    activation_operators.softplus,
     composites.softmax,
     composites.log_softmax,
     composites.logsumexp,

@@ -124,7 +124,7 @@ def test_sequential():
     assert list(model.state_dict()) == ["0.weight", "0.bias", "2.weight", "2.bias"]
     assert model(slope.tensor(X)).shape == (3, 2)
     assert nn.Sequential()(1) == 1
-    with pytest.raises(errors.IndexingError, match="of 3 layers has no layer 3"):
+    with pytest.raises(errors.IndexingError, match="Sequential of 3 has no layer 3"):
         model[3]
     with pytest.raises(errors.ArgumentError, match="layer 1 is of type int, not callable"):
         nn.Sequential(nn.ReLU(), 3)  # pyright: ignore[reportArgumentType]  # as it says

@@ -458,6 +458,45 @@ def test_warnings_stand_at_the_users_line():
     assert {warning.filename for warning in caught} == {__file__}
     model = nn.Linear(2, 2)
     model.again = model.weight
-    with pytest.warns(UserWarning, match="will be updated apart") as caught:
+    with pytest.warns(UserWarning, match="'weight' and 'again' are one tensor") as caught:
         nn.SGD(model, lr=0.1)
     assert caught[0].filename == __file__
+
+
+class Twice(nn.Module):
+    def __init__(self, tied=False):
+        self.first = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3))
+        self.rest = [nn.ReLU(), self.first]
+        if tied:
+            self.tie("rest.1", "first")
+
+    def __call__(self, x):
+        for layer in (self.first, *self.rest):
+            x = layer(x)
+        return x
+
+
+def test_a_module_at_two_places_is_told_once_and_tied_by_one_name():
+    with pytest.warns(UserWarning, match="one module") as caught:
+        nn.SGD(Twice(), lr=0.1)
+    (told,) = map(str, (warning.message for warning in caught))
+    assert "self.tie('rest.1', 'first')" in told
+    model, x = Twice(tied=True), slope.ones(4, 3) * slope.arange(4.0).unsqueeze(-1)
+    assert len(model.parameters()) == 4
+    optimizer = nn.SGD(model, lr=0.1)
+
+    @slope.jit
+    def train(model, optimizer, x):
+        gradient, model = slope.grad(lambda m: ((m(x) ** 2).sum(), m), has_aux=True)(model)
+        return optimizer(model, gradient)
+
+    for _ in range(2):
+        model, optimizer = train(model, optimizer, x)
+    for name, tensor in model.first.named_parameters():
+        assert dict(model.rest[1].named_parameters())[name] is tensor
+    means = [each[1].running_mean.tolist() for each in (model.first, model.rest[1])]
+    assert means[0] != means[1]  # buffers are each place's own
+    with pytest.raises(
+        errors.TreeError, match=r"'first' has the parameters 0\.weight.* 'rest\.0' has none"
+    ):
+        model.tie("first", "rest.0")

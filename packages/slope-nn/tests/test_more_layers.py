@@ -120,6 +120,30 @@ def test_module_list_and_dict():
             named[bad] = nn.ReLU()
     with pytest.raises(errors.IndexingError, match="no module 'z'; it has a, b"):
         named["z"]
+    relu = named["b"]
+    assert named.pop("b") is relu
+    named.update({"c": relu})
+    del named["a"]
+    assert named.keys() == ["c"]
+
+
+def test_rows_change_in_place():
+    """As when the last layer of a trained model is replaced."""
+    model = nn.Sequential(nn.Linear(2, 3), slope.relu).append(nn.Linear(3, 4))
+    model[-1] = nn.Linear(3, 5)
+    model[1] = slope.tanh
+    assert model(slope.ones(1, 2)).shape == (1, 5)
+    assert list(model.state_dict()) == ["0.weight", "0.bias", "2.weight", "2.bias"]
+    with pytest.raises(errors.ArgumentError, match="layer 1 is of type int"):
+        model[1] = 3
+    with pytest.raises(errors.IndexingError, match="Sequential of 3 has no layer 3"):
+        model[3] = slope.relu
+    layers = nn.ModuleList([nn.ReLU()]).extend([nn.Linear(2, 2), nn.Linear(2, 2)])
+    assert type(layers[:2]) is nn.ModuleList
+    assert len(layers[:2]) == 2
+    rows = nn.ParameterList([slope.ones(2)])
+    rows[0] = slope.zeros(2)
+    assert rows.state_dict()["0"].tolist() == [0.0, 0.0]
 
 
 @pytest.mark.parametrize("name", ["numpy", "onnxruntime", "iree"])

@@ -40,7 +40,7 @@ from .compiler import (
     compiler_version,
     vector_lanes,
 )
-from .devices import IreeDeviceError, choose_driver, device_count
+from .devices import IreeDeviceError, choose_driver, device_count, missing
 from .lower import RULES
 from .lower.program import Lowered, lower_program
 from .memory import release_freed
@@ -101,6 +101,11 @@ class IreeBackend(Backend):
 
     def devices(self) -> list[Device]:
         return [CPU, *(Device("cuda", i) for i in range(device_count("cuda")))]
+
+    def absent(self, device: Device) -> str:
+        known = device.kind in ("cpu", "cuda")
+        why = f"{missing(device.kind, device.index)} " if known else ""
+        return f"{why}{super().absent(device)}"
 
     def runtime(self, device: Device) -> Runtime:
         """What loads modules and arrays onto a device.
@@ -175,25 +180,47 @@ class IreeBackend(Backend):
         options: Mapping[str, Any],
         handles: Sequence[Any],
         rounds: int,
+        donated: frozenset[int] = frozenset(),
     ) -> list[Timed]:
-        """The mean time of each dispatch, by IREE's own profiler in a process of its own.
+        """The time of each dispatch, by IREE's own profiler in a process of its own.
 
         A dispatch is a kernel that IREE made of one or many instructions; its name tells what of.
+        Kernels of our own are named by their operator and largest shape.
         """
-
-        def compiled(text: str) -> bytes:
-            return _compiled(text, _options(device, program_work(program), options), program.name)
-
-        _, data = self._made(program, device, frozenset(), compiled)
+        lowered, data = self.module(program, device, options, donated)
         if data is None:
             return []
         work = program_work(program)
         driver = choose_driver(work.flops, work.moved) if device == CPU else device.kind
         inputs = [self.to_host(handle) for handle in handles]
         try:
-            return timed_dispatches(data, driver, inputs, rounds)
+            return timed_dispatches(data, driver, inputs, rounds, lowered.kernels)
         except IreeProfileError as error:
             raise BackendError(f"program {program.name!r} on {device}: {error}") from None
+
+    def module(
+        self,
+        program: Program,
+        device: Device,
+        options: Mapping[str, Any],
+        donated: frozenset[int] = frozenset(),
+    ) -> tuple[Lowered, bytes | None]:
+        """A program's text and compiled module, for a device that need not be here.
+
+        Args:
+            program: as of :meth:`compile`, like the rest.
+            device: where the module is to run.
+            options: see the class.
+            donated: the inputs that it may write to.
+
+        Returns:
+            The module is ``None`` where the program computes nothing.
+        """
+
+        def compiled(text: str) -> bytes:
+            return _compiled(text, _options(device, program_work(program), options), program.name)
+
+        return self._made(program, device, donated, compiled)
 
     def _made(
         self,

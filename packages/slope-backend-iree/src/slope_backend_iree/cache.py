@@ -14,8 +14,6 @@ import os
 import re
 import tempfile
 import time
-import warnings
-from collections.abc import Callable
 from pathlib import Path
 
 __all__ = ["DEFAULT_MAX_BYTES", "DiskCache", "digest"]
@@ -75,14 +73,10 @@ class DiskCache:
             return None
         payload = data[_HEADER:]
         if data[:_HEADER] != _MAGIC + hashlib.sha256(payload).digest():
-            with contextlib.suppress(
-                OSError
-            ):  # another process may have been first, or may hold it open
+            with contextlib.suppress(OSError):  # another process was first, or holds it open
                 path.unlink()
             return None
-        with contextlib.suppress(
-            OSError
-        ):  # a read-only cache still serves, it only forgets the order of use
+        with contextlib.suppress(OSError):  # a read-only cache only forgets the order of use
             os.utime(path)
         return payload
 
@@ -109,27 +103,6 @@ class DiskCache:
                 Path(temporary).unlink()
             raise
         self._evict(keep=path.name)
-
-    def get_or_make(self, key: str, make: Callable[[], bytes]) -> bytes:
-        """The entry's bytes, else those of `make()`, stored for next time.
-
-        A cache that cannot be written warns and does no other harm; errors of `make` pass through,
-        and nothing is stored for them.
-        """
-        payload = self.get(key)
-        if payload is not None:
-            return payload
-        payload = make()
-        try:
-            self.put(key, payload)
-        except OSError as error:
-            warnings.warn(
-                f"cannot write to the cache in {self.directory}: {error}. "
-                "The result is used but not kept.",
-                RuntimeWarning,
-                stacklevel=2,
-            )
-        return payload
 
     def size(self) -> int:
         """The sum of the sizes of all entries' files, in bytes."""

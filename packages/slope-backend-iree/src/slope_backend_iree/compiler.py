@@ -23,13 +23,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from .cache import DiskCache, digest
+from .cache import digest
 
 __all__ = [
     "IreeCompileError",
     "Options",
     "cache_key",
-    "compile_cached",
     "compile_module",
     "compiler_flags",
     "compiler_version",
@@ -140,13 +139,6 @@ def cache_key(text: str, options: Options) -> str:
     """The key of a compiled program: its text, compiler version, flags, processor."""
     host = _host_cpu() if options.target == "cpu" else ""
     return digest("iree", text, compiler_version(), "\n".join(compiler_flags(text, options)), host)
-
-
-def compile_cached(text: str, options: Options, cache: DiskCache | None) -> bytes:
-    """As `compile_module`, from the cache where it is there; `cache=None` always compiles."""
-    if cache is None:
-        return compile_module(text, options)
-    return cache.get_or_make(cache_key(text, options), lambda: compile_module(text, options))
 
 
 # With this, IREE 3.13 compiles some programs that it refuses otherwise: its fusion may leave

@@ -22,6 +22,7 @@ __all__ = [
     "device_count",
     "immortal",
     "instance",
+    "missing",
     "open_device",
 ]
 
@@ -66,6 +67,15 @@ def device_count(kind: str) -> int:
         return len(iree.get_driver(kind).query_available_devices())
     except (ValueError, RuntimeError):  # no such driver in this build, or none on this machine
         return 0
+
+
+def missing(kind: str, index: int) -> str:
+    """Why there is no such device, in a sentence."""
+    try:
+        count = len(iree.get_driver(kind).query_available_devices()) if kind != "cpu" else 1
+    except (ValueError, RuntimeError) as error:
+        return f"IREE has no usable {kind!r} driver here: {error}."
+    return f"IREE sees {count} {kind!r} device(s), the first is number 0, not {index}."
 
 
 _lock = threading.RLock()

@@ -7,32 +7,35 @@ and `iree-profile` reads it. So a profile runs in a process of its own.
 
 from __future__ import annotations
 
+import collections
 import importlib.util
 import json
 import math
 import re
+import statistics
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import ml_dtypes
 import numpy as np
 
-from slope.extend import Timed
+from slope.extend import Instr, Timed
 
 __all__ = ["IreeProfileError", "timed_dispatches"]
 
 _MODES = {"cuda": "dispatch-events"}  # what the drivers can tell; others: on the host
 _ON_HOST = "host-execution,executable-metadata"
-_GROUPS = ("host_dispatch_group", "dispatch_group")
+_EVENTS = ("host_dispatch_event", "dispatch_event")
 _NAME = re.compile(
     r".*?_dispatch_\d+_(?P<kind>(?:[a-z]+_)*mmt4d|[a-z]+(?:_[a-z]+)*?)"
     r"(?=_[a-z]?\d|$)(?:_(?P<loops>\d+(?:x\d+)*))?"
 )
 _PRODUCTS = ("matmul", "mmt", "conv", "matvec", "contract")
 _PASSES = ("elementwise", "reduction", "softmax")
+_MATMULS = {"matmul": 3, "batch_matmul": 4}  # whose loops tell what they read, in one dtype
+_ELEMENT = re.compile(r"\dx?_b?f(\d+)$")
 _TYPES = {
     np.dtype(np.bool_): "i8",
     np.dtype(np.float16): "f16",
@@ -47,15 +50,24 @@ class IreeProfileError(Exception):
 
 
 def timed_dispatches(
-    module: bytes, driver: str, inputs: Sequence[np.ndarray], rounds: int, entry: str = "main"
+    module: bytes,
+    driver: str,
+    inputs: Sequence[np.ndarray],
+    rounds: int,
+    kernels: Mapping[str, Sequence[Instr]] | None = None,
+    entry: str = "main",
 ) -> list[Timed]:
-    """The mean time of each dispatch of a module in one call.
+    """The median time of each dispatch of a module in one call.
+
+    Every call gets the same inputs. A module that writes to donated ones finds there what the call
+    before it left, as a training step does.
 
     Arguments:
         module: what `compile_module` returned.
         driver: what to run it on, such as "local-task".
         inputs: of the function, in order.
-        rounds: how many calls to measure.
+        rounds: how many calls to measure, behind one to warm up.
+        kernels: the names of dispatches that were not IREE's to name, with what they compute.
         entry: the function.
 
     Raises:
@@ -67,41 +79,71 @@ def timed_dispatches(
         (folder / "module.vmfb").write_bytes(module)
         given = [_input(folder, number, array) for number, array in enumerate(inputs)]
         profile = folder / "profile.ireeprof"
-        _run(
-            "iree-benchmark-module",
+        run = _lines(
+            _program("iree-benchmark-module"),
             f"--module={folder / 'module.vmfb'}",
             f"--function={entry}",
             f"--device={driver}",
             f"--device_profiling_mode={_MODES.get(driver, _ON_HOST)}",
             f"--device_profiling_output={profile}",
-            f"--benchmark_min_time={rounds}x",
+            f"--benchmark_min_time={rounds + 1}x",
             *given,
         )
-        lines = _run("iree-profile", "dispatch", "--format=jsonl", str(profile)).splitlines()
-    told = [json.loads(line) for line in lines if line.startswith("{")]
-    groups = [each for each in told if each.get("type") in _GROUPS]
-    return [_timed(each, rounds) for each in groups]
+        collections.deque(run, maxlen=0)  # to its end
+        words = ("dispatch", "--dispatch_events", "--format=jsonl", str(profile))
+        taken = _durations(_lines(_program("iree-profile"), *words))
+    known = kernels or {}
+    return [
+        _timed(key, *_of_one_call(each, rounds + 1), known.get(key, ()))
+        for key, each in taken.items()
+    ]
 
 
-def _timed(group: Mapping[str, Any], rounds: int) -> Timed:
+def _durations(lines: Iterable[str]) -> dict[str, list[float]]:
+    """The nanoseconds of each run of a dispatch, by its name, in the order of the runs."""
+    taken: dict[str, list[tuple[int, float]]] = {}
+    for line in lines:
+        if '"type":"' not in line:
+            continue
+        event = json.loads(line)
+        if event["type"] in _EVENTS and event.get("valid", True):
+            duration = float(event["duration_ns"])
+            taken.setdefault(str(event["key"]), []).append((int(event["event_id"]), duration))
+    return {key: [each for _, each in sorted(found)] for key, found in taken.items()}
+
+
+def _of_one_call(taken: Sequence[float], calls: int) -> tuple[float, int]:
+    """Seconds and runs of a dispatch in one call; the first call does not count."""
+    count, rest = divmod(len(taken), calls)
+    if rest or not count:  # not the same in all calls
+        return sum(taken) * 1e-9 / calls, max(round(len(taken) / calls), 1)
+    sums = [sum(taken[first : first + count]) for first in range(count, len(taken), count)]
+    return statistics.median(sums) * 1e-9, count
+
+
+def _timed(key: str, seconds: float, count: int, instrs: Sequence[Instr]) -> Timed:
     """A row: IREE names a dispatch by its main loop nest, as in `main_dispatch_7_matmul_8x4x2_f32`.
 
     Its operations are counted from the lengths of these loops, tiles filled up included; what was
-    fused with it is not in the name.
+    fused with it is not in the name. Dispatches of our own compute one instruction each.
     """
-    key, count = str(group["key"]), max(round(group["count"] / rounds), 1)
+    if instrs:  # all of them alike
+        return Timed(key, seconds, count, instrs[0])
     kind, lengths = key, []
     found = _NAME.match(key)
     if found:
         kind = found["kind"]
         lengths = [int(length) for length in (found["loops"] or "").split("x") if length]
-    flops = None
+    flops = moved = None
     if lengths and any(word in kind for word in _PRODUCTS):
         flops = 2 * count * math.prod(lengths)
     elif lengths and any(word in kind for word in _PASSES):
         flops = count * math.prod(lengths)
-    seconds = float(group["total_ns"]) * 1e-9 / rounds
-    return Timed(kind, seconds, count, flops=flops, detail=key)
+    element = _ELEMENT.search(key)
+    if element and kind in _MATMULS and len(lengths) == _MATMULS[kind]:
+        *batch, m, n, k = lengths
+        moved = count * math.prod(batch) * (m * k + k * n + m * n) * int(element[1]) // 8
+    return Timed(kind, seconds, count, flops=flops, bytes=moved, detail=key)
 
 
 def _input(folder: Path, number: int, array: np.ndarray) -> str:
@@ -114,7 +156,7 @@ def _input(folder: Path, number: int, array: np.ndarray) -> str:
     return f"--input={lengths}{kind}=@{path}"
 
 
-def _run(tool: str, *words: str) -> str:
+def _program(tool: str) -> Path:
     found = importlib.util.find_spec("iree._runtime_libs")
     places = found.submodule_search_locations if found else None
     program = next(
@@ -124,8 +166,23 @@ def _run(tool: str, *words: str) -> str:
         raise IreeProfileError(
             f"this IREE has no program {tool!r}, which profiles; install iree-base-runtime >= 3.13."
         )
-    done = subprocess.run([program, *words], capture_output=True, text=True, check=False)
-    if done.returncode:
-        told = done.stderr.strip().splitlines()
-        raise IreeProfileError(f"{tool} failed: {' '.join(told[-3:])}")
-    return done.stdout
+    return program
+
+
+def _lines(program: Path, *words: str) -> Iterator[str]:
+    """What a program prints, as it comes: a profile of long loops runs to gigabytes.
+
+    Raises:
+        IreeProfileError: it fails.
+    """
+    with (
+        tempfile.TemporaryFile("w+") as errors,
+        subprocess.Popen(
+            [program, *words], stdout=subprocess.PIPE, stderr=errors, text=True
+        ) as run,
+    ):
+        yield from run.stdout or ()
+        if run.wait():
+            errors.seek(0)
+            told = errors.read().strip().splitlines()
+            raise IreeProfileError(f"{program.name} failed: {' '.join(told[-3:])}")

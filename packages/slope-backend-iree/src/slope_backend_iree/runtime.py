@@ -17,6 +17,7 @@ Both use plain host memory, so a handle made on either serves modules of both, a
 
 from __future__ import annotations
 
+import math
 import os
 import weakref
 from collections.abc import Sequence
@@ -142,30 +143,18 @@ class Runtime:
         On the CPU it is a view which keeps the buffer alive, elsewhere a copy.
         """
         dtype = _DTYPES[handle.element_type]
-        if self.kind == "cpu":
-            exported = _Exported(handle, handle.map().asarray(handle.shape, dtype))
-            array = np.asarray(exported).view(dtype)  # the interface has no name for bfloat16
-        else:
+        if self.kind != "cpu":
             array = _copy_to_host(open_device(self._driver, self.index)[0], handle, dtype)
-        array.setflags(write=False)
-        return array
-
-
-class _Exported:
-    """The memory of a handle, as NumPy's array interface.
-
-    The array made of it keeps this, and so the handle, alive.
-
-    What `map().asarray` returns does not: it is memory of a buffer that may be freed and used
-    again.
-    """
-
-    __slots__ = ("__array_interface__", "array", "handle")
-
-    def __init__(self, handle: iree.HalBufferView, array: np.ndarray) -> None:
-        self.handle = handle
-        self.array = array
-        self.__array_interface__ = array.__array_interface__
+            array.setflags(write=False)
+            return array
+        shape = handle.shape
+        size = math.prod(shape)
+        if not size:
+            return np.empty(shape, dtype)
+        # The array keeps the mapping alive, and that the handle; what `map().asarray` returns does
+        # not: it is memory of a buffer that may be freed and used again.
+        memory: Any = handle.map()  # of whose buffer protocol its stub does not tell
+        return np.frombuffer(memory, dtype, size).reshape(shape)
 
 
 class Module:

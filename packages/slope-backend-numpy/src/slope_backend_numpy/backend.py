@@ -130,6 +130,7 @@ class NumpyBackend(Backend):
         options: Mapping[str, Any],
         handles: Sequence[Any],
         rounds: int,
+        donated: frozenset[int] = frozenset(),
     ) -> list[Timed]:
         """The median time of each instruction, by a clock read between the instructions' lines.
 
@@ -140,12 +141,13 @@ class NumpyBackend(Backend):
         times: list[float] = []
         names = {"kernels": kernels, "clock": time.perf_counter, "times": times}
         generated = generate(
-            program, self.lowerings, _quiet, names, after_each="times.append(clock())"
+            program, self.lowerings, _quiet, names, donated, after_each="times.append(clock())"
         )
         taken: list[np.ndarray[Any, Any]] = []
         for _ in range(rounds + 1):
+            given = self.spared(handles, donated, device)
             times[:] = [time.perf_counter()]
-            generated.function(*handles)
+            generated.function(*given)
             taken.append(np.diff(times))
         seconds = np.median(taken[1:], axis=0)
         return [

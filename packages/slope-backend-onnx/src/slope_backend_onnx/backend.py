@@ -32,7 +32,7 @@ from slope_backend_onnx.graph import Graph
 from slope_backend_onnx.lower import RULES, Rule
 from slope_backend_onnx.lower.kernels import can_bitcast, has_kernel
 from slope_backend_onnx.lower.program import ProgramLowering, work
-from slope_backend_onnx.profile import timed_nodes
+from slope_backend_onnx.profile import profiler_cost, timed_nodes
 
 _OPTIONS: Final = ("threads", "optimize")
 
@@ -41,15 +41,21 @@ _OPTIONS: Final = ("threads", "optimize")
 _MANY: Final = 8
 _SMALL_RESULTS: Final = 1 << 18
 
+_MOST_GPUS: Final = 64
+
 
 def _donations(
-    builder: ProgramLowering, program: Program, donated: frozenset[int]
+    builder: ProgramLowering,
+    program: Program,
+    donated: frozenset[int],
+    results: Sequence[tuple[str, Any]],
 ) -> runtime.Donations | None:
     """Which results take the memory of which of the session's inputs.
 
     None if none is donated, unless bindings that are kept are of use without that: for models of
     many parameters, which are the same arrays at each call, and small results.
     """
+    donated -= {number for kind, number in results if kind == "input"}
     numbers = [number for number, source in enumerate(builder.used) if source in donated]
     if not numbers:
         few = len(builder.used) >= _MANY * len(builder.result_types)
@@ -161,20 +167,29 @@ class OnnxRuntimeBackend(Backend):
     # --- devices and buffers
 
     @functools.cached_property
-    def _devices(self) -> list[Device]:
-        if "CUDAExecutionProvider" not in self._runtime.get_available_providers():
-            return [CPU]
-        # That the provider is there says only which wheel is installed.
+    def _gpus(self) -> tuple[list[Device], str]:
+        """The GPUs, and why there are no more.
+
+        That the provider is there says only which wheel is installed, and nothing tells how many
+        devices there are: each is tried.
+        """
         graph = Graph()
         graph.output(graph.op("Neg", graph.input("x", np.float32, (1,))))
+        model, found = graph.model().SerializeToString(), list[Device]()
         try:
-            runtime.create_session(graph.model().SerializeToString(), device="cuda:0", work=0)
-        except runtime.OnnxRuntimeError:
-            return [CPU]
-        return [CPU, Device("cuda", 0)]
+            for index in range(_MOST_GPUS):
+                runtime.create_session(model, device=f"cuda:{index}", work=0)
+                found.append(Device("cuda", index))
+        except runtime.OnnxRuntimeError as error:
+            return found, str(error)
+        return found, ""
 
     def devices(self) -> list[Device]:
-        return list(self._devices)
+        return [CPU, *self._gpus[0]]
+
+    def absent(self, device: Device) -> str:
+        reason = self._gpus[1] if device.kind == "cuda" else ""
+        return f"{reason}. {super().absent(device)}" if reason else super().absent(device)
 
     def from_host(self, array: np.ndarray[Any, Any], device: Device) -> Any:
         try:
@@ -218,20 +233,25 @@ class OnnxRuntimeBackend(Backend):
         unknown = sorted(set(options) - set(_OPTIONS))
         if unknown:
             raise CompileError(
-                f"the backend {self.name!r} has no options {', '.join(unknown)}; "
-                f"it has {', '.join(_OPTIONS)}."
+                f"the backend {self.name!r} has no options {', '.join(unknown)}; it has "
+                f"{', '.join(_OPTIONS)}."
             )
-        builder = ProgramLowering(self.lowerings, program, native=device.kind == "cpu")
-        results = [self._result(builder, atom, device) for atom in program.outputs]
+        builder, results = self._lowered(program, device)
         session = None
         if builder.computed:
-            returned = {number for kind, number in results if kind == "input"}
-            settings = {**options, "donations": _donations(builder, program, donated - returned)}
+            settings = {**options, "donations": _donations(builder, program, donated, results)}
             session = self._session(builder.graph, program, device, settings)
         portable = functools.partial(_portable_graph, dict(self.lowerings), program)
         return OnnxExecutable(
             builder.graph, session, portable, builder.used, results, len(program.inputs)
         )
+
+    def _lowered(
+        self, program: Program, device: Device
+    ) -> tuple[ProgramLowering, list[tuple[str, Any]]]:
+        """The graph as it is to run on a device, and where the program's outputs come from."""
+        builder = ProgramLowering(self.lowerings, program, native=device.kind == "cpu")
+        return builder, [self._result(builder, atom, device) for atom in program.outputs]
 
     def exclusive(self, handle: Any) -> bool:
         """Whether nothing else refers to an array's memory; on other devices nothing is written."""
@@ -268,19 +288,17 @@ class OnnxRuntimeBackend(Backend):
         options: Mapping[str, Any],
         handles: Sequence[Any],
         rounds: int,
+        donated: frozenset[int] = frozenset(),
     ) -> list[Timed]:
-        """The median time of each node, from ONNX Runtime's profiler in a session of its own.
+        """The time of each node, from ONNX Runtime's profiler in a session of its own.
 
-        The nodes are those that ONNX Runtime made of the graph: it fuses and renames some.
+        The nodes are those that ONNX Runtime made of the graph: it fuses and renames some. On a GPU
+        the times are those of starting them.
         """
-        native = device.kind == "cpu"
-        builder = ProgramLowering(self.lowerings, program, native=native)
-        for atom in program.outputs:
-            self._result(builder, atom, device)
+        builder, results = self._lowered(program, device)
         if not builder.computed:
             return []
         model = builder.graph.model().SerializeToString()
-        given = [handles[number] for number in builder.used]
         with tempfile.TemporaryDirectory() as folder:
             create = functools.partial(
                 runtime.timed_session,
@@ -290,10 +308,12 @@ class OnnxRuntimeBackend(Backend):
                 work=work(program),
             )
             session = self._created(create, program, options)
-            run = runtime.Session(session, str(device))
+            donations = _donations(builder, program, donated, results)
+            run = runtime.Session(session, str(device), donations)
             for _ in range(rounds + 1):
-                run(given)
-            timed = timed_nodes(session.end_profiling(), builder.sources)
+                given = self.spared(handles, donated, device)
+                run([given[number] for number in builder.used])
+            timed = timed_nodes(session.end_profiling(), builder.sources, profiler_cost())
         if not timed:
             raise BackendError(
                 f"program {program.name!r}: one call runs more nodes than ONNX Runtime's profiler "

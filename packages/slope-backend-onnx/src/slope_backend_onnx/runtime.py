@@ -11,8 +11,10 @@ Costs per call of `x * 2 + 1` on 4 numbers (ONNX Runtime 1.31): `Session` 3 us, 
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
+import io
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -103,8 +105,8 @@ def import_runtime() -> Any:
     advice = (
         "Install it for the CPU with `pip install slope-backend-onnx[cpu]` (onnxruntime) or for "
         "NVIDIA GPUs with `pip install slope-backend-onnx[gpu]` (onnxruntime-gpu), never both: the "
-        "two wheels overwrite one another. If both are there, "
-        "`pip uninstall onnxruntime onnxruntime-gpu` first."
+        "two wheels overwrite one another. If both are there, `pip uninstall onnxruntime "
+        "onnxruntime-gpu` first."
     )
     try:
         runtime = importlib.import_module("onnxruntime")
@@ -131,7 +133,21 @@ def _parse_device(device: str) -> tuple[str, int]:
             f"{import_runtime().__version__} has only {', '.join(available)}; for GPUs "
             "`pip uninstall onnxruntime`, then `pip install slope-backend-onnx[gpu]`"
         )
+    if kind == "cuda":
+        _load_cuda()
     return kind, number
+
+
+@functools.cache
+def _load_cuda() -> None:
+    """Load NVIDIA's libraries, where they are installed as Python packages.
+
+    ONNX Runtime's provider finds only those of the system by itself, or what is loaded already.
+    """
+    load = getattr(import_runtime(), "preload_dlls", None)  # from 1.21 on
+    if load is not None:
+        with contextlib.redirect_stdout(io.StringIO()):  # a missing one is told by the session
+            load()
 
 
 def _on_cpu(device: str) -> bool:
@@ -428,7 +444,9 @@ def _inference_session(
         options.profile_file_prefix = profile
         options.log_severity_level = 4  # it would tell that a long profile is cut off
     wanted = _PROVIDERS[kind]
-    providers: list[Any] = [wanted if kind == "cpu" else (wanted, {"device_id": index})]
+    # float32 means float32: by default products would be rounded to 10 bits on newer GPUs.
+    exact = {"device_id": index, "use_tf32": "0"}
+    providers: list[Any] = [wanted if kind == "cpu" else (wanted, exact)]
     try:
         # enable_fallback=0: no second try on the CPU with a banner on standard output
         session = runtime.InferenceSession(model, options, providers=providers, enable_fallback=0)

@@ -197,12 +197,7 @@ def compile_now(
     lowered = lower_program(program, backend)
     closed, constants = close(lowered)
     constants = [following(each, device) for each in constants]
-    if device not in backend.devices():
-        there = ", ".join(map(str, backend.devices()))
-        raise DeviceError(
-            f"backend {backend.name!r} has no device {device}; it has {there}. Move tensors with "
-            f".to('cpu'), or choose another backend."
-        )
+    require_device(backend, device)
     _show(f"{program.name}: program", closed)  # first: it is wanted most where compiling fails
     started = time.perf_counter()
     # A backend that does not know of donation is not asked about it.
@@ -266,6 +261,20 @@ def _is_known(program: Program, backend: Backend) -> bool:
         and all(_is_known(nested, backend) for nested in programs_in(list(instr.params.values())))
         for instr in program.instrs
     )
+
+
+def require_device(backend: Backend, device: Device) -> None:
+    """Refuse a device that a backend does not have.
+
+    Raises:
+        DeviceError: naming those that it has, and why it has not this one.
+    """
+    if device not in backend.devices():
+        there = ", ".join(map(str, backend.devices()))
+        raise DeviceError(
+            f"backend {backend.name!r} has no device {device}; it has {there}. "
+            f"{backend.absent(device)}"
+        )
 
 
 class _LoweringTrace(ProgramTrace):

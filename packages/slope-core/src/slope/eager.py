@@ -18,6 +18,7 @@ from slope.compile import (
     compile_program,
     following,
     refuse_tracer,
+    require_device,
 )
 from slope.core.operator import Operator
 from slope.core.program import ProgramTrace, param_key
@@ -26,7 +27,7 @@ from slope.core.trace import EVAL, paused_collection
 from slope.core.types import TensorType
 from slope.devices import ANYWHERE, CPU, Device, default_device
 from slope.dtypes import DType
-from slope.errors import DeviceError, SlopeError
+from slope.errors import SlopeError
 from slope.functions import _at_once as at_once
 from slope.ops import broadcast
 from slope.plugins.backend import Backend
@@ -247,12 +248,10 @@ def transfer(x: Tensor, device: Device) -> Tensor:
     if x.device == device:
         return x
     host = x.host()
-    if device.kind == "cpu":
+    if device == CPU:
         return Tensor(x.type, device, host=host)
     backend = current_backend()
-    if device not in backend.devices():
-        there = ", ".join(map(str, backend.devices()))
-        raise DeviceError(f"backend {backend.name!r} has no device {device}; it has {there}.")
+    require_device(backend, device)
     return Tensor(x.type, device, backend=backend, handle=backend.from_host(host, device))
 
 

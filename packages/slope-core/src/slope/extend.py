@@ -54,8 +54,8 @@ from slope.errors import SlopeError as SlopeError
 from slope.errors import Source as Source
 from slope.errors import TreeError as TreeError
 from slope.errors import UnsupportedOperatorError as UnsupportedOperatorError
-from slope.functions._base import dim_of as dim_of
-from slope.functions._base import dims_of as dims_of
+from slope.functions._arguments import dim_of as dim_of
+from slope.functions._arguments import dims_of as dims_of
 from slope.functions._base import operands_of as operands_of
 from slope.ops._pointwise import Pointwise as Pointwise
 from slope.ops.linear import LinearOperator as LinearOperator

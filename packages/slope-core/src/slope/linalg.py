@@ -158,8 +158,8 @@ def _fitting(function: str, x: Any, y: Any) -> tuple[Tensor, Tensor]:
     matrix, right = _square(function, x), fn.as_tensor(y)
     if right.ndim < 2 or right.shape[-2] != matrix.shape[-1]:
         raise ShapeError(
-            f"linalg.{function}: for x {matrix.type} the right side must be "
-            f"(..., {matrix.shape[-1]}, k), and is {right.type}."
+            f"linalg.{function}: for x {matrix.type} the right side must be (..., "
+            f"{matrix.shape[-1]}, k), and is {right.type}."
         )
     dtype = fn.result_type(matrix, right)
     try:

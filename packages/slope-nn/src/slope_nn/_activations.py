@@ -145,10 +145,8 @@ class Unflatten(Module):
     """
 
     def __init__(self, dim: int, unflattened_size: Sequence[int]) -> None:
-        self.dim, self.unflattened_size = (
-            dim,
-            ints("Unflatten", "unflattened_size", unflattened_size),
-        )
+        self.dim = dim
+        self.unflattened_size = ints("Unflatten", "unflattened_size", unflattened_size)
 
     def __call__(self, x: slope.Tensor) -> slope.Tensor:
         """Map shape (..., a * b, ...) to (..., a, b, ...)."""

@@ -288,10 +288,8 @@ class MultiheadAttention(Module):
             query, key, value = (each.unsqueeze(0) for each in (query, key, value))
         elif not self.batch_first:
             query, key, value = (each.transpose(0, 1) for each in (query, key, value))
-        k, v = (
-            self._with_bias(self.k_proj(key), self.bias_k),
-            self._with_bias(self.v_proj(value), self.bias_v),
-        )
+        k = self._with_bias(self.k_proj(key), self.bias_k)
+        v = self._with_bias(self.v_proj(value), self.bias_v)
         q = self._heads(self.q_proj(query), self.num_heads)
         k, v = self._heads(k, self.num_kv_heads), self._heads(v, self.num_kv_heads)
         q, k = self._turned(q, k, cache, rotation)
@@ -304,10 +302,8 @@ class MultiheadAttention(Module):
             places = cache.filled + slope.arange(q.shape[2], device=ANYWHERE)
             cache = cache.extended(k, v)
             k, v = cache.keys.astype(q.dtype), cache.values.astype(q.dtype)
-            mask, is_causal = (
-                slope.arange(k.shape[2], device=ANYWHERE) <= places.unsqueeze(-1),
-                False,
-            )
+            mask = slope.arange(k.shape[2], device=ANYWHERE) <= places.unsqueeze(-1)
+            is_causal = False
         k, v, mask, is_causal = self._lengthened(k, v, mask, is_causal, q.shape[2])
         out, weights = self._attend(q, k, v, mask, is_causal, bool(need_weights))
         out = self.out_proj(slope.flatten(slope.permute(out, (0, 2, 1, 3)), 2))

@@ -135,7 +135,7 @@ class GRUCell(_Cell):
         r = sigmoid(W_ir x + b_ir + W_hr h + b_hr)
         z = sigmoid(W_iz x + b_iz + W_hz h + b_hz)
         n = tanh(W_in x + b_in + r * (W_hn h + b_hn))
-        h <- (1 - z) * n + z * h
+        h = (1 - z) * n + z * h
 
     Source: K. Cho et al., "Learning phrase representations using RNN encoder-decoder", 2014.
 
@@ -170,8 +170,8 @@ class LSTMCell(_Cell):
 
         i, f, o = sigmoid(W_i* x + b_i* + W_h* h + b_h*)
         g = tanh(W_ig x + b_ig + W_hg h + b_hg)
-        c <- f * c + i * g
-        h <- o * tanh(c)
+        c = f * c + i * g
+        h = o * tanh(c)
 
     Source: S. Hochreiter, J. Schmidhuber, "Long short-term memory", 1997; F. Gers et al., 2000.
 

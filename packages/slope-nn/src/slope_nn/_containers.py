@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, overload
+from typing import Any, Self
 
 from slope.extend import ArgumentError, IndexingError
 from slope_nn._checks import iterable, mapping
@@ -27,7 +27,60 @@ class Fn(Module):
         return self.function(*args, **options)
 
 
-class Sequential(Module):
+class _Row(Module):
+    """What holds fields named "0", "1", ..., as PyTorch names them."""
+
+    _holds: str = "module"
+
+    def append(self, item: Any) -> Self:
+        """Add one at the end, in place."""
+        name = str(len(self))
+        setattr(self, name, self._taken(name, item))
+        return self
+
+    def extend(self, items: Iterable[Any]) -> Self:
+        """Add several at the end, in place."""
+        for item in iterable(type(self).__name__, f"{self._holds}s", items):
+            self.append(item)
+        return self
+
+    def _taken(self, name: str, item: Any) -> Any:
+        """What is kept of an item, checked."""
+        return item
+
+    def _of(self, items: list[Any]) -> Any:
+        """A row of some of the items."""
+        raise NotImplementedError  # every row defines it
+
+    def _names(self) -> list[str]:
+        return [name for name in self.__dict__ if name.isdigit()]
+
+    def _name(self, place: int) -> str:
+        names = self._names()
+        try:
+            return names[place]
+        except IndexError:
+            raise IndexingError(
+                f"{type(self).__name__} of {len(names)} has no {self._holds} {place}."
+            ) from None
+
+    def __len__(self) -> int:
+        return len(self._names())
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self.__dict__[name] for name in self._names())
+
+    def __getitem__(self, place: int | slice) -> Any:
+        if isinstance(place, slice):
+            return self._of(list(self)[place])
+        return self.__dict__[self._name(place)]
+
+    def __setitem__(self, place: int, item: Any) -> None:
+        name = self._name(place)
+        setattr(self, name, self._taken(name, item))
+
+
+class Sequential(_Row):
     """Layers one after the other, named "0", "1", ... as in PyTorch.
 
     Args:
@@ -39,14 +92,10 @@ class Sequential(Module):
         (100, 784)
     """
 
+    _holds = "layer"
+
     def __init__(self, *layers: Callable[[Any], Any]) -> None:
-        for place, layer in enumerate(layers):
-            if not callable(layer):
-                raise ArgumentError(
-                    f"Sequential: layer {place} is of type {type(layer).__name__}, not callable. "
-                    f"Pass modules or functions, each an argument of its own."
-                )
-            setattr(self, str(place), layer if isinstance(layer, Module) else Fn(layer))
+        self.extend(layers)
 
     def __call__(self, x: Any) -> Any:
         """Pass ``x`` through all layers."""
@@ -54,29 +103,19 @@ class Sequential(Module):
             x = layer(x)
         return x
 
-    def __len__(self) -> int:
-        return sum(name.isdigit() for name in self.__dict__)
+    def _of(self, items: list[Any]) -> Sequential:
+        return Sequential(*items)
 
-    def __iter__(self) -> Iterator[Any]:
-        return (layer for name, layer in self.__dict__.items() if name.isdigit())
-
-    @overload
-    def __getitem__(self, place: int) -> Any: ...
-    @overload
-    def __getitem__(self, place: slice) -> Sequential: ...
-    def __getitem__(self, place: int | slice) -> Any:
-        layers = list(self)
-        if isinstance(place, slice):
-            return Sequential(*layers[place])
-        try:
-            return layers[place]
-        except IndexError:
-            raise IndexingError(
-                f"Sequential of {len(layers)} layers has no layer {place}."
-            ) from None
+    def _taken(self, name: str, item: Any) -> Module:
+        if not callable(item):
+            raise ArgumentError(
+                f"Sequential: layer {name} is of type {type(item).__name__}, not callable. "
+                f"Pass modules or functions, each an argument of its own."
+            )
+        return item if isinstance(item, Module) else Fn(item)
 
 
-class ModuleList(Module):
+class ModuleList(_Row):
     """Modules in a row, to be called by hand; named "0", "1", ... as in PyTorch.
 
     Args:
@@ -84,130 +123,63 @@ class ModuleList(Module):
     """
 
     def __init__(self, modules: Iterable[Module] = ()) -> None:
-        for module in iterable("ModuleList", "modules", modules):
-            self.append(module)
+        self.extend(modules)
 
-    def append(self, module: Module) -> None:
-        """Add a module at the end, in place."""
-        _check_module("ModuleList", str(len(self)), module)
-        setattr(self, str(len(self)), module)
+    def _of(self, items: list[Any]) -> ModuleList:
+        return ModuleList(items)
 
-    def __len__(self) -> int:
-        return sum(name.isdigit() for name in self.__dict__)
-
-    def __iter__(self) -> Iterator[Any]:
-        return (module for name, module in self.__dict__.items() if name.isdigit())
-
-    @overload
-    def __getitem__(self, place: int) -> Any: ...
-    @overload
-    def __getitem__(self, place: slice) -> ModuleList: ...
-    def __getitem__(self, place: int | slice) -> Any:
-        modules = list(self)
-        if isinstance(place, slice):
-            return ModuleList(modules[place])
-        try:
-            return modules[place]
-        except IndexError:
-            raise IndexingError(f"ModuleList of {len(modules)} has no module {place}.") from None
+    def _taken(self, name: str, item: Any) -> Module:
+        return _checked_module("ModuleList", name, item)
 
 
-class ModuleDict(Module):
-    """Modules by name, to be called by hand.
-
-    Args:
-        modules: names and modules.
-    """
-
-    def __init__(self, modules: Mapping[str, Module] | None = None) -> None:
-        for name, module in mapping("ModuleDict", "modules", modules or {}).items():
-            self[name] = module
-
-    def __setitem__(self, name: str, module: Module) -> None:
-        _check_module("ModuleDict", name, module)
-        if hasattr(type(self), name) or not name or "." in name or name.startswith("_"):
-            raise ArgumentError(f"ModuleDict: {name!r} cannot name a module; take another name.")
-        setattr(self, name, module)
-
-    def __getitem__(self, name: str) -> Any:
-        if name not in self.children:
-            raise IndexingError(
-                f"ModuleDict has no module {name!r}; it has {', '.join(self) or 'none'}."
-            )
-        return self.__dict__[name]
-
-    def __len__(self) -> int:
-        return len(self.children)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.children)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self.children
-
-    def keys(self) -> list[str]:
-        """The names."""
-        return list(self.children)
-
-    def values(self) -> list[Module]:
-        """The modules."""
-        return list(self.children.values())
-
-    def items(self) -> list[tuple[str, Module]]:
-        """Names and modules."""
-        return list(self.children.items())
-
-
-class ParameterList(Module):
+class ParameterList(_Row):
     """Tensors in a row; named "0", "1", ... as in PyTorch.
 
     Args:
         values: the tensors.
     """
 
+    _holds = "tensor"
+
     def __init__(self, values: Iterable[Any] = ()) -> None:
-        for value in values:
-            self.append(value)
+        self.extend(values)
 
-    def append(self, value: Any) -> None:
-        """Add a tensor at the end, in place."""
-        setattr(self, str(len(self)), value)
-
-    def __len__(self) -> int:
-        return sum(name.isdigit() for name in self.__dict__)
-
-    def __iter__(self) -> Iterator[Any]:
-        return (value for name, value in self.__dict__.items() if name.isdigit())
-
-    def __getitem__(self, place: int) -> Any:
-        try:
-            return list(self)[place]
-        except IndexError:
-            raise IndexingError(f"ParameterList of {len(self)} has no tensor {place}.") from None
+    def _of(self, items: list[Any]) -> ParameterList:
+        return ParameterList(items)
 
 
-class ParameterDict(Module):
-    """Tensors by name.
+class _Names(Module):
+    """What holds fields by names that the user gives."""
 
-    Args:
-        parameters: names and tensors.
-    """
+    _holds: str = "module"
 
-    def __init__(self, parameters: Mapping[str, Any] | None = None) -> None:
-        for name, value in (parameters or {}).items():
-            self[name] = value
+    def update(self, items: Mapping[str, Any]) -> None:
+        """Take in what another mapping holds, in place."""
+        for name, item in mapping(type(self).__name__, f"{self._holds}s", items).items():
+            self[name] = item
 
-    def __setitem__(self, name: str, value: Any) -> None:
+    def __setitem__(self, name: str, item: Any) -> None:
+        who = type(self).__name__
         if hasattr(type(self), name) or not name or "." in name or name.startswith("_"):
-            raise ArgumentError(f"ParameterDict: {name!r} cannot name a tensor; take another name.")
-        setattr(self, name, value)
+            raise ArgumentError(f"{who}: {name!r} cannot name a {self._holds}; take another name.")
+        setattr(self, name, item)
 
     def __getitem__(self, name: str) -> Any:
-        if name not in self.__dict__:
+        if name not in self.keys():
             raise IndexingError(
-                f"ParameterDict has no tensor {name!r}; it has {', '.join(self) or 'none'}."
+                f"{type(self).__name__} has no {self._holds} {name!r}; it has "
+                f"{', '.join(self) or 'none'}."
             )
         return self.__dict__[name]
+
+    def __delitem__(self, name: str) -> None:
+        self.pop(name)
+
+    def pop(self, name: str) -> Any:
+        """Take one out, in place."""
+        item = self[name]
+        delattr(self, name)
+        return item
 
     def __len__(self) -> int:
         return len(self.keys())
@@ -220,20 +192,48 @@ class ParameterDict(Module):
 
     def keys(self) -> list[str]:
         """The names."""
-        return [name for name in self.__dict__ if name != "training"]
+        return [name for name in self.__dict__ if name != "training" and name[0] != "_"]
 
     def values(self) -> list[Any]:
-        """The tensors."""
+        """What is held, in order."""
         return [self.__dict__[name] for name in self.keys()]
 
     def items(self) -> list[tuple[str, Any]]:
-        """Names and tensors."""
+        """The names with what they name."""
         return [(name, self.__dict__[name]) for name in self.keys()]
 
 
-def _check_module(who: str, name: str, module: Any) -> None:
+class ModuleDict(_Names):
+    """Modules by name, to be called by hand.
+
+    Args:
+        modules: names and modules.
+    """
+
+    def __init__(self, modules: Mapping[str, Module] | None = None) -> None:
+        self.update(modules or {})
+
+    def __setitem__(self, name: str, item: Module) -> None:
+        super().__setitem__(name, _checked_module("ModuleDict", name, item))
+
+
+class ParameterDict(_Names):
+    """Tensors by name.
+
+    Args:
+        parameters: names and tensors.
+    """
+
+    _holds = "tensor"
+
+    def __init__(self, parameters: Mapping[str, Any] | None = None) -> None:
+        self.update(parameters or {})
+
+
+def _checked_module(who: str, name: str, module: Any) -> Module:
     if not isinstance(module, Module):
         raise ArgumentError(
-            f"{who}: {name!r} is of type {type(module).__name__}, not a module; "
-            f"nn.Fn makes one of a function."
+            f"{who}: {name!r} is of type {type(module).__name__}, not a module; nn.Fn makes one of "
+            "a function."
         )
+    return module

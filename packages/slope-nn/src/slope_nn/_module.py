@@ -53,6 +53,9 @@ class Module(Node):
     as :class:`Buffer`. Every other field is static: part of the program, compared with its type, so
     a changed number compiles anew.
 
+    One tensor or module that stands at two places is two parts of the pytree, which are trained
+    apart (PyTorch shares them); :meth:`tie` makes them one.
+
     ``grad`` with respect to a module gives a module of the same structure, with ``None`` at
     buffers, integer tensors and frozen parameters.
 
@@ -132,7 +135,7 @@ class Module(Node):
     def named_modules(self) -> Iterator[tuple[str, Module]]:
         """Dotted names of this module (``""``) and all below it, each object once."""
         seen: set[int] = set()
-        for path, module in _modules(self, ()):
+        for path, module in modules_of(self):
             if id(module) not in seen:
                 seen.add(id(module))
                 yield ".".join(path), module
@@ -192,7 +195,7 @@ class Module(Node):
             return self
         flags = selected(f"{method}: the filter", self, which)
         chosen = {path: on for (path, _, _), on in zip(walk(self), flags, strict=True)}
-        for path, module in _modules(self, ()):
+        for path, module in modules_of(self):
             fields = {}
             for name, kind in plan_of(module).kinds.items():
                 place = (*path, name)
@@ -239,26 +242,33 @@ class Module(Node):
     def tie(self, target: str, source: str) -> None:
         """Make one tensor stand at two places: from now on ``target`` is what ``source`` is.
 
-        The tensor is kept in this module's structure once, at ``source``: gradients of both uses
+        Of two modules all parameters are tied, each to its namesake, and buffers stay apart. A tied
+        tensor is kept in this module's structure once, at ``source``: gradients of both uses
         add up there, optimizers update it once, and state dicts name it once. A part that holds
         ``target`` has a tensor of its own again where it is used without this module.
 
         Args:
-            target: dotted name of a tensor in this module, such as ``"head.weight"``.
-            source: dotted name of another of the same shape and dtype, such as ``"embed.weight"``.
+            target: dotted name of a tensor or module in this one, such as ``"head.weight"``.
+            source: dotted name of another of the same shape and dtype (or of a module with the same
+                parameters), such as ``"embed.weight"``.
 
         Raises:
-            TreeError: there is no such tensor.
+            TreeError: there is no such tensor or module, or the modules' parameters differ.
             ShapeError: the two differ in shape or dtype.
         """
         goal, origin = tuple(target.split(".")), tuple(source.split("."))
         known = dict(self._ties)
         origin = known.get(origin, origin)
         old, new = step_along(self, goal), step_along(self, origin)
+        if goal != origin and isinstance(old, Module) and isinstance(new, Module):
+            for name in _same_names(target, old, source, new):
+                self.tie(f"{target}.{name}", f"{source}.{name}")
+            return
         for name, value in ((target, old), (source, new)):
             if not isinstance(value, slope.Tensor):
                 raise TreeError(
-                    f"tie() takes names of tensors, and {name!r} is a {type(value).__name__}."
+                    f"tie() takes names of two tensors or of two modules, and {name!r} is a "
+                    f"{type(value).__name__}."
                 )
         if goal == origin:
             raise TreeError(f"tie(): {target!r} and {source!r} are the same place.")
@@ -370,11 +380,12 @@ class Module(Node):
         return head + "".join(f"\n  {line}" for line in lines) + ("\n)" if lines else ")")
 
 
-def _modules(value: Any, path: Path) -> Iterator[tuple[Path, Module]]:
+def modules_of(value: Any, path: Path = ()) -> Iterator[tuple[Path, Module]]:
+    """Paths and modules of all modules in a value, also of one object at several places."""
     if isinstance(value, Module):
         yield path, value
     for name, below in _nearest(value, path, enter=True).items():
-        yield from _modules(below, tuple(name.split(".")))
+        yield from modules_of(below, tuple(name.split(".")))
 
 
 def _nearest(value: Any, path: Path, enter: bool = False) -> dict[str, Module]:
@@ -392,9 +403,20 @@ def _nearest(value: Any, path: Path, enter: bool = False) -> dict[str, Module]:
     return found
 
 
+def _same_names(target: str, old: Module, source: str, new: Module) -> list[str]:
+    """The names of the parameters of two modules, which must be the same."""
+    names, others = ([name for name, _ in each.named_parameters()] for each in (new, old))
+    if names != others:
+        raise TreeError(
+            f"tie(): {target!r} has the parameters {', '.join(others) or 'none'} and {source!r} "
+            f"has {', '.join(names) or 'none'}; they must be the same."
+        )
+    return names
+
+
 def _all_ties(module: Module) -> Iterator[tuple[Path, Path]]:
     """The paths of tied tensors, each with that of the tensor that it is."""
-    for path, each in _modules(module, ()):
+    for path, each in modules_of(module):
         for target, source in each._ties:  # noqa: SLF001  # another module
             yield (*path, *target), (*path, *source)
 

@@ -17,7 +17,7 @@ class ReLU6(Module):
 
 
 class SELU(Module):
-    """Scale * (max(x, 0) + min(alpha * (exp(x) - 1), 0)), with fixed scale and alpha."""
+    """``scale * (max(x, 0) + min(alpha * (exp(x) - 1), 0))``, with fixed scale and alpha."""
 
     def __call__(self, x: slope.Tensor) -> slope.Tensor:
         """Apply it to a tensor of any shape."""
@@ -207,7 +207,7 @@ class Threshold(Module):
 
 
 class GLU(Module):
-    """A * sigmoid(b), a and b the halves of x along dim.
+    """``a * sigmoid(b)``, a and b the halves of x along a dimension.
 
     Args:
         dim: the dimension; of even length.
@@ -222,7 +222,7 @@ class GLU(Module):
 
 
 class Softmax(Module):
-    """Exp(x) / sum of exp(x) along dim.
+    """``exp(x) / sum(exp(x))`` along a dimension.
 
     Args:
         dim: the dimension.
@@ -237,7 +237,7 @@ class Softmax(Module):
 
 
 class Softmin(Module):
-    """Exp(-x) / sum of exp(-x) along dim.
+    """``exp(-x) / sum(exp(-x))`` along a dimension.
 
     Args:
         dim: the dimension.
@@ -252,7 +252,7 @@ class Softmin(Module):
 
 
 class LogSoftmax(Module):
-    """``x`` - log of the sum of exp(x) along dim.
+    """``x - log(sum(exp(x)))`` along a dimension.
 
     Args:
         dim: the dimension.

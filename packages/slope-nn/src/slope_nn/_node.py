@@ -335,7 +335,7 @@ def _without_tied(value: Any, tree: Mapping[str, Any]) -> Any:
     below = {name: inner for name, inner in tree.items() if inner is not None}
     if isinstance(value, Node):
         copy = object.__new__(type(value))
-        _set_pending(copy, None)
+        _set_pending(copy, value._pending)  # who keeps the copy keeps what was assigned
         copy.__dict__.update(value.__dict__)
         for name, inner in below.items():
             copy.__dict__[name] = _without_tied(copy.__dict__[name], inner)

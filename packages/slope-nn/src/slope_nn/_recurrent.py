@@ -178,7 +178,7 @@ def _joint(weights: dict[str, Any]) -> Any:
 
 
 class RNN(_Recurrent):
-    """Elman networks in layers: ``h <- tanh(W_ih x + b_ih + W_hh h + b_hh)``; as PyTorch's.
+    """Elman networks in layers: ``h = tanh(W_ih x + b_ih + W_hh h + b_hh)``; as PyTorch's.
 
     Source: J. Elman, "Finding structure in time", 1990.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import slope
@@ -23,25 +24,10 @@ Layer = Callable[[Any], Any]
 Activation = str | Layer
 
 
-class TransformerEncoderLayer(Module):
-    """Self-attention and two linear maps, each with a sum around it and a normalization.
+class _Layer(Module):
+    """What the layers of encoders and decoders share; decoders attend to another sequence, too."""
 
-    As PyTorch's. Source: A. Vaswani et al., "Attention is all you need",
-    2017; normalization first, R. Xiong et al., arXiv:2002.04745.
-
-    Args:
-        d_model: length of the last dimension.
-        nhead: how many heads.
-        dim_feedforward: length between the two linear maps.
-        dropout: the probability in attention weights and after each part.
-        activation: between the linear maps: ``"relu"``, ``"gelu"``, or a function.
-        layer_norm_eps: added to the variances.
-        batch_first: inputs are (n, length, d_model), and (length, n, d_model) if not. True by
-            default, which in PyTorch it is not.
-        norm_first: normalize before each part instead of after its sum.
-        bias: whether the linear maps and normalizations have biases.
-        key: draws the initial values.
-    """
+    _attends_to_memory: bool = False
 
     def __init__(
         self,
@@ -57,17 +43,50 @@ class TransformerEncoderLayer(Module):
         *,
         key: slope.Tensor | None = None,
     ) -> None:
-        keys = split_key(key, 3)
-        self.self_attn = MultiheadAttention(
-            d_model, nhead, dropout, bias, batch_first=batch_first, key=keys[0]
-        )
-        self.linear1 = Linear(d_model, dim_feedforward, bias, key=keys[1])
-        self.linear2 = Linear(dim_feedforward, d_model, bias, key=keys[2])
+        keys = split_key(key, 4 if self._attends_to_memory else 3)
+        options: dict[str, Any] = {"dropout": dropout, "bias": bias, "batch_first": batch_first}
+        self.self_attn = MultiheadAttention(d_model, nhead, **options, key=keys[0])
+        if self._attends_to_memory:
+            self.multihead_attn = MultiheadAttention(d_model, nhead, **options, key=keys[1])
+        self.linear1 = Linear(d_model, dim_feedforward, bias, key=keys[-2])
+        self.linear2 = Linear(dim_feedforward, d_model, bias, key=keys[-1])
         self.norm1 = LayerNorm(d_model, layer_norm_eps, bias=bias)
         self.norm2 = LayerNorm(d_model, layer_norm_eps, bias=bias)
+        if self._attends_to_memory:
+            self.norm3 = LayerNorm(d_model, layer_norm_eps, bias=bias)
         self.dropout = Dropout(dropout)
         self.norm_first = norm_first
-        self.activation = _activation("TransformerEncoderLayer", activation)
+        self.activation = _activation(type(self).__name__, activation)
+
+    def _around(self, x: slope.Tensor, part: Callable[[Any], Any], norm: LayerNorm) -> slope.Tensor:
+        """A part with a sum around it, and the normalization before it or after the sum."""
+        if self.norm_first:
+            return x + self.dropout(part(norm(x)))
+        return norm(x + self.dropout(part(x)))
+
+    def _feed(self, x: slope.Tensor) -> slope.Tensor:
+        return self.linear2(self.dropout(self.activation(self.linear1(x))))
+
+
+class TransformerEncoderLayer(_Layer):
+    """Self-attention and two linear maps, each with a sum around it and a normalization.
+
+    As PyTorch's. Source: A. Vaswani et al., "Attention is all you need", 2017; normalization first,
+    R. Xiong et al., arXiv:2002.04745.
+
+    Args:
+        d_model: length of the last dimension.
+        nhead: how many heads.
+        dim_feedforward: length between the two linear maps.
+        dropout: the probability in attention weights and after each part.
+        activation: between the linear maps: ``"relu"``, ``"gelu"``, or a function.
+        layer_norm_eps: added to the variances.
+        batch_first: inputs are (n, length, d_model), and (length, n, d_model) if not. True by
+            default, which in PyTorch it is not.
+        norm_first: normalize before each part instead of after its sum.
+        bias: whether the linear maps and normalizations have biases.
+        key: draws the initial values.
+    """
 
     def __call__(
         self,
@@ -87,60 +106,23 @@ class TransformerEncoderLayer(Module):
             src_key_padding_mask: shape (n, length): True at padding.
             is_causal: a position sees those up to itself alone.
         """
-
-        def attend(x: slope.Tensor) -> slope.Tensor:
-            return self.dropout(
-                self.self_attn(
-                    x,
-                    attn_mask=src_mask,
-                    key_padding_mask=src_key_padding_mask,
-                    is_causal=is_causal,
-                )
-            )
-
-        x = _around(x, attend, self.norm1, self.norm_first)
-        return _around(x, self._feed, self.norm2, self.norm_first)
-
-    def _feed(self, x: slope.Tensor) -> slope.Tensor:
-        inner = self.dropout(self.activation(self.linear1(x)))
-        return self.dropout(self.linear2(inner))
+        attend = partial(
+            self.self_attn,
+            attn_mask=src_mask,
+            key_padding_mask=src_key_padding_mask,
+            is_causal=is_causal,
+        )
+        x = self._around(x, attend, self.norm1)
+        return self._around(x, self._feed, self.norm2)
 
 
-class TransformerDecoderLayer(Module):
+class TransformerDecoderLayer(_Layer):
     """Self-attention, attention to another sequence, and two linear maps.
 
     As PyTorch's; see :class:`TransformerEncoderLayer` for the arguments.
     """
 
-    def __init__(
-        self,
-        d_model: int,
-        nhead: int,
-        dim_feedforward: int = 2048,
-        dropout: float = 0.1,
-        activation: Activation = "relu",
-        layer_norm_eps: float = 1e-5,
-        batch_first: bool = True,
-        norm_first: bool = False,
-        bias: bool = True,
-        *,
-        key: slope.Tensor | None = None,
-    ) -> None:
-        keys = split_key(key, 4)
-        self.self_attn = MultiheadAttention(
-            d_model, nhead, dropout, bias, batch_first=batch_first, key=keys[0]
-        )
-        self.multihead_attn = MultiheadAttention(
-            d_model, nhead, dropout, bias, batch_first=batch_first, key=keys[1]
-        )
-        self.linear1 = Linear(d_model, dim_feedforward, bias, key=keys[2])
-        self.linear2 = Linear(dim_feedforward, d_model, bias, key=keys[3])
-        self.norm1 = LayerNorm(d_model, layer_norm_eps, bias=bias)
-        self.norm2 = LayerNorm(d_model, layer_norm_eps, bias=bias)
-        self.norm3 = LayerNorm(d_model, layer_norm_eps, bias=bias)
-        self.dropout = Dropout(dropout)
-        self.norm_first = norm_first
-        self.activation = _activation("TransformerDecoderLayer", activation)
+    _attends_to_memory = True
 
     def __call__(
         self,
@@ -171,38 +153,39 @@ class TransformerDecoderLayer(Module):
             memory_is_causal: likewise, in the second.
             is_causal: the same as ``tgt_is_causal``.
         """
-
-        def attend(x: slope.Tensor) -> slope.Tensor:
-            return self.dropout(
-                self.self_attn(
-                    x,
-                    attn_mask=tgt_mask,
-                    key_padding_mask=tgt_key_padding_mask,
-                    is_causal=is_causal or tgt_is_causal,
-                )
-            )
-
-        def look(x: slope.Tensor) -> slope.Tensor:
-            return self.dropout(
-                self.multihead_attn(
-                    x,
-                    memory,
-                    attn_mask=memory_mask,
-                    key_padding_mask=memory_key_padding_mask,
-                    is_causal=memory_is_causal,
-                )
-            )
-
-        x = _around(x, attend, self.norm1, self.norm_first)
-        x = _around(x, look, self.norm2, self.norm_first)
-        return _around(x, self._feed, self.norm3, self.norm_first)
-
-    def _feed(self, x: slope.Tensor) -> slope.Tensor:
-        inner = self.dropout(self.activation(self.linear1(x)))
-        return self.dropout(self.linear2(inner))
+        attend = partial(
+            self.self_attn,
+            attn_mask=tgt_mask,
+            key_padding_mask=tgt_key_padding_mask,
+            is_causal=is_causal or tgt_is_causal,
+        )
+        look = partial(
+            self.multihead_attn,
+            key=memory,
+            attn_mask=memory_mask,
+            key_padding_mask=memory_key_padding_mask,
+            is_causal=memory_is_causal,
+        )
+        x = self._around(x, attend, self.norm1)
+        x = self._around(x, look, self.norm2)
+        return self._around(x, self._feed, self.norm3)
 
 
-class TransformerEncoder(Module):
+class _Stack(Module):
+    """Copies of a layer, one after the other, and perhaps a normalization behind them."""
+
+    def __init__(self, layer: Module, num_layers: int, norm: Layer | None = None) -> None:
+        positive(type(self).__name__, num_layers=num_layers)
+        self.layers = ModuleList(copy.deepcopy(layer) for _ in range(num_layers))
+        self.norm = norm
+
+    def _run(self, x: slope.Tensor, *others: Any) -> slope.Tensor:
+        for layer in self.layers:
+            x = layer(x, *others)
+        return x if self.norm is None else self.norm(x)
+
+
+class TransformerEncoder(_Stack):
     """Encoder layers one after the other.
 
     Args:
@@ -215,9 +198,7 @@ class TransformerEncoder(Module):
     def __init__(
         self, encoder_layer: TransformerEncoderLayer, num_layers: int, norm: Layer | None = None
     ) -> None:
-        positive("TransformerEncoder", num_layers=num_layers)
-        self.layers = ModuleList(copy.deepcopy(encoder_layer) for _ in range(num_layers))
-        self.norm = norm
+        super().__init__(encoder_layer, num_layers, norm)
 
     def __call__(
         self,
@@ -230,20 +211,16 @@ class TransformerEncoder(Module):
 
         All layers get the arguments; see :class:`TransformerEncoderLayer`.
         """
-        for layer in self.layers:
-            x = layer(x, mask, src_key_padding_mask, is_causal)
-        return x if self.norm is None else self.norm(x)
+        return self._run(x, mask, src_key_padding_mask, is_causal)
 
 
-class TransformerDecoder(Module):
+class TransformerDecoder(_Stack):
     """Decoder layers one after the other; see :class:`TransformerEncoder` for the arguments."""
 
     def __init__(
         self, decoder_layer: TransformerDecoderLayer, num_layers: int, norm: Layer | None = None
     ) -> None:
-        positive("TransformerDecoder", num_layers=num_layers)
-        self.layers = ModuleList(copy.deepcopy(decoder_layer) for _ in range(num_layers))
-        self.norm = norm
+        super().__init__(decoder_layer, num_layers, norm)
 
     def __call__(
         self,
@@ -262,18 +239,16 @@ class TransformerDecoder(Module):
 
         All layers get the arguments; see :class:`TransformerDecoderLayer`.
         """
-        for layer in self.layers:
-            x = layer(
-                x,
-                memory,
-                tgt_mask,
-                memory_mask,
-                tgt_key_padding_mask,
-                memory_key_padding_mask,
-                is_causal or tgt_is_causal,
-                memory_is_causal,
-            )
-        return x if self.norm is None else self.norm(x)
+        return self._run(
+            x,
+            memory,
+            tgt_mask,
+            memory_mask,
+            tgt_key_padding_mask,
+            memory_key_padding_mask,
+            is_causal or tgt_is_causal,
+            memory_is_causal,
+        )
 
 
 class Transformer(Module):
@@ -391,12 +366,6 @@ class Transformer(Module):
     ) -> slope.Tensor:
         """Floats of shape (sz, sz) to add: -inf where a position comes after, else 0."""
         return slope.triu(slope.full((sz, sz), -slope.inf, dtype=dtype), 1)
-
-
-def _around(
-    x: slope.Tensor, part: Callable[[Any], Any], norm: LayerNorm, first: bool
-) -> slope.Tensor:
-    return x + part(norm(x)) if first else norm(x + part(x))
 
 
 def _activation(who: str, activation: Activation) -> Callable[[Any], Any]:

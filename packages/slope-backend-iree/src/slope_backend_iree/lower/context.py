@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from slope.extend import DType, Program, ShapeError, TensorType, dtypes, splat_scalar
+from slope.extend import DType, Instr, Program, ShapeError, TensorType, dtypes, splat_scalar
 
 Rule = Callable[..., Any]
 Nested = Callable[["Context", Program, "Sequence[Value]"], "list[Value]"]
@@ -62,30 +62,52 @@ class Value(NamedTuple):
         return self.name
 
 
-class LoopKernels(NamedTuple):
+class LoopKernels:
     """The kernels of a program that are written here, most of them loops.
 
     Attributes:
         texts: one of each, written so far.
         parts: names of values that are parts of a longer one, with that one and the place in it.
-        titles: their names, by the text of one without a name.
+        computed: their names, with the instructions that they were started for.
+        instr: the instruction that is being written.
     """
 
-    texts: list[str]
-    parts: dict[str, tuple[Value, int]]
-    titles: dict[str, str]
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.parts: dict[str, tuple[Value, int]] = {}
+        self.computed: dict[str, list[Instr]] = {}
+        self.instr: Instr | None = None
+        self._titles: dict[str, str] = {}  # by the text of a kernel without a name
 
     def title(self, text: Callable[[str], str]) -> str:
         """The name of a kernel, which is written once however often it is started.
 
+        It is made of the instruction's operator and shapes, for those who read a profile.
+
         Args:
             text: from its name to its text.
         """
-        found = self.titles.get(text(""))
+        found = self._titles.get(text(""))
         if found is None:
-            found = self.titles[text("")] = f"loop{len(self.texts)}"
+            label = "kernel" if self.instr is None else _label(self.instr)
+            same = sum(each.partition("__")[0] == label for each in self.computed)
+            found = self._titles[text("")] = f"{label}__{same + 1}" if same else label
             self.texts.append(text(found))
+        own = self.computed.setdefault(found, [])
+        if self.instr is not None:
+            own.append(self.instr)
         return found
+
+
+def _label(instr: Instr) -> str:
+    """An instruction in a word, such as ``scan_10_32x128``: turns, and shapes of two operands."""
+    by_size = sorted(
+        {var.type.shape: None for var in (*instr.inputs, *instr.outputs) if var.type.shape},
+        key=math.prod,
+    )
+    turns = instr.params.get("length")
+    words = [instr.op.name.removeprefix("run_"), *([str(turns)] if turns is not None else [])]
+    return "_".join([*words, *("x".join(map(str, shape)) for shape in by_size[-1:])])
 
 
 class Context:

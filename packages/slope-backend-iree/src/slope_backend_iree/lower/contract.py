@@ -5,7 +5,6 @@ from __future__ import annotations
 from slope.extend import dtypes
 
 from .context import Context, Rule, Value, is_half, listed
-from .loop_kernels import is_row_product, row_product
 
 Dims = tuple[int, ...]
 
@@ -24,8 +23,6 @@ def dot_general(
     result = x.type.with_shape(tuple(shape))
     if x.type.size == 0:  # nothing to sum over: results without elements do not come here
         return ctx.constant(0, result)
-    if ctx.loop_kernels is not None and is_row_product(x, y, contract, batch[0]):
-        return ctx.reshape(row_product(ctx, x, y, contract), result.shape)
     wide = result.with_dtype(dtypes.float32) if is_half(x.dtype) else result
     if _is_row_by_rows(x, y, contract, batch):
         # IREE takes four times as long for the row times the transposed matrix: 24 ms, not 6, with

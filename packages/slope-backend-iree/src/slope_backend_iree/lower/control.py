@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from slope.extend import Program, TensorType, dtypes
+from slope.extend import Program, dtypes
 
 from .context import Context, Rule, Value, mlir_type
 from .loop_kernels import fits, loop_kernel
-
-_INDEX = TensorType((), dtypes.int32)
 
 
 def run_branch(

@@ -16,9 +16,9 @@ from collections.abc import Sequence
 from slope.extend import TensorType, dtypes, ops
 
 from .context import Context, Rule, Value, is_half, listed
+from .conv_apart import rewritten
 from .conv_phases import Phases, interleaved, phase_weights, phases_of
-
-_MOST_TAPS = 128  # of a kernel whose windows are written out side by side
+from .images import sliced
 
 Dims = tuple[int, ...]
 Padding = Sequence[tuple[int, int]]
@@ -56,6 +56,13 @@ def _convolution(
     groups: int,
     weights: str = "oi",
 ) -> Value:
+    """A convolution; ``gaps`` dilate ``x``, ``weights`` names the channels as :func:`_letters`."""
+    simpler = rewritten(
+        ctx, _convolution, x, w, shape, layout=layout, stride=stride, padding=padding, gaps=gaps,
+        dilation=dilation, groups=groups, weights=weights,
+    )  # fmt: skip
+    if simpler is not None:
+        return simpler
     count = len(stride)
     image = _letters(layout, count, "bf")
     kernel = _letters(layout, count, weights, weights=True)
@@ -89,40 +96,11 @@ def conv(
     if x.type.size == 0 or w.type.size == 0:
         return ctx.constant(0, out)
     x_wide, w_wide = in_float32(ctx, x), in_float32(ctx, w)
-    if len(stride) == 1 and groups == 1 and layout == "NHWC" and w.shape[0] <= _MOST_TAPS:
-        made = _as_product(ctx, x_wide, w_wide, out.shape, **params)
-    else:
-        gaps = (1,) * len(stride)
-        made = _convolution(
-            ctx, x_wide, w_wide, out.shape, layout=layout, gaps=gaps, groups=groups, **params
-        )
+    made = _convolution(
+        ctx, x_wide, w_wide, out.shape, layout=layout, gaps=(1,) * len(stride), groups=groups,
+        **params,
+    )  # fmt: skip
     return ctx.convert(made, x.dtype)
-
-
-def _as_product(
-    ctx: Context, x: Value, w: Value, shape: Dims, *, stride: Dims, padding: Padding, dilation: Dims
-) -> Value:
-    """A convolution over one dimension: its windows side by side, times the weights.
-
-    IREE 3.13 takes 2 to 15 times as long for the convolution itself: 43 ms instead of 9 for 3000
-    places, 80 channels to 384, a kernel of 3; 8.3 instead of 0.6 for 16000 places, one channel to
-    64, a kernel of 80 at every fourth.
-    """
-    whole = padded(ctx, x, (1,), padding)
-    (taps, into, outs), (batch, places, _) = w.shape, shape
-    reach = (places - 1) * stride[0] + 1
-    views = [
-        sliced(ctx, whole, [0, at, 0], [batch, at + reach, into], [1, stride[0], 1])
-        for at in range(0, taps * dilation[0], dilation[0])
-    ]
-    windows = views[0]
-    if taps > 1:
-        wide = x.type.with_shape((batch, places, taps * into))
-        windows = ctx.op("concatenate", views, wide, "dim = 2")
-    kernel = ctx.reshape(w, (taps * into, outs))
-    return ctx.op(
-        "dot_general", [windows, kernel], x.type.with_shape(shape), "contracting_dims = [2] x [0]"
-    )
 
 
 def conv_input_grad(
@@ -269,34 +247,6 @@ def _cut(ctx: Context, x: Value, dims: Dims, cut: Sequence[tuple[int, int]]) -> 
     for dim, (low, high) in zip(dims, cut, strict=True):
         start[dim], stop[dim] = low, x.shape[dim] - high
     return sliced(ctx, x, start, stop, [1] * len(start))
-
-
-def sliced(
-    ctx: Context, x: Value, start: Sequence[int], stop: Sequence[int], step: Sequence[int]
-) -> Value:
-    spans = list(zip(start, stop, step, strict=True))
-    result = x.type.with_shape(tuple(-(-(last - first) // each) for first, last, each in spans))
-    if result == x.type:
-        return x
-    places = ", ".join(f"{first}:{last}:{each}" for first, last, each in spans)
-    return ctx.emit(
-        f"stablehlo.slice {x} [{places}] : ({x.mlir}) -> {Value('', result).mlir}", result
-    )
-
-
-def padded(ctx: Context, x: Value, dims: Dims, padding: Padding) -> Value:
-    if not any(map(any, padding)):
-        return x
-    low, high = [0] * len(x.shape), [0] * len(x.shape)
-    for dim, (before, after) in zip(dims, padding, strict=True):
-        low[dim], high[dim] = before, after
-    shape = tuple(sum(each) for each in zip(low, x.shape, high, strict=True))
-    return ctx.op(
-        "pad",
-        [x, ctx.scalar(0, x.dtype)],
-        x.type.with_shape(shape),
-        f"low = {listed(low)}, high = {listed(high)}, interior = {listed([0] * len(low))}",
-    )
 
 
 RULES: dict[str, Rule] = {

@@ -10,13 +10,16 @@ from operator import mul
 from slope.extend import ops
 
 from .context import Context, Rule, Value, listed
-from .conv import in_float32, padded, sliced
+from .conv import in_float32
+from .conv_apart import windows
+from .images import padded, sliced
 from .parts import parts_of
 from .tiles import product_of_rows
 
 Dims = tuple[int, ...]
 Padding = Sequence[tuple[int, int]]
 
+_LONG = 16  # elements of a kernel
 _WIDEST = 128  # channels
 _WIDER = 1.3  # how many times as many products are better than copies of the image
 _TASKS = 32  # enough to keep the processors busy to the end
@@ -40,6 +43,10 @@ def conv_weight_grad(
     )
     if x.type.size == 0 or y.type.size == 0:
         return ctx.constant(0, out)
+    if len(stride) == 1 and groups == 1 and layout == "NHWC" and kernel_size[0] > _LONG:
+        made = _by_windows(ctx, in_float32(ctx, x), in_float32(ctx, y), out.shape, **params)
+        if made is not None:
+            return ctx.convert(made, x.dtype)
     axes = ops.conv_axes(layout, x.type.ndim)
     whole = padded(ctx, in_float32(ctx, x), axes.spatial, padding)
     cotangent = in_float32(ctx, y)
@@ -63,6 +70,20 @@ def conv_weight_grad(
         part = _product(ctx, grouped, cotangent, axes.channel, groups)
         parts.append(ctx.reshape(part, (1, *part.shape)))
     return ctx.convert(_weights(ctx, parts, kernel_size, groups, layout), x.dtype)
+
+
+def _by_windows(
+    ctx: Context, x: Value, y: Value, shape: Dims, *, stride: Dims, padding: Padding, dilation: Dims
+) -> Value | None:
+    """The weights over one dimension in one product, which reads ``y`` once for all elements."""
+    taps, into, outs = shape
+    (around,) = padding
+    met = windows(ctx, x, taps, y.shape[1], stride[0], (around[0], around[1]), dilation[0])
+    if met is None:
+        return None
+    result = x.type.with_shape((met.shape[2], outs))
+    made = ctx.op("dot_general", [met, y], result, "contracting_dims = [0, 1] x [0, 1]")
+    return ctx.reshape(sliced(ctx, made, [0, 0], [taps * into, outs], [1, 1]), shape)
 
 
 def _met(

@@ -105,7 +105,10 @@ def scatter(
         start = (
             ctx.convert(x, dtypes.float32) if x.literal is None else ctx.constant(x.literal, single)
         )
-        wide = start, indices, ctx.convert(updates, dtypes.float32)
+        added = ctx.convert(updates, dtypes.float32)
+        if ctx.loop_kernels is None:  # IREE 3.13 for cuda fails to convert within the scatter
+            added = ctx.barrier(added)
+        wide = start, indices, added
         return ctx.convert(
             scatter(ctx, *wide, axis=axis, batch_dims=batch_dims, mode=mode), x.dtype
         )
@@ -113,6 +116,9 @@ def scatter(
     x = copied(ctx, x, at)
     count = math.prod(at.shape[:-1])
     at = ctx.reshape(at, (count, len(dims)))
+    shape = x.shape
+    if updates.type.size == 1:  # IREE refuses an element of a slice there, with dimensions of one
+        x = ctx.reshape(x, shape[: len(dims)])
     updates = ctx.reshape(updates, (count, *x.shape[len(dims) :]))
     numbers = (
         f"#stablehlo.scatter<update_window_dims = {listed(range(1, len(updates.shape)))}, "
@@ -126,13 +132,14 @@ def scatter(
         if mode != "set"
         else f"stablehlo.return %b : {one}"
     )
-    return ctx.emit(
+    made = ctx.emit(
         f'"stablehlo.scatter"({x}, {at}, {updates}) <{{scatter_dimension_numbers = {numbers}, '
         f"indices_are_sorted = false, unique_indices = false}}> "
         f"({{ ^bb0(%a: {one}, %b: {one}): {combine} }}) "
         f": ({x.mlir}, {at.mlir}, {updates.mlir}) -> {x.mlir}",
         x.type,
     )
+    return ctx.reshape(made, shape)
 
 
 _OWN = ("scatter", "dynamic_update_slice", "constant", "dot_general", "while")

@@ -19,6 +19,7 @@ from slope.extend import (
 from .context import Context, LoopKernels, Rule, Value, mlir_type
 from .fused import write_fused
 from .fusion import Plan, plan
+from .loop_kernels import cluster_kernel, clusters
 
 ENTRY = "main"
 CONVOLUTIONS = (ops.conv, ops.conv_input_grad, ops.conv_weight_grad)
@@ -37,11 +38,13 @@ class Lowered(NamedTuple):
         sources: for each output of the program where it comes from: ``("input", number)``,
             ``("result", number)`` or ``("literal", atom)``. Inputs and literals pass by the module,
             and it returns nothing twice.
+        kernels: the names of kernels that are written out, with the instructions that they compute.
     """
 
     text: str
     results: int
     sources: tuple[tuple[str, Any], ...]
+    kernels: Mapping[str, Sequence[Instr]] = {}  # never written to
 
 
 def lower_program(
@@ -79,7 +82,15 @@ def lower_program(
     def write(ctx: Context, program: Program, known: dict[Var, Value]) -> None:
         apart = _apart(program) if cpu else frozenset[Var]()
         loops, absent = plan(program) if cpu and ctx.convolves else Plan({}, frozenset())
+        found = clusters(program, loops.keys() | absent) if ctx.loop_kernels is not None else ()
+        held = {id(instr): cluster for cluster in found for instr in cluster.instrs}
         for instr in program.instrs:
+            cluster = held.get(id(instr))
+            if cluster is not None:
+                if instr is cluster.instrs[-1]:
+                    made = cluster_kernel(ctx, cluster, [known[var] for var in cluster.inputs])
+                    known.update(zip(cluster.outputs, made, strict=True))
+                continue
             loop = loops.get(id(instr))
             if loop is not None:
                 made = write_fused(ctx, loop, known, one)
@@ -94,7 +105,7 @@ def lower_program(
             known.update(zip(instr.outputs, results, strict=True))
 
     given = frozenset(f"%arg{i}" for i in donated if _uses(program, program.inputs[i]) == 1)
-    loops = LoopKernels([], {}, {})
+    loops = LoopKernels()
     ctx = Context(
         nested,
         convolves=_convolves(program),
@@ -116,7 +127,7 @@ def lower_program(
         f"module @slope {{\n{''.join(loops.texts)}"
         f"  func.func @{ENTRY}({arguments}) -> ({types}) {{\n{body}\n  }}\n}}\n"
     )
-    return Lowered(text, len(results), sources)
+    return Lowered(text, len(results), sources, loops.computed)
 
 
 def _apart(program: Program) -> frozenset[Var]:
@@ -167,6 +178,8 @@ def _lower(
             f"expand. Give its class an expand, add a rule through the hook "
             f"slope_lowerings(backend), or choose a backend that has one (SLOPE_BACKEND=numpy)."
         )
+    if ctx.loop_kernels is not None:
+        ctx.loop_kernels.instr = instr
     result = rule(ctx, *operands, **instr.params)
     return list(result) if instr.op.multiple else [result]
 

@@ -96,9 +96,8 @@ def _power(context: Context, x: Value, exponent: int) -> Value:
 def sigmoid(context: Context, x: Value) -> Value:
     wide = context.cast(x, dtypes.accumulator(x.dtype))
     one = context.scalar(1.0, wide.dtype)
-    grown = context.ufunc(
-        "np.exp", context.ufunc("np.negative", wide)
-    )  # inf where x is very low, and its reciprocal 0
+    # Where x is very low this is inf, and its reciprocal 0.
+    grown = context.ufunc("np.exp", context.ufunc("np.negative", wide))
     return context.cast(
         context.ufunc("np.divide", one, context.ufunc("np.add", grown, one)), x.dtype
     )

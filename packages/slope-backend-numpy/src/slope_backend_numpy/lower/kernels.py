@@ -60,10 +60,8 @@ def float_to_integer(x: Any, dtype: np.dtype[Any]) -> Array:
     if x.dtype.itemsize == 2:
         x = x.astype(np.float32)
     limits = np.iinfo(dtype)
-    low, above = (
-        x.dtype.type(limits.min),
-        x.dtype.type(float(limits.max) + 1),
-    )  # both exact: powers of two
+    low = x.dtype.type(limits.min)
+    above = x.dtype.type(float(limits.max) + 1)
     if limits.bits < 64:
         above = x.dtype.type(limits.max + 1)
     inside = np.logical_and(np.greater_equal(x, low), np.less(x, above))

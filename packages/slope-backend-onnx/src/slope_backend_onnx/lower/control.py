@@ -17,6 +17,9 @@ _INT64: Final = TensorType((), dtypes.int64)
 def _branch(
     cx: Lowering, index: Value, *operands: Value, branches: tuple[Program, ...]
 ) -> tuple[Result, ...]:
+    if index.literal is not None:
+        # ONNX Runtime takes the branch out of such an If, and loses what loops in it read.
+        branches = (branches[min(max(int(index.literal), 0), len(branches) - 1)],)
     if len(branches) == 1:
         return tuple(cx.write(branches[0], operands))
     types = cx.outs

@@ -142,20 +142,24 @@ def _scatter(
     shape = (*layout.batch, *layout.before, count, *layout.after)
     new = cx.reshape(cx.full(updates, inner), updates.type.shape, shape)
     if count == 1 and layout.axis == 0:
-        place = cx.reshape(positions, layout.places, (1, 1))
-        done = cx.op("ScatterND", target, place, new, reduction=_REDUCTIONS[mode])
+        operator = "ScatterND"
+        where = cx.reshape(positions, layout.places, (1, 1))
     else:
         # Not ScatterND: it runs over the places on several threads, so that where places repeat,
         # additions are lost and it is chance which update is written last.
+        operator = "ScatterElements"
         where = _beside(cx, positions, layout, shape)
-        done = cx.op(
-            "ScatterElements",
-            target,
-            where,
-            new,
-            axis=layout.axis,
-            reduction=_REDUCTIONS[mode],
-        )
+    axis = layout.axis if operator == "ScatterElements" else None
+
+    def scattered(target: str, new: str, mode: str) -> str:
+        return cx.op(operator, target, where, new, axis=axis, reduction=_REDUCTIONS[mode])
+
+    done = scattered(target, new, mode)
+    if mode in ("min", "max") and x.dtype.is_floating_point:
+        # ONNX Runtime compares with NaN, and so may lose it.
+        flags = (cx.cast(cx.op("IsNaN", each), "bool", "int32") for each in (target, new))
+        lost = cx.cast(scattered(*flags, "max"), "int32", "bool")
+        done = cx.op("Where", lost, cx.number(math.nan, inner), done)
     return cx.cast(cx.reshape(done, layout.flat, x.type.shape), inner, x.dtype.name)
 
 

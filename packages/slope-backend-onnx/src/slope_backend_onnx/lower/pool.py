@@ -34,12 +34,19 @@ def _kernel(
     made = cx.op(
         op_type,
         cx.reshape(name, shape, (1, kept, *shape[-count:])),
-        kernel_shape=list(params["window"][-count:]),
-        strides=list(params["stride"][-count:]),
-        pads=[side for sides in zip(*params["padding"][-count:], strict=True) for side in sides],
+        **_moves(params, count),
         **more,
     )
     return cx.reshape(made, (1, kept, *out[-count:]), out)
+
+
+def _moves(params: dict[str, Any], count: int) -> dict[str, list[int]]:
+    """The window and how it moves, as pooling nodes take them."""
+    return {
+        "kernel_shape": list(params["window"][-count:]),
+        "strides": list(params["stride"][-count:]),
+        "pads": [side for sides in zip(*params["padding"][-count:], strict=True) for side in sides],
+    }
 
 
 def _window_sum(cx: Lowering, x: Value, **params: Any) -> Result:
@@ -68,4 +75,47 @@ def _window_max(cx: Lowering, x: Value, **params: Any) -> Result:
     return if_finite(cx, name, "float32", pooled, expanded)
 
 
-RULES: Final[dict[str, Rule]] = {"window_sum": _window_sum, "window_max": _window_max}
+def _window_max_grad(cx: Lowering, x: Value, out: Value, cotangent: Value, **params: Any) -> Result:
+    count = _pooled(x, params)
+    if not (count and cx.native) or x.type.size < WORTH:
+        return cx.expansion(x, out, cotangent, **params)
+    names = [cx.full(each) for each in (x, out, cotangent)]
+    shape, windows = x.type.shape, out.type.size
+
+    def scattered(inner: Lowering) -> str:
+        kept = math.prod(shape[:-count])
+        _, places = inner.graph.op(
+            "MaxPool",
+            inner.reshape(names[0], shape, (1, kept, *shape[-count:])),
+            outputs=2,
+            dilations=list(params["dilation"][-count:]),
+            **_moves(params, count),
+        )
+        none = inner.op("ConstantOfShape", inner.ints(x.type.size))
+        places = inner.op("Reshape", places, inner.ints(windows))
+        given = inner.reshape(names[2], out.type.shape, (windows,))
+        apart = all(map(_is_apart, params["window"], params["stride"], params["dilation"]))
+        reduction = None if apart else "add"
+        placed = inner.op("ScatterElements", none, places, given, axis=0, reduction=reduction)
+        return inner.reshape(placed, (x.type.size,), shape)
+
+    def expanded(inner: Lowering) -> str:
+        values = [
+            each._replace(name=name, shape=each.type.shape)
+            for each, name in zip((x, out, cotangent), names, strict=True)
+        ]
+        return inner.full(inner.expansion(*values, **params))
+
+    return if_finite(cx, names[0], "float32", scattered, expanded)
+
+
+def _is_apart(width: int, step: int, gap: int) -> bool:
+    """Whether no element belongs to two windows."""
+    return gap * (width - 1) < step
+
+
+RULES: Final[dict[str, Rule]] = {
+    "window_sum": _window_sum,
+    "window_max": _window_max,
+    "window_max_grad": _window_max_grad,
+}

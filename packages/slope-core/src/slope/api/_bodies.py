@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -19,16 +19,15 @@ from slope.core.program import Program, ProgramTrace, Var
 from slope.core.tensor import Splat, Tensor
 from slope.core.trace import current_trace, use_trace
 from slope.core.types import TensorType
-from slope.dtypes import DType, default_dtype, float64, int64, promote_types, uint32
+from slope.dtypes import DType, default_dtype, float64, int64, promote_types
 from slope.errors import DTypeError, RandomnessError, TreeError
 from slope.functions.generator import JitScope, Scope, current_scope, use_scope
+from slope.functions.keys import KEY_TYPE
 from slope.ops import cast
 from slope.tree import leaf_paths, tree_flatten, tree_unflatten
 
 if TYPE_CHECKING:
     from optree import PyTreeSpec
-
-KEY_TYPE: Final = TensorType((2,), uint32)
 
 
 class Body:

@@ -22,6 +22,7 @@ from slope.core.tensor import Splat, Tensor
 from slope.dtypes import bool_, int64
 from slope.errors import ArgumentError, DTypeError, ShapeError
 from slope.functions import cast
+from slope.functions.extremes import minimum
 from slope.functions.generator import all_or_nothing
 from slope.tree import tree_unflatten
 
@@ -89,8 +90,6 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -
 
 
 def _clamped_unsigned(index: Tensor, count: int) -> Tensor:
-    from slope.functions import minimum
-
     return minimum(index, Splat(count - 1, index.type))
 
 
@@ -104,8 +103,8 @@ def scalar_of(value: Any, user: str, name: str) -> Tensor:
     if tensor.shape != ():
         raise ShapeError(
             f"{user}: {name} must have shape (), and is {tensor.type}; reduce it with .any() or "
-            ".all(), choose elements with slope.where, or use "
-            f"slope.vmap for a choice for each example."
+            ".all(), choose elements with slope.where, or use slope.vmap for a choice for each "
+            "example."
         )
     return tensor
 

@@ -124,8 +124,8 @@ class Row(NamedTuple):
         where = f" at {list(gap.index)}" if gap.index else ""
         return (
             f"gives {gap.found} instead of {gap.wanted}{where} of result {self.output} "
-            f"({gap.count} elements differ; by at most {gap.absolute:.3g}, "
-            f"relative {gap.relative:.3g})"
+            f"({gap.count} elements differ; by at most {gap.absolute:.3g}, relative "
+            f"{gap.relative:.3g})"
         )
 
 

@@ -14,7 +14,8 @@ from slope.devices import ANYWHERE
 from slope.dims import is_static
 from slope.dtypes import float32, float64, int64
 from slope.errors import ArgumentError, DTypeError, IndexingError, ShapeError
-from slope.functions._base import TensorLike, as_tensor, flag_of, of_host, whole_of
+from slope.functions._arguments import flag_of, whole_of
+from slope.functions._base import TensorLike, as_tensor, of_host
 from slope.functions.creation import arange, full_like
 from slope.functions.extremes import clamp_min
 from slope.functions.indexing import take_along_dim

@@ -39,10 +39,10 @@ from slope.control.call import call
 from slope.core.program import Literal, Program, ProgramTrace, Var
 from slope.core.tensor import Tensor, Tracer
 from slope.core.trace import EVAL, current_trace, paused_collection, use_trace
-from slope.core.types import TensorType
 from slope.devices import ANYWHERE, CPU, Device
-from slope.dtypes import float32, float64, uint32
+from slope.dtypes import float32, float64
 from slope.errors import ArgumentError, boundary
+from slope.functions.keys import KEY_TYPE
 from slope.functions.random import JitScope, current_scope, use_scope
 from slope.ops import cast
 from slope.plugins.selection import current_backend
@@ -145,15 +145,17 @@ class Jit:
         return other
 
     def prepared(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Compiled, list[Any]]:
-        """The program for these arguments, compiled to donate nothing, and its inputs' handles."""
+        """The program that these arguments are called with, and its inputs' handles.
+
+        Nothing is taken from the tensors: who runs the program gives it copies of what is donated.
+        """
         entry, leaves = self._entry(args, kwargs)
-        known = self._compiled(entry, leaves)
-        compiled = compile_program(entry.closed, known.device, self.options)
+        compiled = self._compiled(entry, leaves)
         handles = handles_of(entry.in_kinds, entry.all_tensors, leaves, compiled)
         if entry.draws:
             key = moved(current_scope().key, compiled.device)
             handles.append(key.handle(compiled.backend))
-        constants = (each.handle(compiled.backend) for each in entry.constants)
+        constants = (each.handle(compiled.backend) for each in compiled.constants)
         return compiled, [*handles, *constants]
 
     # --- finding or making the program
@@ -230,7 +232,7 @@ class Jit:
         in_kinds = [
             kind_of(leaf, signature) for leaf, signature in zip(leaves, signatures, strict=True)
         ]
-        scope = JitScope(lambda: trace.new_input(_KEY_TYPE))
+        scope = JitScope(lambda: trace.new_input(KEY_TYPE))
         try:
             with use_trace(trace), use_scope(scope):
                 inputs = [
@@ -353,7 +355,6 @@ class Jit:
 
 
 _READERS: Final = 4  # structures that a call tries before the general walk
-_KEY_TYPE: Final = TensorType((2,), uint32)
 
 
 def _is_node(value: Any) -> bool:

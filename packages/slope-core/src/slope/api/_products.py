@@ -305,8 +305,6 @@ def jvp(function: Callable[..., Any], primals: Any, tangents: Any, *, has_aux: b
         for out, tangent in zip(outs, out_tangents, strict=True)
     ]
     count = flat.count
-    result, tangent = (
-        tree_unflatten(flat.out_structure, outs[:count]),
-        tree_unflatten(flat.out_structure, pushed[:count]),
-    )
+    result = tree_unflatten(flat.out_structure, outs[:count])
+    tangent = tree_unflatten(flat.out_structure, pushed[:count])
     return (result, tangent, flat.aux(outs[count:])) if has_aux else (result, tangent)

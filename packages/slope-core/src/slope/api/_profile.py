@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import statistics
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from slope.api._jit import Jit, jit
+from slope.compile import Compiled
 from slope.core.cost import instruction_cost
+from slope.core.trace import EVAL, current_trace
 from slope.errors import ArgumentError, boundary
 from slope.plugins.backend import Timed
 
@@ -119,18 +121,23 @@ class Profile:
             ).rstrip()
             for row in cells
         ]
-        title = (
-            f"{self.function} on {self.backend}: {self.seconds * 1e3:.3f} ms a call, "
-            f"{self.measured * 1e3:.3f} ms in {len(self.rows)} parts{self._apart()}"
+        return "\n".join([f"{self._title()}{self._apart()}", *lines])
+
+    def _title(self) -> str:
+        parts = "1 part" if len(self.rows) == 1 else f"{len(self.rows)} parts"
+        return (
+            f"{self.function} on {self.backend}: {_time(self.seconds)} a call, "
+            f"{_time(self.measured)} in {parts}"
         )
-        return "\n".join([title, *lines])
 
     def _apart(self) -> str:
         """What the parts do not tell of a call, where that is much."""
-        between = self.seconds - self.measured
-        if between > 0.3 * self.seconds:
-            return f", {between * 1e3:.3f} ms between them: in the runtime, not in its kernels"
-        if between < -0.3 * self.seconds:
+        outside = self.seconds - self.measured
+        if not self.rows:
+            return ": nothing is computed"
+        if outside > 0.3 * self.seconds:
+            return f", {_time(outside)} outside of them: the runtime's own work, or a busy machine"
+        if outside < -0.3 * self.seconds:
             return ", more than a call, because the profiler takes time, too"
         return ""
 
@@ -150,7 +157,11 @@ class Profile:
 
         shown = self.rows[:_DRAWN]
         left = self.measured - sum(row.seconds for row in shown)
-        names = [_short(f"{row.name}  {row.detail}", 76) for row in shown]
+        times = [f"  {row.count} times" if row.count > 1 else "" for row in shown]
+        names = [
+            _short(f"{row.name}{count}  {row.detail}", 76)
+            for row, count in zip(shown, times, strict=True)
+        ]
         seconds = [row.seconds for row in shown]
         if len(self.rows) > len(shown):
             names.append(f"{len(self.rows) - len(shown)} more")
@@ -168,11 +179,7 @@ class Profile:
         axes.margins(x=0.08, y=0.01)
         axes.spines[["top", "right"]].set_visible(False)
         axes.set_xlabel(f"{unit} in a call")
-        title = (
-            f"{self.function} on {self.backend}: {self.seconds * 1e3:.2f} ms a call, "
-            f"{self.measured * 1e3:.2f} ms in these parts"
-        )
-        axes.set_title(title, loc="left", fontsize=10)
+        axes.set_title(self._title(), loc="left", fontsize=10)
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(target)
@@ -191,8 +198,12 @@ def profile(
 
     On ``numpy`` each row is an instruction of the program, by the clock. On ``onnxruntime`` it is a
     node of the graph that ONNX Runtime made of the program, by its own profiler, in a session of
-    its own. On ``iree`` it is a dispatch, which may hold many instructions, by IREE's own profiler
-    in a process of its own. Nothing is donated: every call gets the same arguments.
+    its own; what the profiler itself takes of a node, measured on nodes that do next to nothing, is
+    subtracted. On ``iree`` it is a dispatch, which may hold many instructions, by IREE's own
+    profiler in a process of its own.
+
+    What is measured is the program that a call runs. Donated arguments stay as they are: each call
+    gets a copy of them, made before the clock starts.
 
     Args:
         function: jitted, or a function that is then jitted; it is compiled for the arguments.
@@ -216,28 +227,43 @@ def profile(
     """
     if isinstance(rounds, bool) or not isinstance(rounds, int) or rounds < 1:
         raise ArgumentError(f"profile: rounds must be a positive int, not {rounds!r}.")
+    if not callable(function):
+        raise ArgumentError(
+            f"profile takes a function and what to call it with, and got a "
+            f"{type(function).__name__}: write profile(f, x), not profile(f(x))."
+        )
+    if current_trace() is not EVAL:
+        raise ArgumentError(
+            "profile measures calls, and there are none within jit, grad, vmap and the like; "
+            "profile the outermost function: slope.profile(slope.grad(f), x)."
+        )
     jitted = function if isinstance(function, Jit) else jit(function)
     if backend is not None:
         jitted = jitted.on(backend)
     compiled, handles = jitted.prepared(args, kwargs)
-    seconds = []
-    for _ in range(rounds + 1):
-        started = time.perf_counter()
-        results = compiled.executable(handles)
-        if compiled.device.kind != "cpu":
-            for result in results:  # reading waits for the device
-                compiled.backend.to_host(result)
-        seconds.append(time.perf_counter() - started)
+    # A backend that does not know of donation is not asked about it.
+    donated = {"donated": compiled.donated} if compiled.donated else {}
+    seconds = _seconds(compiled, handles, rounds)
     parts = compiled.backend.profile(
-        compiled.program, compiled.device, _extra(jitted), handles, rounds
+        compiled.program, compiled.device, jitted.options.extra, handles, rounds, **donated
     )
     rows = _sorted([_row(part) for part in parts])
-    name = compiled.backend.name
-    return Profile(jitted.__name__, name, rows, statistics.median(seconds[1:]))
+    return Profile(jitted.__name__, compiled.backend.name, rows, seconds)
 
 
-def _extra(jitted: Jit) -> Mapping[str, Any]:
-    return jitted.options.extra
+def _seconds(compiled: Compiled, handles: Sequence[Any], rounds: int) -> float:
+    """The median time of a call, behind one to warm up."""
+    backend, seconds = compiled.backend, []
+    for _ in range(rounds + 1):
+        given = backend.spared(handles, compiled.donated, compiled.device)
+        started = time.perf_counter()
+        results = compiled.executable(given)
+        if compiled.device.kind != "cpu":
+            for result in results:  # reading waits for the device
+                backend.to_host(result)
+        seconds.append(time.perf_counter() - started)
+        del given, results  # so that the next call finds their memory free, as calls in turn do
+    return statistics.median(seconds[1:])
 
 
 def _row(part: Timed) -> ProfileRow:
@@ -258,9 +284,8 @@ def _row(part: Timed) -> ProfileRow:
     results = ", ".join(str(var.type) for var in instr.outputs)
     detail = part.detail or f"{operands} -> {results}"
     source = str(instr.source) if instr.source else ""
-    return ProfileRow(
-        part.name, part.seconds, 0.0, part.count, cost.flops, cost.bytes, detail, source
-    )
+    flops, moved = part.count * cost.flops, part.count * cost.bytes
+    return ProfileRow(part.name, part.seconds, 0.0, part.count, flops, moved, detail, source)
 
 
 def _sorted(rows: Iterable[ProfileRow]) -> tuple[ProfileRow, ...]:
@@ -294,6 +319,10 @@ def _cells(row: ProfileRow) -> tuple[str, ...]:
         row.name,
         f"{detail}  # {row.source.rpartition(os.sep)[2]}" if row.source else detail,
     )
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds * 1e3:.3f} ms" if seconds >= 1e-4 else f"{seconds * 1e6:.1f} us"
 
 
 def _short(text: str, most: int) -> str:

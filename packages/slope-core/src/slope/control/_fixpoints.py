@@ -51,9 +51,8 @@ def linear_inputs(
     if not all(linear[consts : consts + carries]):
         raise GradientError(
             f"scan ({body.name}): it is transposed with respect to operands that not all of its "
-            "carries depend on linearly. Differentiate the "
-            "whole function with slope.grad or slope.vjp, which separates what is linear from "
-            "what is not."
+            "carries depend on linearly. Differentiate the whole function with slope.grad or "
+            "slope.vjp, which separates what is linear from what is not."
         )
     return tuple(linear)
 

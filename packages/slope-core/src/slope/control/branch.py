@@ -64,8 +64,8 @@ class RunBranch(Operator):
             if branch.input_types != types or branch.output_types != branches[0].output_types:
                 raise ProgramError(
                     f"run_branch: the branch {branch.name!r} goes from {branch.input_types} to "
-                    f"{branch.output_types}; the operands are "
-                    f"{types}, and the first branch gives {branches[0].output_types}."
+                    f"{branch.output_types}; the operands are {types}, and the first branch gives "
+                    f"{branches[0].output_types}."
                 )
         return branches[0].output_types
 

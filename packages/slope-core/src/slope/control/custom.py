@@ -129,10 +129,9 @@ class CustomVjpCall(Operator):
         rule: VjpRule,
     ) -> Any:
         raise GradientError(
-            f"custom_vjp ({rule.name}): forward-mode differentiation (jvp, jacfwd, hessian of "
-            "it) needs a rule for tangents, and there is one for "
-            "cotangents alone. Use slope.custom_jvp, which serves both modes, or reverse mode "
-            "(grad, vjp, jacrev)."
+            f"custom_vjp ({rule.name}): forward-mode differentiation (jvp, jacfwd, hessian of it) "
+            "needs a rule for tangents, and there is one for cotangents alone. Use "
+            "slope.custom_jvp, which serves both modes, or reverse mode (grad, vjp, jacrev)."
         )
 
     def linearize(
@@ -185,8 +184,8 @@ def _refuse_captured(tangents: Sequence[Tangent], rule: JvpRule | VjpRule, user:
     if any(tangent is not None for tangent in tangents[: rule.captured]):
         raise GradientError(
             f"{user} ({rule.name}): the function uses a value of an enclosing function that is "
-            "being differentiated, and its rule says how it "
-            f"depends on its arguments alone. Make that value an argument."
+            "being differentiated, and its rule says how it depends on its arguments alone. Make "
+            "that value an argument."
         )
 
 

@@ -265,11 +265,9 @@ class RunScan(Operator):
 
     def prune(self, instr: Instr, live: Sequence[bool]) -> Instr | None:
         """The instruction without unneeded outputs and operands; ``None`` if all are needed."""
-        body, consts, carries = (
-            instr.params["body"],
-            instr.params["consts"],
-            instr.params["carries"],
-        )
+        body = instr.params["body"]
+        consts = instr.params["consts"]
+        carries = instr.params["carries"]
         if has_effect(body):
             return None
         wanted = list(live)

@@ -124,10 +124,10 @@ class RunWhile(Operator):
     ) -> Sequence[Tangent]:
         raise GradientError(
             f"while_loop ({body.name}): reverse-mode differentiation (grad, vjp, jacrev) would "
-            "have to remember every iteration, and their number "
-            "is not known beforehand. Use slope.fori_loop with Python ints as bounds, or "
-            "slope.scan, with a mask for the iterations that should "
-            f"not count; or differentiate in forward mode (slope.jvp, slope.jacfwd)."
+            "have to remember every iteration, and their number is not known beforehand. Use "
+            "slope.fori_loop with Python ints as bounds, or slope.scan, with a mask for the "
+            "iterations that should not count; or differentiate in forward mode (slope.jvp, "
+            "slope.jacfwd)."
         )
 
     def batch(

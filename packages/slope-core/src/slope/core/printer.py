@@ -1,21 +1,20 @@
 """Programs as Python text that runs.
 
-The text of a program is a module with one function. It takes the program's inputs in order, and the
-program's constants as keywords ``c0``, ``c1``, ... in the order of ``program.constants``; it
-returns a tuple, always::
+The text of a program is a module with one function. It takes the program's inputs in order, and
+constants, its own and those of programs that it holds, as keywords ``c0``, ``c1``, ...; it returns
+a tuple, always::
 
     namespace = {}
     exec(program_text(program), namespace)
-    constants = {f"c{k}": tensor for k, (_, tensor) in enumerate(program.constants)}
+    constants = {f"c{k}": tensor for k, tensor in enumerate(constants_of(program))}
     outputs = namespace["NAME"](*inputs, **constants)
 
 Every operator is called as ``slope.NAME(*operands, **params)``. A literal is a bare number where
 the function of that name takes one and another operand fixes its type; elsewhere it is
 ``slope.full``. Programs among the parameters are functions defined before their use;
-:func:`program_of` (``slope.program_of`` in the text) makes programs of them again, and the
-constants of these programs are keywords of the outermost function. Symbolic dimensions are bound at
-the top from the shapes of the inputs. Equal programs give equal text: names are numbered in order
-of appearance.
+:func:`program_of` (``slope.program_of`` in the text) makes programs of them again. Symbolic
+dimensions are bound at the top from the shapes of the inputs. Equal programs give equal text: names
+are numbered in order of appearance.
 """
 
 from __future__ import annotations
@@ -270,9 +269,9 @@ class _Printer:
         for name in dim_names([dim]):
             if name not in self.bound_dims:
                 raise ProgramError(
-                    f"a program with the dimension {dim} cannot be printed as Python: "
-                    f"no input has a dimension that is {name} "
-                    f"alone, from which the text could take it. Give one input such a dimension."
+                    f"a program with the dimension {dim} cannot be printed as Python: no input has "
+                    f"a dimension that is {name} alone, from which the text could take it. Give "
+                    "one input such a dimension."
                 )
         return dim_str(dim)
 

@@ -171,10 +171,9 @@ class DimExpr:
     def _undecided(self, sign: str, other: object) -> NoReturn:
         polys = [self._terms, as_poly(other) or ()]
         raise ShapeError(
-            f"cannot decide {self} {sign} {other} for every size ({known(*polys)}). "
-            f"Declare tighter bounds, such as Dim(name, min=..., max=...), or use one Dim where "
-            f"sizes are equal; "
-            f"dim_max and dim_min choose between dimensions without comparing them."
+            f"cannot decide {self} {sign} {other} for every size ({known(*polys)}). Declare "
+            "tighter bounds, such as Dim(name, min=..., max=...), or use one Dim where sizes are "
+            "equal; dim_max and dim_min choose between dimensions without comparing them."
         )
 
     def _no_value(self, what: str) -> NoReturn:
@@ -217,8 +216,8 @@ class Dim(DimExpr):
             raise ShapeError(f"the bounds of {name} must be ints, not min={min!r}, max={max!r}")
         if min < 0 or (max is not None and max <= min):
             raise ShapeError(
-                f"Dim({name!r}, min={min}, max={max}) needs 0 <= min < max; "
-                f"a size that can take one value only is written as that int"
+                f"Dim({name!r}, min={min}, max={max}) needs 0 <= min < max; a size that can take "
+                "one value only is written as that int"
             )
         _fill(self, single(Atom("dim", name, (int(min), math.inf if max is None else int(max)))))
 

@@ -29,6 +29,7 @@ from slope.ops import slice_ as slice
 from slope.ops import threefry2x32 as threefry2x32
 from slope.ops import truncate_divide as truncate_divide
 from slope.ops import window_max as window_max
+from slope.ops import window_max_grad as window_max_grad
 from slope.ops import window_sum as window_sum
 
 from .activation_operators import *
@@ -97,6 +98,7 @@ __all__: list[str] = [
     "threefry2x32",
     "truncate_divide",
     "window_max",
+    "window_max_grad",
     "window_sum",
 ]
 __all__ += activation_operators.__all__

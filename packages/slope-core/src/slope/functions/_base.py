@@ -1,11 +1,9 @@
-"""What all functions share: taking arguments in, promoting, broadcasting, naming dimensions.
+"""What all functions share: taking operands in, promoting them and broadcasting them.
 
 Three sorts of operand take part in an operation: tensors with dimensions, tensors without, and
-*weak* ones (Python and
-NumPy scalars, and traced tensors made of such). Each sort decides the dtype only where it is of a
-higher kind (bool <
-integer < floating) than the sorts before it. That is PyTorch's rule; :mod:`slope.dtypes` has the
-table within a sort.
+*weak* ones (Python and NumPy scalars, and traced tensors made of such). Each sort decides the dtype
+only where it is of a higher kind (bool < integer < floating) than the sorts before it. That is
+PyTorch's rule; :mod:`slope.dtypes` has the table within a sort.
 """
 
 from __future__ import annotations
@@ -20,30 +18,16 @@ from slope import dtypes, ops
 from slope.core.tensor import Splat, Tensor, aligned_empty, splat_scalar
 from slope.core.types import Shape, TensorType, type_of_array
 from slope.devices import ANYWHERE, CPU, Device
-from slope.dims import DimExpr, dim_str, is_static, same
+from slope.dims import DimExpr, is_static, same
 from slope.dtypes import DType
-from slope.errors import ArgumentError, DTypeError, ShapeError, SlopeError
+from slope.errors import ArgumentError, DTypeError, ShapeError
+from slope.functions._arguments import Scalar, article, scalar_kind, scalar_of, shown
 
-Scalar = bool | int | float
 TensorLike = Tensor | Scalar | np.ndarray[Any, Any] | np.generic
 Operand = Tensor | Scalar
 
 
-# --- taking arguments in
-
-
-def scalar_of(value: object) -> Scalar | None:
-    """The Python number that a value is, if it is one (or a NumPy scalar)."""
-    kind = type(value)
-    if kind is float or kind is int or kind is bool:
-        return value  # pyright: ignore[reportReturnType]  # its type says so
-    if isinstance(value, np.generic):
-        if value.dtype.kind in "biuf":
-            return value.item()
-        return float(value) if value.dtype == dtypes.bfloat16.numpy else None
-    if isinstance(value, (bool, int, float)):
-        return value
-    return None
+# --- taking operands in
 
 
 def operand(value: object, function: str, argument: str) -> Operand:
@@ -69,12 +53,7 @@ def operand(value: object, function: str, argument: str) -> Operand:
         if isinstance(value, (list, tuple))
         else "it takes tensors and numbers"
     )
-    raise ArgumentError(f"{function}: {argument} is {_article(value)} ({value!r:.60}); {hint}.")
-
-
-def _article(value: object) -> str:
-    name = type(value).__name__
-    return f"an {name}" if name[0] in "aeiou" else f"a {name}"
+    raise ArgumentError(f"{function}: {argument} is {article(value)} ({value!r:.60}); {hint}.")
 
 
 def as_tensor(value: object, function: str, argument: str) -> Tensor:
@@ -91,60 +70,6 @@ def as_tensor(value: object, function: str, argument: str) -> Tensor:
     return splat(given, TensorType((), dtypes.default_dtype(scalar_kind(given))))
 
 
-def number_of(value: object, function: str, argument: str) -> float:
-    """A Python float of what must be one number, known when the function is called.
-
-    Raises:
-        ArgumentError: it is no number.
-    """
-    number = scalar_of(value)
-    if number is None:
-        raise ArgumentError(
-            f"{function}: {argument} must be a number, and is {_article(value)} ({value!r:.60})."
-        )
-    return float(number)
-
-
-def wholes_of(value: object, function: str, argument: str) -> list[int]:
-    """Python ints of what must be one whole number, or a sequence of them.
-
-    Raises:
-        ArgumentError: it is neither.
-    """
-    if not isinstance(value, (tuple, list)):
-        value = [value]
-    return [whole_of(each, function, argument) for each in value]
-
-
-def flag_of(value: object, function: str, argument: str) -> bool:
-    """A Python bool of what must be one, known when the function is called.
-
-    Raises:
-        ArgumentError: it is neither True nor False (nor 0 or 1).
-    """
-    if not isinstance(value, (bool, int, np.bool_)):
-        raise ArgumentError(
-            f"{function}: {argument} must be True or False, and is {_article(value)} "
-            f"({value!r:.60})."
-        )
-    return bool(value)
-
-
-def whole_of(value: object, function: str, argument: str, least: int | None = None) -> int:
-    """A Python int of what must be one whole number, known when the function is called.
-
-    Raises:
-        ArgumentError: it is no int, or less than ``least``.
-    """
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise ArgumentError(
-            f"{function}: {argument} must be an int, and is {_article(value)} ({value!r:.60})."
-        )
-    if least is not None and value < least:
-        raise ArgumentError(f"{function}: {argument}={value} must be at least {least}.")
-    return int(value)
-
-
 def copied(array: np.ndarray[Any, Any], dtype: DType | None = None, device: Device = CPU) -> Tensor:
     """A tensor with a copy of an array's elements; ``device`` is the CPU or ``ANYWHERE``."""
     dtype = dtype or dtypes.as_dtype(array.dtype.newbyteorder("="))
@@ -157,11 +82,6 @@ def copied(array: np.ndarray[Any, Any], dtype: DType | None = None, device: Devi
 def of_host(array: np.ndarray[Any, Any]) -> Tensor:
     """A tensor that owns an array nobody else holds; it follows other operands to their device."""
     return Tensor(type_of_array(array), ANYWHERE, host=array)
-
-
-def scalar_kind(value: Scalar) -> str:
-    """``"b"``, ``"i"`` or ``"f"``."""
-    return "b" if isinstance(value, bool) else "i" if isinstance(value, int) else "f"
 
 
 def splat(value: Scalar, tensor_type: TensorType) -> Splat:
@@ -270,14 +190,13 @@ def broadcast_shapes(function: str, *shapes: Shape) -> Shape:
             if len(shape) < -place:
                 continue
             other = shape[place]
-            if _is_one(length):
+            if is_one(length):
                 length = other
-            elif not _is_one(other) and not _equal(length, other):
+            elif not is_one(other) and not _equal(length, other):
                 given = " and ".join(map(shown, shapes))
                 raise ShapeError(
                     f"{function}: shapes {given} do not broadcast: dimension {place} is {length} "
-                    f"and {other}. "
-                    f"Lengths must be equal, or one of them 1."
+                    f"and {other}. Lengths must be equal, or one of them 1."
                 )
         result.append(length)
     return tuple(result)
@@ -287,7 +206,8 @@ def _ints(*shapes: Shape) -> bool:
     return not any(isinstance(length, DimExpr) for shape in shapes for length in shape)
 
 
-def _is_one(length: Any) -> bool:
+def is_one(length: Any) -> bool:
+    """Whether a length is known to be 1."""
     return not isinstance(length, DimExpr) and length == 1
 
 
@@ -303,9 +223,9 @@ def expand_to(x: Tensor, shape: Shape) -> Tensor:
         return Splat(x.value, x.type.with_shape(shape))
     new = len(shape) - x.ndim
     kept = [
-        at for at, length in enumerate(x.shape) if not _is_one(length) or _is_one(shape[at + new])
+        at for at, length in enumerate(x.shape) if not is_one(length) or is_one(shape[at + new])
     ]
-    if len(kept) == x.ndim and all(_is_one(length) for length in shape[:new]):
+    if len(kept) == x.ndim and all(is_one(length) for length in shape[:new]):
         return ops.reshape(x, shape=shape)
     if len(kept) != x.ndim:
         x = ops.reshape(x, shape=tuple(x.shape[at] for at in kept))
@@ -391,7 +311,7 @@ def floating(x: object, function: str, argument: str = "x") -> Tensor:
     return made if made.dtype.kind == "f" else to_dtype(made, dtypes.float32)
 
 
-# --- dimensions
+# --- counting
 
 
 def count_of(x: Tensor, dims: tuple[int, ...]) -> Tensor:
@@ -401,109 +321,3 @@ def count_of(x: Tensor, dims: tuple[int, ...]) -> Tensor:
     if is_static(lengths):
         return Splat(float(math.prod(lengths)), rest)
     return ops.sum_(splat_like(1.0, x), dim=dims)  # a symbolic number is counted when it is known
-
-
-def dim_of(
-    dim: Any, ndim: int, function: str, argument: str = "dim", *, shape: Shape | None = None
-) -> int:
-    """A dimension's number, counted from the front.
-
-    Raises:
-        ArgumentError: it is no int.
-        ShapeError: there is no such dimension.
-    """
-    if type(dim) is not int:
-        if isinstance(dim, bool) or not isinstance(dim, (int, np.integer)):
-            raise ArgumentError(f"{function}: {argument}={dim!r} must be an int.")
-        dim = int(dim)
-    if not -ndim <= dim < ndim:
-        of = f" of shape {shown(shape)}" if shape is not None else ""
-        span = f"{-ndim} to {ndim - 1}" if ndim else "none: it has no dimensions"
-        raise ShapeError(
-            f"{function}: {argument}={dim} is out of range for a tensor{of} of {ndim} dimensions "
-            f"({span})."
-        )
-    return dim + ndim if dim < 0 else dim
-
-
-def dims_of(dim: Any, x: Tensor, function: str, argument: str = "dim") -> tuple[int, ...]:
-    """Dimensions given by ``None`` (all), an int or a sequence: ascending, from the front.
-
-    Raises:
-        ShapeError: one is out of range or named twice.
-    """
-    ndim = x.ndim
-    if dim is None:
-        return tuple(range(ndim))
-    if not isinstance(dim, (tuple, list)):
-        return (dim_of(dim, ndim, function, argument, shape=x.shape),)
-    found = sorted(dim_of(each, ndim, function, argument, shape=x.shape) for each in dim)
-    if len(set(found)) != len(found):
-        raise ShapeError(
-            f"{function}: {argument}={tuple(dim)} names a dimension of a tensor of shape "
-            f"{shown(x.shape)} twice."
-        )
-    return tuple(found)
-
-
-def sizes_of(sizes: Sequence[Any], function: str, argument: str = "shape") -> Shape:
-    """A shape given as several ints or as one sequence of them; symbolic dimensions pass.
-
-    Raises:
-        ArgumentError: an entry is no whole number.
-    """
-    if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)):
-        sizes = sizes[0]
-    return tuple(
-        [length if type(length) is int else _length(length, function, argument) for length in sizes]
-    )
-
-
-def shape_of(sizes: Sequence[Any], function: str, argument: str = "shape") -> Shape:
-    """A whole shape as :func:`sizes_of` takes it; no length may be negative.
-
-    Raises:
-        ArgumentError: an entry is no whole number.
-        ShapeError: one is negative, or they are too large together.
-    """
-    shape = sizes_of(sizes, function, argument)
-    _refuse_sizes(shape, function, argument)
-    return shape
-
-
-def _refuse_sizes(shape: Sequence[Any], function: str, argument: str) -> None:
-    known = [length for length in shape if not isinstance(length, DimExpr)]
-    if any(length < 0 for length in known) or math.prod(known) >= 2**48:
-        raise ShapeError(
-            f"{function}: {argument}={tuple(shape)} has a negative length, or 2**48 elements or "
-            "more; a shape's lengths are at least 0."
-        )
-
-
-def _length(length: Any, function: str, argument: str) -> Any:
-    if isinstance(length, DimExpr):
-        return length
-    if isinstance(length, bool) or not isinstance(length, (int, np.integer, Tensor)):
-        raise ArgumentError(f"{function}: {argument} takes ints, and got {length!r}.")
-    try:
-        return length.__index__()
-    except SlopeError as error:
-        raise ArgumentError(f"{function}: {argument}: {error}") from None
-
-
-def int_of(value: object, function: str, argument: str) -> int:
-    """An int as given, or as a NumPy or slope integer of shape ().
-
-    Raises:
-        ArgumentError: it is none.
-    """
-    if type(value) is int:
-        return value
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise ArgumentError(f"{function}: {argument} must be an int, and is {value!r:.60}.")
-    return int(value)
-
-
-def shown(shape: Shape) -> str:
-    """A shape as text."""
-    return f"({', '.join(map(dim_str, shape))}{',' if len(shape) == 1 else ''})"

@@ -9,9 +9,9 @@ from slope.errors import DeviceError
 
 
 def placed(x: Tensor, where: Device | str | None = None) -> Tensor:
-    """``x`` on a device.
+    """``x`` on a device, by default the default one.
 
-    On the default one for ``None``. Traced tensors stay where the whole program runs.
+    Traced tensors stay where the whole program runs.
 
     Raises:
         DeviceError: nothing can move it there.

@@ -23,6 +23,7 @@ from slope.devices import ANYWHERE
 from slope.dims import DimExpr, dim_min, is_static
 from slope.errors import ConcretizationError, IndexingError
 from slope.functions._base import broadcast_shapes, copied, expand_to, of_host
+from slope.functions.joining import stack
 
 Entry = Any  # int, slice, None (a new dimension), np.ndarray of ints, Tensor of ints
 
@@ -166,8 +167,6 @@ def _entries(each: Any) -> list[Entry]:
         return [int(each)]
     if isinstance(each, (list, tuple)):
         if any(isinstance(item, Tensor) for item in each):
-            from slope.functions.joining import stack
-
             each = stack(
                 [
                     item if isinstance(item, Tensor) else copied(np.asarray(item), device=ANYWHERE)
@@ -206,9 +205,9 @@ def _tensor_entries(each: Tensor) -> list[Entry]:
     if each.dtype is dtypes.bool_:
         if isinstance(each, Tracer):
             raise ConcretizationError(
-                f"a traced mask {each.type} gives a result whose shape is not known while "
-                "tracing. Use slope.where(mask, x, y) "
-                f"to keep the shape, or index outside of the transformed function."
+                f"a traced mask {each.type} gives a result whose shape is not known while tracing. "
+                "Use slope.where(mask, x, y) to keep the shape, or index outside of the "
+                "transformed function."
             )
         return _where_true(each.numpy())
     if not each.dtype.is_integer:
@@ -236,8 +235,8 @@ def _slice(entry: slice, length: Any, at: int, shape: Shape) -> tuple[Any, Any, 
         if isinstance(bound, Tracer):
             raise ConcretizationError(
                 "a slice with a traced bound gives a result whose shape is not known while "
-                "tracing; "
-                f"slope.narrow(x, {at}, start, length) takes a traced start and an int length."
+                f"tracing; slope.narrow(x, {at}, start, length) takes a traced start and an int "
+                "length."
             )
         if bound is not None and not isinstance(bound, DimExpr):
             try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,12 +23,138 @@ __all__ = [
 _EDGES = np.array([-100, -1, 0, 1, 100, np.inf, -np.inf, np.nan], np.float32)
 
 
+class Relu(Elementwise):
+    """``maximum(x, 0)``; NaN stays. The derivative at 0 is 0."""
+
+    name = "relu"
+
+    def push(self, i: int, tangent: Tensor, out: Tensor, *xs: Tensor) -> Tensor:
+        zero = splat_like(0.0, out)
+        return ops.where(ops.gt(out, zero), tangent, zero)
+
+    def expand(self, x: Any) -> Any:
+        return ops.maximum(x, splat_like(0.0, x))
+
+    def samples(self) -> Iterator[Sample]:
+        yield from super().samples()
+        yield Sample((np.array([-1, 0, 2, np.inf, -np.inf, np.nan], np.float32),), {}, False)
+
+
+class LeakyRelu(Elementwise):
+    """``x`` where it is positive, else ``negative_slope * x``.
+
+    Params:
+        negative_slope: a float.
+    """
+
+    name = "leaky_relu"
+
+    def infer(self, *xs: TensorType, negative_slope: float = 0.01) -> TensorType:
+        return super().infer(*xs)
+
+    def push(
+        self, i: int, tangent: Tensor, out: Tensor, *xs: Tensor, negative_slope: float = 0.01
+    ) -> Tensor:
+        (x,) = xs
+        return ops.mul(
+            tangent,
+            ops.where(
+                ops.gt(x, splat_like(0.0, x)), splat_like(1.0, x), splat_like(negative_slope, x)
+            ),
+        )
+
+    def expand(self, x: Any, *, negative_slope: float = 0.01) -> Any:
+        return ops.where(
+            ops.gt(x, splat_like(0.0, x)), x, ops.mul(x, splat_like(negative_slope, x))
+        )
+
+    def samples(self) -> Iterator[Sample]:
+        yield Sample((draws(2, 3),), {"negative_slope": 0.01})
+        yield Sample((draws(4),), {"negative_slope": 0.3})
+
+
+class Silu(Elementwise):
+    """``x * sigmoid(x)``."""
+
+    name = "silu"
+
+    def push(self, i: int, tangent: Tensor, out: Tensor, *xs: Tensor) -> Tensor:
+        (x,) = xs
+        gate = ops.sigmoid(x)
+        return ops.mul(tangent, ops.add(gate, ops.mul(out, ops.sub(splat_like(1.0, x), gate))))
+
+    def expand(self, x: Any) -> Any:
+        return ops.mul(x, ops.sigmoid(x))
+
+
+class Gelu(Elementwise):
+    """``x`` times the normal distribution's cumulative function at ``x``.
+
+    Source: D. Hendrycks, K. Gimpel, "Gaussian error linear units" (2016).
+
+    Params:
+        approximate: ``"none"`` for ``x/2 * (1 + erf(x / sqrt 2))``, or ``"tanh"`` for
+            ``x/2 * (1 + tanh(sqrt(2/pi) * (x + 0.044715 x^3)))``.
+    """
+
+    name = "gelu"
+
+    def infer(self, *xs: TensorType, approximate: str = "none") -> TensorType:
+        return super().infer(*xs)
+
+    def push(
+        self, i: int, tangent: Tensor, out: Tensor, *xs: Tensor, approximate: str = "none"
+    ) -> Tensor:
+        (x,) = xs
+        gate = self._gate(x, approximate)
+        if approximate == "none":
+            bell = ops.exp(ops.mul(splat_like(-0.5, x), ops.mul(x, x)))
+            density = ops.mul(splat_like(1.0 / math.sqrt(2.0 * math.pi), x), bell)
+        else:  # the gate is (1 + tanh u) / 2, so its derivative is 2 gate (1 - gate) u'
+            inner = ops.add(splat_like(1.0, x), ops.mul(splat_like(3 * 0.044715, x), ops.mul(x, x)))
+            rest = ops.mul(gate, ops.sub(splat_like(1.0, x), gate))
+            density = ops.mul(splat_like(2.0 * math.sqrt(2.0 / math.pi), x), ops.mul(rest, inner))
+        return ops.mul(tangent, ops.add(gate, ops.mul(x, density)))
+
+    def expand(self, x: Any, *, approximate: str = "none") -> Any:
+        return ops.mul(x, self._gate(x, approximate))
+
+    def _gate(self, x: Tensor, approximate: str) -> Tensor:
+        half, one = splat_like(0.5, x), splat_like(1.0, x)
+        if approximate == "none":
+            inner = ops.erf(ops.mul(x, splat_like(math.sqrt(0.5), x)))
+        else:
+            cubic = ops.mul(splat_like(0.044715, x), ops.mul(x, ops.mul(x, x)))
+            inner = ops.tanh(ops.mul(splat_like(math.sqrt(2.0 / math.pi), x), ops.add(x, cubic)))
+        return ops.mul(half, ops.add(one, inner))
+
+    def samples(self) -> Iterator[Sample]:
+        for approximate in ("none", "tanh"):
+            yield Sample((draws(2, 3),), {"approximate": approximate})
+            yield Sample(
+                (np.array([0, 10, -10, 1e4, -1e4], np.float32),),
+                {"approximate": approximate},
+                False,
+            )
+
+
+class Softplus(Elementwise):
+    """``log(1 + exp(x))``, without overflow."""
+
+    name = "softplus"
+
+    def push(self, i: int, tangent: Tensor, out: Tensor, *xs: Tensor) -> Tensor:
+        return ops.mul(tangent, ops.sigmoid(xs[0]))
+
+    def expand(self, x: Any) -> Any:
+        return ops.add(ops.maximum(x, splat_like(0.0, x)), ops.log1p(ops.exp(ops.neg(ops.abs_(x)))))
+
+
 class Elu(Elementwise):
     """``scale * x`` where ``x`` is positive, else ``scale * alpha * (exp(input_scale * x) - 1)``.
 
     Source: D. Clevert, T. Unterthiner, S. Hochreiter, "Fast and accurate deep network learning by
-        exponential linear units"
-    (2015).
+        exponential linear units" (2015).
 
     Params:
         alpha, scale, input_scale: floats.
@@ -124,9 +251,7 @@ class LogSigmoid(Elementwise):
 
 
 class BinaryCrossEntropy(Elementwise):
-    """``-(target * logsigmoid(x) + (1 - target) * logsigmoid(-x))``.
-
-    Without overflow: the loss of logits ``x``.
+    """``-(target * logsigmoid(x) + (1 - target) * logsigmoid(-x))``, without overflow.
 
     The derivative is ``sigmoid(x) - target``, and ``-x`` for the target.
     """
@@ -182,6 +307,11 @@ class Huber(Elementwise):
         yield Sample((draws(4),), {"delta": 0.5})
 
 
+relu = register(Relu())
+leaky_relu = register(LeakyRelu())
+silu = register(Silu())
+gelu = register(Gelu())
+softplus = register(Softplus())
 elu = register(Elu())
 mish = register(Mish())
 huber = register(Huber())

@@ -9,17 +9,9 @@ from slope.core.tensor import Tensor
 from slope.dtypes import as_dtype
 from slope.errors import ArgumentError, ShapeError
 from slope.functions import activation_operators, composites, extremes
+from slope.functions._arguments import dim_of, number_of
 from slope.functions._at_once import at_once
-from slope.functions._base import (
-    TensorLike,
-    as_tensor,
-    dim_of,
-    expand_to,
-    floating,
-    number_of,
-    splat_like,
-    to_dtype,
-)
+from slope.functions._base import TensorLike, as_tensor, expand_to, floating, splat_like, to_dtype
 
 __all__ = [
     "celu",
@@ -57,7 +49,7 @@ def relu(x: TensorLike) -> Tensor:
     """``maximum(x, 0)``; its derivative at 0 is 0."""
     if isinstance(x, Tensor) and x.dtype.is_integer:
         return extremes.maximum(x, 0)
-    return composites.relu(floating(x, "relu"))
+    return activation_operators.relu(floating(x, "relu"))
 
 
 @at_once
@@ -89,7 +81,7 @@ def _between(x: Tensor, low: float, high: float) -> Tensor:
 def leaky_relu(x: TensorLike, negative_slope: float = 0.01) -> Tensor:
     """``x`` where it is positive, else ``negative_slope * x``."""
     slope = number_of(negative_slope, "leaky_relu", "negative_slope")
-    return composites.leaky_relu(floating(x, "leaky_relu"), negative_slope=slope)
+    return activation_operators.leaky_relu(floating(x, "leaky_relu"), negative_slope=slope)
 
 
 @at_once
@@ -107,8 +99,7 @@ def prelu(x: TensorLike, weight: TensorLike) -> Tensor:
     if factor.ndim > 1 or (factor.ndim == 1 and factor.shape[0] not in (1, channels)):
         raise ShapeError(
             f"prelu: weight must have one element, or one for each of {channels} channels "
-            "(dimension 1) of x "
-            f"{given.type}, and is {factor.type}."
+            f"(dimension 1) of x {given.type}, and is {factor.type}."
         )
     if factor.ndim and factor.shape[0] == 1:
         factor = ops.reshape(factor, shape=())
@@ -157,7 +148,7 @@ def celu(x: TensorLike, alpha: float = 1.0) -> Tensor:
 @at_once
 def silu(x: TensorLike) -> Tensor:
     """``x * sigmoid(x)``, also called swish."""
-    return composites.silu(floating(x, "silu"))
+    return activation_operators.silu(floating(x, "silu"))
 
 
 @at_once
@@ -177,7 +168,7 @@ def gelu(x: TensorLike, approximate: str = "none") -> Tensor:
     """
     if not isinstance(approximate, str) or approximate not in ("none", "tanh"):
         raise ArgumentError(f"gelu: approximate={approximate!r} must be 'none' or 'tanh'.")
-    return composites.gelu(floating(x, "gelu"), approximate=approximate)
+    return activation_operators.gelu(floating(x, "gelu"), approximate=approximate)
 
 
 @at_once
@@ -192,7 +183,7 @@ def softplus(x: TensorLike, beta: float = 1.0, threshold: float = 20.0) -> Tenso
         raise ArgumentError("softplus: beta=0 divides by zero; it must be another number.")
     made = floating(x, "softplus")
     scaled = made if factor == 1.0 else ops.mul(made, splat_like(factor, made))
-    bent = composites.softplus(scaled)
+    bent = activation_operators.softplus(scaled)
     if factor != 1.0:
         bent = ops.mul(bent, splat_like(1.0 / factor, made))
     return bent if limit >= 20 else ops.where(ops.gt(scaled, splat_like(limit, made)), made, bent)

@@ -10,8 +10,9 @@ from slope import ops
 from slope.core.tensor import Tensor
 from slope.dims import is_static
 from slope.errors import ArgumentError, ShapeError
+from slope.functions._arguments import flag_of, shown
 from slope.functions._at_once import at_once
-from slope.functions._base import TensorLike, flag_of, floating, of_host, shown, splat_like
+from slope.functions._base import TensorLike, floating, of_host, splat_like
 from slope.functions.pooling import image, window_params
 from slope.ops.index import take_along
 

@@ -9,6 +9,7 @@ from slope import dtypes, ops
 from slope.core.tensor import Tensor
 from slope.errors import ArgumentError, DTypeError
 from slope.functions import precise
+from slope.functions._arguments import scalar_of
 from slope.functions._at_once import of_tensors_at_once, with_numbers_at_once
 from slope.functions._base import (
     Operand,
@@ -18,7 +19,6 @@ from slope.functions._base import (
     operand,
     operands_of,
     result_dtype,
-    scalar_of,
     splat_like,
     to_dtype,
     weakly,
@@ -196,8 +196,7 @@ def _known_power(x: Tensor, exponent: bool | float) -> Tensor | None:
     if isinstance(exponent, int) and exponent < 0 and x.dtype.kind != "f":
         raise DTypeError(
             f"pow: {x.type} to the power {exponent}: integers have no negative powers; cast the "
-            "base first, "
-            f"for instance x.to(slope.float32), or write 1 / x**{-exponent}."
+            f"base first, for instance x.to(slope.float32), or write 1 / x**{-exponent}."
         )
     weak = x.weak
     dtype = result_dtype("pow", (x, exponent), wide=weak)

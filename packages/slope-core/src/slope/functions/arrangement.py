@@ -9,19 +9,9 @@ from slope import dtypes, ops
 from slope.core.tensor import Splat, Tensor
 from slope.dims import DimExpr
 from slope.errors import ArgumentError, ShapeError
+from slope.functions._arguments import dim_of, dims_of, shown, sizes_of, whole_of
 from slope.functions._at_once import at_once
-from slope.functions._base import (
-    TensorLike,
-    as_tensor,
-    dim_of,
-    dims_of,
-    expand_to,
-    int_of,
-    shown,
-    sizes_of,
-    splat_like,
-    whole_of,
-)
+from slope.functions._base import TensorLike, as_tensor, expand_to, splat_like
 from slope.functions.joining import cut
 from slope.functions.shapes import expand, movedim, reshape, transpose
 
@@ -102,7 +92,7 @@ def rot90(x: TensorLike, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
     first, second = (dim_of(dim, given.ndim, "rot90", "dims", shape=given.shape) for dim in dims)
     if first == second:
         raise ShapeError(f"rot90: dims={tuple(dims)} are the same dimension of {given.type}.")
-    turns = int_of(k, "rot90", "k") % 4
+    turns = whole_of(k, "rot90", "k") % 4
     if turns == 2:
         return flip(given, (first, second))
     if turns == 1:
@@ -126,10 +116,8 @@ def channel_shuffle(x: TensorLike, groups: int) -> Tensor:
     Raises:
         ShapeError: fewer than 3 dimensions, or channels that are no multiple of ``groups``.
     """
-    given, count = (
-        as_tensor(x, "channel_shuffle", "x"),
-        whole_of(groups, "channel_shuffle", "groups", 1),
-    )
+    given = as_tensor(x, "channel_shuffle", "x")
+    count = whole_of(groups, "channel_shuffle", "groups", 1)
     if given.ndim < 3 or given.shape[1] % count:
         raise ShapeError(
             f"channel_shuffle: groups={count} needs x of shape (n, channels, ...) with a multiple "
@@ -155,10 +143,8 @@ def diagonal(x: TensorLike, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Te
         raise ShapeError(
             f"diagonal: dim1={dim1} and dim2={dim2} are the same dimension of {given.type}."
         )
-    given, offset = (
-        movedim(given, (first, second), (-2, -1)),
-        whole_of(offset, "diagonal", "offset"),
-    )
+    given = movedim(given, (first, second), (-2, -1))
+    offset = whole_of(offset, "diagonal", "offset")
     rows, columns = given.shape[-2:]
     length = max(0, min(rows, columns - offset) if offset >= 0 else min(rows + offset, columns))
     flat = reshape(given, (*given.shape[:-2], rows * columns))
@@ -169,19 +155,13 @@ def diagonal(x: TensorLike, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Te
 
 @at_once
 def tril(x: TensorLike, diagonal: int = 0) -> Tensor:
-    """The lower triangle of the last two dimensions, up to the ``diagonal``-th diagonal.
-
-    Zeros above.
-    """
+    """The lower triangle of the last two dimensions up to a diagonal, and zeros above."""
     return _triangle("tril", x, diagonal, lower=True)
 
 
 @at_once
 def triu(x: TensorLike, diagonal: int = 0) -> Tensor:
-    """The upper triangle of the last two dimensions, from the ``diagonal``-th diagonal on.
-
-    Zeros below.
-    """
+    """The upper triangle of the last two dimensions from a diagonal on, and zeros below."""
     return _triangle("triu", x, diagonal, lower=False)
 
 
@@ -208,7 +188,7 @@ def diag_embed(x: TensorLike, offset: int = 0, dim1: int = -2, dim2: int = -1) -
     Raises:
         ShapeError: there is no dimension, or ``dim1`` and ``dim2`` are the same.
     """
-    given, offset = as_tensor(x, "diag_embed", "x"), int_of(offset, "diag_embed", "offset")
+    given, offset = as_tensor(x, "diag_embed", "x"), whole_of(offset, "diag_embed", "offset")
     if not given.ndim:
         raise ShapeError(f"diag_embed: takes a tensor with dimensions, and got {given.type}.")
     first, second = (
@@ -241,7 +221,7 @@ def diag(x: TensorLike, diagonal: int = 0) -> Tensor:
     Raises:
         ShapeError: neither a vector nor a matrix.
     """
-    given, diagonal = as_tensor(x, "diag", "x"), int_of(diagonal, "diag", "diagonal")
+    given, diagonal = as_tensor(x, "diag", "x"), whole_of(diagonal, "diag", "diagonal")
     if given.ndim not in (1, 2):
         raise ShapeError(
             f"diag: takes a vector or a matrix, and got {given.type}; slope.diagonal and "

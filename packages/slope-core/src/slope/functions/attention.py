@@ -8,14 +8,13 @@ from slope import dtypes, ops
 from slope.core.tensor import Tensor
 from slope.errors import ArgumentError, DTypeError, ShapeError
 from slope.functions import composites, random
+from slope.functions._arguments import flag_of, number_of
 from slope.functions._base import (
     TensorLike,
     as_tensor,
     broadcast_shapes,
     expand_to,
-    flag_of,
     floating,
-    number_of,
     result_dtype,
     splat_like,
     to_dtype,
@@ -43,9 +42,7 @@ def scaled_dot_product_attention(
     *,
     generator_key: TensorLike | None = None,
 ) -> Tensor:
-    """``softmax(query @ key^T * scale + mask) @ value``: each query's mean of the values.
-
-    Weighted by likeness of the keys.
+    """``softmax(query @ key^T * scale + mask) @ value``: means of the values, by likeness of keys.
 
     Args:
         query: ``[..., heads, L, E]`` (the heads are just one more batch dimension unless
@@ -137,15 +134,11 @@ def _joint(name: str, *operands: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def _grouped(
     name: str, q: Tensor, k: Tensor, v: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, tuple[object, ...]]:
-    """Queries whose heads that share a key's head stand one after another in its length.
-
-    And the result's leading shape.
-    """
+    """Operands with queries that share a key's head one after another; the leading shape."""
     if min(q.ndim, k.ndim, v.ndim) < 3 or k.shape[-3] != v.shape[-3] or q.shape[-3] % k.shape[-3]:
         raise ShapeError(
             f"{name}: enable_gqa needs [..., heads, length, features] with query's heads a "
-            "multiple of key's and value's: query "
-            f"is {q.type}, key {k.type}, value {v.type}."
+            f"multiple of key's and value's: query is {q.type}, key {k.type}, value {v.type}."
         )
     heads, shared = q.shape[-3], k.shape[-3]
     lead = broadcast_shapes(name, q.shape[:-3], k.shape[:-3], v.shape[:-3])
@@ -159,10 +152,7 @@ def _grouped(
 def _masked(
     name: str, scores: Tensor, mask: object, is_causal: bool
 ) -> tuple[Tensor, Tensor | None]:
-    """Scores with what is hidden at the lowest finite number.
-
-    And which rows see nothing (None: none).
-    """
+    """Scores, the hidden ones at the lowest finite number; which rows see nothing (None: none)."""
     lowest = splat_like(float(dtypes.finfo(scores.dtype).min), scores)
     if is_causal:
         flat = scores.shape[-2:]
@@ -294,8 +284,7 @@ def _dropped(
     if spatial is not None and given.ndim not in (spatial + 1, spatial + 2):
         raise ShapeError(
             f"{function}: x must have {spatial + 1} or {spatial + 2} dimensions, channels before "
-            f"{spatial} others, and is "
-            f"{given.type}."
+            f"{spatial} others, and is {given.type}."
         )
     if not flag_of(training, function, "training") or chance == 0.0:
         return given

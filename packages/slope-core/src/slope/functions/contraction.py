@@ -11,17 +11,10 @@ from typing import Any
 
 from slope import ops
 from slope.core.tensor import Tensor
-from slope.dims import DimExpr
 from slope.errors import ArgumentError, ShapeError
+from slope.functions._arguments import dim_of, wholes_of
 from slope.functions._at_once import at_once
-from slope.functions._base import (
-    TensorLike,
-    as_tensor,
-    dim_of,
-    result_dtype,
-    to_dtype,
-    wholes_of,
-)
+from slope.functions._base import TensorLike, as_tensor, is_one, result_dtype, to_dtype
 from slope.functions.arithmetic import add
 from slope.functions.arrangement import diagonal
 from slope.functions.shapes import movedim
@@ -90,10 +83,6 @@ def _summed(x: Tensor, labels: Labels, other: Labels, out: Labels) -> tuple[Tens
     )
 
 
-def _is_one(length: Any) -> bool:
-    return not isinstance(length, DimExpr) and length == 1
-
-
 @at_once
 def matmul(x: TensorLike, y: TensorLike) -> Tensor:
     """The matrix product over the last dimension of ``x`` and the last but one of ``y``.
@@ -146,7 +135,7 @@ def _batch_labels(
     dropped = [
         place
         for place in places
-        if _is_one(lead[place]) and -place <= len(other) and not _is_one(other[place])
+        if is_one(lead[place]) and -place <= len(other) and not is_one(other[place])
     ]
     if dropped:
         kept = tuple(lead[place] for place in places if place not in dropped)
@@ -381,9 +370,9 @@ def _check_lengths(equation: str, pairs: Sequence[tuple[Tensor, Labels]]) -> Non
     for x, labels in pairs:
         for label, length in zip(labels, x.shape, strict=True):
             known = lengths.get(label, 1)
-            if _is_one(known):
+            if is_one(known):
                 lengths[label] = length
-            elif not _is_one(length) and known != length:
+            elif not is_one(length) and known != length:
                 name = "'...'" if isinstance(label, int) else repr(label)
                 raise ShapeError(
                     f"einsum: {name} in {equation!r} has the lengths {known} and {length}."
@@ -406,9 +395,9 @@ def _without_ones(
         at
         for at, label in enumerate(labels)
         if not (
-            _is_one(x.shape[at])
+            is_one(x.shape[at])
             and label in of_other
-            and not _is_one(other.shape[of_other.index(label)])
+            and not is_one(other.shape[of_other.index(label)])
         )
     ]
     if len(kept) == x.ndim:

@@ -14,8 +14,9 @@ from typing import Any, Literal
 from slope import ops
 from slope.core.tensor import Tensor
 from slope.errors import ArgumentError, DTypeError, ShapeError
+from slope.functions._arguments import shown, whole_of
 from slope.functions._at_once import at_once
-from slope.functions._base import TensorLike, as_tensor, result_dtype, shown, to_dtype
+from slope.functions._base import TensorLike, as_tensor, result_dtype, to_dtype
 
 __all__ = [
     "conv1d",
@@ -74,9 +75,8 @@ def operands(
     if image.ndim not in (count + 1, count + 2) or kernel.ndim != count + 2:
         raise ShapeError(
             f"{function}: x must have {count + 2} dimensions (batch, channels, {count} spatial; "
-            "the batch may be left out) and "
-            f"weight {count + 2}, and they have the shapes {shown(image.shape)} and "
-            f"{shown(kernel.shape)}."
+            f"the batch may be left out) and weight {count + 2}, and they have the shapes "
+            f"{shown(image.shape)} and {shown(kernel.shape)}."
         )
     single = image.ndim == count + 1
     if single:
@@ -148,15 +148,14 @@ def _conv(
 
 
 def _check_groups(function: str, groups: Any, channels: Any, into: Any, out: Any) -> None:
-    if not isinstance(groups, int) or isinstance(groups, bool) or groups < 1:
-        raise ArgumentError(f"{function}: groups={groups!r} must be a positive int.")
+    whole_of(groups, function, "groups", 1)
     if all(isinstance(each, int) for each in (channels, into, out)) and (
         channels != into * groups or out % groups
     ):
         raise ShapeError(
             f"{function}: x has {channels} channels and weight takes {into} in each of "
-            f"groups={groups}, that is {into * groups}; "
-            f"weight gives {out} channels, which the groups must divide."
+            f"groups={groups}, that is {into * groups}; weight gives {out} channels, which the "
+            "groups must divide."
         )
 
 
@@ -169,8 +168,7 @@ def _check_fits(function: str, size: Any, kernel: Any, padding: Any, dilation: A
         ):
             raise ShapeError(
                 f"{function}: a kernel of {tuple(kernel)} with dilation {tuple(dilation)} does not "
-                f"fit into an input of {tuple(size)} "
-                f"with padding {tuple(padding)}."
+                f"fit into an input of {tuple(size)} with padding {tuple(padding)}."
             )
 
 
@@ -257,7 +255,13 @@ def _conv_transpose(
             f"{function}: output_padding={extra} must be less than stride={steps} or "
             f"dilation={gaps}."
         )
-    _check_groups(function, groups, kernel.shape[0], image.shape[1] // groups, image.shape[1])
+    whole_of(groups, function, "groups", 1)
+    channels, taken = image.shape[1], kernel.shape[0]
+    if isinstance(channels, int) and (channels != taken or channels % groups):
+        raise ShapeError(
+            f"{function}: x has {channels} channels and weight takes {taken}; they must be equal, "
+            f"and a multiple of groups={groups}."
+        )
     # What output_padding asks for lies in the padding that is cut off at the end, and beyond it is
     # 0.
     pairs = tuple((each, max(each - more, 0)) for each, more in zip(around, extra, strict=True))

@@ -19,22 +19,12 @@ from slope.devices import Device
 from slope.dims import dim_str, is_static
 from slope.dtypes import DType, DTypeLike, as_dtype
 from slope.errors import ArgumentError, ShapeError
-from slope.functions._base import (
-    Scalar,
-    TensorLike,
-    copied,
-    scalar_kind,
-    scalar_of,
-    shape_of,
-    splat,
-    strong,
-    to_dtype,
-    whole_of,
-)
-from slope.functions._base import (
-    as_tensor as _as_tensor,
-)
+from slope.functions._arguments import Scalar, scalar_kind, scalar_of, shape_of, whole_of
+from slope.functions._base import TensorLike, copied, splat, strong, to_dtype
+from slope.functions._base import as_tensor as _as_tensor
 from slope.functions._devices import placed
+from slope.functions.joining import stack
+from slope.functions.shapes import expand
 
 __all__ = [
     "arange",
@@ -123,8 +113,6 @@ def _holds_tensors(data: Any) -> bool:
 
 
 def _stacked(data: Any) -> Tensor:
-    from slope.functions.joining import stack
-
     if isinstance(data, (list, tuple)):
         return stack([_stacked(item) if isinstance(item, (list, tuple)) else item for item in data])
     return _as_tensor(data, "tensor", "data")
@@ -206,8 +194,6 @@ def full(
     wanted = None if dtype is None else as_dtype(dtype)
     number = scalar_of(fill_value)
     if number is None:
-        from slope.functions.shapes import expand
-
         given = _as_tensor(fill_value, "full", "fill_value")
         return expand(given if wanted is None else to_dtype(given, wanted), shape)
     return filled(number, shape, wanted or dtypes.default_dtype(scalar_kind(number)), device)
@@ -217,9 +203,6 @@ def filled(
     number: Scalar, shape: Shape, dtype: DType, device: Device | str | None = None
 ) -> Tensor:
     """One number everywhere: a literal while tracing, else a host array."""
-    for length in shape:
-        if type(length) is int and length < 0:
-            raise ShapeError(f"a shape cannot have a negative length, and {shape} has {length}.")
     if current_trace() is not EVAL:
         return splat(number, TensorType(shape, dtype))
     host = aligned_empty(_static(shape), dtype.numpy)

@@ -12,17 +12,9 @@ from slope import dtypes, ops
 from slope.core.tensor import Splat, Tensor, Tracer
 from slope.core.types import TensorType
 from slope.dims import same
-from slope.errors import ArgumentError, ConcretizationError, DTypeError, IndexingError, ShapeError
-from slope.functions._base import (
-    TensorLike,
-    as_tensor,
-    copied,
-    dim_of,
-    int_of,
-    of_host,
-    shown,
-    splat_like,
-)
+from slope.errors import ConcretizationError, DTypeError, IndexingError, ShapeError
+from slope.functions._arguments import dim_of, shown, whole_of
+from slope.functions._base import TensorLike, as_tensor, copied, of_host, splat_like
 from slope.functions._devices import placed
 from slope.functions.joining import cut
 
@@ -52,9 +44,7 @@ def require_known(x: Tensor, function: str, way_out: str) -> None:
 def nonzero(x: TensorLike, as_tuple: bool = False) -> Any:
     """Where the elements differ from zero: int64 coordinates, ``[count, ndim]``.
 
-    With ``as_tuple`` one vector for each dimension.
-
-    Only for tensors whose values are known.
+    With ``as_tuple`` one vector for each dimension. Only for tensors whose values are known.
 
     Raises:
         ConcretizationError: the tensor is traced.
@@ -170,9 +160,7 @@ def bincount(x: TensorLike, weights: TensorLike | None = None, minlength: int = 
     given = as_tensor(x, "bincount", "x")
     if not given.dtype.is_integer or given.ndim != 1:
         raise DTypeError(f"bincount: x must be a vector of integers, and is {given.type}.")
-    length = int_of(minlength, "bincount", "minlength")
-    if length < 0:
-        raise ArgumentError(f"bincount: minlength={length} must not be negative.")
+    length = whole_of(minlength, "bincount", "minlength", 0)
     if isinstance(given, Tracer):
         if not length:
             require_known(given, "bincount", "give minlength=, the length of the result")

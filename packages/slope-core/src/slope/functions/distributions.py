@@ -1,6 +1,4 @@
-"""Draws from distributions.
-
-From keys: beyond the uniform and normal ones of :mod:`slope.functions.random`.
+"""Draws from keys, of distributions beyond the uniform and normal ones of :mod:`.draws`.
 
 They go through logarithms and roots, so backends agree to rounding (relative 1e-4 in float32, 1e-10
 in float64; where rounding decides between candidates, as in :func:`gamma` and :func:`categorical`,
@@ -22,23 +20,18 @@ from slope.dims import size as count_of
 from slope.dtypes import DType, DTypeLike, as_dtype, float32, int32, int64
 from slope.errors import ArgumentError, ShapeError
 from slope.functions import special
+from slope.functions._arguments import dim_of, flag_of, number_of, shape_of, shown, whole_of
 from slope.functions._base import (
     TensorLike,
     as_tensor,
     broadcast_shapes,
-    dim_of,
     expand_to,
-    flag_of,
     floating,
-    number_of,
     operands_of,
     result_dtype,
-    shape_of,
-    shown,
     splat,
     splat_like,
     to_dtype,
-    whole_of,
 )
 from slope.functions.draws import normal
 from slope.functions.indexing import index_select
@@ -86,9 +79,7 @@ def gumbel(key: TensorLike, *size: Any, dtype: DTypeLike = float32) -> Tensor:
 
 
 def _gumbel(unit: Tensor) -> Tensor:
-    least = (
-        2.0**-54 if unit.dtype.bits == 64 else 2.0**-25
-    )  # half a step: the logarithm of 0 is not
+    least = 2.0**-54 if unit.dtype.bits == 64 else 2.0**-25  # half a step: 0 has no logarithm
     return ops.neg(ops.log(ops.maximum(_exponential(unit), splat_like(least, unit))))
 
 
@@ -106,9 +97,7 @@ def laplace(key: TensorLike, *size: Any, dtype: DTypeLike = float32) -> Tensor:
 def truncated_normal(
     key: TensorLike, low: float, high: float, *size: Any, dtype: DTypeLike = float32
 ) -> Tensor:
-    """Normal draws of mean 0 and deviation 1 that lie in ``[low, high]``.
-
-    By the inverse of their distribution.
+    """Normal draws of mean 0 and deviation 1 that lie in ``[low, high]``, by inversion.
 
     Raises:
         ArgumentError: ``low`` is not below ``high``.
@@ -216,9 +205,8 @@ def categorical(
 ) -> Tensor:
     """Classes (int64) drawn with probabilities ``softmax(logits)`` along ``dim``.
 
-    By the largest of Gumbel-perturbed logits.
-
-    Of ``logits``' shape without ``dim``, or of ``shape``, whose last dimensions those are.
+    Each is the place of the largest logit, with Gumbel draws added. They are of ``logits``' shape
+    without ``dim``, or of ``shape``, whose last dimensions those are.
 
     Raises:
         ShapeError: ``shape`` does not end so.
@@ -231,8 +219,7 @@ def categorical(
     if len(wanted) < len(rest) or wanted[len(wanted) - len(rest) :] != rest:
         raise ShapeError(
             f"random.categorical: shape={shown(wanted)} must end with {shown(rest)}, which is "
-            f"logits {scores.type} without "
-            f"dimension {dim}."
+            f"logits {scores.type} without dimension {dim}."
         )
     extra = len(wanted) - len(rest)
     wide = to_dtype(scores, dtypes.accumulator(scores.dtype))
@@ -244,9 +231,7 @@ def categorical(
 def multinomial(
     key: TensorLike, probabilities: TensorLike, num_samples: int, replacement: bool = False
 ) -> Tensor:
-    """``num_samples`` classes (int64) for each row.
-
-    Drawn with probabilities in proportion to its elements.
+    """``num_samples`` classes (int64) for each row, in proportion to its elements.
 
     Args:
         key: a key.
@@ -300,9 +285,7 @@ def _refuse_improbable(function: str, weights: np.ndarray[Any, Any]) -> None:
 
 
 def permutation(key: TensorLike, x: int | TensorLike, dim: int = 0) -> Tensor:
-    """The numbers from 0 to ``x`` less one in random order.
-
-    Or a tensor's parts along ``dim`` in random order.
+    """The numbers from 0 to ``x`` less one, or a tensor's parts along ``dim``, in random order.
 
     The order is the same on every backend: that of 63 random bits each.
     """

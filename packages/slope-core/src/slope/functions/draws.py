@@ -12,17 +12,8 @@ from slope.dims import is_static
 from slope.dims import size as count_of
 from slope.dtypes import DTypeLike, as_dtype, float32, int64
 from slope.errors import ArgumentError, DTypeError, ShapeError
-from slope.functions._base import (
-    TensorLike,
-    broadcast_shapes,
-    expand_to,
-    floating,
-    number_of,
-    shape_of,
-    splat,
-    to_dtype,
-    whole_of,
-)
+from slope.functions._arguments import number_of, shape_of, whole_of
+from slope.functions._base import TensorLike, broadcast_shapes, expand_to, floating, splat, to_dtype
 from slope.functions.keys import checked_key, pairs, require_floating, unit_draws
 
 
@@ -34,11 +25,9 @@ def uniform(
     Raises:
         DTypeError: not a floating-point dtype.
     """
-    given, shape, wanted = (
-        checked_key(key, "uniform"),
-        shape_of(size, "random.uniform", "size"),
-        as_dtype(dtype),
-    )
+    given = checked_key(key, "uniform")
+    shape = shape_of(size, "random.uniform", "size")
+    wanted = as_dtype(dtype)
     require_floating("uniform", wanted)
     low = number_of(low, "random.uniform", "low")
     high = number_of(high, "random.uniform", "high")
@@ -59,11 +48,9 @@ def normal(key: TensorLike, *size: Any, dtype: DTypeLike = float32) -> Tensor:
     Raises:
         DTypeError: not a floating-point dtype.
     """
-    given, shape, wanted = (
-        checked_key(key, "normal"),
-        shape_of(size, "random.normal", "size"),
-        as_dtype(dtype),
-    )
+    given = checked_key(key, "normal")
+    shape = shape_of(size, "random.normal", "size")
+    wanted = as_dtype(dtype)
     require_floating("normal", wanted)
     wide = dtypes.accumulator(wanted)
     count = count_of(shape)
@@ -91,11 +78,9 @@ def randint(key: TensorLike, size: Any, low: int, high: int, dtype: DTypeLike = 
         ArgumentError: there is no number in the range.
         DTypeError: not an integer dtype.
     """
-    given, shape, wanted = (
-        checked_key(key, "randint"),
-        shape_of((size,), "random.randint", "size"),
-        as_dtype(dtype),
-    )
+    given = checked_key(key, "randint")
+    shape = shape_of((size,), "random.randint", "size")
+    wanted = as_dtype(dtype)
     if not wanted.is_integer:
         raise DTypeError(f"random.randint: dtype must be an integer dtype, and is {wanted}.")
     low, high = (

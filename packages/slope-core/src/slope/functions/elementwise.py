@@ -14,12 +14,12 @@ from slope.core.tensor import Tensor
 from slope.dtypes import DTypeLike, as_dtype
 from slope.errors import DTypeError
 from slope.functions import precise, special
+from slope.functions._arguments import number_of
 from slope.functions._at_once import at_once
 from slope.functions._base import (
     TensorLike,
     as_tensor,
     floating,
-    number_of,
     splat_like,
     strong,
     to_dtype,
@@ -99,7 +99,7 @@ def sign(x: TensorLike) -> Tensor:
 
 @at_once
 def exp(x: TensorLike) -> Tensor:
-    """E to the power of ``x``."""
+    """``e`` to the power of ``x``."""
     return ops.exp(floating(x, "exp"))
 
 

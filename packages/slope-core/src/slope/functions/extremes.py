@@ -11,11 +11,7 @@ from slope.core.tensor import Tensor
 from slope.errors import ArgumentError
 from slope.functions import precise
 from slope.functions._at_once import of_tensors_at_once, with_numbers_at_once
-from slope.functions._base import (
-    TensorLike,
-    as_tensor,
-    operands_of,
-)
+from slope.functions._base import TensorLike, as_tensor, operands_of
 
 __all__ = [
     "clamp",

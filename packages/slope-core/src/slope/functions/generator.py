@@ -99,7 +99,6 @@ class Generator(Scope):
 
     def __init__(self, seed: int | None = None) -> None:
         super().__init__()
-        self._seed = seed
         self._words: tuple[int, int] | None = None if seed is None else words(seed)
         self._key: Tensor | None = None
         self._moves = 0  # how often it moved on, in all threads, and in each
@@ -253,9 +252,8 @@ class BatchScope(Scope):
         if self._randomness == "error":
             raise RandomnessError(
                 "a draw from the default generator inside vmap: say whether the examples draw "
-                "alike or not, with "
-                "slope.vmap(f, randomness='different') or randomness='same', or draw from keys "
-                "(slope.random)."
+                "alike or not, with slope.vmap(f, randomness='different') or randomness='same', or "
+                "draw from keys (slope.random)."
             )
 
     @property

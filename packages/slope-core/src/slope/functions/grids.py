@@ -12,15 +12,13 @@ from slope.core.tensor import Tensor
 from slope.dims import is_static
 from slope.dtypes import DType, int64
 from slope.errors import ArgumentError, DTypeError, ShapeError
+from slope.functions._arguments import flag_of, shape_of, shown
 from slope.functions._at_once import at_once
 from slope.functions._base import (
     TensorLike,
     as_tensor,
-    flag_of,
     floating,
     result_dtype,
-    shape_of,
-    shown,
     splat_like,
     to_dtype,
 )

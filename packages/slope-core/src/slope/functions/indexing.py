@@ -1,4 +1,4 @@
-"""Reading with brackets, writing with ``x.at[...]``, and the named kinds of indexing.
+"""Reading with brackets, and the named kinds of indexing.
 
 Known indices that are out of range raise; traced ones, whose values nobody can see, are clamped
 into range.
@@ -7,10 +7,10 @@ into range.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NoReturn
+from typing import Any
 
 from slope import dtypes, ops
-from slope.core.tensor import Splat, Tensor, Tracer
+from slope.core.tensor import Tensor, Tracer
 from slope.core.trace import EVAL, current_trace
 from slope.core.types import Shape
 from slope.dims import same
@@ -21,23 +21,19 @@ from slope.errors import (
     IndexingError,
     ShapeError,
 )
+from slope.functions._arguments import dim_of, shape_of, whole_of
 from slope.functions._at_once import at_once
 from slope.functions._base import (
     TensorLike,
     as_tensor,
     broadcast_shapes,
     copied,
-    dim_of,
     expand_to,
-    int_of,
-    materialize,
-    operand,
-    result_dtype,
-    shape_of,
     splat_like,
 )
 from slope.functions._index import Plan, coordinates, plan
-from slope.ops.linear import inverse, move_dim
+from slope.functions.joining import unbind
+from slope.ops.linear import move_dim
 
 __all__ = [
     "embedding",
@@ -64,7 +60,7 @@ def getitem(x: Tensor, index: Any) -> Tensor:
 
 def _indexed(x: Tensor, index: Any) -> Tensor:
     found = plan(index, x.shape)
-    out = _sliced(x, found)
+    out = sliced(x, found)
     if found.dropped:
         out = ops.reshape(
             out,
@@ -85,7 +81,8 @@ def _row(x: Tensor, index: int) -> Tensor:
     return copied(x.host()[index, ...])
 
 
-def _sliced(x: Tensor, found: Plan) -> Tensor:
+def sliced(x: Tensor, found: Plan) -> Tensor:
+    """What slices and ints leave of a tensor; the dimensions of ints stay, of length 1."""
     if any(step != 1 for step in found.step) or not (
         same(found.start, (0,) * x.ndim) and same(found.stop, x.shape)
     ):
@@ -93,211 +90,28 @@ def _sliced(x: Tensor, found: Plan) -> Tensor:
     return ops.flip(x, dims=found.flips) if found.flips else x
 
 
-def _array_dims(found: Plan) -> list[int]:
+def array_dims(found: Plan) -> list[int]:
     """Where the indexed dimensions stand once those of ints are gone."""
     return [at - sum(1 for gone in found.dropped if gone < at) for at in sorted(found.arrays)]
 
 
-def _front_order(x: Tensor, dims: list[int]) -> tuple[int, ...]:
+def front_order(x: Tensor, dims: list[int]) -> tuple[int, ...]:
+    """All dimensions, these first."""
     return (*dims, *(at for at in range(x.ndim) if at not in dims))
 
 
-def _in_front(found: Plan, dims: list[int]) -> bool:
+def in_front(found: Plan, dims: list[int]) -> bool:
     """Whether the indexed dimensions must be brought to the front before gathering."""
     return found.front or dims != list(range(dims[0], dims[0] + len(dims)))
 
 
 def _gathered(x: Tensor, found: Plan) -> Tensor:
-    dims = _array_dims(found)
+    dims = array_dims(found)
     axis = dims[0]
-    if _in_front(found, dims):
-        order = _front_order(x, dims)
+    if in_front(found, dims):
+        order = front_order(x, dims)
         x, axis = x if order == tuple(range(x.ndim)) else ops.permute(x, dims=order), 0
     return ops.gather(x, coordinates(found), axis=axis, batch_dims=0)
-
-
-# --- writing
-
-
-class At:
-    """``x.at[index]``: where :meth:`set`, :meth:`add`, ... make a changed copy of a tensor."""
-
-    __slots__ = ("_x",)
-
-    def __init__(self, x: Tensor) -> None:
-        self._x = x
-
-    def __getitem__(self, index: Any) -> AtIndex:
-        return AtIndex(self._x, index)
-
-    def __repr__(self) -> str:
-        return f"<{self._x.type}.at: write x.at[index].set(value)>"
-
-
-class AtIndex:
-    """Places of a tensor. Each method returns a new tensor, in which these places are changed.
-
-    Values broadcast to the shape of ``x[index]``. Where places repeat, all updates take part, and
-    of ``set`` the last wins.
-    """
-
-    __slots__ = ("_index", "_x")
-
-    def __init__(self, x: Tensor, index: Any) -> None:
-        self._x = x
-        self._index = index
-
-    def get(self) -> Tensor:
-        """What stands at these places: ``x[index]``."""
-        return getitem(self._x, self._index)
-
-    def set(self, value: TensorLike) -> Tensor:
-        """The value at these places."""
-        return _updated(self._x, self._index, value, "set")
-
-    def add(self, value: TensorLike) -> Tensor:
-        """The sum of what is there and the value."""
-        return _updated(self._x, self._index, value, "add")
-
-    def mul(self, value: TensorLike) -> Tensor:
-        """The product of what is there and the value."""
-        return _updated(self._x, self._index, value, "mul")
-
-    def min(self, value: TensorLike) -> Tensor:
-        """The smaller of what is there and the value."""
-        return _updated(self._x, self._index, value, "min")
-
-    def max(self, value: TensorLike) -> Tensor:
-        """The larger of what is there and the value."""
-        return _updated(self._x, self._index, value, "max")
-
-
-def at(x: Tensor) -> At:
-    """``x.at[index].set(value)`` and its kin: a changed copy, since tensors never change."""
-    return At(x)
-
-
-def _updated(x: Tensor, index: Any, value: Any, mode: str) -> Tensor:
-    function = f"x.at[...].{mode}"
-    found = plan(index, x.shape)
-    given = operand(value, function, "value")
-    dtype = result_dtype(function, (x, given))
-    if dtype is not x.dtype and isinstance(given, Tensor):
-        raise DTypeError(
-            f"{function}: a value {given.type} does not go into {x.type}; cast it with "
-            f".to(slope.{x.dtype.name})."
-        )
-    if dtype is not x.dtype and not isinstance(given, Tensor) and given != int(given):
-        raise DTypeError(
-            f"{function}: {given} does not go into {x.type}; cast the tensor first, for instance "
-            "with x.to(slope.float32)."
-        )
-    shape = given.shape if isinstance(given, Tensor) else ()
-    if not same(broadcast_shapes(function, shape, found.result), found.result):
-        raise ShapeError(
-            f"{function}: a value of shape {shape} does not broadcast to {found.result}, the "
-            "shape of x[index]."
-        )
-    update = materialize(given, x.dtype, found.result)
-    if not found.arrays:
-        return _write(x, found, update, mode)
-    whole = _sliced(x, found)
-    inner = whole
-    if found.dropped:
-        inner = ops.reshape(
-            whole,
-            shape=tuple(
-                length for at_, length in enumerate(whole.shape) if at_ not in found.dropped
-            ),
-        )
-    changed = (
-        ops.reshape(_scattered(inner, found, update, mode), shape=whole.shape)
-        if found.dropped
-        else _scattered(inner, found, update, mode)
-    )
-    return (
-        changed
-        if same(whole.shape, x.shape) and not found.flips
-        else _write(x, found, changed, "set")
-    )
-
-
-def _scattered(x: Tensor, found: Plan, update: Tensor, mode: str) -> Tensor:
-    dims = _array_dims(found)
-    axis = dims[0]
-    order = tuple(range(x.ndim))
-    if _in_front(found, dims):
-        order, axis = _front_order(x, dims), 0
-    moved = x if order == tuple(range(x.ndim)) else ops.permute(x, dims=order)
-    rest = moved.shape[axis + len(dims) :]
-    shape = (*moved.shape[:axis], *found.places, *rest)
-    update = update if same(update.shape, shape) else ops.reshape(update, shape=shape)
-    out = ops.scatter(moved, coordinates(found), update, axis=axis, batch_dims=0, mode=mode)
-    return out if order == tuple(range(x.ndim)) else ops.permute(out, dims=inverse(order))
-
-
-_NEUTRAL = {"add": 0, "mul": 1}
-
-
-def _write(x: Tensor, found: Plan, update: Tensor, mode: str) -> Tensor:
-    """Change a strided window: the update is padded with what leaves the rest alone."""
-    lengths = tuple(
-        (last - first + step - 1) // step
-        for first, last, step in zip(found.start, found.stop, found.step, strict=True)
-    )
-    update = update if same(update.shape, lengths) else ops.reshape(update, shape=lengths)
-    if found.flips:
-        update = ops.flip(update, dims=found.flips)
-    if same(lengths, x.shape):
-        padding = None
-    else:
-        used = tuple(
-            (length - 1) * step + 1 if length != 0 else 0
-            for length, step in zip(lengths, found.step, strict=True)
-        )
-        high = tuple(
-            total - first - span
-            for total, first, span in zip(x.shape, found.start, used, strict=True)
-        )
-        padding = {
-            "low": found.start,
-            "high": high,
-            "interior": tuple(step - 1 for step in found.step),
-        }
-
-    def padded(part: Tensor, value: Any) -> Tensor:
-        if padding is None:
-            return part
-        if isinstance(part, Splat) and part.value == value:
-            return Splat(part.value, part.type.with_shape(x.shape))
-        return ops.pad(part, **padding, value=value)
-
-    if mode == "set":
-        if padding is None:
-            return update
-        inside = padded(Splat(True, update.type.with_dtype(dtypes.bool_)), False)
-        return ops.where(inside, padded(update, splat_like(0, x).value), x)
-    if mode in _NEUTRAL:
-        return (ops.add if mode == "add" else ops.mul)(
-            x, padded(update, splat_like(_NEUTRAL[mode], x).value)
-        )
-    inside = padded(Splat(True, update.type.with_dtype(dtypes.bool_)), False)
-    best = (ops.minimum if mode == "min" else ops.maximum)(
-        x, padded(update, splat_like(0, x).value)
-    )
-    return best if padding is None else ops.where(inside, best, x)
-
-
-def setitem(x: Tensor, index: Any, value: Any) -> NoReturn:
-    """Refuse ``x[index] = value``.
-
-    Raises:
-        ArgumentError: always; it names the way out.
-    """
-    raise ArgumentError(
-        "tensors do not change; write x = x.at[index].set(value) (or .add, .mul, .min, .max) "
-        "instead of x[index] = value."
-    )
 
 
 def iterate(x: Tensor) -> Iterator[Tensor]:
@@ -306,8 +120,6 @@ def iterate(x: Tensor) -> Iterator[Tensor]:
     Raises:
         ShapeError: there is no dimension.
     """
-    from slope.functions.joining import unbind
-
     if not x.type.shape:
         raise ShapeError("a tensor of shape () cannot be iterated over; it has no dimensions.")
     if current_trace() is EVAL and type(x) is Tensor and x.device.kind == "cpu":
@@ -418,7 +230,7 @@ def one_hot(x: TensorLike, num_classes: int = -1, *, dtype: Any = dtypes.int64) 
     given = as_tensor(x, "one_hot", "x")
     if not given.dtype.is_integer:
         raise DTypeError(f"one_hot: x must be of an integer dtype, and is {given.type}.")
-    num_classes = int_of(num_classes, "one_hot", "num_classes")
+    num_classes = whole_of(num_classes, "one_hot", "num_classes")
     if num_classes == -1:
         if isinstance(given, Tracer):
             raise ConcretizationError(
@@ -455,7 +267,7 @@ def embedding(x: TensorLike, weight: TensorLike, padding_idx: int | None = None)
     out = getitem(rows, places)
     if padding_idx is None:
         return out
-    count, padding_idx = rows.shape[0], int_of(padding_idx, "embedding", "padding_idx")
+    count, padding_idx = rows.shape[0], whole_of(padding_idx, "embedding", "padding_idx")
     if not -count <= padding_idx < count:
         raise IndexingError(
             f"embedding: padding_idx={padding_idx} is out of range for weight {rows.type}."

@@ -13,17 +13,9 @@ from slope.core.tensor import Splat, Tensor
 from slope.core.types import TensorType
 from slope.dims import is_static, same
 from slope.errors import ArgumentError, ShapeError
+from slope.functions._arguments import dim_of, sizes_of, whole_of
 from slope.functions._at_once import at_once
-from slope.functions._base import (
-    TensorLike,
-    as_tensor,
-    dim_of,
-    materialize,
-    operand,
-    result_dtype,
-    sizes_of,
-    whole_of,
-)
+from slope.functions._base import TensorLike, as_tensor, materialize, operand, result_dtype
 from slope.functions.arithmetic import sub
 from slope.functions.logic import ne
 from slope.functions.shapes import reshape

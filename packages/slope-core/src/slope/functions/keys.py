@@ -18,15 +18,8 @@ from slope.dims import DimExpr, is_static
 from slope.dims import size as count_of
 from slope.dtypes import DType, DTypeLike, as_dtype, float32, int64, uint32
 from slope.errors import ArgumentError, DTypeError
-from slope.functions._base import (
-    TensorLike,
-    as_tensor,
-    expand_to,
-    of_host,
-    shape_of,
-    splat,
-    whole_of,
-)
+from slope.functions._arguments import shape_of, whole_of
+from slope.functions._base import TensorLike, as_tensor, expand_to, of_host, splat
 from slope.functions._devices import placed
 from slope.functions.generator import words
 
@@ -135,11 +128,9 @@ def bits(key: TensorLike, *size: Any, dtype: DTypeLike = uint32) -> Tensor:
     Raises:
         DTypeError: another dtype.
     """
-    given, shape, wanted = (
-        checked_key(key, "bits"),
-        shape_of(size, "random.bits", "size"),
-        as_dtype(dtype),
-    )
+    given = checked_key(key, "bits")
+    shape = shape_of(size, "random.bits", "size")
+    wanted = as_dtype(dtype)
     count = count_of(shape)
     if wanted is dtypes.uint64:
         high, low = (ops.cast(word, dtype=wanted) for word in pairs(given, count))

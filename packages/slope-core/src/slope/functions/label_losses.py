@@ -6,7 +6,7 @@ from slope import dtypes, ops
 from slope.core.tensor import Tensor
 from slope.dims import same
 from slope.errors import DTypeError, ShapeError
-from slope.functions import composites, logic, reductions
+from slope.functions import activation_operators, logic, reductions
 from slope.functions._at_once import at_once
 from slope.functions._base import TensorLike, as_tensor, expand_to, floating, splat_like, to_dtype
 from slope.functions.losses import reduced
@@ -33,7 +33,7 @@ def soft_margin_loss(x: TensorLike, target: TensorLike, reduction: str = "mean")
         ShapeError: different shapes.
     """
     given, goal = _alike("soft_margin_loss", x, target)
-    losses = composites.softplus(ops.neg(ops.mul(to_dtype(goal, given.dtype), given)))
+    losses = activation_operators.softplus(ops.neg(ops.mul(to_dtype(goal, given.dtype), given)))
     return reduced("soft_margin_loss", losses, reduction)
 
 
@@ -57,7 +57,9 @@ def multilabel_soft_margin_loss(
     """
     name = "multilabel_soft_margin_loss"
     given, goal = _alike(name, x, target)
-    losses = ops.sub(composites.softplus(given), ops.mul(to_dtype(goal, given.dtype), given))
+    losses = ops.sub(
+        activation_operators.softplus(given), ops.mul(to_dtype(goal, given.dtype), given)
+    )
     if weight is not None:
         shares = to_dtype(as_tensor(weight, name, "weight"), given.dtype)
         losses = ops.mul(losses, expand_to(shares, losses.shape))
@@ -94,7 +96,7 @@ def multilabel_margin_loss(x: TensorLike, target: TensorLike, reduction: str = "
     zero = splat_like(0.0, across)
     own = ops.sum_(ops.where(chosen, across, zero), dim=(last + 1,))  # the scores of right classes
     edge = ops.sub(across, expand_to(ops.reshape(own, shape=rows), square))
-    short = composites.relu(ops.add(edge, splat_like(1.0, edge)))
+    short = activation_operators.relu(ops.add(edge, splat_like(1.0, edge)))
     right = reductions.any(chosen, last, keepdim=True)
     pairs = logic.logical_and(
         expand_to(ops.reshape(named, shape=rows), square),

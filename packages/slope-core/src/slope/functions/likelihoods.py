@@ -9,15 +9,14 @@ from slope.core.tensor import Tensor
 from slope.dims import same
 from slope.errors import ArgumentError, ShapeError
 from slope.functions import activation_operators, precise, reductions
+from slope.functions._arguments import flag_of, number_of
 from slope.functions._at_once import at_once
 from slope.functions._base import (
     TensorLike,
     as_tensor,
     broadcast_shapes,
     expand_to,
-    flag_of,
     floating_operands,
-    number_of,
     splat_like,
     to_dtype,
 )

@@ -9,6 +9,7 @@ from slope import dtypes, ops
 from slope.core.operator import Operator
 from slope.core.tensor import Tensor
 from slope.errors import ArgumentError, DTypeError
+from slope.functions._arguments import flag_of, number_of
 from slope.functions._at_once import of_tensors_at_once, with_numbers_at_once
 from slope.functions._base import (
     TensorLike,
@@ -16,9 +17,7 @@ from slope.functions._base import (
     binary,
     broadcast_shapes,
     expand_to,
-    flag_of,
     materialize,
-    number_of,
     operand,
     operands_of,
     result_dtype,
@@ -183,10 +182,7 @@ def shift_right_arithmetic(x: TensorLike, y: TensorLike) -> Tensor:
     return _bits(ops.shift_right_arithmetic, x, y)
 
 
-@of_tensors_at_once
-def bitwise_left_shift(x: TensorLike, y: TensorLike) -> Tensor:
-    """``x << y``; by the width or more it gives 0."""
-    return _bits(ops.shift_left, x, y)
+bitwise_left_shift = shift_left  # PyTorch's name
 
 
 @of_tensors_at_once
@@ -232,9 +228,9 @@ def where(condition: TensorLike, x: TensorLike, y: TensorLike) -> Tensor:
 def isclose(
     x: TensorLike, y: TensorLike, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
 ) -> Tensor:
-    """Whether ``abs(x - y) <= atol + rtol * abs(y)``, or both are the same (infinities).
+    """Whether ``abs(x - y) <= atol + rtol * abs(y)``; infinities are close to themselves.
 
-    Or NaN if ``equal_nan``.
+    So is NaN to NaN if ``equal_nan``.
 
     Raises:
         ArgumentError: ``rtol`` or ``atol`` is negative.

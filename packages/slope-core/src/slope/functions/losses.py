@@ -13,17 +13,16 @@ from slope.core.tensor import Tensor
 from slope.dtypes import iinfo
 from slope.errors import ArgumentError, DTypeError, ShapeError
 from slope.functions import activation_operators, composites, reductions
+from slope.functions._arguments import number_of, whole_of
 from slope.functions._at_once import at_once
 from slope.functions._base import (
     TensorLike,
     as_tensor,
     floating,
     floating_operands,
-    number_of,
     result_dtype,
     splat_like,
     to_dtype,
-    whole_of,
 )
 from slope.functions._classes import nan_where, refusing_unknown_classes, unknown_classes
 
@@ -128,10 +127,10 @@ def huber_loss(
     *,
     weight: TensorLike | None = None,
 ) -> Tensor:
-    """Half the squared difference ``d`` up to ``delta``.
+    """``d**2 / 2`` of differences ``d`` up to ``delta``, ``delta * (abs(d) - delta / 2)`` beyond.
 
-    And ``delta * (abs(d) - delta / 2)`` beyond. ``weight`` is as in :func:`mse_loss`, but the mean
-    is divided by the number of elements, as PyTorch's.
+    ``weight`` is as in :func:`mse_loss`, but the mean is divided by the number of elements, as
+    PyTorch's.
 
     Source: P. Huber, "Robust estimation of a location parameter" (1964).
 
@@ -305,10 +304,7 @@ def _smoothed(
     reduction: str,
     smoothing: float,
 ) -> Tensor:
-    """Smoothed losses with weights: those of the classes weigh the evenly spread share, too.
-
-    As in PyTorch.
-    """
+    """Smoothed losses with weights, which also weigh the evenly spread share, as in PyTorch."""
     given = _class_weights("cross_entropy", weight, scores, dim)
     logs = composites.log_softmax(scores, dim=dim)
     weighted = ops.mul(logs, ops.broadcast(given, shape=logs.shape, dims=(dim,)))

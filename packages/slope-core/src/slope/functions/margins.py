@@ -6,21 +6,17 @@ from slope import ops
 from slope.core.tensor import Tensor
 from slope.dims import same
 from slope.errors import ArgumentError, DTypeError, ShapeError
-from slope.functions import composites, precise, reductions
+from slope.functions import activation_operators, composites, precise, reductions
+from slope.functions._arguments import dim_of, flag_of, number_of, shown, whole_of
 from slope.functions._at_once import at_once
 from slope.functions._base import (
     TensorLike,
     as_tensor,
-    dim_of,
     expand_to,
-    flag_of,
     floating,
     floating_operands,
-    number_of,
-    shown,
     splat_like,
     to_dtype,
-    whole_of,
 )
 from slope.functions._classes import nan_where, refusing_unknown_classes, unknown_classes
 from slope.functions.losses import reduced
@@ -122,7 +118,7 @@ def multi_margin_loss(
     of_right = ops.sum_(ops.where(right, scores, zero), dim=(last,))
     own = expand_to(ops.reshape(of_right, shape=(*of_right.shape, 1)), scores.shape)
     edge = ops.add(ops.sub(scores, own), splat_like(number_of(margin, name, "margin"), scores))
-    short = ops.where(right, zero, composites.relu(edge))
+    short = ops.where(right, zero, activation_operators.relu(edge))
     short = ops.mul(short, short) if p == 2 else short
     if weight is not None:
         shares = to_dtype(as_tensor(weight, name, "weight"), scores.dtype)
@@ -172,12 +168,11 @@ def cosine_embedding_loss(
     if goal.shape != cosine.shape:
         raise ShapeError(
             f"cosine_embedding_loss: target must have shape {shown(cosine.shape)}, as x1 without "
-            "its last dimension, "
-            f"and is {goal.type}."
+            f"its last dimension, and is {goal.type}."
         )
     edge = splat_like(number_of(margin, "cosine_embedding_loss", "margin"), cosine)
     alike = ops.sub(splat_like(1.0, cosine), cosine)
-    apart = composites.relu(ops.sub(cosine, edge))
+    apart = activation_operators.relu(ops.sub(cosine, edge))
     return reduced(
         "cosine_embedding_loss",
         ops.where(ops.eq(goal, splat_like(1, goal)), alike, apart),
@@ -229,4 +224,4 @@ def triplet_margin_loss(
     if flag_of(swap, name, "swap"):
         bad = ops.minimum(bad, distance(near, far))
     edge = splat_like(least, good)
-    return reduced(name, composites.relu(ops.add(ops.sub(good, bad), edge)), reduction)
+    return reduced(name, activation_operators.relu(ops.add(ops.sub(good, bad), edge)), reduction)

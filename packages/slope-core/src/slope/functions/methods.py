@@ -17,6 +17,7 @@ from slope.functions import (
     activations,
     arithmetic,
     arrangement,
+    at,
     contraction,
     data_dependent,
     elementwise,
@@ -225,7 +226,7 @@ def _install() -> None:
         __invert__=logic.bitwise_not,
         __round__=rounding.round,
         __getitem__=indexing.getitem,
-        __setitem__=indexing.setitem,
+        __setitem__=at.setitem,
         __iter__=indexing.iterate,
         where=where_method,
         to=to,
@@ -242,7 +243,7 @@ def _install() -> None:
         contiguous=same,
         T=property(shapes.reverse_dims),
         mT=property(shapes.matrix_transpose),
-        at=property(indexing.at),
+        at=property(at.at),
     )
     install_methods(**methods)
     Tensor.__array_ufunc__ = numpy_protocols.array_ufunc  # pyright: ignore[reportAttributeAccessIssue]  # NumPy asks for it

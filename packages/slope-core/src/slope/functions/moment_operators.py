@@ -111,10 +111,7 @@ class Std(_Moment):
 
 
 def _variance(x: Tensor, dim: Dims, correction: float) -> tuple[Tensor, Tensor, Tensor]:
-    """The variance, the distances from the mean and the divisor.
-
-    In the dtype that sums are formed in.
-    """
+    """The variance, the distances from the mean, the divisor: in the dtype that sums have."""
     wide = ops.cast(x, dtype=dtypes.accumulator(x.dtype))
     count = count_of(wide, dim)
     mean = ops.div(ops.sum_(wide, dim=dim), count)

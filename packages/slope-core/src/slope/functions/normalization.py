@@ -13,20 +13,9 @@ from slope.core.tensor import Splat, Tensor
 from slope.core.types import Shape, TensorType
 from slope.errors import ArgumentError, ShapeError
 from slope.functions import norm_operators, precise, reductions
+from slope.functions._arguments import flag_of, number_of, shape_of, shown, whole_of
 from slope.functions._at_once import at_once
-from slope.functions._base import (
-    TensorLike,
-    as_tensor,
-    expand_to,
-    flag_of,
-    floating,
-    number_of,
-    shape_of,
-    shown,
-    splat_like,
-    to_dtype,
-    whole_of,
-)
+from slope.functions._base import TensorLike, as_tensor, expand_to, floating, splat_like, to_dtype
 
 __all__ = [
     "batch_norm",
@@ -40,10 +29,7 @@ __all__ = [
 
 
 class BatchNorm(NamedTuple):
-    """What :func:`batch_norm` returns: the result.
-
-    And the running statistics that the next call takes.
-    """
+    """What :func:`batch_norm` returns: the result, and the running statistics for the next call."""
 
     output: Tensor
     running_mean: Tensor | None
@@ -144,9 +130,7 @@ def group_norm(
     bias: TensorLike | None = None,
     eps: float = 1e-5,
 ) -> Tensor:
-    """Each example's channels (dimension 1) in groups, each group normalized on its own.
-
-    Then scaled by channel.
+    """Each group of an example's channels (dimension 1) normalized, and scaled by channel.
 
     Source: Y. Wu, K. He, "Group normalization" (2018).
 
@@ -181,10 +165,8 @@ def instance_norm(
 ) -> Tensor:
     """Each channel of each example normalized on its own.
 
-    Or, without ``use_input_stats``, by running statistics.
-
-    Running statistics are not updated (``momentum`` has no effect): take :func:`slope.var_mean` of
-    ``x`` for that.
+    Without ``use_input_stats`` it is normalized by running statistics. These are not updated
+    (``momentum`` has no effect): take :func:`slope.var_mean` of ``x`` for that.
 
     Source: D. Ulyanov, A. Vedaldi, V. Lempitsky, "Instance normalization" (2016).
 
@@ -209,8 +191,7 @@ def _by_running(
     if mean is None or variance is None:
         raise ArgumentError(
             f"{function}: running_mean and running_var are needed to normalize by, and one is "
-            "None; give both, or normalize "
-            "by x's own statistics "
+            "None; give both, or normalize by x's own statistics "
             f"({'training' if function == 'batch_norm' else 'use_input_stats'}=True)."
         )
     wide = dtypes.accumulator(x.dtype)

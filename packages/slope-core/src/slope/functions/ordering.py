@@ -14,19 +14,19 @@ from slope.core.tensor import Splat, Tensor
 from slope.dims import same
 from slope.dtypes import DTypeLike, as_dtype
 from slope.errors import ArgumentError, ShapeError
+from slope.functions._arguments import dim_of, whole_of
 from slope.functions._at_once import at_once
 from slope.functions._base import (
     TensorLike,
     as_tensor,
-    dim_of,
     floating,
-    int_of,
     operand,
     result_dtype,
     splat_like,
     to_dtype,
 )
-from slope.functions.reductions import Extreme, kept_shape
+from slope.functions.arithmetic import logaddexp
+from slope.functions.reductions import Extreme, amax, amin, kept_shape
 from slope.ops.index import take_along
 from slope.ops.order import cut, scan_pairs
 
@@ -105,7 +105,7 @@ def topk(
     """
     del sorted  # they always are
     given, at, scalar = _along(x, dim, "topk")
-    k = int_of(k, "topk", "k")
+    k = whole_of(k, "topk", "k")
     if not 0 <= k <= given.shape[at]:
         raise ShapeError(
             f"topk: k={k} is out of range for dimension {dim} of {given.type}; it may be 0 to "
@@ -251,10 +251,8 @@ def bucketize(
 def _comparable(function: str, rows: TensorLike, wanted: TensorLike) -> tuple[Tensor, Tensor]:
     given = operand(rows, function, "sorted_sequence"), operand(wanted, function, "values")
     dtype = result_dtype(function, given)
-    first, second = (
-        as_tensor(rows, function, "sorted_sequence"),
-        as_tensor(wanted, function, "values"),
-    )
+    first = as_tensor(rows, function, "sorted_sequence")
+    second = as_tensor(wanted, function, "values")
     return to_dtype(first, dtype), to_dtype(second, dtype)
 
 
@@ -329,14 +327,10 @@ def logcumsumexp(x: TensorLike, dim: int) -> Tensor:
 
 
 def _log_of_sum(x: Tensor, y: Tensor) -> Tensor:
-    from slope.functions.arithmetic import logaddexp
-
     return logaddexp(x, y)
 
 
 @at_once
 def aminmax(x: TensorLike, *, dim: int | None = None, keepdim: bool = False) -> MinMax:
     """The smallest and the largest elements, of all or along a dimension: ``(min, max)``."""
-    from slope.functions.reductions import amax, amin
-
     return MinMax(amin(x, dim, keepdim), amax(x, dim, keepdim))

@@ -7,16 +7,9 @@ from collections.abc import Sequence
 from slope import ops
 from slope.core.tensor import Tensor
 from slope.errors import ArgumentError, ShapeError
+from slope.functions._arguments import Scalar, number_of, shown, sizes_of
 from slope.functions._at_once import at_once
-from slope.functions._base import (
-    Scalar,
-    TensorLike,
-    as_tensor,
-    number_of,
-    shown,
-    sizes_of,
-    splat_like,
-)
+from slope.functions._base import TensorLike, as_tensor, splat_like
 from slope.functions.joining import cut
 from slope.functions.shapes import expand
 

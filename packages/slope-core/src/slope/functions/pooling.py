@@ -12,15 +12,9 @@ from slope import ops
 from slope.core.tensor import Tensor
 from slope.dims import is_static
 from slope.errors import ArgumentError, DTypeError, ShapeError
+from slope.functions._arguments import shown
 from slope.functions._at_once import at_once
-from slope.functions._base import (
-    TensorLike,
-    as_tensor,
-    floating,
-    of_host,
-    shown,
-    splat_like,
-)
+from slope.functions._base import TensorLike, as_tensor, floating, of_host, splat_like
 from slope.functions.convolution import Lengths, lengths
 
 __all__ = [
@@ -43,8 +37,7 @@ def image(x: TensorLike, count: int, function: str) -> Tensor:
     if given.ndim not in (count + 1, count + 2):
         raise ShapeError(
             f"{function}: x must have {count + 2} dimensions (batch, channels, {count} spatial; "
-            "the batch may be left out), "
-            f"and has the shape {shown(given.shape)}."
+            f"the batch may be left out), and has the shape {shown(given.shape)}."
         )
     if any(isinstance(length, int) and length == 0 for length in given.shape[-count - 1 :]):
         raise ShapeError(
@@ -62,9 +55,7 @@ def _pairs(
     dilation: Sequence[int],
     ceil_mode: bool,
 ) -> tuple[tuple[int, int], ...]:
-    """The padding before and after.
-
-    In ``ceil_mode`` with what the last windows need beyond the end.
+    """The padding before and after, with what last windows need beyond the end in ``ceil_mode``.
 
     Raises:
         ArgumentError, ShapeError: padding of more than half a window, or a window that does not
@@ -89,8 +80,7 @@ def _pairs(
         if isinstance(length, int) and room < 0:
             raise ShapeError(
                 f"{function}: a window of {tuple(window)} with dilation {tuple(dilation)} does not "
-                f"fit into {tuple(size)} "
-                f"with padding {tuple(padding)}."
+                f"fit into {tuple(size)} with padding {tuple(padding)}."
             )
         pairs.append((around, around + extra))
     return tuple(pairs)

@@ -1,6 +1,4 @@
-"""Operators for elementary and special functions.
-
-Written so that no digits are lost where plain formulas cancel or overflow.
+"""Elementary functions that lose no digits where plain formulas cancel or overflow.
 
 Each is accurate to a few units in the last place in float32 and float64 (where its docstring does
 not say else); half precision is computed in float32. A backend may have a rule of its own;
@@ -130,10 +128,7 @@ class Atan(Precise):
 
 
 class Sinh(Precise):
-    """The hyperbolic sine, ``(exp(x) - exp(-x)) / 2``.
-
-    Exact near 0, without overflow before the result's own.
-    """
+    """``(exp(x) - exp(-x)) / 2``, exact near 0, without overflow before the result's own."""
 
     name = "sinh"
 
@@ -153,10 +148,7 @@ class Sinh(Precise):
 
 
 class Cosh(Sinh):
-    """The hyperbolic cosine, ``(exp(x) + exp(-x)) / 2``.
-
-    Without overflow before the result's own.
-    """
+    """``(exp(x) + exp(-x)) / 2``, without overflow before the result's own."""
 
     name = "cosh"
 

@@ -8,16 +8,14 @@ from slope import ops
 from slope.core.tensor import Tensor
 from slope.dims import DimExpr, same
 from slope.errors import ArgumentError, ShapeError
+from slope.functions._arguments import dim_of, scalar_of, shown
 from slope.functions._at_once import at_once
 from slope.functions._base import (
     TensorLike,
     as_tensor,
     broadcast_shapes,
-    dim_of,
     operands_of,
     result_dtype,
-    scalar_of,
-    shown,
     to_dtype,
 )
 from slope.functions.arithmetic import add, mul

@@ -7,17 +7,9 @@ from typing import Any
 from slope import dtypes, ops
 from slope.core.tensor import Tensor
 from slope.errors import ArgumentError, DTypeError, ShapeError
+from slope.functions._arguments import dim_of, flag_of, scalar_of
 from slope.functions._at_once import at_once
-from slope.functions._base import (
-    TensorLike,
-    as_tensor,
-    dim_of,
-    flag_of,
-    floating,
-    scalar_of,
-    splat_like,
-    to_dtype,
-)
+from slope.functions._base import TensorLike, as_tensor, floating, splat_like, to_dtype
 from slope.functions.reductions import kept_shape
 from slope.ops.index import take_along
 from slope.ops.linear import move_dim

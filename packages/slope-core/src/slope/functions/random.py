@@ -17,7 +17,8 @@ from slope.core.tensor import Tensor
 from slope.devices import Device
 from slope.dtypes import DTypeLike, float32, int64
 from slope.errors import ArgumentError
-from slope.functions._base import TensorLike, as_tensor, whole_of
+from slope.functions._arguments import whole_of
+from slope.functions._base import TensorLike, as_tensor
 from slope.functions._devices import placed
 from slope.functions.distributions import (
     beta,

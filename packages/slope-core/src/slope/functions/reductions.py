@@ -16,20 +16,11 @@ from slope.core.operator import Operator
 from slope.core.tensor import Tensor
 from slope.dtypes import DTypeLike, as_dtype
 from slope.errors import ArgumentError, DTypeError
-from slope.functions import moment_operators
+from slope.functions import composites, moment_operators
+from slope.functions._arguments import dim_of, dims_of, flag_of, number_of
 from slope.functions._at_once import at_once
-from slope.functions._base import (
-    TensorLike,
-    as_tensor,
-    count_of,
-    dim_of,
-    dims_of,
-    flag_of,
-    floating,
-    number_of,
-    splat_like,
-    to_dtype,
-)
+from slope.functions._base import TensorLike, as_tensor, count_of, floating, splat_like, to_dtype
+from slope.functions.extremes import maximum, minimum
 
 __all__ = [
     "all",
@@ -291,8 +282,6 @@ def min(x: TensorLike, dim: Any = None, keepdim: bool = False) -> Any:  # PyTorc
 
 def _extreme(function: str, op: Operator, x: TensorLike, dim: Any, keepdim: bool) -> Any:
     if isinstance(dim, Tensor):
-        from slope.functions.extremes import maximum, minimum
-
         return (maximum if function == "max" else minimum)(x, dim)
     given = as_tensor(x, function, "x")
     if dim is None:
@@ -316,19 +305,13 @@ def _extreme(function: str, op: Operator, x: TensorLike, dim: Any, keepdim: bool
 
 @at_once
 def argmax(x: TensorLike, dim: int | None = None, keepdim: bool = False) -> Tensor:
-    """The position (int64) of the largest element, the first of equal ones.
-
-    In row-major order without ``dim``.
-    """
+    """The position (int64) of the first largest element, in row-major order without ``dim``."""
     return _position(ops.argmax, x, dim, keepdim, "argmax")
 
 
 @at_once
 def argmin(x: TensorLike, dim: int | None = None, keepdim: bool = False) -> Tensor:
-    """The position (int64) of the smallest element, the first of equal ones.
-
-    In row-major order without ``dim``.
-    """
+    """The position (int64) of the first smallest element, in row-major order without ``dim``."""
     return _position(ops.argmin, x, dim, keepdim, "argmin")
 
 
@@ -410,13 +393,11 @@ def norm(
 
     The derivative where the norm is 0 is 0, as PyTorch's; equal largest sizes share it.
     """
-    from slope.functions.composites import l2_norm
-
     given = floating(x, "norm")
     given = given if dtype is None else floating(to_dtype(given, as_dtype(dtype)), "norm")
     p = 2.0 if p is None or (isinstance(p, str) and p == "fro") else number_of(p, "norm", "p")
     if p == 2:
-        return _reduce(l2_norm, given, dim, keepdim, "norm")
+        return _reduce(composites.l2_norm, given, dim, keepdim, "norm")
     size = ops.abs_(given)
     if math.isinf(p):
         return _reduce(ops.amax if p > 0 else ops.amin, size, dim, keepdim, "norm")
@@ -435,6 +416,4 @@ def logsumexp(x: TensorLike, dim: Dim = None, keepdim: bool = False) -> Tensor:
 
     -inf of nothing but -inf, where the derivative is 0.
     """
-    from slope.functions.composites import logsumexp as op
-
-    return _reduce(op, floating(x, "logsumexp"), dim, keepdim, "logsumexp")
+    return _reduce(composites.logsumexp, floating(x, "logsumexp"), dim, keepdim, "logsumexp")

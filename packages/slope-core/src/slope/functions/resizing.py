@@ -12,8 +12,9 @@ from slope import ops
 from slope.core.tensor import Tensor
 from slope.dims import is_static
 from slope.errors import ArgumentError, ShapeError
+from slope.functions._arguments import shown
 from slope.functions._at_once import at_once
-from slope.functions._base import TensorLike, as_tensor, floating, of_host, shown
+from slope.functions._base import TensorLike, as_tensor, floating, of_host
 from slope.functions.adaptive_pooling import adaptive_mean, taken
 from slope.functions.convolution import Lengths, lengths
 from slope.functions.pooling import image
@@ -80,9 +81,8 @@ def interpolate(
     count = given.ndim - 2
     if count not in (1, 2, 3) or not is_static(given.shape[2:]) or 0 in given.shape[2:]:
         raise ShapeError(
-            "interpolate: x must have a batch dimension, channels and 1 to 3 spatial dimensions "
-            "of known length, "
-            f"and has the shape {shown(given.shape)}."
+            "interpolate: x must have a batch dimension, channels and 1 to 3 spatial dimensions of "
+            f"known length, and has the shape {shown(given.shape)}."
         )
     known = [*_PLAIN, *(name for name, dims in _DIMS.items() if dims == count)]
     if mode not in known:
@@ -293,10 +293,8 @@ def unfold(
     if single:
         given = ops.reshape(given, shape=(1, *given.shape))
     kernel = lengths(kernel_size, 2, "unfold", "kernel_size", 1)
-    gaps, steps = (
-        lengths(dilation, 2, "unfold", "dilation", 1),
-        lengths(stride, 2, "unfold", "stride", 1),
-    )
+    gaps = lengths(dilation, 2, "unfold", "dilation", 1)
+    steps = lengths(stride, 2, "unfold", "stride", 1)
     around = (0, 0, *lengths(padding, 2, "unfold", "padding"))
     if any(around):
         given = ops.pad(given, low=around, high=around, interior=(0,) * 4, value=0)
@@ -352,11 +350,9 @@ def fold(
     single = given.ndim == 2
     kernel = lengths(kernel_size, 2, "fold", "kernel_size", 1)
     size = lengths(output_size, 2, "fold", "output_size", 1)
-    gaps, steps, around = (
-        lengths(dilation, 2, "fold", "dilation", 1),
-        lengths(stride, 2, "fold", "stride", 1),
-        lengths(padding, 2, "fold", "padding"),
-    )
+    gaps = lengths(dilation, 2, "fold", "dilation", 1)
+    steps = lengths(stride, 2, "fold", "stride", 1)
+    around = lengths(padding, 2, "fold", "padding")
     whole = tuple(n + 2 * more for n, more in zip(size, around, strict=True))
     out = tuple(
         (n - gap * (taps - 1) - 1) // step + 1

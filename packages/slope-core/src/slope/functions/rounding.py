@@ -8,14 +8,9 @@ from slope import ops
 from slope.core.operator import Operator
 from slope.core.tensor import Tensor
 from slope.errors import ArgumentError
+from slope.functions._arguments import whole_of
 from slope.functions._at_once import at_once
-from slope.functions._base import (
-    TensorLike,
-    as_tensor,
-    floating,
-    splat_like,
-    whole_of,
-)
+from slope.functions._base import TensorLike, as_tensor, floating, splat_like
 
 __all__ = [
     "ceil",

@@ -10,7 +10,8 @@ from slope.devices import Device
 from slope.dtypes import DTypeLike, int64
 from slope.errors import ArgumentError
 from slope.functions import arithmetic, distributions, random
-from slope.functions._base import TensorLike, as_tensor, broadcast_shapes, floating, whole_of
+from slope.functions._arguments import whole_of
+from slope.functions._base import TensorLike, as_tensor, broadcast_shapes, floating
 from slope.functions._devices import placed
 from slope.functions.generator import all_or_nothing, current_scope
 
@@ -39,9 +40,7 @@ def multinomial(x: TensorLike, num_samples: int, replacement: bool = False) -> T
 
 @all_or_nothing
 def normal(mean: TensorLike = 0.0, std: TensorLike = 1.0, size: Any = None) -> Tensor:
-    """Normal draws of given means and standard deviations, which broadcast.
-
-    Of ``size`` if they are numbers.
+    """Normal draws of given means and standard deviations, which broadcast; or of ``size``.
 
     Raises:
         ArgumentError: both are numbers and there is no ``size``.
@@ -72,9 +71,9 @@ def randint_like(
     dtype: DTypeLike | None = None,
     device: Device | str | None = None,
 ) -> Tensor:
-    """``randint_like(x, high)`` or ``randint_like(x, low, high)``: whole numbers as in ``randint``.
+    """Whole numbers as of ``randint``: ``randint_like(x, high)`` or ``randint_like(x, low, high)``.
 
-    Of another tensor's shape, and of its dtype and device unless given.
+    Shape, dtype and device are another tensor's, the last two unless given.
     """
     given = as_tensor(x, "randint_like", "x")
     if len(bounds) not in (1, 2):

@@ -18,19 +18,11 @@ from slope.core.tensor import Splat, Tensor
 from slope.core.types import Shape, TensorType
 from slope.dims import same
 from slope.errors import ArgumentError, DTypeError, ShapeError
-from slope.functions._base import (
-    Scalar,
-    TensorLike,
-    as_tensor,
-    dim_of,
-    expand_to,
-    int_of,
-    scalar_of,
-    shown,
-    splat,
-    splat_like,
-)
+from slope.functions._arguments import Scalar, dim_of, scalar_of, shown, whole_of
+from slope.functions._base import TensorLike, as_tensor, expand_to, splat, splat_like
 from slope.functions._index import plan
+from slope.functions.arithmetic import mul
+from slope.functions.at import AtIndex
 from slope.functions.joining import cut
 from slope.ops.index import put_along
 
@@ -198,8 +190,7 @@ def _scattered(
     if not fits:
         raise ShapeError(
             f"{function}: index {places.type} must have as many dimensions as x {given.type} and "
-            f"src {update.type}, and be "
-            f"nowhere longer than src, nor than x but along dim={dim}."
+            f"src {update.type}, and be nowhere longer than src, nor than x but along dim={dim}."
         )
     checked = places_along(places, given, at, function)
     if places.type.size == 0:
@@ -258,8 +249,6 @@ def index_add(
         ShapeError, DTypeError, IndexingError: the arguments do not fit.
     """
     if alpha != 1:
-        from slope.functions.arithmetic import mul
-
         source = mul(as_tensor(source, "index_add", "source"), alpha)
     return _into_slices("index_add", x, dim, index, source, "add")
 
@@ -288,13 +277,11 @@ def index_put(
     x: Tensor, indices: Sequence[Any], values: TensorLike, accumulate: bool = False
 ) -> Tensor:
     """``x.at[indices].set(values)``; with ``accumulate``, ``.add(values)``."""
-    from slope.functions.indexing import at
-
     if not isinstance(indices, (tuple, list)):
         raise ArgumentError(
             f"index_put: indices must be a tuple of index tensors, and is {indices!r:.60}."
         )
-    where = at(as_tensor(x, "index_put", "x"))[tuple(indices)]
+    where = AtIndex(as_tensor(x, "index_put", "x"), tuple(indices))
     return where.add(values) if accumulate else where.set(values)
 
 
@@ -312,7 +299,7 @@ def take(x: TensorLike, index: TensorLike) -> Tensor:
 
 def _coordinates(function: str, x: Tensor, indices: TensorLike, batch_dims: int) -> Tensor:
     given = as_tensor(indices, function, "indices")
-    if not 0 <= int_of(batch_dims, function, "batch_dims") <= x.ndim:
+    if not 0 <= whole_of(batch_dims, function, "batch_dims") <= x.ndim:
         raise ShapeError(f"{function}: batch_dims={batch_dims} is out of range for {x.type}.")
     if not given.dtype.is_integer:
         raise DTypeError(f"{function}: indices must be of an integer dtype, and are {given.type}.")
@@ -320,8 +307,8 @@ def _coordinates(function: str, x: Tensor, indices: TensorLike, batch_dims: int)
     if given.ndim <= batch_dims or batch_dims + count > x.ndim:
         raise ShapeError(
             f"{function}: indices {given.type} need a last dimension of at most "
-            f"{x.ndim - batch_dims} coordinates into {x.type}, "
-            f"behind batch_dims={batch_dims} dimensions."
+            f"{x.ndim - batch_dims} coordinates into {x.type}, behind batch_dims={batch_dims} "
+            "dimensions."
         )
     if not same(x.shape[:batch_dims], given.shape[:batch_dims]):
         raise ShapeError(

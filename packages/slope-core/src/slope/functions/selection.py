@@ -11,19 +11,16 @@ from slope.core.tensor import Tensor, Tracer
 from slope.dims import is_static
 from slope.dtypes import DTypeLike, as_dtype
 from slope.errors import ArgumentError, ConcretizationError, DTypeError, ShapeError
+from slope.functions._arguments import dim_of, flag_of, shape_of, whole_of
 from slope.functions._at_once import at_once
 from slope.functions._base import (
     TensorLike,
     as_tensor,
-    dim_of,
     expand_to,
-    flag_of,
     of_host,
     operand,
     result_dtype,
-    shape_of,
     to_dtype,
-    whole_of,
 )
 from slope.functions._devices import placed
 from slope.functions.creation import arange
@@ -159,7 +156,7 @@ def tril_indices(
 ) -> Tensor:
     """Places of the lower triangle of a ``row`` by ``col`` matrix: rows, then columns, ``[2, n]``.
 
-    In row-major order, up to the ``offset``-th diagonal.
+    They are in row-major order, up to the ``offset``-th diagonal.
     """
     return _triangle("tril_indices", np.tril_indices, row, col, offset, dtype, device)
 
@@ -169,7 +166,7 @@ def triu_indices(
 ) -> Tensor:
     """Places of the upper triangle of a ``row`` by ``col`` matrix: rows, then columns, ``[2, n]``.
 
-    In row-major order, from the ``offset``-th diagonal on.
+    They are in row-major order, from the ``offset``-th diagonal on.
     """
     return _triangle("triu_indices", np.triu_indices, row, col, offset, dtype, device)
 

@@ -10,18 +10,9 @@ from slope.core.tensor import Tensor
 from slope.dims import DimExpr, same
 from slope.dims import size as count_of
 from slope.errors import ShapeError
+from slope.functions._arguments import dim_of, dims_of, shape_of, shown, sizes_of
 from slope.functions._at_once import at_once
-from slope.functions._base import (
-    TensorLike,
-    as_tensor,
-    broadcast_shapes,
-    dim_of,
-    dims_of,
-    expand_to,
-    shape_of,
-    shown,
-    sizes_of,
-)
+from slope.functions._base import TensorLike, as_tensor, broadcast_shapes, expand_to
 
 __all__ = [
     "broadcast_to",

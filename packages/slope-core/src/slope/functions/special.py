@@ -120,10 +120,7 @@ class ErfInv(Precise):
 
 
 def _giles(size: Tensor, left: Tensor) -> Tensor:
-    """The inverse to 7 digits, and to 2 beyond ``1 - 1e-7``.
-
-    Where the tail's leading terms serve.
-    """
+    """The inverse to 7 digits, and to 2 beyond ``1 - 1e-7``, where the leading terms serve."""
     w = ops.neg(ops.log(ops.mul(left, ops.add(number(1.0, size), size))))
     center = ops.mul(size, polynomial(ops.sub(w, number(2.5, w)), _CENTER))
     root = ops.sqrt(ops.maximum(w, number(5.0, w)))

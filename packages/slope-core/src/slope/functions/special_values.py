@@ -6,13 +6,9 @@ import math
 
 from slope import dtypes, ops
 from slope.core.tensor import Splat, Tensor
+from slope.functions._arguments import number_of
 from slope.functions._at_once import at_once
-from slope.functions._base import (
-    TensorLike,
-    as_tensor,
-    number_of,
-    splat_like,
-)
+from slope.functions._base import TensorLike, as_tensor, splat_like
 
 __all__ = [
     "isfinite",

@@ -6,21 +6,17 @@ from slope import ops
 from slope.core.tensor import Tensor
 from slope.dims import same
 from slope.errors import ArgumentError, DTypeError, ShapeError
+from slope.functions._arguments import dim_of, flag_of, number_of, shown, whole_of
 from slope.functions._at_once import at_once
 from slope.functions._base import (
     TensorLike,
     as_tensor,
     broadcast_shapes,
     count_of,
-    dim_of,
-    flag_of,
     floating,
     floating_operands,
-    number_of,
-    shown,
     splat_like,
     to_dtype,
-    whole_of,
 )
 from slope.functions.arithmetic import div, mul, sub
 from slope.functions.arrangement import diagonal

@@ -10,7 +10,8 @@ from slope import ops
 from slope.core.tensor import Tensor, Tracer
 from slope.dims import is_static
 from slope.errors import ArgumentError, DTypeError, IndexingError, ShapeError
-from slope.functions._base import TensorLike, as_tensor, shown, splat
+from slope.functions._arguments import shown
+from slope.functions._base import TensorLike, as_tensor, splat
 from slope.functions.convolution import Lengths, lengths
 from slope.functions.pooling import image
 from slope.ops.index import put_along

@@ -12,12 +12,8 @@ from slope import ops
 from slope.core.tensor import Tensor
 from slope.core.types import Shape
 from slope.errors import ArgumentError, ShapeError
-from slope.functions._base import (
-    TensorLike,
-    as_tensor,
-    shown,
-    sizes_of,
-)
+from slope.functions._arguments import shown, sizes_of
+from slope.functions._base import TensorLike, as_tensor
 from slope.functions.scattering import updates_of
 
 __all__ = [

@@ -76,6 +76,7 @@ from slope.ops.order import (
 )
 from slope.ops.pool import (
     window_max,
+    window_max_grad,
     window_sum,
 )
 from slope.ops.random import (
@@ -196,5 +197,6 @@ __all__ = [
     "truncate_divide",
     "where",
     "window_max",
+    "window_max_grad",
     "window_sum",
 ]

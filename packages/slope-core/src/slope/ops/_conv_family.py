@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from slope.core.operator import Operator, Tangent
 from slope.core.tensor import Tensor
 from slope.core.types import TensorType
 from slope.errors import ArgumentError, DTypeError, ShapeError
+from slope.ops._bilinear import Bilinear
 from slope.ops._family import insert, require_kind
-from slope.ops.elementwise import add
 from slope.ops.linear import batched_at, reshape
 
 Dims = tuple[Any, ...]
@@ -65,8 +64,8 @@ def differ(a: Any, b: Any) -> bool:
     return isinstance(a, int) and isinstance(b, int) and a != b
 
 
-class Convolution(Operator):
-    """The family base. Bilinear; subclasses say in ``folds`` into which dimensions a batch folds.
+class Convolution(Bilinear):
+    """The family base. Subclasses say in ``folds`` into which dimensions a batch folds.
 
     Class attributes:
         folds: for a batch in the first operand alone, in the second alone, and in both: pairs for
@@ -75,15 +74,6 @@ class Convolution(Operator):
     """
 
     folds: tuple[tuple[tuple[str, bool] | None, ...], ...]
-
-    def jvp(self, primals: Sequence[Any], tangents: Sequence[Tangent], **params: Any) -> Any:
-        (x, y), (dx, dy) = primals, tangents
-        out = self(x, y, **params)
-        first = None if dx is None else self(dx, y, **params)
-        second = None if dy is None else self(x, dy, **params)
-        if first is None or second is None:
-            return out, first if second is None else second
-        return out, add(first, second)
 
     def batch(
         self, size: Any, args: Sequence[Tensor], in_dims: Sequence[int | None], **params: Any
@@ -153,8 +143,8 @@ class Convolution(Operator):
         ):
             raise ShapeError(
                 f"{self.name}: {x} and {y} do not fit: with groups={groups}, {channels} input "
-                f"channels must be {groups} times the weights' "
-                f"{into}, and the {out} output channels a multiple of {groups}."
+                f"channels must be {groups} times the weights' {into}, and the {out} output "
+                f"channels a multiple of {groups}."
             )
 
     def check_windows(

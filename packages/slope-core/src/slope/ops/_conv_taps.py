@@ -183,9 +183,8 @@ def weight_grad_by_taps(
     parts: list[Tensor] = []
     for tap in _taps(kernel_size):
         met = _split(_met_by(whole, axes, tap, out, stride, dilation), at, groups)
-        parts.append(
-            dot_general(met, split, contract=(over, over), batch=((at,), (at,)))
-        )  # groups, inputs, outputs
+        # groups, inputs, outputs
+        parts.append(dot_general(met, split, contract=(over, over), batch=((at,), (at,))))
     into, outs = parts[0].shape[1:]
     stacked = reshape(cat(*parts, dim=0), shape=(math.prod(kernel_size), groups, into, outs))
     if layout == "NCHW":

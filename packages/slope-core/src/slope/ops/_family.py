@@ -54,9 +54,8 @@ def draws(
 ) -> Any:
     """Sample inputs: evenly spread, shuffled, free of ties, the same at every run."""
     count = int(np.prod(shape, dtype=int))
-    values = np.linspace(low, high, count + 3)[1:-2] + 0.1 * (high - low) / (
-        count + 2
-    )  # rarely 0, whatever the range
+    aside = 0.1 * (high - low) / (count + 2)  # so that 0 is rare, whatever the range
+    values = np.linspace(low, high, count + 3)[1:-2] + aside
     return np.random.default_rng(seed).permutation(values).reshape(shape).astype(dtype)
 
 

@@ -7,18 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from slope.core.operator import Linear, Operator, Sample, Tangent, register
+from slope.core.operator import Linear, Sample, Tangent, register
 from slope.core.tensor import Tensor
 from slope.core.types import TensorType
 from slope.errors import DTypeError, ShapeError
+from slope.ops._bilinear import Bilinear
 from slope.ops._family import draws, ints, require_dim, require_kind, without
-from slope.ops.elementwise import add
 from slope.ops.linear import permute
 
 Dims = tuple[int, ...]
 
 
-class DotGeneral(Operator):
+class DotGeneral(Bilinear):
     """Products of two operands, summed over contracted dimensions.
 
     The result's dimensions are the batch dimensions, then ``x``'s free ones, then ``y``'s free
@@ -53,10 +53,8 @@ class DotGeneral(Operator):
                     f"dot_general: {name}={(of_x, of_y)} pairs dimensions of different lengths of "
                     f"{x} and {y}."
                 )
-        free_x, free_y = (
-            free_dims(x.ndim, contract[0], batch[0]),
-            free_dims(y.ndim, contract[1], batch[1]),
-        )
+        free_x = free_dims(x.ndim, contract[0], batch[0])
+        free_y = free_dims(y.ndim, contract[1], batch[1])
         if (
             len(free_x) + len(contract[0]) + len(batch[0]) != x.ndim
             or len(free_y) + len(contract[1]) + len(batch[1]) != y.ndim
@@ -66,15 +64,6 @@ class DotGeneral(Operator):
             )
         shape = [x.shape[d] for d in (*batch[0], *free_x)] + [y.shape[d] for d in free_y]
         return x.with_shape(tuple(shape))
-
-    def jvp(self, primals: Sequence[Any], tangents: Sequence[Tangent], **params: Any) -> Any:
-        (x, y), (dx, dy) = primals, tangents
-        out = dot_general(x, y, **params)
-        first = None if dx is None else dot_general(dx, y, **params)
-        second = None if dy is None else dot_general(x, dy, **params)
-        if first is None or second is None:
-            return out, first if second is None else second
-        return out, add(first, second)
 
     def transpose(
         self,
@@ -86,10 +75,8 @@ class DotGeneral(Operator):
         batch: tuple[Dims, Dims] = ((), ()),
     ) -> Sequence[Tangent]:
         nb = len(batch[0])
-        free_x, free_y = (
-            free_dims(x.ndim, contract[0], batch[0]),
-            free_dims(y.ndim, contract[1], batch[1]),
-        )
+        free_x = free_dims(x.ndim, contract[0], batch[0])
+        free_y = free_dims(y.ndim, contract[1], batch[1])
         places_x = tuple(range(nb, nb + len(free_x)))
         places_y = tuple(range(nb + len(free_x), nb + len(free_x) + len(free_y)))
         if isinstance(x, Linear):

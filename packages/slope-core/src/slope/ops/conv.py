@@ -58,10 +58,8 @@ class Conv(Convolution):
     ) -> TensorType:
         self.check(x, w, stride, padding, dilation, groups)
         axes = conv_axes(layout, x.ndim)
-        size, kernel = (
-            tuple(x.shape[d] for d in axes.spatial),
-            tuple(w.shape[d] for d in axes.kernel),
-        )
+        size = tuple(x.shape[d] for d in axes.spatial)
+        kernel = tuple(w.shape[d] for d in axes.kernel)
         out = tuple(map(windows, size, kernel, stride, padding, dilation))
         self.check_channels(
             x, w, x.shape[axes.channel], w.shape[axes.into], w.shape[axes.out], groups

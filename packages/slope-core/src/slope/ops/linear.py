@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from slope import dtypes
 from slope.core.operator import Operand, Operator, Sample, Tangent, register
 from slope.core.tensor import Splat, Tensor
 from slope.core.types import TensorType
@@ -281,8 +282,6 @@ class Cast(LinearOperator):
         return cast(args[0], dtype=dtype), in_dims[0]
 
     def samples(self) -> Iterator[Sample]:
-        from slope import dtypes
-
         yield Sample((draws(2, 3),), {"dtype": dtypes.float64})
         yield Sample((draws(2, 3, dtype=np.float64),), {"dtype": dtypes.float32})
         yield Sample(

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from slope import dtypes
 from slope.core.operator import Linear, Operand, Operator, Sample, Tangent, register
 from slope.core.types import TensorType
 from slope.dtypes import DType, bool_
@@ -235,8 +236,6 @@ class Bitcast(NotDifferentiable):
         return x.with_dtype(dtype)
 
     def samples(self) -> Iterator[Sample]:
-        from slope import dtypes
-
         yield Sample((draws(4),), {"dtype": dtypes.uint32}, False)
         yield Sample((ints(4, dtype=np.int32),), {"dtype": dtypes.float32}, False)
 

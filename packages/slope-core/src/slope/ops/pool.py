@@ -7,7 +7,7 @@ nothing is pooled):
     padding: pairs: how many neutral elements before and after, not negative.
     dilation: the step between the elements of a window.
 
-Both are sequences of strided slices, one for each element of the window and, where it does not
+They are sequences of strided slices, one for each element of the window and, where it does not
 matter in which order elements
 are combined, one dimension after the other: compilers fuse these well.
 """
@@ -26,7 +26,7 @@ from slope.core.tensor import Tensor
 from slope.core.types import TensorType
 from slope.errors import ShapeError
 from slope.ops._conv_family import windows
-from slope.ops._family import draws, insert, ints, require_kind, require_rank
+from slope.ops._family import draws, insert, ints, require_kind, require_rank, splat_like
 from slope.ops.elementwise import add, maximum
 from slope.ops.linear import LinearOperator, broadcast, reshape, sum_
 from slope.ops.logic import eq, where
@@ -268,6 +268,17 @@ class WindowMax(Pooling):
             result = where(best, _met(moving, tap, out.shape, pool.stride, pool.dilation), result)
         return out, result
 
+    def vjp(self, *primals: Any, **params: Any) -> Any:
+        (x,) = primals
+        out = window_max(x, **params)
+        return out, (x, out)
+
+    def pullback(
+        self, residuals: tuple[Any, ...], cotangent: Any, **params: Any
+    ) -> Sequence[Tangent]:
+        x, out = residuals
+        return (window_max_grad(x, out, cotangent, **params),)
+
     def samples(self) -> Iterator[Sample]:
         yield from super().samples()
         yield Sample(
@@ -277,9 +288,77 @@ class WindowMax(Pooling):
         )
 
 
+class WindowMaxGrad(Operator):
+    """``x``'s cotangent in ``window_max``: each window's goes to the first of its largest elements.
+
+    Operands: ``x``, the maxima of its windows, and their cotangent. Params: the pooling's.
+    """
+
+    name = "window_max_grad"
+
+    def infer(
+        self, x: TensorType, out: TensorType, cotangent: TensorType, **params: Any
+    ) -> TensorType:
+        require_kind(self, x, "f")
+        wanted = window_max.infer(x, **params)
+        if out != wanted or cotangent != wanted:
+            raise ShapeError(
+                f"{self.name}: maxima {out} and their cotangent {cotangent} must be {wanted}, as "
+                f"{x} gives with {params}."
+            )
+        return x
+
+    def expand(
+        self,
+        x: Any,
+        out: Any,
+        cotangent: Any,
+        *,
+        window: Dims,
+        stride: Dims,
+        padding: Padding,
+        dilation: Dims,
+    ) -> Any:
+        pool = _Windows(window, stride, padding, dilation)
+        whole, rest, none = _padded(x, padding, _least(x)), cotangent, splat_like(0, cotangent)
+        *taps, last = itertools.product(*map(range, window))
+        given: Tensor | None = None
+        for tap in taps:
+            best = eq(_met(whole, tap, out.shape, stride, dilation), out)
+            given = _given(given, where(best, rest, none), tap, whole.shape, pool)
+            rest = where(best, none, rest)
+        start = tuple(before for before, _ in padding)
+        stop = tuple(first + size for first, size in zip(start, x.shape, strict=True))
+        given = _given(given, rest, last, whole.shape, pool)
+        return slice_(given, start=start, stop=stop, step=(1,) * x.ndim)
+
+    def samples(self) -> Iterator[Sample]:
+        x = draws(2, 4, 6)
+        out = x.reshape(2, 2, 2, 2, 3).max((2, 4))
+        tiles = _params((1, 2, 3), (1, 2, 3), ((0, 0), (0, 0), (0, 0)), (1, 1, 1))
+        yield Sample((x, out, draws(2, 2, 2)), tiles, False)
+        x, out = np.float32([1, 3, 3, 2, 0]), np.float32([1, 3, 3, 3, 3, 2])
+        yield Sample((x, out, draws(6)), _params((3,), (1,), ((2, 1),), (1,)), False)
+
+
+def _given(
+    before: Tensor | None, cotangent: Tensor, tap: Sequence[int], shape: Dims, pool: _Windows
+) -> Tensor:
+    """``before`` and windows' cotangents at one place of the windows, in a padded operand."""
+    low = tuple(place * gap for place, gap in zip(tap, pool.dilation, strict=True))
+    high = tuple(
+        size - first - (0 if _is_zero(count) else (count - 1) * step + 1)
+        for size, first, count, step in zip(shape, low, cotangent.shape, pool.stride, strict=True)
+    )
+    interior = tuple(step - 1 for step in pool.stride)
+    spread = pad(cotangent, low=low, high=high, interior=interior, value=0)
+    return spread if before is None else add(before, spread)
+
+
 def _least(x: Tensor) -> Any:
     return -math.inf if x.dtype.is_floating_point else int(np.iinfo(x.dtype.numpy).min)
 
 
 window_max = register(WindowMax())
+window_max_grad = register(WindowMaxGrad())
 window_sum = register(WindowSum())

@@ -96,14 +96,11 @@ def _swapped_contraction(rewriter: Rewriter, x: Atom, order: tuple[int, ...]) ->
     made = rewriter.made_by(x, "dot_general")
     if made is None or not rewriter.only_use(x):
         return None
-    (contract_x, contract_y), (batch_x, batch_y) = (
-        made.params["contract"],
-        made.params["batch"],
-    )
+    contract_x, contract_y = made.params["contract"]
+    batch_x, batch_y = made.params["batch"]
     shared = len(batch_x)
-    split = made.inputs[0].type.ndim - len(
-        contract_x
-    )  # batch and free dimensions of the first operand
+    # So many are the batch and free dimensions of the first operand.
+    split = made.inputs[0].type.ndim - len(contract_x)
     if order != (*range(shared), *range(split, len(order)), *range(shared, split)):
         return None
     params = {"contract": (contract_y, contract_x), "batch": (batch_y, batch_x)}
@@ -184,9 +181,8 @@ def _merged_slices(
     limit = inputs[0].type.shape
     if not is_static(limit):
         return None
-    start = tuple(
-        min(first, length) for first, length in zip(start, limit, strict=True)
-    )  # of empty slices
+    # Empty slices may begin and end beyond the operand.
+    start = tuple(min(first, length) for first, length in zip(start, limit, strict=True))
     stop = tuple(min(last, length) for last, length in zip(stop, limit, strict=True))
     return Call("slice", inputs, {"start": start, "stop": stop, "step": step})
 

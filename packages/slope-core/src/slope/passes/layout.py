@@ -39,6 +39,7 @@ _PER_DIM: Final[dict[str, tuple[str, ...]]] = {
     "interior_pad": ("low", "high", "interior"),
     "slice": ("start", "stop", "step"),
     "window_max": ("window", "stride", "padding", "dilation"),
+    "window_max_grad": ("window", "stride", "padding", "dilation"),
     "window_sum": ("window", "stride", "padding", "dilation"),
 }
 # ... or that name dimensions.
@@ -251,9 +252,7 @@ class _Relayout:
     def _write_broadcast(self, instr: Instr) -> None:
         (x,), (var,) = instr.inputs, instr.outputs
         order, dims = self.regions.order(var), instr.params["dims"]
-        places = [
-            order.index(dim) for dim in dims
-        ]  # of the operand's dimensions in the stored result
+        places = [order.index(dim) for dim in dims]  # the operand's dimensions as stored
         ranked = tuple(sorted(range(len(places)), key=lambda each: places[each]))
         operand = self._read(x, ranked)
         shape = _moved(instr.params["shape"], order)

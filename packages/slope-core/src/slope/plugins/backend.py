@@ -5,7 +5,7 @@ It lists devices, moves host arrays in and out, and compiles programs for a devi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -25,8 +25,8 @@ class Timed(NamedTuple):
         name: of the operator, or of the runtime's kernel.
         seconds: in one call, all of its ``count`` runs together.
         count: how often it ran in a call.
-        instr: the program's instruction that it is, where it is one; its floating-point operations
-            and bytes are counted from that.
+        instr: the program's instruction that each run of it computes, where it is one; its
+            floating-point operations and bytes are counted from that.
         flops: floating-point operations, where there is no ``instr`` and they are known.
         bytes: read and written, likewise.
         detail: anything more in a few words, such as shapes.
@@ -96,6 +96,13 @@ class Backend:
         """The devices that are there, the default one first."""
         return [CPU]
 
+    def absent(self, device: Device) -> str:
+        """Why a device is not among :meth:`devices`, and what to do: the end of an error."""
+        return (
+            "Move tensors with .to('cpu'), let DEFAULT_DEVICE name one of these, or choose another "
+            "backend."
+        )
+
     def from_host(self, array: np.ndarray[Any, Any], device: Device) -> Any:
         """A handle for a host array (C-contiguous or not, read-only or not).
 
@@ -128,6 +135,13 @@ class Backend:
     def copied(self, handle: Any, device: Device) -> Any:
         """A handle with memory of its own and the same elements."""
         return self.from_host(np.array(self.to_host(handle)), device)
+
+    def spared(self, handles: Sequence[Any], donated: Collection[int], device: Device) -> list[Any]:
+        """Handles for one call: copies of those at the donated positions, so that they stay."""
+        return [
+            self.copied(handle, device) if place in donated else handle
+            for place, handle in enumerate(handles)
+        ]
 
     # --- programs
 
@@ -184,17 +198,20 @@ class Backend:
         options: Mapping[str, Any],
         handles: Sequence[Any],
         rounds: int,
+        donated: frozenset[int] = frozenset(),
     ) -> Sequence[Timed]:
         """Where the time of a compiled program goes, for :func:`slope.profile`.
 
         Args:
-            program: as :meth:`compile` gets it; what is measured must be compiled in the same way,
-                but that nothing is donated.
+            program: as :meth:`compile` gets it; what is measured must be compiled in the same way.
             device: where it runs.
             options: as of :meth:`compile`.
-            handles: one for each program input; nothing is written to them.
+            handles: one for each program input; nothing may be written to them, so that calls get
+                copies of the donated ones (:meth:`spared`).
             rounds: how many calls to measure, behind one or more to warm up; the numbers given are
                 the median (or what the runtime has) over them.
+            donated: as of :meth:`compile`, and likewise passed only where :attr:`donates`, and not
+                empty.
 
         Raises:
             BackendError: the backend cannot tell.

@@ -1,8 +1,10 @@
 """What a plugin can tell slope: the hooks, and the specs that they answer with.
 
-A plugin is a module that a distribution names in its entry-point group ``slope``::
+A plugin is a module that a distribution names in its entry-point group ``slope``:
 
-    [project.entry - points.slope]
+.. code-block:: toml
+
+    [project.entry-points.slope]
     rotary = "slope_rotary.plugin"
 
 The module says which version of this page it was written for, and implements some of the hooks::

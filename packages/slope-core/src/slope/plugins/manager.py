@@ -236,6 +236,6 @@ def refuse_failed(name: str) -> None:
     for plugin in MANAGER.snapshot().plugins:
         if plugin.name.lower() == name and plugin.state == "failed" and plugin.hooks is None:
             raise PluginError(
-                f"the plugin {plugin} failed to load: {plugin.reason} "
-                f"(traceback: python -m slope info --verbose)"
+                f"the plugin {plugin} failed to load: {plugin.reason} (traceback: python -m slope "
+                "info --verbose)"
             )

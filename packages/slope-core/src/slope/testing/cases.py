@@ -230,7 +230,7 @@ def cases(
         op: the operator.
         modes: which columns.
         thorough: every sample in every dtype in every mode; else derivatives and batching in other
-            dtypes than the sample's own for the first two samples alone.
+            dtypes than the sample's own for the first sample alone, in floating-point ones.
     """
     if op.effect:
         return
@@ -276,7 +276,7 @@ def _slack(op: Operator, mode: str) -> float:
 
 
 def closed(program: Program) -> Program:
-    """The program with its constants dropped; there must be none but literals in a sample's.
+    """The program, which must hold no constants but literals.
 
     Raises:
         AssertionError: a rule holds a tensor instead of a literal.

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from slope.api import jit
 from slope.core.operator import Linear, Operator, Sample
 from slope.core.printer import program_of, program_text
 from slope.core.program import result_types, trace_program
@@ -262,9 +263,8 @@ def _where(op: Operator, sample: Sample, what: str) -> str:
 def check_types(op: Operator, sample: Sample, backend: str = "numpy") -> None:
     """The inferred types are the actual ones."""
     args = [_tensor(arg) for arg in sample.args]
-    inferred = result_types(
-        op, [arg.type for arg in args], {**op._defaults, **sample.params}
-    )  # completed as by calling it
+    params = {**op._defaults, **sample.params}  # completed as by calling it
+    inferred = result_types(op, [arg.type for arg in args], params)
     with use_backend(backend):
         outs = as_function(op, sample.params)(*args)
     actual = tuple(type_of_array(out.numpy()) for out in outs)
@@ -273,8 +273,6 @@ def check_types(op: Operator, sample: Sample, backend: str = "numpy") -> None:
 
 def check_values(op: Operator, sample: Sample, backend: str) -> None:
     """A backend computes what the numpy backend does, compiled as a program."""
-    from slope.api import jit
-
     args = [_tensor(arg) for arg in sample.args]
     function = as_function(op, sample.params)
     expected = jit(function, backend="numpy")(*args)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from slope.core.operator import Linear, Operator, Tangent
-from slope.core.program import LineKeeper, Program, ProgramTrace, Var, evaluate
+from slope.core.program import LineKeeper, Program, ProgramTrace, Var, evaluate, result_types
 from slope.core.tensor import Splat, Tensor
 from slope.core.trace import EVAL, current_trace
 from slope.core.types import TensorType
@@ -104,8 +104,6 @@ class PullbackCall(Operator):
         moving: tuple[bool, ...],
         residuals: int,
     ) -> tuple[TensorType, ...]:
-        from slope.core.program import result_types
-
         return result_types(op, types[: len(moving)], dict(params))
 
     def expand(
@@ -148,8 +146,6 @@ class PullbackCall(Operator):
     def _out_types(
         self, operands: Sequence[Tensor | Linear], op: Operator, params: Any, count: int
     ) -> Sequence[TensorType]:
-        from slope.core.program import result_types
-
         return result_types(op, [operand.type for operand in operands[:count]], dict(params))
 
 

@@ -17,10 +17,10 @@ class Adafactor(Optimizer):
 
     For each matrix p (the last two dimensions) with gradient g, at step t = 1, 2, ...::
 
-        b <- t ** beta2_decay
-        r <- r + b * (mean over columns of g**2 - r),   c likewise over rows
-        u <- g / sqrt(max(r c / max(mean r, eps1), eps1**2))
-        p <- p * (1 - lr * weight_decay)
+        b = t ** beta2_decay
+        r = r + b * (mean over columns of g**2 - r),   c likewise over rows
+        u = g / sqrt(max(r c / max(mean r, eps1), eps1**2))
+        p = p * (1 - lr * weight_decay)
            - max(eps2, rms(p)) * min(lr, 1 / sqrt(t)) / max(1, rms(u) / d) * u
 
     with the rms of p before the step; vectors keep the whole square. The state of an (n, m) matrix

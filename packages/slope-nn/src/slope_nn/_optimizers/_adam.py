@@ -122,10 +122,10 @@ class Adam(Moments):
 
     For each parameter p with gradient g, at step t = 1, 2, ...::
 
-        g < -g + weight_decay * p
-        m < -beta1 * m + (1 - beta1) * g
-        v < -beta2 * v + (1 - beta2) * g**2
-        p < -p - lr * (m / (1 - beta1**t)) / (sqrt(v / (1 - beta2**t)) + eps)
+        g = g + weight_decay * p
+        m = beta1 * m + (1 - beta1) * g
+        v = beta2 * v + (1 - beta2) * g**2
+        p = p - lr * (m / (1 - beta1**t)) / (sqrt(v / (1 - beta2**t)) + eps)
 
     Source: D. Kingma, J. Ba, "Adam", ICLR 2015.
 
@@ -184,7 +184,7 @@ class Adam(Moments):
 class AdamW(Adam):
     r"""Adam with weight decay apart from the gradient, by the formulas of ``torch.optim.AdamW``.
 
-    As :class:`Adam` without its first line, and then ``p <- p - lr * weight_decay * p``, with the
+    As :class:`Adam` without its first line, and then ``p = p - lr * weight_decay * p``, with the
     p before the step. Source: I. Loshchilov, F. Hutter, "Decoupled weight decay regularization",
     ICLR 2019.
 
@@ -222,8 +222,8 @@ class LAMB(Moments):
 
     Adam's step r (weight decay added to it) is scaled to the parameter's own length::
 
-        r <- (m / (1 - beta1**t)) / (sqrt(v / (1 - beta2**t)) + eps) + weight_decay * p
-        p <- p - lr * |p| / |r| * r          (the ratio is 1 where |p| or |r| is 0)
+        r = (m / (1 - beta1**t)) / (sqrt(v / (1 - beta2**t)) + eps) + weight_decay * p
+        p = p - lr * |p| / |r| * r          (the ratio is 1 where |p| or |r| is 0)
 
     Source: Y. You et al., "Large batch optimization for deep learning", ICLR 2020, algorithm 2 with
     phi the identity.

@@ -15,9 +15,9 @@ class Adamax(Moments):
 
     For each parameter p with gradient g (weight decay added), at step t = 1, 2, ...::
 
-        m <- beta1 * m + (1 - beta1) * g
-        u <- max(beta2 * u, |g| + eps)
-        p <- p - lr / (1 - beta1**t) * m / u
+        m = beta1 * m + (1 - beta1) * g
+        u = max(beta2 * u, |g| + eps)
+        p = p - lr / (1 - beta1**t) * m / u
 
     Source: D. Kingma, J. Ba, "Adam", ICLR 2015, section 7.1.
 
@@ -62,7 +62,7 @@ class NAdam(Moments):
     With ``mu(t) = beta1 * (1 - 0.96**(t * momentum_decay) / 2)`` and M(t) the product of all up to
     mu(t), at step t = 1, 2, ...::
 
-        p <- p - lr * (mu(t + 1) / (1 - M(t + 1)) * m + (1 - mu(t)) / (1 - M(t)) * g)
+        p = p - lr * (mu(t + 1) / (1 - M(t + 1)) * m + (1 - mu(t)) / (1 - M(t)) * g)
                  / (sqrt(v / (1 - beta2**t)) + eps)
 
     m and v as of :class:`Adam`. Source: T. Dozat, "Incorporating Nesterov momentum into Adam",

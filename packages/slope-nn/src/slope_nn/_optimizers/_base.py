@@ -14,9 +14,10 @@ from slope_nn._checks import flag, iterable
 from slope_nn._filters import Filter, selected
 from slope_nn._lost import user_frame
 from slope_nn._missing import missing
+from slope_nn._module import modules_of
 from slope_nn._node import Node, walk
 from slope_nn._optimizers._schedules import Schedule
-from slope_nn._plan import PARAMETER
+from slope_nn._plan import PARAMETER, Path
 
 Model = TypeVar("Model")
 Number = float | slope.Tensor | Schedule
@@ -93,7 +94,7 @@ class Optimizer(Node):
             for field, number in self.setting(name, value).items():
                 setattr(self, field, number)
         found = list(walk(model))
-        _warn_of_shared(found)
+        _warn_of_shared(model, found)
         self._names = tuple(_name(path) for path, _, _ in found)
         groups = _pairs(type(self).__name__, groups)
         self.groups = tuple(Group(self._group_settings(more, settings)) for _, more in groups)
@@ -350,26 +351,41 @@ def _difference(lacking: Sequence[str], strange: Sequence[str]) -> str:
     if not lacking and not strange:
         return "the order is another"
     return (
-        f"expected {', '.join(lacking[:3]) or 'nothing more'}; "
-        f"found {', '.join(strange[:3]) or 'nothing'} instead"
+        f"expected {', '.join(lacking[:3]) or 'nothing more'}; found "
+        f"{', '.join(strange[:3]) or 'nothing'} instead"
     )
 
 
-def _warn_of_shared(found: list[tuple[tuple[str, ...], str, Any]]) -> None:
-    seen: dict[int, str] = {}
+def _warn_of_shared(model: Any, found: list[tuple[Path, str, Any]]) -> None:
+    seen: dict[int, Path] = {}
+    shared: dict[tuple[Path, Path], None] = {}
     for path, kind, leaf in found:
-        name = _name(path)
         if not isinstance(leaf, slope.Tensor):
             raise ArgumentError(
-                f"an optimizer takes a module or a pytree of tensors; {name!r} is {leaf!r}."
+                f"an optimizer takes a module or a pytree of tensors; {_name(path)!r} is {leaf!r}."
             )
-        if kind is PARAMETER and (first := seen.setdefault(id(leaf), name)) != name:
+        if kind is PARAMETER and (first := seen.setdefault(id(leaf), path)) != path:
+            shared[first, path] = None
+    if shared:
+        modules = dict(modules_of(model))
+        for places in dict.fromkeys(_outermost(modules, *pair) for pair in shared):
+            first, second = map(_name, places)
             warnings.warn(
-                f"one tensor is the parameter {first!r} and the parameter {name!r}. They will be "
-                f"updated apart; to keep them one, declare it in the module that holds both: "
-                f"self.tie({name!r}, {first!r}).",
+                f"{first!r} and {second!r} are one {'module' if places[0] in modules else 'tensor'}"
+                f", and will be updated apart. To keep them one, declare it in the module that "
+                f"holds both: self.tie({second!r}, {first!r}).",
                 stacklevel=user_frame()[1],
             )
+
+
+def _outermost(modules: dict[Path, Any], first: Path, second: Path) -> tuple[Path, Path]:
+    """The paths of the largest module that stands at both places and holds the tensor there."""
+    best = first, second
+    while first and second and first[-1] == second[-1]:
+        first, second = first[:-1], second[:-1]
+        if modules.get(first, first) is modules.get(second):
+            best = first, second
+    return best
 
 
 def _pairs(who: str, groups: Any) -> list[tuple[Filter, dict[str, Any]]]:

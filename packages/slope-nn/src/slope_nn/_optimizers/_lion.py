@@ -14,8 +14,8 @@ class Lion(Optimizer):
 
     For each parameter p with gradient g::
 
-        p < -p * (1 - lr * weight_decay) - lr * sign(beta1 * m + (1 - beta1) * g)
-        m < -beta2 * m + (1 - beta2) * g
+        p = p * (1 - lr * weight_decay) - lr * sign(beta1 * m + (1 - beta1) * g)
+        m = beta2 * m + (1 - beta2) * g
 
     Source: X. Chen et al., "Symbolic discovery of optimization algorithms", arXiv:2302.06675,
     algorithm 2.

@@ -15,11 +15,11 @@ class RMSprop(Optimizer):
 
     For each parameter p with gradient g::
 
-        g <- g + weight_decay * p
-        v <- alpha * v + (1 - alpha) * g**2
-        a <- alpha * a + (1 - alpha) * g       (centered: v - a**2 in place of v below)
-        b <- momentum * b + g / (sqrt(v) + eps)
-        p <- p - lr * b
+        g = g + weight_decay * p
+        v = alpha * v + (1 - alpha) * g**2
+        a = alpha * a + (1 - alpha) * g       (centered: v - a**2 in place of v below)
+        b = momentum * b + g / (sqrt(v) + eps)
+        p = p - lr * b
 
     Source: T. Tieleman, G. Hinton, "Neural networks for machine learning", lecture 6.5, 2012; with
     momentum and centering as A. Graves, arXiv:1308.0850.
@@ -102,9 +102,9 @@ class Adagrad(Optimizer):
 
     For each parameter p with gradient g, at step t = 0, 1, ...::
 
-        g < -g + weight_decay * p
-        s < -s + g**2
-        p < -p - lr / (1 + t * lr_decay) * g / (sqrt(s) + eps)
+        g = g + weight_decay * p
+        s = s + g**2
+        p = p - lr / (1 + t * lr_decay) * g / (sqrt(s) + eps)
 
     Source: J. Duchi, E. Hazan, Y. Singer, "Adaptive subgradient methods", JMLR 12, 2011.
 
@@ -171,10 +171,10 @@ class Adadelta(Optimizer):
 
     For each parameter p with gradient g (weight decay added)::
 
-        v < -rho * v + (1 - rho) * g**2
-        d < -sqrt((u + eps) / (v + eps)) * g
-        u < -rho * u + (1 - rho) * d**2
-        p < -p - lr * d
+        v = rho * v + (1 - rho) * g**2
+        d = sqrt((u + eps) / (v + eps)) * g
+        u = rho * u + (1 - rho) * d**2
+        p = p - lr * d
 
     Source: M. Zeiler, "Adadelta", arXiv:1212.5701.
 

@@ -15,9 +15,9 @@ class SGD(Optimizer):
 
     For each parameter p with gradient g and velocity v (zero at the start)::
 
-        g <- g + weight_decay * p
-        v <- momentum * v + (1 - dampening) * g      (v <- g at the first step)
-        p <- p - lr * v                              (nesterov: p - lr * (g + momentum * v))
+        g = g + weight_decay * p
+        v = momentum * v + (1 - dampening) * g      (v = g at the first step)
+        p = p - lr * v                              (nesterov: p - lr * (g + momentum * v))
 
     (I. Sutskever et al., "On the importance of initialization and momentum in deep learning", ICML
     2013; the learning rate outside of the velocity, as in PyTorch.)
@@ -69,8 +69,8 @@ class SGD(Optimizer):
         )
         if nesterov and (self.momentum is None or self.dampening is not None):
             raise ArgumentError(
-                f"SGD: nesterov needs momentum > 0 and dampening = 0, "
-                f"not {momentum!r} and {dampening!r}."
+                f"SGD: nesterov needs momentum > 0 and dampening = 0, not {momentum!r} and "
+                f"{dampening!r}."
             )
 
     def initial(self, parameter: slope.Tensor) -> Any:

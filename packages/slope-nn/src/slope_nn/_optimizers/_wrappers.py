@@ -95,7 +95,7 @@ def _select(due: Any, new: Any, old: Any) -> Any:
 class EMA(Node, Generic[Model]):
     """A running average of a model's weights.
 
-    ``average <- decay * average + (1 - decay) * newest`` for floating-point parameters; buffers and
+    ``average = decay * average + (1 - decay) * newest`` for floating-point parameters; buffers and
     integers are the newest. Source: B. Polyak, A. Juditsky, "Acceleration of stochastic
     approximation by averaging", 1992, with the exponential weights that are usual.
 

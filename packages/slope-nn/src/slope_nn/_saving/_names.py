@@ -70,8 +70,9 @@ def from_torch(state: Mapping[str, Any]) -> dict[str, Any]:
     """A state dict of PyTorch's layers with the names that slope's have.
 
     Most names are the same. Attention's ``in_proj_weight`` and ``in_proj_bias`` are split into
-    those of ``q_proj``, ``k_proj`` and ``v_proj``, and the counters ``num_batches_tracked`` of
-    batch normalization, which slope does not keep, are left out.
+    those of ``q_proj``, ``k_proj`` and ``v_proj``. The counters ``num_batches_tracked`` of batch
+    normalization are left out: slope's layers have one with ``momentum=None`` alone, which is then
+    loaded with ``strict=False``.
 
     Args:
         state: names and tensors of PyTorch, or arrays.

@@ -55,8 +55,8 @@ def ensure_files(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(
-            f"{what}: cannot make the folder {folder} ({_reason(error)}). "
-            "Set SLOPE_DATA to a folder that can be written."
+            f"{what}: cannot make the folder {folder} ({_reason(error)}). Set SLOPE_DATA to a "
+            "folder that can be written."
         ) from error
 
     failures: list[str] = []

@@ -1,103 +1,26 @@
-"""Which loops become kernels, and how the program around them starts one."""
+"""How a program starts a kernel."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from slope.extend import DType, Instr, Program, TensorType, dtypes, programs_in
+from slope.extend import DType, TensorType, dtypes
 from slope_backend_iree.lower.context import Context, Value, mlir_type
 from slope_backend_iree.lower.linear import SIGNED
 
 from .arrays import Array, Memory, Operand, Splat, within
+from .clusters import Cluster
 from .kernel import Kernel
-from .programs import CONTROL, run_scan, run_while
-from .rules import RULES, dot_general, reshape
+from .programs import run, run_scan, run_while
+from .work import MOST_ARRAYS
 
-# A kernel runs on one thread, and sums products there at 50 to 150 GFLOP/s; without it every turn
-# costs some 5 us for each of its dispatches, whose small products reach 60 GFLOP/s on two threads.
-# An LSTM of width 128 over 32 rows (8 million operations a turn) takes 55 us a turn instead of 136,
-# of width 256 over 16 rows (17 million) 221 instead of 181.
-_MOST_WORK = 1 << 24  # operations in a turn
-
-# Compile time grows faster than programs do: 400 instructions take 2.4 s instead of 1.7, and 1,000
-# take 10 instead of 4.
-_MOST_INSTRUCTIONS = 600
-
-# IREE's runtime takes 32 arrays a kernel. What many lie in, of one dtype each, counts as one.
-_MOST_RESULTS = 8
-_MOST_BINDINGS = 24
+_MOST_RESULTS = 8  # more lie in one array
 _SPARE = 4  # dtypes
 
-Dims = tuple[int, ...]
-
 _LOOPS = {"run_scan": run_scan, "run_while": run_while}
-_LONG = frozenset(
-    ("exp", "expm1", "log", "log1p", "pow", "sin", "cos", "tan", "atan2", "tanh", "sigmoid", "erf")
-)
-_VIEWS = frozenset(("reshape", "permute", "broadcast", "slice", "flip", "dynamic_slice"))
 
-
-def fits(params: dict[str, Any]) -> bool:
-    """Whether a loop with these parameters is one that a kernel runs faster, and can run."""
-    programs = list(programs_in(params))
-    turns = params.get("length", 1)
-    if not isinstance(turns, int) or turns < 1:
-        return False
-    try:
-        works = [_work(each) for each in programs]
-    except _UnfitError:
-        return False
-    sizes = [_instructions(each) for each in programs]
-    return sum(works) <= _MOST_WORK and sum(sizes) <= _MOST_INSTRUCTIONS
-
-
-class _UnfitError(Exception):
-    """A program holds what kernels do not."""
-
-
-def _instructions(program: Program) -> int:
-    return len(program.instrs) + sum(
-        _instructions(each) for instr in program.instrs for each in programs_in(instr.params)
-    )
-
-
-def _work(program: Program) -> float:
-    """About how many operations one run of a program takes."""
-    for var in program.inputs:
-        _check(var.type)
-    carried = frozenset(program.inputs)  # may be written to in place
-    return sum(_cost(instr, carried) for instr in program.instrs)
-
-
-def _check(tensor_type: TensorType) -> None:
-    half = tensor_type.dtype.is_floating_point and tensor_type.dtype.bits == 16
-    if half or not all(isinstance(each, int) and each > 0 for each in tensor_type.shape):
-        raise _UnfitError
-
-
-def _cost(instr: Instr, carried: frozenset[Any]) -> float:
-    name = instr.op.name
-    for atom in (*instr.inputs, *instr.outputs):
-        _check(atom.type)
-    if name in CONTROL:
-        inner = sum(_work(each) for each in programs_in(instr.params))
-        return inner * instr.params.get("length", 1)
-    if name not in RULES or (name == "erf" and instr.inputs[0].type.dtype is dtypes.float64):
-        raise _UnfitError
-    (made,) = instr.outputs
-    if name == "dot_general":
-        x = instr.inputs[0].type
-        return 2.0 * made.type.size * math.prod(x.shape[dim] for dim in instr.params["contract"][0])
-    if name in _VIEWS:
-        return 0.0
-    if name == "gather_slices":
-        return float(made.type.size)
-    if name in ("dynamic_update_slice", "scatter_slices") and instr.inputs[0] in carried:
-        return float(instr.inputs[1 if name == "dynamic_update_slice" else 2].type.size)
-    most = max([made.type.size, *(atom.type.size for atom in instr.inputs)])
-    return float(most * (10 if name in _LONG else 1))
+Write = Callable[[Kernel, Sequence[Operand], Sequence[Array]], object]
 
 
 def loop_kernel(
@@ -116,13 +39,39 @@ def loop_kernel(
         results: their types.
         params: of the operator.
     """
-    kernels = ctx.loop_kernels
-    assert kernels is not None  # for a CPU
+
+    def write(kernel: Kernel, given: Sequence[Operand], outputs: Sequence[Array]) -> None:
+        _LOOPS[name](kernel, *given, **params, outputs=outputs)
+
+    return _kernel(ctx, operands, results, write)
+
+
+def cluster_kernel(ctx: Context, cluster: Cluster, operands: Sequence[Value]) -> list[Value]:
+    """Write instructions as a kernel, and what starts it; the results.
+
+    Args:
+        ctx: where the start is written.
+        cluster: the instructions.
+        operands: of the cluster.
+    """
+    program = cluster.program
+
+    def write(kernel: Kernel, given: Sequence[Operand], outputs: Sequence[Array]) -> None:
+        results = run(kernel, program, dict(zip(cluster.inputs, given, strict=True)))
+        for output, result in zip(outputs, results, strict=True):
+            kernel.fill(output, result)
+
+    return _kernel(ctx, operands, program.output_types, write)
+
+
+def _kernel(
+    ctx: Context, operands: Sequence[Value], results: Sequence[TensorType], write: Write
+) -> list[Value]:
     kernel = Kernel(ctx.lanes)
     packed = len(results) > _MOST_RESULTS
     passed, given = _passed(ctx, kernel, operands, 0 if packed else len(results))
     outputs = [(kernel.part if packed else kernel.output)(each) for each in results]
-    _LOOPS[name](kernel, *given, **params, outputs=outputs)
+    write(kernel, given, outputs)
     types = [
         *([] if packed else results),
         *(TensorType((length,), memory.dtype) for memory, length in kernel.shared.items()),
@@ -139,38 +88,14 @@ def _started(
 ) -> Sequence[Value]:
     """What starts a kernel; its results as they are stored."""
     assert ctx.loop_kernels is not None
+    if not passed:
+        # IREE starts what reads nothing anew for each reader, and 3.13 then takes the first of its
+        # results for every other.
+        passed = [ctx.constant(0, TensorType((1,), dtypes.int8))]
+        kernel.input(dtypes.int8, 1)
     title, names = ctx.loop_kernels.title(kernel.text), ", ".join(each.name for each in passed)
     text = f"flow.dispatch @{title}::@{title}({names})"
     return ctx.several(text, passed, [_stored_type(each) for each in results])
-
-
-# A row times a matrix is bound by reading the matrix: a kernel of ours reads 80 GB a second from
-# the cache, one of IREE's 50. From the memory both are as fast, and IREE's takes all threads.
-_MATRIX = range(1 << 14, 1 << 22)  # elements
-
-
-def is_row_product(x: Value, y: Value, contract: tuple[Dims, Dims], batch: Dims) -> bool:
-    """Whether a product is one of a row and a matrix that a kernel multiplies faster."""
-    length = math.prod(x.shape[dim] for dim in contract[0])
-    row, matrix = sorted((x.type.size, y.type.size))
-    whole = x.dtype in (dtypes.float32, dtypes.float64)
-    return whole and not batch and row == length < matrix and matrix in _MATRIX
-
-
-def row_product(ctx: Context, x: Value, y: Value, contract: tuple[Dims, Dims]) -> Value:
-    """Write the product of a row and a matrix as a kernel, and what starts it.
-
-    The result is flat.
-    """
-    kernel = Kernel()
-    length = math.prod(x.shape[dim] for dim in contract[0])
-    result = x.type.with_shape((max(x.type.size, y.type.size) // length,))
-    passed, given = _passed(ctx, kernel, (x, y), 1)
-    target = kernel.output(result)
-    kernel.fill(
-        target, reshape(kernel, dot_general(kernel, *given, contract=contract), shape=result.shape)
-    )
-    return _started(ctx, kernel, passed, [result])[0]
 
 
 def _passed(
@@ -182,8 +107,8 @@ def _passed(
     own = {each for each in operands if each.literal is None}
     loose = sorted((each for each in own if each.name not in parts), key=lambda x: x.type.nbytes)
     count = len(loose) + len({parts[x.name][0] for x in own if x.name in parts}) + others
-    if count > _MOST_BINDINGS:
-        parts |= _together(ctx, loose[: count - _MOST_BINDINGS + _SPARE])
+    if count > MOST_ARRAYS:
+        parts |= _together(ctx, loose[: count - MOST_ARRAYS + _SPARE])
     memories: dict[str, Memory] = {}
     passed: list[Value] = []
     given: list[Operand] = []

@@ -103,11 +103,9 @@ def places() -> Rules:
                 [x, at],
                 array([10, 30, 20, 10], name),
             )
-        zeros, at, new = (
-            array([0, 0, 7], name),
-            np.array([[-3], [9], [1], [1]]),
-            array([1, 2, 3, 4], name),
-        )
+        zeros = array([0, 0, 7], name)
+        at = np.array([[-3], [9], [1], [1]])
+        new = array([1, 2, 3, 4], name)
         results = {
             "add": [1, 7, 9],
             "set": [1, 4, 2],

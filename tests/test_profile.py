@@ -183,12 +183,16 @@ def test_kernels_of_our_own_are_named_and_counted():
         assert scan.bytes > 0
         assert "test_profile.py" in scan.source
         row, both = slope.ones(256), slope.ones(256, 64)
-        result = slope.profile(lambda x, w: (x @ w) @ w.T @ w, row, both, rounds=1)
+        result = slope.profile(lambda x, w: slope.sort(x @ w).values @ w.T @ w, row, both, rounds=1)
     rows = {each.name: each for each in result}
-    products = rows["dot_general_256x64"]  # twice the same kernel
-    assert products.count == 2
-    assert products.flops == 2 * 2 * 256 * 64
-    assert rows["dot_general_256x64__2"].count == 1
+    product = rows["dot_general_256x64"]
+    assert product.flops == 2 * 256 * 64
+    assert "test_profile.py" in product.source
+    cluster = rows["cluster_256x64"]
+    assert cluster.flops == 2 * product.flops
+    assert cluster.bytes == (64 + 256 * 64 + 64) * 4
+    assert "2 dot_general" in cluster.detail
+    assert "test_profile.py" in cluster.source
 
 
 def test_draws_leave_the_generator(backend):

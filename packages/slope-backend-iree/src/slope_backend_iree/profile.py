@@ -23,6 +23,9 @@ import numpy as np
 
 from slope.extend import Instr, Timed
 
+from .lower.context import Cluster
+from .lower.loop_kernels import cost
+
 __all__ = ["IreeProfileError", "timed_dispatches"]
 
 _MODES = {"cuda": "dispatch-events"}  # what the drivers can tell; others: on the host
@@ -54,7 +57,7 @@ def timed_dispatches(
     driver: str,
     inputs: Sequence[np.ndarray],
     rounds: int,
-    kernels: Mapping[str, Sequence[Instr]] | None = None,
+    kernels: Mapping[str, Instr | Cluster] | None = None,
     entry: str = "main",
 ) -> list[Timed]:
     """The median time of each dispatch of a module in one call.
@@ -94,8 +97,7 @@ def timed_dispatches(
         taken = _durations(_lines(_program("iree-profile"), *words))
     known = kernels or {}
     return [
-        _timed(key, *_of_one_call(each, rounds + 1), known.get(key, ()))
-        for key, each in taken.items()
+        _timed(key, *_of_one_call(each, rounds + 1), known.get(key)) for key, each in taken.items()
     ]
 
 
@@ -121,14 +123,16 @@ def _of_one_call(taken: Sequence[float], calls: int) -> tuple[float, int]:
     return statistics.median(sums) * 1e-9, count
 
 
-def _timed(key: str, seconds: float, count: int, instrs: Sequence[Instr]) -> Timed:
+def _timed(key: str, seconds: float, count: int, work: Instr | Cluster | None) -> Timed:
     """A row: IREE names a dispatch by its main loop nest, as in `main_dispatch_7_matmul_8x4x2_f32`.
 
     Its operations are counted from the lengths of these loops, tiles filled up included; what was
-    fused with it is not in the name. Dispatches of our own compute one instruction each.
+    fused with it is not in the name. Kernels of our own are known to compute ``work``.
     """
-    if instrs:  # all of them alike
-        return Timed(key, seconds, count, instrs[0])
+    if isinstance(work, Instr):
+        return Timed(key, seconds, count, work)
+    if work is not None:
+        return _timed_cluster(key, seconds, count, work)
     kind, lengths = key, []
     found = _NAME.match(key)
     if found:
@@ -144,6 +148,19 @@ def _timed(key: str, seconds: float, count: int, instrs: Sequence[Instr]) -> Tim
         *batch, m, n, k = lengths
         moved = count * math.prod(batch) * (m * k + k * n + m * n) * int(element[1]) // 8
     return Timed(kind, seconds, count, flops=flops, bytes=moved, detail=key)
+
+
+def _timed_cluster(key: str, seconds: float, count: int, cluster: Cluster) -> Timed:
+    names = collections.Counter(instr.op.name for instr in cluster.instrs)
+    return Timed(
+        key,
+        seconds,
+        count,
+        flops=count * round(sum(map(cost, cluster.instrs))),
+        bytes=count * sum(var.type.nbytes for var in (*cluster.inputs, *cluster.outputs)),
+        detail=", ".join(f"{times} {name}" for name, times in names.most_common()),
+        source=next(each.source for each in cluster.instrs if each.op.name == "dot_general"),
+    )
 
 
 def _input(folder: Path, number: int, array: np.ndarray) -> str:

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from slope.extend import DType, Instr, Program, ShapeError, TensorType, dtypes, splat_scalar
+from slope.extend import DType, Instr, Program, ShapeError, TensorType, Var, dtypes, splat_scalar
 
 Rule = Callable[..., Any]
 Nested = Callable[["Context", Program, "Sequence[Value]"], "list[Value]"]
@@ -62,52 +62,68 @@ class Value(NamedTuple):
         return self.name
 
 
+class Cluster(NamedTuple):
+    """Instructions that run as one kernel.
+
+    Attributes:
+        instrs: in order.
+        inputs: what they read that others made.
+        outputs: what they make that others read.
+    """
+
+    instrs: tuple[Instr, ...]
+    inputs: tuple[Var, ...]
+    outputs: tuple[Var, ...]
+
+    @property
+    def program(self) -> Program:
+        """The instructions as a program."""
+        return Program(self.inputs, (), self.instrs, self.outputs, "cluster")
+
+
 class LoopKernels:
-    """The kernels of a program that are written here, most of them loops.
+    """The kernels of a program that are written here: of loops, and of clusters.
 
     Attributes:
         texts: one of each, written so far.
         parts: names of values that are parts of a longer one, with that one and the place in it.
-        computed: their names, with the instructions that they were started for.
-        instr: the instruction that is being written.
+        computed: their names, with what each start computes.
+        work: what is being written.
     """
 
     def __init__(self) -> None:
         self.texts: list[str] = []
         self.parts: dict[str, tuple[Value, int]] = {}
-        self.computed: dict[str, list[Instr]] = {}
-        self.instr: Instr | None = None
+        self.computed: dict[str, Instr | Cluster] = {}
+        self.work: Instr | Cluster | None = None
         self._titles: dict[str, str] = {}  # by the text of a kernel without a name
 
     def title(self, text: Callable[[str], str]) -> str:
         """The name of a kernel, which is written once however often it is started.
 
-        It is made of the instruction's operator and shapes, for those who read a profile.
+        It tells what is computed, for those who read a profile.
 
         Args:
             text: from its name to its text.
         """
+        assert self.work is not None
         found = self._titles.get(text(""))
         if found is None:
-            label = "kernel" if self.instr is None else _label(self.instr)
+            label = _label(self.work)
             same = sum(each.partition("__")[0] == label for each in self.computed)
             found = self._titles[text("")] = f"{label}__{same + 1}" if same else label
             self.texts.append(text(found))
-        own = self.computed.setdefault(found, [])
-        if self.instr is not None:
-            own.append(self.instr)
+            self.computed[found] = self.work
         return found
 
 
-def _label(instr: Instr) -> str:
-    """An instruction in a word, such as ``scan_10_32x128``: turns, and shapes of two operands."""
-    by_size = sorted(
-        {var.type.shape: None for var in (*instr.inputs, *instr.outputs) if var.type.shape},
-        key=math.prod,
-    )
-    turns = instr.params.get("length")
-    words = [instr.op.name.removeprefix("run_"), *([str(turns)] if turns is not None else [])]
-    return "_".join([*words, *("x".join(map(str, shape)) for shape in by_size[-1:])])
+def _label(work: Instr | Cluster) -> str:
+    """Such as ``scan_10_32x128``: operator, turns, the largest shape; or ``cluster_256x1024``."""
+    words = ["cluster"] if isinstance(work, Cluster) else [work.op.name.removeprefix("run_")]
+    if isinstance(work, Instr) and "length" in work.params:
+        words.append(str(work.params["length"]))
+    largest = max((var.type.shape for var in (*work.inputs, *work.outputs)), key=math.prod)
+    return "_".join([*words, *(["x".join(map(str, largest))] if largest else [])])
 
 
 class Context:

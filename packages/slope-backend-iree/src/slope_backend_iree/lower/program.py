@@ -16,7 +16,7 @@ from slope.extend import (
     programs_in,
 )
 
-from .context import Context, LoopKernels, Rule, Value, mlir_type
+from .context import Cluster, Context, LoopKernels, Rule, Value, mlir_type
 from .fused import write_fused
 from .fusion import Plan, plan
 from .loop_kernels import cluster_kernel, clusters
@@ -38,13 +38,13 @@ class Lowered(NamedTuple):
         sources: for each output of the program where it comes from: ``("input", number)``,
             ``("result", number)`` or ``("literal", atom)``. Inputs and literals pass by the module,
             and it returns nothing twice.
-        kernels: the names of kernels that are written out, with the instructions that they compute.
+        kernels: the names of kernels that are written out, with what each start of one computes.
     """
 
     text: str
     results: int
     sources: tuple[tuple[str, Any], ...]
-    kernels: Mapping[str, Sequence[Instr]] = {}  # never written to
+    kernels: Mapping[str, Instr | Cluster] = {}  # never written to
 
 
 def lower_program(
@@ -179,7 +179,7 @@ def _lower(
             f"slope_lowerings(backend), or choose a backend that has one (SLOPE_BACKEND=numpy)."
         )
     if ctx.loop_kernels is not None:
-        ctx.loop_kernels.instr = instr
+        ctx.loop_kernels.work = instr
     result = rule(ctx, *operands, **instr.params)
     return list(result) if instr.op.multiple else [result]
 

@@ -23,4 +23,5 @@ from __future__ import annotations
 from .clusters import clusters as clusters
 from .launch import cluster_kernel as cluster_kernel
 from .launch import loop_kernel as loop_kernel
+from .work import cost as cost
 from .work import fits as fits

@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Container, Iterator
-from typing import NamedTuple
 
 from slope.extend import Atom, Instr, Program, Var, dtypes
+from slope_backend_iree.lower.context import Cluster
 
 from .work import CONTROL, MOST_ARRAYS, VIEWS, UnfitError, cost
 
@@ -24,25 +24,6 @@ _SMALL = 1 << 15  # operations, and elements of a result
 _SMALL_PRODUCT = 1 << 19  # operations
 
 _MOST_INSTRUCTIONS = 300
-
-
-class Cluster(NamedTuple):
-    """Instructions that run as one kernel.
-
-    Attributes:
-        instrs: in order.
-        inputs: what they read that others made.
-        outputs: what they make that others read.
-    """
-
-    instrs: tuple[Instr, ...]
-    inputs: tuple[Var, ...]
-    outputs: tuple[Var, ...]
-
-    @property
-    def program(self) -> Program:
-        """The instructions as a program."""
-        return Program(self.inputs, (), self.instrs, self.outputs, "cluster")
 
 
 def clusters(program: Program, taken: Container[int]) -> Iterator[Cluster]:

@@ -6,11 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from slope.extend import DType, TensorType, dtypes
-from slope_backend_iree.lower.context import Context, Value, mlir_type
+from slope_backend_iree.lower.context import Cluster, Context, Value, mlir_type
 from slope_backend_iree.lower.linear import SIGNED
 
 from .arrays import Array, Memory, Operand, Splat, within
-from .clusters import Cluster
 from .kernel import Kernel
 from .programs import run, run_scan, run_while
 from .work import MOST_ARRAYS
@@ -54,7 +53,10 @@ def cluster_kernel(ctx: Context, cluster: Cluster, operands: Sequence[Value]) ->
         cluster: the instructions.
         operands: of the cluster.
     """
+    assert ctx.loop_kernels is not None  # for a CPU
     program = cluster.program
+    first, *others = cluster.instrs
+    ctx.loop_kernels.work = cluster if others else first
 
     def write(kernel: Kernel, given: Sequence[Operand], outputs: Sequence[Array]) -> None:
         results = run(kernel, program, dict(zip(cluster.inputs, given, strict=True)))

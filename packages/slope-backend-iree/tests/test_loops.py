@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -303,6 +304,25 @@ def test_what_iree_refuses_with_kernels_is_compiled_without(monkeypatch: pytest.
         slope.jit(lambda x: slope.fori_loop(0, 4, lambda i, v: v * 2 + i, x), backend="iree")(
             slope.ones(2)
         )
+
+
+def test_what_iree_refused_is_not_tried_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """A second run of a script compiles nothing, also where the first one compiled twice."""
+    tried: list[bool] = []
+
+    def compiled(text: str, options: Any) -> bytes:
+        tried.append("stream.executable" in text)
+        if tried[-1]:
+            raise IreeCompileError("unknown dialect")
+        return compile_module(text, options)
+
+    monkeypatch.setenv("SLOPE_DISK_CACHE", "1")
+    monkeypatch.setenv("SLOPE_CACHE", str(tmp_path))
+    monkeypatch.setattr("slope_backend_iree.backend.compile_module", compiled)
+    for _ in range(2):  # a new function, as in another process
+        loop = slope.jit(lambda x: slope.fori_loop(0, 3, lambda i, v: v * 3 + i, x), backend="iree")
+        assert loop(slope.ones(2)).tolist() == [32, 32]
+    assert tried == [True, False]
 
 
 def refused(text: str, options: Any) -> bytes:

@@ -338,6 +338,24 @@ def test_no_kernels_but_on_a_cpu():
     assert "stream.executable" not in lower_program(program, backend.lowerings, cpu=False).text
 
 
+@pytest.mark.parametrize("rows", [1, 3, 4, 7, 8, 9, 17])
+def test_rows_of_products_are_summed_side_by_side(rows: int):
+    def run(w: Any, xs: Any) -> Any:
+        return slope.scan(lambda h, x: (slope.tanh(h @ w + x), h @ w.T), xs[0], xs)
+
+    agree(run, randoms(33, 33) * 0.1, randoms(2, rows, 33))
+
+
+@pytest.mark.parametrize(("lanes", "rows"), [(0, 4), (16, 8)])
+def test_wide_registers_hold_more_rows(lanes: int, rows: int):
+    def run(w: Any, xs: Any) -> Any:
+        return (slope.scan(lambda h, x: (h @ w + x, None), xs[0], xs)[0],)
+
+    types = [TensorType((64, 64), dtypes.float32), TensorType((3, 16, 64), dtypes.float32)]
+    text = lower_program(trace_program(run, types), IreeBackend().lowerings, lanes=lanes).text
+    assert text.count("vector.broadcast") == rows  # in the loop over what is summed
+
+
 def test_constants_are_read_where_they_are():
     def run(table: Any, places: Any) -> Any:
         return slope.scan(lambda h, i: (h + table[i], h.sum()), slope.zeros(8), places)
@@ -352,7 +370,11 @@ def test_float64_tanh_is_right_to_the_last_places():
     x = np.concatenate([np.linspace(-25, 25, 5001), np.linspace(-1, 1, 5001), edges])
 
     def run(xs: Any) -> Any:
-        return slope.scan(lambda count, x: (count + 1, slope.tanh(x)), slope.tensor(0), xs)[1]
+        def step(count: Any, x: Any) -> Any:
+            x = slope.where(count >= 0, x, 0.0)  # without the carry it would leave the loop
+            return count + 1, slope.tanh(x)
+
+        return slope.scan(step, slope.tensor(0), xs)[1]
 
     rows = slope.from_numpy(np.stack([x, np.full_like(x, np.nan)]))
     check(run, rows, near=1e-15)

@@ -31,7 +31,8 @@ from slope.extend import (
     UnsupportedOperatorError,
     Var,
 )
-from slope_backend_numpy.context import Buffer, Context, Value, Writer
+from slope_backend_numpy.context import Buffer, Context, Value
+from slope_backend_numpy.writer import Writer
 
 
 class Generated:

@@ -60,7 +60,7 @@ class Writer:
         found = self._functions.get(key)
         if found is None:
             made = self.draft(*key)
-            name = self.constant(made.function, "body")
+            name = self.constant(made.function(program.name), "body")
             self.sources.append(f"# {name}\n{made.source}")
             found = self._functions[key] = Function(name, made.owners)
         return found

@@ -164,6 +164,46 @@ def test_blocked_weight_gradients(bench, backend, reference, stride, padding, di
         assert ("ReorderInput" in backend.compile(program, CPU, {}).code) == fits
 
 
+@pytest.mark.parametrize(
+    ("channels", "kernel", "stride", "padding", "dilation", "size"),
+    [
+        (32, (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), (9, 8)),
+        (16, (7, 5), (1, 1), ((3, 3), (2, 2)), (1, 1), (9, 13)),
+        (32, (3, 3), (2, 2), ((1, 1), (1, 1)), (1, 1), (9, 7)),
+        (16, (3, 2), (1, 2), ((0, 2), (1, 0)), (2, 1), (11, 8)),
+        (16, (3, 3), (3, 3), ((0, 0), (0, 0)), (1, 1), (11, 8)),  # windows leave rows out
+        (16, (2, 2), (1, 1), ((2, 2), (0, 0)), (1, 1), (5, 5)),  # more padding than the kernel
+        (5, (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), (6, 6)),  # no blocks
+    ],
+)
+def test_depthwise_convolutions(
+    bench, backend, reference, channels, kernel, stride, padding, dilation, size
+):
+    rng = np.random.default_rng(0)
+    params = {"stride": stride, "padding": padding, "dilation": dilation, "groups": channels}
+    x = rng.standard_normal((2, channels, *size)).astype("f4")
+    w = rng.standard_normal((channels, 1, *kernel)).astype("f4")
+    forward = bench.traced(lambda x, w: (ops.conv(x, w, **params),), [x, w])
+    (y,) = bench.run(reference, forward, [x, w])
+
+    def all_three(x, w, y):
+        return (
+            ops.conv(x, w, **params),
+            ops.conv_input_grad(y, w, input_size=size, **params),
+            ops.conv_weight_grad(x, y, kernel_size=kernel, **params),
+        )
+
+    program = bench.traced(all_three, [x, w, y])
+    for got, wanted in zip(
+        bench.run(backend, program, [x, w, y]),
+        bench.run(reference, program, [x, w, y]),
+        strict=True,
+    ):
+        bench.assert_same(got, wanted, 2e-4)
+    if channel_block():
+        assert ("ReorderInput" in backend.compile(program, CPU, {}).code) == (channels > 5)
+
+
 def test_a_normalization_its_scale_and_shift_are_one_node(backend):
     rng = np.random.default_rng(0)
     x, w, b = (rng.standard_normal(shape).astype("f4") for shape in ((5, 3, 4), (3, 4), (3, 4)))

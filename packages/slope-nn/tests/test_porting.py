@@ -110,12 +110,36 @@ def test_bags_of_embeddings(backend, mode, padding_idx):
     np.testing.assert_allclose(rows.numpy(), again.numpy(), atol=1e-6)
 
 
+@pytest.mark.parametrize("mode", ["sum", "mean", "max"])
+@pytest.mark.parametrize("padding_idx", [None, 2])
+def test_gradients_of_bags(backend, mode, padding_idx):
+    numbers = slope.tensor([[1, 2, 4, 5], [4, 3, 0, 2], [2, 2, 2, 2]])
+    layer = nn.EmbeddingBag(6, 3, mode, padding_idx, key=slope.random.key(0))
+    factors = slope.tensor(np.random.default_rng(0).standard_normal((3, 3)).astype("f4"))
+
+    def gradient(layer, *bags):
+        return slope.grad(lambda layer: (layer(*bags) * factors).sum())(layer).weight
+
+    with slope.use_backend(backend):
+        rows = slope.jit(gradient)(layer, numbers)
+        parts = slope.jit(gradient)(layer, numbers.flatten(), slope.tensor([0, 4, 8]))
+    np.testing.assert_allclose(rows.numpy(), parts.numpy(), atol=1e-6)
+
+
+@pytest.mark.parametrize("mode", ["sum", "mean", "max"])
+def test_empty_bags(mode):
+    bags = nn.EmbeddingBag(6, 3, mode)(slope.zeros(2, 0, dtype=slope.int64))
+    assert bags.numpy().tolist() == [[0, 0, 0]] * 2
+
+
 def test_bags_with_weights_and_wrong_bags():
     layer = nn.EmbeddingBag(6, 3, "sum", include_last_offset=True)
     numbers, weights = slope.tensor([1, 2, 4]), slope.tensor([0.5, 2.0, 1.0])
     out = layer(numbers, slope.tensor([0, 1, 3]), weights).numpy()
     table = layer.weight.numpy()
     np.testing.assert_allclose(out, [0.5 * table[1], 2 * table[2] + table[4]], atol=1e-6)
+    rows = layer(slope.tensor([[2, 4]]), per_sample_weights=slope.tensor([[2.0, 1.0]])).numpy()
+    np.testing.assert_allclose(rows, [2 * table[2] + table[4]], atol=1e-6)
     with pytest.raises(errors.ShapeError, match=r"takes \(bags, numbers\), or \(numbers,\) and"):
         layer(numbers)
     with pytest.raises(errors.ArgumentError, match="weights are for mode='sum'"):

@@ -151,33 +151,55 @@ class EmbeddingBag(Module):
             )
         if per_sample_weights is not None and self.mode != "sum":
             raise ArgumentError(f"EmbeddingBag: weights are for mode='sum', not {self.mode!r}.")
-        count: Any = x.shape[0]
         if offsets is None:
-            bags = slope.arange(count).unsqueeze(-1).expand(*x.shape)
-        else:
-            starts = offsets[:-1] if self.include_last_offset else offsets
-            count = starts.shape[0]
-            bags = (starts <= slope.arange(x.shape[0]).unsqueeze(-1)).sum(-1) - 1
-        x, bags = slope.flatten(x), slope.flatten(bags)
-        rows = slope.embedding(x, self.weight, self.padding_idx)
-        counted = slope.ones(*x.shape, dtype=rows.dtype)
-        if self.padding_idx is not None:
-            counted = (x != self.padding_idx).astype(rows.dtype)
+            return self._of_rows(x, per_sample_weights)
+        starts = offsets[:-1] if self.include_last_offset else offsets
+        bags = (starts <= slope.arange(x.shape[0]).unsqueeze(-1)).sum(-1) - 1
+        return self._of_parts(x, bags, starts.shape[0], per_sample_weights)
+
+    def _of_rows(self, x: slope.Tensor, weights: slope.Tensor | None) -> slope.Tensor:
+        """Bags of equal sizes, ``x`` of shape (bags, numbers)."""
+        rows, counted = self._looked_up(x)
+        if self.mode == "max":
+            rows = slope.where(counted.unsqueeze(-1) > 0, rows, -slope.inf)
+            if x.shape[1] == 0:  # the largest of none
+                return slope.zeros(x.shape[0], rows.shape[2], dtype=rows.dtype)
+            most = slope.amax(rows, 1)
+            return slope.where(slope.isinf(most), 0.0, most)
+        if weights is not None:
+            counted = counted * weights
+        if weights is not None or self.padding_idx is not None:
+            rows = rows * counted.unsqueeze(-1)
+        total = rows.sum(1)
+        if self.mode == "sum":
+            return total
+        return total / slope.clamp_min(counted.sum(1), 1).unsqueeze(-1)
+
+    def _of_parts(
+        self, x: slope.Tensor, bags: slope.Tensor, count: Any, weights: slope.Tensor | None
+    ) -> slope.Tensor:
+        """Bags of any sizes: numbers ``x`` and the bag of each, both of shape (numbers,)."""
+        rows, counted = self._looked_up(x)
         if self.mode == "max":
             low = slope.where(counted.unsqueeze(-1) > 0, rows, -slope.inf)
             most = slope.full((count, rows.shape[1]), -slope.inf, dtype=rows.dtype)
             places = bags.unsqueeze(-1).expand(*rows.shape)
             most = slope.scatter_reduce(most, 0, places, low, "amax")
             return slope.where(slope.isinf(most), 0.0, most)
-        factors = counted
-        if per_sample_weights is not None:
-            factors = counted * slope.flatten(per_sample_weights)
+        factors = counted if weights is None else counted * weights
         total = slope.zeros(count, rows.shape[1], dtype=rows.dtype)
         total = slope.index_add(total, 0, bags, rows * factors.unsqueeze(-1))
         if self.mode == "sum":
             return total
         each = slope.index_add(slope.zeros(count, dtype=rows.dtype), 0, bags, counted)
         return total / slope.clamp_min(each, 1).unsqueeze(-1)
+
+    def _looked_up(self, x: slope.Tensor) -> tuple[slope.Tensor, slope.Tensor]:
+        """The vectors of numbers, and which numbers count, as 1 and 0."""
+        rows = slope.embedding(x, self.weight, self.padding_idx)
+        if self.padding_idx is None:
+            return rows, slope.ones(*x.shape, dtype=rows.dtype)
+        return rows, (x != self.padding_idx).astype(rows.dtype)
 
 
 class Bilinear(Module):

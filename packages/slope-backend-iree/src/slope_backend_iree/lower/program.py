@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from slope.extend import (
@@ -27,6 +27,7 @@ CONVOLUTIONS = (ops.conv, ops.conv_input_grad, ops.conv_weight_grad)
 # What takes dozens of instructions an element.
 _LONG = frozenset(("exp", "expm1", "log", "log1p", "pow", "tanh", "sigmoid", "erf", "sin", "cos"))
 _LARGE = 1 << 14  # elements
+_REDUCTIONS = frozenset(("sum", "prod", "amax", "amin"))
 
 
 class Lowered(NamedTuple):
@@ -131,26 +132,54 @@ def lower_program(
 
 
 def _apart(program: Program) -> frozenset[Var]:
-    """Large products which only elementwise operators lie between and an exponential or the like.
+    """What is computed in loops of its own, besides what rules say.
 
-    IREE fuses these into the loops that unpack the product's tiles, and they then run many times
-    slower than in loops of their own: a gelu of 8 x 128 x 1024 products takes 3.1 ms instead of 1.
+    Sums of rows, and large products which only elementwise operators lie between and an exponential
+    or the like. IREE fuses these into the loops that unpack the product's tiles, and they then run
+    many times slower than in loops of their own: a gelu of 8 x 128 x 1024 products takes 3.1 ms
+    instead of 1.
     """
     made = {var: instr for instr in program.instrs for var in instr.outputs}
-    waiting = [atom for instr in program.instrs if instr.op.name in _LONG for atom in instr.inputs]
+    exponentials = (instr for instr in program.instrs if instr.op.name in _LONG)
+    large = (
+        instr
+        for instr in _behind(exponentials, made)
+        if instr.op is ops.dot_general and instr.outputs[0].type.size >= _LARGE
+    )
+    return frozenset(instr.outputs[0] for instr in (*large, *_sums_of_rows(program, made)))
+
+
+def _sums_of_rows(program: Program, made: Mapping[Var, Instr]) -> list[Instr]:
+    """Reductions of gathered rows that elementwise operators take to a product.
+
+    IREE 3.13 fuses the rows' reading with the packing of the product's operand, and refuses the
+    vectors that this needs.
+    """
+    products = (instr for instr in program.instrs if instr.op is ops.dot_general)
+    return [
+        instr
+        for instr in _behind(products, made)
+        if instr.op.name in _REDUCTIONS
+        and any(each.op is ops.gather for each in _behind([instr], made))
+    ]
+
+
+def _behind(ends: Iterable[Instr], made: Mapping[Var, Instr]) -> list[Instr]:
+    """What computes the operands, through elementwise operators and others like them."""
+    waiting = [atom for instr in ends for atom in instr.inputs]
     seen: set[Var] = set()
-    found: set[Var] = set()
+    found: list[Instr] = []
     while waiting:
         atom = waiting.pop()
         if isinstance(atom, Literal) or atom in seen or atom not in made:
             continue
         seen.add(atom)
         instr = made[atom]
-        if instr.op is ops.dot_general and atom.type.size >= _LARGE:
-            found.add(atom)
-        elif instr.op.elementwise or instr.op is ops.reshape:
+        if instr.op.elementwise or instr.op is ops.reshape:
             waiting += instr.inputs
-    return frozenset(found)
+        else:
+            found.append(instr)
+    return found
 
 
 def _uses(program: Program, var: Var) -> int:

@@ -12,21 +12,22 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
-Array = np.ndarray[Any, Any]
-Dims = tuple[int, ...]
-Padding = tuple[tuple[int, int], ...]
+from slope_backend_numpy.lower import depthwise
+from slope_backend_numpy.lower.images import Dims, Padding, images, padded
 
-CACHED: Final = 1 << 20
-"""Bytes of windows that are made at a time: what a core's cache holds."""
+Array = np.ndarray[Any, Any]
 
 
 def conv(x: Array, w: Array, stride: Dims, padding: Padding, dilation: Dims, groups: int) -> Array:
     """The convolution of ``x`` with ``w``."""
-    windows = _windows(_padded(x, padding), w.shape[:-2], stride, dilation)
+    if _is_depthwise(w, groups):
+        out = _windows(padded(x, padding), w.shape[:-2], stride, dilation).shape[1:-1]
+        return depthwise.conv(x, w, out[: len(stride)], stride, padding, dilation)
+    windows = _windows(padded(x, padding), w.shape[:-2], stride, dilation)
     rank = len(stride)
     result = np.empty((*windows.shape[: rank + 1], w.shape[-1]), x.dtype)
     matrices = _matrices(w, groups)
@@ -45,6 +46,8 @@ def conv_input_grad(
     groups: int,
 ) -> Array:
     """The cotangent of the input."""
+    if _is_depthwise(w, groups):
+        return depthwise.conv_input_grad(y, w, size, stride, padding, dilation)
     spans = [gap * (length - 1) for gap, length in zip(dilation, w.shape[:-2], strict=True)]
     around = tuple(
         (span - before, span - after) for span, (before, after) in zip(spans, padding, strict=True)
@@ -53,6 +56,11 @@ def conv_input_grad(
         turned = _turned(w, groups)
         return conv(y, turned, stride, around, dilation, groups)
     return _scattered(y, w, size, stride, padding, dilation, groups)
+
+
+def _is_depthwise(w: Array, groups: int) -> bool:
+    """Whether each channel has one kernel, of weights (kernel..., inputs of a group, outputs)."""
+    return groups > 1 and w.shape[-2:] == (1, groups)
 
 
 def _turned(w: Array, groups: int) -> Array:
@@ -76,7 +84,7 @@ def _scattered(
     matrices = _matrices(w, groups).swapaxes(-1, -2)
     inside = tuple(slice(before, before + n) for (before, _), n in zip(padding, size, strict=True))
     per_image = math.prod(out) * elements * groups * y.itemsize
-    for part in _images(y.shape[0], per_image):
+    for part in images(y.shape[0], per_image):
         rows = y[part].reshape(-1, groups, w.shape[-1] // groups)
         products = np.matmul(rows.swapaxes(0, 1), matrices)  # (groups, rows, elements)
         products = products.reshape(groups, -1, *out, *kernel, w.shape[-2])
@@ -104,7 +112,9 @@ def conv_weight_grad(
     groups: int,
 ) -> Array:
     """The cotangent of the weights."""
-    windows, rank = _windows(_padded(x, padding), kernel, stride, dilation), len(kernel)
+    if groups == x.shape[-1] == y.shape[-1] > 1:
+        return depthwise.conv_weight_grad(x, y, kernel, stride, padding, dilation)
+    windows, rank = _windows(padded(x, padding), kernel, stride, dilation), len(kernel)
     into, outputs = x.shape[-1] // groups, y.shape[-1]
     total = np.zeros((groups, math.prod(kernel) * into, outputs // groups), x.dtype)
     for part in _parts(windows):
@@ -157,23 +167,4 @@ def _multiply(columns: Array, matrices: Array, out: Array, groups: int) -> None:
 
 
 def _parts(windows: Array) -> Iterator[slice]:
-    return _images(windows.shape[0], math.prod(windows.shape[1:]) * windows.itemsize)
-
-
-def _images(count: int, nbytes: int) -> Iterator[slice]:
-    """Runs of images of which each image takes so many bytes."""
-    step = max(1, CACHED // max(1, nbytes))
-    for start in range(0, count, step):
-        yield slice(start, start + step)
-
-
-def _padded(x: Array, padding: Padding) -> Array:
-    if not any(map(any, padding)):
-        return x
-    lengths = [n + before + after for n, (before, after) in zip(x.shape[1:], padding, strict=False)]
-    whole = np.zeros((x.shape[0], *lengths, x.shape[-1]), x.dtype)
-    place = (
-        slice(before, before + n) for n, (before, _) in zip(x.shape[1:], padding, strict=False)
-    )
-    whole[(slice(None), *place)] = x
-    return whole
+    return images(windows.shape[0], math.prod(windows.shape[1:]) * windows.itemsize)

@@ -38,14 +38,20 @@ def conv(
     inputs and outputs exchanged.
     """
     outs, into, *kernel = shape
-    block = channel_block() if cx.native and params["groups"] == 1 and len(kernel) == 2 else 0
-    if not block or outs % block or into % block:
+    groups = params["groups"]
+    depthwise = into == 1 and groups == outs > 1
+    fits = cx.native and len(kernel) == 2 and (groups == 1 or depthwise)
+    block = channel_block() if fits else 0
+    if not block or outs % block or not (depthwise or into % block == 0):
         return None
-    blocks = _turned_blocks if turned else _blocks
-    placed = blocks(cx, weights, shape, block)
+    if depthwise:
+        placed = _depthwise_blocks(cx, weights, shape, block, turned)
+    else:
+        placed = (_turned_blocks if turned else _blocks)(cx, weights, shape, block)
+        shape = (into, outs, *kernel) if turned else shape
     pads = [side for sides in zip(*params["padding"], strict=True) for side in sides]
-    shape = (into, outs, *kernel) if turned else shape
-    return _convolved(cx, x, placed, shape, (params["stride"], pads, params["dilation"]))
+    windows = (params["stride"], pads, params["dilation"])
+    return _convolved(cx, x, placed, shape, windows, groups)
 
 
 def _blocks(cx: Lowering, weights: str, shape: Dims, block: int) -> str:
@@ -77,8 +83,24 @@ def _turned_blocks(cx: Lowering, weights: str, shape: Dims, block: int) -> str:
     return cx.reshape(moved, [split[dim] for dim in order], (into, outs, *kernel))
 
 
+def _depthwise_blocks(cx: Lowering, weights: str, shape: Dims, block: int, turned: bool) -> str:
+    """Weights of one kernel a channel with their channels in blocks; turned, it is reversed."""
+    outs, _, *kernel = shape
+    taps = math.prod(kernel)
+    split = (outs // block, block, taps)
+    name = cx.transpose(cx.reshape(weights, shape, split), split, (0, 2, 1))
+    if turned:
+        name = cx.op("Gather", name, cx.ints(*reversed(range(taps))), axis=1)
+    return cx.reshape(name, (outs // block, taps, block), shape)
+
+
 def _convolved(
-    cx: Lowering, x: str, weights: str, shape: Dims, windows: tuple[Any, Any, Any]
+    cx: Lowering,
+    x: str,
+    weights: str,
+    shape: Dims,
+    windows: tuple[Any, Any, Any],
+    groups: int = 1,
 ) -> str:
     strides, pads, dilations = windows
     made = cx.op(
@@ -90,7 +112,7 @@ def _convolved(
         strides=list(strides),
         pads=list(pads),
         dilations=list(dilations),
-        group=1,
+        group=groups,
     )
     return cx.op("ReorderOutput", made, domain=_DOMAIN, channels=shape[0])
 
@@ -103,7 +125,11 @@ def weight_grad(
     It is the convolution of the inputs with the outputs' cotangent as the kernel, images and
     channels exchanged, strides and dilations too.
     """
-    if not cx.native or params["groups"] != 1 or len(kernel) != 2 or math.prod(of_y[2:]) > _FEW:
+    if not cx.native or len(kernel) != 2:
+        return None
+    if params["groups"] == of_x[1] == of_y[1] > 1:
+        return _depthwise_weight_grad(cx, x, of_x, y, of_y, kernel, params)
+    if params["groups"] != 1 or math.prod(of_y[2:]) > _FEW:
         return None
     block, images, outs = channel_block(), of_x[0], of_y[1]
     ends = _ends(of_x[2:], of_y[2:], kernel, params)
@@ -119,6 +145,27 @@ def weight_grad(
     turned = cx.transpose(x, of_x, (1, 0, 2, 3))
     made = _convolved(cx, turned, weights, shape, (params["dilation"], pads, params["stride"]))
     return cx.transpose(made, (of_x[1], outs, *kernel), (1, 0, 2, 3))
+
+
+def _depthwise_weight_grad(
+    cx: Lowering, x: str, of_x: Dims, y: str, of_y: Dims, kernel: Dims, params: dict[str, Any]
+) -> str | None:
+    """The same with one kernel a channel: each channel of each image gives its own, and their sum.
+
+    So images and channels are the channels of one image, and the outputs' cotangent is its kernels.
+    """
+    images, channels, *size = of_x
+    block, count = channel_block(), images * channels
+    ends = _ends(of_x[2:], of_y[2:], kernel, params)
+    if not block or count % block or min(ends) < 0:
+        return None
+    shape = (count, 1, *of_y[2:])
+    weights = _depthwise_blocks(cx, cx.reshape(y, of_y, shape), shape, block, turned=False)
+    pads = [*(before for before, _ in params["padding"]), *ends]
+    windows = (params["dilation"], pads, params["stride"])
+    made = _convolved(cx, cx.reshape(x, of_x, (1, count, *size)), weights, shape, windows, count)
+    apart = cx.reshape(made, (1, count, *kernel), (images, channels, 1, *kernel))
+    return cx.op("ReduceSum", apart, cx.ints(0), keepdims=0)
 
 
 def _ends(x: Dims, y: Dims, kernel: Dims, params: dict[str, Any]) -> list[int]:

@@ -83,8 +83,10 @@ def _input_grad(cx: Lowering, y: Value, w: Value, *, input_size: Dims, **params:
     weights, of_weights = _outputs_first(cx, w, layout)
     stride, padding, dilation = (params[key] for key in ("stride", "padding", "dilation"))
     kernel, out = of_weights[2:], shape[2:]
-    if params["groups"] == 1 and all(step == 1 for step in stride) and _narrow(params, kernel):
-        return _image(cx, _flipped(cx, name, weights, of_weights, params), layout)
+    if all(step == 1 for step in stride) and _narrow(params, kernel):
+        flipped = _flipped(cx, name, weights, of_weights, params)
+        if flipped is not None:
+            return _image(cx, flipped, layout)
     covered = [
         (count - 1) * step + gap * (length - 1) + 1
         for count, step, gap, length in zip(out, stride, dilation, kernel, strict=True)
@@ -103,8 +105,11 @@ def _narrow(params: dict[str, Any], kernel: Dims) -> bool:
     return all(max(pair) <= span for pair, span in zip(params["padding"], spans, strict=True))
 
 
-def _flipped(cx: Lowering, y: str, weights: str, shape: Dims, params: dict[str, Any]) -> str:
-    """With stride 1 a convolution with the kernel reversed, inputs and outputs exchanged."""
+def _flipped(cx: Lowering, y: str, weights: str, shape: Dims, params: dict[str, Any]) -> str | None:
+    """With stride 1 a convolution with the kernel reversed, inputs and outputs exchanged.
+
+    None for groups, bar those that have one channel each.
+    """
     spans = [gap * (n - 1) for gap, n in zip(params["dilation"], shape[2:], strict=True)]
     padding = tuple(
         (span - before, span - after)
@@ -112,7 +117,7 @@ def _flipped(cx: Lowering, y: str, weights: str, shape: Dims, params: dict[str, 
     )
     params = {**params, "padding": padding}
     made = blocked.conv(cx, y, weights, shape, params, turned=True)
-    if made is not None:
+    if made is not None or params["groups"] > 1:
         return made
     spatial = range(2, len(shape))
     count = len(spatial)

@@ -73,6 +73,41 @@ class LeakyRelu(Elementwise):
         yield Sample((draws(4),), {"negative_slope": 0.3})
 
 
+class Hardtanh(Elementwise):
+    """``x`` limited to ``[min_val, max_val]``; NaN stays. The derivative at both ends is 0.
+
+    Params:
+        min_val, max_val: floats in order.
+    """
+
+    name = "hardtanh"
+
+    def infer(self, *xs: TensorType, min_val: float = -1.0, max_val: float = 1.0) -> TensorType:
+        return super().infer(*xs)
+
+    def push(
+        self,
+        i: int,
+        tangent: Tensor,
+        out: Tensor,
+        *xs: Tensor,
+        min_val: float = -1.0,
+        max_val: float = 1.0,
+    ) -> Tensor:
+        low, high = splat_like(min_val, out), splat_like(max_val, out)
+        ends = ops.bitwise_or(ops.le(out, low), ops.ge(out, high))
+        return ops.where(ends, splat_like(0.0, tangent), tangent)
+
+    def expand(self, x: Any, *, min_val: float = -1.0, max_val: float = 1.0) -> Any:
+        return ops.minimum(ops.maximum(x, splat_like(min_val, x)), splat_like(max_val, x))
+
+    def samples(self) -> Iterator[Sample]:
+        yield Sample((draws(2, 3),), {"min_val": -1.0, "max_val": 1.0})
+        yield Sample((draws(4),), {"min_val": 0.0, "max_val": 6.0})
+        special = np.array([-np.inf, -1, -0.0, 1, np.inf, np.nan], np.float32)
+        yield Sample((special,), {"min_val": -1.0, "max_val": 1.0}, False)
+
+
 class Silu(Elementwise):
     """``x * sigmoid(x)``."""
 
@@ -309,6 +344,7 @@ class Huber(Elementwise):
 
 relu = register(Relu())
 leaky_relu = register(LeakyRelu())
+hardtanh = register(Hardtanh())
 silu = register(Silu())
 gelu = register(Gelu())
 softplus = register(Softplus())

@@ -56,7 +56,9 @@ def relu(x: TensorLike) -> Tensor:
 def relu6(x: TensorLike) -> Tensor:
     """``x`` limited to [0, 6]; its derivative at both ends is 0. Integers stay integers."""
     given = as_tensor(x, "relu6", "x")
-    return _between(given if given.dtype.is_integer else floating(given, "relu6"), 0, 6)
+    if given.dtype.is_integer:
+        return ops.minimum(ops.maximum(given, splat_like(0, given)), splat_like(6, given))
+    return activation_operators.hardtanh(floating(given, "relu6"), min_val=0.0, max_val=6.0)
 
 
 @at_once
@@ -69,12 +71,9 @@ def hardtanh(x: TensorLike, min_val: float = -1.0, max_val: float = 1.0) -> Tens
     low, high = number_of(min_val, "hardtanh", "min_val"), number_of(max_val, "hardtanh", "max_val")
     if not low <= high:
         raise ArgumentError(f"hardtanh: min_val={low} must not be above max_val={high}.")
-    return _between(floating(x, "hardtanh"), low, high)
-
-
-def _between(x: Tensor, low: float, high: float) -> Tensor:
-    bottom, top = splat_like(low, x), splat_like(high, x)
-    return ops.where(ops.le(x, bottom), bottom, ops.where(ops.ge(x, top), top, x))
+    return activation_operators.hardtanh(
+        floating(x, "hardtanh"), min_val=float(low), max_val=float(high)
+    )
 
 
 @at_once
@@ -191,16 +190,16 @@ def softplus(x: TensorLike, beta: float = 1.0, threshold: float = 20.0) -> Tenso
 
 @at_once
 def hardsigmoid(x: TensorLike) -> Tensor:
-    """``x / 6 + 1/2`` limited to [0, 1]; its derivative at both ends is 0."""
+    """``x + 3`` limited to [0, 6], by 6; its derivative at both ends is 0."""
     made = floating(x, "hardsigmoid")
     return _gate(made)
 
 
 def _gate(x: Tensor) -> Tensor:
-    inner = ops.add(ops.mul(x, splat_like(1.0 / 6.0, x)), splat_like(0.5, x))
-    zero, one, three = (splat_like(value, x) for value in (0.0, 1.0, 3.0))
-    low = ops.le(x, ops.neg(three))
-    return ops.where(low, zero, ops.where(ops.ge(x, three), one, inner))
+    moved = ops.add(x, splat_like(3.0, x))
+    return ops.mul(
+        activation_operators.hardtanh(moved, min_val=0.0, max_val=6.0), splat_like(1.0 / 6.0, x)
+    )
 
 
 @at_once

@@ -77,6 +77,15 @@ def test_one_tensor_twice(backend):
     assert second.tolist() == [3, 6]
 
 
+def test_one_tensor_donated_and_returned(backend):
+    for places in (0, (0, 1)):
+        x = fresh(1, 2) + 0
+        changed, same = slope.jit(lambda a, b: (a.at[0].set(5), b), donate=places)(x, x)
+        assert changed.tolist() == [5, 2]
+        assert same is x
+        assert x.tolist() == [1, 2]
+
+
 def test_tensors_that_share_memory(backend):
     x = slope.ones(4, 6) + 0
     row = x[1]

@@ -53,6 +53,40 @@ def agree(backend: IreeBackend, program: Program, arrays: Sequence[Array], rtol:
         np.testing.assert_allclose(got, want, rtol=rtol, atol=rtol * max(np.abs(want).max(), 1))
 
 
+# --- one window
+
+
+@pytest.mark.parametrize(
+    ("x", "w", "stride", "padding", "dilation"),
+    [
+        ((4, 8, 2, 2), (16, 8, 3, 3), (2, 2), (1, 1), (1, 1)),
+        ((8, 12, 4, 2), (16, 6, 4, 2), (3, 1), (1, 1), (1, 2)),
+        ((2, 4, 2, 3, 2), (4, 4, 3, 3, 2), (2, 3, 1), (1, 0, 0), (1, 1, 1)),
+    ],
+)
+def test_strides_where_there_is_one_window(
+    x: tuple[int, ...],
+    w: tuple[int, ...],
+    stride: tuple[int, ...],
+    padding: tuple[int, ...],
+    dilation: tuple[int, ...],
+):
+    """IREE refuses them where elements are left behind the window."""
+    convolve = getattr(slope, f"conv{len(stride)}d")
+
+    def loss(x: Array, w: Array) -> Array:
+        made = convolve(
+            x, w, stride=stride, padding=padding, dilation=dilation, groups=x.shape[1] // w.shape[1]
+        )
+        return (made**3).mean()
+
+    given = [slope.from_numpy(each) for each in arrays_of(x, w)]
+    gradient = slope.grad(loss, argnums=(0, 1))
+    found, wanted = (slope.jit(gradient, backend=name)(*given) for name in ("iree", "numpy"))
+    for got, want in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(got.numpy(), want.numpy(), rtol=1e-3, atol=1e-3)
+
+
 # --- input gradients with strides
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -305,6 +306,25 @@ def test_what_iree_refuses_with_kernels_is_compiled_without(monkeypatch: pytest.
         )
 
 
+def test_what_iree_refused_is_not_tried_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """A second run of a script compiles nothing, also where the first one compiled twice."""
+    tried: list[bool] = []
+
+    def compiled(text: str, options: Any) -> bytes:
+        tried.append("stream.executable" in text)
+        if tried[-1]:
+            raise IreeCompileError("unknown dialect")
+        return compile_module(text, options)
+
+    monkeypatch.setenv("SLOPE_DISK_CACHE", "1")
+    monkeypatch.setenv("SLOPE_CACHE", str(tmp_path))
+    monkeypatch.setattr("slope_backend_iree.backend.compile_module", compiled)
+    for _ in range(2):  # a new function, as in another process
+        loop = slope.jit(lambda x: slope.fori_loop(0, 3, lambda i, v: v * 3 + i, x), backend="iree")
+        assert loop(slope.ones(2)).tolist() == [32, 32]
+    assert tried == [True, False]
+
+
 def refused(text: str, options: Any) -> bytes:
     raise IreeCompileError("unknown dialect" if "stream.executable" in text else "unknown program")
 
@@ -316,6 +336,24 @@ def test_no_kernels_but_on_a_cpu():
     backend = IreeBackend()
     assert "stream.executable" in lower_program(program, backend.lowerings).text
     assert "stream.executable" not in lower_program(program, backend.lowerings, cpu=False).text
+
+
+@pytest.mark.parametrize("rows", [1, 3, 4, 7, 8, 9, 17])
+def test_rows_of_products_are_summed_side_by_side(rows: int):
+    def run(w: Any, xs: Any) -> Any:
+        return slope.scan(lambda h, x: (slope.tanh(h @ w + x), h @ w.T), xs[0], xs)
+
+    agree(run, randoms(33, 33) * 0.1, randoms(2, rows, 33))
+
+
+@pytest.mark.parametrize(("lanes", "rows"), [(0, 4), (16, 8)])
+def test_wide_registers_hold_more_rows(lanes: int, rows: int):
+    def run(w: Any, xs: Any) -> Any:
+        return (slope.scan(lambda h, x: (h @ w + x, None), xs[0], xs)[0],)
+
+    types = [TensorType((64, 64), dtypes.float32), TensorType((3, 16, 64), dtypes.float32)]
+    text = lower_program(trace_program(run, types), IreeBackend().lowerings, lanes=lanes).text
+    assert text.count("vector.broadcast") == rows  # in the loop over what is summed
 
 
 def test_constants_are_read_where_they_are():
@@ -332,7 +370,11 @@ def test_float64_tanh_is_right_to_the_last_places():
     x = np.concatenate([np.linspace(-25, 25, 5001), np.linspace(-1, 1, 5001), edges])
 
     def run(xs: Any) -> Any:
-        return slope.scan(lambda count, x: (count + 1, slope.tanh(x)), slope.tensor(0), xs)[1]
+        def step(count: Any, x: Any) -> Any:
+            x = slope.where(count >= 0, x, 0.0)  # without the carry it would leave the loop
+            return count + 1, slope.tanh(x)
+
+        return slope.scan(step, slope.tensor(0), xs)[1]
 
     rows = slope.from_numpy(np.stack([x, np.full_like(x, np.nan)]))
     check(run, rows, near=1e-15)

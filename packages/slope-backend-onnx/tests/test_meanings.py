@@ -12,6 +12,7 @@ from slope.extend import (
     CPU,
     Splat,
     TensorType,
+    known_operators,
     ops,
     trace_program,
 )
@@ -34,6 +35,22 @@ def test_infinities_are_no_nan_in_extrema(bench, backend):
     assert bench.unary(backend, ops.amax, values, dim=(0,)) == np.inf
     assert bench.unary(backend, ops.amin, values, dim=(0,)) == -np.inf
     assert bench.unary(backend, ops.argmin, values, dim=0) == 1
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_infinity_leaves_no_logarithms_of_probabilities(bench, backend, dtype):
+    log_softmax = known_operators()["log_softmax"]
+    values = [[np.inf, 1, -np.inf], [1, 2, -np.inf]]
+    found = bench.unary(backend, log_softmax, values, dtype, dim=1).astype(float)
+    assert np.isnan(found[0]).all()
+    np.testing.assert_allclose(found[1], [-1.3132617, -0.3132617, -np.inf], rtol=1e-3)
+
+
+def test_the_error_function_is_one_far_away(bench, backend):
+    values = [-np.inf, -1e300, -6.5, 0.5, 6.0, np.inf, np.nan]
+    found = bench.unary(backend, ops.erf, values, np.float64)
+    np.testing.assert_array_equal(found[[0, 1, 2, 4, 5, 6]], [-1, -1, -1, 1, 1, np.nan])
+    assert found[3] == pytest.approx(0.5204998778130465, rel=1e-14)
 
 
 @pytest.mark.parametrize("dtype", [np.int8, np.int16, np.int32, np.int64])

@@ -63,6 +63,42 @@ def test_gradients_of_weights_leave_the_loop(monkeypatch):
         np.testing.assert_allclose(one.numpy(), other.numpy(), 1e-12)
 
 
+@pytest.mark.parametrize("dim", [(0,), (1,), (0, 1)])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_slices_are_summed_at_once(dim, reverse):
+    def run(start, ys):
+        return slope.scan(lambda c, y: (c + y.sum(dim), None), start, ys, reverse=reverse)[0]
+
+    expected = 1 + YS.numpy().sum((0, *(each + 1 for each in dim)))
+    start = slope.ones(*expected.shape, dtype="float64")
+    program = sum_after_scans(traced(run, start, YS)).check()
+    assert carries(program) == 0
+    np.testing.assert_allclose(slope.jit(run, backend="numpy")(start, YS).numpy(), expected, 1e-12)
+
+
+def test_gradients_of_biases_leave_the_loop(monkeypatch):
+    def net(weights, xs):
+        inner, outer, bias = weights
+
+        def step(h, x):
+            h = slope.tanh(x @ inner + h @ outer + bias)
+            return h, h
+
+        return slope.scan(step, slope.zeros(4, 5, dtype="float64"), xs)[1].sum()
+
+    shapes = ((3, 5), (5, 5), (5,))
+    weights = [slope.from_numpy(RANDOM.normal(size=shape)) for shape in shapes]
+    gradient = slope.grad(net)
+    after = optimize(traced(gradient, weights, XS)).check()
+    backward = [each for each in after.instrs if each.op.name == "run_scan"][1]
+    assert backward.params["carries"] == 1
+    found = slope.jit(gradient, backend="numpy")(weights, XS)
+    monkeypatch.setenv("SLOPE_DISABLE_PASSES", "sums,turns")
+    expected = slope.jit(slope.grad(net), backend="numpy")(weights, XS)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one.numpy(), other.numpy(), 1e-12)
+
+
 def test_a_small_factor_is_stacked():
     def run(xs):
         def step(state, x):
@@ -107,7 +143,8 @@ KEPT = {
         total + slope.sin(slope.cat([x] * 9)).T @ slope.cos(slope.cat([y] * 9)),
         None,
     ),
-    "of no products": lambda total, x, y: (total + y.sum(), None),
+    "of no products": lambda total, x, y: (total + y.amax(), None),
+    "of what is too large to keep": lambda total, x, y: (total + slope.sin(y).sum(), None),
 }
 
 

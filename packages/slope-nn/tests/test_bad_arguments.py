@@ -27,6 +27,7 @@ BAD = {  # a call, and what the message must hold
     "initialiser": (lambda: loose.init.orthogonal(None), r"orthogonal.*None"),
     "clipping": (lambda: loose.clip_grad_norm(1, 2), r"clip_grad_norm: the gradients .* hold 1"),
     "path": (lambda: loose.write_sharded(1, 2), "write_sharded: the path must be text or a"),
+    "order": (lambda: loose.save({}, "x"), "save: the path, which comes first, must be text or a"),
     "sampling": (lambda: loose.sample_logits(X, temperature="hot"), "sample_logits.*hot"),
     "schedule": (lambda: loose.ReduceOnPlateau(0.1, "x"), "ReduceOnPlateau: factor must be a num"),
     "names": (lambda: loose.rename({}, X), r"rename: rules must be a seq.*float32\[2, 3\]"),

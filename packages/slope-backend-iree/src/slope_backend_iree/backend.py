@@ -169,7 +169,7 @@ class IreeBackend(Backend):
             work = program_work(program)
             return _load(runtime, text, _options(device, work, options), work, program.name)
 
-        lowered, module = self._made(program, device, donated, load)
+        lowered, module = self._made(program, device, options, donated, load)
         branches = any(any(programs_in(instr.params)) for instr in program.instrs)
         return IreeExecutable(self, device, lowered, module, donated, branches=branches)
 
@@ -220,19 +220,20 @@ class IreeBackend(Backend):
         def compiled(text: str) -> bytes:
             return _compiled(text, _options(device, program_work(program), options), program.name)
 
-        return self._made(program, device, donated, compiled)
+        return self._made(program, device, options, donated, compiled)
 
     def _made(
         self,
         program: Program,
         device: Device,
+        options: Mapping[str, Any],
         donated: frozenset[int],
         make: Callable[[str], T],
     ) -> tuple[Lowered, T | None]:
         """A program's text, and what is made of it; ``None`` where it computes nothing.
 
         Kernels of our own are written in dialects that IREE may change: what it refuses with them
-        is compiled without.
+        is compiled without, and is not tried again in later processes.
         """
         on_cpu = device.kind == "cpu"
         lanes = vector_lanes() if on_cpu else 0
@@ -245,6 +246,12 @@ class IreeBackend(Backend):
         found = lowered(own=on_cpu)
         if not found.results:
             return found, None
+        work = program_work(program)
+        refused = cache_key(f"refused\n{found.text}", _options(device, work, options))
+        cache = disk_cache() if on_cpu else None
+        if cache is not None and cache.get(refused) is not None:
+            plain = lowered(own=False)
+            return plain, make(plain.text)
         try:
             return found, make(found.text)
         except CompileError:
@@ -252,10 +259,13 @@ class IreeBackend(Backend):
             if plain.text == found.text:
                 raise
             try:
-                return plain, make(plain.text)
+                made = make(plain.text)
             except CompileError:
-                pass  # the first error is of the program that was asked for
-            raise
+                made = None
+            if made is None:
+                raise  # the error of the program that was asked for
+        _keep(cache, refused, b"")
+        return plain, made
 
     def version(self) -> str:
         return f"IREE {compiler_version()}"
@@ -448,19 +458,24 @@ def _load(runtime: Runtime, text: str, options: Options, work: Work, name: str) 
         except IreeRuntimeError:
             known = None
     data = _compile(text, options, name)
-    if cache is not None:
-        try:
-            cache.put(key, data)
-        except OSError as error:
-            _say_once(
-                f"slope: cannot keep compiled programs in {cache.directory}: {error}. "
-                f"Set SLOPE_CACHE to a directory that can be written.\n",
-                about=cache.directory,
-            )
+    _keep(cache, key, data)
     try:
         return runtime.load(data, flops=work.flops, moved=work.moved)
     except IreeRuntimeError as error:
         raise CompileError(f"IREE compiled {name!r}, and cannot load the result: {error}") from None
+
+
+def _keep(cache: DiskCache | None, key: str, data: bytes) -> None:
+    if cache is None:
+        return
+    try:
+        cache.put(key, data)
+    except OSError as error:
+        _say_once(
+            f"slope: cannot keep compiled programs in {cache.directory}: {error}. "
+            f"Set SLOPE_CACHE to a directory that can be written.\n",
+            about=cache.directory,
+        )
 
 
 _told: set[Path] = set()

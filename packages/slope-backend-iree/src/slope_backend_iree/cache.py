@@ -128,9 +128,7 @@ class DiskCache:
             return found
         with listing:
             for item in listing:
-                with contextlib.suppress(
-                    FileNotFoundError
-                ):  # another process may remove it as we look
+                with contextlib.suppress(FileNotFoundError):  # another process may remove it
                     if item.name.endswith(_SUFFIX):
                         status = item.stat()
                         found.append((status.st_mtime_ns, status.st_size, Path(item.path)))
@@ -146,9 +144,7 @@ class DiskCache:
                 return
             if path.name == keep:
                 continue
-            with contextlib.suppress(
-                OSError
-            ):  # gone already, or open elsewhere: the next write tries again
+            with contextlib.suppress(OSError):  # gone, or open elsewhere: tried again next time
                 path.unlink()
             total -= size
 

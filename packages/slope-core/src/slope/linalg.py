@@ -238,42 +238,42 @@ def _cholesky_rule(primals: Any, tangents: Any) -> Any:
 
 
 def _eliminated(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """L and U in one matrix, where each row came from, and the sign of that exchange of rows."""
+    """L and U in one matrix, the permutation of the rows, and its sign.
+
+    The permutation stands beside the matrix, so that rows are exchanged in both together.
+    """
     count = x.shape[-1]
     places = fn.arange(count)
+    own, beside = fn.eye(count, dtype=x.dtype), fn.zeros(count, count, dtype=x.dtype)
 
     def step(state: Any, now: Any) -> tuple[Any, None]:
-        rest, order, sign = state
-        place, one = now
+        rest, sign = state
+        place, one, wide = now  # ``one`` and ``wide`` mark the place in a column and in a row
         below = places > place
-        column = (rest @ one.unsqueeze(-1)).squeeze(-1)
+        column = (rest @ wide.unsqueeze(-1)).squeeze(-1)
         size = fn.where(places < place, -1.0, fn.abs(column))
         best = fn.argmax(size, -1, keepdim=True)
-        swapped = fn.where(places == place, best, fn.where(places == best, place, places))
-        rest = fn.take_along_dim(rest, swapped.unsqueeze(-1).expand(*rest.shape), -2)
-        order = fn.take_along_dim(order, swapped, -1)
+        chosen = places == best
+        row = (chosen.astype(x.dtype).unsqueeze(-2) @ rest).squeeze(-2)
+        moved = fn.where(chosen.unsqueeze(-1), one.unsqueeze(-2) @ rest, rest)
+        rest = fn.where(one.unsqueeze(-1) != 0, row.unsqueeze(-2), moved)
         sign = fn.where(best.squeeze(-1) == place, sign, -sign)
-        column = (rest @ one.unsqueeze(-1)).squeeze(-1)
-        row = (one.unsqueeze(-2) @ rest).squeeze(-2)
-        pivot = (column * one).sum(-1, keepdim=True)  # where it is 0, so is all that is below
-        factors = fn.where(below, column / fn.where(pivot == 0, 1.0, pivot), 0.0)
-        rest = rest - factors.unsqueeze(-1) * (row * below).unsqueeze(-2)
-        kept = fn.where(below, 0.0, column)
-        return (rest + (kept + factors - column).unsqueeze(-1) * one, order, sign), None
+        column = (rest @ wide.unsqueeze(-1)).squeeze(-1)
+        pivot = (row * wide).sum(-1, keepdim=True)  # where it is 0, so is all that is below
+        factors = column / fn.where(pivot == 0, 1.0, pivot)
+        behind = fn.cat([below, fn.zeros_like(below)])
+        reduced = rest - fn.where(below, factors, 0.0).unsqueeze(-1) * (row * behind).unsqueeze(-2)
+        column = fn.where(below, factors, column)
+        return (fn.where(wide != 0, column.unsqueeze(-1), reduced), sign), None
 
-    lead = x.shape[:-2]
-    start = (x, places.expand(*lead, count), fn.ones(*lead, dtype=x.dtype))
-    (both, order, sign), _ = scan(step, start, (places, fn.eye(count, dtype=x.dtype)))
-    return both, order, sign
+    start = (fn.cat([x, own.expand(*x.shape)], -1), fn.ones(*x.shape[:-2], dtype=x.dtype))
+    (both, sign), _ = scan(step, start, (places, own, fn.cat([own, beside], -1)))
+    return both[..., :count], both[..., count:], sign
 
 
 def _by_factors(factors: tuple[Tensor, Tensor], y: Tensor) -> Tensor:
     both, order = factors
-    # A product, not a gather: its transpose is as fast, and IREE 3.13 crashes where it fuses a
-    # gather of single columns with the loop behind it.
-    moved = order.unsqueeze(-1) == fn.arange(order.shape[-1])
-    y = moved.astype(y.dtype) @ y
-    return _substitute(both, _substitute(both, y, False, True), True, False)
+    return _substitute(both, _substitute(both, order @ y, False, True), True, False)
 
 
 @custom_jvp

@@ -2,37 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Callable, Sequence
+from typing import ClassVar, Literal
 
 import slope
 from slope.extend import ArgumentError
-from slope_nn._checks import ints
+from slope_nn._checks import ints, probability
 from slope_nn._module import Module
 
 
-class ReLU(Module):
+class Elementwise(Module):
+    """The base of layers without parameters: a function of each element, ``_function``."""
+
+    _function: ClassVar[Callable[..., slope.Tensor]]
+
+    def __call__(self, x: slope.Tensor) -> slope.Tensor:
+        """Apply it to a tensor of any shape."""
+        return self._function(x)
+
+
+class ReLU(Elementwise):
     """``max(x, 0)``, element by element."""
 
-    def __call__(self, x: slope.Tensor) -> slope.Tensor:
-        """Apply it to a tensor of any shape."""
-        return slope.relu(x)
+    _function = staticmethod(slope.relu)
 
 
-class Tanh(Module):
+class Tanh(Elementwise):
     """The hyperbolic tangent, element by element."""
 
-    def __call__(self, x: slope.Tensor) -> slope.Tensor:
-        """Apply it to a tensor of any shape."""
-        return slope.tanh(x)
+    _function = staticmethod(slope.tanh)
 
 
-class Sigmoid(Module):
+class Sigmoid(Elementwise):
     """``1 / (1 + exp(-x))``, element by element."""
 
-    def __call__(self, x: slope.Tensor) -> slope.Tensor:
-        """Apply it to a tensor of any shape."""
-        return slope.sigmoid(x)
+    _function = staticmethod(slope.sigmoid)
 
 
 class GELU(Module):
@@ -90,9 +94,7 @@ class Dropout(Module):
     """
 
     def __init__(self, p: float = 0.5) -> None:
-        if isinstance(p, bool) or not isinstance(p, int | float) or not 0 <= p < 1:
-            raise ArgumentError(f"Dropout: p must be at least 0 and below 1, not {p!r}")
-        self.p = float(p)
+        self.p = probability(type(self).__name__, p)
 
     def __call__(self, x: slope.Tensor) -> slope.Tensor:
         """Apply it to a floating-point tensor of any shape."""

@@ -51,7 +51,7 @@ def number(who: str, name: str, value: Any) -> Any:
 def probability(who: str, p: Any) -> float:
     """A probability below 1."""
     if isinstance(p, bool) or not isinstance(p, int | float) or not 0 <= p < 1:
-        raise ArgumentError(f"{who}: p must be at least 0 and below 1, not {shown(p)}")
+        raise ArgumentError(f"{who}: p must be at least 0 and below 1, not {shown(p)}.")
     return float(p)
 
 
@@ -91,10 +91,10 @@ def shape(who: str, value: Any) -> tuple[Any, ...]:
     return tuple(value)
 
 
-def path(who: str, value: Any) -> Path:
+def path(who: str, value: Any, name: str = "the path") -> Path:
     """A path, given as text or as a path."""
     if not isinstance(value, str | os.PathLike):
-        raise ArgumentError(f"{who}: the path must be text or a path, not {shown(value)}.")
+        raise ArgumentError(f"{who}: {name} must be text or a path, not {shown(value)}.")
     return Path(value)
 
 

@@ -260,7 +260,9 @@ class Module(Node):
         known = dict(self._ties)
         origin = known.get(origin, origin)
         old, new = step_along(self, goal), step_along(self, origin)
-        if goal != origin and isinstance(old, Module) and isinstance(new, Module):
+        if goal == origin:
+            raise TreeError(f"tie(): {target!r} and {source!r} are the same place.")
+        if all(isinstance(each, Module) for each in (old, new)):
             for name in _same_names(target, old, source, new):
                 self.tie(f"{target}.{name}", f"{source}.{name}")
             return
@@ -270,8 +272,6 @@ class Module(Node):
                     f"tie() takes names of two tensors or of two modules, and {name!r} is a "
                     f"{type(value).__name__}."
                 )
-        if goal == origin:
-            raise TreeError(f"tie(): {target!r} and {source!r} are the same place.")
         if old.type != new.type:
             raise ShapeError(
                 f"tie(): {target!r} is {old.type} and {source!r} is {new.type}; they must be one."

@@ -4,80 +4,63 @@ from __future__ import annotations
 
 import slope
 from slope.extend import ArgumentError
+from slope_nn._activations import Elementwise
 from slope_nn._checks import positive, real
 from slope_nn._module import Module
 
 
-class ReLU6(Module):
+class ReLU6(Elementwise):
     """``min(max(x, 0), 6)``, element by element."""
 
-    def __call__(self, x: slope.Tensor) -> slope.Tensor:
-        """Apply it to a tensor of any shape."""
-        return slope.relu6(x)
+    _function = staticmethod(slope.relu6)
 
 
-class SELU(Module):
+class SELU(Elementwise):
     """``scale * (max(x, 0) + min(alpha * (exp(x) - 1), 0))``, with fixed scale and alpha."""
 
-    def __call__(self, x: slope.Tensor) -> slope.Tensor:
-        """Apply it to a tensor of any shape."""
-        return slope.selu(x)
+    _function = staticmethod(slope.selu)
 
 
-class SiLU(Module):
+class SiLU(Elementwise):
     """``x * sigmoid(x)``, element by element."""
 
-    def __call__(self, x: slope.Tensor) -> slope.Tensor:
-        """Apply it to a tensor of any shape."""
-        return slope.silu(x)
+    _function = staticmethod(slope.silu)
 
 
-class Mish(Module):
+class Mish(Elementwise):
     """``x * tanh(log(1 + exp(x)))``, element by element."""
 
-    def __call__(self, x: slope.Tensor) -> slope.Tensor:
-        """Apply it to a tensor of any shape."""
-        return slope.mish(x)
+    _function = staticmethod(slope.mish)
 
 
-class Hardsigmoid(Module):
+class Hardsigmoid(Elementwise):
     """``min(max(x + 3, 0), 6) / 6``, element by element."""
 
-    def __call__(self, x: slope.Tensor) -> slope.Tensor:
-        """Apply it to a tensor of any shape."""
-        return slope.hardsigmoid(x)
+    _function = staticmethod(slope.hardsigmoid)
 
 
-class Hardswish(Module):
+class Hardswish(Elementwise):
     """``x * min(max(x + 3, 0), 6) / 6``, element by element."""
 
-    def __call__(self, x: slope.Tensor) -> slope.Tensor:
-        """Apply it to a tensor of any shape."""
-        return slope.hardswish(x)
+    _function = staticmethod(slope.hardswish)
 
 
-class Softsign(Module):
+class Softsign(Elementwise):
     """``x / (1 + |x|)``, element by element."""
 
-    def __call__(self, x: slope.Tensor) -> slope.Tensor:
-        """Apply it to a tensor of any shape."""
-        return slope.softsign(x)
+    _function = staticmethod(slope.softsign)
 
 
-class Tanhshrink(Module):
+class Tanhshrink(Elementwise):
     """``x - tanh(x)``, element by element."""
 
-    def __call__(self, x: slope.Tensor) -> slope.Tensor:
-        """Apply it to a tensor of any shape."""
-        return slope.tanhshrink(x)
+    _function = staticmethod(slope.tanhshrink)
 
 
-class LogSigmoid(Module):
+class LogSigmoid(Elementwise):
     """``log(1 / (1 + exp(-x)))``, element by element."""
 
-    def __call__(self, x: slope.Tensor) -> slope.Tensor:
-        """Apply it to a tensor of any shape."""
-        return slope.logsigmoid(x)
+    _function = staticmethod(slope.logsigmoid)
 
 
 class LeakyReLU(Module):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
 
 import slope
 from slope_nn._module import Module
@@ -27,7 +27,7 @@ class MaxPool2d(Module):
         (1, 3, 16, 16)
     """
 
-    _dims = 2
+    _function: ClassVar[Callable[..., Any]] = staticmethod(slope.max_pool2d)
 
     def __init__(
         self,
@@ -48,8 +48,7 @@ class MaxPool2d(Module):
             The largest elements; with ``return_indices`` the pair of them and of their places, see
             :func:`slope.max_pool2d`.
         """
-        function: Any = (slope.max_pool1d, slope.max_pool2d, slope.max_pool3d)[self._dims - 1]
-        return function(
+        return self._function(
             x,
             self.kernel_size,
             self.stride,
@@ -63,13 +62,13 @@ class MaxPool2d(Module):
 class MaxPool1d(MaxPool2d):
     """The largest element of each window of a sequence; see :class:`MaxPool2d`."""
 
-    _dims = 1
+    _function = staticmethod(slope.max_pool1d)
 
 
 class MaxPool3d(MaxPool2d):
     """The largest element of each window of a volume; see :class:`MaxPool2d`."""
 
-    _dims = 3
+    _function = staticmethod(slope.max_pool3d)
 
 
 class MaxUnpool2d(Module):
@@ -81,7 +80,7 @@ class MaxUnpool2d(Module):
         padding: of the pooling.
     """
 
-    _dims = 2
+    _function: ClassVar[Callable[..., Any]] = staticmethod(slope.max_unpool2d)
 
     def __init__(
         self, kernel_size: Lengths, stride: Lengths | None = None, padding: Lengths = 0
@@ -102,23 +101,60 @@ class MaxUnpool2d(Module):
             output_size: the lengths before the pooling, or the whole shape, where several lengths
                 pool to the same.
         """
-        function: Any = (slope.max_unpool1d, slope.max_unpool2d, slope.max_unpool3d)[self._dims - 1]
-        return function(x, indices, self.kernel_size, self.stride, self.padding, output_size)
+        return self._function(x, indices, self.kernel_size, self.stride, self.padding, output_size)
 
 
 class MaxUnpool1d(MaxUnpool2d):
     """Values back at their places in sequences; see :class:`MaxUnpool2d`."""
 
-    _dims = 1
+    _function = staticmethod(slope.max_unpool1d)
 
 
 class MaxUnpool3d(MaxUnpool2d):
     """Values back at their places in volumes; see :class:`MaxUnpool2d`."""
 
-    _dims = 3
+    _function = staticmethod(slope.max_unpool3d)
 
 
-class AvgPool2d(Module):
+class _AvgPool(Module):
+    """What pooling by means shares."""
+
+    _function: ClassVar[Callable[..., slope.Tensor]]
+
+    def __init__(
+        self,
+        kernel_size: Lengths,
+        stride: Lengths | None = None,
+        padding: Lengths = 0,
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
+    ) -> None:
+        self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
+        self.ceil_mode, self.count_include_pad = ceil_mode, count_include_pad
+
+    def __call__(self, x: slope.Tensor) -> slope.Tensor:
+        """Map shape (n, c, ...) to fewer elements."""
+        return self._function(
+            x,
+            self.kernel_size,
+            self.stride,
+            self.padding,
+            self.ceil_mode,
+            self.count_include_pad,
+            *self._more(),
+        )
+
+    def _more(self) -> tuple[int | None, ...]:
+        return ()
+
+
+class AvgPool1d(_AvgPool):
+    """The mean of each window of a sequence; see :class:`AvgPool2d` for the arguments."""
+
+    _function = staticmethod(slope.avg_pool1d)
+
+
+class AvgPool2d(_AvgPool):
     """The mean of each window; arguments as PyTorch's.
 
     Args:
@@ -130,6 +166,8 @@ class AvgPool2d(Module):
         divisor_override: what to divide by instead of the number of elements.
     """
 
+    _function = staticmethod(slope.avg_pool2d)
+
     def __init__(
         self,
         kernel_size: Lengths,
@@ -139,63 +177,17 @@ class AvgPool2d(Module):
         count_include_pad: bool = True,
         divisor_override: int | None = None,
     ) -> None:
-        self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
-        self.ceil_mode, self.count_include_pad = ceil_mode, count_include_pad
+        super().__init__(kernel_size, stride, padding, ceil_mode, count_include_pad)
         self.divisor_override = divisor_override
 
-    def __call__(self, x: slope.Tensor) -> slope.Tensor:
-        """Map shape (n, c, h, w) to a smaller image."""
-        return slope.avg_pool2d(
-            x,
-            self.kernel_size,
-            self.stride,
-            self.padding,
-            self.ceil_mode,
-            self.count_include_pad,
-            self.divisor_override,
-        )
+    def _more(self) -> tuple[int | None, ...]:
+        return (self.divisor_override,)
 
 
 class AvgPool3d(AvgPool2d):
     """The mean of each window of a volume; see :class:`AvgPool2d`."""
 
-    def __call__(self, x: slope.Tensor) -> slope.Tensor:
-        """Map shape (n, c, a, b, d) to a smaller volume."""
-        return slope.avg_pool3d(
-            x,
-            self.kernel_size,
-            self.stride,
-            self.padding,
-            self.ceil_mode,
-            self.count_include_pad,
-            self.divisor_override,
-        )
-
-
-class AvgPool1d(Module):
-    """The mean of each window of a sequence; see :class:`AvgPool2d` for the arguments."""
-
-    def __init__(
-        self,
-        kernel_size: Lengths,
-        stride: Lengths | None = None,
-        padding: Lengths = 0,
-        ceil_mode: bool = False,
-        count_include_pad: bool = True,
-    ) -> None:
-        self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
-        self.ceil_mode, self.count_include_pad = ceil_mode, count_include_pad
-
-    def __call__(self, x: slope.Tensor) -> slope.Tensor:
-        """Map shape (n, c, length) to a shorter sequence."""
-        return slope.avg_pool1d(
-            x,
-            self.kernel_size,
-            self.stride,
-            self.padding,
-            self.ceil_mode,
-            self.count_include_pad,
-        )
+    _function = staticmethod(slope.avg_pool3d)
 
 
 class _AdaptivePool(Module):
@@ -205,16 +197,20 @@ class _AdaptivePool(Module):
         output_size: the lengths of the output, or one for all; ``None`` keeps a length.
     """
 
+    _function: ClassVar[Callable[..., Any]]
+
     def __init__(self, output_size: int | Sequence[int | None] | None) -> None:
         self.output_size = output_size
+
+    def __call__(self, x: slope.Tensor) -> slope.Tensor:
+        """Map shape (n, c, ...) to (n, c, *output_size)."""
+        return self._function(x, self.output_size)
 
 
 class AdaptiveAvgPool1d(_AdaptivePool):
     """Means of as many windows as ``output_size`` says, which share the length evenly."""
 
-    def __call__(self, x: slope.Tensor) -> slope.Tensor:
-        """Map shape (n, c, length) to (n, c, output_size)."""
-        return slope.adaptive_avg_pool1d(x, self.output_size)
+    _function = staticmethod(slope.adaptive_avg_pool1d)
 
 
 class AdaptiveAvgPool2d(_AdaptivePool):
@@ -224,17 +220,13 @@ class AdaptiveAvgPool2d(_AdaptivePool):
         output_size: height and width, or one length for both; ``None`` keeps a length.
     """
 
-    def __call__(self, x: slope.Tensor) -> slope.Tensor:
-        """Map shape (n, c, h, w) to (n, c, *output_size)."""
-        return slope.adaptive_avg_pool2d(x, self.output_size)
+    _function = staticmethod(slope.adaptive_avg_pool2d)
 
 
 class AdaptiveAvgPool3d(_AdaptivePool):
     """Means of as many windows as the output has elements; see :class:`AdaptiveAvgPool2d`."""
 
-    def __call__(self, x: slope.Tensor) -> slope.Tensor:
-        """Map shape (n, c, a, b, d) to (n, c, *output_size)."""
-        return slope.adaptive_avg_pool3d(x, self.output_size)
+    _function = staticmethod(slope.adaptive_avg_pool3d)
 
 
 class _AdaptiveMaxPool(_AdaptivePool):
@@ -251,26 +243,24 @@ class _AdaptiveMaxPool(_AdaptivePool):
         super().__init__(output_size)
         self.return_indices = return_indices
 
+    def __call__(self, x: slope.Tensor) -> Any:
+        """Map shape (n, c, ...) to (n, c, *output_size), and to places if they are asked for."""
+        return self._function(x, self.output_size, self.return_indices)
+
 
 class AdaptiveMaxPool1d(_AdaptiveMaxPool):
     """The largest elements of windows that share the length; see :class:`AdaptiveAvgPool1d`."""
 
-    def __call__(self, x: slope.Tensor) -> Any:
-        """Map shape (n, c, length) to (n, c, output_size)."""
-        return slope.adaptive_max_pool1d(x, self.output_size, self.return_indices)
+    _function = staticmethod(slope.adaptive_max_pool1d)
 
 
 class AdaptiveMaxPool2d(_AdaptiveMaxPool):
     """The largest elements of windows; see :class:`AdaptiveAvgPool2d`."""
 
-    def __call__(self, x: slope.Tensor) -> Any:
-        """Map shape (n, c, h, w) to (n, c, *output_size)."""
-        return slope.adaptive_max_pool2d(x, self.output_size, self.return_indices)
+    _function = staticmethod(slope.adaptive_max_pool2d)
 
 
 class AdaptiveMaxPool3d(_AdaptiveMaxPool):
     """The largest elements of windows; see :class:`AdaptiveAvgPool2d`."""
 
-    def __call__(self, x: slope.Tensor) -> Any:
-        """Map shape (n, c, a, b, d) to (n, c, *output_size)."""
-        return slope.adaptive_max_pool3d(x, self.output_size, self.return_indices)
+    _function = staticmethod(slope.adaptive_max_pool3d)

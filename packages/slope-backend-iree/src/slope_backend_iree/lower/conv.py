@@ -95,12 +95,38 @@ def conv(
     out = ops.conv.infer(x.type, w.type, groups=groups, layout=layout, **params)
     if x.type.size == 0 or w.type.size == 0:
         return ctx.constant(0, out)
-    x_wide, w_wide = in_float32(ctx, x), in_float32(ctx, w)
+    axes = ops.conv_axes(layout, x.type.ndim)
+    stride, padding = _cut_short(
+        [x.shape[dim] for dim in axes.spatial], [w.shape[dim] for dim in axes.kernel],
+        [out.shape[dim] for dim in axes.spatial], **params,
+    )  # fmt: skip
     made = _convolution(
-        ctx, x_wide, w_wide, out.shape, layout=layout, gaps=(1,) * len(stride), groups=groups,
-        **params,
+        ctx, in_float32(ctx, x), in_float32(ctx, w), out.shape, layout=layout, stride=stride,
+        padding=padding, gaps=(1,) * len(stride), dilation=dilation, groups=groups,
     )  # fmt: skip
     return ctx.convert(made, x.dtype)
+
+
+def _cut_short(
+    lengths: Sequence[int],
+    taps: Sequence[int],
+    counts: Sequence[int],
+    *,
+    stride: Dims,
+    padding: Padding,
+    dilation: Dims,
+) -> tuple[Dims, Padding]:
+    """Strides and padding, without a stride where there is one window.
+
+    IREE 3.13 refuses such a stride with elements behind the window, which padding cuts off here.
+    """
+    steps, pads = list(stride), list(padding)
+    for dim, count in enumerate(counts):
+        if count == 1 and stride[dim] > 1:
+            low = padding[dim][0]
+            reach = (taps[dim] - 1) * dilation[dim] + 1
+            steps[dim], pads[dim] = 1, (low, reach - low - lengths[dim])
+    return tuple(steps), pads
 
 
 def conv_input_grad(

@@ -63,6 +63,10 @@ def cast(ctx: Context, x: Value, *, dtype: DType) -> Value:
         return ctx.compare("NE", x, ctx.like(0, x))
     if dtype.is_integer and x.dtype.is_floating_point:
         return _to_integer(ctx, x, dtype)
+    if x.dtype.kind == "b" and dtype.kind != "b":
+        # IREE makes choices of products with converted bools, and so 0 of NaN times 0.
+        result = x.type.with_dtype(dtype)
+        return ctx.select(x, ctx.constant(1, result), ctx.constant(0, result))
     return ctx.convert(x, dtype)
 
 

@@ -30,6 +30,12 @@ def _along(op_type: str, cx: Lowering, x: Value, *, dim: int) -> Result:
     return cx.cast(cx.op(op_type, cx.full(x, inner), axis=dim), inner, x.dtype.name)
 
 
+def _log_softmax(cx: Lowering, x: Value, *, dim: int) -> Result:
+    if x.dtype.name == "float64":  # its kernel takes infinity for a number
+        return cx.expansion(x, dim=dim)
+    return _along("LogSoftmax", cx, x, dim=dim)
+
+
 def _logsumexp(cx: Lowering, x: Value, *, dim: int | tuple[int, ...]) -> Result:
     """The largest element, plus the logarithm of the sum of exponentials relative to it.
 
@@ -130,7 +136,7 @@ def _normalized(cx: Lowering, operator: str, x: Value, dim: Dims, eps: float) ->
 RULES: Final[dict[str, Rule]] = {
     "relu": _relu,
     "softmax": partial(_along, "Softmax"),
-    "log_softmax": partial(_along, "LogSoftmax"),
+    "log_softmax": _log_softmax,
     "logsumexp": _logsumexp,
     "gelu": _gelu,
     "silu": _silu,

@@ -193,9 +193,8 @@ class Lowering:
             return name
         if math.prod(x.shape) == x.type.size:  # only ones are missing
             return self.reshape(name, x.shape, x.type.shape)
-        if (
-            0 in x.type.shape
-        ):  # left to Expand, ONNX Runtime gives one length 1 where 0 was asked for
+        # Expand, in ONNX Runtime, gives a length of 1 where 0 was asked for.
+        if 0 in x.type.shape:
             return self.graph.constant(np.empty(x.type.shape, numpy_dtype(target)))
         key = (name, x.type.shape)
         if key not in self._full:

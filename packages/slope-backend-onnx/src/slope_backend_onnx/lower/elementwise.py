@@ -195,14 +195,17 @@ def _erf(cx: Lowering, x: Value) -> Result:
     if 0 in x.type.shape:  # which ONNX Runtime cannot broadcast against the points
         return x
     # 2/sqrt(pi) * x * (the integral of exp(-x^2 t^2) over t from 0 to 1), by Gauss and Legendre on
-    # 32 points: to 1e-15, all weights being positive. Beyond 6 it is 1.
+    # 32 points: to 1e-15, all weights being positive. Beyond 6 it is 1, and has to be: a gelu
+    # multiplies what it lacks of that by the operand.
     points, weights = np.polynomial.legendre.leggauss(32)
     clipped = cx.op("Clip", name, cx.number(-6.0, dtype), cx.number(6.0, dtype))
     square = cx.op("Unsqueeze", cx.op("Mul", clipped, clipped), cx.ints(-1))
     heights = cx.op("Exp", cx.op("Mul", square, cx.graph.constant(-(((points + 1) / 2) ** 2))))
     weighted = cx.op("Mul", heights, cx.graph.constant(weights / math.sqrt(math.pi)))
     mean = cx.op("ReduceSum", weighted, cx.ints(-1), keepdims=0)
-    return _result(cx, cx.op("Mul", clipped, mean), dtype, x)
+    far = cx.op("GreaterOrEqual", cx.op("Abs", clipped), cx.number(6.0, dtype))
+    made = cx.op("Where", far, cx.op("Sign", clipped), cx.op("Mul", clipped, mean))
+    return _result(cx, made, dtype, x)
 
 
 RULES: Final[dict[str, Rule]] = {

@@ -141,26 +141,28 @@ def _scatter(
     count = math.prod(layout.places)
     shape = (*layout.batch, *layout.before, count, *layout.after)
     new = cx.reshape(cx.full(updates, inner), updates.type.shape, shape)
-    if count == 1 and layout.axis == 0:
-        operator = "ScatterND"
-        where = cx.reshape(positions, layout.places, (1, 1))
-    else:
-        # Not ScatterND: it runs over the places on several threads, so that where places repeat,
-        # additions are lost and it is chance which update is written last.
-        operator = "ScatterElements"
-        where = _beside(cx, positions, layout, shape)
-    axis = layout.axis if operator == "ScatterElements" else None
-
-    def scattered(target: str, new: str, mode: str) -> str:
-        return cx.op(operator, target, where, new, axis=axis, reduction=_REDUCTIONS[mode])
-
-    done = scattered(target, new, mode)
+    single = count == 1 and layout.axis == 0
+    where = (
+        cx.reshape(positions, layout.places, (1, 1))
+        if single
+        else _beside(cx, positions, layout, shape)
+    )
+    along = None if single else layout.axis
+    done = _combined(cx, target, where, new, along, mode)
     if mode in ("min", "max") and x.dtype.is_floating_point:
         # ONNX Runtime compares with NaN, and so may lose it.
-        flags = (cx.cast(cx.op("IsNaN", each), "bool", "int32") for each in (target, new))
-        lost = cx.cast(scattered(*flags, "max"), "int32", "bool")
+        here, there = (cx.cast(cx.op("IsNaN", each), "bool", "int32") for each in (target, new))
+        lost = cx.cast(_combined(cx, here, where, there, along, "max"), "int32", "bool")
         done = cx.op("Where", lost, cx.number(math.nan, inner), done)
     return cx.cast(cx.reshape(done, layout.flat, x.type.shape), inner, x.dtype.name)
+
+
+def _combined(cx: Lowering, target: str, where: str, new: str, axis: int | None, mode: str) -> str:
+    """Updates written along an axis, or at a single place where there is none."""
+    # Not ScatterND for several places: it runs over them on several threads, so that where they
+    # repeat, additions are lost and it is chance which update is written last.
+    operator = "ScatterND" if axis is None else "ScatterElements"
+    return cx.op(operator, target, where, new, axis=axis, reduction=_REDUCTIONS[mode])
 
 
 RULES: Final[dict[str, Rule]] = {"gather_slices": _gather, "scatter_slices": _scatter}

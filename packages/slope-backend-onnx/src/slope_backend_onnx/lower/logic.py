@@ -144,9 +144,8 @@ def _shifted(cx: Lowering, direction: str, name: str, dtype: str, x: Value, y: V
 
 def _shifted_value(cx: Lowering, name: str, dtype: str, x: Value, y: Value) -> Result:
     same = _UNSIGNED.get(x.dtype.name, x.dtype.name)
-    if dtype.startswith(
-        "uint"
-    ):  # to the unsigned dtype of the same width first: the bits above it go
+    # To the unsigned dtype of the same width first: the bits above it go.
+    if dtype.startswith("uint"):
         name, dtype = cx.cast(name, dtype, same), same
     return cx.value(cx.cast(name, dtype, x.dtype.name), shape=joint_shape((x, y)))
 

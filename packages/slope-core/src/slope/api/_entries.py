@@ -27,6 +27,7 @@ class Entry:
         "constants",
         "donated",
         "draws",
+        "forwarded",
         "in_kinds",
         "out_plan",
         "out_structure",
@@ -50,10 +51,10 @@ class Entry:
         self.out_plan = out_plan
         self.out_structure = out_structure
         self.draws = draws
-        # For each argument leaf that is given away: its input's position. What the function returns
-        # as it got it is not among them.
-        forwarded = {what for how, what in out_plan if how == 1}
-        self.donated = {leaf: at for leaf, at in donated.items() if leaf not in forwarded}
+        # Argument leaves that the function returns as it got them. They are not given away.
+        self.forwarded = frozenset(what for how, what in out_plan if how == 1)
+        # For each argument leaf that is given away: its input's position.
+        self.donated = {leaf: at for leaf, at in donated.items() if leaf not in self.forwarded}
         self.all_tensors = all(kind == TENSOR for kind in in_kinds)
         self.all_outputs = out_plan == [(0, number) for number in range(len(out_plan))]
         self.compiled: Compiled | None = None

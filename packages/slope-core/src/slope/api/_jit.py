@@ -110,7 +110,7 @@ class Jit:
         compiled = entry.compiled or self._compiled(entry, leaves)
         handles = handles_of(entry.in_kinds, entry.all_tensors, leaves, compiled)
         if entry.donated:
-            take(entry.donated, leaves, handles, compiled, self.__name__)
+            take(entry.donated, entry.forwarded, leaves, handles, compiled, self.__name__)
         if not entry.draws:
             outs = compiled.run(handles)
         else:

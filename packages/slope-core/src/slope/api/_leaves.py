@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -159,6 +159,7 @@ def _handle(tensor: Tensor, backend: Backend) -> Any:
 
 def take(
     donated: Mapping[int, int],
+    forwarded: Collection[int],
     leaves: Sequence[Any],
     handles: list[Any],
     compiled: Compiled,
@@ -166,11 +167,14 @@ def take(
 ) -> None:
     """Take the memory of donated leaves from their tensors, so that the call may write to it.
 
-    Where somebody else refers to the memory, the call gets a copy.
+    Where somebody else refers to the memory, the call gets a copy. A tensor that also stands at a
+    forwarded leaf, and so is returned, keeps its memory.
     """
     backend = compiled.backend
+    returned = {id(leaves[leaf]) for leaf in forwarded} if forwarded else ()
     for leaf in donated:
-        give_up(leaves[leaf], function)
+        if id(leaves[leaf]) not in returned:
+            give_up(leaves[leaf], function)
     if backend.donates:
         for position in donated.values():
             if not backend.exclusive(handles[position]):

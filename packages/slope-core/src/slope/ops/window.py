@@ -82,9 +82,7 @@ class DynamicSlice(Operator):
                 x, Splat(0, TensorType((), int64)), *starts, sizes=(size, *sizes)
             ), 0
         x = batched_at(x, in_dims[0], size, 0)
-        for dim, length in enumerate(
-            sizes
-        ):  # one dimension after the other, those that are cut alone
+        for dim, length in enumerate(sizes):  # one after the other, those that are cut alone
             if not same((length,), (x.shape[dim + 1],)):
                 start = _clamped(
                     batched_at(starts[dim], in_dims[dim + 1], size, 0), x.shape[dim + 1] - length

@@ -74,9 +74,7 @@ def optimize(
 
 def _optimized(program: Program, off: frozenset[str], evaluate: Evaluate | None) -> Program:
     key = ("optimized", off, evaluate)
-    if (
-        key in program.derived
-    ):  # one program may stand in several instructions, which must stay alike
+    if key in program.derived:  # a program may stand in several instructions, which stay alike
         return program.derived[key] or program
     result = _with_better_programs(program, lambda nested: _optimized(nested, off, evaluate))
     options = {"folding": {"evaluate": evaluate}}

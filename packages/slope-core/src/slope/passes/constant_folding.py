@@ -182,9 +182,8 @@ def _sum(rewriter: Rewriter, call: Call, out: TensorType) -> Literal | None:
     count = _reduced(call)
     if count == 0:
         return Literal(0, out)
-    if (
-        value == 0
-    ):  # whatever the count, which may be symbolic; of -0.0 the sign of the sum is not specified
+    # Whatever the count, which may be symbolic; of -0.0 the sign of the sum is not specified.
+    if value == 0:
         return Literal(0, out)
     if not isinstance(count, int):
         return None

@@ -2,14 +2,15 @@
 
 The gradient of ``h @ w`` by weights that every turn of a loop uses is such a sum: each turn adds
 ``h.T @ dy``, a small product that reads and writes all of the weights' gradient. The factors of all
-turns, stacked, give the same sum in one product.
+turns, stacked, give the same sum in one product. The gradient of a bias adds sums: of ``dy`` over
+its rows.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from slope import ops
 from slope.core.program import Atom, Instr, Program, Var
@@ -17,7 +18,7 @@ from slope.core.types import TensorType
 
 
 class _Sum(NamedTuple):
-    """A carry that only adds up products.
+    """A carry that only adds up products, or sums.
 
     Attributes:
         place: which of the carries it is.
@@ -33,10 +34,10 @@ class _Sum(NamedTuple):
 def sum_after_scans(program: Program) -> Program:
     """Take sums of products out of scans where their factors are there for all turns, or small.
 
-    A carry goes if the body only adds a ``dot_general`` to it that depends on it in no other way.
-    Factors that are not slices or outputs of the scan are stacked as further outputs, if in each
-    turn they are no larger than the product, nor than all that the scan goes through or stacks
-    anyway: memory at most doubles.
+    A carry goes if the body only adds a ``dot_general`` or a ``sum`` to it, and depends on it in no
+    other way. Factors that are not slices or outputs of the scan are stacked as further outputs, if
+    in each turn they are no larger than the product, nor than all that the scan goes through or
+    stacks anyway: memory at most doubles.
     """
     instrs: list[Instr] = []
     changed = False
@@ -72,7 +73,9 @@ def _sums(scan: Instr) -> list[_Sum]:
         if own not in add.inputs:
             continue
         product = made.get(add.inputs[0] if add.inputs[1] is own else add.inputs[1])
-        if product is None or product.op is not ops.dot_general or uses[product.outputs[0]] != 1:
+        if product is None or product.op.name not in _OVER_ALL_TURNS:
+            continue
+        if uses[product.outputs[0]] != 1:
             continue
         if product.outputs[0].type.dtype.is_floating_point and _affordable(scan, product):
             found.append(_Sum(place, add, product))
@@ -126,8 +129,9 @@ def _rewritten(scan: Instr, sums: Sequence[_Sum]) -> list[Instr]:
     for each in sums:
         total = Var(each.product.outputs[0].type)
         factors = tuple(stacks[atom] for atom in each.product.inputs)
-        dims = _over_all_turns(each.product.params)
-        made.append(Instr(ops.dot_general, factors, dims, (total,), each.product.source))
+        op, params = each.product.op, each.product.params
+        params = {**params, **_OVER_ALL_TURNS[op.name](**params)}
+        made.append(Instr(op, factors, params, (total,), each.product.source))
         start, out = scan.inputs[consts + each.place], scan.outputs[each.place]
         made.append(Instr(ops.add, (start, total), {}, (out,), each.add.source))
     return made
@@ -137,8 +141,16 @@ def _stacked(each: TensorType, length: Any) -> TensorType:
     return each.with_shape((length, *each.shape))
 
 
-def _over_all_turns(params: dict[str, Any]) -> dict[str, Any]:
+def _product_over_turns(*, contract: Any, batch: Any) -> dict[str, Any]:
     """The parameters of the product of stacked factors, which also sums over the turns."""
-    contract = tuple((0, *(dim + 1 for dim in dims)) for dims in params["contract"])
-    batch = tuple(tuple(dim + 1 for dim in dims) for dims in params["batch"])
-    return {**params, "contract": contract, "batch": batch}
+    return {
+        "contract": tuple((0, *(dim + 1 for dim in dims)) for dims in contract),
+        "batch": tuple(tuple(dim + 1 for dim in dims) for dims in batch),
+    }
+
+
+def _sum_over_turns(*, dim: tuple[int, ...]) -> dict[str, Any]:
+    return {"dim": (0, *(each + 1 for each in dim))}
+
+
+_OVER_ALL_TURNS: Final = {"dot_general": _product_over_turns, "sum": _sum_over_turns}

@@ -11,26 +11,13 @@ import numpy as np
 
 import slope
 from slope.extend import ArgumentError, TreeError
+from slope_nn import _checks
 from slope_nn._node import Node, entries
 from slope_nn._saving._files import CheckpointError, read_file, write_safetensors
 
 KEY: Final = "slope.tree"
 VERSION: Final = 1
 _DEEPEST: Final = 200
-
-
-def checked_path(path: object, function: str) -> Path:
-    """A path out of what a user gave.
-
-    Raises:
-        ArgumentError: it is neither text nor a path.
-    """
-    if not isinstance(path, (str, os.PathLike)):
-        raise ArgumentError(
-            f"{function}: the path comes first and must be a text or a path; it is "
-            f"{type(path).__name__}."
-        )
-    return Path(os.fspath(path))
 
 
 def save(path: str | os.PathLike[str], tree: Any) -> None:
@@ -57,7 +44,7 @@ def save(path: str | os.PathLike[str], tree: Any) -> None:
     Raises:
         ArgumentError: a leaf of another kind, or a key that is no text.
     """
-    path = checked_path(path, "save")
+    path = _checks.path("save", path, "the path, which comes first,")
     tensors: dict[str, slope.Tensor | np.ndarray[Any, Any]] = {}
     structure = _encoded(tree, (), tensors)
     told = json.dumps({"version": VERSION, "tree": structure})
@@ -84,7 +71,7 @@ def load(path: str | os.PathLike[str], like: Any = None) -> Any:
     Example:
         >>> state = nn.load(path, like={"model": model, "optimizer": optimizer})
     """
-    path = checked_path(path, "load")
+    path = _checks.path("load", path, "the path, which comes first,")
     tensors, metadata = read_file(path)
     if KEY not in metadata:
         raise CheckpointError(

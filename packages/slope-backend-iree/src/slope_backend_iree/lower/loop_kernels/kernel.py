@@ -34,9 +34,13 @@ class Kernel:
         outputs: what the caller gets, in order.
         shared: memory that several outputs and what does not fit the stack lie in, and how many
             elements it has by now; the caller gets it behind the outputs.
+        rows: how many rows that share an operand, which is then loaded once, are summed side by
+            side. With half as long vectors as elsewhere their sums fit the registers: 32 where
+            one holds 16 numbers (``lanes``), 16 elsewhere.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, lanes: int = 0) -> None:
+        self.rows = 8 if lanes == 16 else 4
         self.body = Elements()
         self.inputs: list[Memory] = []
         self.outputs: list[Memory] = []

@@ -69,7 +69,7 @@ def cluster_kernel(ctx: Context, cluster: Cluster, operands: Sequence[Value]) ->
 def _kernel(
     ctx: Context, operands: Sequence[Value], results: Sequence[TensorType], write: Write
 ) -> list[Value]:
-    kernel = Kernel()
+    kernel = Kernel(ctx.lanes)
     packed = len(results) > _MOST_RESULTS
     passed, given = _passed(ctx, kernel, operands, 0 if packed else len(results))
     outputs = [(kernel.part if packed else kernel.output)(each) for each in results]

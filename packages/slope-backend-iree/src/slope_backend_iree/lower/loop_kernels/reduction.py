@@ -11,10 +11,6 @@ from .arrays import Array, Expression, Index, Operand, leaves
 from .elements import element_type
 from .kernel import Kernel, lanes_of, vector_dim
 
-# Rows that are summed side by side where they share an operand, which is then loaded once. With
-# half as long vectors as elsewhere their sums fit the registers.
-_ROWS = 4
-
 Place = list[Index]
 
 
@@ -48,7 +44,7 @@ def reduce(kernel: Kernel, x: Operand, dims: Sequence[int], how: Combination) ->
     most = lanes_of(x) // (1 if tile is None else 2)
     done = {dim, tile, *dims}
     with kernel.loops([1 if d in done else length for d, length in enumerate(shape)]) as index:
-        for rows, count in kernel.chunks(1 if tile is None else shape[tile], _ROWS):
+        for rows, count in kernel.chunks(1 if tile is None else shape[tile], kernel.rows):
             with rows as first:
                 places = [_at(index, tile, first.plus(each)) for each in range(count)]
                 _reduce_rows(kernel, x, dims, how, target, places, dim, most)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
 import numpy as np
 
@@ -10,88 +11,51 @@ from slope import functions as fn
 from slope import ops
 from slope.core.program import trace_program
 from slope.core.tensor import Tensor
-from slope.testing.cases import pulled
+from slope.testing.cases import Array, pulled
 from slope.testing.meaning._rules import FLOATS, INF, NAN, Function, Rules, array
+
+# What holds in every floating-point dtype: the rule, a function, its operands, its results.
+_FUNCTIONS: Final[tuple[tuple[str, Function, list[Any], list[Any]], ...]] = (
+    ("pow: 0 ** 0 is 1", ops.pow_, [[0, 0, -2, 4], [0, 2, 3, 0.5]], [[1, 0, -8, 2]]),
+    ("log below 0", ops.log, [[0, -1, 1]], [[-INF, NAN, 0]]),
+    ("sqrt below 0", ops.sqrt, [[0, -1, 1]], [[0, NAN, 1]]),
+    ("exp at infinities", ops.exp, [[INF, -INF, NAN, 0]], [[INF, 0, NAN, 1]]),
+    ("tanh at infinities", ops.tanh, [[INF, -INF]], [[1, -1]]),
+    ("sigmoid at infinities", ops.sigmoid, [[INF, -INF]], [[1, 0]]),
+    (
+        "round: halves go to the even one",
+        ops.round_,
+        [[0.5, 1.5, 2.5, -0.5, -1.5, 2.25]],
+        [[0, 2, 2, 0, -2, 2]],
+    ),
+    ("floor", ops.floor, [[1.5, -1.5, -INF]], [[1, -2, -INF]]),
+    ("ceil", ops.ceil, [[1.5, -1.5, -INF]], [[2, -1, -INF]]),
+    ("trunc", ops.trunc, [[1.5, -1.5, -INF]], [[1, -1, -INF]]),
+)
 
 
 def edges() -> Rules:
     for name in FLOATS:
-        yield (
-            "pow: 0 ** 0 is 1",
-            name,
-            ops.pow_,
-            [array([0, 0, -2, 4], name), array([0, 2, 3, 0.5], name)],
-            array([1, 0, -8, 2], name),
-        )
-        yield (
-            "log and sqrt below 0",
-            name,
-            lambda x: (ops.log(x), ops.sqrt(x)),
-            [array([0, -1, 1], name)],
-            (array([-INF, NAN, 0], name), array([0, NAN, 1], name)),
-        )
-        yield (
-            "exp at infinities",
-            name,
-            ops.exp,
-            [array([INF, -INF, NAN, 0], name)],
-            array([INF, 0, NAN, 1], name),
-        )
-        yield (
-            "tanh and sigmoid at infinities",
-            name,
-            lambda x: (ops.tanh(x), ops.sigmoid(x)),
-            [array([INF, -INF], name)],
-            (array([1, -1], name), array([1, 0], name)),
-        )
-        yield (
-            "round: halves go to the even one",
-            name,
-            ops.round_,
-            [array([0.5, 1.5, 2.5, -0.5, -1.5, 2.25], name)],
-            array([0, 2, 2, 0, -2, 2], name),
-        )
-        yield (
-            "floor, ceil, trunc",
-            name,
-            lambda x: (ops.floor(x), ops.ceil(x), ops.trunc(x)),
-            [array([1.5, -1.5, -INF], name)],
-            (array([1, -2, -INF], name), array([2, -1, -INF], name), array([1, -1, -INF], name)),
-        )
-    big = [np.array([[1e30, -1e30, 0], [-INF, 0, -INF]], np.float32)]
-    yield (
-        "log_softmax without overflow",
-        "float32",
-        lambda x: fn.log_softmax(x, 1),
-        big,
-        np.array([[0, -2e30, -1e30], [-INF, 0, -INF]], np.float32),
-    )
-    yield (
-        "softmax without overflow",
-        "float32",
-        lambda x: fn.softmax(x, 1),
-        big,
-        np.array([[1, 0, 0], [0, 1, 0]], np.float32),
-    )
-    low = [np.array([[-INF, -INF], [1e30, -1e30]], np.float32)]
-    yield (
-        "logsumexp of -inf",
-        "float32",
-        lambda x: fn.logsumexp(x, 1),
-        low,
-        np.array([-INF, 1e30], np.float32),
-    )
+        for rule, function, operands, results in _FUNCTIONS:
+            args, wanted = ([array(each, name) for each in some] for some in (operands, results))
+            yield rule, name, function, args, tuple(wanted)
+    big, low = [[1e30, -1e30, 0], [-INF, 0, -INF]], [[-INF, -INF], [1e30, -1e30]]
+    for rule, function, operand, result in (
+        ("log_softmax without overflow", fn.log_softmax, big, [[0, -2e30, -1e30], [-INF, 0, -INF]]),
+        ("softmax without overflow", fn.softmax, big, [[1, 0, 0], [0, 1, 0]]),
+        ("logsumexp of -inf", fn.logsumexp, low, [-INF, 1e30]),
+    ):
+        yield rule, "float32", partial(function, dim=1), [_single(operand)], _single(result)
     words = [np.zeros(1, np.uint32)] * 4
-    yield (
-        "threefry of zeros (known answer)",
-        "uint32",
-        ops.threefry2x32,
-        words,
-        (np.array([0x6B200159], np.uint32), np.array([0x99BA4EFE], np.uint32)),
-    )
+    known = (np.array([0x6B200159], np.uint32), np.array([0x99BA4EFE], np.uint32))
+    yield "threefry of zeros (known answer)", "uint32", ops.threefry2x32, words, known
 
 
-def _pulled(function: Function, *outs: Any) -> Function:
+def _single(values: Any) -> Array:
+    return np.array(values, np.float32)
+
+
+def _pulled(function: Function) -> Function:
     # The pullback at the sample, of a cotangent of ones.
     def run(*xs: Tensor) -> Any:
         moving = [x.dtype.is_floating_point for x in xs]
@@ -104,65 +68,20 @@ def _pulled(function: Function, *outs: Any) -> Function:
 
 
 def derivatives() -> Rules:
-    x = np.array([0, 4], np.float32)
-    yield "sqrt at 0 is inf", "float32", _pulled(ops.sqrt), [x], np.array([INF, 0.25], np.float32)
-    yield "abs at 0 is 0", "float32", _pulled(ops.abs_), [x], np.array([0, 1], np.float32)
-    yield "relu at 0 is 0", "float32", _pulled(fn.relu), [x], np.array([0, 1], np.float32)
-    tied = [np.array([[3, 3, 1]], np.float32)]
-    yield (
-        "amax: ties share evenly",
-        "float32",
-        _pulled(lambda x: ops.amax(x, dim=(1,))),
-        tied,
-        np.array([[0.5, 0.5, 0]], np.float32),
-    )
-    pair = [np.array([1, 2], np.float32), np.array([1, 3], np.float32)]
-    yield (
-        "maximum: equal operands take half each",
-        "float32",
-        _pulled(ops.maximum),
-        pair,
-        (np.array([0.5, 0], np.float32), np.array([0.5, 1], np.float32)),
-    )
-    yield (
-        "pow at 0",
-        "float32",
-        _pulled(ops.pow_),
-        [np.array([0, 0], np.float32), np.array([0, 2], np.float32)],
-        (np.array([0, 0], np.float32), np.array([0, 0], np.float32)),
-    )
-    zeros = [np.zeros((1, 2), np.float32)]
-    yield (
-        "the norm at 0 is 0",
-        "float32",
-        _pulled(lambda x: fn.norm(x, dim=1)),
-        zeros,
-        np.zeros((1, 2), np.float32),
-    )
-    chosen = [
-        np.array([True, False]),
-        np.array([1, NAN], np.float32),
-        np.array([NAN, 2], np.float32),
-    ]
-    yield (
-        "where: no derivative of what is not chosen",
-        "float32",
-        _pulled(ops.where),
-        chosen,
-        (np.array([1, 0], np.float32), np.array([0, 1], np.float32)),
-    )
-    at = [np.array([1, 2, 3], np.float32), np.array([[1], [1], [0]])]
-    yield (
-        "gather: repeated places add up",
-        "float32",
-        _pulled(lambda x, i: ops.gather(x, i, axis=0, batch_dims=0)),
-        at,
-        np.array([1, 2, 0], np.float32),
-    )
-    yield (
-        "prod with one zero",
-        "float32",
-        _pulled(lambda x: ops.prod(x, dim=(0,))),
-        [np.array([0, 2, 3], np.float32)],
-        np.array([6, 0, 0], np.float32),
-    )
+    chosen = [np.array([True, False]), _single([1, NAN]), _single([NAN, 2])]
+    at = [_single([1, 2, 3]), np.array([[1], [1], [0]])]
+    gathered = partial(ops.gather, axis=0, batch_dims=0)
+    tied, ones, others = _single([[3, 3, 1]]), _single([1, 2]), _single([1, 3])
+    for rule, function, args, results in (
+        ("sqrt at 0 is inf", ops.sqrt, [_single([0, 4])], [[INF, 0.25]]),
+        ("abs at 0 is 0", ops.abs_, [_single([0, 4])], [[0, 1]]),
+        ("relu at 0 is 0", fn.relu, [_single([0, 4])], [[0, 1]]),
+        ("amax: ties share evenly", partial(ops.amax, dim=(1,)), [tied], [[[0.5, 0.5, 0]]]),
+        ("maximum: equal ones take half each", ops.maximum, [ones, others], [[0.5, 0], [0.5, 1]]),
+        ("pow at 0", ops.pow_, [_single([0, 0]), _single([0, 2])], [[0, 0], [0, 0]]),
+        ("the norm at 0 is 0", partial(fn.norm, dim=1), [_single([[0, 0]])], [[[0, 0]]]),
+        ("where: no derivative of what is not chosen", ops.where, chosen, [[1, 0], [0, 1]]),
+        ("gather: repeated places add up", gathered, at, [[1, 2, 0]]),
+        ("prod with one zero", partial(ops.prod, dim=(0,)), [_single([0, 2, 3])], [[6, 0, 0]]),
+    ):
+        yield rule, "float32", _pulled(function), args, tuple(map(_single, results))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
@@ -22,95 +23,43 @@ def extremes() -> Rules:
         ):
             yield f"{op.name} of NaN is NaN", name, op, [x, y], array(same, name)
         rows = [array(row, name)]
-        yield (
-            "amax of NaN is NaN",
-            name,
-            lambda x: ops.amax(x, dim=(1,)),
-            rows,
-            array([NAN, 2, INF], name),
-        )
-        yield (
-            "amin of NaN is NaN",
-            name,
-            lambda x: ops.amin(x, dim=(1,)),
-            rows,
-            array([NAN, -INF, -INF], name),
-        )
+        for op, same in ((ops.amax, [NAN, 2, INF]), (ops.amin, [NAN, -INF, -INF])):
+            reduced = partial(op, dim=(1,))
+            yield f"{op.name} of NaN is NaN", name, reduced, rows, array(same, name)
         rows = [array([[1, NAN, 3, NAN], [2, 5, 5, 1], [3, -INF, -INF, 3]], name)]
-        yield (
-            "argmax: the first NaN, else the first of equal ones",
-            name,
-            lambda x: ops.argmax(x, dim=1),
-            rows,
-            np.array([1, 1, 0]),
-        )
-        yield (
-            "argmin: the first NaN, else the first of equal ones",
-            name,
-            lambda x: ops.argmin(x, dim=1),
-            rows,
-            np.array([1, 3, 1]),
-        )
+        for op, same in ((ops.argmax, [1, 1, 0]), (ops.argmin, [1, 3, 1])):
+            rule = f"{op.name}: the first NaN, else the first of equal ones"
+            yield rule, name, partial(op, dim=1), rows, np.array(same)
         pair = [array([NAN, NAN, 0.0, -0.0], name), array([NAN, 1, -0.0, INF], name)]
         for op, same in (
             (ops.eq, [0, 0, 1, 0]), (ops.ne, [1, 1, 0, 1]), (ops.lt, [0, 0, 0, 1]),
             (ops.le, [0, 0, 1, 1]), (ops.gt, [0, 0, 0, 0]), (ops.ge, [0, 0, 1, 0]),
         ):  # fmt: skip
-            yield (
-                f"{op.name} with NaN and zeros of both signs",
-                name,
-                op,
-                pair,
-                np.array(same, bool),
-            )
+            rule = f"{op.name} with NaN and zeros of both signs"
+            yield rule, name, op, pair, np.array(same, bool)
         tested = [array([1, NAN, INF, -INF], name)]
         yield "isnan", name, ops.isnan, tested, np.array([0, 1, 0, 0], bool)
         yield "isfinite", name, ops.isfinite, tested, np.array([1, 0, 0, 0], bool)
-        yield (
-            "sign of NaN is NaN",
-            name,
-            ops.sign,
-            [array([NAN, -INF, 0, 3], name)],
-            array([NAN, -1, 0, 1], name),
-        )
+        signed = [array([NAN, -INF, 0, 3], name)]
+        yield "sign of NaN is NaN", name, ops.sign, signed, array([NAN, -1, 0, 1], name)
     for name in (*SIGNED, *UNSIGNED):
         rows = [array([[2, 5, 5], [1, 1, 7], [4, 4, 4]], name)]
-        yield (
-            "argmax of integers: the first of equal ones",
-            name,
-            lambda x: ops.argmax(x, dim=1),
-            rows,
-            np.array([1, 2, 0]),
-        )
-        yield (
-            "argmin of integers: the first of equal ones",
-            name,
-            lambda x: ops.argmin(x, dim=1),
-            rows,
-            np.array([0, 0, 0]),
-        )
+        for op, same in ((ops.argmax, [1, 2, 0]), (ops.argmin, [0, 0, 0])):
+            rule = f"{op.name} of integers: the first of equal ones"
+            yield rule, name, partial(op, dim=1), rows, np.array(same)
 
 
 def division() -> Rules:
     for name in SIGNED:
         low = int(np.iinfo(name).min)
         x, y = array([7, -7, 7, -7, 5, 0, low, -6], name), array([2, 2, -2, -2, 0, 0, -1, 3], name)
-        yield (
-            "truncate_divide",
-            name,
-            ops.truncate_divide,
-            [x, y],
-            array([3, -3, -3, 3, 0, 0, low, -2], name),
-        )
-        yield (
-            "floor_divide",
-            name,
-            ops.floor_divide,
-            [x, y],
-            array([3, -4, -4, 3, 0, 0, low, -2], name),
-        )
-        yield "fmod", name, ops.fmod, [x, y], array([1, -1, 1, -1, 0, 0, 0, 0], name)
-        yield "remainder", name, ops.remainder, [x, y], array([1, 1, -1, -1, 0, 0, 0, 0], name)
+        for op, same in (
+            (ops.truncate_divide, [3, -3, -3, 3, 0, 0, low, -2]),
+            (ops.floor_divide, [3, -4, -4, 3, 0, 0, low, -2]),
+            (ops.fmod, [1, -1, 1, -1, 0, 0, 0, 0]),
+            (ops.remainder, [1, 1, -1, -1, 0, 0, 0, 0]),
+        ):
+            yield op.name, name, op, [x, y], array(same, name)
     for name in UNSIGNED:
         high = int(np.iinfo(name).max)
         x, y = array([7, 5, 0], name), array([2, 0, 0], name)
@@ -142,46 +91,17 @@ def casts() -> Rules:
             low, high = int(np.iinfo(target).min), int(np.iinfo(target).max)
             below = max(-1, low)
             same = np.array([0, 1, below, high, low, high, low, 0], object).astype(target)
-            yield (
-                f"{source} to {target} truncates, saturates, NaN is 0",
-                source,
-                _to(target),
-                [x],
-                same,
-            )
-        yield (
-            f"{source} to bool is x != 0",
-            source,
-            _to("bool"),
-            [x],
-            np.array([0, 1, 1, 1, 1, 1, 1, 1], bool),
-        )
+            rule = f"{source} to {target} truncates, saturates, NaN is 0"
+            yield rule, source, _to(target), [x], same
+        truth = np.array([0, 1, 1, 1, 1, 1, 1, 1], bool)
+        yield f"{source} to bool is x != 0", source, _to("bool"), [x], truth
         # Halfway cases go to the even neighbour; too large ones to infinity.
         for target in FLOATS:
             x = array([1.0, 2049.0, 2051.0, 257.0, 259.0, 1e30, -0.0, NAN], source)
-            yield (
-                f"{source} to {target} rounds to nearest even",
-                source,
-                _to(target),
-                [x],
-                array(x, target),
-            )
-    numbers = [
-        0,
-        1,
-        127,
-        128,
-        255,
-        256,
-        32768,
-        65535,
-        2**31,
-        2**32 - 1,
-        2**63 - 1,
-        -1,
-        -128,
-        -(2**31),
-    ]
+            rule = f"{source} to {target} rounds to nearest even"
+            yield rule, source, _to(target), [x], array(x, target)
+    numbers = [0, 1, 127, 128, 255, 256, 32768, 65535]
+    numbers += [2**31, 2**32 - 1, 2**63 - 1, -1, -128, -(2**31)]
     for source in (*SIGNED, *UNSIGNED):
         limits = np.iinfo(source)
         x = np.array([each for each in numbers if limits.min <= each <= limits.max], source)
@@ -197,17 +117,12 @@ def casts() -> Rules:
                 same = array(x, target)
             yield f"{source} to {target}", source, _to(target.name), [x], same
     for target in ALL:
-        yield (
-            f"bool to {target}",
-            "bool",
-            _to(target.name),
-            [np.array([True, False])],
-            array([1, 0], target),
-        )
+        truth = [np.array([True, False])]
+        yield f"bool to {target}", "bool", _to(target.name), truth, array([1, 0], target)
 
 
 def _to(name: str) -> Function:
-    return lambda x: ops.cast(x, dtype=as_dtype(name))
+    return partial(ops.cast, dtype=as_dtype(name))
 
 
 def bits() -> Rules:
@@ -220,21 +135,11 @@ def bits() -> Rules:
         ones = _wrapped([-1] * 5, name)
         full = (1 << bits) - 1
         down = [full, full >> 1, 1, 0, 0]
-        yield (
-            "shift_right_logical past the width gives 0",
-            name,
-            ops.shift_right_logical,
-            [ones, by],
-            _wrapped(down, name),
-        )
+        rule = "shift_right_logical past the width gives 0"
+        yield rule, name, ops.shift_right_logical, [ones, by], _wrapped(down, name)
         if name in SIGNED:
-            yield (
-                "shift_right_arithmetic past the width leaves the sign",
-                name,
-                ops.shift_right_arithmetic,
-                [ones, by],
-                ones,
-            )
+            rule = "shift_right_arithmetic past the width leaves the sign"
+            yield rule, name, ops.shift_right_arithmetic, [ones, by], ones
             low, high = int(np.iinfo(name).min), int(np.iinfo(name).max)
             edge, one = _wrapped([low, high], name), _wrapped([1, 1], name)
             yield "neg of the lowest integer", name, ops.neg, [edge], _wrapped([low, -high], name)
@@ -244,35 +149,18 @@ def bits() -> Rules:
             yield "mul wraps around", name, ops.mul, [edge, edge], _wrapped([0, 1], name)
         else:
             few = _wrapped([0, 1, full], name)
-            yield (
-                "neg of unsigned integers wraps",
-                name,
-                ops.neg,
-                [few],
-                _wrapped([0, full, 1], name),
-            )
-        yield (
-            "bitwise_not",
-            name,
-            ops.bitwise_not,
-            [_wrapped([0, 5], name)],
-            _wrapped([-1, -6], name),
-        )
+            turned = _wrapped([0, full, 1], name)
+            yield "neg of unsigned integers wraps", name, ops.neg, [few], turned
+        flipped = _wrapped([-1, -6], name)
+        yield "bitwise_not", name, ops.bitwise_not, [_wrapped([0, 5], name)], flipped
     words = np.array([0x3F800000, 0x7FC00000, 0x80000000], np.uint32)
-    yield (
-        "bitcast to float32",
-        "uint32",
-        lambda x: ops.bitcast(x, dtype=as_dtype("float32")),
-        [words[::2]],
-        np.array([1.0, -0.0], np.float32),
-    )
-    yield (
-        "bitcast from float32",
-        "float32",
-        lambda x: ops.bitcast(x, dtype=as_dtype("uint32")),
-        [words[::2].view(np.float32)],
-        words[::2],
-    )
+    numbers = np.array([1.0, -0.0], np.float32)
+    for source, target, given, same in (
+        ("uint32", "float32", words[::2], numbers),
+        ("float32", "uint32", numbers, words[::2]),
+    ):
+        cast = partial(ops.bitcast, dtype=as_dtype(target))
+        yield f"bitcast of {source}", source, cast, [given], same
 
 
 def _wrapped(values: Sequence[int], name: str) -> Array:

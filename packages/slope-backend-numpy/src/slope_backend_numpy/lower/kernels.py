@@ -340,48 +340,7 @@ def scatter(
     return out.astype(x.dtype, copy=False).transpose(np.argsort(order))
 
 
-# --- order and windows
-
-
-def sort(x: Array, keys: Array, axis: int, descending: bool) -> tuple[Array, Array]:
-    """``x`` in the stable order of ``keys``, NaN after all others, and where the elements stood."""
-    if descending:  # turned around twice, so that equal elements keep their order
-        turned = np.flip(keys, axis).argsort(axis=axis, kind="stable")
-        order = (keys.shape[axis] - 1) - np.flip(turned, axis)
-    else:
-        order = keys.argsort(axis=axis, kind="stable")
-    order = np.ascontiguousarray(order.astype(np.int64, copy=False))
-    return np.take_along_axis(x, order, axis), order
-
-
-LONG: Final = 1024  # elements from which on a part of a row is sorted faster than the whole
-
-
-def topk(x: Array, keys: Array, k: int, axis: int, largest: bool) -> tuple[Array, Array]:
-    """The first ``k`` of :func:`sort`."""
-    length = keys.shape[axis]
-    if length < LONG or k * 8 > length or not k:
-        values, order = sort(x, keys, axis, largest)
-        place = (slice(None),) * axis + (slice(0, k),)
-        return values[place].copy(), order[place].copy()
-    moved = np.moveaxis(keys, axis, -1)
-    rows = [_first(row, k, largest) for row in moved.reshape(-1, length)]
-    order = np.array(rows, np.int64).reshape(*moved.shape[:-1], k)
-    order = np.ascontiguousarray(np.moveaxis(order, -1, axis))
-    return np.take_along_axis(x, order, axis), order
-
-
-def _first(row: Array, k: int, largest: bool) -> Array:
-    """Where the first ``k`` elements of a row stand: those up to the last one's size are sorted."""
-    place = row.size - k if largest else k - 1
-    last = np.partition(row, place)[place]  # which has NaN at the end, too
-    nan = row.dtype.kind == "f" and np.isnan(last)
-    if largest:
-        outside = ~np.isnan(row) if nan else row < last
-        candidates = np.flatnonzero(~outside)
-    else:
-        candidates = np.arange(row.size) if nan else np.flatnonzero(row <= last)
-    return candidates[sort(candidates, row[candidates], 0, largest)[1][:k]]
+# --- running extrema and windows
 
 
 def cumulative(function: Any, x: Array, axis: int) -> tuple[Array, Array]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from slope.extend import dtypes
+from slope_backend_numpy.lower import sorting
 from slope_backend_numpy.lower.elementwise import Rule
 
 if TYPE_CHECKING:
@@ -18,12 +19,14 @@ def _wide(context: Context, x: Value) -> Value:
 
 def sort(context: Context, x: Value, *, dim: int, descending: bool) -> tuple[Value, Value]:
     keys = context.full(_wide(context, x))
-    return context.fresh_pair(f"kernels.sort({context.full(x)}, {keys}, {dim}, {descending})")
+    function = context.constant(sorting.sort, "sort")
+    return context.fresh_pair(f"{function}({context.full(x)}, {keys}, {dim}, {descending})")
 
 
 def topk(context: Context, x: Value, *, k: int, dim: int, largest: bool) -> tuple[Value, Value]:
     keys = context.full(_wide(context, x))
-    return context.fresh_pair(f"kernels.topk({context.full(x)}, {keys}, {k}, {dim}, {largest})")
+    function = context.constant(sorting.topk, "topk")
+    return context.fresh_pair(f"{function}({context.full(x)}, {keys}, {k}, {dim}, {largest})")
 
 
 def cumprod(context: Context, x: Value, *, dim: int) -> Value:

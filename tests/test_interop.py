@@ -62,7 +62,10 @@ DTYPES = ("bool", "int8", "uint64", "float16", "bfloat16", "float32", "float64")
 
 @pytest.mark.parametrize(
     "array",
-    [np.array([[1.0, 2.0], [3.0, 4.0]]).view(np.matrix), np.ma.masked_array([[1.0, 2]], [[0, 1]])],
+    [
+        np.array([[1.0, 2.0], [3.0, 4.0]]).view(np.matrix),
+        np.ma.masked_array([[1.0, 2]], np.array([[False, True]])),
+    ],
 )
 def test_of_subclasses_of_arrays_the_elements_count(backend, array):
     plain = np.array(array)

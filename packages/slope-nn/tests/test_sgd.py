@@ -251,7 +251,7 @@ def test_an_undeclared_shared_tensor_is_told_once():
     model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
     model[1].weight = model[0].weight
     with pytest.warns(
-        UserWarning, match=r"parameter '0\.weight' and the parameter '1\.weight'.*self\.tie\("
+        UserWarning, match=r"'0\.weight' and '1\.weight' are one tensor.*self\.tie\("
     ) as told:
         nn.SGD(model, lr=0.1)
     assert told[0].filename == __file__

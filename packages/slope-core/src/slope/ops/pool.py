@@ -337,7 +337,7 @@ class WindowMaxGrad(Operator):
         out = x.reshape(2, 2, 2, 2, 3).max((2, 4))
         tiles = _params((1, 2, 3), (1, 2, 3), ((0, 0), (0, 0), (0, 0)), (1, 1, 1))
         yield Sample((x, out, draws(2, 2, 2)), tiles, False)
-        x, out = np.float32([1, 3, 3, 2, 0]), np.float32([1, 3, 3, 3, 3, 2])
+        x, out = (np.array(each, np.float32) for each in ([1, 3, 3, 2, 0], [1, 3, 3, 3, 3, 2]))
         yield Sample((x, out, draws(6)), _params((3,), (1,), ((2, 1),), (1,)), False)
 
 

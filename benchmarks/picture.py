@@ -21,7 +21,7 @@ COLORS = {
     "torch channels last": "#8c2d2d",
     "tinygrad": "#9aa5b1",
 }
-TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
+TICKS = tuple(digit * 10.0**power for power in range(-3, 4) for digit in (1, 2, 5))
 
 
 def ratios(path: Path, results: Sequence[Result], title: str) -> Path:
@@ -37,12 +37,12 @@ def ratios(path: Path, results: Sequence[Result], title: str) -> Path:
     for row, each in enumerate(shown):
         axes.axhline(row, color=FAINT, linewidth=1, zorder=0)
         # Without peers, the best of slope's own.
-        best = min(numbers.median for numbers in each.systems.values())
-        best = each.systems[each.peer].median if each.peer else best
+        fastest = min(numbers.median for numbers in each.systems.values())
+        base = each.systems[each.peer].median if each.peer else fastest
         for name, numbers in each.systems.items():
             ours = name.startswith("slope")
             axes.scatter(
-                numbers.median / best,
+                numbers.median / base,
                 row,
                 s=90 if ours else 55,
                 marker="o" if ours else "D",
@@ -59,7 +59,8 @@ def ratios(path: Path, results: Sequence[Result], title: str) -> Path:
     axes.set_ylim(len(shown) - 0.5, -0.5)
     axes.tick_params(length=0, colors=INK)
     axes.spines[["top", "right", "left", "bottom"]].set_visible(False)
-    told = "median, as a multiple of the best other engine's (left is better)"
+    best = "best other engine's" if any(each.peer for each in shown) else "fastest's"
+    told = f"median, as a multiple of the {best} (left is better)"
     axes.set_xlabel(f"{told}\n{title}", color=INK)
     labels = dict(zip(*axes.get_legend_handles_labels()[::-1], strict=True))
     figure.legend(

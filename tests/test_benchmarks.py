@@ -135,6 +135,15 @@ def test_driver_refuses_names(load, words, monkeypatch):
         run.main()
 
 
+def test_workloads_run_in_their_order(load):
+    """W9 changes what JAX does afterwards."""
+    assert load("run").picked(["W9,W5", "W1"], load("workloads").WORKLOADS, "") == [
+        "W1",
+        "W5",
+        "W9",
+    ]
+
+
 def test_driver_refuses_devices(load, monkeypatch):
     run = load("run")
     for name in ("DEFAULT_DEVICE", "JAX_PLATFORMS", "DEV"):

@@ -61,6 +61,19 @@ DTYPES = ("bool", "int8", "uint64", "float16", "bfloat16", "float32", "float64")
 
 
 @pytest.mark.parametrize(
+    "array",
+    [np.array([[1.0, 2.0], [3.0, 4.0]]).view(np.matrix), np.ma.masked_array([[1.0, 2]], [[0, 1]])],
+)
+def test_of_subclasses_of_arrays_the_elements_count(backend, array):
+    plain = np.array(array)
+    step = slope.jit(lambda x: (x[0], x.reshape(-1), x * x))
+    for given in (array, slope.from_numpy(array)):
+        for found, wanted in zip(step(given), step(slope.tensor(plain)), strict=True):
+            assert type(found.numpy()) is np.ndarray
+            np.testing.assert_array_equal(found.numpy(), wanted.numpy(), strict=True)
+
+
+@pytest.mark.parametrize(
     "clone", [copy.copy, copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))]
 )
 def test_copies_and_pickles(backend, clone):

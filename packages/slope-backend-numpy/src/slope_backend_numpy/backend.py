@@ -121,7 +121,7 @@ class NumpyBackend(Backend):
                 f"leave options out."
             )
         generated = generate(program, self.lowerings, _quiet, {"kernels": kernels}, donated)
-        return NumpyExecutable(generated.source, generated.function)
+        return NumpyExecutable(generated.source, generated.function(program.name))
 
     def profile(
         self,
@@ -143,11 +143,12 @@ class NumpyBackend(Backend):
         generated = generate(
             program, self.lowerings, _quiet, names, donated, after_each="times.append(clock())"
         )
+        function = generated.function(program.name)
         taken: list[np.ndarray[Any, Any]] = []
         for _ in range(rounds + 1):
             given = self.spared(handles, donated, device)
             times[:] = [time.perf_counter()]
-            generated.function(*given)
+            function(*given)
             taken.append(np.diff(times))
         seconds = np.median(taken[1:], axis=0)
         return [

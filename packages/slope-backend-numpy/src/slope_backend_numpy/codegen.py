@@ -31,31 +31,43 @@ from slope.extend import (
     UnsupportedOperatorError,
     Var,
 )
-from slope_backend_numpy.context import Buffer, Context, Value, Writer
+from slope_backend_numpy.context import Buffer, Context, Value
+from slope_backend_numpy.writer import Writer
 
 
 class Generated:
-    """Generated code: its ``source`` and the ``function`` that it defines.
+    """Generated code.
 
     Attributes:
+        source: Python code that defines a function ``program``.
+        namespace: what its names stand for.
         owners: for each result the number of the memory that it stands in, which is its own or a
             donated input's; -1 if that may be another input's, or a constant's.
         lent: the numbers of memory that the caller gave for rows.
     """
 
-    __slots__ = ("function", "lent", "owners", "source")
+    __slots__ = ("lent", "namespace", "owners", "source")
 
     def __init__(
         self,
         source: str,
-        function: Callable[..., tuple[Any, ...]],
+        namespace: dict[str, Any],
         owners: tuple[int, ...],
         lent: frozenset[int],
     ) -> None:
         self.source = source
-        self.function = function
+        self.namespace = namespace
         self.owners = owners
         self.lent = lent
+
+    def function(self, name: str) -> Callable[..., tuple[Any, ...]]:
+        """The function, compiled now: many drafts never are.
+
+        Args:
+            name: the program's, for tracebacks.
+        """
+        exec(compile(self.source, f"<slope numpy program {name}>", "exec"), self.namespace)
+        return self.namespace["program"]
 
 
 def generate(
@@ -121,14 +133,14 @@ def generate(
         if results
         else "    return ()"
     )
-    source, function = _finish(writer, parameters, returned, silent, program, names)
+    source, namespace = _finish(writer, parameters, returned, silent, program, names)
     owners = _owners(values)
     numbers = frozenset(
         owner
         for owner, value in zip(owners, values, strict=True)
         if value.buffer is not None and value.buffer in lent
     )
-    return Generated(source, function, owners, numbers)
+    return Generated(source, namespace, owners, numbers)
 
 
 def _write_rows(writer: Writer, rows: Mapping[str, Value]) -> set[Buffer]:
@@ -167,7 +179,7 @@ def _finish(
     silent: bool,
     program: Program,
     names: Mapping[str, Any],
-) -> tuple[str, Callable[..., tuple[Any, ...]]]:
+) -> tuple[str, dict[str, Any]]:
     read = set(re.findall(r"\w+", "\n".join([*writer.lines, returned])))
     head = [f"{name} = {text}" for name, text in sorted(writer.header.items()) if name in read]
     head = [*writer.sources, *head]
@@ -187,8 +199,7 @@ def _finish(
         **names,
         **writer.constants,
     }
-    exec(compile(source, f"<slope numpy program {program.name}>", "exec"), namespace)
-    return source, namespace["program"]
+    return source, namespace
 
 
 def _described(value: Any) -> str:

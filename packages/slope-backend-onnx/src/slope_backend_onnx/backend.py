@@ -145,7 +145,8 @@ class OnnxRuntimeBackend(Backend):
     Lowering rules are functions ``rule(cx, *operands, **params)`` as
     :mod:`slope_backend_onnx.lower.context` describes. Options of ``slope.jit(f, options=...)``:
     ``threads`` (how many threads one call may use; default: one for small programs, else all
-    processors) and ``optimize`` (False runs the graph as written).
+    processors) and ``optimize`` (False runs the graph as written). On GPUs float32 products are
+    float32, and not TF32.
 
     Raises:
         BackendError: ONNX Runtime is not installed.

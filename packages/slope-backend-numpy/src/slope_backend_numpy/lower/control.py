@@ -82,13 +82,11 @@ def run_scan(
     place = context.name()
     through = [*codes[consts + carries :], *(each.code for each in wide)]
     names = [context.name() for _ in through]
-    order = "[::-1]" if reverse else ""
-    places = ", ".join([f"range({length}){order}", *(f"{code}{order}" for code in through)])
     arguments = ", ".join([*codes[:consts], *(each.code for each in carried), *names])
     targets = [each.code for each in carried]
     targets += [f"{each.code}[{place}]" for each in stacked if each not in wide]
     call = f"{step.name}({arguments})"
-    context.statement(f"for {', '.join([place, *names])}, in zip({places}):")
+    context.statement(_header(place, f"range({length})", names, through, reverse))
     context.statement(f"    {', '.join(targets)}, = {call}" if targets else f"    {call}")
     _part(context, [carried[number].code for number in own], [step.owners[n] for n in own])
     if names and length:  # they would keep the arrays alive
@@ -97,6 +95,17 @@ def run_scan(
         if number not in own:
             context.statement(f"{each.code} = {each.code}.copy()")
     return results
+
+
+def _header(
+    place: str, turns: str, names: Sequence[str], through: Sequence[str], reverse: bool
+) -> str:
+    """The first line of a loop over places, and over the rows of arrays there."""
+    order = "[::-1]" if reverse else ""
+    if not names:
+        return f"for {place} in {turns}{order}:"
+    rows = ", ".join(f"{each}{order}" for each in (turns, *through))
+    return f"for {', '.join((place, *names))} in zip({rows}):"
 
 
 def _own_carries(

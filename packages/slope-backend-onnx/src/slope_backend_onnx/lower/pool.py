@@ -40,7 +40,7 @@ def _kernel(
     return cx.reshape(made, (1, kept, *out[-count:]), out)
 
 
-def _moves(params: dict[str, Any], count: int) -> dict[str, list[int]]:
+def _moves(params: dict[str, Any], count: int) -> dict[str, Any]:
     """The window and how it moves, as pooling nodes take them."""
     return {
         "kernel_shape": list(params["window"][-count:]),

@@ -147,7 +147,7 @@ def handles_of(
         elif kind == WEAK_INT:
             handles.append(backend.scalar(as_int64(leaf), int64, device))
         elif kind == ARRAY:
-            handles.append(backend.from_host(leaf, device))
+            handles.append(backend.from_host(np.asarray(leaf), device))  # no subclass of arrays
     return handles
 
 

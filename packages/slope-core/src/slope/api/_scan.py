@@ -37,7 +37,9 @@ def scan(
 ) -> tuple[Any, Any]:
     """Call ``carry, y = f(carry, x)`` for each slice ``x`` of ``xs``; stack the ``y``.
 
-    One program whatever the length. Differentiates in both modes and to any order; reverse mode
+    One program whatever the length. What needs no carry, such as ``x @ w``, and what only an output
+    needs leave the loop when it is compiled, and are computed for all slices at once, unless that
+    takes much memory. Differentiates in both modes and to any order; reverse mode
     keeps what the backward loop needs of each iteration (wrap ``f`` in :func:`checkpoint` to keep
     only the carries), and what depends on no iteration once.
 
@@ -81,7 +83,8 @@ def scan(
 def map_(f: Callable[[Any], Any], xs: Any) -> Any:
     """Apply a function to each slice of ``xs`` along dimension 0 in turn; stack the results.
 
-    Like :func:`vmap`, in the memory of one example.
+    Like :func:`vmap`, in the memory of one example: only what all examples together need little
+    memory for is computed for all of them at once.
 
     Args:
         f: a function of one pytree of slices.

@@ -134,7 +134,8 @@ def as_tensor(
 def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
     """A tensor on the array's own memory, without a copy.
 
-    Arrays that are not contiguous, or not of native byte order, are copied.
+    Arrays that are not contiguous, or not of native byte order, are copied. Of a subclass (a
+    matrix, a masked array) only the elements count.
 
     The array must not be written to while the tensor is in use; slope never writes to it.
 
@@ -149,7 +150,7 @@ def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
         )
     if not array.flags.c_contiguous or not array.dtype.isnative:
         return copied(array)
-    return Tensor(type_of_array(array), host=array)
+    return Tensor(type_of_array(array), host=np.asarray(array))
 
 
 def from_dlpack(source: Any) -> Tensor:

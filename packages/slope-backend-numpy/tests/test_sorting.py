@@ -18,14 +18,15 @@ DTYPES = [
 
 def numbers(dtype: str) -> Any:
     """Many that are equal, the extremes, and what floats have besides."""
-    kind = np.dtype(ml_dtypes.bfloat16 if dtype == "bfloat16" else dtype)
+    kind: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16 if dtype == "bfloat16" else dtype)
     made = np.random.default_rng(0).integers(-3 if kind.kind in "ifV" else 0, 4, (3, 50, 2))
     made = made.astype(kind)
     if dtype == "bool":
         return made
     if kind.kind in "iu":
-        made[0, 5:9, 0] = np.iinfo(kind).max
-        made[1, 7:9, 1] = np.iinfo(kind).min
+        limits = np.iinfo(kind.name)
+        made[0, 5:9, 0] = limits.max
+        made[1, 7:9, 1] = limits.min
         return made
     special = [np.nan, np.inf, -np.inf, -0.0, 0.0, -np.nan, np.nan, 1e-7, -1e-7]
     made[0, 3:12, 0] = special

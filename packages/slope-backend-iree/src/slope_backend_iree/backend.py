@@ -81,8 +81,8 @@ class IreeBackend(Backend):
     the last places, and where IREE's arithmetic does: numbers below the smallest normal one count
     as 0, a chain of bfloat16 operations may be rounded once at its end, float32 powers are right
     to 7e-6 near the largest float32, and sines are wrong beyond 1e9. Small groups of a convolution
-    are multiplied together, with zeros between them: NaN or infinity in one becomes NaN in its
-    neighbours, too.
+    are multiplied together, with zeros between them, and windows of long strided ones are filled up
+    with zeros: NaN or infinity in one becomes NaN in its neighbours, too.
 
     Compiled modules are kept on disk, under ``SLOPE_CACHE`` (by default the user's cache
     directory); ``SLOPE_DISK_CACHE=0`` turns that off.

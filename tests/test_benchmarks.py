@@ -1,6 +1,5 @@
 """The benchmarks at tiny sizes, so that they keep running: their checks compare all backends."""
 
-import importlib
 import json
 import sys
 from pathlib import Path
@@ -10,21 +9,8 @@ import pytest
 
 import slope
 
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 BACKENDS = ["numpy", "onnxruntime", "iree"]
 NAMES = [f"slope/{name}" for name in BACKENDS]
-
-
-@pytest.fixture(scope="module")
-def load():
-    """Imports modules of benchmarks/ as a script there would, and forgets them afterwards."""
-    before = set(sys.modules)
-    sys.path.insert(0, str(BENCHMARKS))
-    yield importlib.import_module
-    sys.path.remove(str(BENCHMARKS))
-    for name in set(sys.modules) - before:
-        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(BENCHMARKS)):
-            del sys.modules[name]
 
 
 @pytest.mark.parametrize("module", ["mlp_step", "gpt_step", "conv_step", "decode"])

@@ -4,10 +4,6 @@ What needs a device is skipped without one: the conformance kit and the benchmar
 ``DEFAULT_DEVICE=cuda:0``.
 """
 
-import importlib
-import sys
-from pathlib import Path
-
 import numpy as np
 import onnxruntime
 import pytest
@@ -20,23 +16,10 @@ from slope_backend_iree.backend import IreeBackend
 from slope_backend_onnx import runtime
 from slope_backend_onnx.backend import OnnxRuntimeBackend
 
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 CUDA = Device("cuda", 0)
 STEPS = {"W1": "mlp_step", "W2": "mlp_step", "W3": "gpt_step", "W4": "conv_step", "W5": "decode"}
 # What is written for processors alone: kernels, regions and tiles of our own, and their compiler.
 FOR_CPUS = ("iree_cpu", "llvmcpu", "flow.dispatch", "stream.executable", "lowering_config")
-
-
-@pytest.fixture(scope="module")
-def load():
-    """Imports modules of benchmarks/ as a script there would, and forgets them afterwards."""
-    before = set(sys.modules)
-    sys.path.insert(0, str(BENCHMARKS))
-    yield importlib.import_module
-    sys.path.remove(str(BENCHMARKS))
-    for name in set(sys.modules) - before:
-        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(BENCHMARKS)):
-            del sys.modules[name]
 
 
 def prepared(load, name, backend):

@@ -17,6 +17,7 @@ from slope.extend import (
 )
 
 from .context import Cluster, Context, LoopKernels, Rule, Value, mlir_type
+from .crossed import crossed
 from .fused import write_fused
 from .fusion import Plan, plan
 from .loop_kernels import cluster_kernel, clusters
@@ -81,7 +82,7 @@ def lower_program(
         return result
 
     def write(ctx: Context, program: Program, known: dict[Var, Value]) -> None:
-        apart = _apart(program) if cpu else frozenset[Var]()
+        apart = crossed(program) | (_apart(program) if cpu else frozenset[Var]())
         loops, absent = plan(program) if cpu and ctx.convolves else Plan({}, frozenset())
         found = clusters(program, loops.keys() | absent) if ctx.loop_kernels is not None else ()
         held = {id(instr): cluster for cluster in found for instr in cluster.instrs}
@@ -96,14 +97,12 @@ def lower_program(
             if loop is not None:
                 made = write_fused(ctx, loop, known, one)
                 for root, value in zip(loop.roots, made, strict=True):
-                    known.update(zip(root.outputs, [value], strict=True))
+                    known.update(_kept(ctx, root, [value], apart))
                 continue
             if id(instr) in absent:
                 continue
-            results = _lower(ctx, instr, [_value(ctx, atom, known) for atom in instr.inputs], rules)
-            if not apart.isdisjoint(instr.outputs):
-                results = [ctx.barrier(result) for result in results]
-            known.update(zip(instr.outputs, results, strict=True))
+            operands = [_value(ctx, atom, known) for atom in instr.inputs]
+            known.update(_kept(ctx, instr, _lower(ctx, instr, operands, rules), apart))
 
     given = frozenset(f"%arg{i}" for i in donated if _uses(program, program.inputs[i]) == 1)
     loops = LoopKernels()
@@ -211,6 +210,15 @@ def _lower(
         ctx.loop_kernels.work = instr
     result = rule(ctx, *operands, **instr.params)
     return list(result) if instr.op.multiple else [result]
+
+
+def _kept(
+    ctx: Context, instr: Instr, results: list[Value], apart: frozenset[Var]
+) -> dict[Var, Value]:
+    """What an instruction computes, by variable; computed in loops of its own if it is apart."""
+    if not apart.isdisjoint(instr.outputs):
+        results = [ctx.barrier(result) for result in results]
+    return dict(zip(instr.outputs, results, strict=True))
 
 
 def _value(ctx: Context, atom: Atom, values: Mapping[Var, Value]) -> Value:

@@ -19,13 +19,12 @@ from slope.extend import (
 from .context import Cluster, Context, LoopKernels, Rule, Value, mlir_type
 from .fused import write_fused
 from .fusion import Plan, plan
+from .later import LONG, later
 from .loop_kernels import cluster_kernel, clusters
 
 ENTRY = "main"
 CONVOLUTIONS = (ops.conv, ops.conv_input_grad, ops.conv_weight_grad)
 
-# What takes dozens of instructions an element.
-_LONG = frozenset(("exp", "expm1", "log", "log1p", "pow", "tanh", "sigmoid", "erf", "sin", "cos"))
 _LARGE = 1 << 14  # elements
 _REDUCTIONS = frozenset(("sum", "prod", "amax", "amin"))
 
@@ -82,7 +81,7 @@ def lower_program(
 
     def write(ctx: Context, program: Program, known: dict[Var, Value]) -> None:
         apart = _apart(program) if cpu else frozenset[Var]()
-        loops, absent = plan(program) if cpu and ctx.convolves else Plan({}, frozenset())
+        loops, absent = _planned(program, ctx.convolves) if cpu else Plan({}, frozenset())
         found = clusters(program, loops.keys() | absent) if ctx.loop_kernels is not None else ()
         held = {id(instr): cluster for cluster in found for instr in cluster.instrs}
         for instr in program.instrs:
@@ -131,6 +130,14 @@ def lower_program(
     return Lowered(text, len(results), sources, loops.computed)
 
 
+def _planned(program: Program, convolves: bool) -> Plan:
+    """The loops that are written as such."""
+    loops, absent = plan(program) if convolves else Plan({}, frozenset())
+    inside = {id(instr) for loop in loops.values() for instr in (*loop.body, *loop.roots)}
+    late = later(program, inside | absent)
+    return Plan({**loops, **late.loops}, absent | late.absent)
+
+
 def _apart(program: Program) -> frozenset[Var]:
     """What is computed in loops of its own, besides what rules say.
 
@@ -140,7 +147,7 @@ def _apart(program: Program) -> frozenset[Var]:
     instead of 1.
     """
     made = {var: instr for instr in program.instrs for var in instr.outputs}
-    exponentials = (instr for instr in program.instrs if instr.op.name in _LONG)
+    exponentials = (instr for instr in program.instrs if instr.op.name in LONG)
     large = (
         instr
         for instr in _behind(exponentials, made)

@@ -295,34 +295,45 @@ def test_what_iree_refuses_with_kernels_is_compiled_without(monkeypatch: pytest.
         return compile_module(text, options)
 
     monkeypatch.setenv("SLOPE_DISK_CACHE", "0")
-    monkeypatch.setattr("slope_backend_iree.backend.compile_module", compiled)
+    monkeypatch.setattr("slope_backend_iree.modules.compile_module", compiled)
     loop = slope.jit(lambda x: slope.fori_loop(0, 3, lambda i, v: v * 2 + i, x), backend="iree")
     assert loop(slope.ones(2)).tolist() == [12, 12]
     assert "stream.executable" not in loop.lower(slope.ones(2)).code
-    monkeypatch.setattr("slope_backend_iree.backend.compile_module", refused)
+    monkeypatch.setattr("slope_backend_iree.modules.compile_module", refused)
     with pytest.raises(errors.CompileError, match="unknown dialect"):
         slope.jit(lambda x: slope.fori_loop(0, 4, lambda i, v: v * 2 + i, x), backend="iree")(
             slope.ones(2)
         )
 
 
-def test_what_iree_refused_is_not_tried_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+@pytest.mark.parametrize(
+    ("diagnostics", "again"),
+    [
+        (("unknown dialect",), False),
+        (("cannot write: No space left on device",), True),
+        (("failed to link executable and generate target dylib",), True),
+        ((), True),
+    ],
+)
+def test_what_iree_refused_for_good_is_not_tried_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, diagnostics: tuple[str, ...], again: bool
+):
     """A second run of a script compiles nothing, also where the first one compiled twice."""
     tried: list[bool] = []
 
     def compiled(text: str, options: Any) -> bytes:
         tried.append("stream.executable" in text)
         if tried[-1]:
-            raise IreeCompileError("unknown dialect")
+            raise IreeCompileError("refused", diagnostics)
         return compile_module(text, options)
 
     monkeypatch.setenv("SLOPE_DISK_CACHE", "1")
     monkeypatch.setenv("SLOPE_CACHE", str(tmp_path))
-    monkeypatch.setattr("slope_backend_iree.backend.compile_module", compiled)
+    monkeypatch.setattr("slope_backend_iree.modules.compile_module", compiled)
     for _ in range(2):  # a new function, as in another process
         loop = slope.jit(lambda x: slope.fori_loop(0, 3, lambda i, v: v * 3 + i, x), backend="iree")
         assert loop(slope.ones(2)).tolist() == [32, 32]
-    assert tried == [True, False]
+    assert tried == [True, False, *([True] if again else [])]
 
 
 def refused(text: str, options: Any) -> bytes:

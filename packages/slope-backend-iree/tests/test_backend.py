@@ -38,12 +38,7 @@ from slope_backend_numpy.backend import NumpyBackend
 F32 = dtypes.float32
 
 
-@pytest.fixture(scope="module", autouse=True)
-def folder(tmp_path_factory: pytest.TempPathFactory):
-    with pytest.MonkeyPatch.context() as patch:
-        path = tmp_path_factory.mktemp("cache")
-        patch.setenv("SLOPE_CACHE", str(path))
-        yield path / "iree"
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 @pytest.fixture(scope="module")

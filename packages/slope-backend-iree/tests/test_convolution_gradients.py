@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,10 +27,8 @@ F32 = dtypes.float32
 
 
 @pytest.fixture(scope="module")
-def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[IreeBackend]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SLOPE_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield IreeBackend()
+def backend(cache: Path) -> IreeBackend:
+    return IreeBackend()
 
 
 def arrays_of(*shapes: tuple[int, ...], dtype: dtypes.DType = F32) -> list[Array]:

@@ -27,6 +27,8 @@ import iree.runtime as iree
 import ml_dtypes
 import numpy as np
 
+from slope.extend import aligned_empty
+
 from .devices import IreeDeviceError, choose_driver, immortal, instance, open_device
 
 __all__ = [
@@ -35,7 +37,7 @@ __all__ = [
     "IreeRuntimeError",
     "Module",
     "Runtime",
-    "aligned_empty",
+    "aligned_copy",
 ]
 
 ALIGNMENT = 64  # bytes; compiled code loads whole vectors, and faults on less
@@ -43,18 +45,6 @@ ALIGNMENT = 64  # bytes; compiled code loads whole vectors, and faults on less
 
 class IreeRuntimeError(Exception):
     """Loading or calling a module failed."""
-
-
-def aligned_empty(shape: Sequence[int], dtype: Any) -> np.ndarray:
-    """`np.empty(shape, dtype)` whose data starts at a multiple of `ALIGNMENT` bytes.
-
-    `Runtime.import_array` takes such an array without a copy.
-    """
-    dtype = np.dtype(dtype)
-    count = int(np.prod(shape, dtype=np.int64))
-    raw = np.empty(count * dtype.itemsize + ALIGNMENT, np.uint8)
-    offset = -raw.ctypes.data % ALIGNMENT
-    return np.ndarray(tuple(shape), dtype, buffer=raw, offset=offset)
 
 
 class Borrowed(iree.HalBufferView):
@@ -111,10 +101,10 @@ class Runtime:
     def import_array(self, array: np.ndarray) -> iree.HalBufferView:
         """A handle on an array's elements.
 
-        On the CPU a C-contiguous array aligned to `ALIGNMENT` bytes is borrowed: the handle keeps
-        it alive, and writing to it afterwards changes what programs see. Any other is copied (see
-        `aligned_empty`), and always on other devices. Read-only arrays are borrowed too; programs
-        never write to their inputs.
+        On the CPU a C-contiguous array aligned to `ALIGNMENT` bytes (`slope.extend.aligned_empty`
+        makes such) is borrowed: the handle keeps it alive, and writing to it afterwards changes
+        what programs see. Any other is copied, and always on other devices. Read-only arrays are
+        borrowed too; programs never write to their inputs.
 
         Raises:
             TypeError: for a dtype that IREE has no element type for.
@@ -271,6 +261,13 @@ _PLAIN = frozenset(dtype for dtype in _ELEMENTS if dtype != ml_dtypes.bfloat16)
 # --- moving arrays -------------------------------------------------------------------------------
 
 
+def aligned_copy(array: np.ndarray) -> np.ndarray:
+    """A copy that `Runtime.import_array` takes as it is."""
+    copy = aligned_empty(array.shape, array.dtype)
+    copy[...] = array
+    return copy
+
+
 class _Writable:
     """A read-only array's memory as writable, which DLPack asks for; keeps the array alive."""
 
@@ -287,13 +284,10 @@ def _borrow(
     """A handle on host memory of any dtype, shape and alignment, copied only if it must be."""
     shape = array.shape
     if not array.size:
-        array = aligned_empty(
-            (ALIGNMENT,), np.uint8
-        )  # IREE takes no empty memory, but empty shapes over some
+        # IREE takes no empty memory, but empty shapes over some.
+        array = aligned_empty((1,), np.dtype(np.uint8))
     elif not array.flags.c_contiguous or array.ctypes.data % ALIGNMENT:
-        copy = aligned_empty(shape, array.dtype)
-        copy[...] = array
-        array = copy
+        array = aligned_copy(array)
     raw = array.reshape(-1).view(np.uint8)
     if not raw.flags.writeable:
         raw = np.asarray(_Writable(raw))

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from slope import dtypes as dtypes
 from slope import ops as ops
+from slope.core.donation import held_once as held_once
 from slope.core.donation import only_reference as only_reference
 from slope.core.operator import Linear as Linear
 from slope.core.operator import Operator as Operator

@@ -22,28 +22,12 @@ def _coordinates(
     longest = max((x.shape[dim] for dim in dims), default=0)
     narrow = dtypes.int32 if longest < 2**31 else dtypes.int64
     lead = indices.shape[:-1]
-    parts: list[Value] = []
-    for dim in range(batch_dims):
-        one = TensorType((*lead, 1), narrow)
-        parts.append(ctx.emit(f"stablehlo.iota dim = {dim} : {mlir_type(one)}", one))
+    counted = TensorType((*lead, 1), narrow)
+    parts = [ctx.iota(counted, dim) for dim in range(batch_dims)]
     for k in range(count):
-        start, stop = [0] * len(lead) + [k], [*lead, k + 1]
-        places = ", ".join(f"{a}:{b}" for a, b in zip(start, stop, strict=True))
-        one = indices.type.with_shape((*lead, 1))
-        part = (
-            indices
-            if count == 1
-            else ctx.emit(
-                f"stablehlo.slice {indices} [{places}] : ({indices.mlir}) -> {mlir_type(one)}", one
-            )
-        )
+        part = ctx.slice(indices, [0] * len(lead) + [k], [*lead, k + 1])
         parts.append(_clamped(ctx, part, x.shape[axis + k], narrow))
-    if not parts:
-        return ctx.convert(indices, narrow), dims
-    if len(parts) == 1:
-        return parts[0], dims
-    joined = TensorType((*lead, len(parts)), narrow)
-    return ctx.op("concatenate", parts, joined, f"dim = {len(lead)}"), dims
+    return (ctx.concatenate(parts, len(lead)) if parts else ctx.convert(indices, narrow)), dims
 
 
 def _clamped(ctx: Context, part: Value, length: int, narrow: object) -> Value:
@@ -156,10 +140,7 @@ def copied(ctx: Context, x: Value, at: Value) -> Value:
     if x.literal is not None or not at.type.size or ctx.origin(x) in _OWN or x.name in ctx.given:
         return x
     if at.shape:
-        ends = ", ".join("0:1" for _ in at.shape)
-        one = at.type.with_shape((1,) * len(at.shape))
-        text = f"stablehlo.slice {at} [{ends}] : ({at.mlir}) -> {mlir_type(one)}"
-        at = ctx.reshape(ctx.emit(text, one), ())
+        at = ctx.reshape(ctx.slice(at, [0] * len(at.shape), [1] * len(at.shape)), ())
     always = ctx.compare("GE", at, ctx.like(0, at))
     return ctx.select(ctx.broadcast(always, x.shape, ()), x, ctx.like(0, x))
 

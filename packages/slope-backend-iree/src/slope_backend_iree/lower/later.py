@@ -95,7 +95,8 @@ class _Finder:
 
     def _joins(self, instr: Instr) -> bool:
         """Whether an instruction can be a part of a loop over the elements."""
-        return (instr.op.elementwise or instr.op is ops.broadcast) and id(instr) not in self.taken
+        repeats = instr.op is ops.broadcast and instr.inputs[0].type.size < LARGE
+        return (instr.op.elementwise or repeats) and id(instr) not in self.taken
 
     def _late_reader(self, instr: Instr) -> Instr | None:
         """What reads a large value behind a product that follows; ``None`` where more read it."""

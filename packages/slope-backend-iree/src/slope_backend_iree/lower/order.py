@@ -19,7 +19,7 @@ import math
 
 from slope.extend import DType, TensorType, dtypes
 
-from .context import Context, Rule, Value, listed, mlir_type
+from .context import Context, Rule, Value, mlir_type
 from .index import gather
 
 RANKED = 320  # elements up to which comparing all with all is faster than the network
@@ -37,35 +37,25 @@ def topk(ctx: Context, x: Value, *, k: int, dim: int, largest: bool) -> tuple[Va
     # Along the last dimension, where gathering comes out without exchanging dimensions.
     last = len(x.shape) - 1
     order = [each for each in range(last + 1) if each != dim]
-    moved = _transpose(ctx, x, [*order, dim])
+    moved = ctx.transpose(x, [*order, dim])
     places = _places(ctx, moved, k, largest)
     places = ctx.convert(places, dtypes.int64)
     rows = ctx.reshape(places, (*places.shape, 1))
     values = gather(ctx, moved, rows, axis=last, batch_dims=last)
     back = [*range(dim), last, *range(dim, last)]
-    return _transpose(ctx, values, back), _transpose(ctx, places, back)
-
-
-def _transpose(ctx: Context, x: Value, order: list[int]) -> Value:
-    if order == list(range(len(order))):
-        return x
-    result = x.type.with_shape(tuple(x.shape[each] for each in order))
-    return ctx.op("transpose", [x], result, f"dims = {listed(order)}")
+    return ctx.transpose(values, back), ctx.transpose(places, back)
 
 
 def _part(ctx: Context, x: Value, start: int, stop: int) -> Value:
     """Some elements of the last dimension."""
-    if stop - start == x.shape[-1]:
-        return x
-    result = x.type.with_shape((*x.shape[:-1], stop - start))
-    parts = ", ".join([*(f"0:{length}" for length in x.shape[:-1]), f"{start}:{stop}"])
-    return ctx.emit(f"stablehlo.slice {x} [{parts}] : ({x.mlir}) -> {mlir_type(result)}", result)
+    none = [0] * (len(x.shape) - 1)
+    return ctx.slice(x, [*none, start], [*x.shape[:-1], stop])
 
 
 def _places(ctx: Context, x: Value, k: int, descending: bool) -> Value:
     """Where the first ``k`` in the order of the last dimension stand, as int32."""
     keys = _keys(ctx, x, descending)
-    places = _iota(ctx, keys.type.with_dtype(dtypes.int32))
+    places = ctx.iota(keys.type.with_dtype(dtypes.int32), len(keys.shape) - 1)
     xs = [keys, places]
     if keys.dtype is dtypes.int32:  # key and place in one number
         wide = ctx.same(
@@ -83,10 +73,6 @@ def _standing(ctx: Context, xs: list[Value]) -> Value:
     if len(xs) == 1:
         last = ctx.same("and", last, ctx.like(2**32 - 1, last))
     return ctx.convert(last, dtypes.int32)
-
-
-def _iota(ctx: Context, result: TensorType) -> Value:
-    return ctx.emit(f"stablehlo.iota dim = {len(result.shape) - 1} : {mlir_type(result)}", result)
 
 
 def _keys(ctx: Context, x: Value, descending: bool) -> Value:
@@ -162,7 +148,7 @@ def _members(ctx: Context, xs: list[Value], group: Value) -> list[Value]:
     (rows, length), k = xs[0].shape, group.shape[1]
     count = length // GROUP
     whole = group.type.with_shape((rows, GROUP, k))
-    steps = ctx.emit(f"stablehlo.iota dim = 1 : {mlir_type(whole)}", whole)
+    steps = ctx.iota(whole, 1)
     steps = ctx.same("multiply", steps, ctx.like(count, steps))
     places = ctx.same("add", steps, ctx.broadcast(group, whole.shape, (0, 2)))
     places = ctx.reshape(places, (rows, GROUP * k, 1))
@@ -170,10 +156,7 @@ def _members(ctx: Context, xs: list[Value], group: Value) -> list[Value]:
     if length % GROUP == 0:
         return found
     rest = [_part(ctx, x, count * GROUP, length) for x in xs]
-    return [
-        ctx.op("concatenate", [x, y], x.type.with_shape((rows, x.shape[1] + y.shape[1])), "dim = 1")
-        for x, y in zip(found, rest, strict=True)
-    ]
+    return [ctx.concatenate([x, y], 1) for x, y in zip(found, rest, strict=True)]
 
 
 def _ordered(ctx: Context, xs: list[Value], k: int) -> list[Value]:
@@ -196,7 +179,7 @@ def _ranked(ctx: Context, xs: list[Value], k: int) -> list[Value]:
         before = ctx.same("or", before, ctx.same("and", tied, sooner))
     rank = ctx.reduce("add", ctx.convert(before, dtypes.int32), 0, (2,))
     grid = rank.type.with_shape((rows, k, length))
-    slots = ctx.emit(f"stablehlo.iota dim = 1 : {mlir_type(grid)}", grid)
+    slots = ctx.iota(grid, 1)
     hits = ctx.compare("EQ", slots, ctx.broadcast(rank, grid.shape, (0, 2)))
     outs = []
     for x in xs:  # one hit in each slot
@@ -213,17 +196,9 @@ def _network(ctx: Context, xs: list[Value]) -> list[Value]:
     length = xs[0].shape[1]
     size = 1 << (length - 1).bit_length()
     fills = [_MAXIMUM["int64"], length]
-    filled = [_filled(ctx, x, size, fill) for x, fill in zip(xs, fills, strict=False)]
+    extra = [0, size - length]
+    filled = [ctx.pad(x, [0, 0], extra, value=fill) for x, fill in zip(xs, fills, strict=False)]
     return [_part(ctx, x, 0, length) for x in _exchanged(ctx, filled)]
-
-
-def _filled(ctx: Context, x: Value, size: int, value: int) -> Value:
-    extra = size - x.shape[-1]
-    if not extra:
-        return x
-    attributes = f"low = [0, 0], high = [0, {extra}], interior = [0, 0]"
-    zero = ctx.scalar(value, x.dtype)
-    return ctx.op("pad", [x, zero], x.type.with_shape((x.shape[0], size)), attributes)
 
 
 def _less(flags: str, first: list[str], second: list[str], types: list[str]) -> str:

@@ -16,11 +16,12 @@ from slope.extend import (
     programs_in,
 )
 
-from .context import Cluster, Context, LoopKernels, Rule, Value, mlir_type
+from .context import Context, Rule, Value, mlir_type
 from .fused import write_fused
 from .fusion import Plan, plan
 from .later import LONG, later
 from .loop_kernels import cluster_kernel, clusters
+from .own_kernels import Cluster, LoopKernels
 
 ENTRY = "main"
 CONVOLUTIONS = (ops.conv, ops.conv_input_grad, ops.conv_weight_grad)
@@ -69,54 +70,18 @@ def lower_program(
         ShapeError: a dimension is symbolic.
     """
     arguments = ", ".join(f"%arg{i}: {mlir_type(var.type)}" for i, var in enumerate(program.inputs))
-
-    def nested(ctx: Context, inner: Program, operands: Sequence[Value]) -> list[Value]:
-        known = dict(zip(inner.inputs, operands, strict=True))
-        write(ctx, inner, known)
-        return [_value(ctx, atom, known) for atom in inner.outputs]
-
-    def one(ctx: Context, instr: Instr, operands: Sequence[Value]) -> Value:
-        (result,) = _lower(ctx, instr, operands, rules)
-        return result
-
-    def write(ctx: Context, program: Program, known: dict[Var, Value]) -> None:
-        apart = _apart(program) if cpu else frozenset[Var]()
-        loops, absent = _planned(program, ctx.convolves) if cpu else Plan({}, frozenset())
-        found = clusters(program, loops.keys() | absent) if ctx.loop_kernels is not None else ()
-        held = {id(instr): cluster for cluster in found for instr in cluster.instrs}
-        for instr in program.instrs:
-            cluster = held.get(id(instr))
-            if cluster is not None:
-                if instr is cluster.instrs[-1]:
-                    made = cluster_kernel(ctx, cluster, [known[var] for var in cluster.inputs])
-                    known.update(zip(cluster.outputs, made, strict=True))
-                continue
-            loop = loops.get(id(instr))
-            if loop is not None:
-                made = write_fused(ctx, loop, known, one)
-                for root, value in zip(loop.roots, made, strict=True):
-                    known.update(zip(root.outputs, [value], strict=True))
-                continue
-            if id(instr) in absent:
-                continue
-            results = _lower(ctx, instr, [_value(ctx, atom, known) for atom in instr.inputs], rules)
-            if not apart.isdisjoint(instr.outputs):
-                results = [ctx.barrier(result) for result in results]
-            known.update(zip(instr.outputs, results, strict=True))
-
-    given = frozenset(f"%arg{i}" for i in donated if _uses(program, program.inputs[i]) == 1)
-    loops = LoopKernels()
+    writer, kernels = _Writer(rules, cpu), LoopKernels()
     ctx = Context(
-        nested,
+        writer.nested,
         convolves=_convolves(program),
-        given=given,
+        given=frozenset(f"%arg{i}" for i in donated if _uses(program, program.inputs[i]) == 1),
         lanes=lanes,
-        loop_kernels=loops if cpu else None,
+        loop_kernels=kernels if cpu else None,
     )
     values: dict[Var, Value] = {
         var: Value(f"%arg{i}", var.type) for i, var in enumerate(program.inputs)
     }
-    write(ctx, program, values)
+    writer.write(ctx, program, values)
     results, sources = _outputs(program, values)
     types = ", ".join(value.mlir for value in results)
     ending = (
@@ -124,10 +89,70 @@ def lower_program(
     )
     body = "\n".join(f"    {line}" for line in [*ctx.lines, ending])
     text = (
-        f"module @slope {{\n{''.join(loops.texts)}"
+        f"module @slope {{\n{''.join(kernels.texts)}"
         f"  func.func @{ENTRY}({arguments}) -> ({types}) {{\n{body}\n  }}\n}}\n"
     )
-    return Lowered(text, len(results), sources, loops.computed)
+    return Lowered(text, len(results), sources, kernels.computed)
+
+
+class _Writer:
+    """Writes programs, and those that their instructions hold, by rules and in loops of our own.
+
+    Args:
+        rules: by operator name.
+        cpu: whether the programs are to run on a CPU.
+    """
+
+    def __init__(self, rules: Mapping[str, Rule], cpu: bool) -> None:
+        self._rules = rules
+        self._cpu = cpu
+
+    def nested(self, ctx: Context, program: Program, operands: Sequence[Value]) -> list[Value]:
+        """Write a program on these values; its results."""
+        known = dict(zip(program.inputs, operands, strict=True))
+        self.write(ctx, program, known)
+        return [_value(ctx, atom, known) for atom in program.outputs]
+
+    def write(self, ctx: Context, program: Program, known: dict[Var, Value]) -> None:
+        """Write a program's instructions; the values of its variables join the known ones."""
+        apart = _apart(program) if self._cpu else frozenset[Var]()
+        loops, absent = _planned(program, ctx.convolves) if self._cpu else Plan({}, frozenset())
+        found = clusters(program, loops.keys() | absent) if ctx.loop_kernels is not None else ()
+        held = {id(instr): cluster for cluster in found for instr in cluster.instrs}
+        for instr in program.instrs:
+            cluster, loop = held.get(id(instr)), loops.get(id(instr))
+            if cluster is not None:
+                if instr is cluster.instrs[-1]:
+                    made = cluster_kernel(ctx, cluster, [known[var] for var in cluster.inputs])
+                    known.update(zip(cluster.outputs, made, strict=True))
+            elif loop is not None:
+                made = write_fused(ctx, loop, known, self._one)
+                for root, value in zip(loop.roots, made, strict=True):
+                    known.update(zip(root.outputs, [value], strict=True))
+            elif id(instr) not in absent:
+                made = self._lower(ctx, instr, [_value(ctx, atom, known) for atom in instr.inputs])
+                if not apart.isdisjoint(instr.outputs):
+                    made = [ctx.barrier(each) for each in made]
+                known.update(zip(instr.outputs, made, strict=True))
+
+    def _one(self, ctx: Context, instr: Instr, operands: Sequence[Value]) -> Value:
+        (result,) = self._lower(ctx, instr, operands)
+        return result
+
+    def _lower(self, ctx: Context, instr: Instr, operands: Sequence[Value]) -> list[Value]:
+        if all(var.type.size == 0 for var in instr.outputs) and not instr.op.effect:
+            return [ctx.constant(0, var.type) for var in instr.outputs]
+        rule = self._rules.get(instr.op.name)
+        if rule is None:
+            raise UnsupportedOperatorError(
+                f"the iree backend has no lowering for operator {instr.op.name!r}, which has no "
+                f"expand. Give its class an expand, add a rule through the hook "
+                f"slope_lowerings(backend), or choose a backend that has one (SLOPE_BACKEND=numpy)."
+            )
+        if ctx.loop_kernels is not None:
+            ctx.loop_kernels.work = instr
+        result = rule(ctx, *operands, **instr.params)
+        return list(result) if instr.op.multiple else [result]
 
 
 def _planned(program: Program, convolves: bool) -> Plan:
@@ -200,24 +225,6 @@ def _convolves(program: Program) -> bool:
         instr.op in CONVOLUTIONS or any(map(_convolves, programs_in(instr.params)))
         for instr in program.instrs
     )
-
-
-def _lower(
-    ctx: Context, instr: Instr, operands: Sequence[Value], rules: Mapping[str, Rule]
-) -> list[Value]:
-    if all(var.type.size == 0 for var in instr.outputs) and not instr.op.effect:
-        return [ctx.constant(0, var.type) for var in instr.outputs]
-    rule = rules.get(instr.op.name)
-    if rule is None:
-        raise UnsupportedOperatorError(
-            f"the iree backend has no lowering for operator {instr.op.name!r}, which has no "
-            f"expand. Give its class an expand, add a rule through the hook "
-            f"slope_lowerings(backend), or choose a backend that has one (SLOPE_BACKEND=numpy)."
-        )
-    if ctx.loop_kernels is not None:
-        ctx.loop_kernels.work = instr
-    result = rule(ctx, *operands, **instr.params)
-    return list(result) if instr.op.multiple else [result]
 
 
 def _value(ctx: Context, atom: Atom, values: Mapping[Var, Value]) -> Value:

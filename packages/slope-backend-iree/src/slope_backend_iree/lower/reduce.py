@@ -68,7 +68,7 @@ def _position(ctx: Context, x: Value, best: Value, dim: int) -> Value:
         hits = ctx.same("or", hits, ctx.compare("NE", x, x))
     narrow = dtypes.int32 if x.shape[dim] < 2**31 else dtypes.int64
     places = TensorType(x.shape, narrow)
-    count = ctx.emit(f"stablehlo.iota dim = {dim} : {Value('', places).mlir}", places)
+    count = ctx.iota(places, dim)
     count = ctx.select(hits, count, ctx.like(x.shape[dim] - 1, count))
     return ctx.convert(ctx.reduce("minimum", count, x.shape[dim] - 1, (dim,)), dtypes.int64)
 

@@ -139,7 +139,11 @@ def _product(
 
     Or of the first and panels of the second, (batch, panels, rows, columns).
 
-    Arguments:
+    Args:
+        ctx: where to write it.
+        x: the first matrices.
+        y: the second matrices, or their panels.
+        by_columns: whether the first are (batch, rows, m).
         task: how many rows and columns of the result one task computes.
         tile: how many of them stay in registers while the sums run.
     """

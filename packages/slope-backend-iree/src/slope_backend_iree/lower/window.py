@@ -59,15 +59,8 @@ def _at_known_places(
     ]
     high = [end - first for end, first in zip(limits, low, strict=True)]
 
-    def padded(part: Value) -> Value:
-        zero = ctx.scalar(0, part.dtype)
-        attributes = (
-            f"low = {listed(low)}, high = {listed(high)}, interior = {listed([0] * len(low))}"
-        )
-        return ctx.op("pad", [part, zero], part.type.with_shape(x.shape), attributes)
-
     inside = ctx.constant(True, update.type.with_dtype(dtypes.bool_))
-    return ctx.select(padded(inside), padded(update), x)
+    return ctx.select(ctx.pad(inside, low, high), ctx.pad(update, low, high), x)
 
 
 RULES: dict[str, Rule] = {

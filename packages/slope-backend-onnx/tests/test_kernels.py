@@ -325,3 +325,19 @@ def test_large_masks_hide_by_the_lowest_number(bench, backend, bad, negated, dty
     if bad is None:  # else Where does it, which makes -0.0 to 0.0
         np.testing.assert_array_equal(np.signbit(got), np.signbit(wanted))
     assert "Min" in backend.compile(program, CPU, {}).code
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("odd", [(), (np.inf, -np.inf), (np.nan, -np.inf)])
+def test_the_largest_of_many(dtype, odd):
+    x = (np.random.default_rng(0).standard_normal((4, 3000)) * 9).round().astype(dtype)
+    x[1, 100 : 100 + len(odd)] = odd
+    for largest in (True, False):
+        got, want = (
+            slope.jit(lambda x, largest=largest: slope.topk(x, 7, largest=largest), backend=name)(
+                slope.tensor(x)
+            )
+            for name in ("onnxruntime", "numpy")
+        )
+        for one, other in zip(got, want, strict=True):
+            np.testing.assert_array_equal(one.numpy(), other.numpy())

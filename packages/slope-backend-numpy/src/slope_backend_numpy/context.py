@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -89,6 +90,22 @@ class Value:
     def is_full(self) -> bool:
         """Whether the array has the type's shape."""
         return self.shape == self.type.shape
+
+
+FEW_COLUMNS: Final = 4
+MANY: Final = 4096  # elements
+
+
+def _has_short_runs(operands: Sequence[Value], shape: Shape) -> bool:
+    """Whether NumPy would compute a large result a few elements at a time.
+
+    That is where the last dimension is short and an operand is repeated along it, or along the one
+    before it, but not along both: then NumPy's inner loop cannot run along both.
+    """
+    if len(shape) < 2 or not 1 < shape[-1] <= FEW_COLUMNS or math.prod(shape) < MANY:
+        return False
+    ends = ((1, 1, *each.shape)[-2:] for each in operands)
+    return shape[-2] > 2 * FEW_COLUMNS and any((rows == 1) != (row == 1) for rows, row in ends)
 
 
 class Context:
@@ -308,6 +325,8 @@ class Context:
         if shape == () and (text := self._on_numbers(function, operands)):
             return self.fresh(text, tensor_type, shape)
         arguments = ", ".join([self.beside_arrays(each) for each in operands])
+        if _has_short_runs(operands, shape):
+            function, arguments = "kernels.by_columns", f"{function}, {arguments}"
         target = (
             next((each for each in operands if self.reusable(each, dtype, shape)), None)
             if last

@@ -17,6 +17,7 @@ from slope.extend import (
 )
 
 from .context import Context, Rule, Value, mlir_type
+from .crossed import crossed
 from .fused import write_fused
 from .fusion import Plan, plan
 from .later import LONG, later
@@ -115,7 +116,7 @@ class _Writer:
 
     def write(self, ctx: Context, program: Program, known: dict[Var, Value]) -> None:
         """Write a program's instructions; the values of its variables join the known ones."""
-        apart = _apart(program) if self._cpu else frozenset[Var]()
+        apart = crossed(program) | (_apart(program) if self._cpu else frozenset[Var]())
         loops, absent = _planned(program, ctx.convolves) if self._cpu else Plan({}, frozenset())
         found = clusters(program, loops.keys() | absent) if ctx.loop_kernels is not None else ()
         held = {id(instr): cluster for cluster in found for instr in cluster.instrs}
@@ -128,12 +129,10 @@ class _Writer:
             elif loop is not None:
                 made = write_fused(ctx, loop, known, self._one)
                 for root, value in zip(loop.roots, made, strict=True):
-                    known.update(zip(root.outputs, [value], strict=True))
+                    known.update(_kept(ctx, root, [value], apart))
             elif id(instr) not in absent:
-                made = self._lower(ctx, instr, [_value(ctx, atom, known) for atom in instr.inputs])
-                if not apart.isdisjoint(instr.outputs):
-                    made = [ctx.barrier(each) for each in made]
-                known.update(zip(instr.outputs, made, strict=True))
+                operands = [_value(ctx, atom, known) for atom in instr.inputs]
+                known.update(_kept(ctx, instr, self._lower(ctx, instr, operands), apart))
 
     def _one(self, ctx: Context, instr: Instr, operands: Sequence[Value]) -> Value:
         (result,) = self._lower(ctx, instr, operands)
@@ -225,6 +224,15 @@ def _convolves(program: Program) -> bool:
         instr.op in CONVOLUTIONS or any(map(_convolves, programs_in(instr.params)))
         for instr in program.instrs
     )
+
+
+def _kept(
+    ctx: Context, instr: Instr, results: list[Value], apart: frozenset[Var]
+) -> dict[Var, Value]:
+    """What an instruction computes, by variable; computed in loops of its own if it is apart."""
+    if not apart.isdisjoint(instr.outputs):
+        results = [ctx.barrier(result) for result in results]
+    return dict(zip(instr.outputs, results, strict=True))
 
 
 def _value(ctx: Context, atom: Atom, values: Mapping[Var, Value]) -> Value:

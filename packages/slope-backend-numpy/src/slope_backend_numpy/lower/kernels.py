@@ -51,6 +51,29 @@ def select(condition: Any, x: Any, y: Any) -> Array:
     return np.bitwise_xor(result, y.view(bits), out=result if result.ndim else None).view(x.dtype)
 
 
+# --- short last dimensions
+
+
+def by_columns(function: Any, *operands: Array, out: Array | None = None) -> Array:
+    """What a ufunc gives, computed for one place of the last dimension after the other."""
+
+    def column(place: int) -> list[Array]:
+        ends = (
+            each[..., min(place, each.shape[-1] - 1)] if each.ndim else each for each in operands
+        )
+        return list(ends)
+
+    start = 0
+    if out is None:
+        first = function(*column(0))
+        out = np.empty(np.broadcast_shapes(*(each.shape for each in operands)), first.dtype)
+        out[..., 0] = first
+        start = 1
+    for place in range(start, out.shape[-1]):
+        function(*column(place), out=out[..., place])
+    return out
+
+
 # --- casts
 
 

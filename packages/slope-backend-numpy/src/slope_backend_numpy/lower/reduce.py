@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final
 
 from slope.extend import dtypes
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from slope_backend_numpy.context import Context, Value
 
 SHORT: Final = 32  # elements of a last dimension, up to which extrema over it are found columnwise
+NARROW: Final = 64  # elements behind a dimension, up to which the same holds for extrema over it
 
 
 def reduction(function: str, *, accumulates: bool = False) -> Rule:
@@ -34,12 +36,18 @@ def extreme(function: str) -> Rule:
 
     def rule(context: Context, x: Value, *, dim: tuple[int, ...]) -> Value:
         shape = x.type.shape
-        if dim != (len(shape) - 1,) or not x.is_full or shape[-1] > SHORT or len(shape) < 2:
+        if len(dim) != 1 or not x.is_full or len(shape) < 2 or x.type.size == 0:
             return general(context, x, dim=dim)
-        # NumPy pays for each short row; with rows and columns exchanged it runs along long ones.
-        matrix = x.code if len(shape) == 2 else f"{x.code}.reshape({(-1, shape[-1])})"
-        code = f"{function}.reduce({matrix}.T.copy(), axis=0)"
-        return context.fresh(code if len(shape) == 2 else f"{code}.reshape({context.type.shape})")
+        length, after = shape[dim[0]], math.prod(shape[dim[0] + 1 :])
+        if not (length <= SHORT if after == 1 else dim[0] > 0 and after <= NARROW):
+            return general(context, x, dim=dim)
+        # NumPy pays for each short row; with dimensions exchanged it runs along long ones.
+        columns = f"{x.code}.reshape({(-1, length, after)})"
+        if 1 < after <= SHORT // 2 and length >= 8 * after:
+            code = f"{function}.reduce({columns}.swapaxes(1, 2).copy(), axis=2)"
+        else:
+            code = f"{function}.reduce({columns}.swapaxes(0, 1).copy(), axis=0)"
+        return context.fresh(f"{code}.reshape({context.type.shape})")
 
     return rule
 

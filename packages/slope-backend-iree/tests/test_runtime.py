@@ -520,6 +520,26 @@ if child: sys.exit(os.waitpid(child, 0)[1])
     assert (done.returncode, done.stdout, done.stderr) == (0, "48.0\n48.0\n", "")
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_compiles_though_the_parent_did(affine, tmp_path):
+    code = f"""
+import warnings; warnings.simplefilter("ignore")  # newer Pythons warn of fork beside threads
+from slope_backend_iree.compiler import IreeCompileError, Options, compile_module
+text = {AFFINE!r}
+compile_module(text)  # starts the compiler's threads, which a child does not get
+if child := os.fork(): sys.exit(os.waitpid(child, 0)[1])
+again = cpu.load(compile_module(text))
+print(cpu.export_array(again([handle])[0]).sum())
+try: compile_module(text.replace("stablehlo.add", "stablehlo.nope"))
+except IreeCompileError as error: print("stablehlo.nope" in str(error), len(error.diagnostics))
+try: compile_module(text, Options(extra=("--no-such-flag",)))
+except IreeCompileError as error: print("no-such-flag" in str(error))
+"""
+    done = run_script(code, affine, tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "24.0\nTrue 1\nTrue\n"
+
+
 def test_devices_that_are_not_there_are_named():
     with pytest.raises(IreeDeviceError, match="'cpu' and 'cuda', got 'tpu'"):
         Runtime("tpu")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from slope.extend import TensorType, dtypes
+from slope.extend import DType, TensorType, dtypes
 
 from .context import Context, Rule, Value, is_half, listed, mlir_type
 
@@ -26,19 +26,18 @@ def _coordinates(
     parts = [ctx.iota(counted, dim) for dim in range(batch_dims)]
     for k in range(count):
         part = ctx.slice(indices, [0] * len(lead) + [k], [*lead, k + 1])
-        parts.append(_clamped(ctx, part, x.shape[axis + k], narrow))
+        parts.append(clamped(ctx, part, x.shape[axis + k] - 1, narrow))
     return (ctx.concatenate(parts, len(lead)) if parts else ctx.convert(indices, narrow)), dims
 
 
-def _clamped(ctx: Context, part: Value, length: int, narrow: object) -> Value:
-    last = length - 1
-    wide = part.dtype
-    limit = (1 << (wide.bits - (wide.kind == "i"))) - 1
-    if wide.kind == "i":
-        part = ctx.same("maximum", part, ctx.like(0, part))
-    if last < limit:
-        part = ctx.same("minimum", part, ctx.like(last, part))
-    return ctx.convert(part, narrow)  # pyright: ignore[reportArgumentType]
+def clamped(ctx: Context, place: Value, last: int, dtype: DType) -> Value:
+    """Places within ``0 .. last``, as another integer dtype, which holds ``last``."""
+    own = place.dtype
+    if own.kind == "i":
+        place = ctx.same("maximum", place, ctx.like(0, place))
+    if last < (1 << (own.bits - (own.kind == "i"))) - 1:
+        place = ctx.same("minimum", place, ctx.like(last, place))
+    return ctx.convert(place, dtype)
 
 
 def _window(x: Value, indices: Value, axis: int, batch_dims: int) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -177,7 +178,8 @@ def _apart(program: Program) -> frozenset[Var]:
         for instr in _behind(exponentials, made)
         if instr.op is ops.dot_general and instr.outputs[0].type.size >= _LARGE
     )
-    return frozenset(instr.outputs[0] for instr in (*large, *_sums_of_rows(program, made)))
+    others = (*_sums_of_rows(program, made), *_read_by_products(program, made))
+    return frozenset(instr.outputs[0] for instr in (*large, *others))
 
 
 def _sums_of_rows(program: Program, made: Mapping[Var, Instr]) -> list[Instr]:
@@ -192,6 +194,28 @@ def _sums_of_rows(program: Program, made: Mapping[Var, Instr]) -> list[Instr]:
         for instr in _behind(products, made)
         if instr.op.name in _REDUCTIONS
         and any(each.op is ops.gather for each in _behind([instr], made))
+    ]
+
+
+def _read_by_products(program: Program, made: Mapping[Var, Instr]) -> list[Instr]:
+    """What elementwise operators make of reductions, and several products read.
+
+    As a softmax's gradient: IREE gives each product a tensor of its own, and has one loop write
+    them, 8.9 ms for 24 x 197 x 197 elements instead of 0.5.
+    """
+    readers = Counter(
+        atom
+        for instr in program.instrs
+        if instr.op is ops.dot_general
+        for atom in instr.inputs
+        if isinstance(atom, Var) and atom.type.size >= _LARGE
+    )
+    several = (made[var] for var, count in readers.items() if count > 1 and var in made)
+    return [
+        instr
+        for instr in several
+        if instr.op.elementwise
+        and any(each.op.name in _REDUCTIONS for each in _behind([instr], made))
     ]
 
 

@@ -20,6 +20,7 @@ _WIDE = 2 * _LANES
 _HIGHEST, _LOWEST = 13, 4  # rows of two registers: 26 for sums at most, and few loads for each
 _NEAR = 1 << 18  # numbers that the second-level cache holds
 _TASK = 1 << 17  # numbers that a task reads again and again
+_LONGEST_TASK = 1 << 10  # columns
 _LONG_ROW = 512  # numbers: such rows share too few lines of the first-level cache
 _SMALL = 1 << 15  # multiplications: some microseconds, whatever the tiles
 _FEW_ROWS = 64  # a matrix that meets fewer is not worth moving
@@ -52,6 +53,8 @@ def tiled_product(
     tile = _tile(m, n)
     if tile is None or rows * tile[1] > _NEAR or m * n * rows < _SMALL:
         return None
+    if n % tile[1] and n > _LONGEST_TASK:
+        return None
     near = right.by_columns and (n * rows <= _NEAR or m < _FEW_ROWS)
     panels = n % _WIDE == 0 and (n >= _LONG_ROW or n * rows > _NEAR)
     if not near and (m < _FEW_ROWS or not (panels or n * rows <= _NEAR)):
@@ -67,7 +70,7 @@ def tiled_product(
         of_x,
         of_y,
         by_columns=left.by_columns,
-        task=(_part(m, tile[0], 128), _part(n, tile[1], min(256, _TASK // rows))),
+        task=(_part(m, tile[0], min(128, m // 4)), _part(n, tile[1], min(256, _TASK // rows))),
         tile=tile,
     )
     lead = tuple(x.shape[dim] for dim in batch[0])
@@ -205,7 +208,11 @@ def _tile(m: int, n: int) -> tuple[int, int] | None:
 
 
 def _part(length: int, tile: int, most: int) -> int:
-    """How much of a dimension a task takes: whole tiles, as even parts as there are."""
-    tiles = -(-length // tile)
-    parts = -(-tiles // max(most // tile, 1))
-    return -(-tiles // parts) * tile
+    """How much of a dimension a task takes: as many whole tiles as make equal parts of it.
+
+    All of it where some elements are left over: tasks of different sizes have slow loops.
+    """
+    if length % tile:
+        return length
+    parts = (each for each in range(max(most // tile, 1), 0, -1) if length % (each * tile) == 0)
+    return next(parts) * tile

@@ -280,3 +280,23 @@ def test_without_convolutions_loops_are_left_to_iree():
     program = trace_program(function, types)
     assert len(plan(program).loops) == 1
     assert "region" not in lower_program(program, IreeBackend().lowerings).text
+
+
+# --- depthwise
+
+
+@pytest.mark.parametrize("dtype", [F32, dtypes.float16])
+@pytest.mark.parametrize("layout", ["NHWC", "NCHW"])
+def test_depthwise_weights_take_no_products_of_one_number(backend, layout, dtype):
+    shapes = {"NHWC": ((3, 9, 7, 20), (3, 5, 4, 20)), "NCHW": ((3, 20, 9, 7), (3, 20, 5, 4))}
+    arrays = arrays_of(*shapes[layout], dtype=dtype)
+    params: dict[str, Any] = {
+        "kernel_size": (3, 2), "stride": (2, 2), "padding": ((1, 1), (1, 0)), "dilation": (1, 1),
+    }  # fmt: skip
+
+    def gradient(x, y):
+        return [ops.conv_weight_grad(x, y, groups=20, layout=layout, **params)]
+
+    program = traced(gradient, arrays)
+    assert "dot_general" not in lower_program(program, backend.lowerings).text
+    agree(backend, program, arrays, 1e-5 if dtype is F32 else 1e-2)

@@ -48,3 +48,27 @@ def test_pairs(name, dtype):
     wanted = least, (least + x) * y, np.maximum(x, y) > least
     for got, want in zip(several(slope.tensor(x), slope.tensor(y)), wanted, strict=True):
         np.testing.assert_array_equal(got.numpy(), want)
+
+
+@pytest.mark.parametrize("shape", [(2, 30, 600), (30, 4, 300), (5, 1, 2000), (2, 0, 2000)])
+@pytest.mark.parametrize("dtype", ["f2", "f4", "i4"])
+def test_running_results(shape, dtype):
+    x = (draws(*shape) * 2).astype(dtype)
+    for dim in (0, 1):
+        total, back, product = (
+            slope.jit(function, backend="numpy")(slope.tensor(x)).numpy()
+            for function in (
+                lambda x, dim=dim: slope.cumsum(x, dim),
+                lambda x, dim=dim: slope.flip(slope.cumsum(slope.flip(x, (dim,)), dim), (dim,)),
+                lambda x, dim=dim: slope.cumprod(x, dim),
+            )
+        )
+        wide = x.astype("f4" if dtype == "f2" else dtype)
+        kind = "f4" if dtype == "f2" else total.dtype
+        for got, want in (
+            (total, np.cumsum(wide, dim, kind)),
+            (back, np.flip(np.cumsum(np.flip(wide, dim), dim, kind), dim)),
+            (product, np.cumprod(wide, dim, kind)),
+        ):
+            with np.errstate(over="ignore"):
+                np.testing.assert_array_equal(got, want.astype(got.dtype))

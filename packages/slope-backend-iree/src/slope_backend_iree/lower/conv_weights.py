@@ -178,12 +178,14 @@ def _grouped(ctx: Context, x: Value, channel: int, groups: int) -> Value:
 def _product(ctx: Context, x: Value, y: Value, channel: int, groups: int) -> Value:
     """Summed over batch and windows: (groups if several, inputs, outputs)."""
     kept = (channel,) if groups == 1 else (channel, channel + 1)
-    over = listed([dim for dim in range(len(x.shape)) if dim not in kept])
-    along = "" if groups == 1 else f"batching_dims = [{channel}] x [{channel}], "
+    over = tuple(dim for dim in range(len(x.shape)) if dim not in kept)
     lead = () if groups == 1 else (groups,)
     shape = (*lead, x.shape[kept[-1]], y.shape[kept[-1]])
-    result = x.type.with_shape(shape)
-    return ctx.op("dot_general", [x, y], result, f"{along}contracting_dims = {over} x {over}")
+    if lead and shape[1:] == (1, 1):  # a batch of products of one number would fill tiles with it
+        return ctx.reshape(ctx.reduce("add", ctx.same("multiply", x, y), 0, over), shape)
+    along = "" if groups == 1 else f"batching_dims = [{channel}] x [{channel}], "
+    dims = f"{along}contracting_dims = {listed(over)} x {listed(over)}"
+    return ctx.op("dot_general", [x, y], x.type.with_shape(shape), dims)
 
 
 def _weights(ctx: Context, parts: Sequence[Value], kernel: Dims, groups: int, layout: str) -> Value:

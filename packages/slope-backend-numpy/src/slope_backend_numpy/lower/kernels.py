@@ -51,7 +51,7 @@ def select(condition: Any, x: Any, y: Any) -> Array:
     return np.bitwise_xor(result, y.view(bits), out=result if result.ndim else None).view(x.dtype)
 
 
-# --- short last dimensions
+# --- a part of an array at a time
 
 
 def by_columns(function: Any, *operands: Array, out: Array | None = None) -> Array:
@@ -71,6 +71,16 @@ def by_columns(function: Any, *operands: Array, out: Array | None = None) -> Arr
         start = 1
     for place in range(start, out.shape[-1]):
         function(*column(place), out=out[..., place])
+    return out
+
+
+def accumulate(function: Any, x: Array, axis: int, dtype: Any) -> Array:
+    """``function.accumulate``, for all that stands beside the axis at a time."""
+    out = np.empty(x.shape, dtype)
+    rows, given = np.moveaxis(out, axis, 0), np.moveaxis(x, axis, 0)
+    rows[0] = given[0]
+    for place in range(1, len(rows)):
+        function(rows[place - 1], given[place], out=rows[place])
     return out
 
 

@@ -20,6 +20,7 @@ from .context import Cluster, Context, LoopKernels, Rule, Value, mlir_type
 from .fused import write_fused
 from .fusion import Plan, plan
 from .loop_kernels import cluster_kernel, clusters
+from .widened import sliced_after_widening
 
 ENTRY = "main"
 CONVOLUTIONS = (ops.conv, ops.conv_input_grad, ops.conv_weight_grad)
@@ -81,7 +82,7 @@ def lower_program(
         return result
 
     def write(ctx: Context, program: Program, known: dict[Var, Value]) -> None:
-        apart = _apart(program) if cpu else frozenset[Var]()
+        apart = sliced_after_widening(program) | (_apart(program) if cpu else frozenset[Var]())
         loops, absent = plan(program) if cpu and ctx.convolves else Plan({}, frozenset())
         found = clusters(program, loops.keys() | absent) if ctx.loop_kernels is not None else ()
         held = {id(instr): cluster for cluster in found for instr in cluster.instrs}

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from slope.extend import (
@@ -17,19 +16,16 @@ from slope.extend import (
     programs_in,
 )
 
+from .apart import values_apart
 from .context import Context, Rule, Value, mlir_type
-from .crossed import crossed
 from .fused import write_fused
 from .fusion import Plan, plan
-from .later import LONG, later
+from .later import later
 from .loop_kernels import cluster_kernel, clusters
 from .own_kernels import Cluster, LoopKernels
 
 ENTRY = "main"
 CONVOLUTIONS = (ops.conv, ops.conv_input_grad, ops.conv_weight_grad)
-
-_LARGE = 1 << 14  # elements
-_REDUCTIONS = frozenset(("sum", "prod", "amax", "amin"))
 
 
 class Lowered(NamedTuple):
@@ -117,7 +113,7 @@ class _Writer:
 
     def write(self, ctx: Context, program: Program, known: dict[Var, Value]) -> None:
         """Write a program's instructions; the values of its variables join the known ones."""
-        apart = crossed(program) | (_apart(program) if self._cpu else frozenset[Var]())
+        apart = values_apart(program, cpu=self._cpu)
         loops, absent = _planned(program, ctx.convolves) if self._cpu else Plan({}, frozenset())
         found = clusters(program, loops.keys() | absent) if ctx.loop_kernels is not None else ()
         held = {id(instr): cluster for cluster in found for instr in cluster.instrs}
@@ -161,80 +157,6 @@ def _planned(program: Program, convolves: bool) -> Plan:
     inside = {id(instr) for loop in loops.values() for instr in (*loop.body, *loop.roots)}
     late = later(program, inside | absent)
     return Plan({**loops, **late.loops}, absent | late.absent)
-
-
-def _apart(program: Program) -> frozenset[Var]:
-    """What is computed in loops of its own, besides what rules say.
-
-    Sums of rows, and large products which only elementwise operators lie between and an exponential
-    or the like. IREE fuses these into the loops that unpack the product's tiles, and they then run
-    many times slower than in loops of their own: a gelu of 8 x 128 x 1024 products takes 3.1 ms
-    instead of 1.
-    """
-    made = {var: instr for instr in program.instrs for var in instr.outputs}
-    exponentials = (instr for instr in program.instrs if instr.op.name in LONG)
-    large = (
-        instr
-        for instr in _behind(exponentials, made)
-        if instr.op is ops.dot_general and instr.outputs[0].type.size >= _LARGE
-    )
-    others = (*_sums_of_rows(program, made), *_read_by_products(program, made))
-    return frozenset(instr.outputs[0] for instr in (*large, *others))
-
-
-def _sums_of_rows(program: Program, made: Mapping[Var, Instr]) -> list[Instr]:
-    """Reductions of gathered rows that elementwise operators take to a product.
-
-    IREE 3.13 fuses the rows' reading with the packing of the product's operand, and refuses the
-    vectors that this needs.
-    """
-    products = (instr for instr in program.instrs if instr.op is ops.dot_general)
-    return [
-        instr
-        for instr in _behind(products, made)
-        if instr.op.name in _REDUCTIONS
-        and any(each.op is ops.gather for each in _behind([instr], made))
-    ]
-
-
-def _read_by_products(program: Program, made: Mapping[Var, Instr]) -> list[Instr]:
-    """What elementwise operators make of reductions, and several products read.
-
-    As a softmax's gradient: IREE gives each product a tensor of its own, and has one loop write
-    them, 8.9 ms for 24 x 197 x 197 elements instead of 0.5.
-    """
-    readers = Counter(
-        atom
-        for instr in program.instrs
-        if instr.op is ops.dot_general
-        for atom in instr.inputs
-        if isinstance(atom, Var) and atom.type.size >= _LARGE
-    )
-    several = (made[var] for var, count in readers.items() if count > 1 and var in made)
-    return [
-        instr
-        for instr in several
-        if instr.op.elementwise
-        and any(each.op.name in _REDUCTIONS for each in _behind([instr], made))
-    ]
-
-
-def _behind(ends: Iterable[Instr], made: Mapping[Var, Instr]) -> list[Instr]:
-    """What computes the operands, through elementwise operators and others like them."""
-    waiting = [atom for instr in ends for atom in instr.inputs]
-    seen: set[Var] = set()
-    found: list[Instr] = []
-    while waiting:
-        atom = waiting.pop()
-        if isinstance(atom, Literal) or atom in seen or atom not in made:
-            continue
-        seen.add(atom)
-        instr = made[atom]
-        if instr.op.elementwise or instr.op is ops.reshape:
-            waiting += instr.inputs
-        else:
-            found.append(instr)
-    return found
 
 
 def _uses(program: Program, var: Var) -> int:

@@ -41,7 +41,7 @@ from .compiler import (
     vector_lanes,
 )
 from .devices import IreeDeviceError, choose_driver, device_count, missing
-from .lower import RULES
+from .lower import RULES, Value
 from .lower.program import Lowered, lower_program
 from .memory import release_freed
 from .notice import notice
@@ -92,6 +92,7 @@ class IreeBackend(Backend):
     eager: ClassVar[Literal["numpy", "compile"]] = "numpy"
     layout: ClassVar[str | None] = "NHWC"
     donates: ClassVar[bool] = True
+    lowered: ClassVar[tuple[type, ...]] = (Value,)
 
     def __init__(self) -> None:
         super().__init__()

@@ -28,7 +28,7 @@ from .compiler import IreeCompileError, Options, compiler_version, vector_lanes
 from .devices import IreeDeviceError, choose_driver, device_count, missing
 from .estimate import Work, program_work
 from .executable import IreeExecutable, Placed, filled, import_to
-from .lower import RULES
+from .lower import RULES, Value
 from .lower.program import Lowered, lower_program
 from .modules import compile_error, is_refused, keep_refusal, loaded, module_bytes
 from .profile import IreeProfileError, timed_dispatches
@@ -66,6 +66,7 @@ class IreeBackend(Backend):
     eager: ClassVar[Literal["numpy", "compile"]] = "numpy"
     layout: ClassVar[str | None] = "NHWC"
     donates: ClassVar[bool] = True
+    lowered: ClassVar[tuple[type, ...]] = (Value,)
 
     def __init__(self) -> None:
         super().__init__()

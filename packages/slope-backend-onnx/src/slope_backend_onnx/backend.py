@@ -29,7 +29,7 @@ from slope.extend import (
 )
 from slope_backend_onnx.arrays import export_array, import_array
 from slope_backend_onnx.graph import Graph
-from slope_backend_onnx.lower import RULES, Rule
+from slope_backend_onnx.lower import RULES, Rule, Value
 from slope_backend_onnx.lower.kernels import can_bitcast, has_kernel
 from slope_backend_onnx.lower.program import ProgramLowering, work
 from slope_backend_onnx.profile import profiler_cost, timed_nodes
@@ -158,6 +158,7 @@ class OnnxRuntimeBackend(Backend):
     name: ClassVar[str] = "onnxruntime"
     eager = "numpy"
     donates: ClassVar[bool] = True
+    lowered: ClassVar[tuple[type, ...]] = (Value, str)
 
     def __init__(self) -> None:
         super().__init__()

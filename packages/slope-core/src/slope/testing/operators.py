@@ -22,6 +22,7 @@ from slope.core.program import result_types, trace_program
 from slope.core.tensor import Tensor
 from slope.core.types import TensorType, type_of_array
 from slope.dtypes import DType, float64
+from slope.errors import OperatorDefinitionError
 from slope.ops.linear import batched_at
 from slope.passes import optimize
 from slope.plugins.selection import use_backend
@@ -64,18 +65,25 @@ def check_operator(
     check_contract(op)
     samples = list(op.samples())
     for sample in samples:
-        check_types(op, sample, backend)
-        check_printed(op, sample)
-        check_derivatives(op, sample)
-        if order > 1:
-            check_second_derivatives(op, sample)
-        check_batching(op, sample, backend)
-        check_nested_batching(op, sample, backend)
+        try:
+            _check_sample(op, sample, backend, order)
+        except OperatorDefinitionError as error:
+            raise AssertionError(_where(op, sample, str(error))) from error
     for name in backends:
         outcomes = run_cases(cases(op, thorough=False), name)
         failed = [f"{each.label}: {each.message}" for each in outcomes if each.status == FAILED]
         assert not failed, f"{op.name} on {name}: " + "\n".join(failed[:10])
     return len(samples)
+
+
+def _check_sample(op: Operator, sample: Sample, backend: str, order: int) -> None:
+    check_types(op, sample, backend)
+    check_printed(op, sample)
+    check_derivatives(op, sample)
+    if order > 1:
+        check_second_derivatives(op, sample)
+    check_batching(op, sample, backend)
+    check_nested_batching(op, sample, backend)
 
 
 def check_contract(op: Operator) -> None:

@@ -29,10 +29,10 @@ from slope.extend import (
     trace_program,
 )
 from slope_backend_iree import modules, notice
+from slope_backend_iree.arrays import aligned_copy
 from slope_backend_iree.backend import IreeBackend
 from slope_backend_iree.estimate import program_work
 from slope_backend_iree.modules import disk_cache
-from slope_backend_iree.runtime import aligned_copy
 from slope_backend_numpy.backend import NumpyBackend
 
 F32 = dtypes.float32

@@ -15,7 +15,14 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from slope_backend_iree import compiler, devices, runtime
+from slope_backend_iree import compiler, devices
+from slope_backend_iree.arrays import (
+    ALIGNMENT,
+    ELEMENTS,
+    aligned_copy,
+    copy_to_device,
+    copy_to_host,
+)
 from slope_backend_iree.compiler import (
     IreeCompileError,
     Options,
@@ -29,12 +36,7 @@ from slope_backend_iree.devices import (
     device_count,
     open_device,
 )
-from slope_backend_iree.runtime import (
-    ALIGNMENT,
-    IreeRuntimeError,
-    Runtime,
-    aligned_copy,
-)
+from slope_backend_iree.runtime import IreeRuntimeError, Runtime
 
 MLIR_NAMES = {
     "i1": np.bool_, "i8": np.int8, "i16": np.int16, "i32": np.int32, "i64": np.int64,
@@ -303,8 +305,8 @@ def test_copies_through_staging_round_trip_every_dtype():
         0
     ]  # the way of other devices, on one that is always there
     for array in every_input():
-        handle = runtime._copy_to_device(device, array, runtime._ELEMENTS[array.dtype])
-        result = runtime._copy_to_host(device, handle, array.dtype)
+        handle = copy_to_device(device, array, ELEMENTS[array.dtype])
+        result = copy_to_host(device, handle, array.dtype)
         assert (result.dtype, result.shape) == (array.dtype, array.shape)
         np.testing.assert_array_equal(result, array)
 

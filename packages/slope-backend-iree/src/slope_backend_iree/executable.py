@@ -9,8 +9,9 @@ import numpy as np
 
 from slope.extend import DType, Executable, aligned_empty, splat_scalar
 
+from .arrays import aligned_copy
 from .lower.program import Lowered
-from .runtime import Module, Runtime, aligned_copy
+from .runtime import Module, Runtime
 
 
 class Placed(NamedTuple):

@@ -83,18 +83,9 @@ def scatter(
         indices = ctx.broadcast(indices, (*x.shape[:axis], *own[batch_dims:]), dims)
         batch_dims = axis
     if mode in ("add", "mul") and is_half(x.dtype):
-        # A literal stays one: two scatters into one converted zero write into the same memory.
-        single = x.type.with_dtype(dtypes.float32)
-        start = (
-            ctx.convert(x, dtypes.float32) if x.literal is None else ctx.constant(x.literal, single)
-        )
-        added = ctx.convert(updates, dtypes.float32)
-        if ctx.loop_kernels is None:  # IREE 3.13 for cuda fails to convert within the scatter
-            added = ctx.barrier(added)
-        wide = start, indices, added
-        return ctx.convert(
-            scatter(ctx, *wide, axis=axis, batch_dims=batch_dims, mode=mode), x.dtype
-        )
+        wide = _in_float32(ctx, x, updates)
+        made = scatter(ctx, wide[0], indices, wide[1], axis=axis, batch_dims=batch_dims, mode=mode)
+        return ctx.convert(made, x.dtype)
     at, dims = _coordinates(ctx, x, indices, axis, batch_dims)
     x = copied(ctx, x, at)
     count = math.prod(at.shape[:-1])
@@ -123,6 +114,16 @@ def scatter(
         x.type,
     )
     return ctx.reshape(made, shape)
+
+
+def _in_float32(ctx: Context, x: Value, updates: Value) -> tuple[Value, Value]:
+    # A literal stays one: two scatters into one converted zero write into the same memory.
+    single = x.type.with_dtype(dtypes.float32)
+    start = ctx.convert(x, single.dtype) if x.literal is None else ctx.constant(x.literal, single)
+    added = ctx.convert(updates, single.dtype)
+    if ctx.loop_kernels is None:  # IREE 3.13 for cuda fails to convert within the scatter
+        added = ctx.barrier(added)
+    return start, added
 
 
 _OWN = ("scatter", "dynamic_update_slice", "constant", "dot_general", "while")

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from slope.extend import dtypes
+from slope.extend import TensorType, dtypes
 
 from .context import Context, Value, listed, mlir_type
 
@@ -44,54 +45,23 @@ def tiled_product(
     ctx: Context, x: Value, y: Value, contract: tuple[Dims, Dims], batch: tuple[Dims, Dims]
 ) -> Value | None:
     """A contraction in tiles that fill the registers; ``None`` where IREE's own way is better."""
-    if ctx.lanes != _LANES or x.dtype is not dtypes.float32:
+    tiling = tiling_of(x.type, y.type, contract, batch, ctx.lanes)
+    if tiling is None:
         return None
-    left, right = _Matrices.of(x, contract[0], batch[0]), _Matrices.of(y, contract[1], batch[1])
-    if left is None or right is None:
-        return None
-    m, n, rows = left.length, right.length, left.summed
-    tile = _tile(m, n)
-    if tile is None or rows * tile[1] > _NEAR or m * n * rows < _SMALL:
-        return None
-    if n % tile[1] and n > _LONGEST_TASK:
-        return None
-    near = right.by_columns and (n * rows <= _NEAR or m < _FEW_ROWS)
-    panels = n % _WIDE == 0 and (n >= _LONG_ROW or n * rows > _NEAR)
-    if not near and (m < _FEW_ROWS or not (panels or n * rows <= _NEAR)):
-        return None
-    if left.by_columns and m * rows > _NEAR:
-        return None
-    of_x = ctx.reshape(x, left.shape)
-    of_y = ctx.reshape(y, right.shape)
-    if not near:
-        of_y = _panels(ctx, of_y, right) if panels else _moved(ctx, of_y, (0, 2, 1))
-    made = _product(
-        ctx,
-        of_x,
-        of_y,
-        by_columns=left.by_columns,
-        task=(_part(m, tile[0], min(128, m // 4)), _part(n, tile[1], min(256, _TASK // rows))),
-        tile=tile,
+    left, right = tiling.left, tiling.right
+    of_x, of_y = ctx.reshape(x, left.shape), ctx.reshape(y, right.shape)
+    if tiling.panels:
+        of_y = _panels(ctx, of_y, right)
+    elif not right.by_columns:
+        of_y = _moved(ctx, of_y, (0, 2, 1))
+    most = min(256, _TASK // left.summed)
+    task = (
+        _part(left.length, tiling.tile[0], min(128, left.length // 4)),
+        _part(right.length, tiling.tile[1], most),
     )
+    made = _product(ctx, of_x, of_y, by_columns=left.by_columns, task=task, tile=tiling.tile)
     lead = tuple(x.shape[dim] for dim in batch[0])
     return ctx.reshape(made, (*lead, *left.kept, *right.kept))
-
-
-def _panels(ctx: Context, y: Value, matrices: _Matrices) -> Value:
-    """(batch, panels, rows, columns of a panel): what a tile reads lies together.
-
-    Else its rows may be so far apart that they all share a few lines of the first-level cache.
-    """
-    count, rows, parts = matrices.count, matrices.summed, matrices.length // _WIDE
-    if matrices.by_columns:
-        return _moved(ctx, ctx.reshape(y, (count, rows, parts, _WIDE)), (0, 2, 1, 3))
-    return _moved(ctx, ctx.reshape(y, (count, parts, _WIDE, rows)), (0, 1, 3, 2))
-
-
-def _moved(ctx: Context, x: Value, dims: Dims) -> Value:
-    """A transpose of its own; else it is done anew for each number that a product loads."""
-    shape = tuple(x.shape[dim] for dim in dims)
-    return ctx.barrier(ctx.op("transpose", [x], x.type.with_shape(shape), f"dims = {listed(dims)}"))
 
 
 @dataclass(frozen=True)
@@ -120,7 +90,7 @@ class _Matrices:
         return (self.count, *(reversed(matrix) if self.by_columns else matrix))
 
     @classmethod
-    def of(cls, x: Value, contract: Dims, batch: Dims) -> _Matrices | None:
+    def of(cls, x: TensorType, contract: Dims, batch: Dims) -> _Matrices | None:
         """``None`` where that would take a transpose."""
         first, count = len(batch), len(contract)
         before, behind = range(first, first + count), range(len(x.shape) - count, len(x.shape))
@@ -133,6 +103,74 @@ class _Matrices:
             math.prod(x.shape[dim] for dim in contract),
             contract == tuple(before),
         )
+
+
+class Tiling(NamedTuple):
+    """How a contraction is computed.
+
+    Attributes:
+        left: the first operand as matrices.
+        right: the second.
+        tile: rows and columns of the result that stay in registers while the sums run.
+        panels: whether the second operand is moved to panels of as many columns.
+    """
+
+    left: _Matrices
+    right: _Matrices
+    tile: tuple[int, int]
+    panels: bool
+
+
+def tiling_of(
+    x: TensorType,
+    y: TensorType,
+    contract: tuple[Dims, Dims],
+    batch: tuple[Dims, Dims],
+    lanes: int,
+) -> Tiling | None:
+    """The tiles of a contraction; ``None`` where IREE's own way is better.
+
+    Args:
+        x: the first operand.
+        y: the second.
+        contract: the dimensions to sum over, of both.
+        batch: the dimensions to go along, of both.
+        lanes: see :class:`Context`.
+    """
+    if lanes != _LANES or x.dtype is not dtypes.float32:
+        return None
+    left, right = _Matrices.of(x, contract[0], batch[0]), _Matrices.of(y, contract[1], batch[1])
+    if left is None or right is None:
+        return None
+    m, n, rows = left.length, right.length, left.summed
+    tile = _tile(m, n)
+    if tile is None or rows * tile[1] > _NEAR or m * n * rows < _SMALL:
+        return None
+    near = n * rows <= _NEAR
+    moved = not right.by_columns or not (near or m < _FEW_ROWS)
+    panels = moved and n % _WIDE == 0 and (n >= _LONG_ROW or not near)
+    if moved and (m < _FEW_ROWS or not (panels or near)):
+        return None
+    if (n % tile[1] and n > _LONGEST_TASK) or (left.by_columns and m * rows > _NEAR):
+        return None
+    return Tiling(left, right, tile, panels)
+
+
+def _panels(ctx: Context, y: Value, matrices: _Matrices) -> Value:
+    """(batch, panels, rows, columns of a panel): what a tile reads lies together.
+
+    Else its rows may be so far apart that they all share a few lines of the first-level cache.
+    """
+    count, rows, parts = matrices.count, matrices.summed, matrices.length // _WIDE
+    if matrices.by_columns:
+        return _moved(ctx, ctx.reshape(y, (count, rows, parts, _WIDE)), (0, 2, 1, 3))
+    return _moved(ctx, ctx.reshape(y, (count, parts, _WIDE, rows)), (0, 1, 3, 2))
+
+
+def _moved(ctx: Context, x: Value, dims: Dims) -> Value:
+    """A transpose of its own; else it is done anew for each number that a product loads."""
+    shape = tuple(x.shape[dim] for dim in dims)
+    return ctx.barrier(ctx.op("transpose", [x], x.type.with_shape(shape), f"dims = {listed(dims)}"))
 
 
 def _product(

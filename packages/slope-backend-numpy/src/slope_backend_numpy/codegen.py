@@ -235,9 +235,7 @@ def _write(
     values: Iterable[Value] = result if instr.op.multiple else (result,)
     touched: dict[int, Buffer] = {id(buffer): buffer for buffer in context.made}
     for var, value in zip(instr.outputs, values, strict=True):
-        env[var] = Value(
-            value.code, var.type, value.shape, value.buffer, whole=value.whole, number=value.number
-        )
+        env[var] = value.of_type(var.type)
         if value.buffer is not None:
             value.buffer.reads += reads[var]
             touched[id(value.buffer)] = value.buffer

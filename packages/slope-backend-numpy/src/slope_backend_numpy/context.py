@@ -60,9 +60,10 @@ class Value:
         buffer: the memory that it shares; ``None`` for scalars written inline.
         whole: whether its array covers every element of its buffer exactly once.
         number: the scalar, if it is one written inline.
+        turned: whether it is large, and its last dimension is not the one along which memory runs.
     """
 
-    __slots__ = ("buffer", "code", "number", "shape", "type", "whole")
+    __slots__ = ("buffer", "code", "number", "shape", "turned", "type", "whole")
 
     def __init__(
         self,
@@ -80,11 +81,19 @@ class Value:
         self.buffer = buffer
         self.whole = whole
         self.number = number
+        self.turned = False
 
     @property
     def dtype(self) -> DType:
         """The element type."""
         return self.type.dtype
+
+    def of_type(self, tensor_type: TensorType, shape: Shape | None = None) -> Value:
+        """The same value, as the program or NumPy sees it from here on."""
+        shape = self.shape if shape is None else shape
+        same = Value(self.code, tensor_type, shape, self.buffer, whole=self.whole)
+        same.number, same.turned = self.number, self.turned
+        return same
 
     @property
     def is_full(self) -> bool:
@@ -308,9 +317,7 @@ class Context:
     def same(self, value: Value, *, shape: Shape | None = None) -> Value:
         """The value itself as the result, without any code."""
         shape = value.shape if shape is None else shape
-        return Value(
-            value.code, self.type, shape, value.buffer, whole=value.whole, number=value.number
-        )
+        return value.of_type(self.type, shape)
 
     def ufunc(
         self, function: str, *operands: Value, dtype: DType | None = None, last: bool = True
@@ -331,6 +338,7 @@ class Context:
         tensor_type = self.type.with_dtype(dtype)
         if shape == () and (text := self._on_numbers(function, operands)):
             return self.fresh(text, tensor_type, shape)
+        operands = self.in_one_order(operands, shape)
         arguments = ", ".join([self.beside_arrays(each) for each in operands])
         if _has_short_runs(operands, shape):
             function, arguments = "kernels.by_columns", f"{function}, {arguments}"
@@ -340,9 +348,28 @@ class Context:
             else None
         )
         if target is None:
-            return self.fresh(f"{function}({arguments})", tensor_type, shape, takes_out=True)
-        self._writer.line(f"{function}({arguments}, out={target.code})", tensor_type)
-        return Value(target.code, tensor_type, shape, target.buffer)
+            made = self.fresh(f"{function}({arguments})", tensor_type, shape, takes_out=True)
+        else:
+            self._writer.line(f"{function}({arguments}, out={target.code})", tensor_type)
+            made = Value(target.code, tensor_type, shape, target.buffer)
+        made.turned = any(each.turned for each in operands if each.shape == shape)
+        return made
+
+    def in_one_order(self, operands: Sequence[Value], shape: Shape) -> Sequence[Value]:
+        """The operands of an elementwise operation, copied where others run otherwise in memory.
+
+        A pass over arrays of two orders takes as long as such a copy, for each of the operations;
+        and its result would have the order of either.
+        """
+        full = [each for each in operands if each.shape == shape]
+        if not any(each.turned for each in full) or all(each.turned for each in full):
+            return operands
+        return [
+            self.fresh(f"np.ascontiguousarray({each.code})", each.type, shape)
+            if each.turned
+            else each
+            for each in operands
+        ]
 
     def _on_numbers(self, function: str, operands: Sequence[Value]) -> str | None:
         """A ufunc of single numbers as an operator of Python's, if there is one that agrees.

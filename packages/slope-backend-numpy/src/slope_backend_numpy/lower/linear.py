@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 Dims = tuple[int, ...]
 
+LARGE: Final = 1 << 15  # elements, from which the order in memory matters
 LONGEST_DOT: Final = 16384
 """Elements up to which a sum is formed by BLAS as a product with ones: 1.5 to 4 times as fast as
 ``np.add.reduce``, whose pairwise sums are the more exact ones when there are many."""
@@ -32,10 +33,12 @@ def reshape(context: Context, x: Value, *, shape: Dims) -> Value:
 def permute(context: Context, x: Value, *, dims: Dims) -> Value:
     if x.number is not None or dims == tuple(range(len(dims))):
         return context.same(x)
-    x = context.aligned(x)
-    return context.view(
-        x, f"{x.code}.transpose({dims})", whole=True, shape=tuple(x.shape[dim] for dim in dims)
-    )
+    turned, x = x.turned, context.aligned(x)
+    shape = tuple(x.shape[dim] for dim in dims)
+    made = context.view(x, f"{x.code}.transpose({dims})", whole=True, shape=shape)
+    moves = dims[-1] != len(dims) - 1 and x.shape[-1] > 1
+    made.turned = turned != moves and math.prod(shape) >= LARGE
+    return made
 
 
 def broadcast(context: Context, x: Value, *, shape: Dims, dims: Dims) -> Value:

@@ -225,12 +225,16 @@ class Operator:
     ) -> Sequence[Tangent]:
         """The cotangents of the operands.
 
-        They are computed from ``vjp``'s residuals and the cotangent of the result.
+        They are computed from ``vjp``'s residuals and the cotangent of the result (a tuple of them
+        for several results, none of which is ``None``).
         """
         raise MissingRuleError(self._missing("vjp", "pullback"))
 
     def transpose(self, cotangent: Any, *operands: Operand, **params: Any) -> Sequence[Tangent]:
-        """The cotangents of the operands that are :class:`Linear`; ``None`` at the others."""
+        """The cotangents of the operands that are :class:`Linear`; ``None`` at the others.
+
+        Of several results, those that nothing depends on have a cotangent of ``None``: zero.
+        """
         raise MissingRuleError(self._missing("transposition", "transpose"))
 
     def batch(

@@ -255,7 +255,7 @@ def test_cuda_compiles_without_a_gpu_and_does_not_load_on_the_cpu(cpu):
 
 
 @pytest.fixture(scope="module")
-def every_type(cpu):
+def every_type():
     """Doubles (bool: xors) each argument: (3,) then 0-d of each dtype, then two empty ones."""
     kinds = [f"tensor<3x{name}>" for name in MLIR_NAMES] + [
         f"tensor<{name}>" for name in MLIR_NAMES

@@ -197,7 +197,7 @@ def test_depthwise_convolutions(
         assert ("ReorderInput" in backend.compile(program, CPU, {}).code) == (channels > 5)
 
 
-def test_a_normalization_its_scale_and_shift_are_one_node(backend):
+def test_a_normalization_its_scale_and_shift_are_one_node():
     rng = np.random.default_rng(0)
     x, w, b = (rng.standard_normal(shape).astype("f4") for shape in ((5, 3, 4), (3, 4), (3, 4)))
     step = slope.jit(
@@ -214,7 +214,7 @@ def test_a_normalization_its_scale_and_shift_are_one_node(backend):
     assert "Mul" not in lowered.code
 
 
-def test_a_normalization_with_another_shape_of_scale(backend):
+def test_a_normalization_with_another_shape_of_scale():
     rng = np.random.default_rng(0)
     x, w = (rng.standard_normal(shape).astype("f4") for shape in ((5, 4), (5, 4)))
     step = slope.jit(lambda x, w: slope.layer_norm(x, 4) * w + x, backend="onnxruntime")
@@ -224,7 +224,7 @@ def test_a_normalization_with_another_shape_of_scale(backend):
     np.testing.assert_allclose(got, wanted, rtol=2e-5, atol=2e-6)
 
 
-def test_a_gradient_shares_the_parts_of_gelu(backend):
+def test_a_gradient_shares_the_parts_of_gelu():
     x = slope.tensor(np.linspace(-3, 3, 7, dtype="f4"))
     inference = slope.jit(slope.gelu, backend="onnxruntime").lower(x)
     training = slope.jit(
@@ -288,13 +288,13 @@ def assert_as_expanded(bench, backend, op, arrays, params):
     )
 
 
-def test_the_gradient_of_a_large_pool_scatters(backend):
+def test_the_gradient_of_a_large_pool_scatters():
     gradient = slope.grad(lambda x: (slope.max_pool2d(x, 2) ** 2).sum())
     code = slope.jit(gradient, backend="onnxruntime").lower(slope.ones(2, 8, 32, 32)).code
     assert "ScatterElements" in code
 
 
-def test_pooling_takes_the_kernels(backend):
+def test_pooling_takes_the_kernels():
     x = slope.ones(2, 8, 32, 32)
     largest = slope.jit(lambda x: slope.max_pool2d(x, 2), backend="onnxruntime").lower(x)
     mean = slope.jit(lambda x: slope.avg_pool2d(x, 2), backend="onnxruntime").lower(x)

@@ -243,8 +243,13 @@ def boundary(function: Callable[P, R]) -> Callable[P, R]:
         try:
             return function(*args, **kwargs)
         except SlopeError as error:
-            if full_tracebacks():
-                raise
-            raise error.with_traceback(_without_own_frames(error.__traceback__))  # noqa: B904  # the same error, not a new one
+            raise shortened(error)  # noqa: B904  # the same error, not a new one
 
     return call
+
+
+def shortened(error: SlopeError) -> SlopeError:
+    """An error without slope's own frames so far, or as it is if all are wanted."""
+    if full_tracebacks():
+        return error
+    return error.with_traceback(_without_own_frames(error.__traceback__))

@@ -72,7 +72,7 @@ def aligned(values: Any, dtype: Any = np.float32) -> np.ndarray:
 @pytest.fixture(autouse=True)
 def two_cores(monkeypatch):
     """Lets tests choose the thread pool by `flops=LARGE` on a machine of one core too."""
-    monkeypatch.setattr(devices, "_cores", lambda: 2)
+    monkeypatch.setattr(devices, "cpu_count", lambda: 2)
 
 
 @pytest.fixture(scope="module")
@@ -410,20 +410,20 @@ def test_handles_pass_between_the_drivers(cpu, affine):
 
 def test_the_driver_follows_the_work_and_the_cores(monkeypatch):
     mlp = {"flops": 64e6, "moved": 3e6}  # a training step of 200 x 784-100-10, 0.4 ms on one thread
-    monkeypatch.setattr(devices, "_cores", lambda: 2)
+    monkeypatch.setattr(devices, "cpu_count", lambda: 2)
     assert choose_driver() == "local-sync"
     assert choose_driver(**mlp) == "local-sync"
     assert choose_driver(flops=2.8e9) == "local-task"  # 256 x 784-1024-1024-10
     assert choose_driver(moved=1e8) == "local-task"
-    monkeypatch.setattr(devices, "_cores", lambda: 16)
+    monkeypatch.setattr(devices, "cpu_count", lambda: 16)
     assert choose_driver(**mlp) == "local-task"
-    monkeypatch.setattr(devices, "_cores", lambda: 1)
+    monkeypatch.setattr(devices, "cpu_count", lambda: 1)
     assert choose_driver(flops=LARGE) == "local-sync"
 
 
 def test_cores_are_counted(monkeypatch):
     monkeypatch.undo()
-    assert 1 <= devices._cores() <= (os.cpu_count() or 1)
+    assert 1 <= devices.cpu_count() <= (os.cpu_count() or 1)
 
 
 def test_wrong_arguments_are_named_and_the_module_stays_usable(cpu, affine):

@@ -15,7 +15,7 @@ class Work(NamedTuple):
         products: floating-point operations in matrix products of plain layers (two factors, no
             batch dimensions) that are worth packing their operands for.
         flops: all floating-point operations.
-        moved: bytes read and written, were nothing fused.
+        moved: bytes of all results: what is written, were nothing fused.
     """
 
     products: float

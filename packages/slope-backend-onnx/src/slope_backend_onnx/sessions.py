@@ -6,14 +6,13 @@ Costs per call of `x * 2 + 1` on 4 numbers (ONNX Runtime 1.31): `Session` 3 us, 
 
 from __future__ import annotations
 
-import functools
 import math
-import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 
+from slope.extend import cpu_count
 from slope_backend_onnx.arrays import Handle, ort_value, to_host
 from slope_backend_onnx.bindings import BoundCalls, Place
 from slope_backend_onnx.graph import ELEMENT_TYPES
@@ -276,12 +275,5 @@ def _check_provider(got: Sequence[str], wanted: str, device: str) -> None:
 
 
 def _thread_count(work: float) -> int:
-    return 1 if work < SMALL_WORK else _cpu_count()
-
-
-@functools.cache
-def _cpu_count() -> int:
-    """The processors this process may use; ONNX Runtime's own default counts physical cores."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    # ONNX Runtime's own default counts physical cores.
+    return 1 if work < SMALL_WORK else cpu_count()

@@ -45,6 +45,7 @@ from slope.core.types import TensorType as TensorType
 from slope.devices import ANYWHERE as ANYWHERE
 from slope.devices import CPU as CPU
 from slope.devices import Device as Device
+from slope.devices import cpu_count as cpu_count
 from slope.dtypes import DType as DType
 from slope.errors import ArgumentError as ArgumentError
 from slope.errors import BackendError as BackendError

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,10 +27,8 @@ F32 = dtypes.float32
 
 
 @pytest.fixture(scope="module")
-def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[IreeBackend]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SLOPE_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield IreeBackend()
+def backend(cache: Path) -> IreeBackend:
+    return IreeBackend()
 
 
 def arrays_of(*shapes: tuple[int, ...], dtype: dtypes.DType = F32) -> list[Array]:
@@ -242,17 +241,12 @@ def normalized_step(x: Any, w: Any, v: Any, scale: Any, bias: Any) -> Any:
     return slope.grad(loss, argnums=(0, 1, 2, 3))(w, v, scale, bias)
 
 
-def lowered_step(backend: IreeBackend, arrays: Sequence[Array]) -> str:
-    tensors = [slope.tensor(each) for each in arrays]
-    with slope.use_backend("iree"):
-        return slope.jit(normalized_step).lower(*tensors).code
-
-
 STEP_SHAPES = ((8, 3, 16, 16), (16, 3, 3, 3), (16, 16, 3, 3), (16,), (16,))
 
 
-def test_batch_normalization_stores_no_masks_and_sums_once(backend: IreeBackend):
-    text = lowered_step(backend, arrays_of(*STEP_SHAPES))
+def test_batch_normalization_stores_no_masks_and_sums_once():
+    tensors = [slope.tensor(each) for each in arrays_of(*STEP_SHAPES)]
+    text = slope.jit(normalized_step, backend="iree").lower(*tensors).code
     regions = re.findall(r"flow\.dispatch\.region -> \((.*?)\) \{", text)
     pairs = [each for each in regions if each == "tensor<16x16xf32>, tensor<16x16xf32>"]
     assert len(pairs) == 2  # both sums of each layer's gradient

@@ -8,7 +8,7 @@ import pytest
 import slope
 from slope.extend import CPU, ops
 from slope_backend_onnx.lower.program import work
-from slope_backend_onnx.runtime import SMALL_WORK
+from slope_backend_onnx.sessions import SMALL_WORK
 
 
 @pytest.mark.parametrize(

@@ -165,6 +165,13 @@ class Context:
         """As :meth:`full`, and an array even where NumPy gives scalars (shape ())."""
         return self.full(value) if value.type.shape else f"np.asarray({value.code})"
 
+    def number(self, value: Value) -> str:
+        """An expression for a value of shape () that shares no memory: a NumPy scalar.
+
+        The value may be an array, with a view of shape (1,) that is written to.
+        """
+        return value.code if value.buffer is None else f"{value.code}[()]"
+
     def broadcast(self, *values: Value) -> Shape:
         """The shape that the arrays of values broadcast to; the result's, or a narrow one."""
         shapes = {each.shape for each in values}
@@ -280,8 +287,8 @@ class Context:
     def own(self, value: Value) -> str:
         """An expression for the value as an array that nothing else refers to after this."""
         buffer = value.buffer
-        if not value.type.shape:  # nothing is ever written to these
-            return value.code
+        if not value.type.shape:
+            return self.number(value)
         code = self.array(value)
         if buffer is not None and value.is_full and buffer.owned and buffer.reads == 1:
             return code

@@ -17,7 +17,8 @@ BRANCHLESS_FROM: Final = 1024  # elements, from which choosing by bits beats np.
 def where(context: Context, condition: Value, x: Value, y: Value) -> Value:
     shape = context.broadcast(condition, x, y)
     if shape == ():
-        return context.fresh(f"{x.code} if {condition.code} else {y.code}", shape=shape)
+        chosen, other = context.number(x), context.number(y)
+        return context.fresh(f"{chosen} if {condition.code} else {other}", shape=shape)
     if math.prod(shape) < BRANCHLESS_FROM:
         codes = [context.beside_arrays(each) for each in (condition, x, y)]
         return context.fresh(f"np.where({', '.join(codes)})", shape=shape)

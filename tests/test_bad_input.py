@@ -53,6 +53,11 @@ BAD = {
         errors.ArgumentError,
         "names an argument twice",
     ),
+    "batched along a bool": (
+        lambda: slope.vmap(lambda x: x, in_dims=True)(slope.ones(2, 2)),
+        errors.ArgumentError,
+        "in_dims must hold ints and None, and holds True",
+    ),
     "number and name": (
         lambda: slope.grad(lambda x: x, argnums=0, argnames="x")(slope.ones(())),
         errors.ArgumentError,

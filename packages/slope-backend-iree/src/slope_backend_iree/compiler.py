@@ -24,6 +24,7 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from errno import EAGAIN, EIO, EMFILE, ENFILE, ENOMEM, ENOSPC
 from pathlib import Path
 from typing import Any, Literal
 
@@ -45,6 +46,22 @@ class IreeCompileError(Exception):
     def __init__(self, message: str, diagnostics: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.diagnostics = diagnostics
+
+    @property
+    def lasting(self) -> bool:
+        """Whether the compiler would say the same again: it found fault with the program itself.
+
+        Not so where the system failed it or the linker's process ended; without a reason nothing is
+        known.
+        """
+        told = "\n".join(self.diagnostics).lower()
+        return bool(told) and not any(each in told for each in _PASSING)
+
+
+_PASSING = (
+    *(os.strerror(code).lower() for code in (ENOMEM, ENOSPC, EMFILE, ENFILE, EAGAIN, EIO)),
+    *("out of memory", "temporary file", "failed to link", "linking failed"),  # IREE's own words
+)
 
 
 @dataclass(frozen=True, slots=True)

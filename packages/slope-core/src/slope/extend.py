@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from slope import dtypes as dtypes
 from slope import ops as ops
+from slope.core.donation import held_once as held_once
 from slope.core.donation import only_reference as only_reference
 from slope.core.operator import Linear as Linear
 from slope.core.operator import Operator as Operator
@@ -44,6 +45,7 @@ from slope.core.types import TensorType as TensorType
 from slope.devices import ANYWHERE as ANYWHERE
 from slope.devices import CPU as CPU
 from slope.devices import Device as Device
+from slope.devices import cpu_count as cpu_count
 from slope.dtypes import DType as DType
 from slope.errors import ArgumentError as ArgumentError
 from slope.errors import BackendError as BackendError

@@ -251,6 +251,13 @@ class Operator:
         """The same thing in simpler operators and functions."""
         raise MissingRuleError(self._missing("expansion", "expand"))
 
+    def flops(self, *types: TensorType, **params: Any) -> Any:
+        """Floating-point operations of one run on operands of these types, an int or symbolic.
+
+        Default: ``None``, and :mod:`slope.core.cost` counts by rules of its own.
+        """
+        return None
+
     def samples(self) -> Iterator[Sample]:
         """Inputs that exercise the operator; tests and the conformance kit are made from them."""
         return iter(())

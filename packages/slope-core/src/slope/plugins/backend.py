@@ -136,8 +136,8 @@ class Backend:
 
         So a call may write to it. Handles that share memory with a host array of somebody, with
         another handle, or that were exported are not exclusive; in doubt they are not. For handles
-        that are NumPy arrays, ``slope.extend.only_reference`` tells. Asked only where
-        :attr:`donates`.
+        that are NumPy arrays, ``slope.extend.only_reference`` tells; whether others are referred to
+        elsewhere, ``slope.extend.held_once``. Asked only where :attr:`donates`.
         """
         return False
 

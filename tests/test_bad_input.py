@@ -148,6 +148,8 @@ def test_settings_of_the_environment():
     told = run(code, SLOPE_BACKEND="numpy", DEFAULT_DEVICE="cuda:0").stderr.splitlines()[-1]
     assert told.startswith("slope.errors.DeviceError")
     assert "cuda:0" in told
+    told = run(code, SLOPE_BACKEND="numpy", DEFAULT_DEVICE="cpu:x").stderr.splitlines()[-1]
+    assert "DeviceError: DEFAULT_DEVICE=cpu:x: 'cpu:x' names no device" in told
 
 
 def test_a_second_run_compiles_nothing(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,9 +20,8 @@ TURNS, ROWS, WIDTH = 5, 4, 16
 
 
 @pytest.fixture(autouse=True, scope="module")
-def no_kernels(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def no_kernels(cache: Path) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SLOPE_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.setattr("slope_backend_iree.lower.control.fits", lambda params: False)
         yield
 
@@ -120,12 +120,14 @@ def test_what_is_stacked(f: Callable[..., Any]):
 def copies(f: Callable[..., Any], *given: slope.Tensor) -> list[int]:
     """The lengths in bytes of what the compiled program copies."""
     flags = ["--compile-to=stream", "--iree-opt-level=O1"]
-    text = tools.compile_str(
+    compiled = tools.compile_str(
         slope.jit(f, backend="iree").lower(*given).code,
         input_type="stablehlo",
         target_backends=["llvm-cpu"],
         extra_args=flags,
-    ).decode()
+    )
+    assert compiled is not None
+    text = compiled.decode()
     numbers = {
         name: int(value) for name, value in re.findall(r"(%c[\w]+) = arith.constant (\d+) :", text)
     }

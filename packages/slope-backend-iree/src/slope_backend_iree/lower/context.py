@@ -98,7 +98,8 @@ class Context:
         """A new name for a value."""
         return f"%{next(self._numbers)}"
 
-    def _inner(self) -> Context:
+    def inner(self) -> Context:
+        """An empty body within this one, whose values it may use."""
         return Context(
             self._nested,
             self,
@@ -117,7 +118,7 @@ class Context:
                 returns is what the region gives.
             types: of the arguments.
         """
-        inner = self._inner()
+        inner = self.inner()
         arguments = [Value(inner.name(), each) for each in types]
         results = write(inner, arguments)
         head = ", ".join(f"{each}: {each.mlir}" for each in arguments)
@@ -137,7 +138,7 @@ class Context:
                 gives.
             results: the types of that.
         """
-        inner = self._inner()
+        inner = self.inner()
         made = write(inner)
         name, types = self.name(), ", ".join(map(mlir_type, results))
         several = f":{len(results)}" if len(results) > 1 else ""

@@ -22,46 +22,7 @@ from slope_backend_iree.backend import IreeBackend
 from slope_backend_iree.compiler import IreeCompileError, compile_module
 from slope_backend_iree.lower.program import lower_program
 
-<<<<<<< HEAD
 pytestmark = pytest.mark.usefixtures("cache")
-=======
-Array = Any
-
-
-@pytest.fixture(autouse=True, scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SLOPE_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
-def randoms(*shape: int, dtype: Any = np.float32, seed: int = 0) -> slope.Tensor:
-    return slope.from_numpy(np.random.default_rng(seed).normal(size=shape).astype(dtype))
-
-
-def code(f: Callable[..., Any], *args: Any) -> str:
-    return slope.jit(f, backend="iree").lower(*args).code
-
-
-def check(f: Callable[..., Any], *args: Any, kernels: int = 1, near: float = 1e-5) -> None:
-    """The function's loops are kernels, and its results the NumPy backend's."""
-    text = code(f, *args)
-    assert text.count("stream.executable private") == kernels
-    main = text.partition("func.func @main")[2]
-    assert "stablehlo.while" not in main
-    assert "scf.while" not in main
-    agree(f, *args, near=near)
-
-
-def agree(f: Callable[..., Any], *args: Any, near: float = 1e-5) -> None:
-    found, expected = (slope.jit(f, backend=name)(*args) for name in ("iree", "numpy"))
-    for out, want in zip(tree_leaves(found), tree_leaves(expected), strict=True):
-        assert out.type == want.type
-        if out.dtype.is_floating_point:
-            np.testing.assert_allclose(out.numpy(), want.numpy(), near, near)
-        else:
-            np.testing.assert_array_equal(out.numpy(), want.numpy())
->>>>>>> recurrent
 
 
 # --- how often

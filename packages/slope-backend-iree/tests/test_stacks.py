@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import re
-<<<<<<< HEAD
-from collections.abc import Callable, Iterator
-from pathlib import Path
-=======
 from collections.abc import Callable, Iterator, Sequence
->>>>>>> recurrent
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -123,33 +119,21 @@ def test_what_is_stacked(f: Callable[..., Any]):
         np.testing.assert_array_equal(own.numpy(), first.numpy())
 
 
-<<<<<<< HEAD
-def copies(f: Callable[..., Any], *given: slope.Tensor) -> list[int]:
-    """The lengths in bytes of what the compiled program copies."""
-    flags = ["--compile-to=stream", "--iree-opt-level=O1"]
+def schedule(f: Callable[..., Any], *given: slope.Tensor, flags: Sequence[str] = ()) -> str:
+    """What the compiled program does, in IREE's words."""
     compiled = tools.compile_str(
         slope.jit(f, backend="iree").lower(*given).code,
         input_type="stablehlo",
         target_backends=["llvm-cpu"],
-        extra_args=flags,
+        extra_args=["--compile-to=stream", "--iree-opt-level=O1", *flags],
     )
     assert compiled is not None
-    text = compiled.decode()
-=======
-def schedule(f: Callable[..., Any], *given: slope.Tensor, flags: Sequence[str] = ()) -> str:
-    """What the compiled program does, in IREE's words."""
-    return tools.compile_str(
-        slope.jit(f, backend="iree").lower(*given).code,
-        input_type="stablehlo",
-        target_backends=["llvm-cpu"],
-        extra_args=["--compile-to=stream", "--iree-opt-level=O1", *flags],
-    ).decode()
+    return compiled.decode()
 
 
 def copies(f: Callable[..., Any], *given: slope.Tensor) -> list[int]:
     """The lengths in bytes of what the compiled program copies."""
     text = schedule(f, *given)
->>>>>>> recurrent
     numbers = {
         name: int(value) for name, value in re.findall(r"(%c[\w]+) = arith.constant (\d+) :", text)
     }

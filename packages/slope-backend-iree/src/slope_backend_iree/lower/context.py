@@ -72,6 +72,7 @@ class Context:
         given: names of inputs whose memory the function may write to; empty within regions.
         lanes: how many float32 numbers a vector register holds; 0 where rules choose no tiles.
         loop_kernels: what stands beside the function; None where there can be no kernels.
+        steady: names of values that are the same in all turns of the loop that this is the body of.
     """
 
     def __init__(
@@ -93,6 +94,7 @@ class Context:
         # Regions see the values around them; names are unique in the whole function.
         self._numbers: Iterator[int] = count() if outer is None else outer._numbers
         self._constants: dict[Any, Value] = {} if outer is None else dict(outer._constants)
+        self.steady: frozenset[str] = frozenset() if outer is None else outer.steady
 
     def name(self) -> str:
         """A new name for a value."""

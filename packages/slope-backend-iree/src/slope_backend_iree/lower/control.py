@@ -44,6 +44,7 @@ def run_while(
     ignored = _ignored(body, range(consts, len(operands)))
 
     def step(inner: Context, carried: list[Value]) -> list[Value]:
+        inner.steady |= {x.name for x in fixed}
         if ctx.loop_kernels is not None:
             for place in ignored:
                 x = carried[place - consts]
@@ -91,6 +92,7 @@ def run_scan(
     start = [*init, *(_new_stack(ctx, each) for each in made)]
 
     def step(inner: Context, count: Value, state: list[Value]) -> list[Value]:
+        inner.steady |= {x.name for x in fixed}
         carried, stacked = state[:carries], state[carries:]
         place = count
         if reverse:

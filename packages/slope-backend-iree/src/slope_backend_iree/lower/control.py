@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from slope.extend import Program, dtypes
+from slope.extend import Program, TensorType, dtypes
 
 from .context import Context, Rule, Value, mlir_type
+from .linear import SIGNED
 from .loop_kernels import fits, loop_kernel
+
+_DEVICE = "#hal.device.promise<@__device_0>"  # IREE's name for the first one, and here the only one
 
 
 def run_branch(
@@ -66,9 +69,9 @@ def run_scan(
     if ctx.loop_kernels is not None and fits(params):
         types = [*(each.type for each in init), *made]
         return loop_kernel(ctx, "run_scan", operands, types, params)
-    stacks = [ctx.constant(0, each) for each in made]
     if length == 0:
-        return [*init, *stacks]
+        return [*init, *(ctx.constant(0, each) for each in made)]
+    stacks = [_new_stack(ctx, each) for each in made]
     start = [ctx.scalar(0, dtypes.int32), *init, *stacks]
     types = [each.type for each in start]
 
@@ -86,7 +89,21 @@ def run_scan(
         following = inner.same("add", count, inner.scalar(1, dtypes.int32))
         return [following, *outs[:carries], *new]
 
-    return _loop(ctx, start, ctx.region(test, types), ctx.region(step, types))[1:]
+    ends = _loop(ctx, start, ctx.region(test, types), ctx.region(step, types))[1:]
+    last, stacks = ends[:carries], ends[carries:]
+    return [*last, *(ctx.bitcast(x, each.dtype) for x, each in zip(stacks, made, strict=True))]
+
+
+def _new_stack(ctx: Context, tensor_type: TensorType) -> Value:
+    """Memory of its own for what the turns of a loop make.
+
+    Stacks that begin with the same constant would all be written where that lies. Where a program
+    is to be StableHLO alone, they may, since they are copied in every turn then.
+    """
+    if tensor_type.size == 0 or ctx.loop_kernels is None:
+        return ctx.constant(0, tensor_type)
+    signed = tensor_type.with_dtype(SIGNED.get(tensor_type.dtype, tensor_type.dtype))
+    return ctx.emit(f"flow.tensor.alloca : {mlir_type(signed)}", signed)
 
 
 def _slice(ctx: Context, x: Value, place: Value) -> Value:
@@ -106,14 +123,21 @@ def _slice(ctx: Context, x: Value, place: Value) -> Value:
     return ctx.reshape(found, inner.shape)
 
 
-def _put(ctx: Context, x: Value, part: Value, place: Value) -> Value:
-    """``x`` with one slice along dimension 0 replaced."""
-    if x.type.size == 0:
-        return x
-    part = ctx.reshape(part, (1, *part.shape))
+def _put(ctx: Context, stack: Value, part: Value, place: Value) -> Value:
+    """``stack`` with one slice along dimension 0 replaced: in place, as nothing else reads it.
+
+    IREE 3.13 does not find out that what a loop carries is on the device that all else is on, and
+    would copy the whole stack to there in every turn.
+    """
+    if stack.type.size == 0:
+        return stack
+    if ctx.loop_kernels is not None:
+        text = f"flow.tensor.transfer {stack} : {stack.mlir} to {_DEVICE}"
+        stack = ctx.emit(text, stack.type)
+    part = ctx.reshape(ctx.bitcast(part, stack.dtype), (1, *part.shape))
     zero = ctx.scalar(0, dtypes.int32)
-    operands = [x, part, place, *[zero] * (len(x.shape) - 1)]
-    return ctx.op("dynamic_update_slice", operands, x.type)
+    operands = [stack, part, place, *[zero] * (len(stack.shape) - 1)]
+    return ctx.op("dynamic_update_slice", operands, stack.type)
 
 
 def barrier(ctx: Context, *operands: Value) -> Sequence[Value]:

@@ -27,7 +27,8 @@ def where(context: Context, condition: Value, x: Value, y: Value) -> Value:
     if _is_zero(x):
         flipped = context.ufunc("np.logical_not", condition)
         return context.ufunc("kernels.masked", flipped, y, dtype=x.dtype)
-    return context.fresh(f"kernels.select({condition.code}, {x.code}, {y.code})", shape=shape)
+    codes = [each.code for each in context.in_one_order((condition, x, y), shape)]
+    return context.fresh(f"kernels.select({', '.join(codes)})", shape=shape)
 
 
 def _is_zero(value: Value) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from gpt_step import NORM_EPS, Size, jax_parameters, parameters
+from gpt_step import NORM_EPS, Size, jax_linear, jax_norm, jax_parameters, parameters
 from systems import Array, Call, Program, chosen, same_numbers, to_tinygrad, to_torch
 
 W5 = Size(1, 256, 256, 4, 8, 256)
@@ -87,7 +87,6 @@ def slope_model(size: Size) -> Any:
 def slope_program(backend: str, size: Size) -> Program:
     """The step on a backend of slope."""
     import slope
-    from slope import nn
 
     @slope.jit(backend=backend, donate=(1,))
     def step(token: Any, caches: Any, model: Any) -> Any:
@@ -95,21 +94,23 @@ def slope_program(backend: str, size: Size) -> Program:
         token = logits.argmax()
         return logits[token], token.reshape(1, 1), caches
 
-    head = size.width // size.heads
-    caches = [nn.KVCache(1, size.heads, size.length, head) for _ in range(size.layers)]
-    return Program(step, (slope.tensor([[FIRST]]), caches), (slope_model(size).eval(),))
+    return Program(step, (slope.tensor([[FIRST]]), caches_of(size)), (slope_model(size).eval(),))
+
+
+def caches_of(size: Size) -> list[Any]:
+    """Empty caches in slope, one for each layer."""
+    from slope import nn
+
+    shape = (1, size.heads, size.length, size.width // size.heads)
+    return [nn.KVCache(*shape) for _ in range(size.layers)]
 
 
 def slope_step(backend: str, size: Size) -> Call:
     """The step, again and again."""
-    from slope import nn
-
     step, (token, _), rest = slope_program(backend, size)
-    shape = (1, size.heads, size.length, size.width // size.heads)
 
     def fresh() -> Call:
-        caches = [nn.KVCache(*shape) for _ in range(size.layers)]
-        return Program(step, (token, caches), rest).running()
+        return Program(step, (token, caches_of(size)), rest).running()
 
     return again(fresh, size.length)
 
@@ -122,29 +123,22 @@ def jax_step(size: Size) -> Call:
     p = jax_parameters(size)
     width, head = size.width, size.width // size.heads
 
-    def norm(p: Any, x: Any) -> Any:
-        x = x - x.mean(-1, keepdims=True)
-        x = x * jax.lax.rsqrt((x * x).mean(-1, keepdims=True) + NORM_EPS)
-        return x * p["weight"] + p["bias"]
-
-    def linear(p: Any, x: Any) -> Any:
-        return x @ p["weight"] + p["bias"]
-
     def step(token: Any, caches: Any, place: Any, p: Any) -> Any:
         x = p["tokens"]["weight"][token] + p["positions"]["weight"][place]
         new = []
         for block, (keys, values) in zip(p["blocks"], caches, strict=True):
-            qkv = linear(block["qkv"], norm(block["norm1"], x)).reshape(1, 1, 3, size.heads, head)
+            qkv = jax_linear(block["qkv"], jax_norm(block["norm1"], x))
+            qkv = qkv.reshape(1, 1, 3, size.heads, head)
             update = jax.lax.dynamic_update_slice_in_dim
             keys = update(keys, qkv[:, :, 1], place, 1)
             values = update(values, qkv[:, :, 2], place, 1)
             mask = (jnp.arange(size.length) <= place)[None, None, None]
             seen = jax.nn.dot_product_attention(qkv[:, :, 0], keys, values, mask=mask)
-            x = x + linear(block["out"], seen.reshape(1, 1, width))
-            inner = jax.nn.gelu(linear(block["up"], norm(block["norm2"], x)), approximate=True)
-            x = x + linear(block["down"], inner)
+            x = x + jax_linear(block["out"], seen.reshape(1, 1, width))
+            inner = jax_linear(block["up"], jax_norm(block["norm2"], x))
+            x = x + jax_linear(block["down"], jax.nn.gelu(inner, approximate=True))
             new.append((keys, values))
-        logits = linear(p["head"], norm(p["norm"], x))[0, 0]
+        logits = jax_linear(p["head"], jax_norm(p["norm"], x))[0, 0]
         token = logits.argmax()
         return logits[token], token.reshape(1, 1), new, place + 1
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from systems import Array, Call, Program, chosen, same_numbers, to_tinygrad, to_torch
+from systems import Array, Call, Program, to_tinygrad, to_torch, training
 
 RATE, BETAS, EPS, DECAY = 3e-4, (0.9, 0.95), 1e-8, 0.1
 NORM_EPS = 1e-5
@@ -145,34 +145,39 @@ def jax_parameters(size: Size) -> Any:
     return tree
 
 
+def jax_norm(p: Any, x: Any) -> Any:
+    """Layer normalization in JAX."""
+    import jax
+
+    x = x - x.mean(-1, keepdims=True)
+    x = x * jax.lax.rsqrt((x * x).mean(-1, keepdims=True) + NORM_EPS)
+    return x * p["weight"] + p["bias"]
+
+
+def jax_linear(p: Any, x: Any) -> Any:
+    """A linear map in JAX."""
+    return x @ p["weight"] + p["bias"]
+
+
 def jax_program(size: Size) -> Program:
     """The step in JAX."""
     import jax
     import jax.numpy as jnp
 
-    def norm(p: Any, x: Any) -> Any:
-        x = x - x.mean(-1, keepdims=True)
-        return (
-            x * jax.lax.rsqrt((x * x).mean(-1, keepdims=True) + NORM_EPS) * p["weight"] + p["bias"]
-        )
-
-    def linear(p: Any, x: Any) -> Any:
-        return x @ p["weight"] + p["bias"]
-
     def block(p: Any, x: Any) -> Any:
         n, length, width = x.shape
-        qkv = linear(p["qkv"], norm(p["norm1"], x)).reshape(n, length, 3, size.heads, -1)
+        qkv = jax_linear(p["qkv"], jax_norm(p["norm1"], x)).reshape(n, length, 3, size.heads, -1)
         q, k, v = (qkv[:, :, each] for each in range(3))
         seen = jax.nn.dot_product_attention(q, k, v, is_causal=True)
-        x = x + linear(p["out"], seen.reshape(n, length, width))
-        inner = jax.nn.gelu(linear(p["up"], norm(p["norm2"], x)), approximate=True)
-        return x + linear(p["down"], inner)
+        x = x + jax_linear(p["out"], seen.reshape(n, length, width))
+        inner = jax.nn.gelu(jax_linear(p["up"], jax_norm(p["norm2"], x)), approximate=True)
+        return x + jax_linear(p["down"], inner)
 
     def loss_of(p: Any, tokens: Any, following: Any) -> Any:
         x = p["tokens"]["weight"][tokens] + p["positions"]["weight"]
         for each in p["blocks"]:
             x = block(each, x)
-        scores = jax.nn.log_softmax(linear(p["head"], norm(p["norm"], x)))
+        scores = jax.nn.log_softmax(jax_linear(p["head"], jax_norm(p["norm"], x)))
         return -jnp.take_along_axis(scores, following[..., None], -1).mean()
 
     def step(p: Any, moments: Any, tokens: Any, following: Any) -> Any:
@@ -330,14 +335,5 @@ def tinygrad_step(size: Size) -> Call:
 
 def contenders(backends: list[str], peers: list[str], size: Size) -> dict[str, Call]:
     """All of them, by name, warmed up and checked to follow the same losses."""
-    made = {f"slope/{name}": slope_program(name, size).running() for name in backends}
-    made |= chosen(
-        peers,
-        {
-            "jax": lambda: jax_program(size).running(),
-            "torch": lambda: torch_step(size, compiled=False),
-            "torch.compile": lambda: torch_step(size, compiled=True),
-            "tinygrad": lambda: tinygrad_step(size),
-        },
-    )
-    return same_numbers(made)
+    steps = slope_program, jax_program, torch_step, tinygrad_step
+    return training(backends, peers, size, *steps)

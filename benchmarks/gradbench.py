@@ -14,7 +14,7 @@ which took the first two from microsoft/ADBench.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import gradbench_peers
@@ -43,6 +43,10 @@ class GMM(NamedTuple):
             "alpha": random.normal(size=k),
         }
 
+    def arguments(self, given: Mapping[str, Any]) -> tuple[list[Any], *tuple[Any, ...]]:
+        """The objective's: the parameters that it is differentiated by, and the rest."""
+        return [given[name] for name in ("alpha", "means", "q", "l")], given["x"]
+
     def constant(self) -> float:
         """What of the result no parameter changes (gamma is 1 and m is 0)."""
         d, k = self.d, self.k
@@ -70,6 +74,10 @@ class LSTM(NamedTuple):
             "state": random.random((self.layers, 2, self.bits)),
             "text": random.integers(0, 2, (self.c, self.bits)).astype(np.float64),
         }
+
+    def arguments(self, given: Mapping[str, Any]) -> tuple[list[Any], *tuple[Any, ...]]:
+        """The objective's: the parameters that it is differentiated by, and the rest."""
+        return [given["main"], given["extra"]], given["state"], given["text"]
 
 
 class KMeans(NamedTuple):
@@ -172,12 +180,8 @@ def slope_calls(backend: str, size: Any) -> tuple[Call, Call]:
         cost = slope.jit(kmeans_cost, backend=backend)
         newton = slope.jit(direction, backend=backend)
         return lambda: cost(points, centers).item(), lambda: newton(points, centers).numpy()
-    if isinstance(size, GMM):
-        function = gmm_objective(size)
-        arguments: Any = ([given[name] for name in ("alpha", "means", "q", "l")], given["x"])
-    else:
-        function = lstm_objective(size)
-        arguments = ([given["main"], given["extra"]], given["state"], given["text"])
+    function = gmm_objective(size) if isinstance(size, GMM) else lstm_objective(size)
+    arguments = size.arguments(given)
     objective = slope.jit(function, backend=backend)
     gradient = slope.jit(slope.grad(function), backend=backend)
 

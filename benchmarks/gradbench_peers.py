@@ -31,12 +31,8 @@ def jax_calls(size: Any) -> tuple[Any, Any]:
             return first / second
 
         return lambda: float(cost(points, centers)), lambda: np.asarray(direction(points, centers))
-    if kind(size) == "gmm":
-        function = jax_gmm(size)
-        arguments: Any = ([given[name] for name in ("alpha", "means", "q", "l")], given["x"])
-    else:
-        function = jax_lstm(size)
-        arguments = ([given["main"], given["extra"]], given["state"], given["text"])
+    function = jax_gmm(size) if kind(size) == "gmm" else jax_lstm(size)
+    arguments = size.arguments(given)
     objective, gradient = jax.jit(function), jax.jit(jax.grad(function))
     return (
         lambda: float(objective(*arguments)),
@@ -119,14 +115,10 @@ def torch_calls(size: Any) -> tuple[Any, Any]:
             return (first.detach() / second).numpy()
 
         return lambda: torch_kmeans(points, centers).item(), direction
-    if kind(size) == "gmm":
-        function = torch_gmm(size)
-        parameters = [given[name].requires_grad_() for name in ("alpha", "means", "q", "l")]
-        rest: tuple[Any, ...] = (given["x"],)
-    else:
-        function = torch_lstm(size)
-        parameters = [given[name].requires_grad_() for name in ("main", "extra")]
-        rest = (given["state"], given["text"])
+    function = torch_gmm(size) if kind(size) == "gmm" else torch_lstm(size)
+    parameters, *rest = size.arguments(given)
+    for each in parameters:
+        each.requires_grad_()
 
     def objective() -> float:
         with torch.no_grad():

@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
-from systems import Array, Call, Program, chosen, same_numbers, to_tinygrad, to_torch
+from systems import Array, Call, Program, to_tinygrad, to_torch, training
 
 RATE, MOMENTUM = 0.02, 0.9
 
@@ -144,14 +144,5 @@ def tinygrad_step(size: Size) -> Call:
 
 def contenders(backends: list[str], peers: list[str], size: Size) -> dict[str, Call]:
     """All of them, by name, warmed up and checked to follow the same losses."""
-    made = {f"slope/{name}": slope_program(name, size).running() for name in backends}
-    made |= chosen(
-        peers,
-        {
-            "jax": lambda: jax_program(size).running(),
-            "torch": lambda: torch_step(size, compiled=False),
-            "torch.compile": lambda: torch_step(size, compiled=True),
-            "tinygrad": lambda: tinygrad_step(size),
-        },
-    )
-    return same_numbers(made)
+    steps = slope_program, jax_program, torch_step, tinygrad_step
+    return training(backends, peers, size, *steps)

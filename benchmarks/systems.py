@@ -110,6 +110,36 @@ def chosen(peers: Sequence[str], makers: Mapping[str, Callable[[], Call]]) -> di
     return {name: make() for name, make in makers.items() if name.partition(" ")[0] in peers}
 
 
+def training(
+    backends: Sequence[str],
+    peers: Sequence[str],
+    size: Any,
+    slope_program: Callable[[str, Any], Program],
+    jax_program: Callable[[Any], Program],
+    torch_step: Callable[[Any, bool], Call],
+    tinygrad_step: Callable[[Any], Call],
+) -> dict[str, Call]:
+    """The contenders of a workload that trains, by name, checked to follow the same losses.
+
+    Args:
+        backends: of slope.
+        peers: that are asked for.
+        size: what the others are given.
+        slope_program: by backend and size.
+        jax_program: by size.
+        torch_step: by size, and whether the model is compiled.
+        tinygrad_step: by size.
+    """
+    made = {f"slope/{name}": slope_program(name, size).running() for name in backends}
+    makers: dict[str, Callable[[], Call]] = {
+        "jax": lambda: jax_program(size).running(),
+        "torch": lambda: torch_step(size, False),
+        "torch.compile": lambda: torch_step(size, True),
+        "tinygrad": lambda: tinygrad_step(size),
+    }
+    return same_numbers(made | chosen(peers, makers))
+
+
 # --- devices
 
 

@@ -3,14 +3,9 @@
 from typing import Any
 
 import numpy as np
+from array_checks import close
 
 import slope
-
-
-def close(actual, expected, tolerance=2e-5):
-    np.testing.assert_allclose(
-        np.asarray(actual), np.asarray(expected), rtol=tolerance, atol=tolerance
-    )
 
 
 def choice(p, x):

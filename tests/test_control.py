@@ -4,21 +4,12 @@ import functools
 
 import numpy as np
 import pytest
+from array_checks import close, draw
 
 import slope
 from slope import errors
 from slope.extend import ops
 from slope.testing import check_operator
-
-
-def close(actual, expected, tolerance=2e-5):
-    np.testing.assert_allclose(
-        np.asarray(actual), np.asarray(expected), rtol=tolerance, atol=tolerance
-    )
-
-
-def draw(*shape, seed=0):
-    return slope.tensor(np.random.default_rng(seed).standard_normal(shape).astype(np.float32))
 
 
 def optimized(function, *args):

@@ -1,20 +1,10 @@
 """What loops and checkpoints keep for their gradients."""
 
-import numpy as np
+from array_checks import close, draw
 
 import slope
 from slope.core.printer import programs_in
 from slope.extend import Program
-
-
-def close(actual, expected, tolerance=2e-5):
-    np.testing.assert_allclose(
-        np.asarray(actual), np.asarray(expected), rtol=tolerance, atol=tolerance
-    )
-
-
-def draw(*shape, seed=0):
-    return slope.tensor(np.random.default_rng(seed).standard_normal(shape).astype(np.float32))
 
 
 def all_instrs(program: Program):

@@ -13,7 +13,7 @@ from slope import errors
 from slope.compile import close, lower_program
 from slope.extend import Device
 from slope_backend_iree.backend import IreeBackend
-from slope_backend_onnx import runtime
+from slope_backend_onnx import provider
 from slope_backend_onnx.backend import OnnxRuntimeBackend
 
 CUDA = Device("cuda", 0)
@@ -94,11 +94,11 @@ def pretend(monkeypatch):
         monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: names)
         monkeypatch.setattr(onnxruntime, "InferenceSession", sessions)
         monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: loaded.append(1), raising=False)
-        runtime._load_cuda.cache_clear()
+        provider._load_cuda.cache_clear()
         return loaded
 
     yield start
-    runtime._load_cuda.cache_clear()
+    provider._load_cuda.cache_clear()
 
 
 @pytest.mark.parametrize("gpus", [0, 1, 3])

@@ -2,15 +2,10 @@
 
 import numpy as np
 import pytest
+from array_checks import close
 
 import slope
 from slope import errors
-
-
-def close(actual, expected, tolerance=2e-5):
-    np.testing.assert_allclose(
-        np.asarray(actual), np.asarray(expected), rtol=tolerance, atol=tolerance
-    )
 
 
 @slope.custom_jvp

@@ -1,9 +1,6 @@
 """Tensors on a device that is not the CPU: a stranger's backend with devices of its own."""
 
-import importlib
-import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -192,22 +189,15 @@ def test_rotations_follow_their_operand():
 
 
 @pytest.mark.parametrize("module", ["mlp_step", "gpt_step", "conv_step", "decode"])
-def test_the_benchmarks_steps_run_on_the_default_device(module, monkeypatch):
+def test_the_benchmarks_steps_run_on_the_default_device(load, module, monkeypatch):
     """What `nox -s bench -- --device cuda:0` runs; the backend refuses buffers of the CPU."""
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "benchmarks"))
-    before = set(sys.modules)
-    workload = importlib.import_module(module)
-    try:
-        numbers = _numbers(workload, "numpy")
-        monkeypatch.setenv("DEFAULT_DEVICE", str(METAL))
-        assert _numbers(workload, "devices") == pytest.approx(numbers, rel=1e-4)
-        program = workload.slope_program("devices", workload.TINY)
-        results = slope.tree_leaves(program.step(*program.arguments))
-        assert {each.device for each in results if isinstance(each, slope.Tensor)} == {METAL}
-    finally:
-        for name in set(sys.modules) - before:
-            if str(getattr(sys.modules[name], "__file__", "")).startswith(sys.path[0]):
-                del sys.modules[name]
+    workload = load(module)
+    numbers = _numbers(workload, "numpy")
+    monkeypatch.setenv("DEFAULT_DEVICE", str(METAL))
+    assert _numbers(workload, "devices") == pytest.approx(numbers, rel=1e-4)
+    program = workload.slope_program("devices", workload.TINY)
+    results = slope.tree_leaves(program.step(*program.arguments))
+    assert {each.device for each in results if isinstance(each, slope.Tensor)} == {METAL}
 
 
 def _numbers(workload: Any, backend: str) -> list[float]:

@@ -3,25 +3,10 @@
 from __future__ import annotations
 
 import importlib
-import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
-
-EXAMPLES = Path(__file__).parents[1] / "examples"
-Load = Callable[[str], ModuleType]
-
-
-@pytest.fixture
-def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Load]:
-    """Import a module of examples/ as a script there would, and forget it afterwards."""
-    monkeypatch.syspath_prepend(str(EXAMPLES))
-    yield importlib.import_module
-    for name in [name for name in sys.modules if name.split(".")[0] == "common"]:
-        del sys.modules[name]
 
 
 def count_red(path: Path) -> int:
@@ -31,8 +16,8 @@ def count_red(path: Path) -> int:
 
 
 @pytest.mark.parametrize(("steps", "count"), [(900, 50), (1, 3), (5, 0)])
-def test_figure_is_a_png_with_red_only_where_wrong(load, tmp_path, steps, count):
-    figures = load("common.figures")
+def test_figure_is_a_png_with_red_only_where_wrong(load_example, tmp_path, steps, count):
+    figures = load_example("common.figures")
     images = np.random.default_rng(0).integers(0, 256, (count, 28, 28), dtype=np.uint8)
     labels = np.arange(count) % 10
     losses = np.exp(-np.arange(steps) / 100)
@@ -45,17 +30,17 @@ def test_figure_is_a_png_with_red_only_where_wrong(load, tmp_path, steps, count)
         assert count_red(path) > 100
 
 
-def test_figure_takes_losses_that_no_logarithm_takes(load, tmp_path):
+def test_figure_takes_losses_that_no_logarithm_takes(load_example, tmp_path):
     none = np.zeros((0, 28, 28))
     for losses in ([0.5, 0.0, -0.5], [1.0, float("nan"), float("inf")]):
-        path = load("common.figures").training_figure(
+        path = load_example("common.figures").training_figure(
             tmp_path / "a.png", losses, none, none[:, 0, 0], none[:, 0, 0], "T"
         )
         assert path.stat().st_size > 1000
 
 
-def test_figure_refuses_shapes_that_do_not_go_together(load, tmp_path):
-    draw = load("common.figures").training_figure
+def test_figure_refuses_shapes_that_do_not_go_together(load_example, tmp_path):
+    draw = load_example("common.figures").training_figure
     images, labels = np.zeros((3, 28, 28)), np.zeros(3)
     with pytest.raises(ValueError, match=r"losses must have shape \(steps,\).*got \(0,\)"):
         draw(tmp_path / "a.png", [], images, labels, labels, "T")
@@ -63,7 +48,7 @@ def test_figure_refuses_shapes_that_do_not_go_together(load, tmp_path):
         draw(tmp_path / "a.png", [1.0], images, labels[:2], labels, "T")
 
 
-def test_running_mean_keeps_a_constant_and_averages_around_each_value(load):
-    running_mean = load("common.figures").running_mean
+def test_running_mean_keeps_a_constant_and_averages_around_each_value(load_example):
+    running_mean = load_example("common.figures").running_mean
     np.testing.assert_allclose(running_mean(np.full(9, 2.5), 4), np.full(9, 2.5))
     np.testing.assert_allclose(running_mean(np.arange(5.0), 3), [0.5, 1.0, 2.0, 3.0, 3.5])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import functools
 import runpy
 import sys
 from pathlib import Path
@@ -25,29 +25,11 @@ def text(length: int = 120_000) -> str:
 
 
 @pytest.fixture
-def load(monkeypatch):
-    """Import a module of examples/ as a script there would, and forget it afterwards."""
-    monkeypatch.syspath_prepend(str(EXAMPLES))
-    yield importlib.import_module
-    slope.set_backend(None)
-    for name in [name for name in sys.modules if name.split(".")[0] == "common"]:
-        del sys.modules[name]
-
-
-@pytest.fixture
-def run(load, monkeypatch, capsys, tmp_path):
+def run(run_example, monkeypatch):
     """Run the example with arguments; gives what it prints, and its variables."""
     monkeypatch.setattr(nn.data, "state_of_the_union", text, raising=False)
     monkeypatch.setattr(nn.data, "moby_dick", lambda: text(80_000) + "WUdf", raising=False)
-
-    def call(*args: str):
-        picture = tmp_path / "some" / "picture.png"
-        monkeypatch.setattr(sys, "argv", ["gpt_text.py", *args, "--out", str(picture)])
-        scope = runpy.run_path(str(EXAMPLES / "gpt_text.py"), run_name="__main__")
-        assert picture.read_bytes().startswith(b"\x89PNG")
-        return capsys.readouterr().out, scope
-
-    return call
+    return functools.partial(run_example, "gpt_text")
 
 
 def loss_in(out: str) -> float:
@@ -74,7 +56,7 @@ def test_characters_and_the_other_text(run):
     assert len(sample) == 44
 
 
-def test_the_weights_change_as_with_the_schedule(load, monkeypatch):
+def test_the_weights_change_as_with_the_schedule(load_example, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["gpt_text.py", "--tiny"])
     script = runpy.run_path(str(EXAMPLES / "gpt_text.py"))
     args = script["arguments"]()
@@ -88,8 +70,8 @@ def test_the_weights_change_as_with_the_schedule(load, monkeypatch):
 # --- the corpus
 
 
-def test_both_codecs_give_the_text_back(load):
-    corpus = load("common.corpus").corpus
+def test_both_codecs_give_the_text_back(load_example):
+    corpus = load_example("common.corpus").corpus
     whole = text() + "é" * 3
     for vocabulary in (None, 270):
         data = corpus(whole, vocabulary)
@@ -104,8 +86,8 @@ def test_both_codecs_give_the_text_back(load):
         corpus("x" * 100)
 
 
-def test_windows_are_pieces_of_the_text_and_depend_on_the_seed(load):
-    module = load("common.corpus")
+def test_windows_are_pieces_of_the_text_and_depend_on_the_seed(load_example):
+    module = load_example("common.corpus")
     tokens = np.arange(50)
     found = list(module.windows(tokens, 8, 4, 3, seed=1))
     assert [each.shape for each in found] == [(4, 8)] * 3
@@ -118,16 +100,16 @@ def test_windows_are_pieces_of_the_text_and_depend_on_the_seed(load):
         next(module.windows(tokens, 51, 4, 3, seed=1))
 
 
-def test_validation_windows_are_spread_over_the_text(load):
-    covering = load("common.corpus").covering
+def test_validation_windows_are_spread_over_the_text(load_example):
+    covering = load_example("common.corpus").covering
     assert covering(np.arange(50), 8, 3)[:, 0].tolist() == [0, 16, 40]
     assert covering(np.arange(50), 8, 99).shape == (6, 8)
     with pytest.raises(errors.ArgumentError, match="50 tokens hold no window of 51"):
         covering(np.arange(50), 51, 3)
 
 
-def test_the_picture_shows_any_text(load, tmp_path):
-    draw = load("common.text_figure").text_figure
+def test_the_picture_shows_any_text(load_example, tmp_path):
+    draw = load_example("common.text_figure").text_figure
     out = draw(
         tmp_path / "a" / "b.png", [2.0, 1.5], [(2, 1.7)], "one $2 $3\n\n\x16 \u4e00", "A title"
     )

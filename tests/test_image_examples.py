@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import re
-import runpy
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +10,6 @@ import pytest
 import slope
 from slope.nn import data
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
 BACKENDS = ("numpy", "onnxruntime", "iree")
 
 
@@ -28,23 +24,11 @@ def patterns(count, shape, seed):
 
 
 @pytest.fixture
-def run(monkeypatch, capsys, tmp_path):
+def run(run_example, monkeypatch):
     """Run an example with arguments; gives what it prints, and its variables."""
-    monkeypatch.syspath_prepend(str(EXAMPLES))
     clothes = data.Images(*patterns(640, (28, 28), 1), *patterns(120, (28, 28), 2))
     monkeypatch.setattr(data, "fashion_mnist", lambda: clothes)
-    picture = tmp_path / "some" / "picture.png"
-
-    def call(name, *args):
-        monkeypatch.setattr(sys, "argv", [f"{name}.py", *args, "--out", str(picture)])
-        scope = runpy.run_path(str(EXAMPLES / f"{name}.py"), run_name="__main__")
-        assert picture.read_bytes().startswith(b"\x89PNG")
-        return capsys.readouterr().out, scope
-
-    yield call
-    slope.set_backend(None)
-    for name in [name for name in sys.modules if name.split(".")[0] == "common"]:
-        del sys.modules[name]
+    return run_example
 
 
 def accuracy(out):

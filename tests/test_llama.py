@@ -24,29 +24,19 @@ REFERENCE = json.loads((Path(__file__).parent / "golden" / "smollm2.json").read_
 
 
 @pytest.fixture
-def load(monkeypatch):
-    """Import a module of examples/ as a script there would, and forget it afterwards."""
-    monkeypatch.syspath_prepend(str(EXAMPLES))
-    yield importlib.import_module
-    slope.set_backend(None)
-    for name in [name for name in sys.modules if name.split(".")[0] == "common"]:
-        del sys.modules[name]
+def llama(load_example) -> ModuleType:
+    return load_example("common.llama")
 
 
 @pytest.fixture
-def llama(load) -> ModuleType:
-    return load("common.llama")
+def files(load_example) -> ModuleType:
+    return load_example("common.gguf_llama")
 
 
 @pytest.fixture
-def files(load) -> ModuleType:
-    return load("common.gguf_llama")
-
-
-@pytest.fixture
-def write(load, monkeypatch):
+def write(load_example, monkeypatch):
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
-    return load("tiny_gguf").write_tiny_gguf
+    return load_example("tiny_gguf").write_tiny_gguf
 
 
 def small(llama: ModuleType, **changes):
@@ -257,7 +247,7 @@ def test_models_with_other_parts_are_refused(files, write, tmp_path, changes, to
 
 
 @pytest.fixture
-def chat(load, monkeypatch, capsys):
+def chat(load_example, monkeypatch, capsys):
     """Run llama_chat with arguments and typed lines; gives what it prints."""
 
     def call(*args: str, typed: str = "") -> tuple[str, str]:

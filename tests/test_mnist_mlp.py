@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import runpy
-import sys
-from pathlib import Path
+import functools
 
 import numpy as np
 import pytest
 
-import slope
 from slope import errors
 from slope.nn import data
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
-
 
 @pytest.fixture
-def run(monkeypatch, capsys, tmp_path):
+def run(run_example, monkeypatch):
     """Run the example with arguments; gives what it prints, and its variables."""
-    monkeypatch.syspath_prepend(str(EXAMPLES))
     random = np.random.default_rng(0)
     digits = random.integers(0, 256, (10, 28, 28)).astype(np.uint8)  # ten "digits"
     labels = [np.arange(count, dtype=np.uint8) % 10 for count in (600, 200)]
@@ -28,18 +22,7 @@ def run(monkeypatch, capsys, tmp_path):
         images[0].astype(np.uint8), labels[0], images[1].astype(np.uint8), labels[1]
     )
     monkeypatch.setattr(data, "mnist", lambda: small)
-
-    def call(*args):
-        picture = tmp_path / "some" / "picture.png"
-        monkeypatch.setattr(sys, "argv", ["mnist_mlp.py", *args, "--out", str(picture)])
-        scope = runpy.run_path(str(EXAMPLES / "mnist_mlp.py"), run_name="__main__")
-        assert picture.read_bytes().startswith(b"\x89PNG")
-        return capsys.readouterr().out, scope
-
-    yield call
-    slope.set_backend(None)
-    for name in [name for name in sys.modules if name.split(".")[0] == "common"]:
-        del sys.modules[name]
+    return functools.partial(run_example, "mnist_mlp")
 
 
 @pytest.mark.parametrize("backend", ["numpy", "onnx", "iree"])

@@ -6,7 +6,7 @@ import pytest
 import slope
 from slope.core.operator import OPERATORS
 from slope.errors import ArgumentError, DTypeError, GradientError
-from slope.extend import Operator, Sample, ops
+from slope.extend import LinearOperator, Operator, Sample, ops
 from slope.testing import check_grads, check_operator
 
 X = np.array([[0.5, -1.25, 2.0], [1.5, 0.25, -0.75]], np.float32)
@@ -88,6 +88,23 @@ class WrongTranspose(Cube):
         return (cotangent,)
 
 
+class ForgetsNone(LinearOperator):
+    """Sum and difference; its transpose takes both for used."""
+
+    name = "forgets_none"
+    multiple = True
+
+    def expand(self, x, y):
+        return x + y, x - y
+
+    def transpose(self, cotangent, x, y):
+        first, second = cotangent
+        return first + second, first - second
+
+    def samples(self):
+        yield Sample((X, X))
+
+
 class WrongBatch(Cube):
     """Says that the batch is in front, wherever it is."""
 
@@ -150,11 +167,15 @@ class NoName(Cube):
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        (WrongType, r"wrong_type\(float32\[2, 3\].*inferred \(float64\[2, 3\],\), computed"),
+        (WrongType, r"wrong_type\(float32\[2, 3\].*expand of .* returned a tensor float32\[2"),
         (WrongJvp, "jvp against differences"),
         (WrongSecond, r"derivative of order 2 \(fwd, fwd\)"),
         (WrongTranspose, "transpose: <J'u, t> against <u, J t>"),
-        (WrongBatch, r"vmap over \(2,\) against a loop, example 0"),
+        (
+            WrongBatch,
+            r"batch of operator 'wrong_batch' .* returned int \(0\); return a dimen",
+        ),
+        (ForgetsNone, "transpose, with a cotangent of result 0 alone and None at the others"),
         (WrongNestedBatch, r"vmap over \[0\] of vmap over \[0\], at 0, 0"),
         (NoDocs, "'no_docs' has no docstring"),
         (NoSamples, "has no samples; define NoSamples.samples"),

@@ -2,21 +2,11 @@
 
 import numpy as np
 import pytest
+from array_checks import close, draw
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import slope
-
-
-def close(actual, expected, tolerance=2e-5):
-    np.testing.assert_allclose(
-        np.asarray(actual), np.asarray(expected), rtol=tolerance, atol=tolerance
-    )
-
-
-def draw(*shape, seed=0):
-    return slope.tensor(np.random.default_rng(seed).standard_normal(shape).astype(np.float32))
-
 
 W, XS, H0 = draw(3, 3) * 0.5, draw(5, 3, seed=1), slope.ones(3)
 

@@ -3,41 +3,27 @@
 from __future__ import annotations
 
 import re
-import runpy
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-import slope
 from slope.nn import data
-
-EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
 @pytest.fixture
-def run(monkeypatch, capsys, tmp_path):
+def run(run_example, monkeypatch, tmp_path):
     """Run an example with arguments; gives what it prints."""
-    monkeypatch.syspath_prepend(str(EXAMPLES))
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (400, 28, 28)).astype(np.uint8)
     labels = np.arange(400, dtype=np.uint8) % 10
     monkeypatch.setattr(data, "mnist", lambda: data.Images(images, labels, images, labels))
 
     def call(name, *args):
-        picture = tmp_path / "some" / "picture.png"
-        monkeypatch.setattr(sys, "argv", [f"{name}.py", "--tiny", *args, "--out", str(picture)])
-        runpy.run_path(str(EXAMPLES / f"{name}.py"), run_name="__main__")
-        assert picture.read_bytes().startswith(b"\x89PNG")
-        out = capsys.readouterr().out
-        assert f"Picture {picture}" in out
+        out, _ = run_example(name, "--tiny", *args)
+        assert f"Picture {tmp_path / 'some' / 'picture.png'}" in out
         return out
 
-    yield call
-    slope.set_backend(None)
-    for name in [name for name in sys.modules if name.split(".")[0] == "common"]:
-        del sys.modules[name]
+    return call
 
 
 def numbers(pattern, out):

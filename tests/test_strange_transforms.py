@@ -2,16 +2,10 @@
 
 import numpy as np
 import pytest
+from array_checks import close
 
 import slope
 from slope.extend import TensorType, trace_program
-
-
-def close(actual, expected, tolerance=2e-5):
-    np.testing.assert_allclose(
-        np.asarray(actual), np.asarray(expected), rtol=tolerance, atol=tolerance
-    )
-
 
 EMPTY = {
     # name: (function of one example, the example's shape, the shape of the result)

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
-import runpy
 import struct
-import sys
 import wave
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,17 +11,6 @@ import pytest
 import slope
 from slope import errors
 from slope.nn import data
-
-EXAMPLES = Path(__file__).parents[1] / "examples"
-
-
-@pytest.fixture
-def load(monkeypatch):
-    """Import a module of examples/ as a script there would, and forget it afterwards."""
-    monkeypatch.syspath_prepend(str(EXAMPLES))
-    yield importlib.import_module
-    for name in [name for name in sys.modules if name.split(".")[0] == "common"]:
-        del sys.modules[name]
 
 
 def write_wav(path, samples, rate=16_000, channels=1, width=2):
@@ -58,8 +43,8 @@ def log_mel_by_definition(sound, filters):
     return (np.maximum(decades, decades.max() - 8) + 4).T / 4
 
 
-def test_log_mel(load, backend, sound):
-    speech = load("common.speech")
+def test_log_mel(load_example, backend, sound):
+    speech = load_example("common.speech")
     want = log_mel_by_definition(sound, speech.mel_filters(80))
     model = speech.LogMel()
     quiet = 0.01 * sound[::-1]  # each of a batch has a loudest of its own
@@ -71,8 +56,8 @@ def test_log_mel(load, backend, sound):
     assert want.max() - want.min() == pytest.approx(2.0)  # the still part is cut off
 
 
-def test_mel_filters(load):
-    filters = load("common.speech").mel_filters(80)
+def test_mel_filters(load_example):
+    filters = load_example("common.speech").mel_filters(80)
     assert filters.shape == (201, 80)
     # From the table that Whisper is published with: rows are bands, columns multiples of 40 Hz.
     known = {(0, 1): 0.02486259, (1, 1): 0.00199082, (40, 43): 0.014735566, (79, 190): 0.00223205}
@@ -81,8 +66,8 @@ def test_mel_filters(load):
     assert np.all(filters.sum(axis=0) > 0)
 
 
-def test_wav_files(load, tmp_path):
-    speech = load("common.speech")
+def test_wav_files(load_example, tmp_path):
+    speech = load_example("common.speech")
     values = np.array([0, 16384, -32768, 32767])
     np.testing.assert_array_equal(
         speech.read_wav(write_wav(tmp_path / "a.wav", values)),
@@ -100,8 +85,8 @@ def test_wav_files(load, tmp_path):
     np.testing.assert_allclose(got, want, atol=2e-4)
 
 
-def test_bad_wav_files(load, tmp_path):
-    speech = load("common.speech")
+def test_bad_wav_files(load_example, tmp_path):
+    speech = load_example("common.speech")
     (tmp_path / "text.wav").write_text("hello")
     with pytest.raises(data.DataError, match=r"text.wav is no WAV file .*ffmpeg -i text.wav"):
         speech.read_wav(tmp_path / "text.wav")
@@ -111,8 +96,8 @@ def test_bad_wav_files(load, tmp_path):
         speech.read_wav(write_wav(tmp_path / "none.wav", np.zeros(0)))
 
 
-def test_long_sound_is_cut_where_it_is_still(load):
-    pieces = load("common.speech").pieces
+def test_long_sound_is_cut_where_it_is_still(load_example):
+    pieces = load_example("common.speech").pieces
     sound = np.ones(16_000 * 25, np.float32)
     sound[16_000 * 8 : 16_000 * 8 + 8000] = 0  # half a second of pause from second 8
     sound[16_000 * 17 : 16_000 * 17 + 8000] = 0
@@ -124,8 +109,8 @@ def test_long_sound_is_cut_where_it_is_still(load):
     assert [len(piece) for piece in pieces(np.ones(100, np.float32), 10.0)] == [100]
 
 
-def test_word_errors(load):
-    speech = load("common.speech")
+def test_word_errors(load_example):
+    speech = load_example("common.speech")
     assert speech.words_of("Mr. John\u2019s ill-disposed, isn't HE?") == [
         "mister", "john's", "ill", "disposed", "isn't", "he",
     ]  # fmt: skip
@@ -135,8 +120,8 @@ def test_word_errors(load):
     assert speech.word_errors(["a"], []) == 1
 
 
-def test_words_get_their_times(load):
-    alignment = load("common.alignment")
+def test_words_get_their_times(load_example):
+    alignment = load_example("common.alignment")
     looks = np.full((5, 60), 0.001)
     for row, (start, end) in enumerate([(0, 10), (10, 30), (30, 35), (35, 50), (50, 60)]):
         looks[row, start:end] = 0.05
@@ -174,9 +159,9 @@ WHOLE = model_file(
 )
 
 
-def test_reads_ctranslate2(load, tmp_path):
+def test_reads_ctranslate2(load_example, tmp_path):
     (tmp_path / "model.bin").write_bytes(WHOLE)
-    found = load("common.ctranslate2").read_ctranslate2(tmp_path / "model.bin")
+    found = load_example("common.ctranslate2").read_ctranslate2(tmp_path / "model.bin")
     assert (found.kind, found.revision) == ("SomeSpec", 3)
     assert list(found.arrays) == ["a/weight", "scale", "heads", "half", "b/weight"]
     weight = found.arrays["a/weight"]
@@ -188,10 +173,10 @@ def test_reads_ctranslate2(load, tmp_path):
 
 
 @pytest.mark.parametrize("length", range(len(WHOLE)))
-def test_cut_short(load, tmp_path, length):
+def test_cut_short(load_example, tmp_path, length):
     (tmp_path / "model.bin").write_bytes(WHOLE[:length])
     with pytest.raises(data.DataError, match=r"model.bin: cut short: .* bytes at byte \d+, and"):
-        load("common.ctranslate2").read_ctranslate2(tmp_path / "model.bin")
+        load_example("common.ctranslate2").read_ctranslate2(tmp_path / "model.bin")
 
 
 HUGE = packed("a") + struct.pack("<B3IBI", 3, 2**31, 2**31, 2**31, 0, 0)
@@ -215,24 +200,24 @@ CONTRADICTIONS = {
 
 
 @pytest.mark.parametrize("message", CONTRADICTIONS)
-def test_files_that_contradict_themselves(load, tmp_path, message):
+def test_files_that_contradict_themselves(load_example, tmp_path, message):
     (tmp_path / "model.bin").write_bytes(CONTRADICTIONS[message])
     with pytest.raises(data.DataError, match=r"model.bin: .*" + message):
-        load("common.ctranslate2").read_ctranslate2(tmp_path / "model.bin")
+        load_example("common.ctranslate2").read_ctranslate2(tmp_path / "model.bin")
 
 
 # --- the model
 
 
 @pytest.fixture
-def voice(load):
+def voice(load_example):
     slope.manual_seed(1)
-    return load("common.whisper_files").tiny_random()
+    return load_example("common.whisper_files").tiny_random()
 
 
-def test_cached_decoding_equals_uncached(load, backend, voice):
+def test_cached_decoding_equals_uncached(load_example, backend, voice):
     model = voice.model
-    whisper = load("common.whisper")
+    whisper = load_example("common.whisper")
     sound = np.random.default_rng(0).standard_normal((1, model.sizes.samples)).astype(np.float32)
     _, memories = whisper.listen(model, sound)
     tokens = np.array([[1, 2, 30, 4, 5, 6, 7]])
@@ -259,8 +244,8 @@ def test_cached_decoding_equals_uncached(load, backend, voice):
     assert len(set(scores[0].argmax(dim=1).tolist())) > 1  # the comparison can fail
 
 
-def test_a_penalty_rules_tokens_out(load, voice):
-    whisper, model = load("common.whisper"), voice.model
+def test_a_penalty_rules_tokens_out(load_example, voice):
+    whisper, model = load_example("common.whisper"), voice.model
     with slope.use_backend("numpy"):
         _, memories = whisper.listen(model, np.zeros((1, model.sizes.samples), np.float32))
         penalty = np.full(model.sizes.tokens, -np.inf, np.float32)
@@ -315,17 +300,17 @@ def as_ctranslate2(model):
     return arrays
 
 
-def test_weights_go_where_they_belong(load, voice):
+def test_weights_go_where_they_belong(load_example, voice):
     arrays = as_ctranslate2(voice.model)
-    loaded = load("common.whisper").load_whisper(arrays)
+    loaded = load_example("common.whisper").load_whisper(arrays)
     assert loaded.sizes == voice.model.sizes
     want = voice.model.state_dict()
     for name, tensor in loaded.state_dict().items():
         np.testing.assert_array_equal(tensor.numpy(), want[name].numpy(), err_msg=name)
 
 
-def test_weights_that_are_not_all_there(load, voice):
-    load_whisper = load("common.whisper").load_whisper
+def test_weights_that_are_not_all_there(load_example, voice):
+    load_whisper = load_example("common.whisper").load_whisper
     arrays = as_ctranslate2(voice.model)
     gone = {
         name: value for name, value in arrays.items() if name != "encoder/layer_1/ffn/linear_0/bias"
@@ -345,19 +330,15 @@ def test_weights_that_are_not_all_there(load, voice):
 
 
 @pytest.fixture
-def run(load, monkeypatch, capsys, tmp_path):
-    """Run the example with arguments; gives what it prints."""
+def run(run_example):
+    """Run the example with arguments; gives the lines that it prints."""
 
     def call(*args):
-        picture = tmp_path / "some" / "picture.png"
-        monkeypatch.setattr(sys, "argv", ["whisper_transcribe.py", *args, "--out", str(picture)])
-        scope = runpy.run_path(str(EXAMPLES / "whisper_transcribe.py"), run_name="__main__")
-        assert picture.read_bytes().startswith(b"\x89PNG")
+        out, scope = run_example("whisper_transcribe", *args)
         assert (scope["listen"].compile_count, scope["say"].compile_count) == (1, 1)
-        return capsys.readouterr().out.splitlines()
+        return out.splitlines()
 
-    yield call
-    slope.set_backend(None)
+    return call
 
 
 @pytest.mark.parametrize("name", ["numpy", "onnx", "iree"])
@@ -375,8 +356,8 @@ def test_tiny_needs_no_file(run):
     assert run("--tiny", "--limit", "3", "--backend", "numpy")[2] == "a rising tone (1.5 s)"
 
 
-def test_transcribes_a_sentence(run, load, monkeypatch):
-    files = load("common.whisper_files")
+def test_transcribes_a_sentence(run, load_example, monkeypatch):
+    files = load_example("common.whisper_files")
     try:
         clips = files.librivox()
         files.tiny_en()

@@ -97,10 +97,15 @@ def _draw_losses(figure: SubFigure, losses: npt.NDArray[np.float64]) -> None:
         axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         axes.yaxis.set_minor_formatter(NullFormatter())
         axes.tick_params(axis="y", which="minor", length=0)
-    axes.set_xlim(0, losses.size + 1)
+    along_steps(axes, losses.size)
+    figure.text(0.105, TOP + 0.033, "Training loss", fontsize=11.5, color=INK)
+
+
+def along_steps(axes: Axes, count: int) -> None:
+    """Show so many steps of training from left to right, without a frame."""
+    axes.set_xlim(0, count + 1)
     axes.set_xlabel("step", color=QUIET)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=7, integer=True))
-    figure.text(0.105, TOP + 0.033, "Training loss", fontsize=11.5, color=INK)
     axes.grid(axis="y", which="major", color=FAINT, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.tick_params(colors=QUIET, labelsize=9.5, length=0)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
-from common.figures import FAINT, INK, LINE, QUIET, RAW, TOP, WRONG, running_mean
+from common.figures import LINE, RAW, TOP, WRONG, along_steps, running_mean
+from common.plots import INK, save
 
 COLUMNS, LINES = 52, 21  # of the sample
 
@@ -50,15 +50,7 @@ def text_figure(
         axes.plot(places, values, color=WRONG, linewidth=1.6, marker="o", markersize=4,
                   label="validation")  # fmt: skip
     axes.legend(frameon=False, labelcolor=INK, fontsize=10, loc="upper right")
-    axes.set_xlim(0, len(losses) + 1)
-    axes.set_xlabel("step", color=QUIET)
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=7, integer=True))
-    axes.grid(axis="y", color=FAINT, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.tick_params(colors=QUIET, labelsize=9.5, length=0)
-    for side in ("top", "right", "left"):
-        axes.spines[side].set_visible(False)
-    axes.spines["bottom"].set_color(FAINT)
+    along_steps(axes, len(losses))
 
     figure.text(0.53, TOP + 0.033, "A sample", fontsize=11.5, color=INK)
     shown = [row for line in sample.splitlines() for row in textwrap.wrap(line, COLUMNS) or [""]]
@@ -71,7 +63,4 @@ def text_figure(
         0.53, TOP - 0.02, plain.replace("$", r"\$"), fontsize=10.5, color=INK, va="top",
         family="monospace", linespacing=1.35,
     )  # fmt: skip
-    target = Path(path).expanduser().absolute()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(target, format="png")
-    return target
+    return save(figure, path)

@@ -25,24 +25,20 @@ from slope.extend import (
     Splat,
     TensorType,
     UnsupportedOperatorError,
-    aligned_empty,
     ops,
     trace_program,
 )
-from slope_backend_iree import backend as module
-from slope_backend_iree import notice
-from slope_backend_iree.backend import IreeBackend, disk_cache, program_work
+from slope_backend_iree import modules, notice
+from slope_backend_iree.arrays import aligned_copy
+from slope_backend_iree.backend import IreeBackend
+from slope_backend_iree.estimate import program_work
+from slope_backend_iree.modules import disk_cache
 from slope_backend_numpy.backend import NumpyBackend
 
 F32 = dtypes.float32
 
 
-@pytest.fixture(scope="module", autouse=True)
-def folder(tmp_path_factory: pytest.TempPathFactory):
-    with pytest.MonkeyPatch.context() as patch:
-        path = tmp_path_factory.mktemp("cache")
-        patch.setenv("SLOPE_CACHE", str(path))
-        yield path / "iree"
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 @pytest.fixture(scope="module")
@@ -51,10 +47,7 @@ def backend() -> Backend:
 
 
 def aligned(values: Any, dtype: Any = np.float32) -> Any:
-    array = np.asarray(values, dtype)
-    own = aligned_empty(array.shape, array.dtype)
-    own[...] = array
-    return own
+    return aligned_copy(np.asarray(values, dtype))
 
 
 def types(arrays: Sequence[Any]) -> list[TensorType]:
@@ -148,7 +141,7 @@ def test_unknown_operator(backend: Backend):
         compiled(backend, lambda x: [Strange()(x)], aligned([1.0]))
 
 
-def test_rules_of_strangers(backend: Backend):
+def test_rules_of_strangers():
     class Double(Operator):
         name = "double"
 
@@ -334,7 +327,7 @@ def test_a_second_compile_comes_from_the_cache(backend: Backend, monkeypatch: py
     def refuse(*args: Any) -> bytes:
         raise AssertionError("compiled again")
 
-    monkeypatch.setattr(module, "compile_module", refuse)
+    monkeypatch.setattr(modules, "compile_module", refuse)
     (out,) = compiled(IreeBackend(), function, x)(imported(backend, x))
     np.testing.assert_allclose(backend.to_host(out), np.log1p(np.exp(x)), 1e-6)
     monkeypatch.setenv("SLOPE_DISK_CACHE", "0")

@@ -2,49 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from iree_checks import agree, code, randoms
 
 import slope
-from slope.tree import tree_leaves
 
-Array = Any
-
-
-@pytest.fixture(autouse=True, scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SLOPE_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
-def randoms(*shape: int, dtype: Any = np.float32, seed: int = 0) -> slope.Tensor:
-    return slope.from_numpy(np.random.default_rng(seed).normal(size=shape).astype(dtype))
-
-
-def code(f: Callable[..., Any], *args: Any) -> str:
-    return slope.jit(f, backend="iree").lower(*args).code
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 def kernels(f: Callable[..., Any], *args: Any) -> tuple[int, int]:
     """How many kernels there are, and how often one is started."""
     text = code(f, *args)
     return text.count("stream.executable private"), text.count("flow.dispatch @")
-
-
-def agree(f: Callable[..., Any], *args: Any, near: float = 1e-5) -> None:
-    found, expected = (slope.jit(f, backend=name)(*args) for name in ("iree", "numpy"))
-    for out, want in zip(tree_leaves(found), tree_leaves(expected), strict=True):
-        assert out.type == want.type
-        if out.dtype.is_floating_point:
-            np.testing.assert_allclose(out.numpy(), want.numpy(), near, near)
-        else:
-            np.testing.assert_array_equal(out.numpy(), want.numpy())
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

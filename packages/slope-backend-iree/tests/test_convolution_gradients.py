@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,10 +27,8 @@ F32 = dtypes.float32
 
 
 @pytest.fixture(scope="module")
-def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[IreeBackend]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SLOPE_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield IreeBackend()
+def backend(cache: Path) -> IreeBackend:
+    return IreeBackend()
 
 
 def arrays_of(*shapes: tuple[int, ...], dtype: dtypes.DType = F32) -> list[Array]:
@@ -242,17 +241,12 @@ def normalized_step(x: Any, w: Any, v: Any, scale: Any, bias: Any) -> Any:
     return slope.grad(loss, argnums=(0, 1, 2, 3))(w, v, scale, bias)
 
 
-def lowered_step(backend: IreeBackend, arrays: Sequence[Array]) -> str:
-    tensors = [slope.tensor(each) for each in arrays]
-    with slope.use_backend("iree"):
-        return slope.jit(normalized_step).lower(*tensors).code
-
-
 STEP_SHAPES = ((8, 3, 16, 16), (16, 3, 3, 3), (16, 16, 3, 3), (16,), (16,))
 
 
-def test_batch_normalization_stores_no_masks_and_sums_once(backend: IreeBackend):
-    text = lowered_step(backend, arrays_of(*STEP_SHAPES))
+def test_batch_normalization_stores_no_masks_and_sums_once():
+    tensors = [slope.tensor(each) for each in arrays_of(*STEP_SHAPES)]
+    text = slope.jit(normalized_step, backend="iree").lower(*tensors).code
     regions = re.findall(r"flow\.dispatch\.region -> \((.*?)\) \{", text)
     pairs = [each for each in regions if each == "tensor<16x16xf32>, tensor<16x16xf32>"]
     assert len(pairs) == 2  # both sums of each layer's gradient
@@ -281,3 +275,23 @@ def test_without_convolutions_loops_are_left_to_iree():
     program = trace_program(function, types)
     assert len(plan(program).loops) == 1
     assert "region" not in lower_program(program, IreeBackend().lowerings).text
+
+
+# --- depthwise
+
+
+@pytest.mark.parametrize("dtype", [F32, dtypes.float16])
+@pytest.mark.parametrize("layout", ["NHWC", "NCHW"])
+def test_depthwise_weights_take_no_products_of_one_number(backend, layout, dtype):
+    shapes = {"NHWC": ((3, 9, 7, 20), (3, 5, 4, 20)), "NCHW": ((3, 20, 9, 7), (3, 20, 5, 4))}
+    arrays = arrays_of(*shapes[layout], dtype=dtype)
+    params: dict[str, Any] = {
+        "kernel_size": (3, 2), "stride": (2, 2), "padding": ((1, 1), (1, 0)), "dilation": (1, 1),
+    }  # fmt: skip
+
+    def gradient(x, y):
+        return [ops.conv_weight_grad(x, y, groups=20, layout=layout, **params)]
+
+    program = traced(gradient, arrays)
+    assert "dot_general" not in lower_program(program, backend.lowerings).text
+    agree(backend, program, arrays, 1e-5 if dtype is F32 else 1e-2)

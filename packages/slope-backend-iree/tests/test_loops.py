@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from iree_checks import agree, check, code, randoms
 
 import slope
 from slope import errors
@@ -19,42 +22,7 @@ from slope_backend_iree.backend import IreeBackend
 from slope_backend_iree.compiler import IreeCompileError, compile_module
 from slope_backend_iree.lower.program import lower_program
 
-Array = Any
-
-
-@pytest.fixture(autouse=True, scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SLOPE_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
-def randoms(*shape: int, dtype: Any = np.float32, seed: int = 0) -> slope.Tensor:
-    return slope.from_numpy(np.random.default_rng(seed).normal(size=shape).astype(dtype))
-
-
-def code(f: Callable[..., Any], *args: Any) -> str:
-    return slope.jit(f, backend="iree").lower(*args).code
-
-
-def check(f: Callable[..., Any], *args: Any, kernels: int = 1, near: float = 1e-5) -> None:
-    """The function's loops are kernels, and its results the NumPy backend's."""
-    text = code(f, *args)
-    assert text.count("stream.executable private") == kernels
-    main = text.partition("func.func @main")[2]
-    assert "stablehlo.while" not in main
-    assert "scf.while" not in main
-    agree(f, *args, near=near)
-
-
-def agree(f: Callable[..., Any], *args: Any, near: float = 1e-5) -> None:
-    found, expected = (slope.jit(f, backend=name)(*args) for name in ("iree", "numpy"))
-    for out, want in zip(tree_leaves(found), tree_leaves(expected), strict=True):
-        assert out.type == want.type
-        if out.dtype.is_floating_point:
-            np.testing.assert_allclose(out.numpy(), want.numpy(), near, near)
-        else:
-            np.testing.assert_array_equal(out.numpy(), want.numpy())
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 # --- how often
@@ -177,6 +145,29 @@ def test_many_inputs_and_results():
     agree(slope.grad(loss), weights, xs, near=1e-4)
 
 
+LOWERED = """
+import hashlib, slope
+def run(h, weights):
+    def step(h, _):
+        outs = [h * w for w in weights]
+        return sum(outs), outs
+    return slope.scan(step, h, None, length=4)
+lowered = slope.jit(run, backend="iree").lower(slope.ones(3), [slope.ones(3)] * 40)
+print(hashlib.sha256(lowered.code.encode()).hexdigest())
+"""
+
+
+def test_every_process_writes_the_same_text():
+    """It is the key of the compiled module on disk; hashes of strings differ between processes."""
+    texts = set()
+    for seed in "12":
+        environment = os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)}
+        command = [sys.executable, "-c", LOWERED]
+        run = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        texts.add(run.stdout)
+    assert len(texts) == 1
+
+
 def test_more_carries_than_the_stack_takes():
     def run(state: Any) -> Any:
         return slope.fori_loop(0, 3, lambda i, state: [*state[1:], state[0] * 0.5 + i], state)
@@ -297,34 +288,45 @@ def test_what_iree_refuses_with_kernels_is_compiled_without(monkeypatch: pytest.
         return compile_module(text, options)
 
     monkeypatch.setenv("SLOPE_DISK_CACHE", "0")
-    monkeypatch.setattr("slope_backend_iree.backend.compile_module", compiled)
+    monkeypatch.setattr("slope_backend_iree.modules.compile_module", compiled)
     loop = slope.jit(lambda x: slope.fori_loop(0, 3, lambda i, v: v * 2 + i, x), backend="iree")
     assert loop(slope.ones(2)).tolist() == [12, 12]
     assert "stream.executable" not in loop.lower(slope.ones(2)).code
-    monkeypatch.setattr("slope_backend_iree.backend.compile_module", refused)
+    monkeypatch.setattr("slope_backend_iree.modules.compile_module", refused)
     with pytest.raises(errors.CompileError, match="unknown dialect"):
         slope.jit(lambda x: slope.fori_loop(0, 4, lambda i, v: v * 2 + i, x), backend="iree")(
             slope.ones(2)
         )
 
 
-def test_what_iree_refused_is_not_tried_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+@pytest.mark.parametrize(
+    ("diagnostics", "again"),
+    [
+        (("unknown dialect",), False),
+        (("cannot write: No space left on device",), True),
+        (("failed to link executable and generate target dylib",), True),
+        ((), True),
+    ],
+)
+def test_what_iree_refused_for_good_is_not_tried_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, diagnostics: tuple[str, ...], again: bool
+):
     """A second run of a script compiles nothing, also where the first one compiled twice."""
     tried: list[bool] = []
 
     def compiled(text: str, options: Any) -> bytes:
         tried.append("stream.executable" in text)
         if tried[-1]:
-            raise IreeCompileError("unknown dialect")
+            raise IreeCompileError("refused", diagnostics)
         return compile_module(text, options)
 
     monkeypatch.setenv("SLOPE_DISK_CACHE", "1")
     monkeypatch.setenv("SLOPE_CACHE", str(tmp_path))
-    monkeypatch.setattr("slope_backend_iree.backend.compile_module", compiled)
+    monkeypatch.setattr("slope_backend_iree.modules.compile_module", compiled)
     for _ in range(2):  # a new function, as in another process
         loop = slope.jit(lambda x: slope.fori_loop(0, 3, lambda i, v: v * 3 + i, x), backend="iree")
         assert loop(slope.ones(2)).tolist() == [32, 32]
-    assert tried == [True, False]
+    assert tried == [True, False, *([True] if again else [])]
 
 
 def refused(text: str, options: Any) -> bytes:

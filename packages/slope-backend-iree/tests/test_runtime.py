@@ -15,7 +15,14 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from slope_backend_iree import compiler, devices, runtime
+from slope_backend_iree import compiler, devices
+from slope_backend_iree.arrays import (
+    ALIGNMENT,
+    ELEMENTS,
+    aligned_copy,
+    copy_to_device,
+    copy_to_host,
+)
 from slope_backend_iree.compiler import (
     IreeCompileError,
     Options,
@@ -29,12 +36,7 @@ from slope_backend_iree.devices import (
     device_count,
     open_device,
 )
-from slope_backend_iree.runtime import (
-    ALIGNMENT,
-    IreeRuntimeError,
-    Runtime,
-    aligned_empty,
-)
+from slope_backend_iree.runtime import IreeRuntimeError, Runtime
 
 MLIR_NAMES = {
     "i1": np.bool_, "i8": np.int8, "i16": np.int16, "i32": np.int32, "i64": np.int64,
@@ -64,15 +66,13 @@ AFFINE = program(
 
 
 def aligned(values: Any, dtype: Any = np.float32) -> np.ndarray:
-    array = aligned_empty(np.shape(values), dtype)
-    array[...] = values
-    return array
+    return aligned_copy(np.asarray(values, dtype))
 
 
 @pytest.fixture(autouse=True)
 def two_cores(monkeypatch):
     """Lets tests choose the thread pool by `flops=LARGE` on a machine of one core too."""
-    monkeypatch.setattr(devices, "_cores", lambda: 2)
+    monkeypatch.setattr(devices, "cpu_count", lambda: 2)
 
 
 @pytest.fixture(scope="module")
@@ -255,7 +255,7 @@ def test_cuda_compiles_without_a_gpu_and_does_not_load_on_the_cpu(cpu):
 
 
 @pytest.fixture(scope="module")
-def every_type(cpu):
+def every_type():
     """Doubles (bool: xors) each argument: (3,) then 0-d of each dtype, then two empty ones."""
     kinds = [f"tensor<3x{name}>" for name in MLIR_NAMES] + [
         f"tensor<{name}>" for name in MLIR_NAMES
@@ -305,8 +305,8 @@ def test_copies_through_staging_round_trip_every_dtype():
         0
     ]  # the way of other devices, on one that is always there
     for array in every_input():
-        handle = runtime._copy_to_device(device, array, runtime._ELEMENTS[array.dtype])
-        result = runtime._copy_to_host(device, handle, array.dtype)
+        handle = copy_to_device(device, array, ELEMENTS[array.dtype])
+        result = copy_to_host(device, handle, array.dtype)
         assert (result.dtype, result.shape) == (array.dtype, array.shape)
         np.testing.assert_array_equal(result, array)
 
@@ -326,15 +326,6 @@ def test_aligned_arrays_are_borrowed_and_others_copied(cpu, dtype):
         assert not np.shares_memory(copy, other)
         assert copy.ctypes.data % ALIGNMENT == 0
         np.testing.assert_array_equal(copy, other)
-
-
-def test_aligned_empty_is_aligned():
-    for shape in ((), (0,), (3,), (5, 7)):
-        for dtype in MLIR_NAMES.values():
-            array = aligned_empty(shape, dtype)
-            assert (array.shape, array.dtype) == (shape, np.dtype(dtype))
-            assert array.ctypes.data % ALIGNMENT == 0
-            assert array.flags.c_contiguous
 
 
 @pytest.mark.parametrize("dtype", ["complex64", "U3", ">f4", "datetime64[s]"])
@@ -419,20 +410,20 @@ def test_handles_pass_between_the_drivers(cpu, affine):
 
 def test_the_driver_follows_the_work_and_the_cores(monkeypatch):
     mlp = {"flops": 64e6, "moved": 3e6}  # a training step of 200 x 784-100-10, 0.4 ms on one thread
-    monkeypatch.setattr(devices, "_cores", lambda: 2)
+    monkeypatch.setattr(devices, "cpu_count", lambda: 2)
     assert choose_driver() == "local-sync"
     assert choose_driver(**mlp) == "local-sync"
     assert choose_driver(flops=2.8e9) == "local-task"  # 256 x 784-1024-1024-10
     assert choose_driver(moved=1e8) == "local-task"
-    monkeypatch.setattr(devices, "_cores", lambda: 16)
+    monkeypatch.setattr(devices, "cpu_count", lambda: 16)
     assert choose_driver(**mlp) == "local-task"
-    monkeypatch.setattr(devices, "_cores", lambda: 1)
+    monkeypatch.setattr(devices, "cpu_count", lambda: 1)
     assert choose_driver(flops=LARGE) == "local-sync"
 
 
 def test_cores_are_counted(monkeypatch):
     monkeypatch.undo()
-    assert 1 <= devices._cores() <= (os.cpu_count() or 1)
+    assert 1 <= devices.cpu_count() <= (os.cpu_count() or 1)
 
 
 def test_wrong_arguments_are_named_and_the_module_stays_usable(cpu, affine):
@@ -529,6 +520,26 @@ if child: sys.exit(os.waitpid(child, 0)[1])
 """
     done = run_script(code, affine, tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, "48.0\n48.0\n", "")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_compiles_though_the_parent_did(affine, tmp_path):
+    code = f"""
+import warnings; warnings.simplefilter("ignore")  # newer Pythons warn of fork beside threads
+from slope_backend_iree.compiler import IreeCompileError, Options, compile_module
+text = {AFFINE!r}
+compile_module(text)  # starts the compiler's threads, which a child does not get
+if child := os.fork(): sys.exit(os.waitpid(child, 0)[1])
+again = cpu.load(compile_module(text))
+print(cpu.export_array(again([handle])[0]).sum())
+try: compile_module(text.replace("stablehlo.add", "stablehlo.nope"))
+except IreeCompileError as error: print("stablehlo.nope" in str(error), len(error.diagnostics))
+try: compile_module(text, Options(extra=("--no-such-flag",)))
+except IreeCompileError as error: print("no-such-flag" in str(error))
+"""
+    done = run_script(code, affine, tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "24.0\nTrue 1\nTrue\n"
 
 
 def test_devices_that_are_not_there_are_named():

@@ -13,17 +13,19 @@ from iree.compiler import tools
 import slope
 from slope.extend import TensorType, dtypes, trace_program
 from slope.tree import tree_leaves
-from slope_backend_iree.backend import program_work
+from slope_backend_iree.estimate import program_work
 
 Array = Any
 
 TURNS, ROWS, WIDTH = 5, 4, 16
 
 
+pytestmark = pytest.mark.usefixtures("cache")
+
+
 @pytest.fixture(autouse=True, scope="module")
-def no_kernels(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def no_kernels() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SLOPE_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.setattr("slope_backend_iree.lower.control.fits", lambda params: False)
         yield
 
@@ -164,7 +166,7 @@ def test_no_turn_copies_a_stack(f: Callable[..., Any]):
 
 def test_weights_are_packed_before_the_loop():
     def run(x: Any, w: Any) -> Any:
-        return slope.scan(lambda h, row: (slope.tanh(row + h @ w), h), x[0], x)
+        return slope.scan(lambda h, row: (slope.tanh(row + slope.linear(h, w)), h), x[0], x)
 
     x = slope.ones(TURNS, 32, 64)
     text = schedule(run, x, slope.ones(64, 64), flags=["--iree-global-opt-data-tiling"])

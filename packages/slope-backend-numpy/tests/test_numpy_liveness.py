@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import slope
 from slope import dtypes
 from slope.extend import (
     CPU,
@@ -24,7 +25,7 @@ from slope.extend import (
 from slope_backend_numpy.backend import NumpyBackend
 from slope_backend_numpy.lower import logic
 
-SHAPES = ((4, 3), (3,), (4,), (12,), (3, 4), (), (4, 1, 3))
+SHAPES = ((4, 3), (3,), (4,), (12,), (3, 4), (), (4, 1, 3), (1,))
 BACKEND = NumpyBackend()
 
 
@@ -242,3 +243,37 @@ def test_memory_is_freed_when_it_is_dead():
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 1.2 * x.nbytes
+
+
+def exp_of_tanh(x):
+    return slope.exp(slope.tanh(x.reshape(1))).reshape(())
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: slope.exp(slope.where(x < 1, x, 0.0).reshape(1)),
+        lambda x: slope.fori_loop(0, 2, lambda i, carry: exp_of_tanh(carry), x),
+        lambda x: slope.while_loop(lambda carry: carry < 2, exp_of_tanh, x),
+        lambda x: slope.scan(lambda carry, _: (exp_of_tanh(carry), carry), x, length=2),
+        lambda x: slope.cond(x < 1, exp_of_tanh, lambda each: each, x),
+    ],
+    ids=["where", "fori_loop", "while_loop", "scan", "cond"],
+)
+def test_vectors_of_one_element_do_not_write_over_the_argument_they_come_from(function):
+    x = slope.tensor(0.5)
+    with slope.use_backend("numpy"):
+        first = slope.tree_map(slope.Tensor.tolist, slope.jit(function)(x))
+        assert x.item() == 0.5
+        assert slope.tree_map(slope.Tensor.tolist, slope.jit(function)(x)) == first
+
+
+def test_a_choice_between_numbers_is_no_view_of_a_vector_that_is_written_to():
+    def function(n):
+        x = n.float()
+        finite = slope.where(slope.isfinite(x), x, 0.0)
+        return slope.exp(x.reshape(1) - finite.reshape(1)).reshape(()) + finite
+
+    with slope.use_backend("numpy"):
+        assert slope.jit(function)(slope.tensor(-8)).item() == -7.0
+        assert slope.logsumexp(slope.tensor([-8]), 0).item() == -8.0

@@ -65,3 +65,25 @@ def test_lengths(length):
     values, places = slope.jit(lambda x: slope.sort(x, dim=-1), backend="numpy")(slope.tensor(x))
     np.testing.assert_array_equal(values.numpy(), np.sort(x, -1))
     np.testing.assert_array_equal(places.numpy(), np.argsort(x, -1, kind="stable"))
+
+
+@pytest.mark.parametrize("largest", [False, True])
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int32", "uint8", "bool"])
+@pytest.mark.parametrize("length", [70, 805])
+def test_the_first_few_are_those_of_the_whole_order(dtype, largest, length):
+    random = np.random.default_rng(0)
+    for odd in (0, 1):
+        x = (random.standard_normal((2, length, 3)) * 3).round()  # many are equal
+        if odd and dtype.startswith("float"):
+            x[0, [0, 9, -1], 0] = np.nan, np.inf, -np.inf
+            x[1, -1, 1] = np.nan
+        given = slope.tensor(abs(x).astype(dtype))
+
+        def first(x, k):
+            return slope.topk(x, k, dim=1, largest=largest)
+
+        order = slope.sort(given, dim=1, descending=largest)
+        for k in (1, 12, length // 2):
+            found = slope.jit(lambda x, k=k: first(x, k), backend="numpy")(given)
+            for got, want in zip(found, order, strict=True):
+                np.testing.assert_array_equal(got.numpy(), want.numpy()[:, :k])

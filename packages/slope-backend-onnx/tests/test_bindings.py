@@ -9,6 +9,7 @@ import pytest
 
 import slope
 from slope.extend import CPU, BackendError, TensorType, dtypes, ops, trace_program
+from slope_backend_onnx import bindings
 from slope_backend_onnx.backend import OnnxRuntimeBackend
 from slope_backend_onnx.bindings import BoundCalls
 
@@ -169,3 +170,43 @@ def test_parameters_that_stay_are_bound_once(backend):
     parameters[3] = np.full((64, 32), 100, "f4")
     (changed,) = executable([np.zeros((64, 32), "f4"), *parameters])
     assert (changed == 152).all()
+
+
+def test_small_arrays_that_move_are_copied_to_memory_that_stays_bound(backend, monkeypatch):
+    def step(state, rate):
+        return ops.mul(state, ops.broadcast(rate, shape=(64, 32), dims=())), ops.sum_(
+            state, dim=(0, 1)
+        )
+
+    made = []
+
+    class Kept(bindings._Binding):
+        def __init__(self, *args):
+            super().__init__(*args)
+            made.append(self)
+
+    monkeypatch.setattr(bindings, "_Binding", Kept)
+    executable = compiled(backend, step, [STATE, TensorType((), dtypes.float32)])
+    state, totals = np.ones((64, 32), "f4"), []
+    for number in range(30):
+        rate = np.asarray(2.0 if number % 2 else 0.5, "f4")  # a new array each time
+        state, total = executable([state, rate])
+        totals.append(total)
+    assert [set(each.own) for each in made] == [{1, 3}] * 2  # two bindings in turn
+    assert totals == [2048 if number % 2 == 0 else 1024 for number in range(30)]
+    assert len({id(total) for total in totals}) == 30
+
+
+def test_a_small_array_of_another_type_is_refused_when_it_would_be_copied(backend):
+    def step(state, rate):
+        return (ops.mul(state, ops.broadcast(rate, shape=(64, 32), dims=())),)
+
+    executable = compiled(backend, step, [STATE, TensorType((), dtypes.float32)])
+    state = np.ones((64, 32), "f4")
+    for _ in range(30):
+        (state,) = executable([state, np.ones((), "f4")])
+    for wrong in (np.ones((), "f8"), np.ones((1,), "f4"), 1.0):
+        with pytest.raises(BackendError, match=r"2 inputs on cpu:0, given 2"):
+            executable([state, wrong])
+    (state,) = executable([state, np.full((), 3, "f4")])
+    assert (state == 3).all()

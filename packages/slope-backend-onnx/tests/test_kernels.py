@@ -197,7 +197,7 @@ def test_depthwise_convolutions(
         assert ("ReorderInput" in backend.compile(program, CPU, {}).code) == (channels > 5)
 
 
-def test_a_normalization_its_scale_and_shift_are_one_node(backend):
+def test_a_normalization_its_scale_and_shift_are_one_node():
     rng = np.random.default_rng(0)
     x, w, b = (rng.standard_normal(shape).astype("f4") for shape in ((5, 3, 4), (3, 4), (3, 4)))
     step = slope.jit(
@@ -214,7 +214,7 @@ def test_a_normalization_its_scale_and_shift_are_one_node(backend):
     assert "Mul" not in lowered.code
 
 
-def test_a_normalization_with_another_shape_of_scale(backend):
+def test_a_normalization_with_another_shape_of_scale():
     rng = np.random.default_rng(0)
     x, w = (rng.standard_normal(shape).astype("f4") for shape in ((5, 4), (5, 4)))
     step = slope.jit(lambda x, w: slope.layer_norm(x, 4) * w + x, backend="onnxruntime")
@@ -224,7 +224,7 @@ def test_a_normalization_with_another_shape_of_scale(backend):
     np.testing.assert_allclose(got, wanted, rtol=2e-5, atol=2e-6)
 
 
-def test_a_gradient_shares_the_parts_of_gelu(backend):
+def test_a_gradient_shares_the_parts_of_gelu():
     x = slope.tensor(np.linspace(-3, 3, 7, dtype="f4"))
     inference = slope.jit(slope.gelu, backend="onnxruntime").lower(x)
     training = slope.jit(
@@ -234,68 +234,67 @@ def test_a_gradient_shares_the_parts_of_gelu(backend):
     assert "Gelu" not in training.code
 
 
+NONE = ((0, 0),) * 4
+LARGE_POOLS = pytest.mark.parametrize(
+    ("window", "stride", "padding", "dilation"),
+    [
+        ((1, 1, 2, 2), (1, 1, 2, 2), NONE, (1, 1, 1, 1)),
+        ((1, 1, 3, 2), (1, 1, 2, 1), ((0, 0), (0, 0), (1, 2), (0, 1)), (1, 1, 1, 1)),
+        ((1, 1, 1, 2), (1, 1, 1, 2), NONE, (1, 1, 1, 2)),
+        ((1, 1, 1, 2), (1, 1, 1, 1), ((0, 0), (0, 0), (0, 0), (2, 0)), (1, 1, 1, 1)),
+        ((1, 2, 2, 1), (1, 2, 1, 1), NONE, (1, 1, 1, 1)),
+        ((1, 2, 2, 2), (1, 1, 2, 3), NONE, (1, 1, 1, 1)),
+        ((2, 2, 2, 2), (1, 1, 1, 1), NONE, (1, 1, 1, 1)),
+    ],
+)
+
+
+def images(bad: float | None) -> np.ndarray:
+    """Images large enough for the kernels, whose largest elements are equal, and some are odd."""
+    x = np.random.default_rng(0).standard_normal((4, 8, 17, 16))
+    x = np.minimum(x, 0.5).astype("f4")
+    if bad is not None:
+        x[:, 0, :3, 4:8] = bad
+        x[1, 2, 3, 4] = bad
+    return x
+
+
 @pytest.mark.parametrize("name", ["window_max", "window_sum"])
 @pytest.mark.parametrize("bad", [None, np.nan, -np.inf, np.inf])
-@pytest.mark.parametrize(
-    ("window", "stride", "padding", "dilation"),
-    [
-        ((1, 1, 2, 2), (1, 1, 2, 2), ((0, 0),) * 4, (1, 1, 1, 1)),
-        ((1, 1, 3, 2), (1, 1, 2, 1), ((0, 0), (0, 0), (1, 2), (0, 1)), (1, 1, 1, 1)),
-        ((1, 1, 1, 2), (1, 1, 1, 2), ((0, 0),) * 4, (1, 1, 1, 2)),
-        ((1, 2, 2, 1), (1, 2, 1, 1), ((0, 0),) * 4, (1, 1, 1, 1)),
-        ((2, 2, 2, 2), (1, 1, 1, 1), ((0, 0),) * 4, (1, 1, 1, 1)),
-        ((1, 1, 1, 2), (1, 1, 1, 1), ((0, 0), (0, 0), (0, 0), (2, 0)), (1, 1, 1, 1)),
-    ],
-)
+@LARGE_POOLS
 def test_large_pools(bench, backend, name, bad, window, stride, padding, dilation):
-    x = np.random.default_rng(0).standard_normal((4, 8, 17, 16)).astype("f4")
-    if bad is not None:
-        x[:, 0, :3, 4:8] = bad
-        x[1, 2, 3, 4] = bad
     params = {"window": window, "stride": stride, "padding": padding, "dilation": dilation}
-    op = OPERATORS[name]
-    program = bench.traced(lambda x: (op(x, **params),), [x])
-    plain = bench.traced(lambda x: (op.expand(x, **params),), [x])
-    with np.errstate(all="ignore"):
-        bench.assert_same(
-            bench.run(backend, program, [x])[0], bench.run(backend, plain, [x])[0], 1e-5
-        )
+    assert_as_expanded(bench, backend, OPERATORS[name], [images(bad)], params)
 
 
 @pytest.mark.parametrize("bad", [None, np.nan, -np.inf, np.inf])
-@pytest.mark.parametrize(
-    ("window", "stride", "padding", "dilation"),
-    [
-        ((1, 1, 2, 2), (1, 1, 2, 2), ((0, 0),) * 4, (1, 1, 1, 1)),
-        ((1, 1, 3, 2), (1, 1, 2, 1), ((0, 0), (0, 0), (1, 2), (0, 1)), (1, 1, 1, 1)),
-        ((1, 1, 1, 2), (1, 1, 1, 2), ((0, 0),) * 4, (1, 1, 1, 2)),
-        ((1, 2, 2, 2), (1, 1, 2, 3), ((0, 0),) * 4, (1, 1, 1, 1)),
-        ((2, 2, 2, 2), (1, 1, 1, 1), ((0, 0),) * 4, (1, 1, 1, 1)),
-    ],
-)
+@LARGE_POOLS
 def test_gradients_of_large_pools(bench, backend, bad, window, stride, padding, dilation):
-    random = np.random.default_rng(0)
-    x = np.maximum(random.standard_normal((4, 8, 17, 16)), 0).astype("f4")  # many are equal
-    if bad is not None:
-        x[:, 0, :3, 4:8] = bad
-        x[1, 2, 3, 4] = bad
     params = {"window": window, "stride": stride, "padding": padding, "dilation": dilation}
+    x = images(bad)
     out = ops.window_max(slope.tensor(x), **params).numpy()
-    arrays = [x, out, random.standard_normal(out.shape).astype("f4")]
-    program = bench.traced(lambda *xs: (ops.window_max_grad(*xs, **params),), arrays)
-    plain = bench.traced(lambda *xs: (ops.window_max_grad.expand(*xs, **params),), arrays)
+    cotangent = np.random.default_rng(1).standard_normal(out.shape).astype("f4")
+    assert_as_expanded(bench, backend, ops.window_max_grad, [x, out, cotangent], params)
+
+
+def assert_as_expanded(bench, backend, op, arrays, params):
+    """The kernels compute what the operator's expansion does."""
+    program, plain = (
+        bench.traced(lambda *xs, rule=rule: (rule(*xs, **params),), arrays)
+        for rule in (op, op.expand)
+    )
     bench.assert_same(
         bench.run(backend, program, arrays)[0], bench.run(backend, plain, arrays)[0], 1e-5
     )
 
 
-def test_the_gradient_of_a_large_pool_scatters(backend):
+def test_the_gradient_of_a_large_pool_scatters():
     gradient = slope.grad(lambda x: (slope.max_pool2d(x, 2) ** 2).sum())
     code = slope.jit(gradient, backend="onnxruntime").lower(slope.ones(2, 8, 32, 32)).code
     assert "ScatterElements" in code
 
 
-def test_pooling_takes_the_kernels(backend):
+def test_pooling_takes_the_kernels():
     x = slope.ones(2, 8, 32, 32)
     largest = slope.jit(lambda x: slope.max_pool2d(x, 2), backend="onnxruntime").lower(x)
     mean = slope.jit(lambda x: slope.avg_pool2d(x, 2), backend="onnxruntime").lower(x)
@@ -326,3 +325,19 @@ def test_large_masks_hide_by_the_lowest_number(bench, backend, bad, negated, dty
     if bad is None:  # else Where does it, which makes -0.0 to 0.0
         np.testing.assert_array_equal(np.signbit(got), np.signbit(wanted))
     assert "Min" in backend.compile(program, CPU, {}).code
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("odd", [(), (np.inf, -np.inf), (np.nan, -np.inf)])
+def test_the_largest_of_many(dtype, odd):
+    x = (np.random.default_rng(0).standard_normal((4, 3000)) * 9).round().astype(dtype)
+    x[1, 100 : 100 + len(odd)] = odd
+    for largest in (True, False):
+        got, want = (
+            slope.jit(lambda x, largest=largest: slope.topk(x, 7, largest=largest), backend=name)(
+                slope.tensor(x)
+            )
+            for name in ("onnxruntime", "numpy")
+        )
+        for one, other in zip(got, want, strict=True):
+            np.testing.assert_array_equal(one.numpy(), other.numpy())

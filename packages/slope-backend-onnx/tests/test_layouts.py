@@ -8,7 +8,7 @@ import pytest
 import slope
 from slope.extend import CPU, ops
 from slope_backend_onnx.lower.program import work
-from slope_backend_onnx.runtime import SMALL_WORK
+from slope_backend_onnx.sessions import SMALL_WORK
 
 
 @pytest.mark.parametrize(
@@ -76,3 +76,28 @@ def test_threads_are_for_heavy_instructions(bench):
 def scan_of(x, length):
     """A loop of so many light instructions."""
     return slope.fori_loop(0, length, lambda _, value: value * 2 + 1, x)
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8", "i8", "bool"])
+@pytest.mark.parametrize("shapes", [((500, 1, 2), (40, 2)), ((9000, 3), (3,)), ((9000, 1), (3,))])
+def test_short_rows_are_written_out(shapes, dtype):
+    random = np.random.default_rng(0)
+    x, y = ((random.standard_normal(shape) * 3).astype(dtype) for shape in shapes)
+
+    @slope.jit(backend="onnxruntime")
+    def several(x, y):
+        return slope.maximum(x, y), slope.where(x > y, y, x), x == y
+
+    wanted = np.maximum(x, y), np.where(x > y, y, x), x == y
+    for got, want in zip(several(slope.tensor(x), slope.tensor(y)), wanted, strict=True):
+        np.testing.assert_array_equal(got.numpy(), want)
+
+
+def test_a_short_row_is_written_out_once():
+    x, y = slope.zeros((500, 1, 2)), slope.zeros((40, 2))
+    made = slope.jit(lambda x, y: (x + y, x * y, x > y), backend="onnxruntime").lower(x, y)
+    assert made.code.count("Expand") == 1
+    long = slope.jit(lambda x, y: x + y, backend="onnxruntime").lower(x, slope.zeros((500, 40, 2)))
+    assert long.code.count("Expand") == 1
+    few = slope.jit(lambda x, y: x + y, backend="onnxruntime").lower(x[:9], y)
+    assert few.code.count("Expand") == 0

@@ -9,6 +9,7 @@ import onnxruntime
 import pytest
 
 from slope import dtypes
+from slope.compile import lower_program
 from slope.core.operator import OPERATORS
 from slope.dtypes import ALL, DType, as_dtype
 from slope.extend import (
@@ -65,14 +66,15 @@ LOWERED = [name for name in OPERATORS if name in OnnxRuntimeBackend().lowerings]
 @pytest.mark.parametrize("name", LOWERED)
 def test_operator_agrees_with_numpy_in_every_dtype(bench, name, backend, reference):
     op = OPERATORS[name]
-    if not reference.lowers(op):
-        pytest.skip(f"{name} is expanded for numpy")
     count = 0
     for dtype in (None, *ALL):
         for program, args in programs(bench, op, dtype, backend.supports):
-            wanted = bench.run(reference, program, args)
+            wanted = bench.run(reference, lower_program(program, reference), args)
             for got, want in zip(bench.run(backend, program, args), wanted, strict=True):
-                bench.assert_same(got, want)
+                # The epsilon of ONNX's normalizations is a float32 in float64, too.
+                coarse = "normalize" in name or name == "standardize"
+                near = 1e-12 if coarse and got.dtype == np.float64 else None
+                bench.assert_same(got, want, near)
             count += 1
     assert count or not backend.supports(op, dtypes.float32)
 

@@ -86,7 +86,8 @@ def test_children_are_tensors_modules_and_containers_of_them_in_order():
     assert all(a is b for a, b in zip(leaves, model.state_dict().values(), strict=True))
     assert [name for name, _ in model.named_buffers()] == ["mean"]
     assert len(model.parameters()) == len(leaves) - 1
-    assert list(model.children) == ["first", "layers.0", "layers.1"]
+    assert [name for name, _ in model.named_children()] == ["first", "layers.0", "layers.1"]
+    assert model.children() == [model.first, *model.layers]
     assert [n for n, _ in model.named_modules()] == ["", "first", "layers.0", "layers.1"]
     assert model.modules()[2] is model.layers[0]
 
@@ -500,3 +501,14 @@ def test_a_module_at_two_places_is_told_once_and_tied_by_one_name():
         errors.TreeError, match=r"'first' has the parameters 0\.weight.* 'rest\.0' has none"
     ):
         model.tie("first", "rest.0")
+
+
+def test_modules_of_functions_are_imported_by_pytorchs_names():
+    import slope.nn.functional as functions
+    import slope.nn.init
+    import slope.nn.metrics
+    from slope.nn.functional import relu
+
+    assert functions is nn.functional
+    assert relu is functions.relu
+    assert (slope.nn.init, slope.nn.metrics) == (nn.init, nn.metrics)

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 from typing import Any
 
 import numpy as np
@@ -152,6 +153,14 @@ def test_every_truncation_is_refused(tmp_path):
         path.write_bytes(content[:length])
         with pytest.raises(nn.CheckpointError, match="truncated"):
             nn.load(path)
+
+
+def test_a_file_of_torch_save_is_told(tmp_path):
+    path = tmp_path / "model.pth"
+    with zipfile.ZipFile(path, "w") as archive:  # what torch.save writes
+        archive.writestr("model/data.pkl", b"\x80\x02}q\x00.")
+    with pytest.raises(nn.CheckpointError, match=r"of torch\.save: with PyTorch, model\.load"):
+        nn.Linear(2, 2).load(path)
 
 
 def file_of(header, data=b"\0" * 16, length=None):

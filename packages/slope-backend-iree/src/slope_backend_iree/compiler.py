@@ -5,7 +5,8 @@
 Each compile has a compiler session of its own: compiles may run in several threads at once, and one
 that fails leaves nothing behind. Diagnostics go into the exception's text. This file imports the
 compiler (some hundred megabytes of shared library) at the first compile, so a run served by the
-cache never loads it.
+cache never loads it. A forked child of a process that loaded it compiles in a new process: the
+library's threads stayed with the parent, and it would wait for them for ever.
 """
 
 from __future__ import annotations
@@ -14,12 +15,16 @@ import ctypes
 import functools
 import importlib.metadata
 import importlib.util
+import os
+import pickle
 import platform
 import re
 import shlex
+import subprocess
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from errno import EAGAIN, EIO, EMFILE, ENFILE, ENOMEM, ENOSPC
 from pathlib import Path
 from typing import Any, Literal
 
@@ -41,6 +46,22 @@ class IreeCompileError(Exception):
     def __init__(self, message: str, diagnostics: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.diagnostics = diagnostics
+
+    @property
+    def lasting(self) -> bool:
+        """Whether the compiler would say the same again: it found fault with the program itself.
+
+        Not so where the system failed it or the linker's process ended; without a reason nothing is
+        known.
+        """
+        told = "\n".join(self.diagnostics).lower()
+        return bool(told) and not any(each in told for each in _PASSING)
+
+
+_PASSING = (
+    *(os.strerror(code).lower() for code in (ENOMEM, ENOSPC, EMFILE, ENFILE, EAGAIN, EIO)),
+    *("out of memory", "temporary file", "failed to link", "linking failed"),  # IREE's own words
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +183,10 @@ def compile_module(text: str, options: Options | None = None) -> bytes:
 
 
 def _compiled(text: str, options: Options) -> bytes:
+    return _compiled_elsewhere(text, options) if _inherited else _compiled_here(text, options)
+
+
+def _compiled_here(text: str, options: Options) -> bytes:
     flags = list(compiler_flags(text, options))
     if "--iree-llvmcpu-link-embedded=false" in flags:
         flags += _bundled_linker()
@@ -215,6 +240,61 @@ def _shorten(message: str) -> str:
     kept = re.sub(r"\s*\n\s*\S+:\d+:\d+:\s*$", "", kept)  # the dump's own position line
     return kept if len(kept) <= 1000 else kept[:1000] + " ..."
 
+
+# --- forking -------------------------------------------------------------------------------------
+
+_inherited = False
+"""Whether this process was forked from one that had loaded the compiler."""
+
+_SERVE = """\
+import pickle, sys
+sys.path[:] = pickle.load(sys.stdin.buffer)
+from slope_backend_iree.compiler import serve
+serve()
+"""
+
+
+def _compiled_elsewhere(text: str, options: Options) -> bytes:
+    """Compiles in a process of its own."""
+    asked = pickle.dumps(sys.path) + pickle.dumps((text, options))
+    made = subprocess.run(
+        [sys.executable, "-c", _SERVE], input=asked, capture_output=True, check=False
+    )
+    if made.returncode:
+        ending = made.stderr.decode("utf-8", "replace").strip()[-1000:]
+        raise IreeCompileError(
+            f"a forked process has IREE's compiler run in a process of its own, and that ended "
+            f"with exit status {made.returncode}:\n{ending}"
+        )
+    answer = pickle.loads(made.stdout)  # from the process started above
+    if isinstance(answer, bytes):
+        return answer
+    raise IreeCompileError(*answer)
+
+
+def serve() -> None:
+    """Compiles what standard input asks for; module or refusal, pickled, to standard output."""
+    text, options = pickle.load(sys.stdin.buffer)  # from the process that started it
+    try:
+        answer: Any = _compiled_here(text, options)
+    except IreeCompileError as error:
+        answer = str(error), error.diagnostics
+    sys.stdout.buffer.write(pickle.dumps(answer))
+
+
+def _after_fork() -> None:
+    global _inherited  # noqa: PLW0603  # the one thing that a child has to know
+    if not _compiler_api.cache_info().currsize:
+        return
+    _inherited = True
+    from iree.compiler.api import ctypes_dl
+
+    # Shutting the library down, when the interpreter ends, would wait for the same threads.
+    ctypes_dl._global_init.local_dylib = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 # --- the compiler library ------------------------------------------------------------------------
 

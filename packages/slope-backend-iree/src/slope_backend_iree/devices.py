@@ -14,6 +14,8 @@ from typing import TypeVar
 import iree.runtime as iree
 from iree.runtime import _binding  # for two functions that the package does not re-export
 
+from slope.extend import cpu_count
+
 from .memory import tune_allocator
 
 __all__ = [
@@ -48,23 +50,14 @@ def choose_driver(flops: float = 0.0, moved: float = 0.0) -> str:
         flops: floating-point operations of one call.
         moved: bytes read and written by one call.
     """
-    saved = (flops / _FLOPS + moved / _BYTES) * (1 - 1 / _cores())
+    saved = (flops / _FLOPS + moved / _BYTES) * (1 - 1 / cpu_count())
     return "local-task" if saved > _WORTHWHILE_SECONDS else "local-sync"
-
-
-def _cores() -> int:
-    """The processors that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def device_count(kind: str) -> int:
     """How many devices of a kind ("cpu", "cuda") there are; 0 where the driver is missing."""
-    if kind == "cpu":
-        return 1
     try:
-        return len(iree.get_driver(kind).query_available_devices())
+        return _counted(kind)
     except (ValueError, RuntimeError):  # no such driver in this build, or none on this machine
         return 0
 
@@ -72,10 +65,14 @@ def device_count(kind: str) -> int:
 def missing(kind: str, index: int) -> str:
     """Why there is no such device, in a sentence."""
     try:
-        count = len(iree.get_driver(kind).query_available_devices()) if kind != "cpu" else 1
+        count = _counted(kind)
     except (ValueError, RuntimeError) as error:
         return f"IREE has no usable {kind!r} driver here: {error}."
     return f"IREE sees {count} {kind!r} device(s), the first is number 0, not {index}."
+
+
+def _counted(kind: str) -> int:
+    return 1 if kind == "cpu" else len(iree.get_driver(kind).query_available_devices())
 
 
 _lock = threading.RLock()

@@ -23,8 +23,8 @@ import numpy as np
 
 from slope.extend import Instr, Timed
 
-from .lower.context import Cluster
 from .lower.loop_kernels import cost
+from .lower.own_kernels import Cluster
 
 __all__ = ["IreeProfileError", "timed_dispatches"]
 

@@ -24,41 +24,28 @@ from collections.abc import Sequence
 from typing import Any
 
 import iree.runtime as iree
-import ml_dtypes
 import numpy as np
 
+from .arrays import (
+    DTYPES,
+    ELEMENTS,
+    PLAIN,
+    Borrowed,
+    borrow,
+    copy_to_device,
+    copy_to_host,
+)
 from .devices import IreeDeviceError, choose_driver, immortal, instance, open_device
 
 __all__ = [
-    "ALIGNMENT",
-    "Borrowed",
     "IreeRuntimeError",
     "Module",
     "Runtime",
-    "aligned_empty",
 ]
-
-ALIGNMENT = 64  # bytes; compiled code loads whole vectors, and faults on less
 
 
 class IreeRuntimeError(Exception):
     """Loading or calling a module failed."""
-
-
-def aligned_empty(shape: Sequence[int], dtype: Any) -> np.ndarray:
-    """`np.empty(shape, dtype)` whose data starts at a multiple of `ALIGNMENT` bytes.
-
-    `Runtime.import_array` takes such an array without a copy.
-    """
-    dtype = np.dtype(dtype)
-    count = int(np.prod(shape, dtype=np.int64))
-    raw = np.empty(count * dtype.itemsize + ALIGNMENT, np.uint8)
-    offset = -raw.ctypes.data % ALIGNMENT
-    return np.ndarray(tuple(shape), dtype, buffer=raw, offset=offset)
-
-
-class Borrowed(iree.HalBufferView):
-    """A handle on memory of a host array, which others may see."""
 
 
 class Runtime:
@@ -111,40 +98,40 @@ class Runtime:
     def import_array(self, array: np.ndarray) -> iree.HalBufferView:
         """A handle on an array's elements.
 
-        On the CPU a C-contiguous array aligned to `ALIGNMENT` bytes is borrowed: the handle keeps
-        it alive, and writing to it afterwards changes what programs see. Any other is copied (see
-        `aligned_empty`), and always on other devices. Read-only arrays are borrowed too; programs
-        never write to their inputs.
+        On the CPU a C-contiguous array aligned to `ALIGNMENT` bytes (`slope.extend.aligned_empty`
+        makes such) is borrowed: the handle keeps it alive, and writing to it afterwards changes
+        what programs see. Any other is copied, and always on other devices. Read-only arrays are
+        borrowed too; programs never write to their inputs.
 
         Raises:
             TypeError: for a dtype that IREE has no element type for.
         """
         dtype = array.dtype
-        element = _ELEMENTS.get(dtype)
+        element = ELEMENTS.get(dtype)
         if element is None:
             raise TypeError(
                 f"arrays of dtype {dtype} cannot enter IREE; convert to one of "
-                f"{', '.join(map(str, _ELEMENTS))}"
+                f"{', '.join(map(str, ELEMENTS))}"
             )
         device = open_device(self._driver, self.index)[0]
         if self.kind != "cpu":
-            return _copy_to_device(device, array, element)
-        if dtype in _PLAIN and array.size and array.flags.c_contiguous:
+            return copy_to_device(device, array, element)
+        if dtype in PLAIN and array.size and array.flags.c_contiguous:
             try:
                 view = device.from_dlpack_capsule(array.__dlpack__())
                 return Borrowed(view.get_buffer(), array.shape, element)
             except (BufferError, IndexError):
                 pass  # read-only, or misaligned: to try costs less than to look first
-        return _borrow(device, array, element)
+        return borrow(device, array, element)
 
     def export_array(self, handle: iree.HalBufferView) -> np.ndarray:
         """A read-only array of a handle's elements.
 
         On the CPU it is a view which keeps the buffer alive, elsewhere a copy.
         """
-        dtype = _DTYPES[handle.element_type]
+        dtype = DTYPES[handle.element_type]
         if self.kind != "cpu":
-            array = _copy_to_host(open_device(self._driver, self.index)[0], handle, dtype)
+            array = copy_to_host(open_device(self._driver, self.index)[0], handle, dtype)
             array.setflags(write=False)
             return array
         shape = handle.shape
@@ -237,109 +224,6 @@ class Module:
             raise IreeRuntimeError(
                 f"IREE cannot load this module on {self._driver}:{self._index}: {error}"
             ) from None
-
-
-# --- element types -------------------------------------------------------------------------------
-
-_element: Any = iree.HalElementType  # an integer enumeration, whatever its stub says
-_ELEMENTS: dict[np.dtype, Any] = {
-    np.dtype(np.bool_): _element.BOOL_8,
-    np.dtype(np.int8): _element.SINT_8,
-    np.dtype(np.int16): _element.SINT_16,
-    np.dtype(np.int32): _element.SINT_32,
-    np.dtype(np.int64): _element.SINT_64,
-    np.dtype(np.uint8): _element.UINT_8,
-    np.dtype(np.uint16): _element.UINT_16,
-    np.dtype(np.uint32): _element.UINT_32,
-    np.dtype(np.uint64): _element.UINT_64,
-    np.dtype(np.float16): _element.FLOAT_16,
-    np.dtype(ml_dtypes.bfloat16): _element.BFLOAT_16,
-    np.dtype(np.float32): _element.FLOAT_32,
-    np.dtype(np.float64): _element.FLOAT_64,
-}
-# Results of StableHLO's signed integers come back as signless ones.
-_DTYPES: dict[Any, np.dtype] = {int(element): dtype for dtype, element in _ELEMENTS.items()} | {
-    int(_element.INT_8): np.dtype(np.int8),
-    int(_element.INT_16): np.dtype(np.int16),
-    int(_element.INT_32): np.dtype(np.int32),
-    int(_element.INT_64): np.dtype(np.int64),
-}
-# dtypes which NumPy hands over through DLPack under the element type IREE expects
-_PLAIN = frozenset(dtype for dtype in _ELEMENTS if dtype != ml_dtypes.bfloat16)
-
-
-# --- moving arrays -------------------------------------------------------------------------------
-
-
-class _Writable:
-    """A read-only array's memory as writable, which DLPack asks for; keeps the array alive."""
-
-    def __init__(self, array: np.ndarray) -> None:
-        interface = dict(array.__array_interface__)
-        interface["data"] = (interface["data"][0], False)
-        self.__array_interface__ = interface
-        self.owner = array
-
-
-def _borrow(
-    device: iree.HalDevice, array: np.ndarray, element: iree.HalElementType
-) -> iree.HalBufferView:
-    """A handle on host memory of any dtype, shape and alignment, copied only if it must be."""
-    shape = array.shape
-    if not array.size:
-        array = aligned_empty(
-            (ALIGNMENT,), np.uint8
-        )  # IREE takes no empty memory, but empty shapes over some
-    elif not array.flags.c_contiguous or array.ctypes.data % ALIGNMENT:
-        copy = aligned_empty(shape, array.dtype)
-        copy[...] = array
-        array = copy
-    raw = array.reshape(-1).view(np.uint8)
-    if not raw.flags.writeable:
-        raw = np.asarray(_Writable(raw))
-    # DLPack and not `import_host_allocation`: there the array lives only as long as the Python
-    # object of the buffer, not as long as the views and results that share it.
-    buffer = device.from_dlpack_capsule(raw.__dlpack__()).get_buffer()
-    return Borrowed(buffer, shape, element)
-
-
-def _copy_to_device(
-    device: iree.HalDevice, array: np.ndarray, element: iree.HalElementType
-) -> iree.HalBufferView:
-    raw = np.ascontiguousarray(array).reshape(array.shape)  # ascontiguousarray makes 0-d arrays 1-d
-    if array.dtype == ml_dtypes.bfloat16:  # it has no buffer protocol
-        raw = raw.view(np.uint16)
-    return device.allocator.allocate_buffer_copy(  # pyright: ignore[reportReturnType] # a view, given an element type
-        memory_type=int(iree.MemoryType.DEVICE_LOCAL),
-        allowed_usage=int(iree.BufferUsage.DEFAULT),
-        device=device,
-        buffer=raw,
-        element_type=int(element),  # pyright: ignore[reportArgumentType] # IREE's stub asks for the enum
-    )
-
-
-def _copy_to_host(
-    device: iree.HalDevice, handle: iree.HalBufferView, dtype: np.dtype
-) -> np.ndarray:
-    """Copies through a staging buffer that the host can map."""
-    source = handle.get_buffer()
-    if source.byte_length() == 0:
-        return np.empty(handle.shape, dtype)
-    staging = device.allocator.allocate_buffer(
-        memory_type=int(iree.MemoryType.HOST_LOCAL | iree.MemoryType.DEVICE_VISIBLE),
-        allowed_usage=int(iree.BufferUsage.TRANSFER_TARGET | iree.BufferUsage.MAPPING_SCOPED),
-        allocation_size=source.byte_length(),
-    )
-    semaphore = device.create_semaphore(0)
-    done = iree.HalFence.create_at(semaphore, 1)
-    device.queue_copy(
-        source,
-        staging,
-        wait_semaphores=iree.HalFence.create_at(semaphore, 0),
-        signal_semaphores=done,
-    )
-    done.wait()
-    return staging.map().asarray(handle.shape, dtype)
 
 
 # --- forking -------------------------------------------------------------------------------------

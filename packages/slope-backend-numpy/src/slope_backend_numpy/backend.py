@@ -22,6 +22,7 @@ from slope.extend import (
     only_reference,
 )
 from slope_backend_numpy.codegen import generate
+from slope_backend_numpy.context import Value
 from slope_backend_numpy.lower import LOWERINGS, kernels
 from slope_backend_numpy.memory import tune_allocator
 
@@ -81,6 +82,7 @@ class NumpyBackend(Backend):
     name: ClassVar[str] = "numpy"
     layout: ClassVar[str | None] = "NHWC"  # a row of a window is one run of memory
     donates: ClassVar[bool] = True
+    lowered: ClassVar[tuple[type, ...]] = (Value,)
 
     def __init__(self) -> None:
         super().__init__()

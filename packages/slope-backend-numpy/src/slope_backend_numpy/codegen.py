@@ -15,6 +15,7 @@ code asks for :meth:`Context.full`.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -105,18 +106,12 @@ def generate(
         ),
         nested=nested,
     )
-    reads: dict[Var, int] = {}
-    for atom in (*(atom for instr in program.instrs for atom in instr.inputs), *program.outputs):
-        if isinstance(atom, Var):
-            reads[atom] = reads.get(atom, 0) + 1
-    env: dict[Var, Value] = {}
-    parameters: list[str] = []
-    for number, var in enumerate(program.inputs):
-        _require_ints(var.type)
-        parameters.append(f"x{number}")
-        buffer = Buffer(owned=number in donated)
-        buffer.reads = reads.get(var, 0)
-        env[var] = Value(f"x{number}", var.type, var.type.shape, buffer)
+    atoms = [*(atom for instr in program.instrs for atom in instr.inputs), *program.outputs]
+    reads = Counter(atom for atom in atoms if isinstance(atom, Var))
+    env = {
+        var: _input(f"x{number}", var, reads[var], owned=number in donated)
+        for number, var in enumerate(program.inputs)
+    }
     silent = True  # whether nothing needs to be silenced here
     for instr in program.instrs:
         _write(writer, instr, env, reads, lowerings)
@@ -124,23 +119,25 @@ def generate(
             writer.lines.append(f"    {after_each}")
         silent = silent and (nested or quiet(instr))
     values = [_read(writer, env, atom) for atom in program.outputs]
-    lent = _write_rows(writer, {f"y{number}": values[number] for number in sorted(rows)})
-    parameters += [f"y{number}" for number in sorted(rows)]
+    targets = {f"y{number}": values[number] for number in sorted(rows)}
+    lent = _write_rows(writer, targets)
     given = [value for number, value in enumerate(values) if number not in rows]
-    results = [_result(value, nested) for value in given]
-    returned = (
-        f"    return ({''.join(each + ', ' for each in results).rstrip()})"
-        if results
-        else "    return ()"
-    )
+    results = "".join(f"{_result(value, nested)}, " for value in given).rstrip()
+    parameters = [*(f"x{number}" for number in range(len(program.inputs))), *targets]
+    returned = f"    return ({results})"
     source, namespace = _finish(writer, parameters, returned, silent, program, names)
     owners = _owners(values)
     numbers = frozenset(
-        owner
-        for owner, value in zip(owners, values, strict=True)
-        if value.buffer is not None and value.buffer in lent
+        owner for owner, value in zip(owners, values, strict=True) if value.buffer in lent
     )
     return Generated(source, namespace, owners, numbers)
+
+
+def _input(name: str, var: Var, reads: int, *, owned: bool) -> Value:
+    _require_ints(var.type)
+    buffer = Buffer(owned=owned)
+    buffer.reads = reads
+    return Value(name, var.type, var.type.shape, buffer)
 
 
 def _write_rows(writer: Writer, rows: Mapping[str, Value]) -> set[Buffer]:
@@ -221,7 +218,7 @@ def _write(
     writer: Writer,
     instr: Instr,
     env: dict[Var, Value],
-    reads: dict[Var, int],
+    reads: Counter[Var],
     lowerings: Mapping[str, Callable[..., Any]],
 ) -> None:
     rule = lowerings.get(instr.op.name)
@@ -238,11 +235,9 @@ def _write(
     values: Iterable[Value] = result if instr.op.multiple else (result,)
     touched: dict[int, Buffer] = {id(buffer): buffer for buffer in context.made}
     for var, value in zip(instr.outputs, values, strict=True):
-        env[var] = Value(
-            value.code, var.type, value.shape, value.buffer, whole=value.whole, number=value.number
-        )
+        env[var] = value.of_type(var.type)
         if value.buffer is not None:
-            value.buffer.reads += reads.get(var, 0)
+            value.buffer.reads += reads[var]
             touched[id(value.buffer)] = value.buffer
     for value in operands:
         if value.buffer is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -59,9 +60,10 @@ class Value:
         buffer: the memory that it shares; ``None`` for scalars written inline.
         whole: whether its array covers every element of its buffer exactly once.
         number: the scalar, if it is one written inline.
+        turned: whether it is large, and its last dimension is not the one along which memory runs.
     """
 
-    __slots__ = ("buffer", "code", "number", "shape", "type", "whole")
+    __slots__ = ("buffer", "code", "number", "shape", "turned", "type", "whole")
 
     def __init__(
         self,
@@ -79,16 +81,40 @@ class Value:
         self.buffer = buffer
         self.whole = whole
         self.number = number
+        self.turned = False
 
     @property
     def dtype(self) -> DType:
         """The element type."""
         return self.type.dtype
 
+    def of_type(self, tensor_type: TensorType, shape: Shape | None = None) -> Value:
+        """The same value, as the program or NumPy sees it from here on."""
+        shape = self.shape if shape is None else shape
+        same = Value(self.code, tensor_type, shape, self.buffer, whole=self.whole)
+        same.number, same.turned = self.number, self.turned
+        return same
+
     @property
     def is_full(self) -> bool:
         """Whether the array has the type's shape."""
         return self.shape == self.type.shape
+
+
+FEW_COLUMNS: Final = 4
+MANY: Final = 4096  # elements
+
+
+def _has_short_runs(operands: Sequence[Value], shape: Shape) -> bool:
+    """Whether NumPy would compute a large result a few elements at a time.
+
+    That is where the last dimension is short and an operand is repeated along it, or along the one
+    before it, but not along both: then NumPy's inner loop cannot run along both.
+    """
+    if len(shape) < 2 or not 1 < shape[-1] <= FEW_COLUMNS or math.prod(shape) < MANY:
+        return False
+    ends = ((1, 1, *each.shape)[-2:] for each in operands)
+    return shape[-2] > 2 * FEW_COLUMNS and any((rows == 1) != (row == 1) for rows, row in ends)
 
 
 class Context:
@@ -138,6 +164,13 @@ class Context:
     def array(self, value: Value) -> str:
         """As :meth:`full`, and an array even where NumPy gives scalars (shape ())."""
         return self.full(value) if value.type.shape else f"np.asarray({value.code})"
+
+    def number(self, value: Value) -> str:
+        """An expression for a value of shape () that shares no memory: a NumPy scalar.
+
+        The value may be an array, with a view of shape (1,) that is written to.
+        """
+        return value.code if value.buffer is None else f"{value.code}[()]"
 
     def broadcast(self, *values: Value) -> Shape:
         """The shape that the arrays of values broadcast to; the result's, or a narrow one."""
@@ -254,8 +287,8 @@ class Context:
     def own(self, value: Value) -> str:
         """An expression for the value as an array that nothing else refers to after this."""
         buffer = value.buffer
-        if not value.type.shape:  # nothing is ever written to these
-            return value.code
+        if not value.type.shape:
+            return self.number(value)
         code = self.array(value)
         if buffer is not None and value.is_full and buffer.owned and buffer.reads == 1:
             return code
@@ -284,9 +317,7 @@ class Context:
     def same(self, value: Value, *, shape: Shape | None = None) -> Value:
         """The value itself as the result, without any code."""
         shape = value.shape if shape is None else shape
-        return Value(
-            value.code, self.type, shape, value.buffer, whole=value.whole, number=value.number
-        )
+        return value.of_type(self.type, shape)
 
     def ufunc(
         self, function: str, *operands: Value, dtype: DType | None = None, last: bool = True
@@ -307,16 +338,38 @@ class Context:
         tensor_type = self.type.with_dtype(dtype)
         if shape == () and (text := self._on_numbers(function, operands)):
             return self.fresh(text, tensor_type, shape)
+        operands = self.in_one_order(operands, shape)
         arguments = ", ".join([self.beside_arrays(each) for each in operands])
+        if _has_short_runs(operands, shape):
+            function, arguments = "kernels.by_columns", f"{function}, {arguments}"
         target = (
             next((each for each in operands if self.reusable(each, dtype, shape)), None)
             if last
             else None
         )
         if target is None:
-            return self.fresh(f"{function}({arguments})", tensor_type, shape, takes_out=True)
-        self._writer.line(f"{function}({arguments}, out={target.code})", tensor_type)
-        return Value(target.code, tensor_type, shape, target.buffer)
+            made = self.fresh(f"{function}({arguments})", tensor_type, shape, takes_out=True)
+        else:
+            self._writer.line(f"{function}({arguments}, out={target.code})", tensor_type)
+            made = Value(target.code, tensor_type, shape, target.buffer)
+        made.turned = any(each.turned for each in operands if each.shape == shape)
+        return made
+
+    def in_one_order(self, operands: Sequence[Value], shape: Shape) -> Sequence[Value]:
+        """The operands of an elementwise operation, copied where others run otherwise in memory.
+
+        A pass over arrays of two orders takes as long as such a copy, for each of the operations;
+        and its result would have the order of either.
+        """
+        full = [each for each in operands if each.shape == shape]
+        if not any(each.turned for each in full) or all(each.turned for each in full):
+            return operands
+        return [
+            self.fresh(f"np.ascontiguousarray({each.code})", each.type, shape)
+            if each.turned
+            else each
+            for each in operands
+        ]
 
     def _on_numbers(self, function: str, operands: Sequence[Value]) -> str | None:
         """A ufunc of single numbers as an operator of Python's, if there is one that agrees.

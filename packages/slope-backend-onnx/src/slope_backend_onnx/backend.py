@@ -27,12 +27,15 @@ from slope.extend import (
     only_reference,
     splat_scalar,
 )
-from slope_backend_onnx import runtime
+from slope_backend_onnx.arrays import export_array, import_array
 from slope_backend_onnx.graph import Graph
-from slope_backend_onnx.lower import RULES, Rule
+from slope_backend_onnx.lower import RULES, Rule, Value
 from slope_backend_onnx.lower.kernels import can_bitcast, has_kernel
 from slope_backend_onnx.lower.program import ProgramLowering, work
 from slope_backend_onnx.profile import profiler_cost, timed_nodes
+from slope_backend_onnx.provider import DeviceError as OnnxDeviceError
+from slope_backend_onnx.provider import MissingRuntimeError, OnnxRuntimeError, import_runtime
+from slope_backend_onnx.sessions import Donations, Session, create_session, timed_session
 
 _OPTIONS: Final = ("threads", "optimize")
 
@@ -49,7 +52,7 @@ def _donations(
     program: Program,
     donated: frozenset[int],
     results: Sequence[tuple[str, Any]],
-) -> runtime.Donations | None:
+) -> Donations | None:
     """Which results take the memory of which of the session's inputs.
 
     None if none is donated, unless bindings that are kept are of use without that: for models of
@@ -90,7 +93,7 @@ class OnnxExecutable(Executable):
     def __init__(
         self,
         graph: Graph,
-        session: runtime.Session | None,
+        session: Session | None,
         portable: Callable[[], Graph],
         used: Sequence[int],
         results: Sequence[tuple[str, Any]],
@@ -119,7 +122,7 @@ class OnnxExecutable(Executable):
         given = handles if self._used is None else [handles[number] for number in self._used]
         try:
             computed = self._session(given) if self._session is not None else []
-        except runtime.OnnxRuntimeError as error:
+        except OnnxRuntimeError as error:
             raise BackendError(str(error)) from error
         if self._results is None:
             return computed
@@ -155,12 +158,13 @@ class OnnxRuntimeBackend(Backend):
     name: ClassVar[str] = "onnxruntime"
     eager = "numpy"
     donates: ClassVar[bool] = True
+    lowered: ClassVar[tuple[type, ...]] = (Value, str)
 
     def __init__(self) -> None:
         super().__init__()
         try:
-            self._runtime = runtime.import_runtime()
-        except runtime.MissingRuntimeError as error:
+            self._runtime = import_runtime()
+        except MissingRuntimeError as error:
             raise BackendError(str(error)) from error
         self.add_lowerings(RULES)
         self._scalar = functools.lru_cache(maxsize=1024)(self._new_scalar)
@@ -179,9 +183,9 @@ class OnnxRuntimeBackend(Backend):
         model, found = graph.model().SerializeToString(), list[Device]()
         try:
             for index in range(_MOST_GPUS):
-                runtime.create_session(model, device=f"cuda:{index}", work=0)
+                create_session(model, device=f"cuda:{index}", work=0)
                 found.append(Device("cuda", index))
-        except runtime.OnnxRuntimeError as error:
+        except OnnxRuntimeError as error:
             return found, str(error)
         return found, ""
 
@@ -194,25 +198,27 @@ class OnnxRuntimeBackend(Backend):
 
     def from_host(self, array: np.ndarray[Any, Any], device: Device) -> Any:
         try:
-            return runtime.import_array(array, str(device))
-        except runtime.DeviceError as error:
+            return import_array(array, str(device))
+        except OnnxDeviceError as error:
             raise DeviceError(str(error)) from error
-        except runtime.OnnxRuntimeError as error:
+        except OnnxRuntimeError as error:
             raise BackendError(str(error)) from error
 
     def to_host(self, handle: Any) -> np.ndarray[Any, Any]:
-        return runtime.export_array(handle)
+        return export_array(handle)
 
     def scalar(self, value: bool | float, dtype: DType, device: Device) -> Any:
         if device.kind == "cpu":
             return np.asarray(value, dtype.numpy)
-        if value == 0:  # 0.0 and -0.0 would share an entry
-            return self._new_scalar(type(value), value, dtype, device)
-        return self._scalar(type(value), value, dtype, device)
+        # 0.0 and -0.0 would share an entry; what else is equal is the same number of a dtype.
+        return (self._new_scalar if value == 0 else self._scalar)(value, dtype, device)
 
-    def _new_scalar(self, kind: type, value: bool | float, dtype: DType, device: Device) -> Any:
-        del kind  # a part of the key: 1, 1.0 and True are equal
+    def _new_scalar(self, value: bool | float, dtype: DType, device: Device) -> Any:
         return self.from_host(np.asarray(value, dtype.numpy), device)
+
+    def exclusive(self, handle: Any) -> bool:
+        """Whether nothing else refers to an array's memory; on other devices nothing is written."""
+        return not isinstance(handle, np.ndarray) or only_reference(handle)
 
     # --- programs
 
@@ -254,17 +260,11 @@ class OnnxRuntimeBackend(Backend):
         builder = ProgramLowering(self.lowerings, program, native=device.kind == "cpu")
         return builder, [self._result(builder, atom, device) for atom in program.outputs]
 
-    def exclusive(self, handle: Any) -> bool:
-        """Whether nothing else refers to an array's memory; on other devices nothing is written."""
-        return not isinstance(handle, np.ndarray) or only_reference(handle)
-
     def _session(
         self, graph: Graph, program: Program, device: Device, options: Mapping[str, Any]
-    ) -> runtime.Session:
+    ) -> Session:
         model = graph.model().SerializeToString()
-        create = functools.partial(
-            runtime.create_session, model, device=str(device), work=work(program)
-        )
+        create = functools.partial(create_session, model, device=str(device), work=work(program))
         return self._created(create, program, options)
 
     def _created(
@@ -272,14 +272,14 @@ class OnnxRuntimeBackend(Backend):
     ) -> Any:
         try:
             return create(**options)
-        except runtime.DeviceError as error:
+        except OnnxDeviceError as error:
             raise DeviceError(str(error)) from error
-        except runtime.OnnxRuntimeError as error:
+        except OnnxRuntimeError as error:
             # Old runtimes fuse nodes into ones that they have no kernel for, such as FusedMatMul of
             # float64 in 1.20.
             try:
                 return create(**{**options, "optimize": False})
-            except runtime.OnnxRuntimeError:
+            except OnnxRuntimeError:
                 raise CompileError(f"program {program.name!r}: {error}") from error
 
     def profile(
@@ -302,7 +302,7 @@ class OnnxRuntimeBackend(Backend):
         model = builder.graph.model().SerializeToString()
         with tempfile.TemporaryDirectory() as folder:
             create = functools.partial(
-                runtime.timed_session,
+                timed_session,
                 model,
                 f"{folder}/slope",
                 device=str(device),
@@ -310,7 +310,7 @@ class OnnxRuntimeBackend(Backend):
             )
             session = self._created(create, program, options)
             donations = _donations(builder, program, donated, results)
-            run = runtime.Session(session, str(device), donations)
+            run = Session(session, str(device), donations)
             for _ in range(rounds + 1):
                 given = self.spared(handles, donated, device)
                 run([given[number] for number in builder.used])

@@ -7,6 +7,8 @@ instead of 0.5 to 1.
 
 - A result that an update of a donated input makes, which nothing else reads, is written in its
   place: of a cache of keys and values only the new ones are written.
+- A small array that lies elsewhere at nearly every call, such as a learning rate or a loss, is
+  copied to or from memory that stays bound: 0.5 us instead of 5.
 - Other donated inputs are read until the call ends (ONNX Runtime promises no order in which it
   reads them), so their memory takes the results of the next call: two sets of arrays in turn.
 
@@ -16,6 +18,7 @@ references, and an address is used only while the caller holds the very array.
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -46,14 +49,27 @@ class Mismatch(Exception):  # noqa: N818  # the session's own error says what wa
     """A call got arrays that the session does not take."""
 
 
-class _Binding:
-    """A binding, and the arrays that it was last bound to."""
+_SMALL = 4096  # bytes
+_OFTEN = 8  # times that an array lay elsewhere
 
-    __slots__ = ("arrays", "binding")
+
+class _Binding:
+    """A binding, and the arrays that it was last bound to.
+
+    Attributes:
+        binding: ONNX Runtime's.
+        arrays: weak references, of inputs and then of results.
+        moves: how often each lay elsewhere than before.
+        own: memory that stays bound, for those that often do, by number.
+    """
+
+    __slots__ = ("arrays", "binding", "moves", "own")
 
     def __init__(self, binding: Any, count: int) -> None:
         self.binding = binding
         self.arrays: list[Any] = [_nothing] * count
+        self.moves = [0] * count
+        self.own: dict[int, np.ndarray[Any, Any]] = {}
 
 
 def _nothing() -> None:
@@ -89,6 +105,12 @@ class BoundCalls:
         self._spare: dict[int, deque[Any]] = {number: deque(maxlen=2) for number in in_turn}
         self._idle: deque[_Binding] = deque(maxlen=4)
         self._probe = min(in_turn.values(), default=None)
+        count = len(self._inputs)
+        recycled = {number + count for number in (*in_place, *in_turn)}
+        self._copied = (  # where this is possible
+            {number for number, place in enumerate((*inputs, *results)) if _is_small(place)}
+            - {*in_place.values(), *in_turn.values(), *recycled}
+        )
 
     def __call__(self, handles: Sequence[Any]) -> list[Any]:
         """Run the session on arrays, of which the donated ones are exclusive to the call.
@@ -98,10 +120,23 @@ class BoundCalls:
         """
         if len(handles) != len(self._inputs):
             raise Mismatch
-        outs = [self._memory(number, handles) for number in range(len(self._results))]
-        bound = self._bound(handles)
-        self._bind(bound, handles, outs)
+        bound, count = self._bound(handles), len(handles)
+        own = bound.own
+        outs = [
+            own[number + count] if number + count in own else self._memory(number, handles)
+            for number in range(len(self._results))
+        ]
+        arrays = [*handles, *outs]
+        for number, memory in own.items():
+            if number < count:
+                _check(arrays[number], self._inputs[number])
+                memory[...] = arrays[number]
+                arrays[number] = memory
+        self._bind(bound, arrays)
         self._session.run_with_iobinding(bound.binding)
+        for number, memory in own.items():
+            if number >= count:
+                outs[number - count] = memory.copy()
         self._idle.append(bound)
         for number, source in self._in_turn.items():
             self._spare[number].append(handles[source])
@@ -136,9 +171,8 @@ class BoundCalls:
         count = len(self._inputs) + len(self._results)
         return _Binding(self._session.io_binding(), count)
 
-    def _bind(self, bound: _Binding, handles: Sequence[Any], outs: Sequence[Any]) -> None:
-        known, binding, count = bound.arrays, bound.binding, len(handles)
-        arrays = [*handles, *outs]
+    def _bind(self, bound: _Binding, arrays: Sequence[Any]) -> None:
+        known, binding, count = bound.arrays, bound.binding, len(self._inputs)
         # In C, as nearly all arrays of most calls are where they were.
         others = [*compress(range(len(arrays)), map(is_not, map(call, known), arrays))]
         for number in others:
@@ -148,8 +182,15 @@ class BoundCalls:
                 _check(array, place)
             else:
                 place, bind = self._results[number - count], binding.bind_output
+            bound.moves[number] += 1
+            if bound.moves[number] > _OFTEN and number in self._copied:
+                array = bound.own[number] = array.copy()
             bind(place.name, "cpu", 0, place.dtype, place.shape, _address(array))
             known[number] = weakref.ref(array)
+
+
+def _is_small(place: Place) -> bool:
+    return 0 < math.prod(place.shape) * place.dtype.itemsize <= _SMALL
 
 
 def _check(array: Any, place: Place) -> None:

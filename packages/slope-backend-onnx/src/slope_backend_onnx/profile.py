@@ -16,8 +16,8 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from slope.extend import Timed
-from slope_backend_onnx import runtime
 from slope_backend_onnx.graph import Graph
+from slope_backend_onnx.sessions import Session, create_session, timed_session
 
 _IDLE: Final = 64  # nodes that do next to nothing
 _CALLS: Final = 40
@@ -59,10 +59,10 @@ def profiler_cost() -> Cost:
         x = graph.op("Neg", x)
     graph.output(x)
     model, inputs = graph.model().SerializeToString(), [np.ones(1, np.float32)]
-    plain = runtime.create_session(model, work=0, optimize=False)
+    plain = create_session(model, work=0, optimize=False)
     with tempfile.TemporaryDirectory() as folder:
-        timed = runtime.timed_session(model, f"{folder}/slope", work=0, optimize=False)
-        sessions = (plain, runtime.Session(timed, "cpu:0"))
+        timed = timed_session(model, f"{folder}/slope", work=0, optimize=False)
+        sessions = (plain, Session(timed, "cpu:0"))
         taken: tuple[list[float], list[float]] = [], []
         for _ in range(_CALLS):
             for session, each in zip(sessions, taken, strict=True):

@@ -14,7 +14,8 @@ from typing import Any
 
 from slope.core.operator import Operator
 from slope.core.printer import programs_in
-from slope.core.program import Program, ProgramTrace, expand, param_key, run_instrs
+from slope.core.program import Instr, Program, ProgramTrace, expand, param_key, run_instrs
+from slope.core.rules import check_params, check_types
 from slope.core.tensor import Splat, Tensor, Tracer
 from slope.core.trace import EVAL, escaped_message, paused_collection
 from slope.core.types import TensorType
@@ -23,7 +24,9 @@ from slope.errors import (
     CompileError,
     DeviceError,
     EscapedTracerError,
+    SlopeError,
     UnsupportedOperatorError,
+    backend_failed,
 )
 from slope.functions import _at_once as at_once
 from slope.functions._devices import placed
@@ -135,11 +138,23 @@ class Compiled:
         backend, device = self.backend, self.device
         if self.constants:
             handles = [*handles, *(constant.handle(backend) for constant in self.constants)]
-        outs = self.executable(handles) if _watcher is None else _watcher(self, handles)
-        return [
-            Tensor(each, device, backend, handle)
-            for each, handle in zip(self.out_types, outs, strict=True)
-        ]
+        try:
+            outs = self.executable(handles) if _watcher is None else _watcher(self, handles)
+        except (SlopeError, MemoryError):
+            raise
+        except Exception as error:
+            raise backend_failed(backend, self._running(), error) from error
+        try:
+            return [
+                Tensor(each, device, backend, handle)
+                for each, handle in zip(self.out_types, outs, strict=True)
+            ]
+        except (TypeError, ValueError):
+            wrong = f"{self._running()}: {len(self.out_types)} results are due, not {outs!r:.60}"
+            raise backend_failed(backend, wrong) from None
+
+    def _running(self) -> str:
+        return f"running the program {self.program.name!r}"
 
 
 Watcher = Callable[[Compiled, list[Any]], Sequence[Any]]
@@ -194,6 +209,8 @@ def compile_now(
     options: Options,
     donated: frozenset[int] = frozenset(),
 ) -> Compiled:
+    for instr in program.instrs:
+        check_params(instr.op, instr.params)
     lowered = lower_program(program, backend)
     closed, constants = close(lowered)
     constants = [following(each, device) for each in constants]
@@ -207,6 +224,12 @@ def compile_now(
     except CompileError as error:
         _show(f"{program.name}: {backend.name} code, refused", error.code)
         raise
+    except (SlopeError, MemoryError):
+        raise
+    except Exception as error:
+        raise backend_failed(backend, f"compile, of {program.name!r}", error) from error
+    if not isinstance(executable, Executable):
+        raise backend_failed(backend, f"compile: it returned {executable!r:.60}, no Executable")
     seconds = time.perf_counter() - started
     log(
         "compiled %s (%d instructions) for %s on %s in %.3f s",
@@ -269,8 +292,16 @@ def require_device(backend: Backend, device: Device) -> None:
     Raises:
         DeviceError: naming those that it has, and why it has not this one.
     """
-    if device not in backend.devices():
-        there = ", ".join(map(str, backend.devices()))
+    try:
+        devices = backend.devices()
+    except (SlopeError, MemoryError):
+        raise
+    except Exception as error:
+        raise backend_failed(backend, "devices", error) from error
+    if not isinstance(devices, list) or not all(isinstance(each, Device) for each in devices):
+        raise backend_failed(backend, f"devices: it returned {devices!r:.60}, no list of Devices")
+    if device not in devices:
+        there = ", ".join(map(str, devices)) or "none"
         raise DeviceError(
             f"backend {backend.name!r} has no device {device}; it has {there}. "
             f"{backend.absent(device)}"
@@ -298,6 +329,17 @@ class _LoweringTrace(ProgramTrace):
             f"expand either{f' (used at {self.instr_source})' if self.instr_source else ''}. "
             f"Define {type(op).__qualname__}.expand, give the backend a rule through the hook "
             f"slope_lowerings, or choose another backend with slope.use_backend(...)."
+            f"{self._elsewhere(op)}"
+        )
+
+    def _elsewhere(self, op: Operator) -> str:
+        """A sentence on the selected backend, where calls outside jit run on another."""
+        current = current_backend()
+        if current is self.backend or not current.lowers(op):
+            return ""
+        return (
+            f" The selected backend {current.name!r} has a lowering: calls inside jit use it, and "
+            f"others do if {type(op).__qualname__} says whole = True."
         )
 
     def _with_lowered(
@@ -322,10 +364,13 @@ def _expanded(program: Program, backend: Backend) -> Program:
 def _expand_unknown(program: Program, backend: Backend) -> Program:
     with _LoweringTrace(backend, program.name) as trace:
         args = [trace.new_input(each) for each in program.input_types]
-        outs = run_instrs(
-            program, args, lambda instr, operands: trace.process(instr.op, operands, instr.params)
-        )
-        return trace.finish(outs, program.name)
+
+        def step(instr: Instr, operands: list[Tensor]) -> Sequence[Tensor]:
+            made = trace.process(instr.op, operands, instr.params)
+            check_types(instr.op, "expand", made, [var.type for var in instr.outputs])
+            return made
+
+        return trace.finish(run_instrs(program, args, step), program.name)
 
 
 def refuse_tracer(arg: Tensor, op: Operator | str) -> None:

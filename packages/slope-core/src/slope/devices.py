@@ -37,6 +37,13 @@ an operator to their device, while one that the user put on the CPU does not.
 """
 
 
+def cpu_count() -> int:
+    """How many processors this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def device(name: str | Device) -> Device:
     """The device that a string names.
 

@@ -22,12 +22,13 @@ from slope.compile import (
 )
 from slope.core.operator import Operator
 from slope.core.program import ProgramTrace, param_key
+from slope.core.rules import check_params
 from slope.core.tensor import Splat, Tensor
 from slope.core.trace import EVAL, paused_collection
 from slope.core.types import TensorType
 from slope.devices import ANYWHERE, CPU, Device, default_device
 from slope.dtypes import DType
-from slope.errors import SlopeError
+from slope.errors import SlopeError, backend_failed
 from slope.functions import _at_once as at_once
 from slope.ops import broadcast
 from slope.plugins.backend import Backend
@@ -65,24 +66,36 @@ def execute(op: Operator, args: Sequence[Tensor], params: dict[str, Any]) -> tup
     if device.kind != "cpu":
         args = [following(arg, device) for arg in args]
     if op.inline:
-        there = CPU if device is ANYWHERE else device
-        compiled = compile_program(params["program"], there, params["options"])
-        return tuple(compiled.run([arg.handle(compiled.backend) for arg in args]))
+        return _run_program(args, params, device)
     if backend.eager == "numpy" and device.kind == "cpu" and not op.whole:
         backend = backend_named("numpy")
     key += (backend, device) if device is not CPU else (backend,)
     if params:
         key += [(name, param_key(value)) for name, value in params.items()]
     place = tuple(key)
-    compiled = _eager.get(place)
+    try:
+        compiled = _eager.get(place)
+    except TypeError:
+        check_params(op, params)
+        raise
     if compiled is None:
         compiled = _compile_eager(op, args, params, backend, device)
         _keep(place, compiled)
-    if splats:
-        handles = [_operand_handle(arg, backend, device) for arg in args]
-    else:
-        handles = [arg._handle if arg._backend is backend else arg.handle(backend) for arg in args]
+    handles = (
+        [_operand_handle(arg, backend, device) for arg in args]
+        if splats
+        else [arg._handle if arg._backend is backend else arg.handle(backend) for arg in args]
+    )
     return tuple(compiled.run(handles))
+
+
+def _run_program(
+    args: Sequence[Tensor], params: dict[str, Any], device: Device
+) -> tuple[Tensor, ...]:
+    """Run the program that an ``inline`` operator holds."""
+    there = CPU if device is ANYWHERE else device
+    compiled = compile_program(params["program"], there, params["options"])
+    return tuple(compiled.run([arg.handle(compiled.backend) for arg in args]))
 
 
 def _by_default() -> Device:
@@ -161,10 +174,17 @@ class _Remembered:
                 x.handle(backend) if type(x) is Tensor else backend.scalar(float(x), number, CPU)
                 for x in given
             ]
-        outs = self.executable(handles + self.constants)
-        if self.sequence is None:
-            return Tensor(self.types[0], CPU, backend, outs[0])
-        made = [Tensor(each, CPU, backend, out) for each, out in zip(self.types, outs, strict=True)]
+        try:
+            outs = self.executable(handles + self.constants)
+            if self.sequence is None:
+                return Tensor(self.types[0], CPU, backend, outs[0])
+            made = [
+                Tensor(each, CPU, backend, out) for each, out in zip(self.types, outs, strict=True)
+            ]
+        except (SlopeError, MemoryError):
+            raise
+        except Exception as error:
+            raise backend_failed(backend, "running a program", error) from error
         return self.sequence([given[at] if came else made[at] for came, at in self.plan])
 
 

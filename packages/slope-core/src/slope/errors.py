@@ -90,6 +90,23 @@ class CompileError(BackendError):
         self.code = code
 
 
+def backend_failed(backend: object, doing: str, error: Exception | None = None) -> BackendError:
+    """The error for a backend that did what its protocol does not allow.
+
+    Args:
+        backend: it; ``origin`` is the plugin that it comes from.
+        doing: which method failed, and how if it raised nothing.
+        error: what it raised, if anything.
+    """
+    name, origin = getattr(backend, "name", "?"), getattr(backend, "origin", "")
+    told = f": {type(error).__name__}: {error}" if error is not None else ""
+    return BackendError(
+        f"backend {name!r}{f' of the plugin {origin}' if origin else ''} failed in {doing}{told}. "
+        f"That is a fault of the backend, or of lowering rules that plugins add to it: upgrade "
+        f"them, or choose another backend (SLOPE_BACKEND=..., slope.use_backend)."
+    )
+
+
 class PluginError(SlopeError, RuntimeError):
     """A plugin that is broken, that clashes with another, or that speaks another API version."""
 
@@ -226,8 +243,13 @@ def boundary(function: Callable[P, R]) -> Callable[P, R]:
         try:
             return function(*args, **kwargs)
         except SlopeError as error:
-            if full_tracebacks():
-                raise
-            raise error.with_traceback(_without_own_frames(error.__traceback__))  # noqa: B904  # the same error, not a new one
+            raise shortened(error)  # noqa: B904  # the same error, not a new one
 
     return call
+
+
+def shortened(error: SlopeError) -> SlopeError:
+    """An error without slope's own frames so far, or as it is if all are wanted."""
+    if full_tracebacks():
+        return error
+    return error.with_traceback(_without_own_frames(error.__traceback__))

@@ -9,7 +9,12 @@ They are the authors of operators, of backends and of packages of layers.
   :func:`dim_of` and :func:`dims_of`.
 - Backends: :class:`Backend`, :class:`Executable` and what a :class:`Program` consists of. Those of
   :func:`known_operators` that have no ``expand`` are what a whole backend must lower.
-- Plugins: :data:`hookimpl`, :class:`BackendSpec`, :class:`OperatorSpec`.
+- Plugins: :data:`hookimpl` marks the hooks ``slope_operators()``, ``slope_lowerings(backend)`` and
+  ``slope_backends()`` of a module that an entry point of the group ``slope`` names; they give
+  :class:`OperatorSpec`, lowering rules by operator name, :class:`BackendSpec`. What a rule gets and
+  gives, the backends say: ``help("slope_backend_numpy.context")``,
+  ``help("slope_backend_onnx.lower.context")``, ``help("slope_backend_iree.lower.context")``.
+  :func:`register_plugin` does without an entry point.
 
 Everything here is stable in the sense of :data:`API_VERSION`; nothing else below ``slope`` is.
 """
@@ -18,6 +23,7 @@ from __future__ import annotations
 
 from slope import dtypes as dtypes
 from slope import ops as ops
+from slope.core.donation import held_once as held_once
 from slope.core.donation import only_reference as only_reference
 from slope.core.operator import Linear as Linear
 from slope.core.operator import Operator as Operator
@@ -39,6 +45,7 @@ from slope.core.types import TensorType as TensorType
 from slope.devices import ANYWHERE as ANYWHERE
 from slope.devices import CPU as CPU
 from slope.devices import Device as Device
+from slope.devices import cpu_count as cpu_count
 from slope.dtypes import DType as DType
 from slope.errors import ArgumentError as ArgumentError
 from slope.errors import BackendError as BackendError

@@ -1,4 +1,7 @@
-"""Names that slope does not have, and what to write instead: its own old ones, and PyTorch's."""
+"""Names that slope does not have, and what to write instead.
+
+They are its own old ones, PyTorch's, and JAX's.
+"""
 
 from __future__ import annotations
 
@@ -36,26 +39,42 @@ _INPLACE: Final = "tensors do not change: use what comes back, or x.at[index].se
 _MOVE: Final = 'use .to("cuda:0"), or DEFAULT_DEVICE=cuda:0 for all new tensors'
 
 NOT_HERE: Final[dict[str, str]] = {
+    "FloatTensor": "it is slope.tensor(values, dtype=slope.float32)",
+    "LongTensor": "it is slope.tensor(values, dtype=slope.int64)",
+    "array": "it is slope.tensor(values)",
+    "autocast": "give tensors and modules the dtype: model.astype(slope.bfloat16)",
     "autograd": _GRADIENT,
     "clone": "tensors do not change, so they need no copies",
+    "cuda": "python -m slope info lists the devices; " + _MOVE,
+    "config": "dtypes need no switch: slope.tensor(values, dtype=slope.float64)",
     "concat": "it is slope.cat",
+    "debug": "print outside of transformed functions, from what they return",
     "detach": "it is slope.stop_gradient(x) or x.detach()",
+    "device_put": 'it is slope.tensor(values, device="cuda:0"), or x.to("cuda:0")',
     "empty": "tensors do not change, so it would stay empty: slope.zeros",
     "empty_like": "tensors do not change, so it would stay empty: slope.zeros_like",
     "enable_grad": "nothing is recorded unless slope.grad asks for it",
+    "eval_shape": "print(slope.jit(f).lower(x).program) shows all types",
     "get_default_dtype": "it is slope.float32",
     "inference_mode": "nothing is recorded unless slope.grad asks for it",
     "is_tensor": "isinstance(x, slope.Tensor)",
+    "lax": "scan, cond, while_loop, fori_loop and the rest are in slope itself",
+    "make_jaxpr": "print(slope.jit(f).lower(x).program) shows the program",
     "moveaxis": "it is slope.movedim",
     "no_grad": "nothing is recorded unless slope.grad asks for it; slope.stop_gradient(x) cuts",
     "numel": "it is x.numel()",
     "optim": "optimizers are in slope.nn",
+    "pmap": "a program runs on one device; slope.vmap makes it one of a batch",
     "ravel": "it is slope.flatten(x)",
+    "remat": "it is slope.checkpoint",
     "set_default_dtype": "give dtype=, or convert with .astype (modules, too)",
     "set_grad_enabled": "nothing is recorded unless slope.grad asks for it",
+    "set_printoptions": "tensors print as NumPy's arrays do: numpy.set_printoptions",
+    "utils": "slope.nn.data has batches, slope.nn clip_grad_norm, slope checkpoint",
 }
 METHODS_NOT_HERE: Final[dict[str, str]] = {
     "backward": _GRADIENT,
+    "block_until_ready": "results are there when a call returns",
     "cpu": 'use .to("cpu")',
     "cuda": _MOVE,
     "data": "tensors do not change, and x.detach() cuts gradients",
@@ -76,6 +95,7 @@ METHODS_NOT_HERE: Final[dict[str, str]] = {
     "retain_grad": _GRADIENT,
     "select": "index it: x[:, 3] is x.select(1, 3)",
     "t": "it is x.T",
+    "t_": "it is x = x.T",
     "view_as": "it is x.reshape(y.shape)",
 }
 

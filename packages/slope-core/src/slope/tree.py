@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 
-from slope.errors import ArgumentError, TreeError
+from slope.errors import ArgumentError, RenamedError, TreeError
 
 if TYPE_CHECKING:
     import optree
@@ -376,3 +376,12 @@ def _mask(tree: Any) -> list[bool]:
         inner = _mask(child)
         mask.extend(inner if flag else [False] * len(inner))
     return mask
+
+
+_FUNCTIONS: Final = ("flatten", "leaves", "map", "structure", "unflatten")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _FUNCTIONS:
+        raise RenamedError(f"slope.tree has no {name!r}: it is slope.tree_{name}.")
+    raise AttributeError(f"module 'slope.tree' has no attribute {name!r}")

@@ -124,11 +124,11 @@ def test_a_foreign_rule_that_fails_names_operator_backend_and_plugin(site):
     add_lowerings(site, "extra", "{'a': 'extra_rules:a'}", "def a(x): return 1 / x")
     code = """
     rule = s.backend("one").lowerings["a"]
-    try: rule(0)
-    except ZeroDivisionError as e: print(e.__notes__)
+    print(error(rule, 0))
     """
     assert site.run(code) == (
-        "[\"in the lowering of 'a' for 'one', which comes from the plugin extra (from extra 1.2)\"]"
+        "PluginError: the lowering of 'a' for 'one', which comes from the plugin extra (from extra "
+        "1.2), failed: ZeroDivisionError: division by zero"
     )
 
 

@@ -124,7 +124,18 @@ def test_a_plugin_without_an_api_version_is_told_the_line_to_write(site):
         ("@hookimpl\ndef slope_operators():\n    return ['swish']\n", "target 'swish'; write it"),
         ("@hookimpl\ndef slope_operators():\n    return 'm:swish'\n", "'m:swish'; return a list"),
         ("@hookimpl\ndef slope_backends():\n    return {'a': 1}\n", "{'a': 1}; return a list"),
-        ("@hookimpl\ndef slope_backends():\n    return 3\n", "slope_backends() returned 3; ret"),
+        (
+            "@hookimpl\ndef slope_backends():\n    return 3\n",
+            "misfit (from misfit 1.2) returned 3;",
+        ),
+        (
+            "@hookimpl\ndef slope_backends():\n    pass\n",
+            "misfit 1.2) returned None; return",
+        ),
+        (
+            "@hookimpl\ndef slope_operators():\n    return [3]\n",
+            "misfit (from misfit 1.2): an entr",
+        ),
         ("@hookimpl\ndef slope_operators():\n    return 1 / 0\n", "ZeroDivisionError"),
     ],
 )

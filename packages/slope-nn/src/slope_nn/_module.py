@@ -35,7 +35,6 @@ _NOT_HERE: Final = {
     "double": "use .astype(slope.float64)",
     "float": "use .astype(slope.float32)",
     "half": "use .astype(slope.float16)",
-    "named_children": "children is a dict of them",
     "register_forward_hook": "wrap the module in one that calls it",
     "requires_grad_": "use .freeze() and .unfreeze()",
     "type": "use .astype",
@@ -144,14 +143,17 @@ class Module(Node):
         """This module and all below it, each object once."""
         return [module for _, module in self.named_modules()]
 
-    @property
-    def children(self) -> dict[str, Module]:
-        """The modules directly below, by name; those in containers are named ``field.place``."""
+    def children(self) -> list[Module]:
+        """The modules directly below."""
+        return [module for _, module in self.named_children()]
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        """The modules directly below with their names; in containers these are ``field.place``."""
         below: dict[str, Module] = {}
         for name, kind in plan_of(self).kinds.items():
             if kind is CHILDREN:
                 below.update(_nearest(self.__dict__[name], (name,)))
-        return below
+        yield from below.items()
 
     # --- modes
 
@@ -374,7 +376,7 @@ class Module(Node):
 
     def __repr__(self) -> str:
         lines = [
-            f"({name}): {module!r}".replace("\n", "\n  ") for name, module in self.children.items()
+            f"({name}): {module!r}".replace("\n", "\n  ") for name, module in self.named_children()
         ]
         head = f"{type(self).__name__}({self.describe()}"
         return head + "".join(f"\n  {line}" for line in lines) + ("\n)" if lines else ")")

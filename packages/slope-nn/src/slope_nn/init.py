@@ -19,7 +19,7 @@ from typing import Any, Final, Literal
 import numpy as np
 
 import slope
-from slope.extend import ArgumentError, ShapeError
+from slope.extend import ArgumentError, RenamedError, ShapeError
 from slope_nn import _checks
 
 __all__ = [
@@ -318,3 +318,12 @@ def orthogonal(
 
 xavier_uniform, xavier_normal = glorot_uniform, glorot_normal
 kaiming_uniform, kaiming_normal = he_uniform, he_normal
+
+
+def __getattr__(name: str) -> Any:
+    if name[-1:] == "_" and name[:-1] in __all__:
+        raise RenamedError(
+            f"nn.init has no {name!r}: tensors do not change; write for instance "
+            f"layer.weight = nn.init.{name[:-1]}(layer.weight.shape)."
+        )
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

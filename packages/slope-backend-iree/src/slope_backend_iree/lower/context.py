@@ -8,9 +8,8 @@ them for operators with several), which it gets from :meth:`Context.emit` and it
         return ctx.same("sine", x)
 
 StableHLO is described at https://openxla.org/stablehlo/spec. Operators that another package brings
-get their rules through the hook ``slope_lowerings(backend)``: ``{operator name: rule}``. Rules
-never see results without
-elements: those are written as empty constants.
+get their rules through the hook ``slope_lowerings(backend)``: ``{operator name: rule}``. Results
+without elements are written as empty constants; rules never see them.
 """
 
 from __future__ import annotations
@@ -23,7 +22,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from slope.extend import DType, Instr, Program, ShapeError, TensorType, Var, dtypes, splat_scalar
+from slope.extend import DType, Program, ShapeError, TensorType, dtypes, splat_scalar
+
+from .own_kernels import LoopKernels
 
 Rule = Callable[..., Any]
 Nested = Callable[["Context", Program, "Sequence[Value]"], "list[Value]"]
@@ -60,70 +61,6 @@ class Value(NamedTuple):
 
     def __format__(self, spec: str) -> str:
         return self.name
-
-
-class Cluster(NamedTuple):
-    """Instructions that run as one kernel.
-
-    Attributes:
-        instrs: in order.
-        inputs: what they read that others made.
-        outputs: what they make that others read.
-    """
-
-    instrs: tuple[Instr, ...]
-    inputs: tuple[Var, ...]
-    outputs: tuple[Var, ...]
-
-    @property
-    def program(self) -> Program:
-        """The instructions as a program."""
-        return Program(self.inputs, (), self.instrs, self.outputs, "cluster")
-
-
-class LoopKernels:
-    """The kernels of a program that are written here: of loops, and of clusters.
-
-    Attributes:
-        texts: one of each, written so far.
-        parts: names of values that are parts of a longer one, with that one and the place in it.
-        computed: their names, with what each start computes.
-        work: what is being written.
-    """
-
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-        self.parts: dict[str, tuple[Value, int]] = {}
-        self.computed: dict[str, Instr | Cluster] = {}
-        self.work: Instr | Cluster | None = None
-        self._titles: dict[str, str] = {}  # by the text of a kernel without a name
-
-    def title(self, text: Callable[[str], str]) -> str:
-        """The name of a kernel, which is written once however often it is started.
-
-        It tells what is computed, for those who read a profile.
-
-        Args:
-            text: from its name to its text.
-        """
-        assert self.work is not None
-        found = self._titles.get(text(""))
-        if found is None:
-            label = _label(self.work)
-            same = sum(each.partition("__")[0] == label for each in self.computed)
-            found = self._titles[text("")] = f"{label}__{same + 1}" if same else label
-            self.texts.append(text(found))
-            self.computed[found] = self.work
-        return found
-
-
-def _label(work: Instr | Cluster) -> str:
-    """Such as ``scan_10_32x128``: operator, turns, the largest shape; or ``cluster_256x1024``."""
-    words = ["cluster"] if isinstance(work, Cluster) else [work.op.name.removeprefix("run_")]
-    if isinstance(work, Instr) and "length" in work.params:
-        words.append(str(work.params["length"]))
-    largest = max((var.type.shape for var in (*work.inputs, *work.outputs)), key=math.prod)
-    return "_".join([*words, *(["x".join(map(str, largest))] if largest else [])])
 
 
 class Context:
@@ -315,6 +252,64 @@ class Context:
         return self.op(
             "broadcast_in_dim", [x], x.type.with_shape(tuple(shape)), f"dims = {listed(dims)}"
         )
+
+    def transpose(self, x: Value, order: Sequence[int]) -> Value:
+        """``x`` with its dimensions in another order."""
+        if list(order) == list(range(len(order))):
+            return x
+        result = x.type.with_shape(tuple(x.shape[dim] for dim in order))
+        return self.op("transpose", [x], result, f"dims = {listed(order)}")
+
+    def slice(
+        self,
+        x: Value,
+        start: Sequence[int],
+        stop: Sequence[int],
+        step: Sequence[int] | None = None,
+    ) -> Value:
+        """The elements from ``start`` to before ``stop``, each ``step``-th."""
+        spans = list(zip(start, stop, step or [1] * len(start), strict=True))
+        shape = tuple(-(-(last - first) // stride) for first, last, stride in spans)
+        if shape == x.shape:
+            return x
+        result = x.type.with_shape(shape)
+        places = ", ".join(f"{first}:{last}:{stride}" for first, last, stride in spans)
+        return self.emit(
+            f"stablehlo.slice {x} [{places}] : ({x.mlir}) -> {mlir_type(result)}", result
+        )
+
+    def pad(
+        self,
+        x: Value,
+        low: Sequence[int],
+        high: Sequence[int],
+        interior: Sequence[int] | None = None,
+        value: bool | float = 0,
+    ) -> Value:
+        """``x`` with a number before, behind and between its elements, so many times."""
+        gaps = interior or [0] * len(low)
+        if not any((*low, *high, *gaps)):
+            return x
+        inner = [max(length - 1, 0) * gap for length, gap in zip(x.shape, gaps, strict=True)]
+        shape = tuple(map(sum, zip(low, x.shape, inner, high, strict=True)))
+        result = x.type.with_shape(shape)
+        if x.type.size == 0:
+            return self.constant(value, result)
+        attributes = f"low = {listed(low)}, high = {listed(high)}, interior = {listed(gaps)}"
+        return self.op("pad", [x, self.scalar(value, x.dtype)], result, attributes)
+
+    def concatenate(self, parts: Sequence[Value], dim: int) -> Value:
+        """Values behind one another along a dimension."""
+        if len(parts) == 1:
+            return parts[0]
+        shape = list(parts[0].shape)
+        shape[dim] = sum(part.shape[dim] for part in parts)
+        result = parts[0].type.with_shape(tuple(shape))
+        return self.op("concatenate", parts, result, f"dim = {dim}")
+
+    def iota(self, result: TensorType, dim: int) -> Value:
+        """Places along a dimension, from 0."""
+        return self.emit(f"stablehlo.iota dim = {dim} : {mlir_type(result)}", result)
 
     def reduce(self, combine: str, x: Value, start: bool | float, dims: Sequence[int]) -> Value:
         """``x`` reduced over dimensions with a StableHLO operation, from a neutral number."""

@@ -15,10 +15,9 @@ from collections.abc import Sequence
 
 from slope.extend import TensorType, dtypes, ops
 
-from .context import Context, Rule, Value, is_half, listed
+from .context import Context, Rule, Value, is_half, listed, mlir_type
 from .conv_apart import rewritten
 from .conv_phases import Phases, interleaved, phase_weights, phases_of
-from .images import sliced
 
 Dims = tuple[int, ...]
 Padding = Sequence[tuple[int, int]]
@@ -75,7 +74,7 @@ def _convolution(
     return ctx.emit(
         f"stablehlo.convolution({x}, {w}) dim_numbers = {image}x{kernel}->{image}, "
         f"window = {window} {{batch_group_count = 1 : i64, feature_group_count = {groups} : i64}} "
-        f": ({x.mlir}, {w.mlir}) -> {Value('', result).mlir}",
+        f": ({x.mlir}, {w.mlir}) -> {mlir_type(result)}",
         result,
     )
 
@@ -233,13 +232,7 @@ def _exchanged(ctx: Context, w: Value, axes: ops.ConvAxes, groups: int) -> Value
         split = ctx.reshape(w, (*kernel, into, groups, outs))
         order = (*range(count), count + 2, count + 1, count)
         shape = (*kernel, outs, groups * into)
-    moved = ctx.op(
-        "transpose",
-        [split],
-        split.type.with_shape(tuple(split.shape[dim] for dim in order)),
-        f"dims = {listed(order)}",
-    )
-    return ctx.reshape(moved, shape)
+    return ctx.reshape(ctx.transpose(split, order), shape)
 
 
 def _backward_padding(
@@ -272,7 +265,7 @@ def _cut(ctx: Context, x: Value, dims: Dims, cut: Sequence[tuple[int, int]]) -> 
     start, stop = [0] * len(x.shape), list(x.shape)
     for dim, (low, high) in zip(dims, cut, strict=True):
         start[dim], stop[dim] = low, x.shape[dim] - high
-    return sliced(ctx, x, start, stop, [1] * len(start))
+    return ctx.slice(x, start, stop)
 
 
 RULES: dict[str, Rule] = {

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from slope.extend import TensorType, dtypes
 
-from .context import Context, Value, listed, mlir_type
-from .images import padded, sliced
+from .context import Context, Value
+from .images import padded
 
 Dims = tuple[int, ...]
 Padding = Sequence[tuple[int, int]]
@@ -73,7 +73,7 @@ def _in_tiles(
     rows, (low, high) = params["padding"]
     params["padding"] = (rows, (low, high + (wide - shape[2]) * params["stride"][1]))
     made = convolve(ctx, x, w, (*shape[:2], wide, shape[3]), **params)
-    return sliced(ctx, made, [0] * 4, shape, [1] * 4)
+    return ctx.slice(made, [0] * 4, shape)
 
 
 def _as_product(ctx: Context, x: Value, w: Value, shape: Dims, **params: Any) -> Value | None:
@@ -127,10 +127,10 @@ def windows(
     beyond = starts[-1] + reach - (low + length + high)
     whole = padded(ctx, x, (1,), [(low, high + max(beyond, 0))])
     views = [
-        sliced(ctx, whole, [0, at, 0], [batch, at + reach, channels], [1, step, 1]) for at in starts
+        ctx.slice(whole, [0, at, 0], [batch, at + reach, channels], [1, step, 1]) for at in starts
     ]
     wide = (batch, places, at_once * channels)
-    return _joined(ctx, [ctx.reshape(view, wide) for view in views], 2)
+    return ctx.concatenate([ctx.reshape(view, wide) for view in views], 2)
 
 
 def _by_planes(
@@ -144,10 +144,10 @@ def _by_planes(
     taps, batch, depth, into = w.shape[0], shape[0], shape[1], x.shape[-1]
     reach, step = (depth - 1) * stride[0] + 1, [1, stride[0], 1, 1, 1]
     views = [
-        sliced(ctx, whole, [0, at, 0, 0, 0], [batch, at + reach, *x.shape[2:]], step)
+        ctx.slice(whole, [0, at, 0, 0, 0], [batch, at + reach, *x.shape[2:]], step)
         for at in range(0, taps * dilation[0], dilation[0])
     ]
-    planes = _joined(ctx, views, 4)
+    planes = ctx.concatenate(views, 4)
     order = [1, 2, 0, 3, 4] if params.pop("weights") == "oi" else [1, 2, 0, 4, 3]
     merged = [*w.shape[1:3], taps * into, shape[-1]]
     made = convolve(
@@ -176,12 +176,12 @@ def _by_groups(
     parts: list[Value] = []
     for first in range(0, groups, merged):
         start, stop = first * into, (first + merged) * into
-        met = sliced(ctx, x, [0, 0, 0, start], [*x.shape[:3], stop], [1] * 4)
+        met = ctx.slice(x, [0, 0, 0, start], [*x.shape[:3], stop])
         start, stop = first * of_group, (first + merged) * of_group
-        own = sliced(ctx, w, [0, 0, 0, start], [*kernel, into, stop], [1] * 4)
+        own = ctx.slice(w, [0, 0, 0, start], [*kernel, into, stop])
         own = _block_diagonal(ctx, own, merged)
         parts.append(convolve(ctx, met, own, (*shape[:3], stop - start), groups=1, **params))
-    return _joined(ctx, parts, 3)
+    return ctx.concatenate(parts, 3)
 
 
 def _block_diagonal(ctx: Context, w: Value, groups: int) -> Value:
@@ -193,22 +193,13 @@ def _block_diagonal(ctx: Context, w: Value, groups: int) -> Value:
     split = ctx.reshape(w, (*kernel, into, groups, outs // groups))
     spread = ctx.broadcast(split, whole, (0, 1, 3, 4, 5))
     grid = TensorType(whole, dtypes.int32)
-    places = [ctx.emit(f"stablehlo.iota dim = {dim} : {mlir_type(grid)}", grid) for dim in (2, 4)]
-    own = ctx.compare("EQ", *places)
+    own = ctx.compare("EQ", ctx.iota(grid, 2), ctx.iota(grid, 4))
     filled = ctx.select(own, spread, ctx.like(0, spread))
     return ctx.barrier(ctx.reshape(filled, (*kernel, groups * into, outs)))
 
 
-def _joined(ctx: Context, parts: Sequence[Value], dim: int) -> Value:
-    if len(parts) == 1:
-        return parts[0]
-    shape = list(parts[0].shape)
-    shape[dim] = sum(part.shape[dim] for part in parts)
-    return ctx.op("concatenate", parts, parts[0].type.with_shape(tuple(shape)), f"dim = {dim}")
-
-
 def _turned(ctx: Context, w: Value, order: Sequence[int], shape: Sequence[int]) -> Value:
     """Weights with their dimensions in another order, under another shape."""
-    result = w.type.with_shape(tuple(w.shape[dim] for dim in order))
-    moved = ctx.op("transpose", [w], result, f"dims = {listed(order)}")
-    return ctx.barrier(ctx.reshape(moved, shape))  # a transpose beside a convolution ruins it
+    return ctx.barrier(
+        ctx.reshape(ctx.transpose(w, order), shape)
+    )  # a transpose beside a convolution ruins it

@@ -84,7 +84,7 @@ def phase_weights(ctx: Context, w: Value, phases: Sequence[Phases]) -> Value:
     order = (*range(0, 2 * count, 2), 2 * count + 1, *range(1, 2 * count, 2), 2 * count)
     channels = math.prod(each.kinds for each in phases) * into
     moved = ctx.reshape(
-        _transposed(ctx, split, order), (*(each.taps for each in phases), outs, channels)
+        ctx.transpose(split, order), (*(each.taps for each in phases), outs, channels)
     )
     return ctx.barrier(moved)  # a transpose beside a convolution ruins it
 
@@ -99,40 +99,16 @@ def interleaved(ctx: Context, x: Value, phases: Sequence[Phases], size: Dims) ->
     )
     split = _filled_up(ctx, split, (batch, *places, *(each.stride for each in phases), channels))
     pairs = [dim for place in range(1, count + 1) for dim in (place, place + count)]
-    moved = _transposed(ctx, split, (0, *pairs, 2 * count + 1))
+    moved = ctx.transpose(split, (0, *pairs, 2 * count + 1))
     merged = [each.places * each.stride for each in phases]
     moved = ctx.reshape(moved, (batch, *merged, channels))
     starts = [0, *(each.start for each in phases), 0]
-    return _cut_out(ctx, moved, starts, (batch, *size, channels))
-
-
-def _cut_out(ctx: Context, x: Value, starts: Sequence[int], shape: Dims) -> Value:
-    """The part of a shape that begins at some place."""
-    if x.shape == shape:
-        return x
-    spans = zip(starts, shape, strict=True)
-    places = ", ".join(f"{start}:{start + length}:1" for start, length in spans)
-    result = x.type.with_shape(shape)
-    return ctx.emit(
-        f"stablehlo.slice {x} [{places}] : ({x.mlir}) -> {Value('', result).mlir}", result
-    )
+    stops = [at + length for at, length in zip(starts, (batch, *size, channels), strict=True)]
+    return ctx.slice(moved, starts, stops)
 
 
 def _filled_up(ctx: Context, x: Value, shape: Dims, low: Sequence[int] | None = None) -> Value:
     """With zeros behind its elements, and some in front."""
-    if x.shape == shape:
-        return x
-    none = [0] * len(shape)
-    low = low or none
+    low = low or [0] * len(shape)
     high = [new - old - at for new, old, at in zip(shape, x.shape, low, strict=True)]
-    return ctx.op(
-        "pad",
-        [x, ctx.scalar(0, x.dtype)],
-        x.type.with_shape(shape),
-        f"low = {listed(low)}, high = {listed(high)}, interior = {listed(none)}",
-    )
-
-
-def _transposed(ctx: Context, x: Value, order: Dims) -> Value:
-    shape = tuple(x.shape[dim] for dim in order)
-    return ctx.op("transpose", [x], x.type.with_shape(shape), f"dims = {listed(order)}")
+    return ctx.pad(x, low, high)

@@ -12,7 +12,7 @@ from slope.extend import ops
 from .context import Context, Rule, Value, listed
 from .conv import in_float32
 from .conv_apart import windows
-from .images import padded, sliced
+from .images import padded
 from .parts import parts_of
 from .tiles import product_of_rows
 
@@ -83,7 +83,7 @@ def _by_windows(
         return None
     result = x.type.with_shape((met.shape[2], outs))
     made = ctx.op("dot_general", [met, y], result, "contracting_dims = [0, 1] x [0, 1]")
-    return ctx.reshape(sliced(ctx, made, [0, 0], [taps * into, outs], [1, 1]), shape)
+    return ctx.reshape(ctx.slice(made, [0, 0], [taps * into, outs]), shape)
 
 
 def _met(
@@ -100,7 +100,7 @@ def _met(
     for dim, count, place, each, gap in zip(spatial, sizes, tap, stride, dilation, strict=True):
         start[dim], step[dim] = place * gap, each
         stop[dim] = start[dim] + (count - 1) * each + 1
-    return sliced(ctx, whole, start, stop, step)
+    return ctx.slice(whole, start, stop, step)
 
 
 def _by_parts(ctx: Context, images: Sequence[Value], y: Value, shape: Dims) -> Value:
@@ -155,17 +155,13 @@ def _by_shifts(
 
 def _rows(ctx: Context, x: Value, start: int, stop: int) -> Value:
     """Some rows of a matrix, as a batch of one matrix."""
-    part = sliced(ctx, x, [start, 0], [stop, x.shape[1]], [1, 1])
+    part = ctx.slice(x, [start, 0], [stop, x.shape[1]])
     return ctx.reshape(part, (1, *part.shape))
 
 
 def _added(ctx: Context, products: Sequence[Value], shape: Dims) -> Value:
     """The weights from the parts of each element of the kernel."""
-    parts = [ctx.reshape(each, (1, *each.shape)) for each in products]
-    stacked = parts[0]
-    if len(parts) > 1:
-        whole = products[0].type.with_shape((len(parts), *products[0].shape))
-        stacked = ctx.op("concatenate", parts, whole, "dim = 0")
+    stacked = ctx.concatenate([ctx.reshape(each, (1, *each.shape)) for each in products], 0)
     if stacked.shape[1] > 1:
         stacked = ctx.reduce("add", stacked, 0, (1,))
     return ctx.reshape(stacked, shape)
@@ -182,29 +178,26 @@ def _grouped(ctx: Context, x: Value, channel: int, groups: int) -> Value:
 def _product(ctx: Context, x: Value, y: Value, channel: int, groups: int) -> Value:
     """Summed over batch and windows: (groups if several, inputs, outputs)."""
     kept = (channel,) if groups == 1 else (channel, channel + 1)
-    over = listed([dim for dim in range(len(x.shape)) if dim not in kept])
-    along = "" if groups == 1 else f"batching_dims = [{channel}] x [{channel}], "
+    over = tuple(dim for dim in range(len(x.shape)) if dim not in kept)
     lead = () if groups == 1 else (groups,)
     shape = (*lead, x.shape[kept[-1]], y.shape[kept[-1]])
-    result = x.type.with_shape(shape)
-    return ctx.op("dot_general", [x, y], result, f"{along}contracting_dims = {over} x {over}")
+    if lead and shape[1:] == (1, 1):  # a batch of products of one number would fill tiles with it
+        return ctx.reshape(ctx.reduce("add", ctx.same("multiply", x, y), 0, over), shape)
+    along = "" if groups == 1 else f"batching_dims = [{channel}] x [{channel}], "
+    dims = f"{along}contracting_dims = {listed(over)} x {listed(over)}"
+    return ctx.op("dot_general", [x, y], x.type.with_shape(shape), dims)
 
 
 def _weights(ctx: Context, parts: Sequence[Value], kernel: Dims, groups: int, layout: str) -> Value:
     """The products of all taps, stacked, as weights."""
     *_, into, outs = parts[0].shape
-    stacked = parts[0]
-    if len(parts) > 1:
-        shape = (len(parts), *parts[0].shape[1:])
-        stacked = ctx.op("concatenate", parts, stacked.type.with_shape(shape), "dim = 0")
-    stacked = ctx.reshape(stacked, (math.prod(kernel), groups, into, outs))
+    stacked = ctx.reshape(ctx.concatenate(parts, 0), (math.prod(kernel), groups, into, outs))
     if layout == "NCHW":
         order, shape = (1, 3, 2, 0), (groups * outs, into, *kernel)
     else:
         order, shape = (0, 2, 1, 3), (*kernel, into, groups * outs)
     if layout == "NCHW" or groups > 1:
-        moved = stacked.type.with_shape(tuple(stacked.shape[dim] for dim in order))
-        stacked = ctx.op("transpose", [stacked], moved, f"dims = {listed(order)}")
+        stacked = ctx.transpose(stacked, order)
     return ctx.reshape(stacked, shape)
 
 

@@ -9,8 +9,7 @@ from .context import Context, Rule, Value, is_half
 
 def iota(ctx: Context, *, shape: tuple[int, ...], dim: int, dtype: DType) -> Value:
     result = TensorType(shape, dtypes.float32 if is_half(dtype) else dtype)
-    counted = ctx.emit(f"stablehlo.iota dim = {dim} : {Value('', result).mlir}", result)
-    return ctx.convert(counted, dtype)
+    return ctx.convert(ctx.iota(result, dim), dtype)
 
 
 RULES: dict[str, Rule] = {"iota": iota}

@@ -1,7 +1,7 @@
 """Arithmetic and transcendental operators.
 
-Transcendental functions of half precision are computed in float32: IREE's own approximations are
-    made for it.
+Transcendental functions of half precision are computed in float32, which IREE's own approximations
+are made for.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from slope.extend import TensorType, dtypes
+from slope.extend import DType, TensorType, dtypes
 
 from .context import Context, Rule, Value, is_half, listed, mlir_type
 
@@ -22,39 +22,22 @@ def _coordinates(
     longest = max((x.shape[dim] for dim in dims), default=0)
     narrow = dtypes.int32 if longest < 2**31 else dtypes.int64
     lead = indices.shape[:-1]
-    parts: list[Value] = []
-    for dim in range(batch_dims):
-        one = TensorType((*lead, 1), narrow)
-        parts.append(ctx.emit(f"stablehlo.iota dim = {dim} : {mlir_type(one)}", one))
+    counted = TensorType((*lead, 1), narrow)
+    parts = [ctx.iota(counted, dim) for dim in range(batch_dims)]
     for k in range(count):
-        start, stop = [0] * len(lead) + [k], [*lead, k + 1]
-        places = ", ".join(f"{a}:{b}" for a, b in zip(start, stop, strict=True))
-        one = indices.type.with_shape((*lead, 1))
-        part = (
-            indices
-            if count == 1
-            else ctx.emit(
-                f"stablehlo.slice {indices} [{places}] : ({indices.mlir}) -> {mlir_type(one)}", one
-            )
-        )
-        parts.append(_clamped(ctx, part, x.shape[axis + k], narrow))
-    if not parts:
-        return ctx.convert(indices, narrow), dims
-    if len(parts) == 1:
-        return parts[0], dims
-    joined = TensorType((*lead, len(parts)), narrow)
-    return ctx.op("concatenate", parts, joined, f"dim = {len(lead)}"), dims
+        part = ctx.slice(indices, [0] * len(lead) + [k], [*lead, k + 1])
+        parts.append(clamped(ctx, part, x.shape[axis + k] - 1, narrow))
+    return (ctx.concatenate(parts, len(lead)) if parts else ctx.convert(indices, narrow)), dims
 
 
-def _clamped(ctx: Context, part: Value, length: int, narrow: object) -> Value:
-    last = length - 1
-    wide = part.dtype
-    limit = (1 << (wide.bits - (wide.kind == "i"))) - 1
-    if wide.kind == "i":
-        part = ctx.same("maximum", part, ctx.like(0, part))
-    if last < limit:
-        part = ctx.same("minimum", part, ctx.like(last, part))
-    return ctx.convert(part, narrow)  # pyright: ignore[reportArgumentType]
+def clamped(ctx: Context, place: Value, last: int, dtype: DType) -> Value:
+    """Places within ``0 .. last``, as another integer dtype, which holds ``last``."""
+    own = place.dtype
+    if own.kind == "i":
+        place = ctx.same("maximum", place, ctx.like(0, place))
+    if last < (1 << (own.bits - (own.kind == "i"))) - 1:
+        place = ctx.same("minimum", place, ctx.like(last, place))
+    return ctx.convert(place, dtype)
 
 
 def _window(x: Value, indices: Value, axis: int, batch_dims: int) -> list[int]:
@@ -100,18 +83,9 @@ def scatter(
         indices = ctx.broadcast(indices, (*x.shape[:axis], *own[batch_dims:]), dims)
         batch_dims = axis
     if mode in ("add", "mul") and is_half(x.dtype):
-        # A literal stays one: two scatters into one converted zero write into the same memory.
-        single = x.type.with_dtype(dtypes.float32)
-        start = (
-            ctx.convert(x, dtypes.float32) if x.literal is None else ctx.constant(x.literal, single)
-        )
-        added = ctx.convert(updates, dtypes.float32)
-        if ctx.loop_kernels is None:  # IREE 3.13 for cuda fails to convert within the scatter
-            added = ctx.barrier(added)
-        wide = start, indices, added
-        return ctx.convert(
-            scatter(ctx, *wide, axis=axis, batch_dims=batch_dims, mode=mode), x.dtype
-        )
+        wide = _in_float32(ctx, x, updates)
+        made = scatter(ctx, wide[0], indices, wide[1], axis=axis, batch_dims=batch_dims, mode=mode)
+        return ctx.convert(made, x.dtype)
     at, dims = _coordinates(ctx, x, indices, axis, batch_dims)
     x = copied(ctx, x, at)
     count = math.prod(at.shape[:-1])
@@ -142,6 +116,16 @@ def scatter(
     return ctx.reshape(made, shape)
 
 
+def _in_float32(ctx: Context, x: Value, updates: Value) -> tuple[Value, Value]:
+    # A literal stays one: two scatters into one converted zero write into the same memory.
+    single = x.type.with_dtype(dtypes.float32)
+    start = ctx.convert(x, single.dtype) if x.literal is None else ctx.constant(x.literal, single)
+    added = ctx.convert(updates, single.dtype)
+    if ctx.loop_kernels is None:  # IREE 3.13 for cuda fails to convert within the scatter
+        added = ctx.barrier(added)
+    return start, added
+
+
 _OWN = ("scatter", "dynamic_update_slice", "constant", "dot_general", "while")
 
 
@@ -156,10 +140,7 @@ def copied(ctx: Context, x: Value, at: Value) -> Value:
     if x.literal is not None or not at.type.size or ctx.origin(x) in _OWN or x.name in ctx.given:
         return x
     if at.shape:
-        ends = ", ".join("0:1" for _ in at.shape)
-        one = at.type.with_shape((1,) * len(at.shape))
-        text = f"stablehlo.slice {at} [{ends}] : ({at.mlir}) -> {mlir_type(one)}"
-        at = ctx.reshape(ctx.emit(text, one), ())
+        at = ctx.reshape(ctx.slice(at, [0] * len(at.shape), [1] * len(at.shape)), ())
     always = ctx.compare("GE", at, ctx.like(0, at))
     return ctx.select(ctx.broadcast(always, x.shape, ()), x, ctx.like(0, x))
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from slope.extend import DType, TensorType, dtypes
+from slope.extend import DType, dtypes
 
 from .context import Context, Rule, Value, is_half, listed
 
@@ -27,15 +27,14 @@ def permute(ctx: Context, x: Value, *, dims: Dims) -> Value:
     order = tuple(dims)
     if order == tuple(range(len(order))):
         return x
-    result = x.type.with_shape(tuple(x.shape[dim] for dim in order))
     if x.literal is not None:
-        return ctx.constant(x.literal, result)
+        return ctx.constant(x.literal, x.type.with_shape(tuple(x.shape[dim] for dim in order)))
     # IREE would draw a transpose into the convolutions behind or before it, which then take ten
     # times as long: it is kept apart on the side where the channels are last.
     there, back = _relayouts(len(order)) if ctx.convolves else ((), ())
     if order in back:
         x = ctx.barrier(x)
-    made = ctx.op("transpose", [x], result, f"dims = {listed(order)}")
+    made = ctx.transpose(x, order)
     return ctx.barrier(made) if order in there else made
 
 
@@ -88,29 +87,11 @@ def _to_integer(ctx: Context, x: Value, dtype: DType) -> Value:
 def pad(
     ctx: Context, x: Value, *, low: Dims, high: Dims, interior: Dims, value: bool | float
 ) -> Value:
-    gaps = [max(length - 1, 0) * between for length, between in zip(x.shape, interior, strict=True)]
-    shape = tuple(sum(parts) for parts in zip(low, x.shape, gaps, high, strict=True))
-    result = x.type.with_shape(shape)
-    if x.type.size == 0:
-        return ctx.constant(value, result)
-    filler = ctx.scalar(value, x.dtype)
-    return ctx.op(
-        "pad",
-        [x, filler],
-        result,
-        f"low = {listed(low)}, high = {listed(high)}, interior = {listed(interior)}",
-    )
+    return ctx.pad(x, low, high, interior, value)
 
 
 def slice_(ctx: Context, x: Value, *, start: Dims, stop: Dims, step: Dims) -> Value:
-    spans = list(zip(start, stop, step, strict=True))
-    result = x.type.with_shape(tuple(-(-(last - first) // stride) for first, last, stride in spans))
-    if result == x.type:
-        return x
-    places = ", ".join(f"{first}:{last}:{stride}" for first, last, stride in spans)
-    return ctx.emit(
-        f"stablehlo.slice {x} [{places}] : ({x.mlir}) -> {Value('', result).mlir}", result
-    )
+    return ctx.slice(x, start, stop, step)
 
 
 def flip(ctx: Context, x: Value, *, dims: Dims) -> Value:
@@ -123,13 +104,7 @@ def flip(ctx: Context, x: Value, *, dims: Dims) -> Value:
 
 
 def cat(ctx: Context, *xs: Value, dim: int) -> Value:
-    parts = [x for x in xs if x.type.size]
-    if len(parts) == 1:
-        return parts[0]
-    first = parts[0].type
-    length = sum(x.shape[dim] for x in parts)
-    result = TensorType((*first.shape[:dim], length, *first.shape[dim + 1 :]), first.dtype)
-    return ctx.op("concatenate", parts, result, f"dim = {dim}")
+    return ctx.concatenate([x for x in xs if x.type.size], dim)
 
 
 RULES: dict[str, Rule] = {

@@ -19,7 +19,7 @@ import math
 
 from slope.extend import DType, TensorType, dtypes
 
-from .context import Context, Rule, Value, listed, mlir_type
+from .context import Context, Rule, Value
 from .index import gather
 
 RANKED = 320  # elements up to which comparing all with all is faster than the network
@@ -37,35 +37,25 @@ def topk(ctx: Context, x: Value, *, k: int, dim: int, largest: bool) -> tuple[Va
     # Along the last dimension, where gathering comes out without exchanging dimensions.
     last = len(x.shape) - 1
     order = [each for each in range(last + 1) if each != dim]
-    moved = _transpose(ctx, x, [*order, dim])
+    moved = ctx.transpose(x, [*order, dim])
     places = _places(ctx, moved, k, largest)
     places = ctx.convert(places, dtypes.int64)
     rows = ctx.reshape(places, (*places.shape, 1))
     values = gather(ctx, moved, rows, axis=last, batch_dims=last)
     back = [*range(dim), last, *range(dim, last)]
-    return _transpose(ctx, values, back), _transpose(ctx, places, back)
-
-
-def _transpose(ctx: Context, x: Value, order: list[int]) -> Value:
-    if order == list(range(len(order))):
-        return x
-    result = x.type.with_shape(tuple(x.shape[each] for each in order))
-    return ctx.op("transpose", [x], result, f"dims = {listed(order)}")
+    return ctx.transpose(values, back), ctx.transpose(places, back)
 
 
 def _part(ctx: Context, x: Value, start: int, stop: int) -> Value:
     """Some elements of the last dimension."""
-    if stop - start == x.shape[-1]:
-        return x
-    result = x.type.with_shape((*x.shape[:-1], stop - start))
-    parts = ", ".join([*(f"0:{length}" for length in x.shape[:-1]), f"{start}:{stop}"])
-    return ctx.emit(f"stablehlo.slice {x} [{parts}] : ({x.mlir}) -> {mlir_type(result)}", result)
+    none = [0] * (len(x.shape) - 1)
+    return ctx.slice(x, [*none, start], [*x.shape[:-1], stop])
 
 
 def _places(ctx: Context, x: Value, k: int, descending: bool) -> Value:
     """Where the first ``k`` in the order of the last dimension stand, as int32."""
     keys = _keys(ctx, x, descending)
-    places = _iota(ctx, keys.type.with_dtype(dtypes.int32))
+    places = ctx.iota(keys.type.with_dtype(dtypes.int32), len(keys.shape) - 1)
     xs = [keys, places]
     if keys.dtype is dtypes.int32:  # key and place in one number
         wide = ctx.same(
@@ -83,10 +73,6 @@ def _standing(ctx: Context, xs: list[Value]) -> Value:
     if len(xs) == 1:
         last = ctx.same("and", last, ctx.like(2**32 - 1, last))
     return ctx.convert(last, dtypes.int32)
-
-
-def _iota(ctx: Context, result: TensorType) -> Value:
-    return ctx.emit(f"stablehlo.iota dim = {len(result.shape) - 1} : {mlir_type(result)}", result)
 
 
 def _keys(ctx: Context, x: Value, descending: bool) -> Value:
@@ -162,7 +148,7 @@ def _members(ctx: Context, xs: list[Value], group: Value) -> list[Value]:
     (rows, length), k = xs[0].shape, group.shape[1]
     count = length // GROUP
     whole = group.type.with_shape((rows, GROUP, k))
-    steps = ctx.emit(f"stablehlo.iota dim = 1 : {mlir_type(whole)}", whole)
+    steps = ctx.iota(whole, 1)
     steps = ctx.same("multiply", steps, ctx.like(count, steps))
     places = ctx.same("add", steps, ctx.broadcast(group, whole.shape, (0, 2)))
     places = ctx.reshape(places, (rows, GROUP * k, 1))
@@ -170,10 +156,7 @@ def _members(ctx: Context, xs: list[Value], group: Value) -> list[Value]:
     if length % GROUP == 0:
         return found
     rest = [_part(ctx, x, count * GROUP, length) for x in xs]
-    return [
-        ctx.op("concatenate", [x, y], x.type.with_shape((rows, x.shape[1] + y.shape[1])), "dim = 1")
-        for x, y in zip(found, rest, strict=True)
-    ]
+    return [ctx.concatenate([x, y], 1) for x, y in zip(found, rest, strict=True)]
 
 
 def _ordered(ctx: Context, xs: list[Value], k: int) -> list[Value]:
@@ -189,14 +172,10 @@ def _ranked(ctx: Context, xs: list[Value], k: int) -> list[Value]:
     pairs = (rows, length, length)
     mine = [ctx.broadcast(x, pairs, (0, 1)) for x in xs]
     theirs = [ctx.broadcast(x, pairs, (0, 2)) for x in xs]
-    before = ctx.compare("LT", theirs[0], mine[0])
-    if len(xs) == 2:
-        tied = ctx.compare("EQ", theirs[0], mine[0])
-        sooner = ctx.compare("LT", theirs[1], mine[1])
-        before = ctx.same("or", before, ctx.same("and", tied, sooner))
+    before = _less(ctx, theirs, mine)
     rank = ctx.reduce("add", ctx.convert(before, dtypes.int32), 0, (2,))
     grid = rank.type.with_shape((rows, k, length))
-    slots = ctx.emit(f"stablehlo.iota dim = 1 : {mlir_type(grid)}", grid)
+    slots = ctx.iota(grid, 1)
     hits = ctx.compare("EQ", slots, ctx.broadcast(rank, grid.shape, (0, 2)))
     outs = []
     for x in xs:  # one hit in each slot
@@ -213,101 +192,68 @@ def _network(ctx: Context, xs: list[Value]) -> list[Value]:
     length = xs[0].shape[1]
     size = 1 << (length - 1).bit_length()
     fills = [_MAXIMUM["int64"], length]
-    filled = [_filled(ctx, x, size, fill) for x, fill in zip(xs, fills, strict=False)]
+    extra = [0, size - length]
+    filled = [ctx.pad(x, [0, 0], extra, value=fill) for x, fill in zip(xs, fills, strict=False)]
     return [_part(ctx, x, 0, length) for x in _exchanged(ctx, filled)]
 
 
-def _filled(ctx: Context, x: Value, size: int, value: int) -> Value:
-    extra = size - x.shape[-1]
-    if not extra:
-        return x
-    attributes = f"low = [0, 0], high = [0, {extra}], interior = [0, 0]"
-    zero = ctx.scalar(value, x.dtype)
-    return ctx.op("pad", [x, zero], x.type.with_shape((x.shape[0], size)), attributes)
-
-
-def _less(flags: str, first: list[str], second: list[str], types: list[str]) -> str:
-    """Lines that define ``%less``: whether the first operands come before the second ones."""
-
-    def compared(result: str, how: str, place: int) -> str:
-        pair = f"{first[place]}, {second[place]}"
-        text = f"stablehlo.compare {how}, {pair}, SIGNED"
-        return f"{result} = {text} : ({types[place]}, {types[place]}) -> {flags}"
-
+def _less(ctx: Context, first: list[Value], second: list[Value]) -> Value:
+    """Whether the first operands come before the second ones: by keys, then by places."""
+    less = ctx.compare("LT", first[0], second[0])
     if len(first) == 1:
-        return compared("%less", "LT", 0)
-    return "\n".join(
-        [
-            compared("%first", "LT", 0),
-            compared("%equal", "EQ", 0),
-            compared("%second", "LT", 1),
-            f"%tied = stablehlo.and %equal, %second : {flags}",
-            f"%less = stablehlo.or %first, %tied : {flags}",
-        ]
-    )
+        return less
+    tied = ctx.compare("EQ", first[0], second[0])
+    sooner = ctx.compare("LT", first[1], second[1])
+    return ctx.same("or", less, ctx.same("and", tied, sooner))
 
 
 def _exchanged(ctx: Context, xs: list[Value]) -> list[Value]:
     # Each element is compared with the one whose place differs in one bit, `stride`; blocks of
     # `block` elements are put in ascending and descending order in turn.
-    rows, size = xs[0].shape
-    step = TensorType((), dtypes.int32)
-    along, grid = (mlir_type(TensorType((size,), each)) for each in (dtypes.int32, dtypes.bool_))
-    flags = mlir_type(TensorType((rows, size), dtypes.bool_))
-    one, bit = mlir_type(step), mlir_type(step.with_dtype(dtypes.bool_))
-    zero, unit, two, end = (ctx.scalar(value, dtypes.int32) for value in (0, 1, 2, size))
-    none = ctx.constant(0, TensorType((size,), dtypes.int32))
-    mine = [f"%mine{place}" for place in range(len(xs))]
-    theirs = [f"%theirs{place}" for place in range(len(xs))]
-    types = [x.mlir for x in xs]
+    size, number = xs[0].shape[1], dtypes.int32
+    start = [ctx.scalar(2, number), ctx.scalar(1, number), *xs]
+    types = [each.type for each in start]
+
+    def unfinished(inner: Context, state: list[Value]) -> list[Value]:
+        return [inner.compare("LE", state[0], inner.scalar(size, number))]
+
+    def exchanged(inner: Context, state: list[Value]) -> list[Value]:
+        block, stride, *mine = state
+        place = inner.iota(TensorType((size,), number), 0)
+        strides, blocks = (inner.broadcast(each, (size,), ()) for each in (stride, block))
+        partner = inner.reshape(inner.same("xor", place, strides), (size, 1))
+        theirs = [_columns(inner, x, partner) for x in mine]
+        zero = inner.like(0, place)
+        low = inner.compare("EQ", inner.same("and", place, strides), zero)
+        up = inner.compare("EQ", inner.same("and", place, blocks), zero)
+        wanted = inner.broadcast(inner.same("xor", low, up), xs[0].shape, (1,))
+        kept = inner.same("xor", _less(inner, mine, theirs), wanted)
+        two = inner.scalar(2, number)
+        half = inner.same("divide", stride, two)
+        through = inner.compare("EQ", half, inner.scalar(0, number))
+        return [
+            inner.select(through, inner.same("multiply", block, two), block),
+            inner.select(through, block, half),
+            *(inner.select(kept, *pair) for pair in zip(mine, theirs, strict=True)),
+        ]
+
+    test, step = ctx.region(unfinished, types), ctx.region(exchanged, types)
+    names = ", ".join(each.name for each in start)
+    return list(ctx.several(f'"stablehlo.while"({names}) ({test}, {step})', start, types)[2:])
+
+
+def _columns(ctx: Context, x: Value, places: Value) -> Value:
+    """The columns at places that are known to be there."""
     numbers = (
         "#stablehlo.gather<offset_dims = [0], collapsed_slice_dims = [1], "
         "start_index_map = [1], index_vector_dim = 1>"
     )
-    places = f"tensor<{size}x1xi32>"
-    lines = [
-        f"%place = stablehlo.iota dim = 0 : {along}",
-        f"%strides = stablehlo.broadcast_in_dim %stride, dims = [] : ({one}) -> {along}",
-        f"%blocks = stablehlo.broadcast_in_dim %block, dims = [] : ({one}) -> {along}",
-        f"%partner = stablehlo.xor %place, %strides : {along}",
-        f"%column = stablehlo.reshape %partner : ({along}) -> {places}",
-        *(
-            f'{other} = "stablehlo.gather"({own}, %column) <{{dimension_numbers = {numbers}, '
-            f"slice_sizes = array<i64: {rows}, 1>, indices_are_sorted = false}}> "
-            f": ({each}, {places}) -> {each}"
-            for own, other, each in zip(mine, theirs, types, strict=True)
-        ),
-        f"%side = stablehlo.and %place, %strides : {along}",
-        f"%turn = stablehlo.and %place, %blocks : {along}",
-        f"%low = stablehlo.compare EQ, %side, {none}, SIGNED : ({along}, {along}) -> {grid}",
-        f"%up = stablehlo.compare EQ, %turn, {none}, SIGNED : ({along}, {along}) -> {grid}",
-        f"%later = stablehlo.xor %low, %up : {grid}",
-        f"%wanted = stablehlo.broadcast_in_dim %later, dims = [1] : ({grid}) -> {flags}",
-        _less(flags, mine, theirs, types),
-        f"%kept = stablehlo.xor %less, %wanted : {flags}",
-        *(
-            f"%next{place} = stablehlo.select %kept, {own}, {other} : {flags}, {each}"
-            for place, (own, other, each) in enumerate(zip(mine, theirs, types, strict=True))
-        ),
-        f"%half = stablehlo.divide %stride, {two} : {one}",
-        f"%through = stablehlo.compare EQ, %half, {zero}, SIGNED : ({one}, {one}) -> {bit}",
-        f"%double = stablehlo.multiply %block, {two} : {one}",
-        f"%block_next = stablehlo.select %through, %double, %block : {bit}, {one}",
-        f"%stride_next = stablehlo.select %through, %block, %half : {bit}, {one}",
-    ]
-    carried = ", ".join([one, one, *types])
-    starts = "".join(f", {own} = {x}" for own, x in zip(mine, xs, strict=True))
-    ends = "".join(f", %next{place}" for place in range(len(xs)))
-    text = (
-        f"stablehlo.while(%block = {two}, %stride = {unit}{starts}) : {carried}\ncond {{\n"
-        f"%more = stablehlo.compare LE, %block, {end}, SIGNED : ({one}, {one}) -> {bit}\n"
-        f"stablehlo.return %more : {bit}\n}} do {{\n"
-        + "\n".join(lines)
-        + f"\nstablehlo.return %block_next, %stride_next{ends} : {carried}\n}}"
+    return ctx.emit(
+        f'"stablehlo.gather"({x}, {places}) <{{dimension_numbers = {numbers}, slice_sizes = '
+        f"array<i64: {x.shape[0]}, 1>, indices_are_sorted = false}}> "
+        f": ({x.mlir}, {places.mlir}) -> {x.mlir}",
+        x.type,
     )
-    name = ctx.name()
-    ctx.lines.append(f"{name}:{len(xs) + 2} = {text}")
-    return [Value(f"{name}#{place}", x.type) for place, x in enumerate(xs, 2)]
 
 
 RULES: dict[str, Rule] = {"sort": sort, "topk": topk}

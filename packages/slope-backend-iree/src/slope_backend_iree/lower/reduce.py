@@ -60,15 +60,15 @@ def argmin(ctx: Context, x: Value, *, dim: int) -> Value:
 
 def _position(ctx: Context, x: Value, best: Value, dim: int) -> Value:
     # The smallest position among the elements equal to the best. A NaN is the best one where there
-    # is any, and equals nothing: then the NaNs are the hits. Two plain reductions
-    # take IREE less than half the time of one over pairs.
+    # is any, and equals nothing: then the NaNs are the hits. Two plain reductions take IREE less
+    # than half the time of one over pairs.
     best = ctx.broadcast(best, x.shape, [each for each in range(len(x.shape)) if each != dim])
     hits = ctx.compare("EQ", x, best)
     if x.dtype.is_floating_point:
         hits = ctx.same("or", hits, ctx.compare("NE", x, x))
     narrow = dtypes.int32 if x.shape[dim] < 2**31 else dtypes.int64
     places = TensorType(x.shape, narrow)
-    count = ctx.emit(f"stablehlo.iota dim = {dim} : {Value('', places).mlir}", places)
+    count = ctx.iota(places, dim)
     count = ctx.select(hits, count, ctx.like(x.shape[dim] - 1, count))
     return ctx.convert(ctx.reduce("minimum", count, x.shape[dim] - 1, (dim,)), dtypes.int64)
 

@@ -5,20 +5,15 @@ from __future__ import annotations
 from slope.extend import dtypes
 
 from .context import Context, Rule, Value, listed, mlir_type
-from .index import copied
+from .index import clamped, copied
 
 
 def _starts(ctx: Context, starts: tuple[Value, ...], limits: list[int]) -> list[Value]:
-    """The starts as int32 or int64, within ``0 .. limit``."""
-    found: list[Value] = []
-    for start, limit in zip(starts, limits, strict=True):
-        wide = start.dtype
-        if wide.kind == "i":
-            start = ctx.same("maximum", start, ctx.like(0, start))
-        if limit < (1 << (wide.bits - (wide.kind == "i"))) - 1:
-            start = ctx.same("minimum", start, ctx.like(limit, start))
-        found.append(ctx.convert(start, dtypes.int64))
-    return found
+    """The starts as int64, within ``0 .. limit``."""
+    return [
+        clamped(ctx, start, limit, dtypes.int64)
+        for start, limit in zip(starts, limits, strict=True)
+    ]
 
 
 def _limits(x: Value, sizes: tuple[int, ...]) -> list[int]:
@@ -59,15 +54,8 @@ def _at_known_places(
     ]
     high = [end - first for end, first in zip(limits, low, strict=True)]
 
-    def padded(part: Value) -> Value:
-        zero = ctx.scalar(0, part.dtype)
-        attributes = (
-            f"low = {listed(low)}, high = {listed(high)}, interior = {listed([0] * len(low))}"
-        )
-        return ctx.op("pad", [part, zero], part.type.with_shape(x.shape), attributes)
-
     inside = ctx.constant(True, update.type.with_dtype(dtypes.bool_))
-    return ctx.select(padded(inside), padded(update), x)
+    return ctx.select(ctx.pad(inside, low, high), ctx.pad(update, low, high), x)
 
 
 RULES: dict[str, Rule] = {

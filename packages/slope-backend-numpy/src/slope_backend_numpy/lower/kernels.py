@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any, Final
 
@@ -49,6 +50,39 @@ def select(condition: Any, x: Any, y: Any) -> Array:
     differing = np.bitwise_xor(x.view(bits), y.view(bits))
     result = np.bitwise_and(differing, _lanes(condition, x.dtype.itemsize))
     return np.bitwise_xor(result, y.view(bits), out=result if result.ndim else None).view(x.dtype)
+
+
+# --- a part of an array at a time
+
+
+def by_columns(function: Any, *operands: Array, out: Array | None = None) -> Array:
+    """What a ufunc gives, computed for one place of the last dimension after the other."""
+
+    def column(place: int) -> list[Array]:
+        ends = (
+            each[..., min(place, each.shape[-1] - 1)] if each.ndim else each for each in operands
+        )
+        return list(ends)
+
+    start = 0
+    if out is None:
+        first = function(*column(0))
+        out = np.empty(np.broadcast_shapes(*(each.shape for each in operands)), first.dtype)
+        out[..., 0] = first
+        start = 1
+    for place in range(start, out.shape[-1]):
+        function(*column(place), out=out[..., place])
+    return out
+
+
+def accumulate(function: Any, x: Array, axis: int, dtype: Any) -> Array:
+    """``function.accumulate``, for all that stands beside the axis at a time."""
+    out = np.empty(x.shape, dtype)
+    rows, given = np.moveaxis(out, axis, 0), np.moveaxis(x, axis, 0)
+    rows[0] = given[0]
+    for place in range(1, len(rows)):
+        function(rows[place - 1], given[place], out=rows[place])
+    return out
 
 
 # --- casts
@@ -248,11 +282,16 @@ def pad(x: Any, shape: tuple[int, ...], place: tuple[slice, ...], value: Any) ->
     return out
 
 
+_FEW: Final = 1 << 12  # numbers that may be kept
+
+
 def indices_in_range(indices: Array, length: int) -> Array:
-    """Indices as intp, clamped to ``0 .. length - 1``."""
+    """Indices as intp, clamped to ``0 .. length - 1``; a new array."""
+    last = max(length - 1, 0)
     if indices.dtype == np.uint64:
-        indices = np.minimum(indices, np.uint64(max(length - 1, 0)))
-    return np.clip(indices.astype(np.intp, copy=False), 0, max(length - 1, 0))
+        indices = np.minimum(indices, np.uint64(last))
+    places = np.maximum(indices.astype(np.intp, copy=False), 0)  # np.clip takes twice as long
+    return np.minimum(places, last, out=places if places.ndim else None)
 
 
 def flat_places(indices: Array, lead: tuple[int, ...], batch_dims: int) -> Array:
@@ -260,16 +299,23 @@ def flat_places(indices: Array, lead: tuple[int, ...], batch_dims: int) -> Array
 
     Rows count through the batch and indexed dimensions, of lengths ``lead``, as one.
     """
-    rows = np.zeros((1,) * (indices.ndim - 1), np.intp)
-    for dim, length in enumerate(lead):
-        if dim < batch_dims:
-            numbers = np.arange(length).reshape(
-                [length if each == dim else 1 for each in range(indices.ndim - 1)]
-            )
-        else:
-            numbers = indices_in_range(indices[..., dim - batch_dims], length)
-        rows = rows * length + numbers
-    return np.broadcast_to(rows, indices.shape[:-1]).reshape(-1)
+    batch, indexed = lead[:batch_dims], lead[batch_dims:]
+    places: Array | int = 0
+    for dim, length in enumerate(indexed):
+        numbers = indices_in_range(indices[..., dim], length)
+        places = places * length + numbers if dim else numbers
+    count = math.prod(batch)
+    if count > 1:
+        starts = _numbers(count) if count <= _FEW else np.arange(count)
+        beside = (*batch, *(1,) * (indices.ndim - 1 - batch_dims))
+        places = (starts * math.prod(indexed)).reshape(beside) + places
+    return np.broadcast_to(places, indices.shape[:-1]).reshape(-1)
+
+
+@functools.lru_cache(64)
+def _numbers(count: int) -> Array:
+    """0, 1, 2, ...: only read."""
+    return np.arange(count)
 
 
 def gather(

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 Dims = tuple[int, ...]
 
+LARGE: Final = 1 << 15  # elements, from which the order in memory matters
 LONGEST_DOT: Final = 16384
 """Elements up to which a sum is formed by BLAS as a product with ones: 1.5 to 4 times as fast as
 ``np.add.reduce``, whose pairwise sums are the more exact ones when there are many."""
@@ -32,10 +33,12 @@ def reshape(context: Context, x: Value, *, shape: Dims) -> Value:
 def permute(context: Context, x: Value, *, dims: Dims) -> Value:
     if x.number is not None or dims == tuple(range(len(dims))):
         return context.same(x)
-    x = context.aligned(x)
-    return context.view(
-        x, f"{x.code}.transpose({dims})", whole=True, shape=tuple(x.shape[dim] for dim in dims)
-    )
+    turned, x = x.turned, context.aligned(x)
+    shape = tuple(x.shape[dim] for dim in dims)
+    made = context.view(x, f"{x.code}.transpose({dims})", whole=True, shape=shape)
+    moves = dims[-1] != len(dims) - 1 and x.shape[-1] > 1
+    made.turned = turned != moves and math.prod(shape) >= LARGE
+    return made
 
 
 def broadcast(context: Context, x: Value, *, shape: Dims, dims: Dims) -> Value:
@@ -70,7 +73,7 @@ def axes(dim: Dims, x: Value) -> Any:
 
 
 def _sum_as_product(context: Context, x: Value, dim: Dims) -> Value | None:
-    """Sums over all leading or all trailing dimensions, in float32 or float64."""
+    """Sums over neighbouring dimensions, in float32 or float64."""
     rank, count = x.type.ndim, len(dim)
     if (
         x.dtype.name not in ("float32", "float64")
@@ -79,16 +82,19 @@ def _sum_as_product(context: Context, x: Value, dim: Dims) -> Value | None:
         or x.type.size == 0
     ):
         return None
-    leading, trailing = dim == tuple(range(count)), dim == tuple(range(rank - count, rank))
     length = math.prod(x.shape[each] for each in dim)
-    if not (leading or trailing) or length > LONGEST_DOT:
+    leading, trailing = dim[0] == 0, dim[-1] == rank - 1
+    if dim != tuple(range(dim[0], dim[0] + count)):
+        return None
+    if length > LONGEST_DOT:
         return _sum_of_sums(context, x, length) if leading else None
     ones = context.constant(np.ones(length, x.dtype.numpy), "ones")
-    matrix, kept = x.code, context.type.shape
-    if rank > 2:
-        matrix = f"{x.code}.reshape({(length, -1) if leading else (-1, length)})"
-    code = f"np.matmul({ones}, {matrix})" if leading else f"np.matmul({matrix}, {ones})"
-    return context.fresh(code if len(kept) == 1 else f"{code}.reshape({kept})")
+    kept = context.type.shape
+    before, after = ([] if leading else [math.prod(kept[: dim[0]])]), ([] if trailing else [-1])
+    flat = (*before, length, *after)
+    matrix = x.code if len(flat) == rank else f"{x.code}.reshape({flat})"
+    code = f"np.matmul({matrix}, {ones})" if trailing else f"np.matmul({ones}, {matrix})"
+    return context.fresh(code if len(flat) - 1 == len(kept) else f"{code}.reshape({kept})")
 
 
 def _sum_of_sums(context: Context, x: Value, length: int) -> Value | None:

@@ -17,7 +17,8 @@ BRANCHLESS_FROM: Final = 1024  # elements, from which choosing by bits beats np.
 def where(context: Context, condition: Value, x: Value, y: Value) -> Value:
     shape = context.broadcast(condition, x, y)
     if shape == ():
-        return context.fresh(f"{x.code} if {condition.code} else {y.code}", shape=shape)
+        chosen, other = context.number(x), context.number(y)
+        return context.fresh(f"{chosen} if {condition.code} else {other}", shape=shape)
     if math.prod(shape) < BRANCHLESS_FROM:
         codes = [context.beside_arrays(each) for each in (condition, x, y)]
         return context.fresh(f"np.where({', '.join(codes)})", shape=shape)
@@ -26,7 +27,8 @@ def where(context: Context, condition: Value, x: Value, y: Value) -> Value:
     if _is_zero(x):
         flipped = context.ufunc("np.logical_not", condition)
         return context.ufunc("kernels.masked", flipped, y, dtype=x.dtype)
-    return context.fresh(f"kernels.select({condition.code}, {x.code}, {y.code})", shape=shape)
+    codes = [each.code for each in context.in_one_order((condition, x, y), shape)]
+    return context.fresh(f"kernels.select({', '.join(codes)})", shape=shape)
 
 
 def _is_zero(value: Value) -> bool:

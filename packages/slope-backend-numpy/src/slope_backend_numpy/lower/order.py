@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from slope.extend import dtypes
 from slope_backend_numpy.lower import sorting
 from slope_backend_numpy.lower.elementwise import Rule
+from slope_backend_numpy.lower.reduce import accumulation
 
 if TYPE_CHECKING:
     from slope_backend_numpy.context import Context, Value
@@ -31,8 +32,7 @@ def topk(context: Context, x: Value, *, k: int, dim: int, largest: bool) -> tupl
 
 def cumprod(context: Context, x: Value, *, dim: int) -> Value:
     wide = context.cast(x, dtypes.accumulator(x.dtype))
-    options = f"axis={dim}, dtype={context.dtype_code(wide.dtype)}"
-    code = f"np.multiply.accumulate({context.full(wide)}, {options})"
+    code = accumulation(context, "np.multiply", context.full(wide), dim, wide)
     return context.cast(context.fresh(code, context.type.with_dtype(wide.dtype)), x.dtype)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final
 
 from slope.extend import dtypes
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
     from slope_backend_numpy.context import Context, Value
 
 SHORT: Final = 32  # elements of a last dimension, up to which extrema over it are found columnwise
+WIDE: Final = 16  # elements behind a dimension, and in all besides, from which on running results
+MANY: Final = 1024  # are computed for all of them at a time: up to 20 times as fast
+NARROW: Final = 64  # elements behind a dimension, up to which the same holds for extrema over it
 
 
 def reduction(function: str, *, accumulates: bool = False) -> Rule:
@@ -34,12 +38,18 @@ def extreme(function: str) -> Rule:
 
     def rule(context: Context, x: Value, *, dim: tuple[int, ...]) -> Value:
         shape = x.type.shape
-        if dim != (len(shape) - 1,) or not x.is_full or shape[-1] > SHORT or len(shape) < 2:
+        if len(dim) != 1 or not x.is_full or len(shape) < 2 or x.type.size == 0:
             return general(context, x, dim=dim)
-        # NumPy pays for each short row; with rows and columns exchanged it runs along long ones.
-        matrix = x.code if len(shape) == 2 else f"{x.code}.reshape({(-1, shape[-1])})"
-        code = f"{function}.reduce({matrix}.T.copy(), axis=0)"
-        return context.fresh(code if len(shape) == 2 else f"{code}.reshape({context.type.shape})")
+        length, after = shape[dim[0]], math.prod(shape[dim[0] + 1 :])
+        if not (length <= SHORT if after == 1 else dim[0] > 0 and after <= NARROW):
+            return general(context, x, dim=dim)
+        # NumPy pays for each short row; with dimensions exchanged it runs along long ones.
+        columns = f"{x.code}.reshape({(-1, length, after)})"
+        if 1 < after <= SHORT // 2 and length >= 8 * after:
+            code = f"{function}.reduce({columns}.swapaxes(1, 2).copy(), axis=2)"
+        else:
+            code = f"{function}.reduce({columns}.swapaxes(0, 1).copy(), axis=0)"
+        return context.fresh(f"{code}.reshape({context.type.shape})")
 
     return rule
 
@@ -62,9 +72,17 @@ def cumsum(context: Context, x: Value, *, dim: int, reverse: bool) -> Value:
         if reverse
         else ""
     )
-    options = f"axis={dim}, dtype={context.dtype_code(wide.dtype)}"
-    code = f"np.add.accumulate({context.full(wide)}{turned}, {options}){turned}"
+    code = f"{accumulation(context, 'np.add', f'{context.full(wide)}{turned}', dim, wide)}{turned}"
     return context.cast(context.fresh(code, context.type.with_dtype(wide.dtype)), x.dtype)
+
+
+def accumulation(context: Context, function: str, array: str, dim: int, x: Value) -> str:
+    """The code for a ufunc's running results along a dimension, in the dtype of ``x``."""
+    shape, options = x.type.shape, f"dtype={context.dtype_code(x.dtype)}"
+    behind, row = math.prod(shape[dim + 1 :]), max(shape[dim], 1)
+    if behind >= WIDE and x.type.size // row >= MANY:
+        return f"kernels.accumulate({function}, {array}, {dim}, {options})"
+    return f"{function}.accumulate({array}, axis={dim}, {options})"
 
 
 LOWERINGS: Final[dict[str, Rule]] = {

@@ -47,31 +47,54 @@ def _ranks(keys: Array) -> Array:
     return ranks.astype(np.int64)
 
 
-LONG: Final = 1024  # elements from which on a part of a row is sorted faster than the whole
+FEW: Final = 64  # elements up to which sorting all of a row is the fastest
+GROUP: Final = 8  # elements of which one stands for the others
 
 
 def topk(x: Array, keys: Array, k: int, axis: int, largest: bool) -> tuple[Array, Array]:
     """The first ``k`` of :func:`sort`."""
-    length = keys.shape[axis]
-    if length < LONG or k * 8 > length or not k:
-        values, order = sort(x, keys, axis, largest)
-        place = (slice(None),) * axis + (slice(0, k),)
-        return values[place].copy(), order[place].copy()
     moved = np.moveaxis(keys, axis, -1)
-    rows = [_first(row, k, largest) for row in moved.reshape(-1, length)]
-    order = np.array(rows, np.int64).reshape(*moved.shape[:-1], k)
-    order = np.ascontiguousarray(np.moveaxis(order, -1, axis))
+    length = moved.shape[-1]
+    rows = moved.reshape(-1, length)
+    bound = _bound(rows, k, largest) if k and length > FEW and k * 2 <= length else None
+    if bound is None:
+        order = sort(x, keys, axis, largest)[1]
+        order = order[(slice(None),) * axis + (slice(0, k),)]
+    else:
+        chosen = _ordered_candidates(rows, bound, k, largest)
+        order = np.moveaxis(chosen.reshape(*moved.shape[:-1], k), -1, axis)
+    order = np.ascontiguousarray(order)
     return np.take_along_axis(x, order, axis), order
 
 
-def _first(row: Array, k: int, largest: bool) -> Array:
-    """Where the first ``k`` elements of a row stand: those up to the last one's size are sorted."""
-    place = row.size - k if largest else k - 1
-    last = np.partition(row, place)[place]  # which has NaN at the end, too
-    nan = row.dtype.kind == "f" and np.isnan(last)
-    if largest:
-        outside = ~np.isnan(row) if nan else row < last
-        candidates = np.flatnonzero(~outside)
-    else:
-        candidates = np.arange(row.size) if nan else np.flatnonzero(row <= last)
-    return candidates[sort(candidates, row[candidates], 0, largest)[1][:k]]
+def _bound(rows: Array, k: int, largest: bool) -> Array | None:
+    """For each row a number that at least ``k`` elements reach, and few others; None with NaNs.
+
+    In long rows that is the last one of the ``k`` first in groups of elements.
+    """
+    count = rows.shape[1] // GROUP
+    best = rows
+    if count >= 2 * k:
+        grouped = rows[:, : count * GROUP].reshape(-1, GROUP, count)
+        best = (np.maximum if largest else np.minimum).reduce(grouped, axis=1)
+    rest = rows[:, count * GROUP :] if best is not rows else rows[:, :0]
+    if rows.dtype.kind == "f" and any(np.isnan(each).any() for each in (best, rest)):
+        return None
+    place = best.shape[1] - k if largest else k - 1
+    return np.partition(best, place, axis=1)[:, place, None]
+
+
+def _ordered_candidates(rows: Array, bound: Array, k: int, largest: bool) -> Array:
+    """Where the first ``k`` elements of each row stand: those that reach the bound are sorted."""
+    places = np.flatnonzero(rows >= bound if largest else rows <= bound)
+    row, column = np.divmod(places, rows.shape[1])
+    counts = np.bincount(row, minlength=len(rows))
+    starts = np.cumsum(counts) - counts
+    slot = np.arange(len(places)) - starts[row]
+    # Rows of candidates are filled up with the last one's like, behind it.
+    columns = np.zeros((len(rows), counts.max(initial=k)), np.int64)
+    columns[row, slot] = column
+    candidates = np.broadcast_to(bound, columns.shape).copy()
+    candidates[row, slot] = rows[row, column]
+    order = sort(columns, candidates, 1, largest)[1][:, :k]
+    return np.take_along_axis(columns, order, 1)

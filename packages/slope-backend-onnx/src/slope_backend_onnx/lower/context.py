@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -185,6 +185,15 @@ class Lowering:
             return self.graph.constant(np.asarray(number).astype(numpy_dtype(target)))
         return self.cast(x.name, x.dtype.name, target)
 
+    def beside(self, x: Value, shape: Sequence[int], dtype: str | None = None) -> str:
+        """The ONNX value for a node of this shape, which broadcasts.
+
+        What is repeated few elements at a time is written out before: ONNX Runtime takes ten times
+        as long for it as for the copy and the node together.
+        """
+        slow = self.native and tuple(shape) == x.type.shape and _has_short_runs(x.shape, shape)
+        return self.full(x, dtype) if slow else self.narrow(x, dtype)
+
     def full(self, x: Value, dtype: str | None = None) -> str:
         """The ONNX value repeated to its full shape; in another dtype if one is named."""
         target = dtype or x.dtype.name
@@ -242,15 +251,31 @@ class Lowering:
         """
         dtype = xs[0].dtype
         inner = compute_dtype(op_type, dtype, detour)
-        name = self.op(op_type, *[self.narrow(x, inner) for x in xs], domain="", **attrs)
+        shape = joint_shape(xs)
+        operands = [self.beside(x, shape, inner) for x in xs]
+        name = self.op(op_type, *operands, domain="", **attrs)
         target = result or dtype.name
         if result is None:
             name = self.cast(name, inner, target)
-        return self.value(name, xs[0].type.with_dtype(dtypes.as_dtype(target)), joint_shape(xs))
+        return self.value(name, xs[0].type.with_dtype(dtypes.as_dtype(target)), shape)
 
 
 def _nothing_to_inline(cx: Lowering, program: Program, operands: Sequence[Value]) -> list[Value]:
     raise CompileError(f"this lowering has no rules to inline {program.name!r} with.")
+
+
+_SHORT: Final = 8
+_MANY: Final = 8192
+
+
+def _has_short_runs(narrow: Sequence[int], shape: Sequence[int]) -> bool:
+    """Whether a few elements at a time are repeated to a large shape."""
+    run = 1
+    for had, wanted in zip(reversed((*[1] * len(shape), *narrow)), reversed(shape), strict=False):
+        if had != wanted:
+            return 1 < run <= _SHORT and math.prod(shape) >= _MANY
+        run *= had
+    return False
 
 
 def joint_shape(xs: Sequence[Value]) -> tuple[int, ...]:

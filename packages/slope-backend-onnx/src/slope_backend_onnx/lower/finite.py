@@ -1,4 +1,4 @@
-"""Fast ways that are right for finite numbers alone, with the exact way beside them."""
+"""Fast ways that are right for some numbers alone, with the exact way beside them."""
 
 from __future__ import annotations
 
@@ -32,10 +32,33 @@ def if_finite(
     """
     total = cx.op("ReduceSum", name, keepdims=0)
     finite = cx.op("Less", cx.op("Abs", total), cx.number(float("inf"), dtype))
+    return _either(cx, finite, fast, exact)
+
+
+def if_ordered(
+    cx: Lowering,
+    name: str,
+    fast: Callable[[Lowering], str],
+    exact: Callable[[Lowering], str],
+) -> str:
+    """What ``fast`` writes where no element is NaN, else what ``exact`` writes.
+
+    The sum tells; where it is NaN for two infinities it only takes the exact way. Arguments are
+    those of :func:`if_finite`.
+    """
+    return _either(cx, cx.op("IsNaN", cx.op("ReduceSum", name, keepdims=0)), exact, fast)
+
+
+def _either(
+    cx: Lowering,
+    condition: str,
+    then: Callable[[Lowering], str],
+    otherwise: Callable[[Lowering], str],
+) -> str:
     graphs = []
-    for way in (fast, exact):
+    for way in (then, otherwise):
         inner = cx.inner(way.__name__)
         inner.operator, inner.outs = cx.operator, cx.outs
         inner.graph.output(way(inner))
         graphs.append(inner.graph)
-    return cx.op("If", finite, then_branch=graphs[0], else_branch=graphs[1])
+    return cx.op("If", condition, then_branch=graphs[0], else_branch=graphs[1])

@@ -14,14 +14,6 @@ import numpy as np
 
 from slope_backend_onnx.lower.context import Lowering, Result, Rule, Value
 
-_REDUCTIONS: Final = {
-    "set": "none",
-    "add": "add",
-    "mul": "mul",
-    "min": "min",
-    "max": "max",
-}
-
 # What repeated places are combined in: half precision accumulates in float32, and bools are
 # counted.
 _COMBINED: Final = {"float16": "float32", "bfloat16": "float32", "bool": "int32"}
@@ -63,6 +55,17 @@ def _layout(x: Value, indices: Value, axis: int, batch_dims: int) -> _Layout:
     )
 
 
+def as_int64(cx: Lowering, places: Value) -> str:
+    """Integers as int64; unsigned ones beyond int32 as its largest, which no bound exceeds.
+
+    ONNX Runtime's Clip takes int64 beyond int32 for small ones: see ``kernels``.
+    """
+    dtype = places.dtype.name
+    if dtype not in ("uint32", "uint64"):
+        return cx.full(places, "int64")
+    return cx.cast(cx.op("Min", cx.full(places), cx.number(2**31 - 1, dtype)), dtype, "int64")
+
+
 def _positions(cx: Lowering, indices: Value, layout: _Layout) -> str:
     """The places along the flattened dimension, int64 of shape ``(*batch, *places)``, clamped.
 
@@ -72,12 +75,7 @@ def _positions(cx: Lowering, indices: Value, layout: _Layout) -> str:
     count = len(layout.indexed)
     shape = (*layout.batch, *layout.places)
     bounds = np.maximum(np.asarray(layout.indexed, np.int64) - 1, 0)
-    unsigned = indices.dtype.name if indices.dtype.name in ("uint32", "uint64") else ""
-    if unsigned:  # within int32, as all bounds in memory are, so that int64 is clipped right
-        name = cx.op("Min", cx.full(indices), cx.number(2**31 - 1, unsigned))
-        name = cx.cast(name, unsigned, "int64")
-    else:
-        name = cx.full(indices, "int64")
+    name = as_int64(cx, indices)
     if count == 1:
         name = cx.op("Clip", name, cx.number(0, "int64"), cx.number(int(bounds[0]), "int64"))
         return cx.reshape(name, indices.type.shape, shape)
@@ -162,7 +160,8 @@ def _combined(cx: Lowering, target: str, where: str, new: str, axis: int | None,
     # Not ScatterND for several places: it runs over them on several threads, so that where they
     # repeat, additions are lost and it is chance which update is written last.
     operator = "ScatterND" if axis is None else "ScatterElements"
-    return cx.op(operator, target, where, new, axis=axis, reduction=_REDUCTIONS[mode])
+    reduction = "none" if mode == "set" else mode
+    return cx.op(operator, target, where, new, axis=axis, reduction=reduction)
 
 
 RULES: Final[dict[str, Rule]] = {"gather_slices": _gather, "scatter_slices": _scatter}

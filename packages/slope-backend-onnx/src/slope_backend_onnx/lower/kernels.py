@@ -21,7 +21,8 @@ import numpy as np
 
 from slope.extend import DType, dtypes
 from slope_backend_onnx.graph import ELEMENT_TYPES, Graph
-from slope_backend_onnx.runtime import OnnxRuntimeError, create_session
+from slope_backend_onnx.provider import OnnxRuntimeError
+from slope_backend_onnx.sessions import create_session
 
 _FLOATS = ("float32", "float64")
 _INTS = ("int32", "int64")

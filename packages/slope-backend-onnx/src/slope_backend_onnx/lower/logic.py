@@ -50,8 +50,10 @@ def _where(cx: Lowering, condition: Value, x: Value, y: Value) -> Result:
                 if made is not None:
                     return made
     inner = compute_dtype("Where", x.dtype)
-    name = cx.op("Where", cx.narrow(condition), cx.narrow(x, inner), cx.narrow(y, inner))
-    return cx.value(cx.cast(name, inner, x.dtype.name), shape=joint_shape((condition, x, y)))
+    shape = joint_shape((condition, x, y))
+    sides = (cx.beside(each, shape, inner) for each in (x, y))
+    name = cx.op("Where", cx.beside(condition, shape), *sides)
+    return cx.value(cx.cast(name, inner, x.dtype.name), shape=shape)
 
 
 def _masked(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from slope_backend_onnx.lower.context import Lowering, Result, Rule, Value
+from slope_backend_onnx.lower.finite import WORTH, if_ordered
 from slope_backend_onnx.lower.reduce import flipped
 
 
@@ -20,18 +21,33 @@ def _topk(
         first, second = (cx.value(zero, out, ()) for zero, out in zip(zeros, cx.outs, strict=True))
         return first, second
     name, source = x.dtype.name, cx.full(x)
-    length = x.type.shape[dim]
-    if name == "float64":
-        nan = cx.op("IsNaN", source)
-        keys = cx.op("Where", nan, cx.number(float("inf"), name), source)
-        # Nothing is above inf: NaN is sorted as such, then brought behind by a second, stable sort.
-        first = _places(cx, keys, length, dim, largest)
-        flags = cx.op("GatherElements", cx.cast(nan, "bool", "int32"), first, axis=dim)
-        second = _places(cx, flags, k, dim, largest)
-        places = cx.op("GatherElements", first, second, axis=dim)
+
+    def fast(inner: Lowering) -> str:
+        return _places(inner, source, k, dim, largest)
+
+    def exact(inner: Lowering) -> str:
+        return _exact(inner, name, source, x.type.shape[dim], k, dim=dim, largest=largest)
+
+    if cx.native and name in ("float32", "float64") and x.type.size >= WORTH:
+        places = if_ordered(cx, source, fast, exact)
     else:
-        places = _places(cx, _keys(cx, name, source), k, dim, largest)
+        places = exact(cx)
     return cx.op("GatherElements", source, places, axis=dim), places
+
+
+def _exact(
+    cx: Lowering, dtype: str, source: str, length: int, k: int, *, dim: int, largest: bool
+) -> str:
+    """The places of the first ``k`` of a dimension, NaN or not."""
+    if dtype != "float64":
+        return _places(cx, _keys(cx, dtype, source), k, dim, largest)
+    nan = cx.op("IsNaN", source)
+    keys = cx.op("Where", nan, cx.number(float("inf"), dtype), source)
+    # Nothing is above inf: NaN is sorted as such, then brought behind by a second, stable sort.
+    first = _places(cx, keys, length, dim, largest)
+    flags = cx.op("GatherElements", cx.cast(nan, "bool", "int32"), first, axis=dim)
+    second = _places(cx, flags, k, dim, largest)
+    return cx.op("GatherElements", first, second, axis=dim)
 
 
 def _places(cx: Lowering, keys: str, k: int, dim: int, largest: bool) -> str:

@@ -163,12 +163,9 @@ def _work(instr: Instr) -> float:
     if inner:  # its calls run one after the other
         return max(map(work, inner))
     size = sum(math.prod(var.type.shape) for var in instr.outputs)
-    flops = getattr(instr.op, "flops", None)
+    flops = instr.op.flops(*[atom.type for atom in instr.inputs], **instr.params)
     if flops is not None:
-        return flops(*[atom.type for atom in instr.inputs], **instr.params)
-    if instr.op.name == "dot_general":
-        shape = instr.inputs[0].type.shape
-        return size * 2 * math.prod(shape[dim] for dim in instr.params["contract"][0])
+        return flops
     return size + sum(math.prod(atom.type.shape) for atom in instr.inputs if isinstance(atom, Var))
 
 

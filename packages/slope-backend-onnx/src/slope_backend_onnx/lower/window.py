@@ -8,19 +8,15 @@ from typing import Final
 import numpy as np
 
 from slope_backend_onnx.lower.context import Lowering, Result, Rule, Value
+from slope_backend_onnx.lower.index import as_int64
 
 
 def _start(cx: Lowering, start: Value, limit: int) -> str:
     """A start as an int64 of shape (1,), clamped to ``0 .. limit``."""
     if start.literal is not None:
         return cx.ints(min(max(int(start.literal), 0), limit))
-    if start.dtype.name in ("uint32", "uint64"):  # within int32, so that int64 is clipped right
-        name = cx.op("Min", cx.full(start), cx.number(2**31 - 1, start.dtype.name))
-        name = cx.cast(name, start.dtype.name, "int64")
-    else:
-        name = cx.full(start, "int64")
-    name = cx.op("Clip", name, cx.number(0, "int64"), cx.number(limit, "int64"))
-    return cx.reshape(name, (), (1,))
+    bounds = cx.number(0, "int64"), cx.number(limit, "int64")
+    return cx.reshape(cx.op("Clip", as_int64(cx, start), *bounds), (), (1,))
 
 
 def _joined(cx: Lowering, parts: list[str]) -> str:

@@ -3,12 +3,12 @@
 The counts are of the program as written; a backend may fuse instructions and then moves fewer
 bytes. Dimensions may be symbolic, and then so are the counts. The rules:
 
-- ``dot_general``: a multiplication and an addition for each product, ``2 * batch * m * n * k``.
+- Operators with a method ``flops`` count themselves: products and convolutions do, with a
+  multiplication and an addition for each product.
 - Elementwise operators: 1 for each result element, whatever the operator (an ``exp`` counts as an
   ``add``).
 - Reductions and running sums: 1 for each operand element. ``scatter_slices`` that combines: 1 for
   each update element.
-- An operator may say better: a method ``flops(*operand_types, **params)``.
 - Other operators with ``expand``: what their expansion counts. All others move elements and count
   0.
 - Programs in parameters count once for each iteration, where the parameter ``length`` gives their
@@ -29,7 +29,7 @@ from slope.core.operator import Operator
 from slope.core.printer import programs_in
 from slope.core.program import Instr, Program, Var, expand, result_types, trace_program
 from slope.core.types import TensorType
-from slope.dims import dim_max, size
+from slope.dims import dim_max
 
 REDUCTIONS: Final = frozenset(
     ["sum", "prod", "amax", "amin", "any", "all", "argmax", "argmin", "cumsum"]
@@ -149,12 +149,9 @@ def _iterations(instr: Instr) -> Any:
 
 def _flops(instr: Instr, expansions: dict[Any, Any]) -> Any:
     op, types = instr.op, [atom.type for atom in instr.inputs]
-    own = getattr(op, "flops", None)
+    own = op.flops(*types, **instr.params)
     if own is not None:
-        return own(*types, **instr.params)
-    if op.name == "dot_general":
-        summed = size(types[0].shape[dim] for dim in instr.params["contract"][0])
-        return 2 * summed * instr.outputs[0].type.size
+        return own
     if op.elementwise:
         return instr.outputs[0].type.size
     if op.name in REDUCTIONS:

@@ -50,6 +50,17 @@ def give_up(tensor: Tensor, function: str) -> None:
     tensor._handle = tensor._host = tensor._imports = None
 
 
+def held_once(handle: Any) -> bool:
+    """Whether nobody but the caller's caller refers to an object.
+
+    For ``Backend.exclusive`` of backends whose handles are objects of their runtime.
+
+    Args:
+        handle: what ``exclusive`` was given, passed on as it is.
+    """
+    return sys.getrefcount(handle) <= _REFERENCES
+
+
 def only_reference(array: np.ndarray[Any, Any]) -> bool:
     """Whether nobody but the caller's caller refers to an array's memory.
 
@@ -60,7 +71,7 @@ def only_reference(array: np.ndarray[Any, Any]) -> bool:
     Args:
         array: what ``exclusive`` was given, passed on as it is.
     """
-    return _is_plain(array) and sys.getrefcount(array) <= _ARRAY_REFERENCES and _owned(array)
+    return _is_plain(array) and sys.getrefcount(array) <= _REFERENCES and _owned(array)
 
 
 def _is_plain(array: Any) -> bool:
@@ -80,14 +91,14 @@ def _owned(array: np.ndarray[Any, Any]) -> bool:
 
 
 class _Probe:
-    """Counts references as `only_reference` sees them of an array that one list alone holds."""
+    """Counts references as `held_once` sees them of what one list alone holds."""
 
     def exclusive(self, handle: Any) -> int:
         return _count(handle)
 
 
-def _count(array: Any) -> int:
-    return sys.getrefcount(array)
+def _count(handle: Any) -> int:
+    return sys.getrefcount(handle)
 
 
 def _count_base(array: Any) -> int:
@@ -96,6 +107,6 @@ def _count_base(array: Any) -> int:
 
 
 # How many references the interpreter itself adds on the way differs between Python versions.
-_held: Final = [np.empty(1)]
-_ARRAY_REFERENCES: Final = _Probe().exclusive(_held[0])
+_held: Final = [object()]
+_REFERENCES: Final = _Probe().exclusive(_held[0])
 _BASE_REFERENCES: Final = _count_base(aligned_empty((1,), np.dtype(np.uint8)))

@@ -23,7 +23,7 @@ A tangent or cotangent that is ``None`` is a symbolic zero.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Self
 
 from slope.core.tensor import Tensor
 from slope.core.trace import bind
@@ -117,11 +117,16 @@ class Operator:
             rule for rule in _RULES if getattr(cls, rule) is not getattr(Operator, rule)
         )
         cls._own = own
+        where = f"operator {cls.name!r} ({cls.__module__}.{cls.__qualname__})"
+        for rule in own:
+            if not callable(getattr(cls, rule)):
+                raise OperatorDefinitionError(
+                    f"{where} defines {rule} as {getattr(cls, rule)!r:.60}; write it as a method."
+                )
         signature = cls.infer if "infer" in own else cls.expand
-        cls._defaults = signature.__kwdefaults__ or {}
+        cls._defaults = getattr(signature, "__kwdefaults__", None) or {}
         if not cls.name:
             return  # a family base
-        where = f"operator {cls.name!r} ({cls.__module__}.{cls.__qualname__})"
         if "expand" not in own and "infer" not in own:
             raise OperatorDefinitionError(
                 f"{where} defines neither expand nor infer; define expand, or infer and lowerings."
@@ -141,6 +146,24 @@ class Operator:
                 f"{where} defines vjp but neither jvp nor expand, which forward mode needs."
             )
 
+    def __new__(cls, *_args: Any, **_options: Any) -> Self:
+        """An operator, of a name that no other has.
+
+        Raises:
+            OperatorDefinitionError: the class has no name, or that of an operator of slope's own.
+        """
+        where = f"{cls.__module__}.{cls.__qualname__}"
+        if not cls.name:
+            raise OperatorDefinitionError(f"the operator class {where} has no name; give it one.")
+        known = OPERATORS.get(cls.name)
+        home = type(known).__module__
+        if home.startswith("slope.") and home != cls.__module__:
+            raise OperatorDefinitionError(
+                f"{where} is called {cls.name!r}, as an operator of slope's own is, and would be "
+                f"taken for that by every backend; call it something else."
+            )
+        return super().__new__(cls)
+
     @classmethod
     def has(cls, rule: str) -> bool:
         """Whether the class defines a rule, itself or through its family.
@@ -156,9 +179,15 @@ class Operator:
         """
         for arg in args:
             if type(arg) is not Tensor and not isinstance(arg, Tensor):
+                if isinstance(arg, Linear):
+                    raise ArgumentError(
+                        f"operator {self.name!r} got a Linear {arg.type}: it stands for an operand "
+                        f"that a rule transposes, which has no value. Use its type, or the other "
+                        f"operands; if a jvp rule led here, it is not linear in its tangents."
+                    )
                 raise ArgumentError(
                     f"operator {self.name!r} takes tensors, and got {type(arg).__name__} "
-                    f"({arg!r:.80}); convert it with slope.tensor(...)."
+                    f"({arg!r:.80}); convert it with slope.tensor(...); parameters go by keyword."
                 )
         if self._defaults:
             params = {**self._defaults, **params}
@@ -196,12 +225,16 @@ class Operator:
     ) -> Sequence[Tangent]:
         """The cotangents of the operands.
 
-        They are computed from ``vjp``'s residuals and the cotangent of the result.
+        They are computed from ``vjp``'s residuals and the cotangent of the result (a tuple of them
+        for several results, none of which is ``None``).
         """
         raise MissingRuleError(self._missing("vjp", "pullback"))
 
     def transpose(self, cotangent: Any, *operands: Operand, **params: Any) -> Sequence[Tangent]:
-        """The cotangents of the operands that are :class:`Linear`; ``None`` at the others."""
+        """The cotangents of the operands that are :class:`Linear`; ``None`` at the others.
+
+        Of several results, those that nothing depends on have a cotangent of ``None``: zero.
+        """
         raise MissingRuleError(self._missing("transposition", "transpose"))
 
     def batch(
@@ -217,6 +250,13 @@ class Operator:
     def expand(self, *args: Any, **params: Any) -> Any:
         """The same thing in simpler operators and functions."""
         raise MissingRuleError(self._missing("expansion", "expand"))
+
+    def flops(self, *types: TensorType, **params: Any) -> Any:
+        """Floating-point operations of one run on operands of these types, an int or symbolic.
+
+        Default: ``None``, and :mod:`slope.core.cost` counts by rules of its own.
+        """
+        return None
 
     def samples(self) -> Iterator[Sample]:
         """Inputs that exercise the operator; tests and the conformance kit are made from them."""

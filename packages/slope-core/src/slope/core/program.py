@@ -7,17 +7,17 @@ inline); tensors that the traced function captured are its constants, hoisted to
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any, Self
 
+from slope.core import rules
 from slope.core.operator import Operator
 from slope.core.tensor import Splat, Tensor, Tracer
 from slope.core.trace import Trace, bind, current_trace, use_trace
 from slope.core.types import TensorType
 from slope.dims import DimExpr
 from slope.dims import key as dims_key
-from slope.errors import ArgumentError, NaNError, ProgramError, Source, user_source
+from slope.errors import NaNError, ProgramError, SlopeError, Source, user_source
 
 
 class Var:
@@ -223,15 +223,26 @@ def result_types(
     They come from ``infer``, else from tracing ``expand``.
     """
     if op.has("infer"):
-        try:
-            result = op.infer(*types, **params)
-        except TypeError as error:
-            _refuse_arguments(op, types, params, error)
+        try:  # written out: every instruction comes by
+            found = op.infer(*types, **params)
+        except SlopeError:
             raise
-        return tuple(result) if op.multiple else (result,)
+        except Exception as error:
+            rules.blame(op, "infer", types, params, error)
+            raise
+        return (
+            (found,)
+            if type(found) is TensorType and not op.multiple
+            else rules.result_types(op, found)
+        )
     key = (op, *types, *sorted(params.items()))
-    found = _expanded_types.get(key)
+    try:
+        found = _expanded_types.get(key)
+    except TypeError:
+        rules.check_params(op, params)
+        raise
     if found is None:
+        rules.check_params(op, params)
         program = trace_program(lambda *args: expand(op, args, params), types, name=op.name)
         found = program.output_types
         if len(_expanded_types) > 16384:
@@ -240,28 +251,9 @@ def result_types(
     return found
 
 
-def _refuse_arguments(
-    op: Operator, types: Sequence[TensorType], params: dict[str, Any], error: TypeError
-) -> None:
-    """Say what an operator takes, if it was called with something else.
-
-    Raises:
-        ArgumentError: its operands or parameters have other names or another number.
-    """
-    signature = inspect.signature(op.infer)
-    try:
-        signature.bind(*types, **params)
-    except TypeError as reason:
-        taken = ", ".join(str(each).partition(":")[0] for each in signature.parameters.values())
-        raise ArgumentError(
-            f"slope.{op.name}: {reason}; it is the operator slope.{op.name}({taken})."
-        ) from error
-
-
 def expand(op: Operator, args: Sequence[Tensor], params: dict[str, Any]) -> tuple[Tensor, ...]:
     """Run an operator's ``expand`` under the current trace; the results as a tuple."""
-    result = op.expand(*args, **params)
-    return tuple(result) if op.multiple else (result,)
+    return rules.results(op, "expand", rules.call(op, "expand", args, params))
 
 
 # --- tracing

@@ -23,10 +23,13 @@ from slope.devices import CPU, Device
 from slope.dtypes import DType
 from slope.errors import (
     ArgumentError,
+    BackendError,
     ConcretizationError,
     DeviceError,
     EscapedTracerError,
     ShapeError,
+    SlopeError,
+    backend_failed,
 )
 
 if TYPE_CHECKING:
@@ -154,10 +157,11 @@ class Tensor(Methods):
         For backends; users call ``numpy()``.
         """
         if self._host is None:
-            assert self._backend is not None
-            host = self._backend.to_host(self._handle)
-            if host.shape != self.type.shape:
-                host = host.reshape(self.type.shape)
+            if self._backend is None:
+                raise ArgumentError(
+                    f"slope.Tensor({self.type!r:.60}) holds no elements: write slope.tensor(...)."
+                )
+            host = _to_host(self._backend, self._handle, self.type)
             if self.device.kind != "cpu":
                 return host
             self._host = host
@@ -182,7 +186,7 @@ class Tensor(Methods):
                 f"{getattr(self._backend, 'name', '?')!r}; move it with .to('cpu') before the "
                 f"backend {backend.name!r} uses it."
             )
-        handle = backend.from_host(self.host(), self.device)
+        handle = _from_host(backend, self.host(), self.device)
         if type(self) is Tensor and self._backend is None:
             with _adoption:
                 if self._backend is None:  # the first backend that uses it: found at once from now
@@ -281,6 +285,40 @@ def _rebuild(array: np.ndarray[Any, Any], weak: bool) -> Tensor:
     return Tensor(type_of_array(array), host=array, weak=weak)
 
 
+def _from_host(backend: Importer, host: np.ndarray[Any, Any], device: Device) -> Any:
+    try:
+        return backend.from_host(host, device)
+    except (SlopeError, MemoryError):
+        raise
+    except Exception as error:
+        raise backend_failed(backend, "from_host", error) from error
+
+
+def _to_host(backend: Importer, handle: Any, wanted: TensorType) -> np.ndarray[Any, Any]:
+    """The elements of a handle, in the shape of the result that it stands for.
+
+    Raises:
+        BackendError: it has another number of elements, or another dtype.
+    """
+    try:
+        host = backend.to_host(handle)
+    except (SlopeError, MemoryError):
+        raise
+    except Exception as error:
+        raise backend_failed(backend, "to_host", error) from error
+    if not isinstance(host, np.ndarray):
+        raise backend_failed(backend, f"to_host: it returned {host!r:.60}, no NumPy array")
+    if host.shape == wanted.shape and host.dtype == wanted.dtype.numpy:
+        return host
+    if host.dtype != wanted.dtype.numpy or host.size != wanted.size:
+        raise BackendError(
+            f"backend {backend.name!r} gave {host.dtype}{list(host.shape)} where the program says "
+            f"{wanted}: it, or a lowering rule that a plugin adds to it, is wrong. To find the "
+            f"operator: python -m slope.testing conformance --backend {backend.name}"
+        )
+    return host.reshape(wanted.shape)
+
+
 def _elements(array: np.ndarray[Any, Any], indent: int) -> str:
     return np.array2string(
         array, separator=", ", prefix=" " * indent, threshold=200, edgeitems=3, precision=4
@@ -353,10 +391,16 @@ class Tracer(Tensor):
             from slope.core.trace import escaped_message  # which imports this module
 
             raise EscapedTracerError(escaped_message(self, f"Python, which asked for {what},"))
+        static = ""
+        if self.type.shape == () and not self.dtype.is_floating_point:
+            static = (
+                " An argument that decides shapes or branches is made part of the program by "
+                "slope.jit(f, static_argnames=...)."
+            )
         raise ConcretizationError(
             f"Python asked for {what} of a traced tensor {self.type} "
             f"({self.owner.describe(self)}), which has no value while the function is traced. "
-            f"{self.owner.remedy}"
+            f"{self.owner.remedy}{static}"
         )
 
     def __repr__(self) -> str:

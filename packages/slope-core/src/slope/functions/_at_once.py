@@ -15,6 +15,7 @@ from slope.core.tensor import Tensor
 from slope.core.trace import EVAL, current_trace
 from slope.devices import CPU
 from slope.dtypes import DType
+from slope.errors import SlopeError, shortened
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -88,20 +89,23 @@ def _wrapped(function: Callable[P, R], *, numbers: int) -> Callable[P, R]:
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         if kwargs and not aliases.keys().isdisjoint(kwargs):
             kwargs = _renamed(kwargs, aliases)  # pyright: ignore[reportAssignmentType]  # the same arguments
-        if current_trace() is not EVAL or specialize is None or paused:
-            return function(*args, **kwargs)
-        given: list[Tensor | float] = []
-        key = _key(args, kwargs, given, numbers)
-        if key is None:
-            return function(*args, **kwargs)
-        remembered = known.get(key, known)
-        if remembered is known:
-            remembered = None
-            if len(known) < _LIMIT:
-                remembered = known[key] = specialize(function, args, kwargs, numbers == _INPUTS)
-        if remembered is None:
-            return function(*args, **kwargs)
-        return remembered(given)  # pyright: ignore[reportCallIssue]  # it is not the dictionary
+        try:
+            if current_trace() is not EVAL or specialize is None or paused:
+                return function(*args, **kwargs)
+            given: list[Tensor | float] = []
+            key = _key(args, kwargs, given, numbers)
+            if key is None:
+                return function(*args, **kwargs)
+            remembered = known.get(key, known)
+            if remembered is known:
+                remembered = None
+                if len(known) < _LIMIT:
+                    remembered = known[key] = specialize(function, args, kwargs, numbers == _INPUTS)
+            if remembered is None:
+                return function(*args, **kwargs)
+            return remembered(given)  # pyright: ignore[reportCallIssue]  # it is not the dictionary
+        except SlopeError as error:
+            raise shortened(error)  # noqa: B904  # the same error, not a new one
 
     return call
 

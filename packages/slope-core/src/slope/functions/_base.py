@@ -48,12 +48,15 @@ def operand(value: object, function: str, argument: str) -> Operand:
             return copied(value)
         except DTypeError as error:
             raise DTypeError(f"{function}: {argument}: {error}") from None
+    convertible = isinstance(value, (list, tuple)) or hasattr(value, "__array__")
     hint = (
-        "slope.tensor(...) makes a tensor of it"
-        if isinstance(value, (list, tuple))
-        else "it takes tensors and numbers"
+        "slope.tensor(...) makes a tensor of it" if convertible else "it takes tensors and numbers"
     )
-    raise ArgumentError(f"{function}: {argument} is {article(value)} ({value!r:.60}); {hint}.")
+    library = type(value).__module__.partition(".")[0]
+    whose = f" of {library}" if type(value).__name__ == "Tensor" else ""
+    raise ArgumentError(
+        f"{function}: {argument} is {article(value)}{whose} ({value!r:.60}); {hint}."
+    )
 
 
 def as_tensor(value: object, function: str, argument: str) -> Tensor:

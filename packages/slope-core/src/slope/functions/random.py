@@ -11,12 +11,12 @@ Source: J. Salmon, M. Moraes, R. Dror, D. Shaw, "Parallel random numbers: as eas
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from slope.core.tensor import Tensor
 from slope.devices import Device
 from slope.dtypes import DTypeLike, float32, int64
-from slope.errors import ArgumentError
+from slope.errors import ArgumentError, RenamedError
 from slope.functions._arguments import whole_of
 from slope.functions._base import TensorLike, as_tensor
 from slope.functions._devices import placed
@@ -134,3 +134,15 @@ def randn_like(
     given = as_tensor(x, "randn_like", "x")
     where = given.device if device is None else device
     return randn(given.shape, dtype=given.dtype if dtype is None else dtype, device=where)
+
+
+_NOT_HERE: Final = {
+    "PRNGKey": "it is slope.random.key(seed)",
+    "choice": "permutation(key, n)[:count] draws without, randint(key, ...) with replacement",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _NOT_HERE:
+        raise RenamedError(f"slope.random has no {name!r}: {_NOT_HERE[name]}.")
+    raise AttributeError(f"module 'slope.random' has no attribute {name!r}")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+import sys
+from typing import TYPE_CHECKING, Any, Final
 
-from slope.errors import SlopeError
+from slope.errors import RenamedError, SlopeError
 
 
 class NotInstalledError(SlopeError, ImportError):
@@ -20,11 +21,24 @@ except ModuleNotFoundError as error:
         raise
     raise NotInstalledError("slope.nn is a package of its own: pip install slope-nn") from None
 
+# So that `import slope.nn.functional as F` finds the module that the attribute is.
+for _name in ("functional", "init", "metrics"):
+    sys.modules[f"{__name__}.{_name}"] = sys.modules[f"slope_nn.{_name}"]
+
 if TYPE_CHECKING:
     from slope.nn import data as data  # likewise
+
+_NOT_HERE: Final = {
+    "DataParallel": "a program runs on one device",
+    "lr_scheduler": "schedules are rates: nn.Adam(model, lr=nn.CosineSchedule(1e-3, steps))",
+    "optim": "optimizers are in slope.nn itself: nn.Adam(model, lr=1e-3)",
+    "utils": "nn.clip_grad_norm(gradients, 1.0) gives clipped gradients; nn.data has batches",
+}
 
 
 def __getattr__(name: str) -> Any:
     if name == "data":  # loaded when asked for: models need no loaders
         return importlib.import_module("slope.nn.data")
+    if name in _NOT_HERE:
+        raise RenamedError(f"slope.nn has no {name!r}: {_NOT_HERE[name]}.")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

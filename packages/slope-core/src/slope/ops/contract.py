@@ -10,6 +10,7 @@ import numpy as np
 from slope.core.operator import Linear, Sample, Tangent, register
 from slope.core.tensor import Tensor
 from slope.core.types import TensorType
+from slope.dims import size
 from slope.errors import DTypeError, ShapeError
 from slope.ops._bilinear import Bilinear
 from slope.ops._family import draws, ints, require_dim, require_kind, without
@@ -64,6 +65,17 @@ class DotGeneral(Bilinear):
             )
         shape = [x.shape[d] for d in (*batch[0], *free_x)] + [y.shape[d] for d in free_y]
         return x.with_shape(tuple(shape))
+
+    def flops(
+        self,
+        x: TensorType,
+        y: TensorType,
+        *,
+        contract: tuple[Dims, Dims],
+        batch: tuple[Dims, Dims] = ((), ()),
+    ) -> Any:
+        """A multiplication and an addition for each product: ``2 * batch * m * n * k``."""
+        return 2 * x.size * size(y.shape[dim] for dim in free_dims(y.ndim, contract[1], batch[1]))
 
     def transpose(
         self,

@@ -25,6 +25,7 @@ by itself; ``layout``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -238,15 +239,7 @@ class ConvWeightGrad(Convolution):
 
 def _flops(out: TensorType, w: TensorType, params: dict[str, Any]) -> Any:
     axes = conv_axes(params.get("layout", "NCHW"), w.ndim)
-    return (
-        2
-        * out.size
-        * (
-            w.size // max(w.shape[axes.out], 1)
-            if isinstance(w.size, int)
-            else w.size // w.shape[axes.out]
-        )
-    )
+    return 2 * out.size * math.prod(w.shape[: axes.out] + w.shape[axes.out + 1 :])
 
 
 conv = register(Conv())

@@ -212,19 +212,56 @@ def cut(x: Tensor, dim: int, start: Any, stop: Any) -> Tensor:
 
 
 def scan_pairs(x: Tensor, dim: int, combine: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """Running combinations along a dimension, by doubling.
+    """Running combinations along a dimension.
 
-    In step ``i`` every element takes in what stands ``2**i`` before it.
+    Those of long dimensions come from the running combinations of pairs, which give every second
+    one (G. Blelloch, "Prefix sums and their applications", 1990): two combinations an element in
+    all. Short ones go by doubling: in step ``i`` every element takes in what stands ``2**i``
+    before it.
 
-    Takes log2 of the length many steps over all elements. ``combine`` must be associative; its
-    first operand is the earlier.
+    ``combine`` must be associative; its first operand is the earlier.
     """
     length, step = x.shape[dim], 1
+    if length > _DOUBLED:
+        return _scan_by_halves(x, dim, combine)
     while step < length:
         later = combine(cut(x, dim, 0, length - step), cut(x, dim, step, length))
         x = cat(cut(x, dim, 0, step), later, dim=dim)
         step *= 2
     return x
+
+
+_DOUBLED = 32  # elements
+
+
+def _scan_by_halves(x: Tensor, dim: int, combine: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    length = x.shape[dim]
+    half = length // 2
+    first, second = (_every_second(x, dim, start) for start in (0, 1))
+    pairs = scan_pairs(combine(cut(first, dim, 0, half), second), dim, combine)
+    count = first.shape[dim]
+    rest = combine(cut(pairs, dim, 0, count - 1), cut(first, dim, 1, count))
+    firsts = cat(cut(first, dim, 0, 1), rest, dim=dim)
+    together = cat(
+        *(_with_ones(cut(each, dim, 0, half), dim) for each in (firsts, pairs)), dim=dim + 1
+    )
+    shape = (*x.shape[:dim], 2 * half, *x.shape[dim + 1 :])
+    together = reshape(together, shape=shape)
+    return cat(together, cut(firsts, dim, half, count), dim=dim) if count > half else together
+
+
+def _every_second(x: Tensor, dim: int, start: int) -> Tensor:
+    return slice_(
+        x,
+        start=tuple(start if each == dim else 0 for each in range(x.ndim)),
+        stop=x.shape,
+        step=tuple(2 if each == dim else 1 for each in range(x.ndim)),
+    )
+
+
+def _with_ones(x: Tensor, dim: int) -> Tensor:
+    """With a dimension of length 1 behind ``dim``."""
+    return reshape(x, shape=(*x.shape[: dim + 1], 1, *x.shape[dim + 1 :]))
 
 
 class _Running(Operator):

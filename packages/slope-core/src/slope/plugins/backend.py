@@ -80,12 +80,21 @@ class Backend:
         donates: whether :meth:`compile` takes ``donated=``, so that compiled programs may write to
             inputs that are given to them; then :meth:`exclusive` must tell which handles those may
             be.
+        lowered: the classes of what lowering rules return for a result. Where a class has the
+            attribute ``type``, as operands then have it too, that is checked in plugins' rules.
+            Empty: rules may return anything.
+
+    Attributes:
+        lowerings: the lowering rules by operator name.
+        origin: the plugin that it comes from, for messages.
     """
 
     name: ClassVar[str] = ""
     eager: ClassVar[Literal["numpy", "compile"]] = "compile"
     layout: ClassVar[str | None] = None
     donates: ClassVar[bool] = False
+    lowered: ClassVar[tuple[type, ...]] = ()
+    origin: str = ""
 
     def __init__(self) -> None:
         self.lowerings: dict[str, Callable[..., Any]] = {}
@@ -127,8 +136,8 @@ class Backend:
 
         So a call may write to it. Handles that share memory with a host array of somebody, with
         another handle, or that were exported are not exclusive; in doubt they are not. For handles
-        that are NumPy arrays, ``slope.extend.only_reference`` tells. Asked only where
-        :attr:`donates`.
+        that are NumPy arrays, ``slope.extend.only_reference`` tells; whether others are referred to
+        elsewhere, ``slope.extend.held_once``. Asked only where :attr:`donates`.
         """
         return False
 

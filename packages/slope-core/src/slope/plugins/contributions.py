@@ -9,7 +9,8 @@ from types import MethodType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from slope.core.operator import OPERATORS, Operator, register
-from slope.errors import PluginError
+from slope.core.program import result_types
+from slope.errors import PluginError, SlopeError
 from slope.plugins.manager import MANAGER, Claim, clash, only, refuse_failed
 
 if TYPE_CHECKING:
@@ -167,7 +168,9 @@ def _failures(name: str) -> str:
 # --- lowerings
 
 
-def extra_lowerings(backend: str, owner: Plugin, own: Mapping[str, Rule]) -> dict[str, Rule]:
+def extra_lowerings(
+    backend: str, owner: Plugin, own: Mapping[str, Rule], kinds: tuple[type, ...] = ()
+) -> dict[str, Rule]:
     """The rules that plugins add to a backend's own.
 
     Where two rules claim one operator, the rule here raises the error that names both plugins: only
@@ -177,6 +180,7 @@ def extra_lowerings(backend: str, owner: Plugin, own: Mapping[str, Rule]) -> dic
         backend: The backend's name.
         owner: The plugin that offers the backend.
         own: The backend's own rules.
+        kinds: The backend's :attr:`Backend.lowered`.
     """
     rules: dict[str, Rule] = {}
     origin = dict.fromkeys(own, owner)
@@ -192,7 +196,7 @@ def extra_lowerings(backend: str, owner: Plugin, own: Mapping[str, Rule]) -> dic
                 rules[name] = functools.partial(_refuse, clash(what, origin[name], plugin))
                 continue
             origin[name] = plugin
-            rules[name] = _Foreign(rule, plugin, f"the lowering of {name!r} for {backend!r}")
+            rules[name] = _Foreign(rule, plugin, name, backend, kinds)
     return rules
 
 
@@ -214,16 +218,51 @@ def _refuse(message: str, /, *args: object, **params: object) -> NoReturn:
 class _Foreign:
     """A plugin's lowering rule: imported when it is first used, and named where it fails."""
 
-    def __init__(self, rule: Rule | str, plugin: Plugin, what: str) -> None:
+    def __init__(
+        self, rule: Rule | str, plugin: Plugin, name: str, backend: str, kinds: tuple[type, ...]
+    ) -> None:
         self._rule = rule
         self._plugin = plugin
-        self._what = what
+        self._name = name
+        self._backend = backend
+        self._kinds = kinds
 
-    def __call__(self, *args: Any, **params: Any) -> Any:
+    def __str__(self) -> str:
+        return (
+            f"the lowering of {self._name!r} for {self._backend!r}, which comes from the plugin "
+            f"{self._plugin}"
+        )
+
+    def __call__(self, context: Any, *operands: Any, **params: Any) -> Any:
         if isinstance(self._rule, str):
             self._rule = resolve(self._rule, self._plugin)
         try:
-            return self._rule(*args, **params)
-        except Exception as error:
-            error.add_note(f"in {self._what}, which comes from the plugin {self._plugin}")
+            given = self._rule(context, *operands, **params)
+        except SlopeError as error:
+            error.add_note(f"in {self}")
             raise
+        except Exception as error:
+            raise PluginError(f"{self}, failed: {type(error).__name__}: {error}") from error
+        if self._kinds:
+            self._check(given, operands, params)
+        return given
+
+    def _check(self, given: Any, operands: tuple[Any, ...], params: dict[str, Any]) -> None:
+        """Refuse what cannot be the operator's results.
+
+        Raises:
+            PluginError: it is of another kind or number, or of other types.
+        """
+        op = OPERATORS[self._name]
+        types = result_types(op, [operand.type for operand in operands], params)
+        results = given if op.multiple and isinstance(given, (tuple, list)) else (given,)
+        kinds = " or ".join(kind.__name__ for kind in self._kinds)
+        due = f"{len(types)} results, each a {kinds}" if op.multiple else f"a {kinds}"
+        if len(results) != len(types):
+            raise PluginError(f"{self}, returned {given!r:.80}; return {due}.")
+        for result, wanted in zip(results, types, strict=True):
+            if not isinstance(result, self._kinds):
+                raise PluginError(f"{self}, returned {given!r:.80}; return {due}.")
+            found = getattr(result, "type", wanted)
+            if found != wanted:
+                raise PluginError(f"{self}, returned a result {found}; the operator's is {wanted}.")

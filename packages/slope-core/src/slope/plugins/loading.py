@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from slope.errors import PluginError
+from slope.errors import PluginError, SlopeError
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -139,7 +139,13 @@ def registered(plugin: object, name: str) -> Plugin:
     Raises:
         PluginError: It does not fit the hook specs.
     """
-    return _examined(Plugin(name, _IN_PROCESS, "", repr(plugin)), plugin)
+    record = Plugin(name, _IN_PROCESS, "", repr(plugin))
+    try:
+        return _examined(record, plugin)
+    except SlopeError:
+        raise
+    except Exception as error:
+        raise PluginError(f"plugin {record} failed: {type(error).__name__}: {error}") from error
 
 
 def _examined(record: Plugin, plugin: object) -> Plugin:
@@ -170,7 +176,7 @@ def _examined(record: Plugin, plugin: object) -> Plugin:
         record,
         hooks=manager.hook,
         backends=tuple(_backends(record, manager)),
-        operators=tuple(_operators(manager)),
+        operators=tuple(_operators(record, manager)),
     )
 
 
@@ -216,8 +222,8 @@ def _check_arguments(record: Plugin, plugin: object, manager: pluggy.PluginManag
 def _backends(record: Plugin, manager: pluggy.PluginManager) -> Iterator[BackendSpec]:
     from slope.plugins.hookspecs import BackendSpec
 
-    for answer in manager.hook.slope_backends():
-        for spec in _entries(answer, "slope_backends"):
+    for answer in _answers(record, manager.hook.slope_backends):
+        for spec in _entries(record, answer, "slope_backends"):
             if not isinstance(spec, BackendSpec):
                 raise PluginError(
                     f"slope_backends() of plugin {record} returned {spec!r:.80}; "
@@ -226,20 +232,35 @@ def _backends(record: Plugin, manager: pluggy.PluginManager) -> Iterator[Backend
             yield spec
 
 
-def _operators(manager: pluggy.PluginManager) -> Iterator[OperatorSpec]:
+def _operators(record: Plugin, manager: pluggy.PluginManager) -> Iterator[OperatorSpec]:
     from slope.plugins.hookspecs import OperatorSpec
 
-    for answer in manager.hook.slope_operators():
-        for offer in _entries(answer, "slope_operators"):
-            yield OperatorSpec.of(offer)
+    for answer in _answers(record, manager.hook.slope_operators):
+        for offer in _entries(record, answer, "slope_operators"):
+            try:
+                yield OperatorSpec.of(offer)
+            except PluginError as error:
+                raise PluginError(f"plugin {record}: {error}") from None
 
 
-def _entries(answer: object, hook: str) -> Iterable[Any]:
+def _answers(record: Plugin, hook: pluggy.HookCaller) -> list[object]:
+    """What a plugin's hook gives; pluggy passes over ``None``.
+
+    Raises:
+        PluginError: it is implemented, and gives nothing.
+    """
+    answers = hook()
+    if not answers and hook.get_hookimpls():
+        raise PluginError(f"{hook.name}() of plugin {record} returned None; return a list.")
+    return answers
+
+
+def _entries(record: Plugin, answer: object, hook: str) -> Iterable[Any]:
     """What a hook returned, if it is several of something.
 
     Raises:
         PluginError: it is one of something, or a dict.
     """
     if isinstance(answer, (str, Mapping)) or not isinstance(answer, Iterable):
-        raise PluginError(f"{hook}() returned {answer!r:.80}; return a list.")
+        raise PluginError(f"{hook}() of plugin {record} returned {answer!r:.80}; return a list.")
     return answer

@@ -257,12 +257,27 @@ def _instantiate(plugin: Plugin, spec: Any) -> Backend:
             f"{type(made).__name__}, which is {called}; derive it from slope.extend.Backend and "
             f"give it name = {spec.name!r}."
         )
+    if not hasattr(made, "lowerings"):
+        raise PluginError(
+            f"plugin {plugin}: {type(made).__name__}.__init__, of the backend {spec.name!r}, does "
+            f"not call super().__init__()."
+        )
+    for attribute, allowed in _ALLOWED.items():
+        if (value := getattr(made, attribute)) not in allowed:
+            raise PluginError(
+                f"plugin {plugin}: {type(made).__name__}.{attribute} is {value!r}, and must be one "
+                f"of {', '.join(map(repr, allowed))}."
+            )
+    made.origin = str(plugin)
     return made
+
+
+_ALLOWED: Final = {"eager": ("compile", "numpy"), "layout": (None, "NCHW", "NHWC")}
 
 
 def _add_lowerings(made: Backend) -> None:
     claim, own = _origins[made.name]
-    extra = extra_lowerings(made.name, claim.plugin, own)
+    extra = extra_lowerings(made.name, claim.plugin, own, made.lowered)
     made.lowerings = dict(own)  # anew: rules of a plugin that was taken out must go
     made.add_lowerings(extra)
 

@@ -22,6 +22,7 @@ from slope.core.program import result_types, trace_program
 from slope.core.tensor import Tensor
 from slope.core.types import TensorType, type_of_array
 from slope.dtypes import DType, float64
+from slope.errors import OperatorDefinitionError
 from slope.ops.linear import batched_at
 from slope.passes import optimize
 from slope.plugins.selection import use_backend
@@ -64,18 +65,25 @@ def check_operator(
     check_contract(op)
     samples = list(op.samples())
     for sample in samples:
-        check_types(op, sample, backend)
-        check_printed(op, sample)
-        check_derivatives(op, sample)
-        if order > 1:
-            check_second_derivatives(op, sample)
-        check_batching(op, sample, backend)
-        check_nested_batching(op, sample, backend)
+        try:
+            _check_sample(op, sample, backend, order)
+        except OperatorDefinitionError as error:
+            raise AssertionError(_where(op, sample, str(error))) from error
     for name in backends:
         outcomes = run_cases(cases(op, thorough=False), name)
         failed = [f"{each.label}: {each.message}" for each in outcomes if each.status == FAILED]
         assert not failed, f"{op.name} on {name}: " + "\n".join(failed[:10])
     return len(samples)
+
+
+def _check_sample(op: Operator, sample: Sample, backend: str, order: int) -> None:
+    check_types(op, sample, backend)
+    check_printed(op, sample)
+    check_derivatives(op, sample)
+    if order > 1:
+        check_second_derivatives(op, sample)
+    check_batching(op, sample, backend)
+    check_nested_batching(op, sample, backend)
 
 
 def check_contract(op: Operator) -> None:
@@ -362,27 +370,38 @@ def _check_transpose(
 ) -> None:
     outs, program, _ = linearize_flat(function, primals, moving)
     random = np.random.default_rng(1)
-    cotangents = [_tensor(random.standard_normal(out.shape)) for out in outs]
-    results = backward(program, [Linear(var.type) for var in program.inputs], cotangents)
-    pulled = 0.0
-    given = [tangent for tangent in tangents if tangent is not None]
-    for result, tangent in zip(results, given, strict=True):
-        if result is not None:
-            assert result.type == tangent.type, _where(
-                op, sample, f"the cotangent of an operand {tangent.type} has type {result.type}"
+    full = [_tensor(random.standard_normal(out.shape)) for out in outs]
+    choices: list[tuple[list[Tensor | None], str]] = [(list(full), "")]
+    if len(full) > 1:  # what nothing reads has a cotangent of None
+        choices += [
+            (
+                [each if place == alone else None for place, each in enumerate(full)],
+                f", with a cotangent of result {alone} alone and None at the others",
             )
-            pulled += float(np.sum(result.numpy() * tangent.numpy()))
-    pushed = sum(
-        float(np.sum(cotangent.numpy() * move))
-        for cotangent, move in zip(cotangents, forward, strict=True)
-    )
-    np.testing.assert_allclose(
-        pulled,
-        pushed,
-        rtol=1e-8,
-        atol=1e-8,
-        err_msg=_where(op, sample, "transpose: <J'u, t> against <u, J t>"),
-    )
+            for alone in range(len(full))
+        ]
+    given = [tangent for tangent in tangents if tangent is not None]
+    for cotangents, which in choices:
+        what = f"transpose{which}: <J'u, t> against <u, J t>"
+        try:
+            results = backward(program, [Linear(var.type) for var in program.inputs], cotangents)
+        except TypeError as error:
+            raise AssertionError(_where(op, sample, f"{what}: {error}")) from error
+        pulled = 0.0
+        for result, tangent in zip(results, given, strict=True):
+            if result is not None:
+                assert result.type == tangent.type, _where(
+                    op, sample, f"the cotangent of an operand {tangent.type} has type {result.type}"
+                )
+                pulled += float(np.sum(result.numpy() * tangent.numpy()))
+        pushed = sum(
+            float(np.sum(cotangent.numpy() * move))
+            for cotangent, move in zip(cotangents, forward, strict=True)
+            if cotangent is not None
+        )
+        np.testing.assert_allclose(
+            pulled, pushed, rtol=1e-8, atol=1e-8, err_msg=_where(op, sample, what)
+        )
 
 
 def batchings(types: Sequence[TensorType]) -> Iterator[tuple[int | None, ...]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from slope.core import rules
 from slope.core.operator import Operator, Tangent
 from slope.core.program import Program, ProgramTrace, evaluate, expand
 from slope.core.tensor import Tensor, Tracer
@@ -75,8 +76,7 @@ class JVPTrace(Trace):
         params: dict[str, Any],
     ) -> tuple[Sequence[Tensor], Sequence[Tangent]]:
         """The results and their tangents, as tuples."""
-        out, tangent = op.jvp(primals, tangents, **params)
-        return (out, tangent) if op.multiple else ((out,), (tangent,))
+        return rules.pushed(op, rules.call(op, "jvp", (primals, tangents), params))
 
     def wrap(self, primal: Tensor, tangent: Tangent) -> Tensor:
         """A primal with its tangent; the primal alone where there is none."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from slope.core import rules
 from slope.core.operator import Linear, Operator, Tangent
 from slope.core.program import LineKeeper, Program, ProgramTrace, Var, evaluate, result_types
 from slope.core.tensor import Splat, Tensor
@@ -62,8 +63,7 @@ class LinearizeTrace(JVPTrace):
             return linearize(primals, tangents, **params)
         if not op.has("vjp"):
             return super().rule(op, primals, tangents, params)
-        out, residuals = op.vjp(*primals, **params)
-        outs = tuple(out) if op.multiple else (out,)
+        outs, residuals = rules.recorded(op, rules.call(op, "vjp", primals, params))
         moving = tuple(tangent is not None for tangent in tangents)
         given = [tangent for tangent in tangents if tangent is not None]
         out_tangents = pullback_call(
@@ -75,6 +75,7 @@ class LinearizeTrace(JVPTrace):
             moving=moving,
             residuals=len(residuals),
         )
+        rules.check_types(op, "vjp", outs, [tangent.type for tangent in out_tangents])
         return outs, out_tangents
 
 
@@ -137,9 +138,10 @@ class PullbackCall(Operator):
                 cotangent, self._out_types(operands, op, params, count), strict=True
             )
         ]
-        cotangents = op.pullback(
-            tuple(kept), tuple(outs) if op.multiple else outs[0], **dict(params)
+        given = rules.call(
+            op, "pullback", (tuple(kept), tuple(outs) if op.multiple else outs[0]), dict(params)
         )
+        cotangents = rules.pulled(op, "pullback", given, operands[:count], moving)
         moved = [ct for ct, moves in zip(cotangents, moving, strict=True) if moves]
         return (*[None] * (count + residuals), *moved)
 

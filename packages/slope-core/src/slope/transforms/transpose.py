@@ -6,6 +6,7 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
+from slope.core import rules
 from slope.core.operator import Linear, Operator, Tangent
 from slope.core.program import Instr, LineKeeper, Literal, Program, ProgramTrace, Var, expand
 from slope.core.tensor import Splat, Tensor
@@ -99,7 +100,11 @@ def _transposed(
     op: Operator, outs: list[Tangent], operands: list[Any], params: dict[str, Any]
 ) -> Sequence[Tangent]:
     if op.has("transpose"):
-        return op.transpose(tuple(outs) if op.multiple else outs[0], *operands, **params)
+        given = rules.call(
+            op, "transpose", (tuple(outs) if op.multiple else outs[0], *operands), params
+        )
+        linear = [type(operand) is Linear for operand in operands]
+        return rules.pulled(op, "transpose", given, operands, linear)
     if not op.has("expand"):
         raise MissingRuleError(
             f"operator {op.name!r} cannot take part in transposition (reverse-mode "

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Any
 
+from slope.core import rules
 from slope.core.operator import Operator
 from slope.core.program import Program, ProgramTrace, evaluate, expand, result_types
 from slope.core.tensor import Splat, Tensor, Tracer
@@ -67,8 +68,8 @@ class BatchTrace(Trace):
                 )
             return expand(op, args, params)
         with use_trace(self.parent):
-            out, at = op.batch(self.size, values, dims, **params)
-        outs, ats = (out, at) if op.multiple else ((out,), (at,))
+            given = rules.call(op, "batch", (self.size, values, dims), params)
+        outs, ats = rules.batched(op, given, self.size)
         return tuple([self.wrap(value, each) for value, each in zip(outs, ats, strict=True)])
 
     def wrap(self, value: Tensor, at: int | None) -> Tensor:

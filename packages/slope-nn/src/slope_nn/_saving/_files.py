@@ -151,10 +151,14 @@ def read_file(path: Path) -> tuple[dict[str, slope.Tensor], dict[str, str]]:
         with safetensors.safe_open(path, framework="numpy"):
             pass  # all checks are made on opening
     except safetensors.SafetensorError as error:
-        raise CheckpointError(
-            f"{path} is no whole safetensors file ({error}). It may be truncated: fetch or save it "
-            f"again."
-        ) from None
+        remedy = "It may be truncated: fetch or save it again."
+        with path.open("rb") as file:
+            if file.read(4) in (b"PK\x03\x04", b"\x80\x02\x8a\n"):  # its formats, new and old
+                remedy = (
+                    "It looks like one of torch.save: with PyTorch, "
+                    "model.load_state_dict(nn.from_torch(torch.load(path))) takes it over."
+                )
+        raise CheckpointError(f"{path} is no whole safetensors file ({error}). {remedy}") from None
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error}.") from None
     header, start = _header(path)

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Container, Iterator
 
 from slope.extend import Atom, Instr, Program, Var, dtypes
-from slope_backend_iree.lower.context import Cluster
+from slope_backend_iree.lower.own_kernels import Cluster
 
 from .work import CONTROL, MOST_ARRAYS, VIEWS, UnfitError, cost
 

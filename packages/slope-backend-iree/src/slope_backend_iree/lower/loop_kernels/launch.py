@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from slope.extend import DType, TensorType, dtypes
-from slope_backend_iree.lower.context import Cluster, Context, Value, mlir_type
+from slope_backend_iree.lower.context import Context, Value
 from slope_backend_iree.lower.linear import SIGNED
+from slope_backend_iree.lower.own_kernels import Cluster
 
 from .arrays import Array, Memory, Operand, Splat, within
 from .kernel import Kernel
@@ -106,7 +107,8 @@ def _passed(
     """What the kernel is given, and what stands for each operand in it."""
     assert ctx.loop_kernels is not None
     parts = dict(ctx.loop_kernels.parts)
-    own = {each for each in operands if each.literal is None}
+    # In order, not a set: the text of a program, its key on disk, is the same in every process.
+    own = dict.fromkeys(each for each in operands if each.literal is None)
     loose = sorted((each for each in own if each.name not in parts), key=lambda x: x.type.nbytes)
     count = len(loose) + len({parts[x.name][0] for x in own if x.name in parts}) + others
     if count > MOST_ARRAYS:
@@ -134,8 +136,7 @@ def _together(ctx: Context, values: Sequence[Value]) -> dict[str, tuple[Value, i
     for dtype in {each.dtype: None for each in values}:
         own = [each for each in values if each.dtype is dtype]
         flat = [ctx.reshape(_stored(ctx, each), (each.type.size,)) for each in own]
-        total = TensorType((sum(each.type.size for each in own),), flat[0].dtype)
-        held = ctx.op("concatenate", flat, total, "dim = 0")
+        held = ctx.concatenate(flat, 0)
         first = 0
         for each in own:
             found[each.name] = held, first
@@ -147,9 +148,7 @@ def _unpacked(ctx: Context, held: Value, part: Array) -> Value:
     """A result out of what many lie in; other kernels read it from there."""
     assert ctx.loop_kernels is not None
     first, made = part.offset.constant, part.type
-    flat = held.type.with_shape((made.size,))
-    text = f"stablehlo.slice {held} [{first}:{first + made.size}:1] : ({held.mlir}) -> "
-    one = ctx.reshape(ctx.emit(text + mlir_type(flat), flat), made.shape)
+    one = ctx.reshape(ctx.slice(held, [first], [first + made.size]), made.shape)
     result = _restored(ctx, one, made.dtype)
     ctx.loop_kernels.parts[result.name] = held, first
     return result

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from slope.extend import Instr, Program, TensorType, dtypes, programs_in
@@ -87,9 +86,9 @@ def cost(instr: Instr, carried: frozenset[Any] = frozenset()) -> float:
     if name not in RULES or (name == "erf" and instr.inputs[0].type.dtype is dtypes.float64):
         raise UnfitError
     (made,) = instr.outputs
-    if name == "dot_general":
-        x = instr.inputs[0].type
-        return 2.0 * made.type.size * math.prod(x.shape[dim] for dim in instr.params["contract"][0])
+    flops = instr.op.flops(*[atom.type for atom in instr.inputs], **instr.params)
+    if flops is not None:
+        return float(flops)
     if name in VIEWS:
         return 0.0
     if name == "gather_slices":

@@ -15,17 +15,11 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from slope_backend_onnx import runtime
+from slope_backend_onnx import provider, sessions
+from slope_backend_onnx.arrays import ArrayError, export_array, import_array
 from slope_backend_onnx.graph import ELEMENT_TYPES, Graph
-from slope_backend_onnx.runtime import (
-    ArrayError,
-    DeviceError,
-    MissingRuntimeError,
-    SessionError,
-    create_session,
-    export_array,
-    import_array,
-)
+from slope_backend_onnx.provider import DeviceError, MissingRuntimeError
+from slope_backend_onnx.sessions import SessionError, create_session
 
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 DTYPES = [BFLOAT16 if name == "bfloat16" else np.dtype(name) for name in ELEMENT_TYPES]
@@ -143,7 +137,7 @@ def test_the_public_method_serves_where_the_compiled_session_is_hidden() -> None
         get_inputs = staticmethod(inner.get_inputs)
         get_outputs = staticmethod(inner.get_outputs)
 
-    session = runtime.Session(Public(), "cpu:0")
+    session = sessions.Session(Public(), "cpu:0")
     assert session([np.arange(4, dtype="f4")])[0].tolist() == [1, 3, 5, 7]
 
 
@@ -170,7 +164,7 @@ def test_two_threads_call_one_session_at_once(dtype: str) -> None:
 
 COUNT_THREADS = """
 import os, sys
-from slope_backend_onnx.runtime import create_session
+from slope_backend_onnx.sessions import create_session
 model = sys.stdin.buffer.read()
 count = lambda: len(os.listdir("/proc/self/task"))
 kept = [create_session(model, work=8)]  # starts whatever the runtime starts once
@@ -249,11 +243,11 @@ def test_without_a_runtime_both_extras_are_named(
 ) -> None:
     hollow = None if state == "absent" else type(sys)("onnxruntime")
     monkeypatch.setitem(sys.modules, "onnxruntime", hollow)
-    runtime.import_runtime.cache_clear()
+    provider.import_runtime.cache_clear()
     try:
         with pytest.raises(MissingRuntimeError) as caught:
             create_session(b"")
     finally:
-        runtime.import_runtime.cache_clear()
+        provider.import_runtime.cache_clear()
     for part in ("slope-backend-onnx[cpu]", "slope-backend-onnx[gpu]", "overwrite one another"):
         assert part in str(caught.value)

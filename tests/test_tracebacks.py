@@ -1,0 +1,47 @@
+"""Tracebacks show the user's lines, and few of slope's own, unless those are asked for."""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+
+import pytest
+
+import slope
+
+HOME = str(Path(slope.__file__).parent)
+
+
+def frames_of(function):
+    """Of the error that a function raises: how many frames are slope's, and the others' lines."""
+    with pytest.raises(slope.errors.ShapeError, match=": ") as caught:
+        function()
+    frames = traceback.extract_tb(caught.value.__traceback__)
+    others = [frame.line for frame in frames if not frame.filename.startswith(HOME)]
+    return len(frames) - len(others), others
+
+
+def added():
+    return slope.ones(2) + slope.ones(3)
+
+
+def reshaped():
+    return slope.ones(2).reshape(5)
+
+
+def jitted():
+    return slope.jit(lambda x: x @ slope.ones(7, 7))(slope.ones(2, 2))
+
+
+@pytest.mark.parametrize(
+    ("function", "line"), [(added, "slope.ones(3)"), (reshaped, "reshape(5)"), (jitted, "(7, 7)")]
+)
+def test_slopes_own_frames_are_hidden_unless_asked_for(monkeypatch, function, line):
+    monkeypatch.delenv("SLOPE_FULL_TRACEBACK", raising=False)
+    own, others = frames_of(function)
+    assert own <= 2
+    assert line in (others[-1] or "")
+    monkeypatch.setenv("SLOPE_FULL_TRACEBACK", "1")
+    everything, again = frames_of(function)
+    assert everything > own
+    assert again == others

@@ -123,12 +123,14 @@ def test_what_is_stacked(f: Callable[..., Any]):
 
 def schedule(f: Callable[..., Any], *given: slope.Tensor, flags: Sequence[str] = ()) -> str:
     """What the compiled program does, in IREE's words."""
-    return tools.compile_str(
+    made = tools.compile_str(
         slope.jit(f, backend="iree").lower(*given).code,
         input_type="stablehlo",
         target_backends=["llvm-cpu"],
         extra_args=["--compile-to=stream", "--iree-opt-level=O1", *flags],
-    ).decode()
+    )
+    assert made is not None  # as it would be if written to a file
+    return made.decode()
 
 
 def copies(f: Callable[..., Any], *given: slope.Tensor) -> list[int]:

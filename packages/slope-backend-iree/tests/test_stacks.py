@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,15 +13,18 @@ from iree.compiler import tools
 import slope
 from slope.extend import TensorType, dtypes, trace_program
 from slope.tree import tree_leaves
-from slope_backend_iree.backend import program_work
+from slope_backend_iree.estimate import program_work
 
 Array = Any
 
 TURNS, ROWS, WIDTH = 5, 4, 16
 
 
+pytestmark = pytest.mark.usefixtures("cache")
+
+
 @pytest.fixture(autouse=True, scope="module")
-def no_kernels(cache: Path) -> Iterator[None]:
+def no_kernels() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("slope_backend_iree.lower.control.fits", lambda params: False)
         yield
@@ -121,14 +123,14 @@ def test_what_is_stacked(f: Callable[..., Any]):
 
 def schedule(f: Callable[..., Any], *given: slope.Tensor, flags: Sequence[str] = ()) -> str:
     """What the compiled program does, in IREE's words."""
-    compiled = tools.compile_str(
+    made = tools.compile_str(
         slope.jit(f, backend="iree").lower(*given).code,
         input_type="stablehlo",
         target_backends=["llvm-cpu"],
         extra_args=["--compile-to=stream", "--iree-opt-level=O1", *flags],
     )
-    assert compiled is not None
-    return compiled.decode()
+    assert made is not None  # as it would be if written to a file
+    return made.decode()
 
 
 def copies(f: Callable[..., Any], *given: slope.Tensor) -> list[int]:
@@ -166,7 +168,7 @@ def test_no_turn_copies_a_stack(f: Callable[..., Any]):
 
 def test_weights_are_packed_before_the_loop():
     def run(x: Any, w: Any) -> Any:
-        return slope.scan(lambda h, row: (slope.tanh(row + h @ w), h), x[0], x)
+        return slope.scan(lambda h, row: (slope.tanh(row + slope.linear(h, w)), h), x[0], x)
 
     x = slope.ones(TURNS, 32, 64)
     text = schedule(run, x, slope.ones(64, 64), flags=["--iree-global-opt-data-tiling"])

@@ -49,16 +49,15 @@ def program_work(program: Program, fixed: frozenset[Var] = frozenset(), turns: i
         own = instr.op.flops(*types, **instr.params)
         cost = float(max([size, *(each.size for each in types)]) if own is None else own)
         flops += cost
-        often = [1.0 / turns if atom in fixed else 1.0 for atom in instr.inputs]
-        if instr.op is ops.dot_general and _worth_packing(instr, *often):
+        if instr.op is ops.dot_general and _worth_packing(instr, fixed, turns):
             products += cost
     return Work(products, flops, moved)
 
 
-def _worth_packing(product: Instr, often: float, others_often: float) -> bool:
+def _worth_packing(product: Instr, fixed: frozenset[Var], turns: int) -> bool:
     """Whether a product of packed factors saves more time than it takes to pack them.
 
-    A factor that stays the same in a loop is packed once, in less than every turn: ``often``.
+    A factor that stays the same in a loop is packed once.
     """
     if product.params["batch"][0]:
         return False
@@ -68,5 +67,6 @@ def _worth_packing(product: Instr, often: float, others_often: float) -> bool:
     # Measured on one thread: tiles multiplied at 177 GFLOP/s against 122 for operands as they are,
     # and packed at 0.2 ns an element. One row through a large matrix takes 2.7 times as long packed
     # (a decoder's step), 128 rows take 0.7 times as long; 45 rows break even.
-    packed = often * rows * inner + others_often * inner * columns + rows * columns
+    often = [1 / turns if atom in fixed else 1.0 for atom in product.inputs]
+    packed = often[0] * rows * inner + often[1] * inner * columns + rows * columns
     return rows * inner * columns > 40 * packed

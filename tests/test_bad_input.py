@@ -155,10 +155,10 @@ def test_settings_of_the_environment():
 def test_a_second_run_compiles_nothing(tmp_path):
     code = """
 import slope
-from slope_backend_iree import backend
+from slope_backend_iree import modules
 compiled = []
-original = backend.compile_module
-backend.compile_module = lambda *args: compiled.append(1) or original(*args)
+original = modules.compile_module
+modules.compile_module = lambda *args: compiled.append(1) or original(*args)
 print(slope.jit(lambda x: slope.sin(x) * 3 + 0.125)(slope.zeros(3)).tolist(), len(compiled))
 """
     settings = {"SLOPE_BACKEND": "iree", "SLOPE_CACHE": str(tmp_path), "SLOPE_DISK_CACHE": "1"}

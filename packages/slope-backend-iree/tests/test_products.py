@@ -43,6 +43,7 @@ def product(m: Dims, n: Dims, rows: Dims, form: str, batch: Dims = ()) -> tuple[
         ((65,), (33,), (257,), ()),
         ((12,), (48,), (130,), ()),
         ((64,), (1024,), (300,), ()),  # panels
+        ((76,), (1024,), (30,), ()),
         ((128, 2), (8, 64), (3, 24), ()),
         ((65,), (40,), (33,), (3,)),
         ((64,), (512,), (16,), (2, 2)),
@@ -68,6 +69,8 @@ def traced(shapes: list[Dims], dtype: dtypes.DType, over: tuple[Dims, Dims]) -> 
         (200, 100, 784, "NT", True, True),
         (32, 2048, 1024, "NN", True, False),  # few rows read a large matrix as it is
         (256, 2048, 1024, "NN", True, True),
+        (76, 1024, 96, "NN", True, True),  # low tiles load much
+        (80, 1024, 96, "NN", True, False),
         (32, 256, 256, "NT", False, False),  # and are too few to transpose one
         (31, 96, 96, "NN", False, False),  # tiles would leave rows over
         (96, 31, 96, "NN", False, False),  # a tile would have columns to spare

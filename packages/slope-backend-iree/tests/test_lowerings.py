@@ -365,6 +365,20 @@ def test_half_precision_accumulates_in_float32(backend: IreeBackend, dtype: Any)
         assert float(outs[0].ravel()[-1]) == 4096
 
 
+@pytest.mark.parametrize("dtype", [dtypes.float16, dtypes.bfloat16], ids=str)
+def test_float64_is_rounded_to_half_precision_once(backend: IreeBackend, dtype: Any):
+    """Also next to a tie, where it becomes subnormal (in float16), and out of range."""
+    near = np.array([1, 1.5, -(2.0**-14), 2.0**-20, -(2.0**-24), 65504, 3.39e38])[:, None]
+    steps = np.arange(-16, 17) * 2.0**-12 + np.array([-(2.0**-45), 0, 2.0**-45])[:, None]
+    x = np.append((near * (1 + steps.ravel())).ravel(), [1e-60, -0.0, 1e300, np.inf, np.nan])
+    cases: list[Case] = [(ops.cast, (x,), {"dtype": dtype})]
+    ((expected,),) = run_cases(REFERENCE, cases)
+    ((found,),) = run_cases(backend, cases)
+    number = ~np.isnan(expected)
+    np.testing.assert_array_equal(number, ~np.isnan(found))
+    np.testing.assert_array_equal(found[number].view(np.uint16), expected[number].view(np.uint16))
+
+
 # --- shapes without elements, and larger ones
 
 

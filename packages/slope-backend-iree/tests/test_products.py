@@ -43,6 +43,7 @@ def product(m: Dims, n: Dims, rows: Dims, form: str, batch: Dims = ()) -> tuple[
         ((65,), (33,), (257,), ()),
         ((12,), (48,), (130,), ()),
         ((64,), (1024,), (300,), ()),  # panels
+        ((76,), (1024,), (30,), ()),
         ((128, 2), (8, 64), (3, 24), ()),
         ((65,), (40,), (33,), (3,)),
         ((64,), (512,), (16,), (2, 2)),
@@ -68,8 +69,12 @@ def traced(shapes: list[Dims], dtype: dtypes.DType, over: tuple[Dims, Dims]) -> 
         (200, 100, 784, "NT", True, True),
         (32, 2048, 1024, "NN", True, False),  # few rows read a large matrix as it is
         (256, 2048, 1024, "NN", True, True),
+        (76, 1024, 96, "NN", True, True),  # low tiles load much
+        (80, 1024, 96, "NN", True, False),
         (32, 256, 256, "NT", False, False),  # and are too few to transpose one
         (31, 96, 96, "NN", False, False),  # tiles would leave rows over
+        (96, 31, 96, "NN", False, False),  # a tile would have columns to spare
+        (96, 33, 96, "NN", True, False),
         (200, 10, 784, "NN", False, False),
         (1024, 1024, 1024, "TN", False, False),
         (8, 16, 16, "NN", False, False),
@@ -146,3 +151,28 @@ def test_a_derivative_of_a_value_repeated_along_a_dimension():
 
 def test_few_elements_are_left_alone():
     assert "dispatch.region" not in code(gradients(slope.gelu), *given(rows=8, inner=64))
+
+
+def masked(x: Any) -> Any:
+    """Derivatives of one activation for two readers, one of which reads what they share."""
+    inner = slope.silu(x) * x.mean(1, keepdim=True)
+    return slope.where(x > 0, slope.sigmoid(inner), inner * 0.5)
+
+
+def several(x: Any) -> Any:
+    """Activations that are read again behind others."""
+    inner = slope.silu(x) + slope.elu(x)
+    outer = inner + slope.softplus(inner)
+    return slope.log1p(outer * outer) + slope.sigmoid(x)
+
+
+@pytest.mark.parametrize("activation", [masked, several])
+@pytest.mark.parametrize("second", [False, True])
+def test_gradients_of_several_activations(activation: Callable[[Any], Any], second: bool):
+    function = gradients(activation)
+    if second:
+
+        def function(x: Any, up: Any, down: Any) -> Any:
+            return slope.grad(lambda up: gradients(activation)(x, up, down)[0].square().mean())(up)
+
+    agree(function, *(each * 0.3 for each in given()), near=1e-3)

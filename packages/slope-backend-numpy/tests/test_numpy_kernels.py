@@ -64,6 +64,13 @@ def test_large_unsigned_indices_are_clamped_to_the_end(call):
     )
 
 
+def test_a_single_element_is_gathered(call):
+    """What is gathered has no dimensions."""
+    (found,) = call(ops.gather, np.eye(3) * 5, np.array([2, 2]), axis=0, batch_dims=0)
+    assert found.shape == ()
+    assert found == 5
+
+
 def test_sums_of_many_dtypes_and_dims(call):
     rng = np.random.default_rng(0)
     x = rng.standard_normal((3, 4, 5, 6))

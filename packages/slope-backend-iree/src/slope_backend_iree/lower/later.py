@@ -60,16 +60,18 @@ class _Finder:
             if reader is None or id(reader) in loops or not self._is_long(instr):
                 continue
             found = self._loops(reader, instr)
-            if found is not None and loops.keys().isdisjoint(id(loop.roots[0]) for loop in found):
+            held = {id(each) for loop in found or () for each in (*loop.body, *loop.roots)}
+            if found is not None and held.isdisjoint(private | loops.keys()):
                 loops.update((id(loop.roots[0]), loop) for loop in found)
                 private.update(id(each) for loop in found for each in loop.body)
+                self.stored.add(reader.outputs[0])
         return Plan(loops, frozenset(private - loops.keys()))
 
     def _loops(self, reader: Instr, late: Instr) -> list[Loop] | None:
-        """The reader's loop, and one for each value that shares instructions with it.
+        """The reader's loop, and one for each value that shares instructions with one of them.
 
-        ``None`` unless these loops hold all that the late value is computed by: IREE would take
-        from outside what it finds there as well.
+        ``None`` unless these loops hold all users of what they compute: nothing else could read it,
+        and IREE would take from outside what it finds there as well.
         """
         body = self._body(late)
         if body is None:
@@ -90,8 +92,14 @@ class _Finder:
                 if other is None:
                     return None
                 loops.append(Loop((user,), other[:-1]))
-        held = {id(each) for loop in loops for each in (*loop.body, *loop.roots)}
-        return loops if inside <= held else None
+                joining = [each for each in other if id(each) not in inside]
+                inside.update(map(id, joining))
+                waiting += joining
+        computed = {id(each) for loop in loops for each in loop.body}
+        outside = {id(self.made.get(atom)) for atom in reader.inputs if isinstance(atom, Var)}
+        if not (outside & computed).issubset(map(id, body)):  # the reader's loop has no more
+            return None
+        return loops if inside <= computed | {id(loop.roots[0]) for loop in loops} else None
 
     def _joins(self, instr: Instr) -> bool:
         """Whether an instruction can be a part of a loop over the elements."""

@@ -66,7 +66,24 @@ def cast(ctx: Context, x: Value, *, dtype: DType) -> Value:
         # IREE makes choices of products with converted bools, and so 0 of NaN times 0.
         result = x.type.with_dtype(dtype)
         return ctx.select(x, ctx.constant(1, result), ctx.constant(0, result))
+    if x.dtype is dtypes.float64 and is_half(dtype):
+        return ctx.convert(_to_odd(ctx, x), dtype)
     return ctx.convert(x, dtype)
+
+
+def _to_odd(ctx: Context, x: Value) -> Value:
+    """A float64 as float32, its last bit set where some were cut off: it can be rounded once more.
+
+    IREE makes 0 of what is subnormal in float16, and rounds to bfloat16 twice.
+    """
+    near = ctx.convert(x, dtypes.float32)
+    back = ctx.convert(near, dtypes.float64)
+    outward = ctx.compare("GT", ctx.same("abs", back), ctx.same("abs", x))
+    bits = ctx.bitcast(near, dtypes.int32)
+    toward_zero = ctx.same("subtract", bits, ctx.convert(outward, dtypes.int32))
+    odd = ctx.same("or", toward_zero, ctx.like(1, bits))
+    bits = ctx.select(ctx.compare("NE", back, x), odd, bits)
+    return ctx.bitcast(bits, dtypes.float32)
 
 
 def _to_integer(ctx: Context, x: Value, dtype: DType) -> Value:

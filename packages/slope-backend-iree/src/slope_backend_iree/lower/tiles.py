@@ -19,6 +19,7 @@ Dims = tuple[int, ...]
 _LANES = 16  # float32 numbers in a register, of which there are 32
 _WIDE = 2 * _LANES
 _HIGHEST, _LOWEST = 13, 4  # rows of two registers: 26 for sums at most, and few loads for each
+_LOW = 5
 _NEAR = 1 << 18  # numbers that the second-level cache holds
 _TASK = 1 << 17  # numbers that a task reads again and again
 _LONGEST_TASK = 1 << 10  # columns
@@ -147,7 +148,9 @@ def tiling_of(
     if tile is None or rows * tile[1] > _NEAR or m * n * rows < _SMALL:
         return None
     near = n * rows <= _NEAR
-    moved = not right.by_columns or not (near or m < _FEW_ROWS)
+    # A low tile reads what it loads few times, and so waits for it.
+    read_as_it_is = near and not (tile[0] <= _LOW and n > _LONG_ROW)
+    moved = not right.by_columns or not (read_as_it_is or m < _FEW_ROWS)
     panels = moved and n % _WIDE == 0 and (n >= _LONG_ROW or not near)
     if moved and (m < _FEW_ROWS or not (panels or near)):
         return None
@@ -238,9 +241,13 @@ def _exact_tile(m: int, n: int) -> tuple[int, int] | None:
 
 
 def _tile(m: int, n: int) -> tuple[int, int] | None:
-    """Rows and columns: rows left over are slow, columns are not; ``None`` for few of either."""
+    """Rows and columns; ``None`` for few of either.
+
+    Rows left over are slow. Columns are not, behind a whole tile: 31 in a tile of 32 take ten times
+    as long as 32.
+    """
     high = next((each for each in range(_HIGHEST, _LOWEST - 1, -1) if m % each == 0), None)
-    if high is None or n < _LANES:
+    if high is None or (n < _WIDE and n != _LANES):
         return None
     return high, _LANES if n < 2 * _WIDE and n % _WIDE == _LANES else _WIDE
 

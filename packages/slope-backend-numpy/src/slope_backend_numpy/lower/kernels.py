@@ -343,7 +343,7 @@ def gather(
         taken = moved.reshape(math.prod(leading), *rest).take(rows, axis=0)
     else:
         taken = np.empty((0, *rest), x.dtype)
-    return taken.reshape(*indices.shape[:-1], *rest).transpose(back)
+    return taken.reshape((*indices.shape[:-1], *rest)).transpose(back)
 
 
 _COMBINE: Final = {"add": np.add, "mul": np.multiply, "min": np.minimum, "max": np.maximum}

@@ -38,6 +38,7 @@ from .adaptive_pooling import *
 from .arithmetic import *
 from .arrangement import *
 from .attention import *
+from .combining import *
 from .composites import *
 from .contraction import *
 from .convolution import *
@@ -68,6 +69,7 @@ from .resizing import *
 from .rounding import *
 from .sampling import *
 from .scattering import *
+from .sections import *
 from .selection import *
 from .shapes import *
 from .special_values import *
@@ -107,6 +109,7 @@ __all__ += adaptive_pooling.__all__
 __all__ += arithmetic.__all__
 __all__ += arrangement.__all__
 __all__ += attention.__all__
+__all__ += combining.__all__
 __all__ += composites.__all__
 __all__ += contraction.__all__
 __all__ += convolution.__all__
@@ -137,6 +140,7 @@ __all__ += resizing.__all__
 __all__ += rounding.__all__
 __all__ += sampling.__all__
 __all__ += scattering.__all__
+__all__ += sections.__all__
 __all__ += selection.__all__
 __all__ += shapes.__all__
 __all__ += special_values.__all__

@@ -18,6 +18,7 @@ from slope.functions import (
     arithmetic,
     arrangement,
     at,
+    combining,
     contraction,
     data_dependent,
     elementwise,
@@ -33,6 +34,7 @@ from slope.functions import (
     reductions,
     rounding,
     scattering,
+    sections,
     selection,
     shapes,
     special_values,
@@ -213,6 +215,10 @@ NAMES = {
     """,
     products: "addmm addmv addbmm baddbmm vdot inner kron trace cross",
     joining: "split chunk unbind narrow diff",
+    combining: "diagflat",
+    sections: """
+        tensor_split hsplit vsplit dsplit select_scatter slice_scatter diagonal_scatter
+    """,
     selection: "repeat_interleave",
     statistics: "cov corrcoef",
 }

@@ -27,10 +27,13 @@ from slope.functions import (
     joining,
     logic,
     masking,
+    norms,
     numpy_protocols,
     ordering,
+    powers,
     products,
     quantiles,
+    ranks,
     reductions,
     rounding,
     scattering,
@@ -213,9 +216,12 @@ NAMES = {
     arrangement: """
         flip fliplr flipud roll rot90 swapaxes diagonal diag diag_embed tril triu
     """,
-    products: "addmm addmv addbmm baddbmm vdot inner kron trace cross",
+    products: "addmm addmv addr addbmm baddbmm vdot inner kron trace cross",
     joining: "split chunk unbind narrow diff",
     combining: "diagflat",
+    norms: "dist renorm",
+    powers: "deg2rad float_power gcd lcm ldexp logaddexp2 rad2deg",
+    ranks: "histc histogram kthvalue mode msort",
     sections: """
         tensor_split hsplit vsplit dsplit select_scatter slice_scatter diagonal_scatter
     """,

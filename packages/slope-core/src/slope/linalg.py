@@ -15,15 +15,24 @@ from slope import functions as fn
 from slope.api import custom_jvp, scan
 from slope.core.tensor import Tensor
 from slope.errors import ShapeError
+from slope.functions._arguments import whole_of
+from slope.functions.matrices import matrix_norm, multi_dot, norm, vecdot, vector_norm
 
 __all__ = [
     "cholesky",
     "cholesky_solve",
     "det",
     "inv",
+    "logdet",
+    "matrix_norm",
+    "matrix_power",
+    "multi_dot",
+    "norm",
     "slogdet",
     "solve",
     "solve_triangular",
+    "vecdot",
+    "vector_norm",
 ]
 
 
@@ -143,6 +152,45 @@ def det(x: Any) -> Tensor:
     """
     sign, size = slogdet(x)
     return sign * fn.exp(size)
+
+
+def logdet(x: Any) -> Tensor:
+    """The logarithms of determinants of matrices (..., n, n): -inf of 0, NaN of negative ones.
+
+    Raises:
+        ShapeError: ``x`` holds no square matrices.
+    """
+    sign, size = _slogdet(_square("logdet", x))
+    return fn.where(sign < 0, fn.full_like(size, float("nan")), size)
+
+
+def matrix_power(x: Any, n: int) -> Tensor:
+    """Matrices of shape (..., n, n) multiplied ``n`` times, by repeated squaring.
+
+    Args:
+        x: whole numbers stay whole, but for negative powers.
+        n: 0 gives unit matrices, a negative one powers of the inverse.
+
+    Raises:
+        ShapeError: ``x`` holds no square matrices.
+    """
+    count = whole_of(n, "linalg.matrix_power", "n")
+    given = fn.as_tensor(x)
+    factor = _square("matrix_power", given)
+    if count < 0:
+        factor, count = inv(factor), -count
+    elif given.dtype.is_integer:
+        factor = given
+    if not count:
+        return fn.eye(factor.shape[-1], dtype=factor.dtype).expand(*factor.shape)
+    result: Tensor | None = None
+    while count:
+        if count & 1:
+            result = factor if result is None else result @ factor
+        count >>= 1
+        factor = factor @ factor if count else factor
+    assert result is not None
+    return result
 
 
 def _square(function: str, x: Any) -> Tensor:

@@ -38,6 +38,7 @@ from .adaptive_pooling import *
 from .arithmetic import *
 from .arrangement import *
 from .attention import *
+from .combining import *
 from .composites import *
 from .contraction import *
 from .convolution import *
@@ -48,6 +49,7 @@ from .extremes import *
 from .generator import *
 from .grids import *
 from .indexing import *
+from .integrals import *
 from .joining import *
 from .label_losses import *
 from .likelihoods import *
@@ -58,16 +60,20 @@ from .masking import *
 from .moment_operators import *
 from .norm_operators import *
 from .normalization import *
+from .norms import *
 from .ordering import *
 from .padding import *
 from .pooling import *
+from .powers import *
 from .products import *
 from .quantiles import *
+from .ranks import *
 from .reductions import *
 from .resizing import *
 from .rounding import *
 from .sampling import *
 from .scattering import *
+from .sections import *
 from .selection import *
 from .shapes import *
 from .special_values import *
@@ -107,6 +113,7 @@ __all__ += adaptive_pooling.__all__
 __all__ += arithmetic.__all__
 __all__ += arrangement.__all__
 __all__ += attention.__all__
+__all__ += combining.__all__
 __all__ += composites.__all__
 __all__ += contraction.__all__
 __all__ += convolution.__all__
@@ -117,6 +124,7 @@ __all__ += extremes.__all__
 __all__ += generator.__all__
 __all__ += grids.__all__
 __all__ += indexing.__all__
+__all__ += integrals.__all__
 __all__ += joining.__all__
 __all__ += label_losses.__all__
 __all__ += likelihoods.__all__
@@ -127,16 +135,20 @@ __all__ += masking.__all__
 __all__ += moment_operators.__all__
 __all__ += norm_operators.__all__
 __all__ += normalization.__all__
+__all__ += norms.__all__
 __all__ += ordering.__all__
 __all__ += padding.__all__
 __all__ += pooling.__all__
+__all__ += powers.__all__
 __all__ += products.__all__
 __all__ += quantiles.__all__
+__all__ += ranks.__all__
 __all__ += reductions.__all__
 __all__ += resizing.__all__
 __all__ += rounding.__all__
 __all__ += sampling.__all__
 __all__ += scattering.__all__
+__all__ += sections.__all__
 __all__ += selection.__all__
 __all__ += shapes.__all__
 __all__ += special_values.__all__

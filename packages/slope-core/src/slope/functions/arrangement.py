@@ -146,11 +146,16 @@ def diagonal(x: TensorLike, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Te
     given = movedim(given, (first, second), (-2, -1))
     offset = whole_of(offset, "diagonal", "offset")
     rows, columns = given.shape[-2:]
-    length = max(0, min(rows, columns - offset) if offset >= 0 else min(rows + offset, columns))
     flat = reshape(given, (*given.shape[:-2], rows * columns))
+    return cut(flat, flat.ndim - 1, *diagonal_run(rows, columns, offset))
+
+
+def diagonal_run(rows: int, columns: int, offset: int) -> tuple[int, int, int]:
+    """Start, stop and step of a diagonal in a matrix's row-major order."""
+    length = max(0, min(rows, columns - offset) if offset >= 0 else min(rows + offset, columns))
     start = (offset if offset >= 0 else -offset * columns) if length else 0
     stop = start + (length - 1) * (columns + 1) + 1 if length else 0
-    return cut(flat, flat.ndim - 1, start, stop, columns + 1)
+    return start, stop, columns + 1
 
 
 @at_once

@@ -18,6 +18,7 @@ from slope.functions import (
     arithmetic,
     arrangement,
     at,
+    combining,
     contraction,
     data_dependent,
     elementwise,
@@ -26,13 +27,17 @@ from slope.functions import (
     joining,
     logic,
     masking,
+    norms,
     numpy_protocols,
     ordering,
+    powers,
     products,
     quantiles,
+    ranks,
     reductions,
     rounding,
     scattering,
+    sections,
     selection,
     shapes,
     special_values,
@@ -211,8 +216,15 @@ NAMES = {
     arrangement: """
         flip fliplr flipud roll rot90 swapaxes diagonal diag diag_embed tril triu
     """,
-    products: "addmm addmv addbmm baddbmm vdot inner kron trace cross",
+    products: "addmm addmv addr addbmm baddbmm vdot inner kron trace cross",
     joining: "split chunk unbind narrow diff",
+    combining: "diagflat",
+    norms: "dist renorm",
+    powers: "deg2rad float_power gcd lcm ldexp logaddexp2 rad2deg",
+    ranks: "histc histogram kthvalue mode msort",
+    sections: """
+        tensor_split hsplit vsplit dsplit select_scatter slice_scatter diagonal_scatter
+    """,
     selection: "repeat_interleave",
     statistics: "cov corrcoef",
 }

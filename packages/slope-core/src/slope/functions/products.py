@@ -20,7 +20,7 @@ from slope.functions._base import (
 )
 from slope.functions.arithmetic import add, mul
 from slope.functions.arrangement import diagonal, roll
-from slope.functions.contraction import contract, dot, einsum, matmul, tensordot
+from slope.functions.contraction import contract, dot, einsum, matmul, outer, tensordot
 from slope.functions.reductions import sum as total
 from slope.functions.shapes import reshape
 
@@ -28,6 +28,7 @@ __all__ = [
     "addbmm",
     "addmm",
     "addmv",
+    "addr",
     "baddbmm",
     "bilinear",
     "cross",
@@ -85,6 +86,19 @@ def addbmm(
     a, b = _factors("addbmm", ("batch1", batch1, 3), ("batch2", batch2, 3))
     product = contract(a, ("b", "n", "k"), b, ("b", "k", "m"), ("n", "m"))
     return _added("addbmm", given, product, beta, alpha)
+
+
+@at_once
+def addr(
+    x: TensorLike, vec1: TensorLike, vec2: TensorLike, *, beta: float = 1, alpha: float = 1
+) -> Tensor:
+    """``beta * x + alpha * outer(vec1, vec2)`` of two vectors; else as :func:`addmm`."""
+    given = as_tensor(x, "addr", "x")
+    vectors = [as_tensor(vec1, "addr", "vec1"), as_tensor(vec2, "addr", "vec2")]
+    for name, vector in zip(("vec1", "vec2"), vectors, strict=True):
+        if vector.ndim != 1:
+            raise ShapeError(f"addr: {name} must have 1 dimension, and is {vector.type}.")
+    return _added("addr", given, outer(*vectors), beta, alpha)
 
 
 def _factors(function: str, *given: tuple[str, TensorLike, int]) -> tuple[Tensor, Tensor]:

@@ -54,27 +54,35 @@ def trapezoid(
         ShapeError: shapes that do not fit.
         ArgumentError: both ``x`` and a ``dx`` other than 1.
     """
-    values = floating(y, "trapezoid", "y")
+    areas, at = trapezoids("trapezoid", y, x, dx, dim)
+    return mul(total(areas, at), 0.5)
+
+
+def trapezoids(
+    function: str, y: TensorLike, x: TensorLike | None, dx: float, dim: int
+) -> tuple[Tensor, int]:
+    """Twice the area between each two neighbours, and along which dimension they lie."""
+    values = floating(y, function, "y")
     if not values.ndim:
-        raise ShapeError(f"trapezoid: y must have dimensions, and is {values.type}.")
-    at = dim_of(dim, values.ndim, "trapezoid", shape=values.shape)
-    step = number_of(dx, "trapezoid", "dx")
+        raise ShapeError(f"{function}: y must have dimensions, and is {values.type}.")
+    at = dim_of(dim, values.ndim, function, shape=values.shape)
+    step = number_of(dx, function, "dx")
     if x is not None and step != 1.0:
-        raise ArgumentError(f"trapezoid: both x and dx={step} are given; give one of them.")
+        raise ArgumentError(f"{function}: both x and dx={step} are given; give one of them.")
     length = values.shape[at]
     pairs = cut(values, at, min(1, length), length) + cut(values, at, 0, max(length - 1, 0))
     if x is None:
-        return mul(total(pairs, at), step / 2)
-    places = floating(x, "trapezoid", "x")
+        return mul(pairs, step), at
+    places = floating(x, function, "x")
     if places.ndim == 1:
         if not same(places.shape, (length,)):
             raise ShapeError(
-                f"trapezoid: dimension {dim} of y {values.type} needs as many places, and x is "
+                f"{function}: dimension {dim} of y {values.type} needs as many places, and x is "
                 f"{places.type}."
             )
         places = ops.reshape(places, shape=(length,) + (1,) * (values.ndim - at - 1))
     widths = diff(places, dim=at - values.ndim)
-    return mul(total(mul(pairs, widths), at - values.ndim), 0.5)
+    return mul(pairs, widths), at - values.ndim
 
 
 # --- distances

@@ -53,6 +53,11 @@ BAD = {
         errors.ArgumentError,
         "names an argument twice",
     ),
+    "batched along a bool": (
+        lambda: slope.vmap(lambda x: x, in_dims=True)(slope.ones(2, 2)),
+        errors.ArgumentError,
+        "in_dims must hold ints and None, and holds True",
+    ),
     "number and name": (
         lambda: slope.grad(lambda x: x, argnums=0, argnames="x")(slope.ones(())),
         errors.ArgumentError,
@@ -143,6 +148,8 @@ def test_settings_of_the_environment():
     told = run(code, SLOPE_BACKEND="numpy", DEFAULT_DEVICE="cuda:0").stderr.splitlines()[-1]
     assert told.startswith("slope.errors.DeviceError")
     assert "cuda:0" in told
+    told = run(code, SLOPE_BACKEND="numpy", DEFAULT_DEVICE="cpu:x").stderr.splitlines()[-1]
+    assert "DeviceError: DEFAULT_DEVICE=cpu:x: 'cpu:x' names no device" in told
 
 
 def test_a_second_run_compiles_nothing(tmp_path):

@@ -238,3 +238,21 @@ def test_what_is_no_function():
         pytest.raises(errors.ArgumentError, match="nondiff_argnums"),
     ):
         slope.grad(made)(1.0)
+
+
+def test_a_rule_for_each_argument():
+    @slope.custom_jvp
+    def product(x, y, z):
+        return x * y + z
+
+    product.defjvps(lambda tangent, out, x, y, z: 3 * tangent * out, None, lambda t, *_: 2 * t)
+    x = slope.tensor(2.0)
+    assert slope.grad(lambda x: product(x, x, 1.0))(x).item() == 15.0
+    assert slope.jvp(lambda z: product(x, x, z), (x,), (x,))[1].item() == 4.0
+    assert slope.grad(lambda y: product(x, y, x))(x).item() == 0.0
+    assert slope.vmap(slope.grad(lambda x: product(x, x, 1.0)))(slope.ones(2)).tolist() == [6.0] * 2
+    product.defjvps(None)
+    with pytest.raises(errors.ArgumentError, match="defjvps got 1 rules, and there are 3 argumen"):
+        slope.grad(lambda x: product(x, x, 1.0))(x)
+    with pytest.raises(errors.ArgumentError, match="there can be no nondiff_argnums"):
+        slope.custom_jvp(lambda n, x: x, nondiff_argnums=0).defjvps(None)

@@ -165,3 +165,33 @@ def test_a_gaussian_process_learns_its_length(backend):
 def test_matrices_that_do_not_fit(use, told):
     with pytest.raises(errors.ShapeError, match=told):
         use()
+
+
+def test_one_equation_for_each_matrix():
+    got = linalg.solve(slope.tensor(X), slope.tensor(Y[:, :, 0]))
+    np.testing.assert_allclose(got.numpy(), np.linalg.solve(X, Y[:, :, :1])[..., 0], rtol=1e-9)
+    turned = linalg.solve(slope.tensor(X), slope.tensor(Y[:, :, 0]), left=False)
+    wanted = np.linalg.solve(X.swapaxes(-1, -2), Y[:, :, :1])[..., 0]
+    np.testing.assert_allclose(turned.numpy(), wanted, rtol=1e-9)
+
+
+def test_as_many_inverses_as_rows():
+    x = np.stack([S[0], S[1], X[0], X[1]])
+    np.testing.assert_allclose(linalg.inv(slope.tensor(x)).numpy(), np.linalg.inv(x), rtol=1e-8)
+
+
+def test_matrices_of_no_elements():
+    for shape in ((0, 0), (2, 0, 0)):
+        x = slope.zeros(*shape)
+        assert linalg.det(x).tolist() == np.ones(shape[:-2]).tolist()
+        assert linalg.slogdet(x)[1].tolist() == np.zeros(shape[:-2]).tolist()
+        assert linalg.inv(x).shape == linalg.cholesky(x).shape == shape
+        assert linalg.solve(x, slope.zeros(*shape[:-1], 3)).shape == (*shape[:-1], 3)
+
+
+def test_both_triangles_share_the_derivative_of_cholesky():
+    gradient = slope.grad(lambda x: linalg.cholesky(x)[1, 0])(
+        slope.tensor([[4.0, 2.0], [2.0, 3.0]])
+    )
+    # L[1, 0] = a / sqrt(b), with a the mean of the two elements that are equal
+    np.testing.assert_allclose(gradient.numpy(), [[-0.125, 0.25], [0.25, 0.0]], atol=1e-6)

@@ -1,9 +1,9 @@
-"""What the turns of a loop that is no kernel make is written in place, and is right."""
+"""Loops that are no kernels: stacks are written in place, weights packed once, results right."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,17 +11,21 @@ import pytest
 from iree.compiler import tools
 
 import slope
+from slope.extend import TensorType, dtypes, trace_program
 from slope.tree import tree_leaves
+from slope_backend_iree.estimate import program_work
 
 Array = Any
 
 TURNS, ROWS, WIDTH = 5, 4, 16
 
 
+pytestmark = pytest.mark.usefixtures("cache")
+
+
 @pytest.fixture(autouse=True, scope="module")
-def no_kernels(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def no_kernels() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SLOPE_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.setattr("slope_backend_iree.lower.control.fits", lambda params: False)
         yield
 
@@ -117,15 +121,21 @@ def test_what_is_stacked(f: Callable[..., Any]):
         np.testing.assert_array_equal(own.numpy(), first.numpy())
 
 
-def copies(f: Callable[..., Any], *given: slope.Tensor) -> list[int]:
-    """The lengths in bytes of what the compiled program copies."""
-    flags = ["--compile-to=stream", "--iree-opt-level=O1"]
-    text = tools.compile_str(
+def schedule(f: Callable[..., Any], *given: slope.Tensor, flags: Sequence[str] = ()) -> str:
+    """What the compiled program does, in IREE's words."""
+    made = tools.compile_str(
         slope.jit(f, backend="iree").lower(*given).code,
         input_type="stablehlo",
         target_backends=["llvm-cpu"],
-        extra_args=flags,
-    ).decode()
+        extra_args=["--compile-to=stream", "--iree-opt-level=O1", *flags],
+    )
+    assert made is not None  # as it would be if written to a file
+    return made.decode()
+
+
+def copies(f: Callable[..., Any], *given: slope.Tensor) -> list[int]:
+    """The lengths in bytes of what the compiled program copies."""
+    text = schedule(f, *given)
     numbers = {
         name: int(value) for name, value in re.findall(r"(%c[\w]+) = arith.constant (\d+) :", text)
     }
@@ -154,3 +164,57 @@ def test_no_turn_copies_a_stack(f: Callable[..., Any]):
     found = copies(f, *sequences())
     assert found  # slices are copied into their places
     assert max(found) <= 4 * ROWS * WIDTH
+
+
+def test_weights_are_packed_before_the_loop():
+    def run(x: Any, w: Any) -> Any:
+        return slope.scan(lambda h, row: (slope.tanh(row + slope.linear(h, w)), h), x[0], x)
+
+    x = slope.ones(TURNS, 32, 64)
+    text = schedule(run, x, slope.ones(64, 64), flags=["--iree-global-opt-data-tiling"])
+    before, loop = text.partition("util.func")[2].split("cf.br", 1)
+    packs = re.compile(r"cmd.dispatch @\w+::@\w+_pack")
+    assert len(packs.findall(before)) == 1
+    assert len(packs.findall(loop)) <= 1  # of the rows, which each turn makes
+
+
+def test_a_product_of_a_few_rows_is_worth_packing_in_a_loop():
+    def program(turns: int) -> Any:
+        types = [TensorType(shape, dtypes.float32) for shape in ((turns, 16, 1024), (1024, 1024))]
+        return trace_program(
+            lambda x, w: slope.scan(lambda h, row: (slope.tanh(row + h @ w), h), x[0], x), types
+        )
+
+    once, often = (program_work(program(turns)) for turns in (1, 64))
+    assert once.products == 0
+    assert often.products == 64 * 2 * 16 * 1024 * 1024
+
+
+# --- carries that the body ignores: IREE 3.13 would take all memory to compile them
+
+
+def ignoring_scan(x: Any, y: Any) -> Any:
+    def step(state: Any, row: Any) -> Any:
+        a, _ = state
+        b = slope.tanh(a + row @ y[0].T @ a)
+        return (b, b @ b.T @ a), a
+
+    return slope.scan(step, (x[0], x[1]), x)
+
+
+def ignoring_while(x: Any, y: Any) -> Any:
+    def step(state: Any) -> Any:
+        a, _, count = state
+        return slope.tanh(a @ y[0].T @ y[1]), a @ a.T @ a, count + 1
+
+    return slope.while_loop(lambda state: state[2] < 3, step, (x[0], y[0], 0))
+
+
+@pytest.mark.parametrize("f", [ignoring_scan, ignoring_while], ids=lambda f: f.__name__)
+def test_carries_that_are_not_read(f: Callable[..., Any]):
+    given = sequences()
+    found, expected = (
+        tree_leaves(slope.jit(f, backend=each)(*given)) for each in ("iree", "numpy")
+    )
+    for out, want in zip(found, expected, strict=True):
+        np.testing.assert_allclose(out.numpy(), want.numpy(), 1e-4, 1e-4)

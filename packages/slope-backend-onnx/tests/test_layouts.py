@@ -101,3 +101,16 @@ def test_a_short_row_is_written_out_once():
     assert long.code.count("Expand") == 1
     few = slope.jit(lambda x, y: x + y, backend="onnxruntime").lower(x[:9], y)
     assert few.code.count("Expand") == 0
+
+
+def test_gaps_in_the_last_dimension_are_joined_not_padded():
+    x = slope.arange(24).reshape(2, 3, 4) + 1
+    pads = {"low": (1, 0, 2), "high": (0, 1, 1), "interior": (0, 1, 2), "value": 7}
+    wanted = np.full((3, 6, 13), 7)
+    wanted[1:, 0:5:2, 2:12:3] = x.numpy()
+    made = slope.jit(lambda x: ops.pad(x, **pads), backend="onnxruntime")
+    np.testing.assert_array_equal(made(x).numpy(), wanted)
+    half = slope.jit(slope.grad(lambda x: (x[:, ::2] ** 2).sum()), backend="onnxruntime")
+    code = half.lower(slope.ones((4, 6))).code
+    assert "Concat" in code
+    assert "Pad" not in code

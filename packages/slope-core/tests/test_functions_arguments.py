@@ -288,3 +288,54 @@ def test_an_int_is_never_taken_for_a_tensor():
         assert x[(place,)].item() == 1
         assert x[(number,)].item() == number
         assert slope.narrow(x, 0, 0, number).shape == (number,)
+
+
+def test_older_ways_to_ask_for_variances():
+    x = np.arange(12.0).reshape(3, 4) ** 2
+    tensor = slope.tensor(x)
+    for got, wanted in (
+        (tensor.std(False), x.std()),
+        (tensor.var(True), x.var(ddof=1)),
+        (tensor.std(1, False), x.std(1)),
+        (tensor.var(0, True, True), x.var(0, ddof=1, keepdims=True)),
+        (slope.var_mean(tensor, False)[0], x.var()),
+        (slope.std_mean(tensor, True)[1], x.mean()),
+    ):
+        np.testing.assert_allclose(got.numpy(), wanted, rtol=1e-12)
+
+
+def test_to_takes_the_flags_of_moves():
+    x = slope.ones(2)
+    assert x.to("cpu", non_blocking=True).shape == (2,)
+    assert x.to("cpu", slope.float64, False, True).dtype is slope.float64
+    assert x.to(slope.float16, copy=True).dtype is slope.float16
+    with pytest.raises(errors.ArgumentError, match="True is neither a dtype nor a device"):
+        x.to(True)
+
+
+def test_normal_draws_of_a_dtype():
+    assert slope.normal(0.0, 1.0, (2, 3), dtype=slope.float64, device="cpu").dtype is slope.float64
+    assert slope.normal(slope.zeros(2), 1.0).dtype is slope.float32
+    assert slope.normal(slope.zeros(2).half(), slope.ones(2).half()).dtype is slope.float16
+
+
+@pytest.mark.parametrize("data", [2**63, [2**63], [[2**63, 2**64 - 1]]])
+def test_ints_that_int64_does_not_hold_need_a_dtype(data):
+    with pytest.raises(errors.ArgumentError, match=r"does not fit int64; give dtype=slope\.uint64"):
+        slope.tensor(data)
+    np.testing.assert_array_equal(slope.tensor(data, dtype=slope.uint64).numpy(), data)
+
+
+def test_small_and_large_ints_together_keep_their_digits():
+    data = [1, 2**64 - 1]
+    assert slope.tensor(data, dtype=slope.uint64).tolist() == data
+
+
+@pytest.mark.parametrize("exponent", [63, 64, 70, 1001])
+def test_powers_of_integers_wrap_around(exponent):
+    for dtype in (np.int64, np.int8, np.uint16):
+        base = [3, -2, 7, -1, 0] if dtype is not np.uint16 else [3, 2, 7, 1, 0]
+        got = slope.tensor(np.array(base, dtype)) ** exponent
+        bits = 8 * np.dtype(dtype).itemsize
+        wanted = np.array([each**exponent % 2**bits for each in base], f"uint{bits}").view(dtype)
+        np.testing.assert_array_equal(got.numpy(), wanted)

@@ -224,3 +224,48 @@ def test_gradients_at_edges():
 def test_messages(make, told):
     with pytest.raises(errors.SlopeError, match=told):
         make()
+
+
+def test_unfold_gives_the_windows_along_a_dimension():
+    x = np.arange(24.0).reshape(2, 3, 4)
+    tensor = slope.tensor(x)
+    windows = np.lib.stride_tricks.sliding_window_view(x, 2, 2)
+    np.testing.assert_array_equal(tensor.unfold(2, 2, 1).numpy(), windows)
+    np.testing.assert_array_equal(tensor.unfold(-1, 2, 2).numpy(), windows[:, :, ::2])
+    np.testing.assert_array_equal(
+        tensor.unfold(1, 3, 1).numpy(), np.lib.stride_tricks.sliding_window_view(x, 3, 1)
+    )
+    assert slope.tensor(5.0).unfold(0, 1, 1).tolist() == [5.0]
+    counts = slope.grad(lambda x: x.unfold(0, 3, 1).sum())(slope.ones(5))
+    assert counts.tolist() == [1.0, 2.0, 3.0, 2.0, 1.0]
+    with pytest.raises(slope.errors.ShapeError, match="a window of 5 does not fit into dimension"):
+        tensor.unfold(2, 5, 1)
+    with pytest.raises(slope.errors.ArgumentError, match="step=0 must be at least 1"):
+        tensor.unfold(2, 2, 0)
+
+
+def test_vectors_of_no_elements_go_with_every_shape_in_cat():
+    nothing, x = slope.zeros(0), slope.ones(2, 3)
+    assert slope.cat([nothing, x, nothing], 1).shape == (2, 3)
+    assert slope.cat([nothing, x, x], -1).shape == (2, 6)
+    assert slope.cat([nothing, slope.arange(2)]).dtype is slope.float32
+    assert slope.cat([nothing, nothing]).shape == (0,)
+
+
+def test_differences_taken_no_times_leave_x_alone():
+    x = slope.ones(2, 3)
+    assert slope.diff(x, 0, prepend=x, append=x).shape == (2, 3)
+
+
+def test_logsumexp_of_nothing():
+    assert slope.logsumexp(slope.zeros(0, 2), 0).tolist() == [-np.inf, -np.inf]
+    assert slope.logsumexp(slope.zeros(2, 0), 0, keepdim=True).shape == (1, 0)
+
+
+def test_functions_of_bools():
+    x = slope.tensor([True, False])
+    assert slope.outer(x, slope.tensor([True, True])).tolist() == [[True, True], [False, False]]
+    assert slope.sign(x).tolist() == [True, False]
+    squares = slope.square(x)
+    assert (squares.dtype, squares.tolist()) == (slope.int64, [1, 0])
+    assert np.isnan(slope.sign(slope.tensor(np.nan)).item())

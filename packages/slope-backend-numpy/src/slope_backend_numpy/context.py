@@ -338,12 +338,12 @@ class Context:
         tensor_type = self.type.with_dtype(dtype)
         if shape == () and (text := self._on_numbers(function, operands)):
             return self.fresh(text, tensor_type, shape)
-        operands = self.in_one_order(operands, shape)
-        arguments = ", ".join([self.beside_arrays(each) for each in operands])
-        if _has_short_runs(operands, shape):
+        aligned = self.in_one_order(operands, shape)
+        arguments = ", ".join([self.beside_arrays(each) for each in aligned])
+        if _has_short_runs(aligned, shape):
             function, arguments = "kernels.by_columns", f"{function}, {arguments}"
         target = (
-            next((each for each in operands if self.reusable(each, dtype, shape)), None)
+            next((each for each in aligned if self.reusable(each, dtype, shape)), None)
             if last
             else None
         )
@@ -352,7 +352,7 @@ class Context:
         else:
             self._writer.line(f"{function}({arguments}, out={target.code})", tensor_type)
             made = Value(target.code, tensor_type, shape, target.buffer)
-        made.turned = any(each.turned for each in operands if each.shape == shape)
+        made.turned = any(each.turned for each in aligned if each.shape == shape)
         return made
 
     def in_one_order(self, operands: Sequence[Value], shape: Shape) -> Sequence[Value]:

@@ -73,4 +73,9 @@ def default_device() -> Device:
         DeviceError: ``DEFAULT_DEVICE`` is set and names no device.
     """
     name = os.environ.get("DEFAULT_DEVICE")
-    return device(name) if name else CPU
+    if not name:
+        return CPU
+    try:
+        return device(name)
+    except DeviceError as error:
+        raise DeviceError(f"DEFAULT_DEVICE={name}: {error}") from None

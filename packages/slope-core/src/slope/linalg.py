@@ -30,8 +30,8 @@ __all__ = [
 def cholesky(x: Any, *, upper: bool = False) -> Tensor:
     """The lower triangle L with ``L @ L.mT == x``, of symmetric positive definite matrices.
 
-    Only the lower triangle of ``x`` is looked at. Where ``x`` is not positive definite, there are
-    NaNs in L.
+    Only the lower triangle of ``x`` is looked at, and the derivative is that of a symmetric matrix:
+    both triangles share it evenly. Where ``x`` is not positive definite, there are NaNs in L.
 
     Args:
         x: shape (..., n, n).
@@ -96,17 +96,16 @@ def solve(x: Any, y: Any, *, left: bool = True) -> Tensor:
 
     Args:
         x: shape (..., n, n).
-        y: shape (..., n, k), or (n,) for one equation.
+        y: shape (..., n, k); for one equation each (n,), or (..., n) with the batches of ``x``.
         left: on which side x stands.
 
     Raises:
         ShapeError: shapes that do not fit.
     """
     matrix, right = _square("solve", x), fn.as_tensor(y)
-    if right.ndim == 1:
-        return solve(matrix, right.unsqueeze(-1 if left else 0), left=left).squeeze(
-            -1 if left else 0
-        )
+    if right.ndim == 1 or right.shape == matrix.shape[:-1]:
+        at = -1 if left else -2
+        return solve(matrix, right.unsqueeze(at), left=left).squeeze(at)
     if not left:
         return solve(matrix.mT, right.mT).mT
     return _solution(*_fitting("solve", matrix, right))
@@ -119,7 +118,7 @@ def inv(x: Any) -> Tensor:
         ShapeError: ``x`` holds no square matrices.
     """
     matrix = _square("inv", x)
-    return solve(matrix, fn.eye(matrix.shape[-1], dtype=matrix.dtype))
+    return _solution(*_fitting("inv", matrix, fn.eye(matrix.shape[-1], dtype=matrix.dtype)))
 
 
 def slogdet(x: Any) -> tuple[Tensor, Tensor]:
@@ -231,7 +230,7 @@ def _cholesky(x: Tensor) -> Tensor:
 def _cholesky_rule(primals: Any, tangents: Any) -> Any:
     (x,), (dx,) = primals, tangents
     low = _cholesky(x)
-    change = fn.tril(dx) + fn.tril(dx, -1).mT
+    change = 0.5 * (dx + dx.mT)
     inner = _substitute(low, _substitute(low, change, False, False).mT, False, False)
     weights = fn.tril(fn.ones_like(low)) - 0.5 * fn.eye(low.shape[-1], dtype=low.dtype)
     return low, low @ (inner * weights)
@@ -243,6 +242,8 @@ def _eliminated(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     The permutation stands beside the matrix, so that rows are exchanged in both together.
     """
     count = x.shape[-1]
+    if count == 0:  # nothing to exchange, and a determinant of 1
+        return x, x, fn.ones(*x.shape[:-2], dtype=x.dtype)
     places = fn.arange(count)
     own, beside = fn.eye(count, dtype=x.dtype), fn.zeros(count, count, dtype=x.dtype)
 

@@ -7,7 +7,7 @@ written with a barrier behind it (:meth:`Context.barrier`).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 
 from slope.extend import Instr, Literal, Program, Var, ops
 
@@ -20,29 +20,34 @@ from .widened import sliced_after_widening
 _REDUCTIONS = frozenset(("sum", "prod", "amax", "amin"))
 
 
-def values_apart(program: Program, *, cpu: bool, lanes: int) -> frozenset[Var]:
+def values_apart(
+    program: Program, *, cpu: bool, lanes: int, steady: Container[object]
+) -> frozenset[Var]:
     """The values that a program's text sets apart, besides those that rules do.
 
     Args:
         program: where to look.
         cpu: whether it is to run on a CPU.
         lanes: see :class:`Context`.
+        steady: variables of values that :class:`Context` knows as such.
     """
     wrong = crossed(program) | sliced_after_widening(program)
-    return wrong | _slow(program, lanes) if cpu else wrong
+    return wrong | _slow(program, lanes, steady) if cpu else wrong
 
 
-def _slow(program: Program, lanes: int) -> frozenset[Var]:
+def _slow(program: Program, lanes: int, steady: Container[object]) -> frozenset[Var]:
     made = {var: instr for instr in program.instrs for var in instr.outputs}
     several = (
-        _before_exponentials(program, made, lanes),
+        _before_exponentials(program, made, lanes, steady),
         _sums_of_rows(program, made),
         _read_by_products(program, made),
     )
     return frozenset(instr.outputs[0] for instrs in several for instr in instrs)
 
 
-def _before_exponentials(program: Program, made: Mapping[Var, Instr], lanes: int) -> list[Instr]:
+def _before_exponentials(
+    program: Program, made: Mapping[Var, Instr], lanes: int, steady: Container[object]
+) -> list[Instr]:
     """Large products which only elementwise operators lie between and an exponential or the like.
 
     IREE fuses these into the loops that unpack the product's tiles, and they then run many times
@@ -55,13 +60,15 @@ def _before_exponentials(program: Program, made: Mapping[Var, Instr], lanes: int
         for instr in _behind(exponentials, made)
         if instr.op is ops.dot_general
         and instr.outputs[0].type.size >= LARGE
-        and not _is_tiled(instr, lanes)
+        and not _is_tiled(instr, lanes, steady)
     ]
 
 
-def _is_tiled(product: Instr, lanes: int) -> bool:
-    x, y = (atom.type for atom in product.inputs)
-    return tiling_of(x, y, **product.params, lanes=lanes) is not None
+def _is_tiled(product: Instr, lanes: int, steady: Container[object]) -> bool:
+    x, y = product.inputs
+    if x in steady or y in steady:
+        return False
+    return tiling_of(x.type, y.type, **product.params, lanes=lanes) is not None
 
 
 def _sums_of_rows(program: Program, made: Mapping[Var, Instr]) -> list[Instr]:

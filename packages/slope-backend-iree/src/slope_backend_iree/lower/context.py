@@ -72,6 +72,7 @@ class Context:
         given: names of inputs whose memory the function may write to; empty within regions.
         lanes: how many float32 numbers a vector register holds; 0 where rules choose no tiles.
         loop_kernels: what stands beside the function; None where there can be no kernels.
+        steady: names of values that are the same in all turns of the loop that this is the body of.
     """
 
     def __init__(
@@ -93,12 +94,14 @@ class Context:
         # Regions see the values around them; names are unique in the whole function.
         self._numbers: Iterator[int] = count() if outer is None else outer._numbers
         self._constants: dict[Any, Value] = {} if outer is None else dict(outer._constants)
+        self.steady: frozenset[str] = frozenset() if outer is None else outer.steady
 
     def name(self) -> str:
         """A new name for a value."""
         return f"%{next(self._numbers)}"
 
-    def _inner(self) -> Context:
+    def inner(self) -> Context:
+        """An empty body within this one, whose values it may use."""
         return Context(
             self._nested,
             self,
@@ -117,7 +120,7 @@ class Context:
                 returns is what the region gives.
             types: of the arguments.
         """
-        inner = self._inner()
+        inner = self.inner()
         arguments = [Value(inner.name(), each) for each in types]
         results = write(inner, arguments)
         head = ", ".join(f"{each}: {each.mlir}" for each in arguments)
@@ -137,7 +140,7 @@ class Context:
                 gives.
             results: the types of that.
         """
-        inner = self._inner()
+        inner = self.inner()
         made = write(inner)
         name, types = self.name(), ", ".join(map(mlir_type, results))
         several = f":{len(results)}" if len(results) > 1 else ""

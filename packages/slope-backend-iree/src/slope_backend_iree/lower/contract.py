@@ -33,9 +33,11 @@ def dot_general(
         dims = f"contracting_dims = {listed(contract[1])} x [0]"
         made = ctx.reshape(ctx.op("dot_general", [y, row], column, dims), result.shape)
         return ctx.convert(made, result.dtype)
-    tiled = tiled_product(ctx, x, y, contract, batch)
-    if tiled is not None:
-        return tiled
+    # What every turn of a loop multiplies by, IREE packs once before it.
+    if ctx.steady.isdisjoint((x.name, y.name)):
+        tiled = tiled_product(ctx, x, y, contract, batch)
+        if tiled is not None:
+            return tiled
     batching = f"batching_dims = {listed(batch[0])} x {listed(batch[1])}, " if batch[0] else ""
     contracting = f"contracting_dims = {listed(contract[0])} x {listed(contract[1])}"
     return ctx.convert(ctx.op("dot_general", [x, y], wide, batching + contracting), result.dtype)

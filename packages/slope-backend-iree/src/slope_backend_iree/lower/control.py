@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from slope.extend import Program, TensorType, dtypes
 
@@ -41,9 +41,27 @@ def run_while(
     params = {"cond": cond, "body": body, "consts": consts}
     if ctx.loop_kernels is not None and fits(params):
         return loop_kernel(ctx, "run_while", operands, types, params)
+    ignored = _ignored(body, range(consts, len(operands)))
+
+    def step(inner: Context, carried: list[Value]) -> list[Value]:
+        inner.steady |= {x.name for x in fixed}
+        if ctx.loop_kernels is not None:
+            for place in ignored:
+                x = carried[place - consts]
+                inner.emit(f"util.optimization_barrier {x} : {x.mlir}", x.type)  # a use
+        return inner.program(body, [*fixed, *carried])
+
     test = ctx.region(lambda inner, carried: inner.program(cond, [*fixed, *carried]), types)
-    step = ctx.region(lambda inner, carried: inner.program(body, [*fixed, *carried]), types)
-    return _loop(ctx, init, test, step)
+    return _loop(ctx, init, test, ctx.region(step, types))
+
+
+def _ignored(body: Program, carries: Sequence[int]) -> list[int]:
+    """The carries that no instruction reads.
+
+    IREE 3.13 takes ever more memory to compile an ``scf.while`` that has one.
+    """
+    read = {atom for instr in body.instrs for atom in instr.inputs}
+    return [place for place in carries if body.inputs[place] not in read]
 
 
 def _loop(ctx: Context, init: Sequence[Value], test: str, step: str) -> tuple[Value, ...]:
@@ -71,27 +89,86 @@ def run_scan(
         return loop_kernel(ctx, "run_scan", operands, types, params)
     if length == 0:
         return [*init, *(ctx.constant(0, each) for each in made)]
-    stacks = [_new_stack(ctx, each) for each in made]
-    start = [ctx.scalar(0, dtypes.int32), *init, *stacks]
-    types = [each.type for each in start]
+    start = [*init, *(_new_stack(ctx, each) for each in made)]
 
-    def test(inner: Context, state: list[Value]) -> list[Value]:
-        return [inner.compare("LT", state[0], inner.scalar(length, dtypes.int32))]
-
-    def step(inner: Context, state: list[Value]) -> list[Value]:
-        count, carried, stacked = state[0], state[1 : carries + 1], state[carries + 1 :]
+    def step(inner: Context, count: Value, state: list[Value]) -> list[Value]:
+        inner.steady |= {x.name for x in fixed}
+        carried, stacked = state[:carries], state[carries:]
         place = count
         if reverse:
             place = inner.same("subtract", inner.scalar(length - 1, dtypes.int32), count)
         slices = [_slice(inner, x, place) for x in xs]
         outs = inner.program(body, [*fixed, *carried, *slices])
         new = [_put(inner, x, out, place) for x, out in zip(stacked, outs[carries:], strict=True)]
-        following = inner.same("add", count, inner.scalar(1, dtypes.int32))
-        return [following, *outs[:carries], *new]
+        return [*outs[:carries], *new]
 
-    ends = _loop(ctx, start, ctx.region(test, types), ctx.region(step, types))[1:]
+    on_host = ctx.loop_kernels is not None and not _ignored(body, range(consts, first))
+    ends = (_counted_on_host if on_host else _counted)(ctx, length, start, step)
     last, stacks = ends[:carries], ends[carries:]
     return [*last, *(ctx.bitcast(x, each.dtype) for x, each in zip(stacks, made, strict=True))]
+
+
+def _counted(
+    ctx: Context,
+    length: int,
+    init: Sequence[Value],
+    step: Callable[[Context, Value, list[Value]], list[Value]],
+) -> Sequence[Value]:
+    """A loop of ``length`` turns from 0 on; the last values."""
+    start = [ctx.scalar(0, dtypes.int32), *init]
+    types = [each.type for each in start]
+
+    def test(inner: Context, state: list[Value]) -> list[Value]:
+        return [inner.compare("LT", state[0], inner.scalar(length, dtypes.int32))]
+
+    def turn(inner: Context, state: list[Value]) -> list[Value]:
+        following = inner.same("add", state[0], inner.scalar(1, dtypes.int32))
+        return [following, *step(inner, state[0], state[1:])]
+
+    return _loop(ctx, start, ctx.region(test, types), ctx.region(turn, types))[1:]
+
+
+def _counted_on_host(
+    ctx: Context,
+    length: int,
+    init: Sequence[Value],
+    step: Callable[[Context, Value, list[Value]], list[Value]],
+) -> Sequence[Value]:
+    """The same in MLIR's ``scf`` dialect.
+
+    IREE makes StableHLO's loops that count ``scf.for``, out of which it takes nothing that stays
+    the same, while it does out of ``scf.while``: with this, weights that every turn multiplies by
+    are packed once. The body has to read every carry, see :func:`_ignored`.
+    """
+    types = ", ".join(["i32", *(each.mlir for each in init)])
+    before, after = (
+        [(ctx.name(), "i32"), *((ctx.name(), each.mlir) for each in init)] for _ in range(2)
+    )
+    zero, one, turns, goes, following, result = (ctx.name() for _ in range(6))
+    inner = ctx.inner()
+    count = inner.emit(
+        f"tensor.from_elements {after[0][0]} : tensor<i32>", TensorType((), dtypes.int32)
+    )
+    made = step(
+        inner, count, [Value(name, x.type) for (name, _), x in zip(after[1:], init, strict=True)]
+    )
+    given = [zero, *(each.name for each in init)]
+    ctx.lines += [
+        *(f"{name} = arith.constant {value} : i32" for name, value in ((zero, 0), (one, 1))),
+        f"{turns} = arith.constant {length} : i32",
+        f"{result}:{len(given)} = scf.while ("
+        + ", ".join(f"{name} = {x}" for (name, _), x in zip(before, given, strict=True))
+        + f") : ({types}) -> ({types}) {{",
+        f"  {goes} = arith.cmpi slt, {before[0][0]}, {turns} : i32",
+        f"  scf.condition({goes}) {', '.join(name for name, _ in before)} : {types}",
+        "} do {",
+        f"^bb0({', '.join(f'{name}: {kind}' for name, kind in after)}):",
+        *(f"  {line}" for line in inner.lines),
+        f"  {following} = arith.addi {after[0][0]}, {one} : i32",
+        f"  scf.yield {', '.join([following, *(each.name for each in made)])} : {types}",
+        "}",
+    ]
+    return [Value(f"{result}#{place}", each.type) for place, each in enumerate(init, 1)]
 
 
 def _new_stack(ctx: Context, tensor_type: TensorType) -> Value:

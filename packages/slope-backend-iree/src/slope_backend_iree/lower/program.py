@@ -113,7 +113,8 @@ class _Writer:
 
     def write(self, ctx: Context, program: Program, known: dict[Var, Value]) -> None:
         """Write a program's instructions; the values of its variables join the known ones."""
-        apart = values_apart(program, cpu=self._cpu, lanes=ctx.lanes)
+        steady = frozenset(var for var, value in known.items() if value.name in ctx.steady)
+        apart = values_apart(program, cpu=self._cpu, lanes=ctx.lanes, steady=steady)
         loops, absent = _planned(program, ctx.convolves) if self._cpu else Plan({}, frozenset())
         found = clusters(program, loops.keys() | absent) if ctx.loop_kernels is not None else ()
         held = {id(instr): cluster for cluster in found for instr in cluster.instrs}

@@ -117,9 +117,16 @@ def _spaced(
         gaps += [0, spaced] if spaced else [0]
         joined.append(length * (1 + spaced))
         trailing.append(after - spaced)
-    apart = cx.op("Pad", cx.reshape(name, shape, split), cx.ints(*[0] * len(split), *gaps), filler)
+    name = cx.reshape(name, shape, split)
+    if gaps[-1]:  # ONNX Runtime takes 17 times as long to pad each element as to join two arrays
+        beside = cx.op("Expand", filler, cx.ints(*split[:-1], gaps[-1]))
+        name = cx.op("Concat", name, beside, axis=len(split) - 1)
+        split[-1] += gaps[-1]
+        gaps[-1] = 0
+    if any(gaps):
+        name = cx.op("Pad", name, cx.ints(*[0] * len(split), *gaps), filler)
     whole = [length + gap for length, gap in zip(split, gaps, strict=True)]
-    return cx.reshape(apart, whole, joined), joined, trailing
+    return cx.reshape(name, whole, joined), joined, trailing
 
 
 def _slice(cx: Lowering, x: Value, *, start: Any, stop: Any, step: Any) -> Result:

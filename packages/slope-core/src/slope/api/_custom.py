@@ -333,6 +333,39 @@ class custom_jvp(_Custom):  # noqa: N801  # used as a decorator
         self.jvp_rule = rule
         return rule
 
+    def defjvps(self, *rules: Callable[..., Any] | None) -> None:
+        """Set the rule by one for each argument, whose tangents add up.
+
+        Args:
+            rules: ``(tangent, result, *arguments) -> tangent of the result``, for arguments and
+                results that are one tensor each; ``None``: no derivative passes.
+
+        Raises:
+            ArgumentError: there are ``nondiff_argnums``; when differentiated, not as many rules
+                as arguments.
+        """
+        if self.nondiff_argnums:
+            raise ArgumentError(
+                f"custom_jvp ({self.__name__}): defjvps takes a rule for each argument, so there "
+                "can be no nondiff_argnums; set the whole rule with defjvp."
+            )
+
+        def rule(primals: Any, tangents: Any) -> tuple[Any, Any]:
+            if len(rules) != len(primals):
+                raise ArgumentError(
+                    f"custom_jvp ({self.__name__}): defjvps got {len(rules)} rules, and there are "
+                    f"{len(primals)} arguments; give None for those without a derivative."
+                )
+            out = self(*primals)
+            parts = [
+                part(tangent, out, *primals)
+                for part, tangent in zip(rules, tangents, strict=True)
+                if part is not None and tangent is not None
+            ]
+            return out, sum(parts[1:], parts[0]) if parts else None
+
+        self.defjvp(rule)
+
     def rules(self) -> tuple[Any, ...]:
         return (self.jvp_rule,)
 

@@ -11,6 +11,7 @@ import numpy as np
 from slope.api._arguments import (
     definition,
     function_name,
+    is_whole,
     output_leaves,
     require_callable,
     tensor_leaves,
@@ -123,7 +124,7 @@ def _paths(trees: tuple[tuple[Any, ...], dict[str, Any]]) -> list[str]:
 
 
 def _is_dim(value: Any) -> bool:
-    return value is None or isinstance(value, int)
+    return value is None or is_whole(value)
 
 
 def _spread_dims(dims: Any, tree: Any) -> list[int | None]:

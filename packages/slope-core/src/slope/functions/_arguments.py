@@ -114,11 +114,10 @@ def dim_of(
             raise ArgumentError(f"{function}: {argument}={dim!r} must be an int.")
         dim = int(dim)
     if not -ndim <= dim < ndim:
-        of = f" of shape {shown(shape)}" if shape is not None else ""
+        of = f"shape {shown(shape)}" if shape is not None else f"{ndim} dimensions"
         span = f"{-ndim} to {ndim - 1}" if ndim else "none: it has no dimensions"
         raise ShapeError(
-            f"{function}: {argument}={dim} is out of range for a tensor{of} of {ndim} dimensions "
-            f"({span})."
+            f"{function}: {argument}={dim} is out of range for a tensor of {of} ({span})."
         )
     return dim + ndim if dim < 0 else dim
 
@@ -126,21 +125,27 @@ def dim_of(
 def dims_of(dim: Any, x: Tensor, function: str, argument: str = "dim") -> tuple[int, ...]:
     """Dimensions given by ``None`` (all), an int or a sequence: ascending, from the front.
 
+    A tensor of shape () takes 0 and -1, as in PyTorch, though it has none that they could name.
+
     Raises:
         ShapeError: one is out of range or named twice.
     """
     ndim = x.ndim
     if dim is None:
         return tuple(range(ndim))
-    if not isinstance(dim, (tuple, list)):
+    if not ndim:
+        numbers = dim if isinstance(dim, (tuple, list)) else (dim,)
+        found = [dim_of(each, 1, function, argument, shape=()) for each in numbers]
+    elif not isinstance(dim, (tuple, list)):
         return (dim_of(dim, ndim, function, argument, shape=x.shape),)
-    found = sorted(dim_of(each, ndim, function, argument, shape=x.shape) for each in dim)
+    else:
+        found = sorted(dim_of(each, ndim, function, argument, shape=x.shape) for each in dim)
     if len(set(found)) != len(found):
         raise ShapeError(
             f"{function}: {argument}={tuple(dim)} names a dimension of a tensor of shape "
             f"{shown(x.shape)} twice."
         )
-    return tuple(found)
+    return tuple(found) if ndim else ()
 
 
 def sizes_of(sizes: Sequence[Any], function: str, argument: str = "shape") -> Shape:

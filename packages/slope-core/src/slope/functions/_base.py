@@ -21,7 +21,14 @@ from slope.devices import ANYWHERE, CPU, Device
 from slope.dims import DimExpr, is_static, same
 from slope.dtypes import DType
 from slope.errors import ArgumentError, DTypeError, ShapeError
-from slope.functions._arguments import Scalar, article, scalar_kind, scalar_of, shown
+from slope.functions._arguments import (
+    Scalar,
+    article,
+    dim_of,
+    scalar_kind,
+    scalar_of,
+    shown,
+)
 
 TensorLike = Tensor | Scalar | np.ndarray[Any, Any] | np.generic
 Operand = Tensor | Scalar
@@ -312,6 +319,26 @@ def floating(x: object, function: str, argument: str = "x") -> Tensor:
         return x
     made = as_tensor(x, function, argument)
     return made if made.dtype.kind == "f" else to_dtype(made, dtypes.float32)
+
+
+# --- along a dimension
+
+
+def along(x: Tensor, dim: Any, function: str, argument: str = "dim") -> tuple[Tensor, int, bool]:
+    """A tensor with dimensions, which of them is meant, and whether ``x`` had none.
+
+    As in PyTorch a tensor of shape () then stands as one of shape (1,), so its ``dim`` is 0 or -1;
+    :func:`back` takes that dimension away again.
+    """
+    if x.ndim:
+        return x, dim_of(dim, x.ndim, function, argument, shape=x.shape), False
+    dim_of(dim, 1, function, argument, shape=())
+    return ops.reshape(x, shape=(1,)), 0, True
+
+
+def back(x: Tensor, scalar: bool) -> Tensor:
+    """The one element of a tensor that had no dimensions before :func:`along`; else ``x``."""
+    return ops.reshape(x, shape=()) if scalar else x
 
 
 # --- counting

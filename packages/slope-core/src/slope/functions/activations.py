@@ -11,7 +11,16 @@ from slope.errors import ArgumentError, ShapeError
 from slope.functions import activation_operators, composites, extremes
 from slope.functions._arguments import dim_of, number_of
 from slope.functions._at_once import at_once
-from slope.functions._base import TensorLike, as_tensor, expand_to, floating, splat_like, to_dtype
+from slope.functions._base import (
+    TensorLike,
+    along,
+    as_tensor,
+    back,
+    expand_to,
+    floating,
+    splat_like,
+    to_dtype,
+)
 
 __all__ = [
     "celu",
@@ -271,16 +280,15 @@ def softmax(x: TensorLike, dim: int, dtype: Any = None) -> Tensor:
 
     Computed in ``dtype`` if given.
     """
-    given = _along(x, "softmax", dtype)
-    return composites.softmax(given, dim=dim_of(dim, given.ndim, "softmax", shape=given.shape))
+    given, at, scalar = along(_computed(x, "softmax", dtype), dim, "softmax")
+    return back(composites.softmax(given, dim=at), scalar)
 
 
 @at_once
 def softmin(x: TensorLike, dim: int, dtype: Any = None) -> Tensor:
     """:func:`softmax` of ``-x``."""
-    given = _along(x, "softmin", dtype)
-    at = dim_of(dim, given.ndim, "softmin", shape=given.shape)
-    return composites.softmax(ops.neg(given), dim=at)
+    given, at, scalar = along(_computed(x, "softmin", dtype), dim, "softmin")
+    return back(composites.softmax(ops.neg(given), dim=at), scalar)
 
 
 @at_once
@@ -289,12 +297,11 @@ def log_softmax(x: TensorLike, dim: int, dtype: Any = None) -> Tensor:
 
     Computed in ``dtype`` if given.
     """
-    given = _along(x, "log_softmax", dtype)
-    at = dim_of(dim, given.ndim, "log_softmax", shape=given.shape)
-    return composites.log_softmax(given, dim=at)
+    given, at, scalar = along(_computed(x, "log_softmax", dtype), dim, "log_softmax")
+    return back(composites.log_softmax(given, dim=at), scalar)
 
 
-def _along(x: TensorLike, function: str, dtype: Any) -> Tensor:
+def _computed(x: TensorLike, function: str, dtype: Any) -> Tensor:
     given = floating(x, function)
     return given if dtype is None else floating(to_dtype(given, as_dtype(dtype)), function)
 

@@ -170,9 +170,9 @@ _MAX_EXPONENT = 64
 def pow(x: TensorLike, y: TensorLike) -> Tensor:  # PyTorch's name
     """``x ** y``.
 
-    A Python int as exponent multiplies repeatedly, ``0.5`` takes the square root. Integers to
-    integer tensors wrap around; exponents from 64 on give 0, 1 or -1 for bases 0, 1, -1 and else 0,
-    negative exponents likewise (as PyTorch).
+    A Python int as exponent multiplies repeatedly, ``0.5`` takes the square root. Integers wrap
+    around; of tensors as exponents those from 64 on give 0, 1 or -1 for bases 0, 1, -1 and else 0,
+    unlike PyTorch, and negative ones likewise (as PyTorch).
 
     Raises:
         DTypeError: an integer tensor to a negative Python int.
@@ -201,7 +201,8 @@ def _known_power(x: Tensor, exponent: bool | float) -> Tensor | None:
     weak = x.weak
     dtype = result_dtype("pow", (x, exponent), wide=weak)
     base = x if weak and x.dtype is dtype else to_dtype(x, dtype)
-    if abs(exponent) <= _MAX_EXPONENT and exponent == int(exponent) and dtype is not dtypes.bool_:
+    repeated = dtype.is_integer or abs(exponent) <= _MAX_EXPONENT
+    if repeated and exponent == int(exponent) and dtype is not dtypes.bool_:
         return weakly(ops.integer_pow(base, exponent=int(exponent)), weak)
     if exponent == 0.5:
         return weakly(ops.sqrt(base), weak)

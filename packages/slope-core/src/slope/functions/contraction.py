@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from slope import ops
+from slope import dtypes, ops
 from slope.core.tensor import Tensor
 from slope.errors import ArgumentError, ShapeError
 from slope.functions._arguments import dim_of, wholes_of
 from slope.functions._at_once import at_once
 from slope.functions._base import TensorLike, as_tensor, is_one, result_dtype, to_dtype
-from slope.functions.arithmetic import add
+from slope.functions.arithmetic import add, mul
 from slope.functions.arrangement import diagonal
-from slope.functions.shapes import movedim
+from slope.functions.shapes import movedim, reshape
 
 __all__ = [
     "bmm",
@@ -202,6 +202,8 @@ def outer(x: TensorLike, y: TensorLike) -> Tensor:
     a, b = _pair("outer", x, y)
     _of_rank("outer", a, 1, "x")
     _of_rank("outer", b, 1, "y")
+    if a.dtype is dtypes.bool_:
+        return mul(reshape(a, (-1, 1)), b)
     return contract(a, ("n",), b, ("m",), ("n", "m"))
 
 

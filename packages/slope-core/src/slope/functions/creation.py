@@ -79,7 +79,7 @@ def _from_data(data: Any, wanted: DType | None) -> Tensor:
         return copied(data, wanted)
     number = scalar_of(data)
     if number is not None:
-        data, wanted = number, wanted or dtypes.default_dtype(scalar_kind(number))
+        data = number
     elif not isinstance(data, (list, tuple)):
         if all(hasattr(data, name) for name in _DLPACK):
             return copied(np.from_dlpack(data), wanted)
@@ -91,12 +91,18 @@ def _from_data(data: Any, wanted: DType | None) -> Tensor:
         )
     try:
         array = np.asarray(data)
+        if array.dtype.kind == "f" and wanted is dtypes.uint64:  # of both small and large ints
+            array = np.asarray(data, np.uint64)
     except (ValueError, OverflowError) as error:
         raise ArgumentError(f"tensor: cannot make an array of {data!r:.80}: {error}.") from None
     if array.dtype.kind not in "biuf" and array.dtype != dtypes.bfloat16.numpy:
         raise ArgumentError(f"tensor: cannot make an array of numbers of {data!r:.80}.")
     if wanted is None and not _holds_arrays(data):
         wanted = dtypes.default_dtype(array.dtype.kind) if array.size else dtypes.float32
+        if array.dtype == np.uint64 and array.size and array.max() >= 2**63:
+            raise ArgumentError(
+                f"tensor: {data!r:.80} does not fit int64; give dtype=slope.uint64 or a float's."
+            )
     return copied(array, wanted)
 
 

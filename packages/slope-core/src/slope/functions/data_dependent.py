@@ -150,8 +150,9 @@ def unique_consecutive(
 def bincount(x: TensorLike, weights: TensorLike | None = None, minlength: int = 0) -> Tensor:
     """How often each of 0, 1, ... occurs in a vector, or the sums of the weights there.
 
-    The result is as long as the largest element needs, and at least ``minlength``. Traced elements
-    are unknown: then it has length ``minlength``, and larger elements are left out.
+    The result is as long as the largest element needs, and at least ``minlength``; sums have the
+    weights' dtype, integers included. Traced elements are unknown: then it has length
+    ``minlength``, and larger elements are left out.
 
     Raises:
         DTypeError, ShapeError, IndexingError: no vector of non-negative integers.

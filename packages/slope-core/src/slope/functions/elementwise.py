@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from slope import ops, tree
+from slope import dtypes, ops, tree
 from slope.core.operator import Operator
 from slope.core.tensor import Tensor
 from slope.dtypes import DTypeLike, as_dtype
@@ -93,8 +93,9 @@ def _signed(op: Operator, name: str, x: TensorLike) -> Tensor:
 
 @at_once
 def sign(x: TensorLike) -> Tensor:
-    """-1, 0 or 1."""
-    return ops.sign(as_tensor(x, "sign", "x"))
+    """-1, 0 or 1, and NaN of NaN; a bool is its own sign."""
+    given = as_tensor(x, "sign", "x")
+    return given if given.dtype is dtypes.bool_ else ops.sign(given)
 
 
 @at_once
@@ -159,8 +160,10 @@ def rsqrt(x: TensorLike) -> Tensor:
 
 @at_once
 def square(x: TensorLike) -> Tensor:
-    """``x ** 2``."""
-    return ops.integer_pow(as_tensor(x, "square", "x"), exponent=2)
+    """``x ** 2``; of bools as int64."""
+    given = as_tensor(x, "square", "x")
+    given = to_dtype(given, dtypes.int64) if given.dtype is dtypes.bool_ else given
+    return ops.integer_pow(given, exponent=2)
 
 
 @at_once

@@ -25,7 +25,9 @@ from slope.functions._arguments import dim_of, shape_of, whole_of
 from slope.functions._at_once import at_once
 from slope.functions._base import (
     TensorLike,
+    along,
     as_tensor,
+    back,
     broadcast_shapes,
     copied,
     expand_to,
@@ -136,14 +138,15 @@ def index_select(x: TensorLike, dim: int, index: TensorLike) -> Tensor:
     Negative ones count from the end.
     """
     given, places = as_tensor(x, "index_select", "x"), as_tensor(index, "index_select", "index")
-    where = dim_of(dim, given.ndim, "index_select", shape=given.shape)
+    given, where, scalar = along(given, dim, "index_select")
     if places.ndim > 1:
         raise ShapeError(
             f"index_select: index must be a vector, and is {places.type}; x[..., index] takes any "
             "shape."
         )
     places = ops.reshape(places, shape=(1,)) if places.ndim == 0 else places
-    return getitem(given, (slice(None),) * where + (places,))
+    found = getitem(given, (slice(None),) * where + (places,))
+    return back(found, scalar and places.type.size == 1)
 
 
 def take_along_dim(x: TensorLike, index: TensorLike, dim: int | None = None) -> Tensor:
@@ -181,6 +184,9 @@ def gather(x: TensorLike, dim: int, index: TensorLike) -> Tensor:
         ShapeError, DTypeError: they do not fit.
     """
     given, places = as_tensor(x, "gather", "x"), as_tensor(index, "gather", "index")
+    if not given.ndim and places.ndim <= 1:  # as in PyTorch, each stands as a vector
+        rows, count = along(given, dim, "gather")[0], places.type.size
+        return ops.reshape(gather(rows, 0, ops.reshape(places, shape=(count,))), shape=places.shape)
     where = dim_of(dim, given.ndim, "gather", shape=given.shape)
     fits = places.ndim == given.ndim and all(
         at_ == where or bool(length <= total)

@@ -57,10 +57,13 @@ def concatenate(*tensors: Any, dim: int = 0) -> Tensor:
 def cat(tensors: Sequence[TensorLike], dim: int = 0) -> Tensor:
     """Tensors one after the other along a dimension, promoted to one dtype.
 
+    Tensors of shape (0,) go with those of every shape, as in PyTorch, and add nothing.
+
     Raises:
         ShapeError: no tensors, or other lengths that differ.
     """
     given = _promoted("cat", tensors)
+    given = [x for x in given if x.shape != (0,)] or given
     first = given[0]
     at = dim_of(dim, first.ndim, "cat", shape=first.shape)
     for x in given:
@@ -259,9 +262,10 @@ def unbind(x: TensorLike, dim: int = 0) -> tuple[Tensor, ...]:
 
 @at_once
 def narrow(x: TensorLike, dim: int, start: TensorLike, length: int) -> Tensor:
-    """``length`` elements along a dimension from ``start`` on, an int or a traced number.
+    """``length`` elements along a dimension from ``start`` on, an int or an integer tensor.
 
-    A traced start is clamped so that the window fits.
+    A tensor, whose value nobody need know, counts from the front and is clamped so that the window
+    fits: a negative one is 0.
 
     Raises:
         ShapeError: the window leaves the dimension.
@@ -314,6 +318,8 @@ def diff(
     if not given.ndim:
         raise ShapeError(f"diff: takes a tensor with dimensions, and got {given.type}.")
     at = dim_of(dim, given.ndim, "diff", shape=given.shape)
+    if not times:
+        return given
     parts: list[Any] = [("prepend", prepend), ("x", given), ("append", append)]
     joined = [as_tensor(part, "diff", name) for name, part in parts if part is not None]
     out = _joined("diff", joined, at)

@@ -7,10 +7,11 @@ from slope.core.tensor import Tensor
 from slope.dims import same
 from slope.errors import ArgumentError, DTypeError, ShapeError
 from slope.functions import activation_operators, composites, precise, reductions
-from slope.functions._arguments import dim_of, flag_of, number_of, shown, whole_of
+from slope.functions._arguments import flag_of, number_of, shown, whole_of
 from slope.functions._at_once import at_once
 from slope.functions._base import (
     TensorLike,
+    along,
     as_tensor,
     expand_to,
     floating,
@@ -144,7 +145,8 @@ def cosine_similarity(x: TensorLike, y: TensorLike, dim: int = 1, eps: float = 1
     Norms count as at least ``eps``. ``x`` and ``y`` broadcast.
     """
     a, b = floating_operands("cosine_similarity", x=x, y=y)
-    at = (dim_of(dim, a.ndim, "cosine_similarity", shape=a.shape),)
+    (a, place, _), (b, _, _) = (along(each, dim, "cosine_similarity") for each in (a, b))
+    at = (place,)
     least = number_of(eps, "cosine_similarity", "eps")
     norms = (composites.l2_norm(each, dim=at) for each in (a, b))
     sizes = (precise.clamp_min(norm, splat_like(least, norm)) for norm in norms)

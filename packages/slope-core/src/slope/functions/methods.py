@@ -43,13 +43,25 @@ from slope.functions._devices import placed
 
 
 def to(
-    x: Tensor, *targets: Any, dtype: DTypeLike | None = None, device: Device | str | None = None
+    x: Tensor,
+    *targets: Any,
+    dtype: DTypeLike | None = None,
+    device: Device | str | None = None,
+    non_blocking: bool = False,
+    copy: bool = False,
 ) -> Tensor:
     """As another dtype, on another device, or both: ``x.to(slope.float16)``, ``x.to("cpu")``.
+
+    ``non_blocking`` and ``copy`` are PyTorch's, and change nothing: a move takes as long as it
+    takes, and tensors that do not change need no copies. Behind a target they may stand without
+    their names.
 
     Raises:
         ArgumentError: a target that is neither.
     """
+    del non_blocking, copy
+    while len(targets) > 1 and isinstance(targets[-1], bool):
+        targets = targets[:-1]
     for target in targets:
         if isinstance(target, Device):
             device = target
@@ -229,6 +241,7 @@ def _install() -> None:
         __setitem__=at.setitem,
         __iter__=indexing.iterate,
         where=where_method,
+        unfold=selection.windows_along,
         to=to,
         type_as=type_as,
         float=_as(dtypes.float32),

@@ -14,11 +14,13 @@ from slope.core.tensor import Splat, Tensor
 from slope.dims import same
 from slope.dtypes import DTypeLike, as_dtype
 from slope.errors import ArgumentError, ShapeError
-from slope.functions._arguments import dim_of, whole_of
+from slope.functions._arguments import whole_of
 from slope.functions._at_once import at_once
 from slope.functions._base import (
     TensorLike,
+    along,
     as_tensor,
+    back,
     floating,
     operand,
     result_dtype,
@@ -53,22 +55,9 @@ class MinMax(NamedTuple):
     max: Tensor
 
 
-def _along(x: TensorLike, dim: Any, function: str) -> tuple[Tensor, int, bool]:
-    """A tensor with dimensions, which one is meant, and whether there was none before."""
-    given = as_tensor(x, function, "x")
-    if given.ndim:
-        return given, dim_of(dim, given.ndim, function, shape=given.shape), False
-    dim_of(dim, 1, function)
-    return ops.reshape(given, shape=(1,)), 0, True
-
-
-def _back(x: Tensor, scalar: bool) -> Tensor:
-    return ops.reshape(x, shape=()) if scalar else x
-
-
 def _pair(results: Any, scalar: bool) -> Extreme:
     values, indices = results
-    return Extreme(_back(values, scalar), _back(indices, scalar))
+    return Extreme(back(values, scalar), back(indices, scalar))
 
 
 # --- sorting
@@ -82,7 +71,7 @@ def sort(x: TensorLike, dim: int = -1, descending: bool = False, stable: bool = 
     descending). The derivative of a value goes to the element that it is.
     """
     del stable
-    given, at, scalar = _along(x, dim, "sort")
+    given, at, scalar = along(as_tensor(x, "sort", "x"), dim, "sort")
     return _pair(ops.sort(given, dim=at, descending=bool(descending)), scalar)
 
 
@@ -104,7 +93,7 @@ def topk(
         ShapeError: the dimension has fewer than ``k`` elements.
     """
     del sorted  # they always are
-    given, at, scalar = _along(x, dim, "topk")
+    given, at, scalar = along(as_tensor(x, "topk", "x"), dim, "topk")
     k = whole_of(k, "topk", "k")
     if not 0 <= k <= given.shape[at]:
         raise ShapeError(
@@ -149,7 +138,7 @@ def _median(
         flat = ops.reshape(given, shape=(given.type.size,))
         out = middle(flat, 0, function).values
         return ops.reshape(out, shape=(1,) * given.ndim if keepdim else ())
-    given, at, scalar = _along(x, dim, function)
+    given, at, scalar = along(as_tensor(x, function, "x"), dim, function)
     found = middle(given, at, function)
     shape = kept_shape(given, (at,))
     if not keepdim or scalar:
@@ -290,12 +279,12 @@ def cumprod(x: TensorLike, dim: int, *, dtype: DTypeLike | None = None) -> Tenso
 
     Of integers and bools as int64, unless ``dtype`` says else.
     """
-    given, at, scalar = _along(x, dim, "cumprod")
+    given, at, scalar = along(as_tensor(x, "cumprod", "x"), dim, "cumprod")
     wanted = as_dtype(dtype) if dtype is not None else None
     if wanted is None and given.dtype.kind != "f":
         wanted = dtypes.int64
     given = given if wanted is None else to_dtype(given, wanted)
-    return _back(ops.cumprod(given, dim=at), scalar)
+    return back(ops.cumprod(given, dim=at), scalar)
 
 
 @at_once
@@ -311,7 +300,7 @@ def cummin(x: TensorLike, dim: int) -> Extreme:
 
 
 def _cumulative(op: Operator, x: TensorLike, dim: int) -> Extreme:
-    given, at, scalar = _along(x, dim, op.name)
+    given, at, scalar = along(as_tensor(x, op.name, "x"), dim, op.name)
     if given.dtype is not dtypes.bool_:
         return _pair(op(given, dim=at), scalar)
     values, places = op(ops.cast(given, dtype=dtypes.uint8), dim=at)
@@ -321,9 +310,9 @@ def _cumulative(op: Operator, x: TensorLike, dim: int) -> Extreme:
 @at_once
 def logcumsumexp(x: TensorLike, dim: int) -> Tensor:
     """``log(cumsum(exp(x)))`` along a dimension, without overflow."""
-    given, at, scalar = _along(floating(x, "logcumsumexp"), dim, "logcumsumexp")
+    given, at, scalar = along(floating(x, "logcumsumexp"), dim, "logcumsumexp")
     wide = to_dtype(given, dtypes.accumulator(given.dtype))
-    return _back(to_dtype(scan_pairs(wide, at, _log_of_sum), given.dtype), scalar)
+    return back(to_dtype(scan_pairs(wide, at, _log_of_sum), given.dtype), scalar)
 
 
 def _log_of_sum(x: Tensor, y: Tensor) -> Tensor:

@@ -2,8 +2,9 @@
 
 ``dim`` is an int, a tuple of ints or ``None`` for all; an empty tuple, too, means all, as in
 PyTorch, except for :func:`any` and :func:`all`, which it has test each element by itself.
-``keepdim`` keeps the reduced dimensions with length 1. Sums of integers and bools are int64; sums
-of half precision accumulate in float32.
+``keepdim`` keeps the reduced dimensions with length 1. A tensor of shape () takes 0 and -1 as
+``dim``, and stays one. Sums of integers and bools are int64; sums of half precision accumulate in
+float32.
 """
 
 from __future__ import annotations
@@ -14,12 +15,22 @@ from typing import Any, NamedTuple
 from slope import dtypes, ops
 from slope.core.operator import Operator
 from slope.core.tensor import Tensor
+from slope.dims import is_static
 from slope.dtypes import DTypeLike, as_dtype
 from slope.errors import ArgumentError, DTypeError
 from slope.functions import composites, moment_operators
-from slope.functions._arguments import dim_of, dims_of, flag_of, number_of
+from slope.functions._arguments import dims_of, flag_of, number_of
 from slope.functions._at_once import at_once
-from slope.functions._base import TensorLike, as_tensor, count_of, floating, splat_like, to_dtype
+from slope.functions._base import (
+    TensorLike,
+    along,
+    as_tensor,
+    back,
+    count_of,
+    floating,
+    splat_like,
+    to_dtype,
+)
 from slope.functions.extremes import maximum, minimum
 
 __all__ = [
@@ -128,17 +139,18 @@ def mean(
 @at_once
 def var(
     x: TensorLike,
-    dim: Dim = None,
+    dim: Dim | bool = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
     *,
     correction: float | None = 1,
-    keepdim: bool = False,
-    unbiased: bool | None = None,
 ) -> Tensor:
     """Variances: squared distances from the mean.
 
     Summed and divided by the count less ``correction`` (1 for ``None``).
 
-    ``unbiased`` is the older way to say ``correction=1`` or ``correction=0``.
+    ``unbiased`` is the older way to say ``correction=1`` or ``correction=0``; it may stand in the
+    place of ``dim``, too.
 
     Raises:
         DTypeError: integers or bools.
@@ -149,11 +161,11 @@ def var(
 @at_once
 def std(
     x: TensorLike,
-    dim: Dim = None,
+    dim: Dim | bool = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
     *,
     correction: float | None = 1,
-    keepdim: bool = False,
-    unbiased: bool | None = None,
 ) -> Tensor:
     """Standard deviations: the square roots of :func:`var`; the derivative at 0 is 0."""
     return _moment(moment_operators.std, x, dim, correction, keepdim, unbiased)
@@ -162,12 +174,14 @@ def std(
 def _moment(
     op: Operator,
     x: TensorLike,
-    dim: Dim,
+    dim: Dim | bool,
     correction: float | None,
     keepdim: bool,
     unbiased: bool | None,
 ) -> Tensor:
     given = as_tensor(x, op.name, "x")
+    if isinstance(dim, bool):
+        unbiased, dim = dim, None
     if given.dtype.kind != "f":
         raise DTypeError(
             f"{op.name}: {given.type} is not floating-point; cast it with x.to(slope.float32)."
@@ -183,29 +197,29 @@ def _moment(
 @at_once
 def var_mean(
     x: TensorLike,
-    dim: Dim = None,
+    dim: Dim | bool = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
     *,
     correction: float | None = 1,
-    keepdim: bool = False,
-    unbiased: bool | None = None,
 ) -> tuple[Tensor, Tensor]:
     """:func:`var` and :func:`mean`."""
-    spread = var(x, dim, correction=correction, keepdim=keepdim, unbiased=unbiased)
-    return spread, mean(x, dim, keepdim)
+    spread = var(x, dim, unbiased, keepdim, correction=correction)
+    return spread, mean(x, None if isinstance(dim, bool) else dim, keepdim)
 
 
 @at_once
 def std_mean(
     x: TensorLike,
-    dim: Dim = None,
+    dim: Dim | bool = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
     *,
     correction: float | None = 1,
-    keepdim: bool = False,
-    unbiased: bool | None = None,
 ) -> tuple[Tensor, Tensor]:
     """:func:`std` and :func:`mean`."""
-    spread = std(x, dim, correction=correction, keepdim=keepdim, unbiased=unbiased)
-    return spread, mean(x, dim, keepdim)
+    spread = std(x, dim, unbiased, keepdim, correction=correction)
+    return spread, mean(x, None if isinstance(dim, bool) else dim, keepdim)
 
 
 @at_once
@@ -291,14 +305,14 @@ def _extreme(function: str, op: Operator, x: TensorLike, dim: Any, keepdim: bool
             f"{function}: dim={dim!r} must be one int, since it gives indices, too; "
             f"slope.a{function} takes several."
         )
-    at = dim_of(dim, given.ndim, function, shape=given.shape)
+    given, at, scalar = along(given, dim, function)
     held = given.dtype
     if held is dtypes.bool_:
         given = ops.cast(given, dtype=dtypes.uint8)
     found = (ops.max_with_indices if op is ops.amax else ops.min_with_indices)(given, dim=at)
     if held is dtypes.bool_:
         found = ops.cast(found[0], dtype=held), found[1]
-    if not keepdim:
+    if scalar or not keepdim:
         return Extreme(*found)
     return Extreme(*(ops.reshape(each, shape=kept_shape(given, (at,))) for each in found))
 
@@ -320,9 +334,9 @@ def _position(op: Operator, x: TensorLike, dim: int | None, keepdim: bool, funct
     if dim is None:
         out = op(ops.reshape(given, shape=(given.type.size,)), dim=0)
         return ops.reshape(out, shape=(1,) * given.ndim) if keepdim else out
-    at = dim_of(dim, given.ndim, function, shape=given.shape)
+    given, at, scalar = along(given, dim, function)
     out = op(given, dim=at)
-    return ops.reshape(out, shape=kept_shape(given, (at,))) if keepdim else out
+    return ops.reshape(out, shape=kept_shape(given, (at,))) if keepdim and not scalar else out
 
 
 # --- truth and counts
@@ -370,12 +384,8 @@ def cumsum(
 
     Of integers and bools as int64, unless ``dtype`` says else.
     """
-    given = _summable(x, "cumsum", dtype)
-    return ops.cumsum(
-        given,
-        dim=dim_of(dim, given.ndim, "cumsum", shape=given.shape),
-        reverse=flag_of(reverse, "cumsum", "reverse"),
-    )
+    given, at, scalar = along(_summable(x, "cumsum", dtype), dim, "cumsum")
+    return back(ops.cumsum(given, dim=at, reverse=flag_of(reverse, "cumsum", "reverse")), scalar)
 
 
 @at_once
@@ -414,6 +424,12 @@ def norm(
 def logsumexp(x: TensorLike, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """``log(sum(exp(x)))`` without overflow.
 
-    -inf of nothing but -inf, where the derivative is 0.
+    -inf of nothing, and of nothing but -inf, where the derivative is 0.
     """
-    return _reduce(composites.logsumexp, floating(x, "logsumexp"), dim, keepdim, "logsumexp")
+    given = floating(x, "logsumexp")
+    dims = _dims(dim, given, "logsumexp")
+    if 0 in [
+        length for at, length in enumerate(given.shape) if at in dims and is_static((length,))
+    ]:
+        return ops.log(_reduce(ops.sum_, given, dim, keepdim, "logsumexp"))
+    return _reduce(composites.logsumexp, given, dim, keepdim, "logsumexp")

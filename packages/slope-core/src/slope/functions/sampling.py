@@ -7,7 +7,7 @@ from typing import Any
 from slope import dtypes
 from slope.core.tensor import Tensor
 from slope.devices import Device
-from slope.dtypes import DTypeLike, int64
+from slope.dtypes import DTypeLike, as_dtype, int64
 from slope.errors import ArgumentError
 from slope.functions import arithmetic, distributions, random
 from slope.functions._arguments import whole_of
@@ -39,8 +39,17 @@ def multinomial(x: TensorLike, num_samples: int, replacement: bool = False) -> T
 
 
 @all_or_nothing
-def normal(mean: TensorLike = 0.0, std: TensorLike = 1.0, size: Any = None) -> Tensor:
+def normal(
+    mean: TensorLike = 0.0,
+    std: TensorLike = 1.0,
+    size: Any = None,
+    *,
+    dtype: DTypeLike | None = None,
+    device: Device | str | None = None,
+) -> Tensor:
     """Normal draws of given means and standard deviations, which broadcast; or of ``size``.
+
+    Of ``size`` they are float32; of tensors they have their dtype; unless ``dtype`` says else.
 
     Raises:
         ArgumentError: both are numbers and there is no ``size``.
@@ -50,11 +59,12 @@ def normal(mean: TensorLike = 0.0, std: TensorLike = 1.0, size: Any = None) -> T
             raise ArgumentError("normal: mean and std are numbers, so size must be given.")
         center, spread = floating(mean, "normal", "mean"), floating(std, "normal", "std")
         size = broadcast_shapes("normal", center.shape, spread.shape)
-        dtype = arithmetic.result_type(center, spread)
+        found = arithmetic.result_type(center, spread)
     else:
-        dtype = dtypes.float32
+        found = dtypes.float32
+    dtype = found if dtype is None else as_dtype(dtype)
     drawn = random.normal(current_scope().draw(), size, dtype=dtype)
-    return arithmetic.add(arithmetic.mul(drawn, std), mean)
+    return placed(arithmetic.add(arithmetic.mul(drawn, std), mean).to(dtype), device)
 
 
 @all_or_nothing

@@ -19,7 +19,15 @@ from slope.core.types import Shape, TensorType
 from slope.dims import same
 from slope.errors import ArgumentError, DTypeError, ShapeError
 from slope.functions._arguments import Scalar, dim_of, scalar_of, shown, whole_of
-from slope.functions._base import TensorLike, as_tensor, expand_to, splat, splat_like
+from slope.functions._base import (
+    TensorLike,
+    along,
+    as_tensor,
+    back,
+    expand_to,
+    splat,
+    splat_like,
+)
 from slope.functions._index import plan
 from slope.functions.arithmetic import mul
 from slope.functions.at import AtIndex
@@ -213,21 +221,23 @@ def _scattered(
 
 def _slices(
     function: str, x: TensorLike, dim: int, index: TensorLike
-) -> tuple[Tensor, int, Tensor]:
-    """The tensor, the dimension from the front, and the places, a vector."""
-    given, places = as_tensor(x, function, "x"), as_tensor(index, function, "index")
-    at = dim_of(dim, given.ndim, function, shape=given.shape)
+) -> tuple[Tensor, int, bool, Tensor]:
+    """What :func:`along` gives, and the places, a vector."""
+    given, at, scalar = along(as_tensor(x, function, "x"), dim, function)
+    places = as_tensor(index, function, "index")
     if places.ndim > 1:
         raise ShapeError(f"{function}: index must be a vector, and is {places.type}.")
     places = ops.reshape(places, shape=(1,)) if places.ndim == 0 else places
-    return given, at, places_along(places, given, at, function)
+    return given, at, scalar, places_along(places, given, at, function)
 
 
 def _into_slices(
     function: str, x: TensorLike, dim: int, index: TensorLike, source: TensorLike, mode: str
 ) -> Tensor:
-    given, at, places = _slices(function, x, dim, index)
+    given, at, scalar, places = _slices(function, x, dim, index)
     shape = (*given.shape[:at], *places.shape, *given.shape[at + 1 :])
+    if scalar and isinstance(source, Tensor) and not source.ndim:
+        source = ops.reshape(source, shape=(1,))
     update = updates_of(source, given, shape, function, "source")
     if not same(update.shape, shape):
         raise ShapeError(
@@ -235,7 +245,7 @@ def _into_slices(
             f"index of {places.shape[0]}, and is {update.type}."
         )
     rows = ops.reshape(places, shape=(*places.shape, 1))
-    return ops.scatter(given, rows, update, axis=at, batch_dims=0, mode=mode)
+    return back(ops.scatter(given, rows, update, axis=at, batch_dims=0, mode=mode), scalar)
 
 
 def index_add(
@@ -260,7 +270,7 @@ def index_copy(x: TensorLike, dim: int, index: TensorLike, source: TensorLike) -
 
 def index_fill(x: TensorLike, dim: int, index: TensorLike, value: TensorLike) -> Tensor:
     """``x`` with one value in all slices along ``dim`` that ``index`` names."""
-    given, at, places = _slices("index_fill", x, dim, index)
+    given, at, scalar, places = _slices("index_fill", x, dim, index)
     shape = (*given.shape[:at], *places.shape, *given.shape[at + 1 :])
     update = updates_of(value, given, shape, "index_fill", "value")
     if isinstance(update, Tensor) and not isinstance(update, Splat):
@@ -270,7 +280,7 @@ def index_fill(x: TensorLike, dim: int, index: TensorLike, value: TensorLike) ->
             )
         update = expand_to(update, shape)
     rows = ops.reshape(places, shape=(*places.shape, 1))
-    return ops.scatter(given, rows, update, axis=at, batch_dims=0, mode="set")
+    return back(ops.scatter(given, rows, update, axis=at, batch_dims=0, mode="set"), scalar)
 
 
 def index_put(

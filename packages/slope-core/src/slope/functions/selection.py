@@ -15,6 +15,7 @@ from slope.functions._arguments import dim_of, flag_of, shape_of, whole_of
 from slope.functions._at_once import at_once
 from slope.functions._base import (
     TensorLike,
+    along,
     as_tensor,
     expand_to,
     of_host,
@@ -31,7 +32,7 @@ from slope.functions.ordering import searchsorted, sort
 from slope.functions.reductions import any as any_of
 from slope.functions.reductions import cumsum
 from slope.functions.scattering import take
-from slope.functions.shapes import reshape, unsqueeze
+from slope.functions.shapes import movedim, reshape, unsqueeze
 
 __all__ = [
     "isin",
@@ -70,6 +71,28 @@ def isin(
         place = clamp_max(searchsorted(ranked, x), among.shape[0] - 1)
         found = eq(take(ranked, place), x)
     return ops.bitwise_not(found) if flag_of(invert, "isin", "invert") else found
+
+
+@at_once
+def windows_along(x: TensorLike, dimension: int, size: int, step: int) -> Tensor:
+    """All windows of ``size`` elements along a dimension, one every ``step``; in a new last one.
+
+    What ``Tensor.unfold`` is, as in PyTorch; :func:`slope.unfold` is for images.
+
+    Raises:
+        ShapeError: the dimension is shorter than a window.
+        ArgumentError: ``size`` is negative, or ``step`` not positive.
+    """
+    given, at, scalar = along(as_tensor(x, "unfold", "x"), dimension, "unfold", "dimension")
+    size, step = whole_of(size, "unfold", "size", 0), whole_of(step, "unfold", "step", 1)
+    if not is_static((given.shape[at],)) or size > given.shape[at]:
+        raise ShapeError(
+            f"unfold: a window of {size} does not fit into dimension {dimension} of {given.type}."
+        )
+    starts = np.arange(0, given.shape[at] - size + 1, step)
+    places = of_host(starts[:, None] + np.arange(size))
+    windows = movedim(given[(slice(None),) * at + (places,)], at + 1, -1)
+    return windows[0] if scalar else windows
 
 
 def repeat_interleave(

@@ -12,7 +12,14 @@ from slope.dims import size as count_of
 from slope.errors import ShapeError
 from slope.functions._arguments import dim_of, dims_of, shape_of, shown, sizes_of
 from slope.functions._at_once import at_once
-from slope.functions._base import TensorLike, as_tensor, broadcast_shapes, expand_to
+from slope.functions._base import (
+    TensorLike,
+    along,
+    as_tensor,
+    back,
+    broadcast_shapes,
+    expand_to,
+)
 
 __all__ = [
     "broadcast_to",
@@ -134,12 +141,11 @@ def permute(x: TensorLike, *order: Any, dims: Sequence[int] | None = None) -> Te
 @at_once
 def transpose(x: TensorLike, dim0: int, dim1: int) -> Tensor:
     """Two dimensions exchanged."""
-    given = as_tensor(x, "transpose", "x")
-    first = dim_of(dim0, given.ndim, "transpose", "dim0", shape=given.shape)
+    given, first, scalar = along(as_tensor(x, "transpose", "x"), dim0, "transpose", "dim0")
     second = dim_of(dim1, given.ndim, "transpose", "dim1", shape=given.shape)
     order = list(range(given.ndim))
     order[first], order[second] = second, first
-    return permute(given, order)
+    return back(permute(given, order), scalar)
 
 
 def matrix_transpose(x: TensorLike) -> Tensor:

@@ -22,7 +22,7 @@ from .rules import RULES, turned
 
 Known = dict[Var, Operand]
 
-_MANY_TURNS = 1 << 20  # of a loop whose number of turns is not known
+_SOME_TURNS = 16
 
 _IN_PLACE: dict[str, Rule] = {"dynamic_update_slice": update_in, "scatter_slices": scatter_in}
 
@@ -189,7 +189,7 @@ def _steady(kernel: Kernel, x: Operand) -> Operand:
 
 
 def _prepared(
-    kernel: Kernel, program: Program, fixed: Sequence[Operand], turns: int = _MANY_TURNS
+    kernel: Kernel, program: Program, fixed: Sequence[Operand], turns: int = _SOME_TURNS
 ) -> tuple[Program, Known]:
     """A loop's program, and what it computes of its constants alone, computed before the loop."""
     known = dict(zip(program.inputs, fixed, strict=False))

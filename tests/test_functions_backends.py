@@ -106,6 +106,39 @@ def many(x):
 CLOSE["many"] = many
 
 
+def cut_and_counted(x):
+    """A program of cuts, scatters, combinations, divisors, histograms and matrix norms."""
+    whole = (x * 40).to(slope.int64)
+    row = x[0]
+    parts = [
+        *x.tensor_split(3, 1),
+        x.select_scatter(row[:3], 1, 2).slice_scatter(x[:2] * 2, 0, 1).diagonal_scatter(row[:3]),
+        slope.block_diag(x, row),
+        slope.combinations(row, 3),
+        slope.cartesian_prod(row, x[1]),
+        *slope.unravel_index(whole.abs(), (3, 40)),
+        slope.logaddexp2(x, row),
+        slope.ldexp(x, whole % 4),
+        slope.gcd(whole, whole[1]),
+        slope.lcm(whole, 6),
+        slope.cumulative_trapezoid(x),
+        *slope.gradient(x, edge_order=2),
+        slope.histc(x, 4),
+        slope.histogram(x, 5, range=(0.0, 0.95)).hist,
+        *slope.kthvalue(x, 2),
+        *slope.mode(whole // 8, 0),
+        x.renorm(2, 0, 1.0),
+        slope.linalg.matrix_norm(x, 1),
+        slope.linalg.multi_dot([x, x.mT, x, row]),
+        slope.matrix_power(x[:, :3], 3),
+        slope.linalg.vecdot(x, row),
+    ]
+    return slope.hstack([part.flatten().float() for part in parts])
+
+
+CLOSE["cut and counted"] = cut_and_counted
+
+
 @pytest.mark.parametrize("name", [*EXACT, *CLOSE])
 def test_functions_agree(backend, name):
     function = (EXACT | CLOSE)[name]

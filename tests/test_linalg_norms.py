@@ -105,6 +105,12 @@ def test_logarithms_of_determinants():
     np.testing.assert_allclose(got.numpy(), [math.log(6), math.nan, -INF])
 
 
+def test_names_that_pytorch_has_beside_linalg_too():
+    for name in ("det", "logdet", "matrix_power", "slogdet"):
+        assert getattr(slope, name) is getattr(linalg, name)
+        assert name in dir(slope)
+
+
 SMOOTH = {
     "vector_norm": (lambda x: linalg.vector_norm(x, 3, 1), X),
     "matrix_norm": (linalg.matrix_norm, X),

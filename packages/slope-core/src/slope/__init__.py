@@ -80,6 +80,10 @@ if TYPE_CHECKING:
     from slope import testing as testing
     from slope.api._compare import compare as compare
     from slope.api._profile import profile as profile
+    from slope.linalg import det as det
+    from slope.linalg import logdet as logdet
+    from slope.linalg import matrix_power as matrix_power
+    from slope.linalg import slogdet as slogdet
     from slope.nn import load as load
     from slope.nn import save as save
 
@@ -162,12 +166,17 @@ __all__ = [
 __all__ += functions.__all__
 
 
+_OF_LINALG = ("det", "logdet", "matrix_power", "slogdet")  # that PyTorch has in both places
+
+
 def __getattr__(name: str) -> Any:
     """Submodules, tools, and what plugins offer: imported when first asked for."""
     import importlib
 
     if name in ("nn", "extend", "linalg", "testing"):
         return importlib.import_module(f"slope.{name}")
+    if name in _OF_LINALG:
+        return getattr(importlib.import_module("slope.linalg"), name)
     if name in ("load", "save"):  # pytrees to files and back: slope-nn's, which knows modules
         return getattr(importlib.import_module("slope.nn"), name)
     if name in ("compare", "profile"):  # nobody else should pay for their import
@@ -182,6 +191,5 @@ def __dir__() -> list[str]:
     """All names, also those that plugins offer: for completion, and for what was misspelt."""
     from slope.plugins.contributions import offered
 
-    return sorted(
-        {*globals(), "extend", "linalg", "load", "nn", "save", "testing", *__all__, *offered()}
-    )
+    lazy = {"extend", "linalg", "load", "nn", "save", "testing", *_OF_LINALG}
+    return sorted({*globals(), *lazy, *__all__, *offered()})

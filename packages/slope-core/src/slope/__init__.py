@@ -29,6 +29,9 @@ from slope.api import value_and_grad as value_and_grad
 from slope.api import vjp as vjp
 from slope.api import vmap as vmap
 from slope.api import while_loop as while_loop
+from slope.control import debug_callback as debug_callback
+from slope.control import debug_print as debug_print
+from slope.control import host_call as host_call
 from slope.control import rematerialize as rematerialize
 from slope.control import run_branch as run_branch
 from slope.control import run_scan as run_scan
@@ -74,10 +77,12 @@ from slope.tree import tree_unflatten as tree_unflatten
 from .functions import *
 
 if TYPE_CHECKING:
+    from slope import debug as debug
     from slope import extend as extend
     from slope import linalg as linalg
     from slope import nn as nn
     from slope import testing as testing
+    from slope.api._callbacks import pure_callback as pure_callback
     from slope.api._compare import compare as compare
     from slope.api._profile import profile as profile
     from slope.linalg import det as det
@@ -113,7 +118,9 @@ __all__ = [
     "ctc_loss",
     "custom_jvp",
     "custom_vjp",
+    "debug_callback",
     "debug_nans",
+    "debug_print",
     "device",
     "finfo",
     "float16",
@@ -122,6 +129,7 @@ __all__ = [
     "fori_loop",
     "grad",
     "hessian",
+    "host_call",
     "iinfo",
     "inf",
     "int8",
@@ -140,6 +148,7 @@ __all__ = [
     "profile",
     "program_of",
     "promote_types",
+    "pure_callback",
     "register_node",
     "rematerialize",
     "run_branch",
@@ -173,12 +182,14 @@ def __getattr__(name: str) -> Any:
     """Submodules, tools, and what plugins offer: imported when first asked for."""
     import importlib
 
-    if name in ("nn", "extend", "linalg", "testing"):
+    if name in ("debug", "nn", "extend", "linalg", "testing"):
         return importlib.import_module(f"slope.{name}")
     if name in _OF_LINALG:
         return getattr(importlib.import_module("slope.linalg"), name)
     if name in ("load", "save"):  # pytrees to files and back: slope-nn's, which knows modules
         return getattr(importlib.import_module("slope.nn"), name)
+    if name == "pure_callback":
+        return getattr(importlib.import_module("slope.api._callbacks"), name)
     if name in ("compare", "profile"):  # nobody else should pay for their import
         return getattr(importlib.import_module(f"slope.api._{name}"), name)
     from slope.plugins.contributions import module_attribute
@@ -191,5 +202,5 @@ def __dir__() -> list[str]:
     """All names, also those that plugins offer: for completion, and for what was misspelt."""
     from slope.plugins.contributions import offered
 
-    lazy = {"extend", "linalg", "load", "nn", "save", "testing", *_OF_LINALG}
+    lazy = {"debug", "extend", "linalg", "load", "nn", "save", "testing", *_OF_LINALG}
     return sorted({*globals(), *lazy, *__all__, *offered()})

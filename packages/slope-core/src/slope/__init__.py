@@ -77,6 +77,7 @@ if TYPE_CHECKING:
     from slope import extend as extend
     from slope import linalg as linalg
     from slope import nn as nn
+    from slope import special as special
     from slope import testing as testing
     from slope.api._compare import compare as compare
     from slope.api._profile import profile as profile
@@ -86,6 +87,11 @@ if TYPE_CHECKING:
     from slope.linalg import slogdet as slogdet
     from slope.nn import load as load
     from slope.nn import save as save
+    from slope.special import i0 as i0
+    from slope.special import igamma as igamma
+    from slope.special import igammac as igammac
+    from slope.special import mvlgamma as mvlgamma
+    from slope.special import polygamma as polygamma
 
 # Methods that operator packages offer, and the new names of old ones: looked up on a miss alone.
 Tensor.__dir__ = _tensor_names
@@ -166,17 +172,21 @@ __all__ = [
 __all__ += functions.__all__
 
 
-_OF_LINALG = ("det", "logdet", "matrix_power", "slogdet")  # that PyTorch has in both places
+# What PyTorch has in both places.
+_OF_LINALG = ("det", "logdet", "matrix_power", "slogdet")
+_OF_SPECIAL = ("i0", "igamma", "igammac", "mvlgamma", "polygamma")
 
 
 def __getattr__(name: str) -> Any:
     """Submodules, tools, and what plugins offer: imported when first asked for."""
     import importlib
 
-    if name in ("nn", "extend", "linalg", "testing"):
+    if name in ("nn", "extend", "linalg", "special", "testing"):
         return importlib.import_module(f"slope.{name}")
     if name in _OF_LINALG:
         return getattr(importlib.import_module("slope.linalg"), name)
+    if name in _OF_SPECIAL:
+        return getattr(importlib.import_module("slope.special"), name)
     if name in ("load", "save"):  # pytrees to files and back: slope-nn's, which knows modules
         return getattr(importlib.import_module("slope.nn"), name)
     if name in ("compare", "profile"):  # nobody else should pay for their import
@@ -191,5 +201,6 @@ def __dir__() -> list[str]:
     """All names, also those that plugins offer: for completion, and for what was misspelt."""
     from slope.plugins.contributions import offered
 
-    lazy = {"extend", "linalg", "load", "nn", "save", "testing", *_OF_LINALG}
+    lazy = {"extend", "linalg", "load", "nn", "save", "special", "testing"}
+    lazy |= {*_OF_LINALG, *_OF_SPECIAL}
     return sorted({*globals(), *lazy, *__all__, *offered()})

@@ -79,6 +79,8 @@ if TYPE_CHECKING:
     from slope import nn as nn
     from slope import testing as testing
     from slope.api._compare import compare as compare
+    from slope.api._export import export as export
+    from slope.api._exports.loaded import load_exported as load_exported
     from slope.api._profile import profile as profile
     from slope.linalg import det as det
     from slope.linalg import logdet as logdet
@@ -115,6 +117,7 @@ __all__ = [
     "custom_vjp",
     "debug_nans",
     "device",
+    "export",
     "finfo",
     "float16",
     "float32",
@@ -133,6 +136,7 @@ __all__ = [
     "jit",
     "jvp",
     "linearize",
+    "load_exported",
     "map",
     "nan",
     "pi",
@@ -179,8 +183,10 @@ def __getattr__(name: str) -> Any:
         return getattr(importlib.import_module("slope.linalg"), name)
     if name in ("load", "save"):  # pytrees to files and back: slope-nn's, which knows modules
         return getattr(importlib.import_module("slope.nn"), name)
-    if name in ("compare", "profile"):  # nobody else should pay for their import
+    if name in ("compare", "export", "profile"):  # nobody else should pay for their import
         return getattr(importlib.import_module(f"slope.api._{name}"), name)
+    if name == "load_exported":
+        return importlib.import_module("slope.api._exports.loaded").load_exported
     from slope.plugins.contributions import module_attribute
 
     _check_name(name)

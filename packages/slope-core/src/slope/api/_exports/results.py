@@ -90,9 +90,11 @@ class Matching:
         Raises:
             ExportError: an argument that ``state`` names is fed by nothing.
         """
-        tops = named_results(result, names)
         if state is not None:
             self._free = [each for each in self._free if each.name in state]
+        whole = [((), names if isinstance(names, str) else "result", result)]
+        fits = any(self._fits(result, argument) for argument in self._free)
+        tops = whole if fits else named_results(result, names)
         self._claim(tops, lambda _, tree, argument: self._is_the(tree, argument))
         self._claim(tops, lambda name, _, argument: name == argument.name)
         if state is not None:
@@ -133,10 +135,10 @@ class Matching:
                 yield from self._subtrees((*path, key), key, child)
 
     def _is_the(self, tree: Any, argument: Argument) -> bool:
-        """Whether a part of the result is an argument as it came."""
+        """Whether a part of the result is an argument, of several tensors, as it came."""
         sources = [self._made[number].source for number in tree_leaves(tree)]
         own = range(argument.start, argument.start + len(argument.paths))
-        return bool(sources) and sources == list(own)
+        return not is_leaf(tree) and bool(sources) and sources == list(own)
 
     def _fits(self, tree: Any, argument: Argument) -> bool:
         if tree_structure(tree) != tree_structure(argument.tree):

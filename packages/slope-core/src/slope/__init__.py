@@ -85,6 +85,8 @@ if TYPE_CHECKING:
     from slope import testing as testing
     from slope.api._callbacks import pure_callback as pure_callback
     from slope.api._compare import compare as compare
+    from slope.api._export import export as export
+    from slope.api._exports.loaded import load_exported as load_exported
     from slope.api._profile import profile as profile
     from slope.linalg import det as det
     from slope.linalg import logdet as logdet
@@ -128,6 +130,7 @@ __all__ = [
     "debug_nans",
     "debug_print",
     "device",
+    "export",
     "finfo",
     "float16",
     "float32",
@@ -147,6 +150,7 @@ __all__ = [
     "jit",
     "jvp",
     "linearize",
+    "load_exported",
     "map",
     "nan",
     "pi",

@@ -278,7 +278,7 @@ def test_inputs_are_never_written_to(backend):
 @pytest.mark.parametrize("bad", [object(), lambda x: x, 1j], ids=["object", "function", "complex"])
 def test_refuses_what_is_no_pytree_of_tensors(backend, bad):
     with pytest.raises(
-        errors.ArgumentError, match=r"jit of <lambda>: the argument.*static_argnums"
+        errors.ArgumentError, match=r"jit of <lambda>: argument 1 is an? .*static_argnums"
     ):
         slope.jit(lambda x, y: x)(slope.ones(1), bad)
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, ParamSpec, TypeVar
 
 import numpy as np
 
 from slope.api._arguments import (
+    argument_paths,
     definition,
     function_name,
     is_whole,
@@ -22,16 +23,19 @@ from slope.functions.generator import all_or_nothing
 from slope.functions.random import BatchScope, use_scope
 from slope.ops.linear import batched_at
 from slope.transforms.vmap import BatchTrace, vmap_flat
-from slope.tree import leaf_paths, tree_flatten, tree_leaves, tree_unflatten
+from slope.tree import tree_flatten, tree_leaves, tree_unflatten
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def vmap(
-    function: Callable[..., Any],
+    function: Callable[P, R],
     in_dims: Any = 0,
     out_dims: Any = 0,
     *,
     randomness: Literal["error", "same", "different"] = "error",
-) -> Callable[..., Any]:
+) -> Callable[P, R]:
     """A function that applies ``function`` along a batch dimension of its arguments, all at once.
 
     Args:
@@ -61,6 +65,7 @@ def vmap(
         (3,)
     """
     require_callable(function, "vmap")
+    of_one: Callable[..., Any] = function
     if not isinstance(randomness, str) or randomness not in ("error", "same", "different"):
         raise ArgumentError(
             f"vmap: randomness={randomness!r} is none of 'error', 'same', 'different'."
@@ -87,7 +92,7 @@ def vmap(
         tensors = tensor_leaves(given, trees, "vmap", "the argument")
         dims = [
             _normal(dim, tensor, path)
-            for dim, tensor, path in zip(spread, tensors, _paths(trees), strict=True)
+            for dim, tensor, path in zip(spread, tensors, argument_paths(*trees), strict=True)
         ]
         size = _batch_size(tensors, dims, function, trees)
         out_structure: Any = None
@@ -96,7 +101,7 @@ def vmap(
             nonlocal out_structure
             seen = [held.get(number, x) for number, x in enumerate(xs)]
             inner_args, inner_kwargs = tree_unflatten(structure, seen)
-            result = function(*inner_args, **inner_kwargs)
+            result = of_one(*inner_args, **inner_kwargs)
             out_leaves, out_structure = tree_flatten(result)
             return output_leaves(out_leaves, result, "vmap")
 
@@ -114,13 +119,6 @@ def vmap(
         return tree_unflatten(out_structure, results)
 
     return wrapped
-
-
-def _paths(trees: tuple[tuple[Any, ...], dict[str, Any]]) -> list[str]:
-    """Where each leaf stands: `` 0['w']`` in the first argument, `` 'x'`` in a keyword one."""
-    args, kwargs = trees
-    named = [*enumerate(args), *sorted(kwargs.items())]
-    return [f" {name!r}{path}" for name, tree in named for path in leaf_paths(tree)]
 
 
 def _is_dim(value: Any) -> bool:
@@ -171,7 +169,7 @@ def _batch_size(
 ) -> Any:
     found = [
         (tensor.shape[dim], tensor, dim, path)
-        for tensor, dim, path in zip(tensors, dims, _paths(trees), strict=True)
+        for tensor, dim, path in zip(tensors, dims, argument_paths(*trees), strict=True)
         if dim is not None
     ]
     if not found:

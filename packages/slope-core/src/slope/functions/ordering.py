@@ -14,7 +14,7 @@ from slope.core.tensor import Splat, Tensor
 from slope.dims import same
 from slope.dtypes import DTypeLike, as_dtype
 from slope.errors import ArgumentError, ShapeError
-from slope.functions._arguments import whole_of
+from slope.functions._arguments import place_of
 from slope.functions._at_once import at_once
 from slope.functions._base import (
     TensorLike,
@@ -94,12 +94,7 @@ def topk(
     """
     del sorted  # they always are
     given, at, scalar = along(as_tensor(x, "topk", "x"), dim, "topk")
-    k = whole_of(k, "topk", "k")
-    if not 0 <= k <= given.shape[at]:
-        raise ShapeError(
-            f"topk: k={k} is out of range for dimension {dim} of {given.type}; it may be 0 to "
-            f"{given.shape[at]}."
-        )
+    k = place_of(k, 0, given, at, dim, "topk")
     found = ops.topk(given, k=k, dim=at, largest=bool(largest))
     return _pair(found, scalar and k == 1)
 

@@ -28,7 +28,7 @@ __all__ = ["histc", "histogram", "kthvalue", "mode", "msort"]
 
 
 def msort(x: TensorLike) -> Tensor:
-    """The elements in order along the first dimension; see :func:`slope.sort`."""
+    """The elements sorted along the first dimension; see :func:`slope.sort`."""
     return sort(as_tensor(x, "msort", "x"), 0).values
 
 
@@ -50,7 +50,7 @@ def kthvalue(x: TensorLike, k: int, dim: int = -1, keepdim: bool = False) -> Ext
 
 @at_once
 def mode(x: TensorLike, dim: int = -1, keepdim: bool = False) -> Extreme:
-    """The most frequent element along a dimension, and the last place where it stands.
+    """The most frequent element along a dimension, and its last index.
 
     Of equally frequent ones the smallest. The derivative goes to the element that it is.
 

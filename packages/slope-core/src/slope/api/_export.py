@@ -221,10 +221,11 @@ def _signature(
                 )
     signature = Signature(entry, leaves, arguments, constants)
     results = settings.results
-    if isinstance(results, tuple) and len(results) != entry.out_structure.num_children:
+    returned = 1 if entry.out_structure.is_leaf() else entry.out_structure.num_children
+    if isinstance(results, tuple) and len(results) != returned:
         raise ArgumentError(
-            f"export: results names {len(results)} results, and {function.__name__} returns "
-            f"{entry.out_structure.num_children}."
+            f"export: results= names {len(results)} results, and {function.__name__} returns "
+            f"{returned}."
         )
     plain = not hasattr(inner, "__wrapped__")  # not a gradient of something
     signature.add_outputs(results or returned_names(inner), state, guess=plain)

@@ -271,6 +271,19 @@ def _require_portable(program: Program, suffix: str) -> None:
             )
 
 
+def _require_lowered(program: Program, backend: Backend, suffix: str) -> None:
+    """Refuse operators that Python computes in the middle of a program."""
+    for instr in _instructions(program):
+        if not backend.lowers(instr.op):
+            place = f", at {instr.source}" if instr.source else ""
+            raise ExportError(
+                f"export of {program.name}: the operator {instr.op.name!r}{place} is computed by "
+                f"Python, for which no {suffix} file has a form. Compute that before or behind what "
+                f"you export, or add a lowering rule for {backend.name!r} through the hook "
+                f"slope_lowerings."
+            )
+
+
 def _written(
     backend: Backend,
     program: Program,
@@ -284,6 +297,7 @@ def _written(
         lowered, more = close(lower_program(program, backend))
     except UnsupportedOperatorError as error:
         raise UnsupportedOperatorError(f"export to {path.suffix}: {error}") from error
+    _require_lowered(lowered, backend, path.suffix)
     start = len(stored)
     constants = [*stored, *((f"constant.{start + at}", x.host()) for at, x in enumerate(more))]
     names = ([port.name for port in ports] for ports in (signature.inputs, signature.outputs))

@@ -278,8 +278,8 @@ def _require_lowered(program: Program, backend: Backend, suffix: str) -> None:
             place = f", at {instr.source}" if instr.source else ""
             raise ExportError(
                 f"export of {program.name}: the operator {instr.op.name!r}{place} is computed by "
-                f"Python, for which no {suffix} file has a form. Compute that before or behind what "
-                f"you export, or add a lowering rule for {backend.name!r} through the hook "
+                f"Python, for which no {suffix} file has a form. Compute that before or behind "
+                f"what you export, or add a lowering rule for {backend.name!r} through the hook "
                 f"slope_lowerings."
             )
 

@@ -25,6 +25,7 @@ from slope.extend import (
     Backend,
     BackendSpec,
     Executable,
+    Literal,
     Operator,
     Sample,
     hookimpl,
@@ -92,7 +93,7 @@ class Textual(Backend):
 
     def __init__(self):
         super().__init__()
-        self.add_lowerings({"mul": None})
+        self.add_lowerings({"mul": str})
 
     def from_host(self, array, device):
         return array
@@ -105,6 +106,7 @@ class Textual(Backend):
         if "fail" in program.options:
             raise KeyError("fail")
         (instr,) = program.program.instrs
+        assert isinstance(instr.inputs[1], Literal)
         assert (program.inputs, program.outputs, program.constants) == (("x",), ("result",), ())
         path.write_text(str(instr.inputs[1].value + program.options.get("wrong", 0)))
         path.with_name(f"{path.name}.more").write_text("more")
@@ -225,7 +227,7 @@ def test_a_program_that_computes_nothing(tmp_path):
 
 
 def test_settings_are_checked(tmp_path):
-    def refused(match, kind=ArgumentError, **settings):
+    def refused(match: str, kind: type[Exception] = ArgumentError, **settings):
         with pytest.raises(kind, match=match):
             slope.export(double, X, **{"path": tmp_path / "f.onnx", **settings})
 

@@ -28,7 +28,12 @@ def onnx_runner(step: str) -> Callable[[Arrays], Arrays]:
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(step, options)
     names = [each.name for each in session.get_outputs()]
-    return lambda inputs: dict(zip(names, session.run(names, inputs), strict=True))
+
+    def run(inputs: Arrays) -> Arrays:
+        results = [np.asarray(each) for each in session.run(names, inputs)]
+        return dict(zip(names, results, strict=True))
+
+    return run
 
 
 def iree_runner(step: str) -> Callable[[Arrays], Arrays]:

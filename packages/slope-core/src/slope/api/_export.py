@@ -176,14 +176,13 @@ def _write(
     if entry.draws:
         given.append(current_scope().key.host())
     device = _written(backend, program, signature, stored, settings.options, path)
-    checked = settings.check is not False and device is not None
-    if checked:
+    if device is not None and settings.check is not False:
         tolerance = None if settings.check is True else float(settings.check)
         arrays = given, [array for _, array in stored]
         ports = signature.inputs, signature.outputs
         check_file(backend, device, path, ports, program, arrays, tolerance)
     manifest = _manifest(signature, leaves, backend, program.name)
-    manifest["checked"] = checked
+    manifest["checked"] = device is not None and settings.check is not False
     if settings.values is not None:
         suffix, write = WRITERS[settings.values]
         manifest["values"] = f"{path.name}{suffix}"
@@ -300,8 +299,13 @@ def _written(
     _require_lowered(lowered, backend, path.suffix)
     start = len(stored)
     constants = [*stored, *((f"constant.{start + at}", x.host()) for at, x in enumerate(more))]
-    names = ([port.name for port in ports] for ports in (signature.inputs, signature.outputs))
-    exported = ExportedProgram(lowered, *map(tuple, names), tuple(constants), options)
+    exported = ExportedProgram(
+        lowered,
+        tuple([port.name for port in signature.inputs]),
+        tuple([port.name for port in signature.outputs]),
+        tuple(constants),
+        options,
+    )
     try:
         return backend.export(exported, path)
     except (SlopeError, MemoryError, OSError):

@@ -29,6 +29,9 @@ from slope.api import value_and_grad as value_and_grad
 from slope.api import vjp as vjp
 from slope.api import vmap as vmap
 from slope.api import while_loop as while_loop
+from slope.control import debug_callback as debug_callback
+from slope.control import debug_print as debug_print
+from slope.control import host_call as host_call
 from slope.control import rematerialize as rematerialize
 from slope.control import run_branch as run_branch
 from slope.control import run_scan as run_scan
@@ -74,11 +77,13 @@ from slope.tree import tree_unflatten as tree_unflatten
 from .functions import *
 
 if TYPE_CHECKING:
+    from slope import debug as debug
     from slope import extend as extend
     from slope import linalg as linalg
     from slope import nn as nn
     from slope import special as special
     from slope import testing as testing
+    from slope.api._callbacks import pure_callback as pure_callback
     from slope.api._compare import compare as compare
     from slope.api._profile import profile as profile
     from slope.linalg import det as det
@@ -119,7 +124,9 @@ __all__ = [
     "ctc_loss",
     "custom_jvp",
     "custom_vjp",
+    "debug_callback",
     "debug_nans",
+    "debug_print",
     "device",
     "finfo",
     "float16",
@@ -128,6 +135,7 @@ __all__ = [
     "fori_loop",
     "grad",
     "hessian",
+    "host_call",
     "iinfo",
     "inf",
     "int8",
@@ -146,6 +154,7 @@ __all__ = [
     "profile",
     "program_of",
     "promote_types",
+    "pure_callback",
     "register_node",
     "rematerialize",
     "run_branch",
@@ -172,6 +181,7 @@ __all__ = [
 __all__ += functions.__all__
 
 
+_SUBMODULES = ("debug", "extend", "linalg", "nn", "special", "testing")
 # What PyTorch has in both places.
 _OF_LINALG = ("det", "logdet", "matrix_power", "slogdet")
 _OF_SPECIAL = ("i0", "igamma", "igammac", "mvlgamma", "polygamma")
@@ -181,7 +191,7 @@ def __getattr__(name: str) -> Any:
     """Submodules, tools, and what plugins offer: imported when first asked for."""
     import importlib
 
-    if name in ("nn", "extend", "linalg", "special", "testing"):
+    if name in _SUBMODULES:
         return importlib.import_module(f"slope.{name}")
     if name in _OF_LINALG:
         return getattr(importlib.import_module("slope.linalg"), name)
@@ -189,6 +199,8 @@ def __getattr__(name: str) -> Any:
         return getattr(importlib.import_module("slope.special"), name)
     if name in ("load", "save"):  # pytrees to files and back: slope-nn's, which knows modules
         return getattr(importlib.import_module("slope.nn"), name)
+    if name == "pure_callback":
+        return getattr(importlib.import_module("slope.api._callbacks"), name)
     if name in ("compare", "profile"):  # nobody else should pay for their import
         return getattr(importlib.import_module(f"slope.api._{name}"), name)
     from slope.plugins.contributions import module_attribute
@@ -201,6 +213,5 @@ def __dir__() -> list[str]:
     """All names, also those that plugins offer: for completion, and for what was misspelt."""
     from slope.plugins.contributions import offered
 
-    lazy = {"extend", "linalg", "load", "nn", "save", "special", "testing"}
-    lazy |= {*_OF_LINALG, *_OF_SPECIAL}
+    lazy = {"load", "save", *_SUBMODULES, *_OF_LINALG, *_OF_SPECIAL}
     return sorted({*globals(), *lazy, *__all__, *offered()})

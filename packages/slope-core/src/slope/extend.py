@@ -8,7 +8,8 @@ They are the authors of operators, of backends and of packages of layers.
   NumPy arrays, promotes and broadcasts them with :func:`operands_of`, and reads dimensions with
   :func:`dim_of` and :func:`dims_of`.
 - Backends: :class:`Backend`, :class:`Executable` and what a :class:`Program` consists of. Those of
-  :func:`known_operators` that have no ``expand`` are what a whole backend must lower.
+  :func:`known_operators` that have neither ``expand`` nor ``host`` are what a whole backend must
+  lower.
 - Plugins: :data:`hookimpl` marks the hooks ``slope_operators()``, ``slope_lowerings(backend)`` and
   ``slope_backends()`` of a module that an entry point of the group ``slope`` names; they give
   :class:`OperatorSpec`, lowering rules by operator name, :class:`BackendSpec`. What a rule gets and
@@ -25,6 +26,7 @@ from slope import dtypes as dtypes
 from slope import ops as ops
 from slope.core.donation import held_once as held_once
 from slope.core.donation import only_reference as only_reference
+from slope.core.host import host_function as host_function
 from slope.core.operator import Linear as Linear
 from slope.core.operator import Operator as Operator
 from slope.core.operator import Sample as Sample

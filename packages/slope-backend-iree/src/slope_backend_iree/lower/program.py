@@ -18,6 +18,7 @@ from slope.extend import (
 
 from .apart import values_apart
 from .context import Context, Rule, Value, mlir_type
+from .contracted import refused_sums, set_apart
 from .fused import write_fused
 from .fusion import Plan, plan
 from .later import later
@@ -104,6 +105,7 @@ class _Writer:
     def __init__(self, rules: Mapping[str, Rule], cpu: bool) -> None:
         self._rules = rules
         self._cpu = cpu
+        self._refused: frozenset[int] = frozenset()
 
     def nested(self, ctx: Context, program: Program, operands: Sequence[Value]) -> list[Value]:
         """Write a program on these values; its results."""
@@ -114,6 +116,7 @@ class _Writer:
     def write(self, ctx: Context, program: Program, known: dict[Var, Value]) -> None:
         """Write a program's instructions; the values of its variables join the known ones."""
         steady = frozenset(var for var, value in known.items() if value.name in ctx.steady)
+        self._refused |= refused_sums(program)
         apart = values_apart(program, cpu=self._cpu, lanes=ctx.lanes, steady=steady)
         loops, absent = _planned(program, ctx.convolves) if self._cpu else Plan({}, frozenset())
         found = clusters(program, loops.keys() | absent) if ctx.loop_kernels is not None else ()
@@ -148,6 +151,8 @@ class _Writer:
             )
         if ctx.loop_kernels is not None:
             ctx.loop_kernels.work = instr
+        if id(instr) in self._refused:
+            operands = [set_apart(ctx, x) for x in operands]
         result = rule(ctx, *operands, **instr.params)
         return list(result) if instr.op.multiple else [result]
 

@@ -160,12 +160,14 @@ class Backend:
         Shown in the documentation, and what the conformance kit holds the backend to. By default
         all dtypes of the operators that have a lowering here or an expansion.
         """
-        return self.lowers(op) or op.has("expand")
+        return self.lowers(op) or op.has("expand") or op.has("host")
 
     def lowers(self, op: Operator) -> bool:
         """Whether there is a lowering rule for the operator.
 
-        Operators without one are expanded before ``compile`` sees them.
+        Operators without one are expanded before ``compile`` sees them. Those that their ``host``
+        computes (``slope.extend.host_function``) divide a program into stages, and ``compile`` sees
+        what is between.
         """
         return op.name in self.lowerings
 

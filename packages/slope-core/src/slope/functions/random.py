@@ -20,6 +20,7 @@ from slope.errors import ArgumentError, RenamedError
 from slope.functions._arguments import whole_of
 from slope.functions._base import TensorLike, as_tensor
 from slope.functions._devices import placed
+from slope.functions.counts import binomial, choice, geometric, poisson, rademacher
 from slope.functions.distributions import (
     beta,
     categorical,
@@ -33,6 +34,24 @@ from slope.functions.distributions import (
     truncated_normal,
 )
 from slope.functions.draws import bernoulli, normal, randint, uniform
+from slope.functions.families import (
+    ball,
+    cauchy,
+    chisquare,
+    dirichlet,
+    f,
+    generalized_normal,
+    loggamma,
+    logistic,
+    lognormal,
+    maxwell,
+    pareto,
+    rayleigh,
+    t,
+    triangular,
+    wald,
+    weibull_min,
+)
 from slope.functions.generator import (
     BatchScope,
     Generator,
@@ -51,33 +70,54 @@ __all__ = [
     "Generator",
     "JitScope",
     "Scope",
+    "ball",
     "bernoulli",
     "beta",
+    "binomial",
     "bits",
     "categorical",
+    "cauchy",
+    "chisquare",
+    "choice",
     "current_scope",
     "default_generator",
+    "dirichlet",
     "exponential",
+    "f",
     "fold_in",
     "gamma",
+    "generalized_normal",
+    "geometric",
     "gumbel",
     "key",
     "laplace",
+    "loggamma",
+    "logistic",
+    "lognormal",
     "manual_seed",
+    "maxwell",
     "multinomial",
     "normal",
+    "pareto",
     "permutation",
+    "poisson",
+    "rademacher",
     "rand",
     "rand_like",
     "randint",
     "randints",
     "randn",
     "randn_like",
+    "rayleigh",
     "shuffle",
     "split",
+    "t",
+    "triangular",
     "truncated_normal",
     "uniform",
     "use_scope",
+    "wald",
+    "weibull_min",
 ]
 
 
@@ -138,7 +178,8 @@ def randn_like(
 
 _NOT_HERE: Final = {
     "PRNGKey": "it is slope.random.key(seed)",
-    "choice": "permutation(key, n)[:count] draws without, randint(key, ...) with replacement",
+    "multivariate_normal": "mean + slope.linalg.cholesky(covariance) @ normal(key, n)",
+    "orthogonal": "slope.nn.init.orthogonal gives orthogonal matrices",
 }
 
 

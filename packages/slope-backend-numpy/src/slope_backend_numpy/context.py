@@ -368,10 +368,9 @@ class Context:
         full = [each for each in operands if same(each.shape, shape)]
         if not any(each.turned for each in full) or all(each.turned for each in full):
             return operands
+        # A copy even where it is in order after all: what is written next may write over it.
         return [
-            self.fresh(f"np.ascontiguousarray({each.code})", each.type, shape)
-            if each.turned
-            else each
+            self.fresh(f"{each.code}.copy()", each.type, shape) if each.turned else each
             for each in operands
         ]
 

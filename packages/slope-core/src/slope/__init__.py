@@ -81,9 +81,12 @@ if TYPE_CHECKING:
     from slope import extend as extend
     from slope import linalg as linalg
     from slope import nn as nn
+    from slope import special as special
     from slope import testing as testing
     from slope.api._callbacks import pure_callback as pure_callback
     from slope.api._compare import compare as compare
+    from slope.api._export import export as export
+    from slope.api._exports.loaded import load_exported as load_exported
     from slope.api._profile import profile as profile
     from slope.linalg import det as det
     from slope.linalg import logdet as logdet
@@ -91,6 +94,11 @@ if TYPE_CHECKING:
     from slope.linalg import slogdet as slogdet
     from slope.nn import load as load
     from slope.nn import save as save
+    from slope.special import i0 as i0
+    from slope.special import igamma as igamma
+    from slope.special import igammac as igammac
+    from slope.special import mvlgamma as mvlgamma
+    from slope.special import polygamma as polygamma
 
 # Methods that operator packages offer, and the new names of old ones: looked up on a miss alone.
 Tensor.__dir__ = _tensor_names
@@ -122,6 +130,7 @@ __all__ = [
     "debug_nans",
     "debug_print",
     "device",
+    "export",
     "finfo",
     "float16",
     "float32",
@@ -141,6 +150,7 @@ __all__ = [
     "jit",
     "jvp",
     "linearize",
+    "load_exported",
     "map",
     "nan",
     "pi",
@@ -175,23 +185,30 @@ __all__ = [
 __all__ += functions.__all__
 
 
-_OF_LINALG = ("det", "logdet", "matrix_power", "slogdet")  # that PyTorch has in both places
+# What is imported when first asked for, so that nobody else pays for it: submodules, and names by
+# the module that has them. slope-nn writes pytrees to files, as it knows modules; PyTorch has
+# some of `linalg` and `special` in both places.
+_SUBMODULES = ("debug", "extend", "linalg", "nn", "special", "testing")
+_LAZY = {
+    **dict.fromkeys(("det", "logdet", "matrix_power", "slogdet"), "slope.linalg"),
+    **dict.fromkeys(("i0", "igamma", "igammac", "mvlgamma", "polygamma"), "slope.special"),
+    **dict.fromkeys(("load", "save"), "slope.nn"),
+    "compare": "slope.api._compare",
+    "export": "slope.api._export",
+    "load_exported": "slope.api._exports.loaded",
+    "profile": "slope.api._profile",
+    "pure_callback": "slope.api._callbacks",
+}
 
 
 def __getattr__(name: str) -> Any:
     """Submodules, tools, and what plugins offer: imported when first asked for."""
     import importlib
 
-    if name in ("debug", "nn", "extend", "linalg", "testing"):
+    if name in _SUBMODULES:
         return importlib.import_module(f"slope.{name}")
-    if name in _OF_LINALG:
-        return getattr(importlib.import_module("slope.linalg"), name)
-    if name in ("load", "save"):  # pytrees to files and back: slope-nn's, which knows modules
-        return getattr(importlib.import_module("slope.nn"), name)
-    if name == "pure_callback":
-        return getattr(importlib.import_module("slope.api._callbacks"), name)
-    if name in ("compare", "profile"):  # nobody else should pay for their import
-        return getattr(importlib.import_module(f"slope.api._{name}"), name)
+    if name in _LAZY:
+        return getattr(importlib.import_module(_LAZY[name]), name)
     from slope.plugins.contributions import module_attribute
 
     _check_name(name)
@@ -202,5 +219,4 @@ def __dir__() -> list[str]:
     """All names, also those that plugins offer: for completion, and for what was misspelt."""
     from slope.plugins.contributions import offered
 
-    lazy = {"debug", "extend", "linalg", "load", "nn", "save", "testing", *_OF_LINALG}
-    return sorted({*globals(), *lazy, *__all__, *offered()})
+    return sorted({*globals(), *_SUBMODULES, *_LAZY, *__all__, *offered()})

@@ -52,10 +52,11 @@ FUNCTIONS = {
 }
 
 
+@pytest.mark.parametrize("chosen", ["numpy", "onnxruntime"])
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_numpy_has_one_executable_for_all_sizes(name, caplog):
+def test_one_executable_serves_all_sizes(name, chosen, caplog):
     dynamic, plain = slope.jit(FUNCTIONS[name], dynamic={0: ROWS["x"]}), slope.jit(FUNCTIONS[name])
-    with slope.use_backend("numpy"), caplog.at_level(logging.INFO, "slope.jit"):
+    with slope.use_backend(chosen), caplog.at_level(logging.INFO, "slope.jit"):
         for count in (5, 2, 1, 8):
             results = []
             for function in (dynamic, plain):

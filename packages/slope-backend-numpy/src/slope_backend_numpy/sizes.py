@@ -59,18 +59,7 @@ def broadcast_shapes(shapes: Iterable[Shape]) -> Shape:
     found = [*dict.fromkeys(shapes)]
     if len(found) == 1:
         return found[0]
-    if all(map(known, found)):
-        return np.broadcast_shapes(*found)
-    rank = max(map(len, found))
-    aligned = [(1,) * (rank - len(shape)) + shape for shape in found]
-    return tuple([_common(sizes) for sizes in zip(*aligned, strict=True)])
-
-
-def _common(sizes: Sequence[Any]) -> Any:
-    wide = [size for size in sizes if differ(size, 1)]
-    if any(differ(size, wide[0]) for size in wide[1:]):
-        raise ShapeError(f"dimensions of {', '.join(map(str, wide))} stand side by side.")
-    return wide[0] if wide else 1
+    return np.broadcast_shapes(*found) if all(map(known, found)) else dims.broadcast(*found)
 
 
 def dimension_lines(
@@ -131,6 +120,8 @@ def refuse_symbolic(value: Any) -> None:
         ShapeError: it does; text alone can hold one.
     """
     items = (value.start, value.stop, value.step) if isinstance(value, slice) else value
+    if isinstance(items, np.ndarray) and items.dtype == object:
+        items = items.tolist()
     if isinstance(items, (tuple, list)):
         for item in items:
             refuse_symbolic(item)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from slope.api._arguments import is_whole, positional_names
-from slope.api._entries import Entry, Lowered
+from slope.api._entries import Entry
 from slope.api._jit import Jit
 from slope.api._leaves import refuse_strange, signature_of
 from slope.api._places import donations, shifted
@@ -129,12 +129,6 @@ class DynamicJit(Jit):
         if current_trace() is not EVAL:  # it becomes a part of another program
             return self._plain(*args, **kwargs)
         return super().__call__(*args, **kwargs)
-
-    def lower(self, *args: Any, **kwargs: Any) -> Lowered:
-        """Trace and compile for these arguments, without running; the program is for any size."""
-        entry, leaves = self._entry(args, kwargs)
-        assert isinstance(entry, SizedEntry)
-        return Lowered(entry.general, self._compiled(entry, leaves))
 
     def prepared(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Compiled, list[Any]]:
         """The program for the sizes of these arguments, and its inputs' handles."""

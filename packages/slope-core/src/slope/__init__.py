@@ -166,7 +166,17 @@ __all__ = [
 __all__ += functions.__all__
 
 
-_OF_LINALG = ("det", "logdet", "matrix_power", "slogdet")  # that PyTorch has in both places
+# Of slope.linalg: what PyTorch has in both places, and operators, as printed programs call them.
+_OF_LINALG = ("det", "logdet", "matrix_power", "slogdet")
+_FACTORS = (
+    "cholesky_factor",
+    "inverse_matrix",
+    "lu_factors",
+    "sign_log_det",
+    "solve_matrix",
+    "solve_triangle",
+    "symmetric",
+)
 
 
 def __getattr__(name: str) -> Any:
@@ -177,6 +187,8 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module(f"slope.{name}")
     if name in _OF_LINALG:
         return getattr(importlib.import_module("slope.linalg"), name)
+    if name in _FACTORS:
+        return importlib.import_module("slope.linalg.operators").__dict__[name]
     if name in ("load", "save"):  # pytrees to files and back: slope-nn's, which knows modules
         return getattr(importlib.import_module("slope.nn"), name)
     if name in ("compare", "profile"):  # nobody else should pay for their import

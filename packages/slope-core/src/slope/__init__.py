@@ -80,8 +80,12 @@ if TYPE_CHECKING:
     from slope import testing as testing
     from slope.api._compare import compare as compare
     from slope.api._profile import profile as profile
+    from slope.linalg import cholesky as cholesky
+    from slope.linalg import cholesky_inverse as cholesky_inverse
+    from slope.linalg import cholesky_solve as cholesky_solve
     from slope.linalg import det as det
     from slope.linalg import logdet as logdet
+    from slope.linalg import matrix_exp as matrix_exp
     from slope.linalg import matrix_power as matrix_power
     from slope.linalg import slogdet as slogdet
     from slope.nn import load as load
@@ -167,14 +171,28 @@ __all__ += functions.__all__
 
 
 # Of slope.linalg: what PyTorch has in both places, and operators, as printed programs call them.
-_OF_LINALG = ("det", "logdet", "matrix_power", "slogdet")
+_OF_LINALG = (
+    "cholesky",
+    "cholesky_inverse",
+    "cholesky_solve",
+    "det",
+    "logdet",
+    "matrix_exp",
+    "matrix_power",
+    "slogdet",
+)
 _FACTORS = (
     "cholesky_factor",
+    "eigh_factors",
     "inverse_matrix",
     "lu_factors",
+    "matrix_exponential",
+    "pseudo_inverse",
+    "qr_factors",
     "sign_log_det",
     "solve_matrix",
     "solve_triangle",
+    "svd_factors",
     "symmetric",
 )
 

@@ -90,3 +90,48 @@ def _by_rows(a: Array, b: Array) -> Array:
             known = (a[..., row, None, row + 1 :] @ out[..., row + 1 :, :])[..., 0, :]
             out[..., row, :] = (b[..., row, :] - known) / a[..., row, row, None]
     return out
+
+
+# --- orthonormal factors
+
+
+def qr(x: Array, complete: bool) -> tuple[Array, Array]:
+    """Orthonormal columns and a triangle."""
+    q, r = np.linalg.qr(x, "complete" if complete else "reduced")
+    return np.ascontiguousarray(q), np.ascontiguousarray(r)
+
+
+def eigh(x: Array) -> tuple[Array, Array]:
+    """Eigenvalues and eigenvectors of symmetric matrices; NaN where there are none."""
+    try:
+        values, vectors = np.linalg.eigh(x)
+    except np.linalg.LinAlgError:
+        return np.full(x.shape[:-1], np.nan, x.dtype), np.full(x.shape, np.nan, x.dtype)
+    return values, np.ascontiguousarray(vectors * _signs(vectors))
+
+
+def svd(x: Array, full: bool) -> tuple[Array, Array, Array]:
+    """Singular values between their vectors; NaN where there are none."""
+    try:
+        u, s, vh = np.linalg.svd(x, full_matrices=full)
+    except np.linalg.LinAlgError:
+        u, s, vh = np.linalg.svd(np.zeros(x.shape, x.dtype), full_matrices=full)
+        return tuple(np.full(each.shape, np.nan, x.dtype) for each in (u, s, vh))
+    count = s.shape[-1]
+    signs, own = _signs(u), _signs(np.swapaxes(vh, -1, -2))
+    turned = np.concatenate([signs[..., :count], own[..., count:]], -1)
+    vh = vh * np.swapaxes(turned, -1, -2)
+    return np.ascontiguousarray(u * signs), s, np.ascontiguousarray(vh)
+
+
+def _signs(vectors: Array) -> Array:
+    """1 or -1 for each column, by which its first large element becomes positive.
+
+    Large is what is at least half as large as the largest, so that rounding does not decide.
+    """
+    if not vectors.size:
+        return np.ones((*vectors.shape[:-2], 1, vectors.shape[-1]), vectors.dtype)
+    sizes = np.abs(vectors)
+    first = np.argmax(sizes >= 0.5 * sizes.max(-2, keepdims=True), -2)[..., None, :]
+    chosen = np.take_along_axis(vectors, first, -2)
+    return np.where(chosen < 0, -1, 1).astype(vectors.dtype)

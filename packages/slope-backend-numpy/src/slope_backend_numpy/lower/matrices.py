@@ -42,6 +42,20 @@ def lu_factors(context: Context, x: Value) -> list[Value]:
     return several(context, f"{function}({context.full(x)})")
 
 
+def qr_factors(context: Context, x: Value, *, complete: bool = False) -> list[Value]:
+    function = context.constant(factors.qr, "qr")
+    return several(context, f"{function}({context.full(x)}, {complete})")
+
+
+def eigh_factors(context: Context, x: Value) -> list[Value]:
+    return several(context, f"{context.constant(factors.eigh, 'eigh')}({context.full(x)})")
+
+
+def svd_factors(context: Context, x: Value, *, full: bool = False) -> list[Value]:
+    function = context.constant(factors.svd, "svd")
+    return several(context, f"{function}({context.full(x)}, {full})")
+
+
 def several(context: Context, expression: str) -> list[Value]:
     """Bind an expression that makes several new arrays, the results of the instruction."""
     made = context.results()
@@ -51,9 +65,12 @@ def several(context: Context, expression: str) -> list[Value]:
 
 LOWERINGS: Final[dict[str, Rule]] = {
     "cholesky_factor": cholesky_factor,
+    "eigh_factors": eigh_factors,
     "inverse_matrix": inverse_matrix,
     "lu_factors": lu_factors,
+    "qr_factors": qr_factors,
     "sign_log_det": sign_log_det,
     "solve_matrix": solve_matrix,
     "solve_triangle": solve_triangle,
+    "svd_factors": svd_factors,
 }

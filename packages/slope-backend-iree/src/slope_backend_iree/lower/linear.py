@@ -9,6 +9,7 @@ import numpy as np
 from slope.extend import DType, dtypes
 
 from .context import Context, Rule, Value, is_half, listed
+from .sums import summed
 
 Dims = Sequence[int]
 SIGNED = {
@@ -53,8 +54,8 @@ def broadcast(ctx: Context, x: Value, *, shape: Dims, dims: Dims) -> Value:
 
 def sum_(ctx: Context, x: Value, *, dim: Dims) -> Value:
     if is_half(x.dtype):
-        return ctx.convert(ctx.reduce("add", ctx.convert(x, dtypes.float32), 0, dim), x.dtype)
-    return ctx.reduce("add", x, 0, dim)
+        return ctx.convert(summed(ctx, ctx.convert(x, dtypes.float32), dim), x.dtype)
+    return summed(ctx, x, dim)
 
 
 def cast(ctx: Context, x: Value, *, dtype: DType) -> Value:

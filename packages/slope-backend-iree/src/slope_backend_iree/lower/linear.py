@@ -129,7 +129,7 @@ def flip(ctx: Context, x: Value, *, dims: Dims) -> Value:
     if x.dtype.kind == "u":
         signed = ctx.bitcast(x, SIGNED[x.dtype])
         return ctx.bitcast(flip(ctx, signed, dims=dims), x.dtype)
-    return ctx.emit(f"stablehlo.reverse {ctx.barrier(x)}, dims = {listed(dims)} : {x.mlir}", x.type)
+    return ctx.emit(f"stablehlo.reverse {ctx.apart(x)}, dims = {listed(dims)} : {x.mlir}", x.type)
 
 
 def cat(ctx: Context, *xs: Value, dim: int) -> Value:

@@ -606,3 +606,9 @@ def test_convolutions_over_one_dimension_are_products(backend: IreeBackend):
             )
             for got, want in results:
                 np.testing.assert_allclose(wide(got), wide(want), rtol=1e-2, atol=1e-5)
+
+
+def test_tangents_are_right_near_their_poles():
+    x = np.linspace(-20, 20, 2001, dtype=np.float32)
+    found = slope.jit(slope.tan, backend="iree")(slope.tensor(x)).numpy()
+    np.testing.assert_allclose(found, np.tan(x.astype("f8")), rtol=1e-6)

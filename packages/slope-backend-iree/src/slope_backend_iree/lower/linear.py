@@ -9,6 +9,7 @@ import numpy as np
 from slope.extend import DType, dtypes
 
 from .context import Context, Rule, Value, is_half, listed
+from .halves import widened
 from .sums import summed
 
 Dims = Sequence[int]
@@ -59,8 +60,8 @@ def sum_(ctx: Context, x: Value, *, dim: Dims) -> Value:
 
 
 def cast(ctx: Context, x: Value, *, dtype: DType) -> Value:
-    if x.dtype is dtypes.bfloat16 and dtype is not x.dtype and ctx.origin(x):
-        x = _widened(ctx, x)
+    if x.dtype is dtypes.bfloat16 and dtype is not x.dtype:
+        x = widened(ctx, x)
     if dtype.kind == "b" and x.dtype.kind != "b":
         return ctx.compare("NE", x, ctx.like(0, x))
     if dtype.is_integer and x.dtype.is_floating_point:
@@ -72,15 +73,6 @@ def cast(ctx: Context, x: Value, *, dtype: DType) -> Value:
     if x.dtype is dtypes.float64 and is_half(dtype):
         x = _to_odd(ctx, x)
     return ctx.convert(x, dtype)
-
-
-def _widened(ctx: Context, x: Value) -> Value:
-    """A bfloat16 as float32, by its bits.
-
-    IREE 3.13 drops a conversion to bfloat16 where one back to float32 follows in the same loop.
-    """
-    wide = ctx.convert(ctx.bitcast(x, dtypes.uint16), dtypes.uint32)
-    return ctx.bitcast(ctx.same("shift_left", wide, ctx.like(16, wide)), dtypes.float32)
 
 
 def _to_odd(ctx: Context, x: Value) -> Value:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import slope
 from slope import dtypes
 from slope.control.scan import run_scan
 from slope.core.operator import OPERATORS

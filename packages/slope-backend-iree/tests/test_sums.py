@@ -46,6 +46,22 @@ def test_only_long_ones_take_stages(length, reductions):
     assert lowered.code.count("stablehlo.reduce(") == reductions
 
 
+def test_sums_of_products():
+    x, y = (np.random.default_rng(n).uniform(size=(30, 4, 300)).astype("f4") for n in range(2))
+
+    def products(x, y):
+        along = slope.einsum("abc,bac->b", x, y.permute(1, 0, 2))
+        return along, slope.dot(x.reshape(-1), y.reshape(-1)), slope.softmax(x.reshape(-1), 0)
+
+    found = slope.jit(products, backend="iree")(slope.tensor(x), slope.tensor(y))
+    wide = x.astype("f8") * y
+    weights = np.exp(x.astype("f8")).ravel()
+    for got, want in zip(
+        found, (wide.sum((0, 2)), wide.sum(), weights / weights.sum()), strict=True
+    ):
+        np.testing.assert_allclose(got.numpy(), want, rtol=2e-6)
+
+
 def test_half_precision_and_whole_numbers():
     x = slope.arange(10_000) % 7
     found = slope.jit(lambda x: (x.sum(), x.to(slope.bfloat16).sum()), backend="iree")(x)

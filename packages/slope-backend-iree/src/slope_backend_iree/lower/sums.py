@@ -22,8 +22,7 @@ _MANY = 16  # sums
 
 def summed(ctx: Context, x: Value, dims: Sequence[int]) -> Value:
     """The sum over some dimensions."""
-    short = ctx.loop_kernels is None or _count(x, dims) < _LONG
-    if short or not x.dtype.is_floating_point:
+    if not is_long(ctx, x, dims):
         return ctx.reduce("add", x, 0, dims)
     if ctx.origin(x) == "multiply":
         # Of product and sum IREE would make a contraction, which is slow along columns. Adding 0
@@ -32,6 +31,12 @@ def summed(ctx: Context, x: Value, dims: Sequence[int]) -> Value:
     kept = [dim for dim, n in enumerate(x.shape) if dim not in dims or n > 1]
     x = ctx.reshape(x, [x.shape[dim] for dim in kept])
     return _staged(ctx, x, [place for place, dim in enumerate(kept) if dim in dims])
+
+
+def is_long(ctx: Context, x: Value, dims: Sequence[int]) -> bool:
+    """Whether a sum takes stages: of many numbers of float32 or float64, on a CPU."""
+    wide = x.dtype.is_floating_point and x.dtype.itemsize >= 4
+    return wide and _count(x, dims) >= _LONG and ctx.loop_kernels is not None
 
 
 def _staged(ctx: Context, x: Value, dims: list[int]) -> Value:

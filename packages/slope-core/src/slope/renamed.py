@@ -75,28 +75,17 @@ NOT_HERE: Final[dict[str, str]] = {
 METHODS_NOT_HERE: Final[dict[str, str]] = {
     "backward": _GRADIENT,
     "block_until_ready": "results are there when a call returns",
-    "cpu": 'use .to("cpu")',
     "cuda": _MOVE,
     "data": "tensors do not change, and x.detach() cuts gradients",
-    "expand_as": "it is x.expand(y.shape)",
     "grad": _GRADIENT,
     "grad_fn": _GRADIENT,
-    "is_floating_point": "it is x.dtype.is_floating_point",
     "is_leaf": _GRADIENT,
     "moveaxis": "it is x.movedim(...)",
-    "new_full": "slope.full(shape, value, dtype=x.dtype)",
-    "new_ones": "slope.ones(shape, dtype=x.dtype)",
-    "new_zeros": "slope.zeros(shape, dtype=x.dtype)",
-    "ravel": "it is x.flatten()",
     "register_hook": "gradients are values: change what slope.grad returns, or use custom_vjp",
     "requires_grad": "slope.grad takes the arguments that argnums= names; modules have freeze()",
     "requires_grad_": "slope.grad takes the arguments that argnums= names; modules have freeze()",
-    "reshape_as": "it is x.reshape(y.shape)",
     "retain_grad": _GRADIENT,
-    "select": "index it: x[:, 3] is x.select(1, 3)",
-    "t": "it is x.T",
     "t_": "it is x = x.T",
-    "view_as": "it is x.reshape(y.shape)",
 }
 
 

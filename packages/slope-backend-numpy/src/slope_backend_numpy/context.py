@@ -132,11 +132,13 @@ class Context:
             return context.ufunc("np.maximum", x, context.scalar(0, x.dtype))
 
     Attributes:
-        types: the types of the instruction's results.
+        instr: the instruction that is written.
+        types: the types of its results.
     """
 
     def __init__(self, writer: Writer, instr: Instr, operands: Sequence[Value]) -> None:
         self._writer = writer
+        self.instr = instr
         self.types = tuple(var.type for var in instr.outputs)
         self.made: list[Buffer] = []
         # How many operands of this instruction stand in each buffer.

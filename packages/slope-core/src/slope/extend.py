@@ -74,6 +74,7 @@ from slope.plugins.backend import Executable as Executable
 from slope.plugins.backend import ExportedProgram as ExportedProgram
 from slope.plugins.backend import Timed as Timed
 from slope.plugins.cache_root import cache_root as cache_root
+from slope.plugins.cache_root import is_caching as is_caching
 from slope.plugins.hookspecs import API_VERSION as API_VERSION
 from slope.plugins.hookspecs import BackendSpec as BackendSpec
 from slope.plugins.hookspecs import OperatorSpec as OperatorSpec

@@ -21,7 +21,7 @@ from slope.passes._shape_rules import is_one
 
 def _of_repeated(rewriter: Rewriter, call: Call, out: TensorType) -> Call | None:
     """Integers that are repeated alike are computed with before."""
-    if any(each.dtype.kind not in "biu" for each in (out, *(x.type for x in call.inputs))):
+    if out.dtype.kind == "f" or any(x.type.dtype.kind == "f" for x in call.inputs):
         return None
     made = [
         None if isinstance(x, Literal) else rewriter.made_by(x, "broadcast") for x in call.inputs

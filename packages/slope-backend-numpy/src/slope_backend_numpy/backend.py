@@ -17,6 +17,7 @@ from slope.extend import (
     DeviceError,
     Executable,
     Instr,
+    Operator,
     Program,
     Timed,
     only_reference,
@@ -101,6 +102,10 @@ class NumpyBackend(Backend):
     def exclusive(self, handle: np.ndarray[Any, Any]) -> bool:
         """Whether nothing else refers to the array's memory."""
         return only_reference(handle)
+
+    def lowers(self, op: Operator) -> bool:
+        """Whether there is a rule, or Python computes it anyway."""
+        return super().lowers(op) or op.runs_on_host()
 
     def compile(
         self,

@@ -33,6 +33,7 @@ from slope.extend import (
     Var,
 )
 from slope_backend_numpy.context import Buffer, Context, Value
+from slope_backend_numpy.host import call_host
 from slope_backend_numpy.writer import Writer
 
 
@@ -221,7 +222,8 @@ def _write(
     reads: Counter[Var],
     lowerings: Mapping[str, Callable[..., Any]],
 ) -> None:
-    rule = lowerings.get(instr.op.name)
+    own: Callable[..., Any] | None = call_host if instr.op.runs_on_host() else None
+    rule = lowerings.get(instr.op.name, own)
     if rule is None:
         raise UnsupportedOperatorError(
             f"the numpy backend has no lowering for the operator {instr.op.name!r}; define its "

@@ -132,11 +132,13 @@ class Context:
             return context.ufunc("np.maximum", x, context.scalar(0, x.dtype))
 
     Attributes:
-        types: the types of the instruction's results.
+        instr: the instruction that is written.
+        types: the types of its results.
     """
 
     def __init__(self, writer: Writer, instr: Instr, operands: Sequence[Value]) -> None:
         self._writer = writer
+        self.instr = instr
         self.types = tuple(var.type for var in instr.outputs)
         self.made: list[Buffer] = []
         # How many operands of this instruction stand in each buffer.
@@ -364,10 +366,9 @@ class Context:
         full = [each for each in operands if each.shape == shape]
         if not any(each.turned for each in full) or all(each.turned for each in full):
             return operands
+        # A copy even where it is in order after all: what is written next may write over it.
         return [
-            self.fresh(f"np.ascontiguousarray({each.code})", each.type, shape)
-            if each.turned
-            else each
+            self.fresh(f"{each.code}.copy()", each.type, shape) if each.turned else each
             for each in operands
         ]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Final
 
 import numpy as np
@@ -18,6 +19,7 @@ from slope.extend import (
     DeviceError,
     DType,
     Executable,
+    ExportedProgram,
     Literal,
     Operator,
     Program,
@@ -28,6 +30,7 @@ from slope.extend import (
     splat_scalar,
 )
 from slope_backend_onnx.arrays import export_array, import_array
+from slope_backend_onnx.export import ModelFile, write_model
 from slope_backend_onnx.graph import Graph
 from slope_backend_onnx.lower import RULES, Rule, Value
 from slope_backend_onnx.lower.kernels import can_bitcast, has_kernel
@@ -333,6 +336,22 @@ class OnnxRuntimeBackend(Backend):
             )
             return "constant", self.from_host(array, device)
         return builder.result(atom)
+
+    # --- files
+
+    def export(self, program: ExportedProgram, path: Path) -> Device | None:
+        """Write an ONNX model of standard operators: see :mod:`slope_backend_onnx.export`."""
+        write_model(program, self.lowerings, path)
+        return CPU
+
+    def open_export(
+        self,
+        path: Path,
+        inputs: Sequence[TensorType],
+        outputs: Sequence[TensorType],
+        device: Device,
+    ) -> Executable:
+        return ModelFile(path, str(device))
 
     # --- information
 

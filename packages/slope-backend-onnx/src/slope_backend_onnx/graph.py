@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, TypeAlias, overload
 
 import numpy as np
@@ -129,10 +129,11 @@ class Graph:
         self._inputs.add(name)
         return name
 
-    def constant(self, value: np.ndarray | np.generic) -> str:
+    def constant(self, value: np.ndarray | np.generic, name: str = "") -> str:
         """Store an array in the model and return its name; equal arrays are stored once.
 
-        Equal means same dtype, shape and bits, so 0.0 and -0.0 stay apart.
+        Equal means same dtype, shape and bits, so 0.0 and -0.0 stay apart. The name is the one
+        given where the array is new and the name is free.
 
         Raises:
             GraphError: ONNX has no such dtype.
@@ -142,17 +143,22 @@ class Graph:
         data = array.tobytes()
         digest = data if len(data) <= _KEY_BYTES else hashlib.blake2b(data).digest()
         key = (array.dtype, array.shape, digest)
-        name = root._constants.get(key)
-        if name is None:
-            name = f"c{len(root._constants)}"
-            while name in root._names:  # an input may carry that name
-                name += "_"
-            _fill_tensor(root._proto.initializer.add(name=name), array, data)
-            root._constants[key] = name
-            root._names.add(name)
-            root._known.add(name)
-            root._constant_names.add(name)
+        known = root._constants.get(key)
+        if known is not None:
+            return known
+        name = name or f"c{len(root._constants)}"
+        while name in root._names:  # an input may carry that name
+            name += "_"
+        _fill_tensor(root._proto.initializer.add(name=name), array, data)
+        root._constants[key] = name
+        root._names.add(name)
+        root._known.add(name)
+        root._constant_names.add(name)
         return name
+
+    def reserve(self, names: Iterable[str]) -> None:
+        """Keep names free, for values that are called so when the model is finished."""
+        self._root._names.update(names)
 
     @property
     def node_count(self) -> int:

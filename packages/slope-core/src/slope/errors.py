@@ -90,6 +90,10 @@ class CompileError(BackendError):
         self.code = code
 
 
+class ExportError(SlopeError, RuntimeError):
+    """A program that cannot be written to a file, or a file that cannot be used."""
+
+
 def backend_failed(backend: object, doing: str, error: Exception | None = None) -> BackendError:
     """The error for a backend that did what its protocol does not allow.
 

@@ -48,7 +48,6 @@ NOT_HERE: Final[dict[str, str]] = {
     "cuda": "python -m slope info lists the devices; " + _MOVE,
     "config": "dtypes need no switch: slope.tensor(values, dtype=slope.float64)",
     "concat": "it is slope.cat",
-    "debug": "print outside of transformed functions, from what they return",
     "detach": "it is slope.stop_gradient(x) or x.detach()",
     "device_put": 'it is slope.tensor(values, device="cuda:0"), or x.to("cuda:0")',
     "empty": "tensors do not change, so it would stay empty: slope.zeros",

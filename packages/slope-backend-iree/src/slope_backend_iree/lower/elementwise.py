@@ -11,6 +11,7 @@ import math
 from slope.extend import dtypes
 
 from .context import Context, Rule, Value, is_half
+from .portable import plain_erf
 
 
 def same(name: str) -> Rule:
@@ -31,6 +32,8 @@ def in_float32(rule: Rule) -> Rule:
 
 
 def erf(ctx: Context, x: Value) -> Value:
+    if ctx.portable:
+        return plain_erf(ctx, x)
     return ctx.emit(f"chlo.erf {x} : {x.mlir} -> {x.mlir}", x.type)
 
 

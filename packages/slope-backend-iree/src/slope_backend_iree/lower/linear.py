@@ -58,6 +58,8 @@ def sum_(ctx: Context, x: Value, *, dim: Dims) -> Value:
 
 
 def cast(ctx: Context, x: Value, *, dtype: DType) -> Value:
+    if x.dtype is dtypes.bfloat16 and dtype is not x.dtype and ctx.origin(x):
+        x = _widened(ctx, x)
     if dtype.kind == "b" and x.dtype.kind != "b":
         return ctx.compare("NE", x, ctx.like(0, x))
     if dtype.is_integer and x.dtype.is_floating_point:
@@ -67,8 +69,17 @@ def cast(ctx: Context, x: Value, *, dtype: DType) -> Value:
         result = x.type.with_dtype(dtype)
         return ctx.select(x, ctx.constant(1, result), ctx.constant(0, result))
     if x.dtype is dtypes.float64 and is_half(dtype):
-        return ctx.convert(_to_odd(ctx, x), dtype)
+        x = _to_odd(ctx, x)
     return ctx.convert(x, dtype)
+
+
+def _widened(ctx: Context, x: Value) -> Value:
+    """A bfloat16 as float32, by its bits.
+
+    IREE 3.13 drops a conversion to bfloat16 where one back to float32 follows in the same loop.
+    """
+    wide = ctx.convert(ctx.bitcast(x, dtypes.uint16), dtypes.uint32)
+    return ctx.bitcast(ctx.same("shift_left", wide, ctx.like(16, wide)), dtypes.float32)
 
 
 def _to_odd(ctx: Context, x: Value) -> Value:
@@ -117,7 +128,7 @@ def flip(ctx: Context, x: Value, *, dims: Dims) -> Value:
     if x.dtype.kind == "u":
         signed = ctx.bitcast(x, SIGNED[x.dtype])
         return ctx.bitcast(flip(ctx, signed, dims=dims), x.dtype)
-    return ctx.emit(f"stablehlo.reverse {ctx.barrier(x)}, dims = {listed(dims)} : {x.mlir}", x.type)
+    return ctx.emit(f"stablehlo.reverse {ctx.apart(x)}, dims = {listed(dims)} : {x.mlir}", x.type)
 
 
 def cat(ctx: Context, *xs: Value, dim: int) -> Value:

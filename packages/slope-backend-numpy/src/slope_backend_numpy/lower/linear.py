@@ -27,7 +27,9 @@ def reshape(context: Context, x: Value, *, shape: Dims) -> Value:
         return context.same(x)
     if not x.is_full:
         return context.fresh(f"{context.full(x)}.copy().reshape({shape})")
-    return context.view(x, f"{x.code}.reshape({shape})", whole=True)
+    made = context.view(x, f"{x.code}.reshape({shape})", whole=True)
+    made.turned = x.turned and shape[-1:] == x.shape[-1:]  # if NumPy copies it, it is not
+    return made
 
 
 def permute(context: Context, x: Value, *, dims: Dims) -> Value:

@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from slope.extend import (
+    Atom,
     CompileError,
+    ExportedProgram,
     Instr,
     Literal,
     Program,
@@ -28,6 +30,12 @@ from slope_backend_onnx.lower.zeros import signed_zeros
 class ProgramLowering:
     """Lowers the instructions of a program, then its results as they are asked for.
 
+    Args:
+        rules: by operator name.
+        program: what to lower.
+        native: see :class:`Lowering`.
+        exported: names for all inputs, which the graph then has, used or not, and constants.
+
     Attributes:
         graph: the graph; its inputs are the program inputs that something is computed from.
         used: the numbers of these inputs.
@@ -42,7 +50,12 @@ class ProgramLowering:
     """
 
     def __init__(
-        self, rules: Mapping[str, Rule], program: Program, *, native: bool = False
+        self,
+        rules: Mapping[str, Rule],
+        program: Program,
+        *,
+        native: bool = False,
+        exported: ExportedProgram | None = None,
     ) -> None:
         self.graph = Graph(_identifier(program.name))
         self._rules = rules
@@ -54,12 +67,22 @@ class ProgramLowering:
         self.used = [number for number, var in enumerate(program.inputs) if var in read]
         self._inputs: dict[str, int] = {}
         self._numbers = {var: number for number, var in enumerate(program.inputs)}
+        if exported is not None:
+            self.graph.reserve(exported.outputs)
+            self.used = list(range(len(exported.inputs)))
         for number in self.used:
             var = program.inputs[number]
             _require_numbers(var.type)
-            name = self.graph.input(f"x{number}", var.type.dtype.numpy, var.type.shape)
+            called = f"x{number}" if exported is None else exported.inputs[number]
+            name = self.graph.input(called, var.type.dtype.numpy, var.type.shape)
             self._inputs[name] = number
             self._values[var] = Value(name, var.type, var.type.shape)
+        if exported is not None:
+            behind = program.inputs[len(exported.inputs) :]
+            for var, (called, array) in zip(behind, exported.constants, strict=True):
+                if var in read or var in program.outputs:
+                    name = self.graph.constant(array, called)
+                    self._values[var] = Value(name, var.type, var.type.shape)
         self.sources: dict[str, Source] = {}
         self._lower_all(self._cx, program, self._values)
 
@@ -117,6 +140,11 @@ class ProgramLowering:
             self.result_types.append(value.type)
             self.graph.output(name, value.dtype.numpy, value.type.shape)
         return "session", self._results[name]
+
+    def output(self, atom: Atom) -> str:
+        """Make an atom an output of its own, whatever it is; the name of the ONNX value."""
+        value = _value(atom, self._values)
+        return self.graph.output(self._cx.full(value), value.dtype.numpy, value.type.shape)
 
     def _lower(self, cx: Lowering, instr: Instr, values: dict[Var, Value]) -> None:
         op = instr.op

@@ -128,10 +128,16 @@ class Jit:
         """Trace and compile for these arguments, without running.
 
         Returns:
-            An object with ``.program`` and ``.code``.
+            An object with ``.program`` and ``.code``, and ``.export(path)``.
         """
         entry, leaves = self._entry(args, kwargs)
-        return Lowered(entry, self._compiled(entry, leaves))
+
+        def export(**settings: Any) -> Any:
+            from slope.api._export import export  # nobody else should pay for its import
+
+            return export(self, *args, **settings, **kwargs)
+
+        return Lowered(entry, self._compiled(entry, leaves), export)
 
     def trace(self, *args: Any, **kwargs: Any) -> Program:
         """The program for these arguments as it was traced, before all passes."""

@@ -17,6 +17,7 @@ from typing import Any, NoReturn, Self
 import numpy as np
 
 from slope.compile import Compiled, watch
+from slope.control._programs import without_effects
 from slope.core.printer import programs_in
 from slope.core.program import Atom, Instr, Program, Var
 from slope.core.tensor import Splat, Tensor
@@ -152,14 +153,13 @@ class _Run:
     """
 
     def __init__(self, program: Program, operands: Sequence[Tensor]) -> None:
+        program = without_effects(program)  # it was printed already
         self.program = program
         self.values: dict[Var, Tensor] = dict(zip(program.inputs, operands, strict=True))
         self.values.update(program.constants)
         self.reader: Instr | None = None
         self._makers: dict[Var, Instr] = {}
         for instr in program.instrs:
-            if instr.op.effect and not instr.outputs:
-                continue  # it was printed already
             outs = execute(instr.op, self._operands(instr), instr.params)
             self.values.update(zip(instr.outputs, outs, strict=True))
             self._makers.update((var, instr) for var in instr.outputs)

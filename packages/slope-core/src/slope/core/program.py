@@ -371,6 +371,20 @@ class LineKeeper:
         self.at(None)
 
 
+def known_source(skip: int = 1) -> Source | None:
+    """The line that instructions made now come from: what a trace was told, or the user's line.
+
+    Args:
+        skip: how many frames to leave out to begin with.
+    """
+    each: Trace | None = current_trace()
+    while each is not None:
+        if isinstance(each, ProgramTrace) and each.instr_source is not None:
+            return each.instr_source
+        each = each.parent
+    return user_source(skip + 1)
+
+
 def trace_program(
     function: Callable[..., Sequence[Tensor]],
     types: Sequence[TensorType],

@@ -52,7 +52,9 @@ def fold_constants(program: Program, evaluate: Evaluate | None = None) -> Progra
         return _exact(rewriter, call, out) or _evaluated(call, out, evaluate)
 
     names = {
-        instr.op.name for instr in program.instrs if instr.op.elementwise and not instr.op.multiple
+        instr.op.name
+        for instr in program.instrs
+        if instr.op.elementwise and not instr.op.multiple and not instr.op.effect
     }
     rules = {name: [elementwise] for name in names - RULES.keys()}
     rules |= {name: [*given, elementwise] for name, given in RULES.items() if name in names}

@@ -107,3 +107,19 @@ def test_covariances_of_nothing(shape):
     with np.errstate(invalid="ignore"):
         assert slope.cov(slope.ones(shape)).shape == (shape[0], shape[0])
         assert slope.corrcoef(slope.ones(shape)).shape == (shape[0], shape[0])
+
+
+@pytest.mark.parametrize(
+    ("dtypes", "shapes", "expected"),
+    [
+        (("int32", "float64", "float32"), ((3,), (), (3,)), "float32"),
+        (("int32", "float64", "float32"), ((3,), (), ()), "float64"),
+        (("uint8", "int64", "int16"), ((3,), (), (3,)), "int16"),
+        (("float16", "float32", "float64"), ((3,), (), ()), "float16"),
+    ],
+)
+def test_the_bounds_of_clamp_promote_together(dtypes, shapes, expected):
+    x, low, high = (
+        slope.full(shape, 2, dtype=dtype) for shape, dtype in zip(shapes, dtypes, strict=True)
+    )
+    assert slope.clamp(x, low, high).dtype.name == expected

@@ -75,6 +75,6 @@ def checked_path(path: object) -> PurePath:
     """
     if not isinstance(path, (str, PurePath)):
         raise ArgumentError(
-            f"export: path must be a string or a path, such as 'step.onnx', not {path!r:.80}."
+            f"export: path must be a string or a path, such as 'step.onnx', and is {path!r:.80}."
         )
     return PurePath(path)

@@ -51,7 +51,7 @@ def _times_alpha(function: str, x: object, y: object, alpha: object) -> Operand:
     """``alpha * y``, in the dtype that ``x`` and ``y`` are brought to."""
     a, b, factor = operand(x, function, "x"), operand(y, function, "y"), scalar_of(alpha)
     if factor is None:
-        raise ArgumentError(f"{function}: alpha must be a number, and is {alpha!r:.60}.")
+        raise ArgumentError(f"{function}: alpha must be a number, not {alpha!r:.60}.")
     dtype = result_dtype(function, (a, b))
     if isinstance(factor, float) and dtype.kind != "f":
         raise DTypeError(
@@ -309,7 +309,7 @@ def addcdiv(x: TensorLike, tensor1: TensorLike, tensor2: TensorLike, *, value: f
 def _value(function: str, value: object) -> float:
     number = scalar_of(value)
     if number is None:
-        raise ArgumentError(f"{function}: value must be a number, and is {value!r:.60}.")
+        raise ArgumentError(f"{function}: value must be a number, not {value!r:.60}.")
     return number  # an int stays one: whole tensors stay whole
 
 

@@ -285,7 +285,7 @@ def full_like(
     """One number everywhere, of another tensor's shape, its dtype and device unless given."""
     number = scalar_of(fill_value)
     if number is None:
-        raise ArgumentError(f"full_like: fill_value must be a number, and is {fill_value!r:.60}.")
+        raise ArgumentError(f"full_like: fill_value must be a number, not {fill_value!r:.60}.")
     return _like("full_like", x, number, dtype, device)
 
 
@@ -364,7 +364,7 @@ def _scaled(x: Tensor, start: Any, step: Any) -> Tensor:
 def _number(function: str, name: str, value: Any) -> Scalar:
     number = scalar_of(value.item() if isinstance(value, Tensor) else value)
     if number is None:
-        raise ArgumentError(f"{function}: {name} must be a number, and is {value!r:.60}.")
+        raise ArgumentError(f"{function}: {name} must be a number, not {value!r:.60}.")
     return number
 
 

@@ -381,6 +381,7 @@ def jit(
     donate: int | str | Sequence[int | str] = (),
     backend: str | None = None,
     options: Mapping[str, Any] | None = None,
+    dynamic: Mapping[Any, Any] | None = None,
 ) -> Any:
     """Compile a function, so that it runs as one program.
 
@@ -404,6 +405,11 @@ def jit(
             it came stays usable. Under another transform, donation means nothing.
         backend: run on this backend whatever the current one is.
         options: the backend's own options.
+        dynamic: dimensions that may have any size, so that one trace serves them all: by the
+            positions or names of arguments, ``{dimension: slope.Dim(name)}`` for a tensor, such as
+            ``{"x": {0: slope.Dim("batch")}}``; in a pytree like the argument, or for all of its
+            leaves. Equal names are equal sizes; a bare string is a ``Dim`` of that name, of at
+            least 1. What the function decides must hold for every size.
 
     Returns:
         A callable with ``lower(*args)``, ``compile_count`` and ``clear_cache()``.
@@ -413,6 +419,8 @@ def jit(
             is of no kind that is listed above.
         BackendError: when called, the backend is not installed.
         CompileError: when called, the backend's compiler refuses the program.
+        ShapeError: when called, what the function does depends on the size of a dimension in
+            ``dynamic``, or sizes do not fit it.
 
     Example:
         >>> slope.jit(lambda x: x * 2 + 1)(slope.ones(3)).tolist()
@@ -427,6 +435,11 @@ def jit(
             raise ArgumentError(
                 f"jit takes a callable, and got a {type(target).__name__} ({target!r:.80})."
             )
-        return Jit(target, numbers, names, given, Options(backend, options))
+        settings = (numbers, names, given, Options(backend, options))
+        if dynamic is not None:
+            from slope.api._dynamic import DynamicJit  # nobody else should pay for its import
+
+            return DynamicJit(target, *settings, dynamic)
+        return Jit(target, *settings)
 
     return make if function is None else make(function)

@@ -145,6 +145,31 @@ def test_containers_give_keys_fields_and_numbers(file, args):
     assert found["point"]["x"].tolist() == [2.0, 4.0]
 
 
+class Pair:
+    """A node whose fields have no names of their own."""
+
+    def __init__(self, left, right):
+        self.left, self.right = left, right
+
+
+slope.register_node(
+    Pair,
+    lambda pair: ((pair.left, pair.right), None),
+    lambda _, children: Pair(*children),
+    names=lambda _, count: ("left", "right")[:count],
+)
+
+
+def test_registered_nodes_name_their_children(file, args):
+    def mirrored(pair):
+        return Pair(pair.right * 2, pair.left)
+
+    exported = slope.export(mirrored, Pair(*args), path=file, state=())
+    assert names(exported) == (["pair.left", "pair.right"], ["result.left", "result.right"])
+    with pytest.raises(slope.extend.ArgumentError, match="names must be a function that takes"):
+        slope.register_node(type("Other", (), {}), tuple, tuple, names="left")  # pyright: ignore[reportArgumentType]
+
+
 def test_names_are_different(file, args):
     def f(x, c0, v0):
         c1 = x * 2.5 + c0 - v0
@@ -264,7 +289,9 @@ def test_large_constants_go_beside_the_file(file):
     x = slope.randn(3, 40)
     options = {"external_data": True}
     exported = slope.export(lambda x: x @ weights, x, path=file, options=options)
-    assert (file.parent / "f.onnx.data").stat().st_size >= 8000
+    data = file.parent / "f.onnx.data"
+    assert data.stat().st_size >= 8000
+    assert data.stat().st_mode == file.stat().st_mode
     assert file.stat().st_size < 2000
     close(exported(x), x @ weights, 1e-4)
 

@@ -47,6 +47,7 @@ def write_model(program: ExportedProgram, rules: Mapping[str, Rule], path: Path)
             location=f"{path.name}.data",
             size_threshold=_SMALL,
         )
+        path.with_name(f"{path.name}.data").chmod(path.stat().st_mode)  # else its owner's alone
     else:
         path.write_bytes(model.SerializeToString())
     try:

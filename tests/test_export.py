@@ -242,6 +242,28 @@ def test_state_inside_containers(file, params, args):
     assert found["carry"][1].item() == 4
 
 
+def test_an_argument_may_be_called_generator(file, args):
+    def f(generator, x):
+        return generator + slope.rand(2) * x
+
+    exported = slope.export(f, *args, path=file)
+    assert names(exported)[0] == ["generator_1", "x", "generator"]
+    slope.manual_seed(1)
+    found = exported(*args)
+    slope.manual_seed(1)
+    close(found, f(*args))
+
+
+def test_functions_without_arguments_and_numbers_as_results(file):
+    def f():
+        return slope.arange(3), slope.ones(2), 7, None
+
+    exported = slope.export(f, path=file)
+    assert exported.inputs == ()
+    found = exported()
+    assert [found[0].tolist(), found[1].tolist(), *found[2:]] == [[0, 1, 2], [1.0, 1.0], 7, None]
+
+
 def test_a_number_that_is_state_stays_as_wide_as_it_came(file, args):
     def step(x, rate):
         rate = rate * 0.5

@@ -12,7 +12,7 @@ import numpy as np
 
 from slope.api._exports.manifest import ports_of, read_manifest
 from slope.api._exports.names import joined
-from slope.api._exports.signature import Port
+from slope.api._exports.signature import GENERATOR, NEXT, Port
 from slope.api._exports.values import read_values
 from slope.api._leaves import as_int64
 from slope.core.tensor import Tensor
@@ -136,15 +136,19 @@ class Exported:
         }
 
     def _run(self, inputs: Mapping[str, Any]) -> dict[str, Tensor]:
-        executable, backend = self._opened(), self._backend
+        """The outputs by name; what is drawn and not given comes from the default generator."""
+        if all(port.name in inputs for port in self.inputs):
+            return self._outputs(inputs)
         scope = current_scope()
-        handles: list[Any] = []
+        with scope.lock:
+            outputs = self._outputs({**inputs, GENERATOR: scope.key})
+            scope.key = outputs[f"{NEXT}{GENERATOR}"]
+        return outputs
+
+    def _outputs(self, inputs: Mapping[str, Any]) -> dict[str, Tensor]:
+        executable, backend = self._opened(), self._backend
         sizes: dict[str, int] = {}
-        for port in self.inputs:
-            value = inputs.get(port.name)
-            if value is None and not port.argument:
-                value = scope.key
-            handles.append(self._handle(port, value, sizes))
+        handles = [self._handle(port, inputs[port.name], sizes) for port in self.inputs]
         try:
             outs = executable(handles)
         except (SlopeError, MemoryError):
@@ -153,11 +157,9 @@ class Exported:
             raise backend_failed(backend, f"running {self.path.name!r}", error) from error
         made = {}
         for port, handle in zip(self.outputs, outs, strict=True):
-            shape = [substitute(length, sizes) for length in port.type.shape]
+            shape = tuple([substitute(length, sizes) for length in port.type.shape])
             made[port.name] = Tensor(port.type.with_shape(shape), self.device, backend, handle)
             made[port.name].weak = port.weak
-            if port.feeds and not port.path and port.feeds not in inputs:
-                scope.key = made[port.name]
         return made
 
     def _opened(self) -> Executable:

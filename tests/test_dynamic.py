@@ -207,6 +207,15 @@ def test_programs_that_numpy_cannot_write_for_all_sizes_are_written_for_each(cap
             agree(dynamic(rows(count)), f(rows(count)))
     assert dynamic.compile_count == 1
     assert caplog.text.count("no executable for all sizes") == 1
+    assert caplog.text.count("jit of f is compiled by numpy for n = ") == 2
+
+
+def test_a_terminal_hears_once_that_each_size_is_compiled(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    monkeypatch.setattr(slope.backend("numpy"), "dynamic", False)
+    f = slope.jit(lambda x: x * 2, dynamic=ROWS, backend="numpy")
+    assert [f(slope.ones(count)).shape for count in (2, 3)] == [(2,), (3,)]
+    assert capsys.readouterr().err.count("is compiled by numpy for n = 2 alone (said once)") == 1
 
 
 def test_names_that_mean_something_else_in_the_code():

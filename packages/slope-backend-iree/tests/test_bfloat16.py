@@ -24,5 +24,5 @@ def test_what_is_cut_off_stays_so():
 
     found, wanted = (slope.jit(everything, backend=name)(x, y) for name in ("iree", "numpy"))
     for got, want in zip(found, wanted, strict=True):
-        wide = (each.to(slope.float32).numpy() for each in (got, want))
-        np.testing.assert_array_equal(*wide)
+        one, other = (each.to(slope.float32).numpy() for each in (got, want))
+        np.testing.assert_array_equal(one, other)

@@ -91,13 +91,12 @@ def _sum_as_product(context: Context, x: Value, dim: Dims) -> Value | None:
         x.dtype.name not in ("float32", "float64")
         or not x.is_full
         or count == rank
-        or not known(x.shape)
-        or x.type.size == 0
+        or not never_zero(x.type.size)
     ):
         return None
     length = math.prod(x.shape[each] for each in dim)
     leading, trailing = dim[0] == 0, dim[-1] == rank - 1
-    if dim != tuple(range(dim[0], dim[0] + count)):
+    if not known((length,)) or dim != tuple(range(dim[0], dim[0] + count)):
         return None
     if length > LONGEST_DOT:
         return _sum_of_sums(context, x, length) if leading else None

@@ -12,6 +12,7 @@ from slope.api._entries import Entry
 from slope.api._jit import Jit
 from slope.api._leaves import refuse_strange, signature_of
 from slope.api._places import donations, shifted
+from slope.api._recompiles import explain_size
 from slope.compile import Compiled, Options, log
 from slope.core.sizes import Sizes, sized_program
 from slope.core.tensor import Splat, Tensor
@@ -269,7 +270,8 @@ class DynamicJit(Jit):
             else:
                 entry.compiled = general.sized(entry.sizes)
                 return entry.compiled
-        log("jit of %s is compiled for the sizes %s", self.__name__, entry.sizes)
+        name = self.options.resolve().name
+        self._told |= explain_size(self.__name__, name, entry.sizes, self._told)
         return super()._compiled(entry, leaves)
 
 

@@ -20,6 +20,7 @@ def test_what_is_cut_off_stays_so():
         return (
             *(cut(slope.outer(y, y)), cut(x[0, 0]), cut(x + y), cut(y @ y), last),
             *(products, products.to(slope.float32), products.to(slope.int32)),
+            *(slope.exp((3 * x).to(slope.bfloat16)), slope.tan((9 * x).to(slope.bfloat16))),
         )
 
     found, wanted = (slope.jit(everything, backend=name)(x, y) for name in ("iree", "numpy"))

@@ -74,28 +74,17 @@ NOT_HERE: Final[dict[str, str]] = {
 METHODS_NOT_HERE: Final[dict[str, str]] = {
     "backward": _GRADIENT,
     "block_until_ready": "results are there when a call returns, so there is nothing to wait for",
-    "cpu": 'use .to("cpu")',
     "cuda": _MOVE,
     "data": "tensors are immutable; x.detach() stops gradients",
-    "expand_as": "use x.expand(y.shape)",
     "grad": _GRADIENT,
     "grad_fn": _GRADIENT,
-    "is_floating_point": "use x.dtype.is_floating_point",
     "is_leaf": _GRADIENT,
     "moveaxis": "use x.movedim(...)",
-    "new_full": "use slope.full(shape, value, dtype=x.dtype)",
-    "new_ones": "use slope.ones(shape, dtype=x.dtype)",
-    "new_zeros": "use slope.zeros(shape, dtype=x.dtype)",
-    "ravel": "use x.flatten()",
     "register_hook": "change what slope.grad returns, or write a slope.custom_vjp",
     "requires_grad": "slope.grad takes the arguments that argnums= names; modules have freeze()",
     "requires_grad_": "slope.grad takes the arguments that argnums= names; modules have freeze()",
-    "reshape_as": "use x.reshape(y.shape)",
     "retain_grad": _GRADIENT,
-    "select": "index it: x[:, 3] is x.select(1, 3)",
-    "t": "use x.T",
     "t_": "use x = x.T",
-    "view_as": "use x.reshape(y.shape)",
 }
 
 

@@ -179,7 +179,8 @@ def test_names_are_different(file, args):
     inputs, outputs = names(exported)
     assert len({*inputs, *outputs}) == 6
     assert outputs == ["c0_1", "next.x", "x_1"]
-    close(exported(*args, args[0])["x"], f(*args, args[0])["x"])
+    x, c0 = args
+    close(exported(x, c0, x)["x"], f(x, c0, x)["x"])
 
 
 # --- which result feeds which argument
@@ -362,7 +363,7 @@ def test_the_reference_evaluator_of_onnx_agrees(file, params, args):
 
     slope.export(step, params, args[0], path=file)
     given = {"params.w": args[0].numpy(), "params.b": args[1].numpy(), "x": args[0].numpy()}
-    found = onnx.reference.ReferenceEvaluator(str(file)).run(None, given)
+    found = [*onnx.reference.ReferenceEvaluator(str(file)).run(None, given)]
     loss, after = step(params, args[0])
     close(found[0], loss, 1e-6)
     close(found[1], after["b"], 1e-6)

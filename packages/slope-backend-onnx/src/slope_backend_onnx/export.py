@@ -123,7 +123,7 @@ class ModelFile(Executable):
         try:
             self._session: Session = create_session(str(path), device=device)
         except OnnxRuntimeError as error:
-            raise ExportError(f"{str(path)!r} cannot be run: {error}") from error
+            raise ExportError(f"{path.name!r} cannot be run: {error}") from error
         self.code = str(path)
 
     def __call__(self, handles: Sequence[Any]) -> Sequence[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ from slope.core.sizes import sized_program, sizes_of
 from slope.core.types import TensorType, type_of_array
 from slope.devices import CPU, Device
 from slope.dims import Dim, substitute
-from slope.errors import ExportError
+from slope.errors import ExportError, SlopeError, backend_failed
 from slope.plugins.backend import Backend
 from slope.plugins.selection import installed
 
@@ -59,12 +59,11 @@ def check_file(
     inputs, outputs = ports
     given, constants = arrays
     types = [port.type for port in inputs], [port.type for port in outputs]
-    run = backend.open_export(path, *types, device)
+    run = _runner(backend, device, path, *types)
     sizes = sizes_of(program, [type_of_array(array) for array in given])
     for tried in [sizes, _others(sizes, types[0])] if sizes else [sizes]:
         sized = [_resized(array, each, tried) for array, each in zip(given, types[0], strict=True)]
-        handles = run([backend.from_host(array, device) for array in sized])
-        got = [np.asarray(backend.to_host(handle)) for handle in handles]
+        got = run(sized)
         specific = sized_program(program, tried) if tried else program
         wrong = _compared(outputs, specific, (sized, constants), got, tolerance)
         if wrong:
@@ -75,6 +74,34 @@ def check_file(
                 f"runtime, unless the program is chaotic; check=False writes the file unchecked, "
                 f"check=0.05 allows 5 %."
             )
+
+
+def _runner(
+    backend: Backend,
+    device: Device,
+    path: Path,
+    inputs: Sequence[TensorType],
+    outputs: Sequence[TensorType],
+) -> Callable[[Sequence[Array]], list[Array]]:
+    """The file as a function of arrays."""
+    try:
+        executable = backend.open_export(path, inputs, outputs, device)
+    except ExportError as error:
+        raise ExportError(
+            f"export: {path.name} cannot be checked: {error}\nNo file was left. check=False writes "
+            f"it unchecked, for another runtime or compiler."
+        ) from None
+
+    def run(arrays: Sequence[Array]) -> list[Array]:
+        handles = [backend.from_host(array, device) for array in arrays]
+        try:
+            return [np.asarray(backend.to_host(handle)) for handle in executable(handles)]
+        except (SlopeError, MemoryError):
+            raise
+        except Exception as error:
+            raise backend_failed(backend, f"running {path.name!r}", error) from error
+
+    return run
 
 
 def _compared(

@@ -91,9 +91,11 @@ class Dropout(Module):
 
     Args:
         p: the probability of zero, at least 0 and less than 1.
+        inplace: PyTorch's, and changes nothing.
     """
 
-    def __init__(self, p: float = 0.5) -> None:
+    def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
+        del inplace
         self.p = probability(type(self).__name__, p)
 
     def __call__(self, x: slope.Tensor) -> slope.Tensor:

@@ -10,10 +10,12 @@ from slope.api._arguments import require_callable
 from slope.api._bodies import Body, Operands, fresh_key
 from slope.control.checkpoint import call_rematerialize
 from slope.core.trace import EVAL, current_trace
+from slope.errors import boundary
 from slope.functions.generator import JitScope, all_or_nothing, current_scope, use_scope
 from slope.tree import tree_unflatten
 
 
+@boundary
 def checkpoint(function: Callable[..., Any]) -> Callable[..., Any]:
     """The same function, whose derivative keeps the arguments alone and computes the rest again.
 

@@ -17,7 +17,7 @@ from slope.api._arguments import (
 )
 from slope.api._products import FlatFunction, Flattened, linearized
 from slope.core.tensor import Splat, Tensor
-from slope.errors import ArgumentError, GradientError
+from slope.errors import ArgumentError, GradientError, boundary
 from slope.functions.generator import all_or_nothing
 from slope.tree import tree_flatten
 
@@ -110,6 +110,7 @@ class Selection:
         return given if not self.numbers else (numbered, given)
 
 
+@boundary
 def value_and_grad(
     function: Callable[..., Any],
     argnums: Argnums = None,
@@ -214,6 +215,7 @@ def _require_scalar(
         )
 
 
+@boundary
 def grad(
     function: Callable[..., Any],
     argnums: Argnums = None,

@@ -367,6 +367,7 @@ def _literal_key(literal: Any) -> Any:
     return literal.key()
 
 
+@boundary
 def jit(
     function: Callable[..., Any] | None = None,
     *,

@@ -17,7 +17,7 @@ from slope.api._arguments import (
     tensor_leaves,
 )
 from slope.core.tensor import Tensor
-from slope.errors import ArgumentError, ShapeError, TreeError
+from slope.errors import ArgumentError, ShapeError, TreeError, boundary
 from slope.functions.generator import all_or_nothing
 from slope.functions.random import BatchScope, use_scope
 from slope.ops.linear import batched_at
@@ -25,6 +25,7 @@ from slope.transforms.vmap import BatchTrace, vmap_flat
 from slope.tree import leaf_paths, tree_flatten, tree_leaves, tree_unflatten
 
 
+@boundary
 def vmap(
     function: Callable[..., Any],
     in_dims: Any = 0,

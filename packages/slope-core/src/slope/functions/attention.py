@@ -6,7 +6,7 @@ import math
 
 from slope import dtypes, ops
 from slope.core.tensor import Tensor
-from slope.errors import ArgumentError, DTypeError, ShapeError
+from slope.errors import ArgumentError, DTypeError, ShapeError, boundary
 from slope.functions import composites, random
 from slope.functions._arguments import flag_of, number_of
 from slope.functions._base import (
@@ -182,6 +182,7 @@ def _masked(
 # --- dropout
 
 
+@boundary
 def dropout(
     x: TensorLike, p: float = 0.5, training: bool = True, *, key: TensorLike | None = None
 ) -> Tensor:
@@ -204,6 +205,7 @@ def dropout(
     return _dropped("dropout", x, p, training, key, None)
 
 
+@boundary
 def dropout1d(
     x: TensorLike, p: float = 0.5, training: bool = True, *, key: TensorLike | None = None
 ) -> Tensor:
@@ -214,6 +216,7 @@ def dropout1d(
     return _dropped("dropout1d", x, p, training, key, 1)
 
 
+@boundary
 def dropout2d(
     x: TensorLike, p: float = 0.5, training: bool = True, *, key: TensorLike | None = None
 ) -> Tensor:
@@ -224,6 +227,7 @@ def dropout2d(
     return _dropped("dropout2d", x, p, training, key, 2)
 
 
+@boundary
 def dropout3d(
     x: TensorLike, p: float = 0.5, training: bool = True, *, key: TensorLike | None = None
 ) -> Tensor:

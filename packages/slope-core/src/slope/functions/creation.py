@@ -18,7 +18,7 @@ from slope.core.types import Shape, TensorType, type_of_array
 from slope.devices import Device
 from slope.dims import dim_str, is_static
 from slope.dtypes import DType, DTypeLike, as_dtype
-from slope.errors import ArgumentError, ShapeError
+from slope.errors import ArgumentError, ShapeError, boundary
 from slope.functions._arguments import Scalar, scalar_kind, scalar_of, shape_of, whole_of
 from slope.functions._base import TensorLike, copied, splat, strong, to_dtype
 from slope.functions._base import as_tensor as _as_tensor
@@ -49,6 +49,7 @@ _DLPACK = ("__dlpack__", "__dlpack_device__")
 # --- from data
 
 
+@boundary
 def tensor(data: Any, dtype: DTypeLike | None = None, device: Device | str | None = None) -> Tensor:
     """A tensor with a copy of the data.
 
@@ -177,6 +178,7 @@ def from_dlpack(source: Any) -> Tensor:
 # --- of one number
 
 
+@boundary
 def full(
     *size: Any,
     fill_value: TensorLike | None = None,
@@ -227,6 +229,7 @@ def _static(shape: Shape) -> tuple[int, ...]:
     return shape
 
 
+@boundary
 def zeros(
     *size: Any, dtype: DTypeLike = dtypes.float32, device: Device | str | None = None
 ) -> Tensor:
@@ -234,6 +237,7 @@ def zeros(
     return filled(0, shape_of(size, "zeros", "size"), as_dtype(dtype), device)
 
 
+@boundary
 def ones(
     *size: Any, dtype: DTypeLike = dtypes.float32, device: Device | str | None = None
 ) -> Tensor:
@@ -241,6 +245,7 @@ def ones(
     return filled(1, shape_of(size, "ones", "size"), as_dtype(dtype), device)
 
 
+@boundary
 def zeros_like(
     x: TensorLike, dtype: DTypeLike | None = None, device: Device | str | None = None
 ) -> Tensor:
@@ -248,6 +253,7 @@ def zeros_like(
     return _like("zeros_like", x, 0, dtype, device)
 
 
+@boundary
 def ones_like(
     x: TensorLike, dtype: DTypeLike | None = None, device: Device | str | None = None
 ) -> Tensor:
@@ -255,6 +261,7 @@ def ones_like(
     return _like("ones_like", x, 1, dtype, device)
 
 
+@boundary
 def full_like(
     x: TensorLike,
     fill_value: Scalar,
@@ -283,6 +290,7 @@ def _like(
 # --- counting
 
 
+@boundary
 def arange(
     start: Scalar,
     end: Scalar | None = None,
@@ -347,6 +355,7 @@ def _number(function: str, name: str, value: Any) -> Scalar:
     return number
 
 
+@boundary
 def linspace(
     start: Scalar,
     end: Scalar,
@@ -378,6 +387,7 @@ def linspace(
     return placed(copied(values, wanted), device)
 
 
+@boundary
 def logspace(
     start: Scalar,
     end: Scalar,
@@ -402,6 +412,7 @@ def logspace(
     return placed(copied(powers, wanted), device)
 
 
+@boundary
 def eye(
     n: int,
     m: int | None = None,

@@ -6,6 +6,9 @@ backend is installed.
 
 from __future__ import annotations
 
+from math import inf as inf
+from math import nan as nan
+from math import pi as pi
 from typing import TYPE_CHECKING, Any
 
 from slope.api import checkpoint as checkpoint
@@ -86,9 +89,15 @@ if TYPE_CHECKING:
     from slope import testing as testing
     from slope.api._callbacks import pure_callback as pure_callback
     from slope.api._compare import compare as compare
+    from slope.api._export import export as export
+    from slope.api._exports.loaded import load_exported as load_exported
     from slope.api._profile import profile as profile
+    from slope.linalg import cholesky as cholesky
+    from slope.linalg import cholesky_inverse as cholesky_inverse
+    from slope.linalg import cholesky_solve as cholesky_solve
     from slope.linalg import det as det
     from slope.linalg import logdet as logdet
+    from slope.linalg import matrix_exp as matrix_exp
     from slope.linalg import matrix_power as matrix_power
     from slope.linalg import slogdet as slogdet
     from slope.nn import load as load
@@ -99,6 +108,14 @@ if TYPE_CHECKING:
     from slope.special import mvlgamma as mvlgamma
     from slope.special import polygamma as polygamma
 
+    bool: DType
+    double: DType
+    float: DType
+    half: DType
+    int: DType
+    long: DType
+    short: DType
+
 # Methods that operator packages offer, and the new names of old ones: looked up on a miss alone.
 Tensor.__dir__ = _tensor_names
 Tensor.__getattr__ = _method  # pyright: ignore[reportAttributeAccessIssue]  # undeclared: checkers refuse unknown names
@@ -106,9 +123,6 @@ Tensor.__getattr__ = _method  # pyright: ignore[reportAttributeAccessIssue]  # u
 compile = _no_compile  # of the module slope.compile users know nothing
 
 __version__ = "0.1.0"
-inf = float("inf")
-nan = float("nan")
-pi = 3.141592653589793
 
 __all__ = [
     "DType",
@@ -131,6 +145,7 @@ __all__ = [
     "debug_nans",
     "debug_print",
     "device",
+    "export",
     "finfo",
     "float16",
     "float32",
@@ -150,6 +165,7 @@ __all__ = [
     "jit",
     "jvp",
     "linearize",
+    "load_exported",
     "map",
     "nan",
     "pi",
@@ -184,28 +200,70 @@ __all__ = [
 __all__ += functions.__all__
 
 
+# What is imported when first asked for, so that nobody else pays for it: submodules, and names by
+# the module that has them. slope-nn writes pytrees to files, as it knows modules; PyTorch has
+# some of `linalg` and `special` in both places, and printed programs call operators by these names.
 _SUBMODULES = ("debug", "extend", "linalg", "nn", "special", "testing")
-# What PyTorch has in both places.
-_OF_LINALG = ("det", "logdet", "matrix_power", "slogdet")
+_OF_LINALG = (
+    "cholesky",
+    "cholesky_inverse",
+    "cholesky_solve",
+    "det",
+    "logdet",
+    "matrix_exp",
+    "matrix_power",
+    "slogdet",
+)
+_MATRIX_OPERATORS = (
+    "cholesky_factor",
+    "eigh_factors",
+    "inverse_matrix",
+    "lu_factors",
+    "matrix_exponential",
+    "pseudo_inverse",
+    "qr_factors",
+    "sign_log_det",
+    "solve_matrix",
+    "solve_triangle",
+    "svd_factors",
+    "symmetric",
+)
 _OF_SPECIAL = ("i0", "igamma", "igammac", "mvlgamma", "polygamma")
+_LAZY = {
+    **dict.fromkeys(_OF_LINALG, "slope.linalg"),
+    **dict.fromkeys(_MATRIX_OPERATORS, "slope.linalg.operators"),
+    **dict.fromkeys(_OF_SPECIAL, "slope.special"),
+    **dict.fromkeys(("load", "save"), "slope.nn"),
+    "compare": "slope.api._compare",
+    "export": "slope.api._export",
+    "load_exported": "slope.api._exports.loaded",
+    "profile": "slope.api._profile",
+    "pure_callback": "slope.api._callbacks",
+}
+
+
+# PyTorch's other names of dtypes; not in __all__, since ``import *`` would hide Python's own.
+_DTYPES = {
+    "bool": bool_,
+    "double": float64,
+    "float": float32,
+    "half": float16,
+    "int": int32,
+    "long": int64,
+    "short": int16,
+}
 
 
 def __getattr__(name: str) -> Any:
     """Submodules, tools, and what plugins offer: imported when first asked for."""
     import importlib
 
+    if name in _DTYPES:
+        return _DTYPES[name]
     if name in _SUBMODULES:
         return importlib.import_module(f"slope.{name}")
-    if name in _OF_LINALG:
-        return getattr(importlib.import_module("slope.linalg"), name)
-    if name in _OF_SPECIAL:
-        return getattr(importlib.import_module("slope.special"), name)
-    if name in ("load", "save"):  # pytrees to files and back: slope-nn's, which knows modules
-        return getattr(importlib.import_module("slope.nn"), name)
-    if name == "pure_callback":
-        return getattr(importlib.import_module("slope.api._callbacks"), name)
-    if name in ("compare", "profile"):  # nobody else should pay for their import
-        return getattr(importlib.import_module(f"slope.api._{name}"), name)
+    if name in _LAZY:
+        return getattr(importlib.import_module(_LAZY[name]), name)
     from slope.plugins.contributions import module_attribute
 
     _check_name(name)
@@ -216,5 +274,4 @@ def __dir__() -> list[str]:
     """All names, also those that plugins offer: for completion, and for what was misspelt."""
     from slope.plugins.contributions import offered
 
-    lazy = {"load", "save", *_SUBMODULES, *_OF_LINALG, *_OF_SPECIAL}
-    return sorted({*globals(), *lazy, *__all__, *offered()})
+    return sorted({*globals(), *_SUBMODULES, *_LAZY, *_DTYPES, *__all__, *offered()})

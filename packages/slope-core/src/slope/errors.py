@@ -17,6 +17,7 @@ from typing import Final, NamedTuple, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 R = TypeVar("R")
+E = TypeVar("E", bound=Exception)
 
 
 class SlopeError(Exception):
@@ -89,6 +90,10 @@ class CompileError(BackendError):
     def __init__(self, message: str, code: str = "") -> None:
         super().__init__(message)
         self.code = code
+
+
+class ExportError(SlopeError, RuntimeError):
+    """A program that cannot be written to a file, or a file that cannot be used."""
 
 
 def backend_failed(backend: object, doing: str, error: Exception | None = None) -> BackendError:
@@ -233,53 +238,54 @@ def _without_own_frames(traceback: TracebackType | None) -> TracebackType | None
 
 
 def boundary(function: Callable[P, R]) -> Callable[P, R]:
-    """Hide slope's own frames from the traceback of a :class:`SlopeError` that ``function`` raises.
+    """Hide slope's own frames from the traceback of what ``function`` raises.
 
-    What remains are the caller's lines and this one frame. ``SLOPE_FULL_TRACEBACK=1`` keeps them
-    all.
+    What remains are the caller's lines, those of functions of the caller that slope called, and
+    this one frame. ``SLOPE_FULL_TRACEBACK=1`` keeps them all.
     """
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return function(*args, **kwargs)
-        except SlopeError as error:
-            raise shortened(error)  # noqa: B904  # the same error, not a new one
-        except TypeError as error:
-            raise told(error, function)  # noqa: B904  # the same error, or one that says what it means
+        except Exception as error:  # noqa: BLE001  # and raised again
+            error = told(error, function)
+            raise shortened(error)  # noqa: B904  # SLOPE_FULL_TRACEBACK=1 shows slope's own frames
 
     return call
 
 
 # Names of arguments that PyTorch and JAX have, and what to write instead.
 _ELSEWHERE: Final = {
-    "argnum": "it is argnums=",
-    "axes": "it is dim=, or dims= of functions that take several",
-    "axis": "it is dim=, or dims= of functions that take several",
+    "argnum": "use argnums=",
+    "axes": "use dim=, or dims= of functions that take several",
+    "axis": "use dim=, or dims= of functions that take several",
     "axis_name": "vmap gives all examples' results: reduce them behind it",
-    "ddof": "it is correction=",
-    "donate_argnums": 'it is donate=, with names: donate=("model", "optimizer")',
+    "ddof": "use correction=",
+    "donate_argnums": 'use donate=, with names: donate=("model", "optimizer")',
     "generator": "draws with a generator of their own are slope.random's, which take a key",
-    "in_axes": "it is in_dims=",
+    "in_axes": "use in_dims=",
     "inplace": "tensors do not change, so leave it out and use what comes back",
-    "keepdims": "it is keepdim=",
+    "keepdims": "use keepdim=",
     "layout": "tensors are dense, so leave it out",
     "memory_format": "each backend lays tensors out as it likes, so leave it out",
     "out": "tensors do not change: use what comes back",
-    "out_axes": "it is out_dims=",
+    "out_axes": "use out_dims=",
     "pin_memory": "leave it out",
     "requires_grad": "slope.grad takes the arguments that argnums= names, and nothing is marked",
     "use_reentrant": "there is one kind of checkpoint, so leave it out",
 }
 
 
-def told(error: TypeError, function: Callable[..., object]) -> TypeError:
+def told(error: Exception, function: Callable[..., object]) -> Exception:
     """What calling a function of slope's raised, in its own words where it only looks foreign.
 
     Args:
         error: one for an argument that PyTorch or JAX know is replaced; others stay.
         function: what was called; errors from the user's own functions stay, too.
     """
+    if type(error) is not TypeError:
+        return error
     traceback = error.__traceback__
     while traceback is not None:
         if not _own(traceback.tb_frame.f_code.co_filename):
@@ -294,8 +300,19 @@ def told(error: TypeError, function: Callable[..., object]) -> TypeError:
     return better
 
 
-def shortened(error: SlopeError) -> SlopeError:
-    """An error without slope's own frames so far, or as it is if all are wanted."""
-    if full_tracebacks():
+def shortened(error: E) -> E:
+    """An error without slope's own frames so far, or as it is if all are wanted.
+
+    An error that slope itself raises without meaning to is a bug of slope, whose frames tell where.
+    """
+    by_mistake = not isinstance(error, SlopeError) and _raised_here(error.__traceback__)
+    if by_mistake or full_tracebacks():
         return error
     return error.with_traceback(_without_own_frames(error.__traceback__))
+
+
+def _raised_here(traceback: TracebackType | None) -> bool:
+    """Whether the innermost frame is slope's own."""
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    return traceback is not None and _own(traceback.tb_frame.f_code.co_filename)

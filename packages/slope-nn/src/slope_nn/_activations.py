@@ -12,9 +12,17 @@ from slope_nn._module import Module
 
 
 class Elementwise(Module):
-    """The base of layers without parameters: a function of each element, ``_function``."""
+    """The base of layers without parameters: a function of each element, ``_function``.
+
+    Args:
+        inplace: PyTorch's, and changes nothing: tensors do not change, and compiled programs reuse
+            memory by themselves.
+    """
 
     _function: ClassVar[Callable[..., slope.Tensor]]
+
+    def __init__(self, inplace: bool = False) -> None:
+        del inplace
 
     def __call__(self, x: slope.Tensor) -> slope.Tensor:
         """Apply it to a tensor of any shape."""
@@ -91,7 +99,7 @@ class Dropout(Module):
 
     Args:
         p: the probability of zero, at least 0 and less than 1.
-        inplace: PyTorch's, and changes nothing.
+        inplace: PyTorch's, and changes nothing: tensors do not change.
     """
 
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:

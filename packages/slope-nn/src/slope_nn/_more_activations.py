@@ -68,7 +68,7 @@ class LeakyReLU(Module):
 
     Args:
         negative_slope: the factor below zero.
-        inplace: PyTorch's, and changes nothing.
+        inplace: PyTorch's, and changes nothing: tensors do not change.
     """
 
     def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
@@ -85,7 +85,7 @@ class ELU(Module):
 
     Args:
         alpha: minus the limit below.
-        inplace: PyTorch's, and changes nothing.
+        inplace: PyTorch's, and changes nothing: tensors do not change.
     """
 
     def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
@@ -102,7 +102,7 @@ class CELU(Module):
 
     Args:
         alpha: minus the limit below.
-        inplace: PyTorch's, and changes nothing.
+        inplace: PyTorch's, and changes nothing: tensors do not change.
     """
 
     def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
@@ -120,7 +120,7 @@ class Hardtanh(Module):
     Args:
         min_val: the lower bound.
         max_val: the upper bound.
-        inplace: PyTorch's, and changes nothing.
+        inplace: PyTorch's, and changes nothing: tensors do not change.
     """
 
     def __init__(self, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> None:
@@ -186,7 +186,7 @@ class Threshold(Module):
     Args:
         threshold: the threshold.
         value: what stands below it.
-        inplace: PyTorch's, and changes nothing.
+        inplace: PyTorch's, and changes nothing: tensors do not change.
     """
 
     def __init__(self, threshold: float, value: float, inplace: bool = False) -> None:
@@ -296,7 +296,7 @@ class RReLU(Module):
     Args:
         lower: the smallest slope.
         upper: the largest slope.
-        inplace: PyTorch's, and changes nothing.
+        inplace: PyTorch's, and changes nothing: tensors do not change.
     """
 
     def __init__(

@@ -11,6 +11,7 @@ from typing import Any
 from slope import dtypes
 from slope.core.tensor import Tensor, install_methods
 from slope.devices import Device, device
+from slope.dims import DimExpr
 from slope.dtypes import DType, DTypeLike, as_dtype
 from slope.errors import ArgumentError, SlopeError
 from slope.functions import (
@@ -25,6 +26,7 @@ from slope.functions import (
     extremes,
     indexing,
     joining,
+    likeness,
     logic,
     masking,
     norms,
@@ -108,11 +110,6 @@ def _as(dtype: DType) -> Callable[[Tensor], Tensor]:
     return convert
 
 
-def cpu(x: Tensor) -> Tensor:
-    """On the CPU."""
-    return placed(x, "cpu")
-
-
 def cuda(x: Tensor, device: Device | str | int = 0) -> Tensor:
     """On a GPU: the first, or the one of a number or name."""
     return placed(x, f"cuda:{device}" if isinstance(device, int) else device)
@@ -140,7 +137,7 @@ def _operand(value: object) -> bool:
     """
     import numpy as np
 
-    return isinstance(value, (Tensor, int, float, np.ndarray, np.generic))
+    return isinstance(value, (Tensor, int, float, np.ndarray, np.generic, DimExpr))
 
 
 def _operator(function: Callable[[Any, Any], Tensor]) -> Callable[[Tensor, Any], Any]:
@@ -192,6 +189,10 @@ NAMES = {
         lerp atan2 logaddexp hypot xlogy copysign heaviside addcmul addcdiv
     """,
     extremes: "maximum minimum fmax fmin clamp clamp_min clamp_max",
+    likeness: """
+        t expand_as reshape_as ravel select cpu is_floating_point
+        new_zeros new_ones new_full new_tensor
+    """,
     logic: """
         eq ne lt le gt ge isclose allclose equal
         logical_and logical_or logical_xor logical_not
@@ -266,6 +267,7 @@ def _install() -> None:
         unfold=selection.windows_along,
         to=to,
         type_as=type_as,
+        view_as=likeness.reshape_as,
         float=_as(dtypes.float32),
         double=_as(dtypes.float64),
         half=_as(dtypes.float16),
@@ -273,7 +275,6 @@ def _install() -> None:
         int=_as(dtypes.int32),
         long=_as(dtypes.int64),
         bool=_as(dtypes.bool_),
-        cpu=cpu,
         cuda=cuda,
         detach=detach,
         clone=same,

@@ -126,13 +126,13 @@ __all__ = [
 
 @all_or_nothing
 def rand(*size: Any, dtype: DTypeLike = float32, device: Device | str | None = None) -> Tensor:
-    """Evenly spread floats in [0, 1), from the default generator."""
+    """Uniform floats in [0, 1), from the default generator."""
     return placed(uniform(current_scope().draw(), *size, dtype=dtype), device)
 
 
 @all_or_nothing
 def randn(*size: Any, dtype: DTypeLike = float32, device: Device | str | None = None) -> Tensor:
-    """Normal draws of mean 0 and standard deviation 1, from the default generator."""
+    """Draws from the standard normal distribution, by the default generator."""
     return placed(normal(current_scope().draw(), *size, dtype=dtype), device)
 
 
@@ -140,7 +140,7 @@ def randn(*size: Any, dtype: DTypeLike = float32, device: Device | str | None = 
 def randints(
     *arguments: Any, dtype: DTypeLike = int64, device: Device | str | None = None
 ) -> Tensor:
-    """Whole numbers below ``high``: ``randint(high, size)`` or ``randint(low, high, size)``."""
+    """Uniform integers below ``high``: ``randint(high, size)`` or ``randint(low, high, size)``."""
     if not 2 <= len(arguments) <= 3 or not isinstance(arguments[-1], (tuple, list)):
         raise ArgumentError(
             f"randint: takes (high, size) or (low, high, size), and got {arguments!r:.80}."
@@ -161,7 +161,7 @@ def randints(
 def rand_like(
     x: TensorLike, dtype: DTypeLike | None = None, device: Device | str | None = None
 ) -> Tensor:
-    """Evenly spread floats in [0, 1) of another tensor's shape, and of its dtype and device."""
+    """Uniform floats in [0, 1) of another tensor's shape, and of its dtype and device."""
     given = as_tensor(x, "rand_like", "x")
     where = given.device if device is None else device
     return rand(given.shape, dtype=given.dtype if dtype is None else dtype, device=where)
@@ -170,7 +170,7 @@ def rand_like(
 def randn_like(
     x: TensorLike, dtype: DTypeLike | None = None, device: Device | str | None = None
 ) -> Tensor:
-    """Normal draws of another tensor's shape, and of its dtype and device unless given."""
+    """Standard normal draws of another tensor's shape, and of its dtype and device unless given."""
     given = as_tensor(x, "randn_like", "x")
     where = given.device if device is None else device
     return randn(given.shape, dtype=given.dtype if dtype is None else dtype, device=where)

@@ -89,7 +89,7 @@ def randint_like(
     dtype: DTypeLike | None = None,
     device: Device | str | None = None,
 ) -> Tensor:
-    """Whole numbers as of ``randint``: ``randint_like(x, high)`` or ``randint_like(x, low, high)``.
+    """Uniform integers: ``randint_like(x, high)`` or ``randint_like(x, low, high)``.
 
     Shape, dtype and device are another tensor's, the last two unless given.
     """

@@ -173,7 +173,7 @@ def _scatter(
     return cx.cast(cx.reshape(done, layout.flat, x.type.shape), inner, x.dtype.name)
 
 
-def _places_last(layout: _Layout, count: Dim) -> tuple[int, ...] | None:
+def _places_last(layout: _Layout, count: Any) -> tuple[int, ...] | None:
     """The order that moves the indexed dimension behind all others, where that is faster.
 
     ScatterElements takes half the time along the last dimension, and the places are repeated ten

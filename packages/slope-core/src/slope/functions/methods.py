@@ -69,6 +69,8 @@ def to(
     del non_blocking, copy
     while len(targets) > 1 and isinstance(targets[-1], bool):
         targets = targets[:-1]
+    if len(targets) > 1:  # as in x.to(device, dtype if wanted else None)
+        targets = tuple(target for target in targets if target is not None)
     for target in targets:
         if isinstance(target, Device):
             device = target

@@ -76,10 +76,13 @@ def normal(
 
 
 @all_or_nothing
-def randperm(n: int, *, dtype: DTypeLike = int64, device: Device | str | None = None) -> Tensor:
-    """The numbers from 0 to ``n`` less one in random order."""
+def randperm(
+    n: int, *, dtype: DTypeLike | None = None, device: Device | str | None = None
+) -> Tensor:
+    """The numbers from 0 to ``n`` less one in random order; int64 by default."""
     count = whole_of(n, "randperm", "n", 0)
-    return placed(distributions.permutation(current_scope().draw(), count).to(dtype), device)
+    drawn = distributions.permutation(current_scope().draw(), count)
+    return placed(drawn.to(int64 if dtype is None else dtype), device)
 
 
 @all_or_nothing

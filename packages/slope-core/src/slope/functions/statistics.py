@@ -171,7 +171,7 @@ def cov(
     weights = [each for each in (freely, shares) if each is not None]
     if not weights:
         away = sub(rows, mean(rows, 1, keepdim=True))
-        scaled, count = away, count_of(cut(rows, 0, 0, 1), (0, 1))
+        scaled, count = away, count_of(rows, (1,))
         divisor = sub(count, less)
     else:
         weight = weights[0] if len(weights) == 1 else mul(*weights)

@@ -204,6 +204,7 @@ from slope_nn._transformer import (
     TransformerEncoder,
     TransformerEncoderLayer,
 )
+from slope_nn._vectors import parameters_to_vector, vector_to_parameters
 from slope_nn._windows import Fold, LPPool1d, LPPool2d, LPPool3d, Unfold
 
 if TYPE_CHECKING:
@@ -401,10 +402,12 @@ __all__ = [
     "init",
     "load",
     "metrics",
+    "parameters_to_vector",
     "read_safetensors",
     "rename",
     "sample_logits",
     "save",
+    "vector_to_parameters",
     "write_safetensors",
     "write_sharded",
 ]

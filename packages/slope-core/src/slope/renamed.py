@@ -113,7 +113,7 @@ NOT_HERE: Final[dict[str, str]] = {
     "from_file": "use slope.from_numpy(numpy.fromfile(...))",
     "frombuffer": "use slope.from_numpy(numpy.frombuffer(...))",
     "functional_call": "modules are pytrees: call the module that you have, or set its fields",
-    "get_default_device": "use slope.device()",
+    "get_default_device": "use slope.zeros(0).device",
     "get_default_dtype": "use slope.float32",
     "get_num_threads": "backends take all cores; OMP_NUM_THREADS limits NumPy",
     "get_rng_state": "use slope.default_generator",

@@ -179,6 +179,7 @@ from slope_nn._pool import (
     MaxUnpool3d,
 )
 from slope_nn._recurrent import GRU, LSTM, RNN
+from slope_nn._reparametrized import SpectralNorm, WeightNorm
 from slope_nn._resize import (
     ChannelShuffle,
     PixelShuffle,
@@ -372,6 +373,7 @@ __all__ = [
     "Softplus",
     "Softshrink",
     "Softsign",
+    "SpectralNorm",
     "StepSchedule",
     "Summary",
     "Tanh",
@@ -390,6 +392,7 @@ __all__ = [
     "UpsamplingBilinear2d",
     "UpsamplingNearest2d",
     "WarmupSchedule",
+    "WeightNorm",
     "ZeroPad1d",
     "ZeroPad2d",
     "ZeroPad3d",

@@ -6,7 +6,7 @@ import math
 
 from slope import dtypes, ops
 from slope.core.tensor import Tensor
-from slope.errors import ArgumentError, DTypeError, ShapeError
+from slope.errors import ArgumentError, DTypeError, ShapeError, boundary
 from slope.functions import composites, random
 from slope.functions._arguments import flag_of, number_of
 from slope.functions._base import (
@@ -182,6 +182,7 @@ def _masked(
 # --- dropout
 
 
+@boundary
 def dropout(
     x: TensorLike,
     p: float = 0.5,
@@ -211,6 +212,7 @@ def dropout(
     return _dropped("dropout", x, p, training, key, None)
 
 
+@boundary
 def dropout1d(
     x: TensorLike,
     p: float = 0.5,
@@ -227,6 +229,7 @@ def dropout1d(
     return _dropped("dropout1d", x, p, training, key, 1)
 
 
+@boundary
 def dropout2d(
     x: TensorLike,
     p: float = 0.5,
@@ -243,6 +246,7 @@ def dropout2d(
     return _dropped("dropout2d", x, p, training, key, 2)
 
 
+@boundary
 def dropout3d(
     x: TensorLike,
     p: float = 0.5,

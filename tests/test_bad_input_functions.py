@@ -51,7 +51,16 @@ KEYED = [
     "laplace",
 ]
 KEYED += ["multinomial", "permutation", "shuffle", "truncated_normal"]
+KEYED += ["ball", "binomial", "cauchy", "chisquare", "choice", "dirichlet", "f"]
+KEYED += ["generalized_normal", "geometric", "loggamma", "logistic", "lognormal", "maxwell"]
+KEYED += ["pareto", "poisson", "rademacher", "rayleigh", "t", "triangular", "wald", "weibull_min"]
 FUNCTIONS |= {f"random.{name}": getattr(slope.random, name) for name in KEYED}
+SPECIAL = {name: getattr(slope.special, name) for name in slope.special.__all__}
+FUNCTIONS |= {
+    f"special.{name}": function
+    for name, function in SPECIAL.items()
+    if name == function.__name__ and function.__module__.startswith("slope.special")
+}
 
 
 def tensor(*shape, dtype="float32"):
@@ -144,7 +153,8 @@ def test_messages_name_the_function_that_got_no_tensor(name: str):
     needed = [
         p
         for p in parameters
-        if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+        if (p.default is p.empty or name == "where")  # which takes all three, or the first alone
+        and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
     ]
     rest = [slope.ones(2, 3)] * (max(len(needed), 1) - 1)
     with slope.use_backend("numpy"), pytest.raises(errors.SlopeError, match="object") as caught:

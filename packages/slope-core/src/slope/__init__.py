@@ -6,6 +6,9 @@ backend is installed.
 
 from __future__ import annotations
 
+from math import inf as inf
+from math import nan as nan
+from math import pi as pi
 from typing import TYPE_CHECKING, Any
 
 from slope.api import checkpoint as checkpoint
@@ -88,8 +91,12 @@ if TYPE_CHECKING:
     from slope.api._export import export as export
     from slope.api._exports.loaded import load_exported as load_exported
     from slope.api._profile import profile as profile
+    from slope.linalg import cholesky as cholesky
+    from slope.linalg import cholesky_inverse as cholesky_inverse
+    from slope.linalg import cholesky_solve as cholesky_solve
     from slope.linalg import det as det
     from slope.linalg import logdet as logdet
+    from slope.linalg import matrix_exp as matrix_exp
     from slope.linalg import matrix_power as matrix_power
     from slope.linalg import slogdet as slogdet
     from slope.nn import load as load
@@ -100,14 +107,19 @@ if TYPE_CHECKING:
     from slope.special import mvlgamma as mvlgamma
     from slope.special import polygamma as polygamma
 
+    bool: DType
+    double: DType
+    float: DType
+    half: DType
+    int: DType
+    long: DType
+    short: DType
+
 # Methods that operator packages offer, and the new names of old ones: looked up on a miss alone.
 Tensor.__dir__ = _tensor_names
 Tensor.__getattr__ = _method  # pyright: ignore[reportAttributeAccessIssue]  # undeclared: checkers refuse unknown names
 
 __version__ = "0.1.0"
-inf = float("inf")
-nan = float("nan")
-pi = 3.141592653589793
 
 __all__ = [
     "DType",
@@ -187,11 +199,37 @@ __all__ += functions.__all__
 
 # What is imported when first asked for, so that nobody else pays for it: submodules, and names by
 # the module that has them. slope-nn writes pytrees to files, as it knows modules; PyTorch has
-# some of `linalg` and `special` in both places.
+# some of `linalg` and `special` in both places, and printed programs call operators by these names.
 _SUBMODULES = ("debug", "extend", "linalg", "nn", "special", "testing")
+_OF_LINALG = (
+    "cholesky",
+    "cholesky_inverse",
+    "cholesky_solve",
+    "det",
+    "logdet",
+    "matrix_exp",
+    "matrix_power",
+    "slogdet",
+)
+_MATRIX_OPERATORS = (
+    "cholesky_factor",
+    "eigh_factors",
+    "inverse_matrix",
+    "lu_factors",
+    "matrix_exponential",
+    "pseudo_inverse",
+    "qr_factors",
+    "sign_log_det",
+    "solve_matrix",
+    "solve_triangle",
+    "svd_factors",
+    "symmetric",
+)
+_OF_SPECIAL = ("i0", "igamma", "igammac", "mvlgamma", "polygamma")
 _LAZY = {
-    **dict.fromkeys(("det", "logdet", "matrix_power", "slogdet"), "slope.linalg"),
-    **dict.fromkeys(("i0", "igamma", "igammac", "mvlgamma", "polygamma"), "slope.special"),
+    **dict.fromkeys(_OF_LINALG, "slope.linalg"),
+    **dict.fromkeys(_MATRIX_OPERATORS, "slope.linalg.operators"),
+    **dict.fromkeys(_OF_SPECIAL, "slope.special"),
     **dict.fromkeys(("load", "save"), "slope.nn"),
     "compare": "slope.api._compare",
     "export": "slope.api._export",
@@ -201,10 +239,24 @@ _LAZY = {
 }
 
 
+# PyTorch's other names of dtypes; not in __all__, since ``import *`` would hide Python's own.
+_DTYPES = {
+    "bool": bool_,
+    "double": float64,
+    "float": float32,
+    "half": float16,
+    "int": int32,
+    "long": int64,
+    "short": int16,
+}
+
+
 def __getattr__(name: str) -> Any:
     """Submodules, tools, and what plugins offer: imported when first asked for."""
     import importlib
 
+    if name in _DTYPES:
+        return _DTYPES[name]
     if name in _SUBMODULES:
         return importlib.import_module(f"slope.{name}")
     if name in _LAZY:
@@ -219,4 +271,4 @@ def __dir__() -> list[str]:
     """All names, also those that plugins offer: for completion, and for what was misspelt."""
     from slope.plugins.contributions import offered
 
-    return sorted({*globals(), *_SUBMODULES, *_LAZY, *__all__, *offered()})
+    return sorted({*globals(), *_SUBMODULES, *_LAZY, *_DTYPES, *__all__, *offered()})

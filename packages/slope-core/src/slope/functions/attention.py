@@ -183,7 +183,12 @@ def _masked(
 
 
 def dropout(
-    x: TensorLike, p: float = 0.5, training: bool = True, *, key: TensorLike | None = None
+    x: TensorLike,
+    p: float = 0.5,
+    training: bool = True,
+    inplace: bool = False,
+    *,
+    key: TensorLike | None = None,
 ) -> Tensor:
     """Each element is 0 with probability ``p``, else divided by ``1 - p``.
 
@@ -193,6 +198,7 @@ def dropout(
         x: a tensor.
         p: the probability, from 0 to 1.
         training: whether to drop at all.
+        inplace: PyTorch's, and changes nothing: tensors do not change.
         key: a key (:func:`slope.random.key`); the default generator draws otherwise.
 
     Source: N. Srivastava and others, "Dropout: a simple way to prevent neural networks from
@@ -201,42 +207,66 @@ def dropout(
     Raises:
         ArgumentError: ``p`` is no probability.
     """
+    del inplace
     return _dropped("dropout", x, p, training, key, None)
 
 
 def dropout1d(
-    x: TensorLike, p: float = 0.5, training: bool = True, *, key: TensorLike | None = None
+    x: TensorLike,
+    p: float = 0.5,
+    training: bool = True,
+    inplace: bool = False,
+    *,
+    key: TensorLike | None = None,
 ) -> Tensor:
     """:func:`dropout` of whole channels of ``[batch, channels, length]``.
 
     The batch may be left out.
     """
+    del inplace
     return _dropped("dropout1d", x, p, training, key, 1)
 
 
 def dropout2d(
-    x: TensorLike, p: float = 0.5, training: bool = True, *, key: TensorLike | None = None
+    x: TensorLike,
+    p: float = 0.5,
+    training: bool = True,
+    inplace: bool = False,
+    *,
+    key: TensorLike | None = None,
 ) -> Tensor:
     """:func:`dropout` of whole channels of ``[batch, channels, height, width]``.
 
     The batch may be left out.
     """
+    del inplace
     return _dropped("dropout2d", x, p, training, key, 2)
 
 
 def dropout3d(
-    x: TensorLike, p: float = 0.5, training: bool = True, *, key: TensorLike | None = None
+    x: TensorLike,
+    p: float = 0.5,
+    training: bool = True,
+    inplace: bool = False,
+    *,
+    key: TensorLike | None = None,
 ) -> Tensor:
     """:func:`dropout` of whole channels of ``[batch, channels, a, b, c]``.
 
     The batch may be left out.
     """
+    del inplace
     return _dropped("dropout3d", x, p, training, key, 3)
 
 
 @random.all_or_nothing
 def alpha_dropout(
-    x: TensorLike, p: float = 0.5, training: bool = True, *, key: TensorLike | None = None
+    x: TensorLike,
+    p: float = 0.5,
+    training: bool = True,
+    inplace: bool = False,
+    *,
+    key: TensorLike | None = None,
 ) -> Tensor:
     """Dropout that keeps mean 0 and variance 1, for networks of :func:`slope.selu`.
 
@@ -246,6 +276,7 @@ def alpha_dropout(
         x: a tensor.
         p: the probability, from 0 to 1.
         training: whether to drop at all.
+        inplace: PyTorch's, and changes nothing: tensors do not change.
         key: a key (:func:`slope.random.key`); the default generator draws otherwise.
 
     Source: G. Klambauer and others, "Self-normalizing neural networks" (2017).
@@ -253,6 +284,7 @@ def alpha_dropout(
     Raises:
         ArgumentError: ``p`` is no probability.
     """
+    del inplace
     given, chance = _checked("alpha_dropout", x, p)
     if not flag_of(training, "alpha_dropout", "training") or chance == 0.0:
         return given

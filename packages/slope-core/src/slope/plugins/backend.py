@@ -141,6 +141,9 @@ class Backend:
     def __init__(self) -> None:
         self.lowerings: dict[str, Callable[..., Any]] = {}
 
+    def __repr__(self) -> str:
+        return f"<backend {self.name}>"
+
     # --- devices and buffers
 
     def devices(self) -> list[Device]:

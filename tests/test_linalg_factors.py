@@ -239,6 +239,10 @@ def test_nan_in_one_matrix_stays_there():
         got = function(slope.tensor(x)).numpy()
         assert np.isnan(got[0]).any()
         np.testing.assert_allclose(got[1], function(slope.tensor(DEFINITE)).numpy()[1], rtol=1e-9)
+    for function in (linalg.eigvalsh, linalg.svdvals):
+        got = function(slope.tensor(x)).numpy()
+        assert np.isnan(got[0]).any()
+        np.testing.assert_allclose(got[1], function(slope.tensor(DEFINITE)).numpy()[1], rtol=1e-9)
     negative = np.stack([-DEFINITE[0], DEFINITE[1]])
     got = linalg.cholesky(slope.tensor(negative)).numpy()
     np.testing.assert_array_equal(np.isnan(got[0]), np.tril(np.ones((4, 4), bool)))

@@ -11,13 +11,21 @@ from slope.core.operator import Sample, Tangent, register
 from slope.core.tensor import Tensor
 from slope.core.types import TensorType
 from slope.dims import is_static
-from slope.dtypes import DType, int32, int64
+from slope.dtypes import int32, int64
 from slope.errors import ArgumentError, ShapeError
 from slope.functions._arguments import flag_of
 from slope.functions._at_once import at_once
 from slope.functions._base import as_tensor
 from slope.linalg._arguments import fitting, matrix_of, square_of
-from slope.linalg._family import MatrixOperator, cuts, require_matrix, samples_of
+from slope.linalg._family import (
+    LEAF,
+    MatrixOperator,
+    cuts,
+    permuted,
+    picking,
+    require_matrix,
+    samples_of,
+)
 from slope.linalg._triangular import solve_triangle
 from slope.ops._family import draws
 
@@ -66,7 +74,7 @@ class LuFactors(MatrixOperator):
         if 0 in x.shape[-2:]:
             return x, order[..., :0], order
         all_pivots, orders = [], []
-        for start, stop in cuts(min(x.shape[-2:])):
+        for start, stop in cuts(min(x.shape[-2:]), 2 * LEAF):
             width = stop - start
             panel, pivots, moved = _panel(rest[..., :width])
             left = panel if left is None else fn.cat([permuted(left, moved), panel], -1)
@@ -99,20 +107,6 @@ class LuFactors(MatrixOperator):
         yield Sample((draws(2, 3),))
         yield Sample((samples_of(1, 1),))
         yield Sample((draws(2, 0, 3),))
-
-
-def permuted(x: Tensor, order: Tensor) -> Tensor:
-    """The rows of matrices in another order: ``x[..., order, :]``.
-
-    As a product, which is cheap beside what is done with the rows: IREE 3.13 crashes where gathers
-    and small loops meet.
-    """
-    return places(order, x.dtype) @ x
-
-
-def places(order: Tensor, dtype: DType) -> Tensor:
-    """The matrices that bring rows into an order."""
-    return (order[..., None] == fn.arange(order.shape[-1])).to(dtype)
 
 
 def _filled(both: Tensor) -> tuple[Tensor, Tensor]:
@@ -212,7 +206,7 @@ def lu(x: Any, *, pivot: bool = True) -> LU:
     rows, columns = given.shape[-2:]
     count = min(rows, columns)
     low = fn.tril(both[..., :, :count], -1) + fn.eye(rows, count, dtype=given.dtype)
-    return LU(places(order, given.dtype).mT, low, fn.triu(both[..., :count, :]))
+    return LU(picking(order, rows, given.dtype).mT, low, fn.triu(both[..., :count, :]))
 
 
 @at_once
@@ -283,7 +277,7 @@ def by_factors(both: Tensor, order: Tensor, y: Tensor, transposed: bool) -> Tens
         return solve_triangle(both, half, upper=True, unit=False)
     half = solve_triangle(both.mT, y, upper=False, unit=False)
     half = solve_triangle(both.mT, half, upper=True, unit=True)
-    return places(order, y.dtype).mT @ half
+    return picking(order, order.shape[-1], y.dtype).mT @ half
 
 
 def _order_of(pivots: Tensor) -> Tensor:

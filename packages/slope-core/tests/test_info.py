@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from slope.plugins.cache_root import cache_root
+from slope.plugins.cache_root import cache_root, is_caching
 
 # Those that happen to be installed where the tests run take no part.
 INSTALLED = ",".join(sorted({e.dist.name for e in entry_points(group="slope") if e.dist}))
@@ -155,6 +155,7 @@ def test_operators_and_cache(folder: Path):
     assert (swish["name"], swish["distribution"], swish["method"]) == ("swish", "good", True)
     assert info["cache"] == {
         "location": str(folder.parent / "cache"),
+        "on": True,
         "by": "SLOPE_CACHE",
         "size_mib": 4.0,
         "folders": {"good": 3.0},
@@ -209,3 +210,15 @@ def test_the_cache_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         assert cache_root() == tmp_path / "slope"
         monkeypatch.setenv("XDG_CACHE_HOME", "relative")
         assert cache_root() == Path.home() / ".cache" / "slope"
+
+
+@pytest.mark.parametrize("variable", ["SLOPE_CACHE", "SLOPE_DISK_CACHE"])
+def test_the_cache_can_be_switched_off(
+    variable: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setenv("SLOPE_DISK_CACHE", "1")
+    monkeypatch.setenv("SLOPE_CACHE", str(tmp_path))
+    assert is_caching()
+    monkeypatch.setenv(variable, "off")
+    assert not is_caching()
+    assert cache_root().name != "off"  # which would be a folder wherever the program runs

@@ -143,6 +143,45 @@ def adafactor(p, g, s, t, lr=1e-2, beta2_decay=-0.8, eps=(None, 1e-3), d=1.0, we
     return p - alpha / max(1.0, np.sqrt((step**2).mean()) / d) * step
 
 
+def asgd(p, g, s, t, lr=1e-2, lambd=1e-4, alpha=0.75, t0=1e6, weight_decay=0.0):
+    g = g + weight_decay * p
+    eta = s.get("eta", lr)
+    p = p * (1 - lambd * eta) - eta * g
+    s["mean"] = s.get("mean", 0) + s.get("mu", 1) * (p - s.get("mean", 0))
+    s["eta"], s["mu"] = lr / (1 + lambd * lr * t) ** alpha, 1 / max(1, t - t0)
+    return p
+
+
+def rprop(p, g, s, t, lr=1e-2, etas=(0.5, 1.2), step_sizes=(1e-6, 50)):
+    turn = np.sign(g * s.get("g", 0))
+    factor = np.where(turn > 0, etas[1], np.where(turn < 0, etas[0], 1))
+    s["size"] = np.clip(s.get("size", lr) * factor, *step_sizes)
+    s["g"] = np.where(turn < 0, 0, g)
+    return p - s["size"] * np.sign(s["g"])
+
+
+def muon(
+    p,
+    g,
+    s,
+    lr=1e-3,
+    weight_decay=0.1,
+    momentum=0.95,
+    nesterov=True,
+    ns_steps=5,
+    adjust_lr_fn=None,
+):
+    s["m"] = s.get("m", 0) + (1 - momentum) * (g - s.get("m", 0))
+    x = g + momentum * (s["m"] - g) if nesterov else s["m"]
+    x = x / max(np.linalg.norm(x), 1e-7)
+    for _ in range(ns_steps):  # on either side it is the same polynomial of the singular values
+        gram = x @ x.T
+        x = 3.4445 * x + (-4.775 * gram + 2.0315 * gram @ gram) @ x
+    n, m = p.shape
+    ratio = 0.2 * np.sqrt(max(n, m)) if adjust_lr_fn == "match_rms_adamw" else max(1, n / m) ** 0.5
+    return p * (1 - lr * weight_decay) - lr * ratio * x
+
+
 CASES = [
     (nn.Adam, adam, {}),
     (nn.Adam, adam, {"lr": 0.02, "betas": (0.8, 0.95), "eps": 1e-4, "weight_decay": 0.1}),
@@ -167,6 +206,10 @@ CASES = [
     (nn.Adagrad, adagrad, {}),
     (nn.Adagrad, adagrad, {"lr": 0.1, "lr_decay": 0.05, "weight_decay": 0.1}),
     (nn.Adagrad, adagrad, {"initial_accumulator_value": 0.5}),
+    (nn.ASGD, asgd, {"t0": 10}),
+    (nn.ASGD, asgd, {"lr": 0.1, "lambd": 0.05, "alpha": 0.5, "weight_decay": 0.1}),
+    (nn.Rprop, rprop, {}),
+    (nn.Rprop, rprop, {"lr": 0.1, "etas": (0.3, 1.5), "step_sizes": (1e-3, 0.2)}),
     (nn.Lion, lion, {"lr": 1e-3}),
     (nn.Lion, lion, {"lr": 1e-3, "betas": (0.95, 0.98), "weight_decay": 0.5}),
     (nn.Adafactor, adafactor, {}),
@@ -208,6 +251,57 @@ def test_a_trajectory_of_100_steps_in_float32_is_pytorchs(make, formula, setting
         np.testing.assert_allclose(params[name].numpy(), values, rtol=0, atol=1e-5)
 
 
+@pytest.mark.usefixtures("on_numpy")
+def test_the_averaged_model_of_asgd():
+    params = start()
+    optimizer = nn.ASGD(params, lr=0.1, t0=3)
+    seen = []
+    for _ in range(8):
+        params, optimizer = optimizer(params, slope.grad(loss_of)(params))
+        seen.append(params["p"].numpy())
+    # The mean starts anew at step t0 + 1, the fifth.
+    mean = np.mean(seen[4:], axis=0)
+    np.testing.assert_allclose(optimizer.averaged(params)["p"].numpy(), mean, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"lr": 0.02},
+        {"lr": 0.02, "weight_decay": 0.5, "nesterov": False, "momentum": 0.8},
+        {"lr": 0.05, "adjust_lr_fn": "match_rms_adamw", "ns_steps": 3},
+    ],
+)
+@pytest.mark.parametrize("shape", [(2, 5), (5, 2), (3, 3)])
+@pytest.mark.usefixtures("on_numpy")
+def test_a_trajectory_of_muon(shape, settings):
+    values = np.random.default_rng(3).normal(size=shape)
+    model = slope.tensor(values, dtype=slope.float32)
+    optimizer = nn.Muon(model, **settings)
+    step = slope.jit(lambda m, o: o(m, slope.grad(lambda x: (x**4).sum())(m)))
+    state: dict[str, Any] = {}
+    for _ in range(30):
+        model, optimizer = step(model, optimizer)
+        values = muon(values, 4 * values**3, state, **settings)
+    np.testing.assert_allclose(model.numpy(), values, rtol=0, atol=1e-5)
+
+
+@pytest.mark.usefixtures("on_numpy")
+def test_muon_leaves_the_rest_to_another_optimizer():
+    params = {"p": start()["p"], "head": start()["p"] + 1.0, "q": start()["q"]}
+    grads = slope.tree_map(slope.ones_like, params)
+    optimizer = nn.Muon(
+        params, rest=nn.SGD(params, lr=0.5), where=lambda name, _: name == "p", weight_decay=0.0
+    )
+    assert optimizer._trained() == [False, True, False]  # head, p, q
+    after, optimizer = slope.jit(lambda p, o, g: o(p, g))(params, optimizer, grads)
+    for name in ("q", "head"):
+        np.testing.assert_allclose(after[name].numpy(), params[name].numpy() - 0.5, atol=1e-6)
+    alone, _ = nn.Muon(params["p"], weight_decay=0.0)(params["p"], grads["p"])
+    np.testing.assert_allclose(after["p"].numpy(), alone.numpy(), atol=1e-6)
+    assert optimizer.rest.lr == pytest.approx(0.5)
+
+
 @pytest.mark.parametrize("make", [nn.NAdam, nn.RAdam])
 @pytest.mark.usefixtures("on_numpy")
 def test_weight_decay_apart_from_the_gradient(make):
@@ -234,6 +328,7 @@ def test_weight_decay_apart_from_the_gradient(make):
         nn.RMSprop,
         nn.Adagrad,
         nn.Adadelta,
+        nn.ASGD,
         nn.Lion,
         nn.Adafactor,
     ],
@@ -351,6 +446,12 @@ def test_frozen_parameters_and_absent_gradients_are_kept():
         (lambda p: nn.AdamW(p, groups=[({"p": True}, {})]), "group 0 does not fit the model"),
         (lambda p: nn.AdamW(p, groups=[(True, {"l": 1.0})]), "a group sets l; the settings"),
         (lambda p: nn.AdamW(p, groups=[(True, {"betas": (0.1, 0.2)})]), "cannot set betas"),
+        (nn.Muon, r"Muon: 'q' is float32\[4\], and only matrices.*Muon\(model, rest=nn.AdamW"),
+        (lambda p: nn.Muon(p["p"], adjust_lr_fn="rms"), "must be 'original' or 'match_rms_adamw'"),
+        (lambda p: nn.Muon(p["p"], ns_coefficients=(1.0,)), "ns_coefficients must be three numb"),  # pyright: ignore[reportArgumentType]  # on purpose
+        (lambda p: nn.Muon(p, rest=nn.SGD), "Muon: rest must be an optimizer"),  # pyright: ignore[reportArgumentType]  # on purpose
+        (lambda p: nn.Rprop(p, etas=(1.2, 0.5)), "etas must be a number below 1 and one above"),
+        (lambda p: nn.Rprop(p, step_sizes=0.1), "Rprop: step_sizes must be two numbers"),  # pyright: ignore[reportArgumentType]  # on purpose
         (lambda p: nn.Adafactor(p, eps=1.0), "eps must be two numbers"),  # pyright: ignore[reportArgumentType]  # on purpose
         (lambda p: nn.Adafactor(p, beta2_decay=1.0), "beta2_decay must be"),
         (lambda p: nn.Accumulate(nn.SGD(p, 0.1), p, every=0), "every must be an int"),

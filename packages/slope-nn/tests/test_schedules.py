@@ -55,6 +55,38 @@ CASES = [
     (nn.CosineSchedule(0.5, 3, restart_factor=2), lambda t: cosine_with_restarts(t, 0.5, 3, 2, 0)),
     (nn.OneCycleSchedule(0.5, 24), lambda t: one_cycle(t, 0.5, 24, 0.3)),
     (
+        nn.OneCycleSchedule(0.5, 24, 0.25, anneal_strategy="linear", three_phase=True),
+        lambda t: np.interp(t, [0, 5, 10, 23], [0.02, 0.5, 0.02, 2e-6]),
+    ),
+    (nn.LambdaSchedule(0.5, lambda t: 1 / (1 + t)), lambda t: 0.5 / (1 + t)),
+    (
+        nn.MultiplicativeSchedule(0.5, lambda t: 1 - 0.5 / t),
+        lambda t: 0.5 * np.prod([1 - 0.5 / n for n in range(1, t + 1)]),
+    ),
+    (
+        nn.CyclicSchedule(0.1, 0.9, up=3, down=5),
+        lambda t: np.interp(t % 8, [0, 3, 8], [0.1, 0.9, 0.1]),
+    ),
+    (
+        nn.CyclicSchedule(0.1, 0.9, up=4, mode="triangular2"),
+        lambda t: 0.1 + np.interp(t % 8, [0, 4, 8], [0, 0.8, 0]) / 2 ** (t // 8),
+    ),
+    (
+        nn.CyclicSchedule(0.1, 0.9, up=4, mode="exp_range", factor=0.9),
+        lambda t: 0.1 + np.interp(t % 8, [0, 4, 8], [0, 0.8, 0]) * 0.9**t,
+    ),
+    (
+        nn.SequentialSchedule(
+            [nn.ConstantSchedule(0.1), nn.ExponentialSchedule(0.5, 0.9), nn.ConstantSchedule(0.3)],
+            [4, 15],
+        ),
+        lambda t: 0.1 if t < 4 else 0.5 * 0.9 ** (t - 4) if t < 15 else 0.3,
+    ),
+    (
+        nn.ChainedSchedule([nn.ExponentialSchedule(0.5, 0.9), nn.LinearSchedule(0.2, 1.0, 8)]),
+        lambda t: 0.5 * 0.9**t * (0.2 + 0.1 * min(t, 8)),
+    ),
+    (
         nn.WarmupSchedule(4, nn.ExponentialSchedule(0.5, 0.9)),
         lambda t: warm(t, 4, 0.5, lambda late: 0.5 * 0.9**late),
     ),
@@ -132,6 +164,15 @@ def test_reduce_on_plateau():
         (lambda: nn.CosineSchedule(1.0, 10, warmup=-1), "warmup must be an int of at least 0"),
         (lambda: nn.CosineSchedule(1.0, 10, restart_factor=1.5), "restart_factor must be an int"),  # pyright: ignore[reportArgumentType]  # on purpose
         (lambda: nn.WarmupSchedule(3, 0.1), "after must be a schedule, not 0.1"),  # pyright: ignore[reportArgumentType]  # on purpose
+        (lambda: nn.LambdaSchedule(0.1, 0.9), "function must be a function of the step, not 0.9"),  # pyright: ignore[reportArgumentType]  # on purpose
+        (lambda: nn.CyclicSchedule(0.1, 0.9, mode="sine"), "mode must be 'triangular', 'tri"),
+        (lambda: nn.OneCycleSchedule(0.1, 9, anneal_strategy="sine"), "must be 'cos' or 'linear'"),
+        (lambda: nn.ChainedSchedule([0.1]), "ChainedSchedule: schedules must hold schedules"),  # pyright: ignore[reportArgumentType]  # on purpose
+        (lambda: nn.ChainedSchedule([]), "there must be at least one schedule"),
+        (
+            lambda: nn.SequentialSchedule([nn.ConstantSchedule(0.1)] * 3, [4, 4]),
+            r"3 schedules need 2 rising milestones, not \[4, 4\]",
+        ),
         (lambda: nn.ReduceOnPlateau(1.0, factor=2.0), "factor must be between 0 and 1"),
         (lambda: nn.ReduceOnPlateau(1.0, mode="up"), "mode must be 'min' or 'max'"),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar
 
 import numpy as np
@@ -18,7 +19,9 @@ from slope.extend import (
     DeviceError,
     DType,
     Executable,
+    ExportedProgram,
     Program,
+    TensorType,
     Timed,
     held_once,
     programs_in,
@@ -28,6 +31,7 @@ from .compiler import IreeCompileError, Options, compiler_version, vector_lanes
 from .devices import IreeDeviceError, choose_driver, device_count, missing
 from .estimate import Work, program_work
 from .executable import IreeExecutable, Placed, filled, import_to
+from .export import open_file, write_file
 from .lower import RULES, Value
 from .lower.program import Lowered, lower_program
 from .modules import compile_error, is_refused, keep_refusal, loaded, module_bytes
@@ -234,6 +238,23 @@ class IreeBackend(Backend):
                     keep_refusal(found.text, made_for, error)
                     return other, made
             raise compile_error(error, found.text, program.name) from None
+
+    # --- files
+
+    def export(self, program: ExportedProgram, path: Path) -> Device | None:
+        """Write StableHLO or a compiled module: see :mod:`slope_backend_iree.export`."""
+        return write_file(program, self.lowerings, path)
+
+    def open_export(
+        self,
+        path: Path,
+        inputs: Sequence[TensorType],
+        outputs: Sequence[TensorType],
+        device: Device,
+    ) -> Executable:
+        return open_file(self.runtime(device), path, inputs, outputs)
+
+    # --- information
 
     def version(self) -> str:
         return f"IREE {compiler_version()}"

@@ -69,7 +69,8 @@ class Options:
     """What to compile for.
 
     Arguments:
-        target: "cpu" (this machine's processor, with all its features) or "cuda".
+        target: "cpu" (this machine's processor, with all its features), "generic" (any of its
+            architecture) or "cuda".
         kind: "gemm" for programs whose time is in matrix products of plain layers: operands are
             packed into tiles and multiplied by micro-kernels. On an MLP training step (200 x
             784-100-10) it takes 0.39 ms on one thread against 0.77 for "general", and 0.4 s more to
@@ -80,14 +81,14 @@ class Options:
         extra: compiler flags to add, after all others.
     """
 
-    target: Literal["cpu", "cuda"] = "cpu"
+    target: Literal["cpu", "generic", "cuda"] = "cpu"
     kind: Literal["general", "gemm"] = "general"
     cuda_arch: str = "sm_80"
     extra: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.target not in ("cpu", "cuda"):
-            raise ValueError(f"target must be 'cpu' or 'cuda', got {self.target!r}")
+        if self.target not in ("cpu", "generic", "cuda"):
+            raise ValueError(f"target must be 'cpu', 'generic' or 'cuda', got {self.target!r}")
         if self.kind not in ("general", "gemm"):
             raise ValueError(f"kind must be 'general' or 'gemm', got {self.kind!r}")
 
@@ -114,7 +115,8 @@ def compiler_flags(text: str, options: Options) -> tuple[str, ...]:
     if options.target == "cuda":
         target = ("--iree-hal-target-backends=cuda", f"--iree-cuda-target={options.cuda_arch}")
         return (*_COMMON, *target, *options.extra)
-    flags = [*_COMMON, "--iree-hal-target-backends=llvm-cpu", "--iree-llvmcpu-target-cpu=host"]
+    cpu = "host" if options.target == "cpu" else "generic"
+    flags = [*_COMMON, "--iree-hal-target-backends=llvm-cpu", f"--iree-llvmcpu-target-cpu={cpu}"]
     if options.kind == "gemm":
         flags += _GEMM
     if "f64" in text and _LIBM.search(text):

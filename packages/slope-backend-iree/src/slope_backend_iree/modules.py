@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Final
 
-from slope.extend import CompileError, cache_root
+from slope.extend import CompileError, cache_root, is_caching
 
 from .cache import DiskCache
 from .compiler import IreeCompileError, Options, cache_key, compile_module
@@ -23,10 +22,8 @@ def cache_directory() -> Path:
 
 
 def disk_cache() -> DiskCache | None:
-    """The cache of compiled programs; None with ``SLOPE_DISK_CACHE=0``."""
-    if os.environ.get("SLOPE_DISK_CACHE", "1") in ("0", ""):
-        return None
-    return DiskCache(cache_directory())
+    """The cache of compiled programs; None where users want none."""
+    return DiskCache(cache_directory()) if is_caching() else None
 
 
 def loaded(runtime: Runtime, text: str, options: Options, work: Work, name: str) -> Module:

@@ -17,5 +17,6 @@ def slope_backends() -> list[BackendSpec]:
             description="StableHLO, compiled by IREE",
             priority=30,
             requirement="pip install slope-backend-iree",
+            formats=(".mlir", ".vmfb"),
         )
     ]

@@ -17,6 +17,7 @@ from slope.extend import (
     DeviceError,
     Executable,
     Instr,
+    Operator,
     Program,
     Timed,
     only_reference,
@@ -82,6 +83,7 @@ class NumpyBackend(Backend):
     name: ClassVar[str] = "numpy"
     layout: ClassVar[str | None] = "NHWC"  # a row of a window is one run of memory
     donates: ClassVar[bool] = True
+    dynamic: ClassVar[bool] = True
     lowered: ClassVar[tuple[type, ...]] = (Value,)
 
     def __init__(self) -> None:
@@ -102,6 +104,10 @@ class NumpyBackend(Backend):
         """Whether nothing else refers to the array's memory."""
         return only_reference(handle)
 
+    def lowers(self, op: Operator) -> bool:
+        """Whether there is a rule, or Python computes it anyway."""
+        return super().lowers(op) or op.runs_on_host()
+
     def compile(
         self,
         program: Program,
@@ -112,7 +118,7 @@ class NumpyBackend(Backend):
         """Generate the Python function of a program; there are no options.
 
         Raises:
-            ShapeError: the program has symbolic dimensions.
+            ShapeError: the program cannot be one for all sizes of its symbolic dimensions.
             UnsupportedOperatorError: an operator has no rule here.
             CompileError: an option was given.
         """

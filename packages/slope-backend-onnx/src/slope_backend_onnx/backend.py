@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Final
 
 import numpy as np
@@ -18,16 +19,19 @@ from slope.extend import (
     DeviceError,
     DType,
     Executable,
+    ExportedProgram,
     Literal,
     Operator,
     Program,
     TensorType,
     Timed,
     Var,
+    dims,
     only_reference,
     splat_scalar,
 )
 from slope_backend_onnx.arrays import export_array, import_array
+from slope_backend_onnx.export import ModelFile, write_model
 from slope_backend_onnx.graph import Graph
 from slope_backend_onnx.lower import RULES, Rule, Value
 from slope_backend_onnx.lower.kernels import can_bitcast, has_kernel
@@ -58,6 +62,8 @@ def _donations(
     None if none is donated, unless bindings that are kept are of use without that: for models of
     many parameters, which are the same arrays at each call, and small results.
     """
+    if not all(dims.is_static(each.shape) for each in builder.result_types):
+        return None
     donated -= {number for kind, number in results if kind == "input"}
     numbers = [number for number, source in enumerate(builder.used) if source in donated]
     if not numbers:
@@ -158,6 +164,7 @@ class OnnxRuntimeBackend(Backend):
     name: ClassVar[str] = "onnxruntime"
     eager = "numpy"
     donates: ClassVar[bool] = True
+    dynamic: ClassVar[bool] = True
     lowered: ClassVar[tuple[type, ...]] = (Value, str)
 
     def __init__(self) -> None:
@@ -333,6 +340,22 @@ class OnnxRuntimeBackend(Backend):
             )
             return "constant", self.from_host(array, device)
         return builder.result(atom)
+
+    # --- files
+
+    def export(self, program: ExportedProgram, path: Path) -> Device | None:
+        """Write an ONNX model of standard operators: see :mod:`slope_backend_onnx.export`."""
+        write_model(program, self.lowerings, path)
+        return CPU
+
+    def open_export(
+        self,
+        path: Path,
+        inputs: Sequence[TensorType],
+        outputs: Sequence[TensorType],
+        device: Device,
+    ) -> Executable:
+        return ModelFile(path, str(device))
 
     # --- information
 

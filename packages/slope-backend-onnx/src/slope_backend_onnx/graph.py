@@ -10,12 +10,14 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, TypeAlias, overload
 
 import numpy as np
 import onnx
 import onnx.printer
+
+from slope.extend import ShapeError, dims
 
 __all__ = [
     "ELEMENT_TYPES",
@@ -66,7 +68,7 @@ _List: TypeAlias = Sequence[int] | Sequence[float] | Sequence[str]
 Attribute: TypeAlias = "int | float | str | np.ndarray | np.generic | Graph | _List"
 """What a node attribute may be; an array becomes a tensor attribute, a `Graph` a subgraph."""
 
-_Dim: TypeAlias = int | str
+_Dim: TypeAlias = "int | str | dims.DimExpr"
 
 
 class GraphError(ValueError):
@@ -114,7 +116,7 @@ class Graph:
         Args:
             name: A name not used in this graph yet.
             dtype: Anything `np.dtype` takes.
-            shape: Sizes; a string stands for a size known only when the graph runs.
+            shape: Sizes; a string or a symbolic dimension is known only when the graph runs.
 
         Raises:
             GraphError: The name is taken, or ONNX has no such dtype.
@@ -129,10 +131,11 @@ class Graph:
         self._inputs.add(name)
         return name
 
-    def constant(self, value: np.ndarray | np.generic) -> str:
+    def constant(self, value: np.ndarray | np.generic, name: str = "") -> str:
         """Store an array in the model and return its name; equal arrays are stored once.
 
-        Equal means same dtype, shape and bits, so 0.0 and -0.0 stay apart.
+        Equal means same dtype, shape and bits, so 0.0 and -0.0 stay apart. The name is the one
+        given where the array is new and the name is free.
 
         Raises:
             GraphError: ONNX has no such dtype.
@@ -142,17 +145,22 @@ class Graph:
         data = array.tobytes()
         digest = data if len(data) <= _KEY_BYTES else hashlib.blake2b(data).digest()
         key = (array.dtype, array.shape, digest)
-        name = root._constants.get(key)
-        if name is None:
-            name = f"c{len(root._constants)}"
-            while name in root._names:  # an input may carry that name
-                name += "_"
-            _fill_tensor(root._proto.initializer.add(name=name), array, data)
-            root._constants[key] = name
-            root._names.add(name)
-            root._known.add(name)
-            root._constant_names.add(name)
+        known = root._constants.get(key)
+        if known is not None:
+            return known
+        name = name or f"c{len(root._constants)}"
+        while name in root._names:  # an input may carry that name
+            name += "_"
+        _fill_tensor(root._proto.initializer.add(name=name), array, data)
+        root._constants[key] = name
+        root._names.add(name)
+        root._known.add(name)
+        root._constant_names.add(name)
         return name
+
+    def reserve(self, names: Iterable[str]) -> None:
+        """Keep names free, for values that are called so when the model is finished."""
+        self._root._names.update(names)
 
     @property
     def node_count(self) -> int:
@@ -371,10 +379,10 @@ def _fill_type(
     if ranked:
         tensor.shape.SetInParent()  # without it a 0-d tensor would read as one of unknown rank
     for size in shape:
-        if isinstance(size, str):
-            tensor.shape.dim.add(dim_param=size)
-        else:
+        if isinstance(size, int):
             tensor.shape.dim.add(dim_value=size)
+        else:
+            tensor.shape.dim.add(dim_param=str(size))
 
 
 def _fill_tensor(tensor: onnx.TensorProto, array: np.ndarray, data: bytes | None = None) -> None:
@@ -387,6 +395,8 @@ def _fill_tensor(tensor: onnx.TensorProto, array: np.ndarray, data: bytes | None
 
 def _fill_attribute(attribute: onnx.AttributeProto, op_type: str, value: Attribute) -> None:
     kinds = onnx.AttributeProto
+    if isinstance(value, (list, tuple)) and any(isinstance(each, dims.DimExpr) for each in value):
+        raise ShapeError(f"{op_type}: an attribute would depend on a dimension of {value}.")
     if isinstance(value, np.generic):
         _fill_attribute(attribute, op_type, value.item())
     elif isinstance(value, int):

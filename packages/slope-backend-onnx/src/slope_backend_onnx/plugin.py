@@ -18,6 +18,7 @@ def slope_backends() -> list[BackendSpec]:
             aliases=("onnx",),
             priority=20,
             # Two wheels hold the runtime, and overwrite each other: the user has to choose.
+            formats=(".onnx",),
             requirement='pip install "slope-backend-onnx[cpu]" (or [gpu], for CUDA)',
         )
     ]

@@ -173,7 +173,7 @@ def _binding_runner(
 
 
 def create_session(
-    model: bytes,
+    model: bytes | str,
     *,
     device: str = "cpu:0",
     work: float = math.inf,
@@ -189,7 +189,7 @@ def create_session(
     stop spinning early.
 
     Args:
-        model: A serialized `onnx.ModelProto`.
+        model: A serialized `onnx.ModelProto`, or the path of a file that holds one.
         device: "cpu:0", or "cuda:N".
         work: Floating-point operations of the heaviest instruction, from which the number of
             threads follows.
@@ -232,7 +232,7 @@ def timed_session(
 
 
 def _inference_session(
-    model: bytes,
+    model: bytes | str,
     device: str,
     work: float,
     threads: int | None,

@@ -29,6 +29,9 @@ from slope.api import value_and_grad as value_and_grad
 from slope.api import vjp as vjp
 from slope.api import vmap as vmap
 from slope.api import while_loop as while_loop
+from slope.control import debug_callback as debug_callback
+from slope.control import debug_print as debug_print
+from slope.control import host_call as host_call
 from slope.control import rematerialize as rematerialize
 from slope.control import run_branch as run_branch
 from slope.control import run_scan as run_scan
@@ -74,11 +77,16 @@ from slope.tree import tree_unflatten as tree_unflatten
 from .functions import *
 
 if TYPE_CHECKING:
+    from slope import debug as debug
     from slope import extend as extend
     from slope import linalg as linalg
     from slope import nn as nn
+    from slope import special as special
     from slope import testing as testing
+    from slope.api._callbacks import pure_callback as pure_callback
     from slope.api._compare import compare as compare
+    from slope.api._export import export as export
+    from slope.api._exports.loaded import load_exported as load_exported
     from slope.api._profile import profile as profile
     from slope.linalg import cholesky as cholesky
     from slope.linalg import cholesky_inverse as cholesky_inverse
@@ -90,6 +98,11 @@ if TYPE_CHECKING:
     from slope.linalg import slogdet as slogdet
     from slope.nn import load as load
     from slope.nn import save as save
+    from slope.special import i0 as i0
+    from slope.special import igamma as igamma
+    from slope.special import igammac as igammac
+    from slope.special import mvlgamma as mvlgamma
+    from slope.special import polygamma as polygamma
 
 # Methods that operator packages offer, and the new names of old ones: looked up on a miss alone.
 Tensor.__dir__ = _tensor_names
@@ -117,8 +130,11 @@ __all__ = [
     "ctc_loss",
     "custom_jvp",
     "custom_vjp",
+    "debug_callback",
     "debug_nans",
+    "debug_print",
     "device",
+    "export",
     "finfo",
     "float16",
     "float32",
@@ -126,6 +142,7 @@ __all__ = [
     "fori_loop",
     "grad",
     "hessian",
+    "host_call",
     "iinfo",
     "inf",
     "int8",
@@ -137,6 +154,7 @@ __all__ = [
     "jit",
     "jvp",
     "linearize",
+    "load_exported",
     "map",
     "nan",
     "pi",
@@ -144,6 +162,7 @@ __all__ = [
     "profile",
     "program_of",
     "promote_types",
+    "pure_callback",
     "register_node",
     "rematerialize",
     "run_branch",
@@ -170,7 +189,10 @@ __all__ = [
 __all__ += functions.__all__
 
 
-# Of slope.linalg: what PyTorch has in both places, and operators, as printed programs call them.
+# What is imported when first asked for, so that nobody else pays for it: submodules, and names by
+# the module that has them. slope-nn writes pytrees to files, as it knows modules; PyTorch has
+# some of `linalg` and `special` in both places, and printed programs call operators by these names.
+_SUBMODULES = ("debug", "extend", "linalg", "nn", "special", "testing")
 _OF_LINALG = (
     "cholesky",
     "cholesky_inverse",
@@ -181,7 +203,7 @@ _OF_LINALG = (
     "matrix_power",
     "slogdet",
 )
-_FACTORS = (
+_MATRIX_OPERATORS = (
     "cholesky_factor",
     "eigh_factors",
     "inverse_matrix",
@@ -195,22 +217,28 @@ _FACTORS = (
     "svd_factors",
     "symmetric",
 )
+_OF_SPECIAL = ("i0", "igamma", "igammac", "mvlgamma", "polygamma")
+_LAZY = {
+    **dict.fromkeys(_OF_LINALG, "slope.linalg"),
+    **dict.fromkeys(_MATRIX_OPERATORS, "slope.linalg.operators"),
+    **dict.fromkeys(_OF_SPECIAL, "slope.special"),
+    **dict.fromkeys(("load", "save"), "slope.nn"),
+    "compare": "slope.api._compare",
+    "export": "slope.api._export",
+    "load_exported": "slope.api._exports.loaded",
+    "profile": "slope.api._profile",
+    "pure_callback": "slope.api._callbacks",
+}
 
 
 def __getattr__(name: str) -> Any:
     """Submodules, tools, and what plugins offer: imported when first asked for."""
     import importlib
 
-    if name in ("nn", "extend", "linalg", "testing"):
+    if name in _SUBMODULES:
         return importlib.import_module(f"slope.{name}")
-    if name in _OF_LINALG:
-        return getattr(importlib.import_module("slope.linalg"), name)
-    if name in _FACTORS:
-        return importlib.import_module("slope.linalg.operators").__dict__[name]
-    if name in ("load", "save"):  # pytrees to files and back: slope-nn's, which knows modules
-        return getattr(importlib.import_module("slope.nn"), name)
-    if name in ("compare", "profile"):  # nobody else should pay for their import
-        return getattr(importlib.import_module(f"slope.api._{name}"), name)
+    if name in _LAZY:
+        return getattr(importlib.import_module(_LAZY[name]), name)
     from slope.plugins.contributions import module_attribute
 
     _check_name(name)
@@ -221,5 +249,4 @@ def __dir__() -> list[str]:
     """All names, also those that plugins offer: for completion, and for what was misspelt."""
     from slope.plugins.contributions import offered
 
-    lazy = {"extend", "linalg", "load", "nn", "save", "testing", *_OF_LINALG}
-    return sorted({*globals(), *lazy, *__all__, *offered()})
+    return sorted({*globals(), *_SUBMODULES, *_LAZY, *__all__, *offered()})

@@ -5,6 +5,7 @@ What the backend cannot lower is expanded before it compiles.
 
 from __future__ import annotations
 
+import copy
 import os
 import sys
 import threading
@@ -12,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from slope.core.host import calls_host, raised_on_host
 from slope.core.operator import Operator
 from slope.core.printer import programs_in
 from slope.core.program import Instr, Program, ProgramTrace, expand, param_key, run_instrs
@@ -143,6 +145,8 @@ class Compiled:
         except (SlopeError, MemoryError):
             raise
         except Exception as error:
+            if raised_on_host(error):
+                raise
             raise backend_failed(backend, self._running(), error) from error
         try:
             return [
@@ -152,6 +156,14 @@ class Compiled:
         except (TypeError, ValueError):
             wrong = f"{self._running()}: {len(self.out_types)} results are due, not {outs!r:.60}"
             raise backend_failed(backend, wrong) from None
+
+    def sized(self, sizes: Mapping[str, int]) -> Compiled:
+        """The same executable where its symbolic dimensions have these sizes."""
+        from slope.core.sizes import sized_type  # few programs have such dimensions
+
+        same = copy.copy(self)
+        same.out_types = tuple([sized_type(each, sizes) for each in self.out_types])
+        return same
 
     def _running(self) -> str:
         return f"running the program {self.program.name!r}"
@@ -220,7 +232,7 @@ def compile_now(
     # A backend that does not know of donation is not asked about it.
     taken = {"donated": donated} if donated and backend.donates else {}
     try:
-        executable = backend.compile(closed, device, options.extra, **taken)
+        executable = _executable(closed, backend, device, options, taken)
     except CompileError as error:
         _show(f"{program.name}: {backend.name} code, refused", error.code)
         raise
@@ -243,6 +255,19 @@ def compile_now(
     origin = close(program)[0]
     writes = donated if taken else frozenset[int]()
     return Compiled(closed, constants, backend, device, executable, origin, writes)
+
+
+def _executable(
+    program: Program, backend: Backend, device: Device, options: Options, taken: Mapping[str, Any]
+) -> Executable:
+    """The program compiled; in stages where the backend needs the host for some of it."""
+    if calls_host(program, backend.lowers):
+        from slope.staged import Staged  # few programs need it
+
+        return Staged(
+            program, backend, device, lambda part: _executable(part, backend, device, options, {})
+        )
+    return backend.compile(program, device, options.extra, **taken)
 
 
 def log_jit() -> bool:
@@ -280,7 +305,7 @@ def _is_known(program: Program, backend: Backend) -> bool:
     """Whether the backend lowers every operator, also those of programs that the program holds."""
     return all(
         not instr.op.inline
-        and backend.lowers(instr.op)
+        and (backend.lowers(instr.op) or instr.op.runs_on_host())
         and all(_is_known(nested, backend) for nested in programs_in(list(instr.params.values())))
         for instr in program.instrs
     )
@@ -318,7 +343,7 @@ class _LoweringTrace(ProgramTrace):
     def process(
         self, op: Operator, args: Sequence[Tensor], params: dict[str, Any]
     ) -> tuple[Tensor, ...]:
-        if self.backend.lowers(op) and not op.inline:
+        if (self.backend.lowers(op) or op.runs_on_host()) and not op.inline:
             if any(programs_in(list(params.values()))):
                 args, params = self._with_lowered(op, args, params)
             return super().process(op, args, params)

@@ -20,6 +20,7 @@ from slope.compile import (
     refuse_tracer,
     require_device,
 )
+from slope.core.host import raised_on_host
 from slope.core.operator import Operator
 from slope.core.program import ProgramTrace, param_key
 from slope.core.rules import check_params
@@ -80,7 +81,7 @@ def execute(op: Operator, args: Sequence[Tensor], params: dict[str, Any]) -> tup
         raise
     if compiled is None:
         compiled = _compile_eager(op, args, params, backend, device)
-        _keep(place, compiled)
+        _keep(op, place, compiled)
     handles = (
         [_operand_handle(arg, backend, device) for arg in args]
         if splats
@@ -104,8 +105,10 @@ def _by_default() -> Device:
     return ANYWHERE if chosen is CPU else chosen
 
 
-def _keep(place: tuple[Any, ...], compiled: Compiled) -> None:
+def _keep(op: Operator, place: tuple[Any, ...], compiled: Compiled) -> None:
     """Remember a one-operator program; the oldest give way at the limit."""
+    if op.runs_on_host():  # it holds a function of the user's, often a new one at each call
+        return
     if len(_eager) >= _EAGER_LIMIT:
         for oldest in list(_eager)[: _EAGER_LIMIT // 4]:
             _eager.pop(oldest, None)
@@ -135,8 +138,9 @@ def _compile_eager(
             else:
                 operands.append(trace.new_input(arg.type))
         program = trace.finish(trace.process(op, operands, params), op.name)
-    for instr in program.instrs:
-        instr.source = None  # the program serves the same operator at every line
+    if not op.runs_on_host():  # else the program serves the same operator at every line
+        for instr in program.instrs:
+            instr.source = None
     return compile_now(program, backend, device, Options(backend.name))
 
 
@@ -184,6 +188,8 @@ class _Remembered:
         except (SlopeError, MemoryError):
             raise
         except Exception as error:
+            if raised_on_host(error):
+                raise
             raise backend_failed(backend, "running a program", error) from error
         return self.sequence([given[at] if came else made[at] for came, at in self.plan])
 

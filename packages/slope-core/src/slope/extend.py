@@ -7,8 +7,9 @@ They are the authors of operators, of backends and of packages of layers.
   functions of ``slope``. What users call may be a function around one, which takes in numbers and
   NumPy arrays, promotes and broadcasts them with :func:`operands_of`, and reads dimensions with
   :func:`dim_of` and :func:`dims_of`.
-- Backends: :class:`Backend`, :class:`Executable` and what a :class:`Program` consists of. Those of
-  :func:`known_operators` that have no ``expand`` are what a whole backend must lower.
+- Backends: :class:`Backend`, :class:`Executable`, :class:`ExportedProgram` (for those that write
+  files) and what a :class:`Program` consists of. Those of :func:`known_operators` that have neither
+  ``expand`` nor ``host`` are what a whole backend must lower.
 - Plugins: :data:`hookimpl` marks the hooks ``slope_operators()``, ``slope_lowerings(backend)`` and
   ``slope_backends()`` of a module that an entry point of the group ``slope`` names; they give
   :class:`OperatorSpec`, lowering rules by operator name, :class:`BackendSpec`. What a rule gets and
@@ -21,10 +22,12 @@ Everything here is stable in the sense of :data:`API_VERSION`; nothing else belo
 
 from __future__ import annotations
 
+from slope import dims as dims
 from slope import dtypes as dtypes
 from slope import ops as ops
 from slope.core.donation import held_once as held_once
 from slope.core.donation import only_reference as only_reference
+from slope.core.host import host_function as host_function
 from slope.core.operator import Linear as Linear
 from slope.core.operator import Operator as Operator
 from slope.core.operator import Sample as Sample
@@ -52,6 +55,7 @@ from slope.errors import BackendError as BackendError
 from slope.errors import CompileError as CompileError
 from slope.errors import DeviceError as DeviceError
 from slope.errors import DTypeError as DTypeError
+from slope.errors import ExportError as ExportError
 from slope.errors import IndexingError as IndexingError
 from slope.errors import NaNError as NaNError
 from slope.errors import PluginError as PluginError
@@ -68,8 +72,10 @@ from slope.ops._pointwise import Pointwise as Pointwise
 from slope.ops.linear import LinearOperator as LinearOperator
 from slope.plugins.backend import Backend as Backend
 from slope.plugins.backend import Executable as Executable
+from slope.plugins.backend import ExportedProgram as ExportedProgram
 from slope.plugins.backend import Timed as Timed
 from slope.plugins.cache_root import cache_root as cache_root
+from slope.plugins.cache_root import is_caching as is_caching
 from slope.plugins.hookspecs import API_VERSION as API_VERSION
 from slope.plugins.hookspecs import BackendSpec as BackendSpec
 from slope.plugins.hookspecs import OperatorSpec as OperatorSpec

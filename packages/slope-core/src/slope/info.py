@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from slope.errors import SlopeError
 from slope.plugins import selection
-from slope.plugins.cache_root import cache_root
+from slope.plugins.cache_root import cache_root, is_caching
 from slope.plugins.loading import Plugin
 from slope.plugins.manager import MANAGER
 
@@ -34,8 +34,8 @@ def collect() -> dict[str, Any]:
     """Everything that is reported, as dicts, lists, strings and numbers.
 
     Keys: ``versions``, ``plugins``, ``backends``, ``selected`` (``name``, ``by``, ``error``),
-    ``operators``, ``cache`` (``location``, ``by``, ``size_mib``, ``folders``). Every installed
-    backend is made, to be asked for its devices.
+    ``operators``, ``cache`` (``location``, ``on``, ``by``, ``size_mib``, ``folders``). Every
+    installed backend is made, to be asked for its devices.
     """
     # Backends first: what fails while they are made is part of the plugins' story.
     backends = [_backend(name) for name in selection.installed()]
@@ -132,6 +132,7 @@ def _cache() -> dict[str, Any]:
             folders[key] = folders.get(key, 0.0) + _size(entry) / MIB
     return {
         "location": str(root),
+        "on": is_caching(),
         "by": "SLOPE_CACHE" if os.environ.get("SLOPE_CACHE") else "default",
         "size_mib": round(sum(folders.values()), 3),
         "folders": {name: round(size, 3) for name, size in folders.items() if name},
@@ -163,12 +164,13 @@ def render(info: dict[str, Any], verbose: bool = False) -> str:
     """
     cache = info["cache"]
     folders = "".join(f", {name} {size:.1f}" for name, size in cache["folders"].items())
+    off = "" if cache["on"] else "; switched off"
     sections = [
         ("Versions", _columns(list(info["versions"].items()))),
         ("Plugins", _columns([_plugin_row(plugin) for plugin in info["plugins"]])),
         ("Backends", _backend_lines(info)),
         ("Operators of plugins", _columns([_operator_row(op) for op in info["operators"]])),
-        ("Cache", [f"{cache['location']}  ({cache['size_mib']:.1f} MiB{folders})"]),
+        ("Cache", [f"{cache['location']}  ({cache['size_mib']:.1f} MiB{folders}{off})"]),
     ]
     if verbose:
         failed = [plugin for plugin in info["plugins"] if plugin["traceback"]]

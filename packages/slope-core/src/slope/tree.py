@@ -40,6 +40,7 @@ T = TypeVar("T")
 NAMESPACE: Final = "slope"
 
 _differentiable_rules: dict[type, Callable[[Any, int], Sequence[bool]]] = {}
+_name_rules: dict[type, Callable[[Any, int], Sequence[str]]] = {}
 _node_rules: dict[type, tuple[Callable[[Any], tuple[Sequence[Any], Any]], str | None]] = {}
 _LEAVES: Final = frozenset((bool, int, float, complex, str, bytes, np.ndarray))
 _mask_cache: dict[PyTreeSpec, tuple[bool, ...]] = {}
@@ -161,6 +162,7 @@ def register_node(
     *,
     differentiable: Callable[[Any, int], Sequence[bool]] | None = None,
     kept: str | None = None,
+    names: Callable[[Any, int], Sequence[str]] | None = None,
 ) -> type[T]:
     """Make instances of ``cls`` nodes of pytrees.
 
@@ -177,6 +179,8 @@ def register_node(
             :class:`slope.extend.Static`, and which they clear when it changes. While the very
             object is there and its ``fetch`` is not ``None``, ``fetch(vars(instance))`` are the
             children, and calls of compiled functions take them without calling ``flatten``.
+        names: takes ``(static, number of children)`` to a name for each child, by which
+            :func:`slope.export` calls the inputs and outputs of a file. Default: their numbers.
 
     Returns:
         ``cls``.
@@ -198,6 +202,8 @@ def register_node(
     if differentiable is not None:
         what = "(static, number of children) to bools"
         _callable(differentiable, "register_node", "differentiable", what)
+    if names is not None:
+        _callable(names, "register_node", "names", "(static, number of children) to strings")
 
     def flatten_node(node: T) -> tuple[tuple[Any, ...], Static]:
         children, static = flatten(node)
@@ -215,6 +221,8 @@ def register_node(
     _node_rules[cls] = flatten_node, kept
     if differentiable is not None:
         _differentiable_rules[cls] = differentiable
+    if names is not None:
+        _name_rules[cls] = names
     return cls
 
 
@@ -341,6 +349,30 @@ def leaf_paths(tree: Any) -> list[str]:
     """A name for each leaf, such as ``[0]['weight']``, for messages."""
     paths, _, _ = optree.tree_flatten_with_path(tree, namespace=NAMESPACE)
     return ["".join(f"[{entry!r}]" for entry in path) for path in paths]
+
+
+def child_names(tree: Any) -> tuple[str, ...]:
+    """The names of a node's children, in the order of the leaves.
+
+    They are fields, keys or numbers.
+    """
+    children, static, entries, _ = optree.tree_flatten_one_level(tree, namespace=NAMESPACE)
+    rule = _name_rules.get(type(tree))
+    if rule is not None and isinstance(static, Static):
+        return tuple(rule(static.value, len(children)))
+    fields = getattr(tree, "_fields", ()) if isinstance(tree, tuple) else ()
+    return tuple(map(str, fields or entries))
+
+
+def named_leaves(tree: Any) -> list[tuple[tuple[str, ...], Any]]:
+    """Each leaf with the names on the way to it, from left to right."""
+    if is_leaf(tree):
+        return [((), tree)]
+    return [
+        ((name, *path), leaf)
+        for name, child in zip(child_names(tree), one_level(tree)[0], strict=True)
+        for path, leaf in named_leaves(child)
+    ]
 
 
 def differentiable_mask(tree: Any, structure: PyTreeSpec) -> tuple[bool, ...]:

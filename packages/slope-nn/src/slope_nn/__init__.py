@@ -114,10 +114,22 @@ from slope_nn._norm import (
 from slope_nn._optimizers._adafactor import Adafactor
 from slope_nn._optimizers._adam import LAMB, Adam, AdamW
 from slope_nn._optimizers._adam_kin import Adamax, NAdam, RAdam
+from slope_nn._optimizers._asgd import ASGD
 from slope_nn._optimizers._base import Optimizer
 from slope_nn._optimizers._clipping import clip_grad_norm, clip_grad_value, global_norm
+from slope_nn._optimizers._composed_schedules import (
+    ChainedSchedule,
+    CyclicSchedule,
+    LambdaSchedule,
+    MultiplicativeSchedule,
+    SequentialSchedule,
+)
+from slope_nn._optimizers._lbfgs import LBFGS
 from slope_nn._optimizers._lion import Lion
+from slope_nn._optimizers._muon import Muon
+from slope_nn._optimizers._plateau import ReduceOnPlateau
 from slope_nn._optimizers._rms import Adadelta, Adagrad, RMSprop
+from slope_nn._optimizers._rprop import Rprop
 from slope_nn._optimizers._schedules import (
     ConstantSchedule,
     CosineSchedule,
@@ -126,7 +138,6 @@ from slope_nn._optimizers._schedules import (
     MultiStepSchedule,
     OneCycleSchedule,
     PolynomialSchedule,
-    ReduceOnPlateau,
     Schedule,
     StepSchedule,
     WarmupSchedule,
@@ -199,6 +210,7 @@ if TYPE_CHECKING:
     from slope_nn import data as data
 
 __all__ = [
+    "ASGD",
     "CELU",
     "ELU",
     "EMA",
@@ -206,6 +218,7 @@ __all__ = [
     "GLU",
     "GRU",
     "LAMB",
+    "LBFGS",
     "LSTM",
     "RNN",
     "SELU",
@@ -235,6 +248,7 @@ __all__ = [
     "Bilinear",
     "Buffer",
     "CTCLoss",
+    "ChainedSchedule",
     "ChannelShuffle",
     "CheckpointError",
     "CircularPad1d",
@@ -254,6 +268,7 @@ __all__ = [
     "CosineSchedule",
     "CosineSimilarity",
     "CrossEntropyLoss",
+    "CyclicSchedule",
     "Dropout",
     "Dropout1d",
     "Dropout2d",
@@ -284,6 +299,7 @@ __all__ = [
     "LPPool2d",
     "LPPool3d",
     "LSTMCell",
+    "LambdaSchedule",
     "LayerNorm",
     "LeakyReLU",
     "Linear",
@@ -310,6 +326,8 @@ __all__ = [
     "MultiMarginLoss",
     "MultiStepSchedule",
     "MultiheadAttention",
+    "MultiplicativeSchedule",
+    "Muon",
     "NAdam",
     "NLLLoss",
     "NaNLossError",
@@ -339,8 +357,10 @@ __all__ = [
     "ReplicationPad2d",
     "ReplicationPad3d",
     "RotaryEmbedding",
+    "Rprop",
     "Schedule",
     "Sequential",
+    "SequentialSchedule",
     "SiLU",
     "Sigmoid",
     "SmoothL1Loss",

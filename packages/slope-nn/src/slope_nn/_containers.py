@@ -38,6 +38,18 @@ class _Row(Module):
         setattr(self, name, self._taken(name, item))
         return self
 
+    def insert(self, place: int, item: Any) -> Self:
+        """Put one before the one at a place, in place; those behind it move on."""
+        items = list(self)
+        items.insert(place, item)
+        return self._refilled(items)
+
+    def pop(self, place: int = -1) -> Any:
+        """Take one out, in place; those behind it move up."""
+        item = self[place]
+        del self[place]
+        return item
+
     def extend(self, items: Iterable[Any]) -> Self:
         """Add several at the end, in place."""
         for item in iterable(type(self).__name__, f"{self._holds}s", items):
@@ -51,6 +63,12 @@ class _Row(Module):
     def _of(self, items: list[Any]) -> Any:
         """A row of some of the items."""
         raise NotImplementedError  # every row defines it
+
+    def _refilled(self, items: list[Any]) -> Self:
+        """This row with other items, in place."""
+        for name in self._names():
+            delattr(self, name)
+        return self.extend(items)
 
     def _names(self) -> list[str]:
         return [name for name in self.__dict__ if name.isdigit()]
@@ -79,29 +97,59 @@ class _Row(Module):
         name = self._name(place)
         setattr(self, name, self._taken(name, item))
 
+    def __delitem__(self, place: int | slice) -> None:
+        items = list(self)
+        if isinstance(place, int):
+            self._name(place)  # refuses a place that is not there
+        del items[place]
+        self._refilled(items)
+
+    def __add__(self, other: Iterable[Any]) -> Self:
+        return self._of([*self, *other])
+
+    def __contains__(self, item: object) -> bool:
+        return any(item is each for each in self)
+
 
 class Sequential(_Row):
-    """Layers one after the other, named "0", "1", ... as in PyTorch.
+    """Layers one after the other, named "0", "1", ... as in PyTorch, or by the names of a dict.
 
     Args:
-        layers: modules or functions of one argument.
+        layers: modules or functions of one argument; or one dict of them.
 
     Example:
         >>> model = nn.Sequential(nn.Linear(784, 100), nn.ReLU(), nn.Linear(100, 10))
         >>> model[0].weight.shape
         (100, 784)
+        >>> named = nn.Sequential({"hidden": nn.Linear(784, 100), "out": nn.Linear(100, 10)})
+        >>> named.out.weight.shape
+        (10, 100)
     """
 
     _holds = "layer"
 
-    def __init__(self, *layers: Callable[[Any], Any]) -> None:
-        self.extend(layers)
+    def __init__(self, *layers: Callable[[Any], Any] | Mapping[str, Callable[[Any], Any]]) -> None:
+        if len(layers) == 1 and isinstance(layers[0], Mapping):
+            for name, layer in layers[0].items():
+                _check_field(self, name, self._holds)
+                setattr(self, name, self._taken(name, layer))
+        else:
+            self.extend(layers)
+
+    def _names(self) -> list[str]:
+        return [name for name, value in self.__dict__.items() if isinstance(value, Module)]
 
     def __call__(self, x: Any) -> Any:
         """Pass ``x`` through all layers."""
         for layer in self:
             x = layer(x)
         return x
+
+    def __getitem__(self, place: int | slice) -> Any:
+        names = self._names()
+        if isinstance(place, slice) and not all(name.isdigit() for name in names):
+            return Sequential({name: self.__dict__[name] for name in names[place]})
+        return super().__getitem__(place)
 
     def _of(self, items: list[Any]) -> Sequential:
         return Sequential(*items)
@@ -159,9 +207,7 @@ class _Names(Module):
             self[name] = item
 
     def __setitem__(self, name: str, item: Any) -> None:
-        who = type(self).__name__
-        if hasattr(type(self), name) or not name or "." in name or name.startswith("_"):
-            raise ArgumentError(f"{who}: {name!r} cannot name a {self._holds}; take another name.")
+        _check_field(self, name, self._holds)
         setattr(self, name, item)
 
     def __getitem__(self, name: str) -> Any:
@@ -228,6 +274,13 @@ class ParameterDict(_Names):
 
     def __init__(self, parameters: Mapping[str, Any] | None = None) -> None:
         self.update(parameters or {})
+
+
+def _check_field(owner: Module, name: Any, holds: str) -> None:
+    """Refuse names that are no fields: the methods', dotted and private ones."""
+    kind = type(owner)
+    if not isinstance(name, str) or hasattr(kind, name) or name[:1] in ("", "_") or "." in name:
+        raise ArgumentError(f"{kind.__name__}: {name!r} cannot name a {holds}; take another name.")
 
 
 def _checked_module(who: str, name: str, module: Any) -> Module:

@@ -82,6 +82,7 @@ class Node:
             _flatten_and_keep,
             partial(_unflatten, cls),
             differentiable=lambda plan, _: plan.differentiable,
+            names=lambda plan, _: plan.names,
             kept="_plan",
         )
 

@@ -73,6 +73,7 @@ class Context:
         lanes: how many float32 numbers a vector register holds; 0 where rules choose no tiles.
         loop_kernels: what stands beside the function; None where there can be no kernels.
         steady: names of values that are the same in all turns of the loop that this is the body of.
+        portable: whether all that is written is StableHLO, for any compiler.
     """
 
     def __init__(
@@ -84,8 +85,10 @@ class Context:
         given: frozenset[str] = frozenset(),
         lanes: int = 0,
         loop_kernels: LoopKernels | None = None,
+        portable: bool = False,
     ) -> None:
         self.loop_kernels = loop_kernels
+        self.portable = portable
         self.lines: list[str] = []
         self.convolves = convolves
         self.given = given
@@ -108,6 +111,7 @@ class Context:
             convolves=self.convolves,
             lanes=self.lanes,
             loop_kernels=self.loop_kernels,
+            portable=self.portable,
         )
 
     def region(
@@ -180,6 +184,8 @@ class Context:
 
         It is empty for the program's inputs.
         """
+        if x.name.startswith("%arg"):
+            return ""
         start = f"{x} = "
         line = next((each for each in reversed(self.lines) if each.startswith(start)), "")
         found = re.search(r"stablehlo\.(\w+)", line)
@@ -330,16 +336,22 @@ class Context:
         )
 
     def barrier(self, x: Value) -> Value:
-        """``x``, computed in no loop together with what follows.
+        """``x``, computed in no loop together with what follows, since that runs faster on IREE.
 
         StableHLO's own barrier would also have the calling thread wait for all that comes before,
         and IREE 3.13 then loses the scratch memory of calls on its thread pool.
         """
+        if self.portable:
+            return x
         if x.dtype.kind == "u":  # IREE's has no unsigned integers
             return self.same("optimization_barrier", x)
         return self.emit(
             f"iree_tensor_ext.compute_barrier.start {x} : {x.mlir} -> {x.mlir}", x.type
         )
+
+    def apart(self, x: Value) -> Value:
+        """The same where IREE would refuse the program or compute something else without."""
+        return self.same("optimization_barrier", x) if self.portable else self.barrier(x)
 
 
 # --- text

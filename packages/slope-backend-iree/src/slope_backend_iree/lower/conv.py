@@ -210,9 +210,7 @@ def _flipped(ctx: Context, w: Value, dims: Dims) -> Value:
     if not turned:
         return w
     # A strided slice fused into a reverse is compiled wrongly: see `linear.flip`.
-    return ctx.emit(
-        f"stablehlo.reverse {ctx.barrier(w)}, dims = {listed(turned)} : {w.mlir}", w.type
-    )
+    return ctx.emit(f"stablehlo.reverse {ctx.apart(w)}, dims = {listed(turned)} : {w.mlir}", w.type)
 
 
 def _exchanged(ctx: Context, w: Value, axes: ops.ConvAxes, groups: int) -> Value:

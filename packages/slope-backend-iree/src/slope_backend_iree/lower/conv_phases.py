@@ -77,7 +77,7 @@ def phase_weights(ctx: Context, w: Value, phases: Sequence[Phases]) -> Value:
     split = ctx.reshape(whole, (*pairs, into, outs))
     turned = [2 * dim for dim, each in enumerate(phases) if each.taps > 1]
     if turned:
-        apart = ctx.barrier(split)  # see `linear.flip`
+        apart = ctx.apart(split)  # see `linear.flip`
         split = ctx.emit(
             f"stablehlo.reverse {apart}, dims = {listed(turned)} : {split.mlir}", split.type
         )

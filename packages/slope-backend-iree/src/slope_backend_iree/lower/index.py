@@ -122,7 +122,7 @@ def _in_float32(ctx: Context, x: Value, updates: Value) -> tuple[Value, Value]:
     start = ctx.convert(x, single.dtype) if x.literal is None else ctx.constant(x.literal, single)
     added = ctx.convert(updates, single.dtype)
     if ctx.loop_kernels is None:  # IREE 3.13 for cuda fails to convert within the scatter
-        added = ctx.barrier(added)
+        added = ctx.apart(added)
     return start, added
 
 

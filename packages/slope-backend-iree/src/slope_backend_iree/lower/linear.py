@@ -9,6 +9,8 @@ import numpy as np
 from slope.extend import DType, dtypes
 
 from .context import Context, Rule, Value, is_half, listed
+from .halves import widened
+from .sums import summed
 
 Dims = Sequence[int]
 SIGNED = {
@@ -53,11 +55,13 @@ def broadcast(ctx: Context, x: Value, *, shape: Dims, dims: Dims) -> Value:
 
 def sum_(ctx: Context, x: Value, *, dim: Dims) -> Value:
     if is_half(x.dtype):
-        return ctx.convert(ctx.reduce("add", ctx.convert(x, dtypes.float32), 0, dim), x.dtype)
-    return ctx.reduce("add", x, 0, dim)
+        return ctx.convert(summed(ctx, ctx.convert(x, dtypes.float32), dim), x.dtype)
+    return summed(ctx, x, dim)
 
 
 def cast(ctx: Context, x: Value, *, dtype: DType) -> Value:
+    if x.dtype is dtypes.bfloat16 and dtype is not x.dtype:
+        x = widened(ctx, x)
     if dtype.kind == "b" and x.dtype.kind != "b":
         return ctx.compare("NE", x, ctx.like(0, x))
     if dtype.is_integer and x.dtype.is_floating_point:
@@ -67,7 +71,7 @@ def cast(ctx: Context, x: Value, *, dtype: DType) -> Value:
         result = x.type.with_dtype(dtype)
         return ctx.select(x, ctx.constant(1, result), ctx.constant(0, result))
     if x.dtype is dtypes.float64 and is_half(dtype):
-        return ctx.convert(_to_odd(ctx, x), dtype)
+        x = _to_odd(ctx, x)
     return ctx.convert(x, dtype)
 
 
@@ -117,7 +121,7 @@ def flip(ctx: Context, x: Value, *, dims: Dims) -> Value:
     if x.dtype.kind == "u":
         signed = ctx.bitcast(x, SIGNED[x.dtype])
         return ctx.bitcast(flip(ctx, signed, dims=dims), x.dtype)
-    return ctx.emit(f"stablehlo.reverse {ctx.barrier(x)}, dims = {listed(dims)} : {x.mlir}", x.type)
+    return ctx.emit(f"stablehlo.reverse {ctx.apart(x)}, dims = {listed(dims)} : {x.mlir}", x.type)
 
 
 def cat(ctx: Context, *xs: Value, dim: int) -> Value:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from slope.extend import (
     Atom,
+    ExportedProgram,
     Instr,
     Literal,
     Program,
@@ -18,11 +19,13 @@ from slope.extend import (
 
 from .apart import values_apart
 from .context import Context, Rule, Value, mlir_type
+from .contracted import refused_sums, set_apart
 from .fused import write_fused
 from .fusion import Plan, plan
 from .later import later
 from .loop_kernels import cluster_kernel, clusters
 from .own_kernels import Cluster, LoopKernels
+from .portable import named_types, require_portable, write_constants
 
 ENTRY = "main"
 CONVOLUTIONS = (ops.conv, ops.conv_input_grad, ops.conv_weight_grad)
@@ -53,6 +56,8 @@ def lower_program(
     *,
     cpu: bool = True,
     lanes: int = 0,
+    portable: bool = False,
+    exported: ExportedProgram | None = None,
 ) -> Lowered:
     """Write a program as StableHLO.
 
@@ -62,12 +67,15 @@ def lower_program(
         donated: positions of inputs whose memory the function may write to.
         cpu: whether it is to run on a CPU.
         lanes: see :class:`Context`.
+        portable: likewise; then it is for no CPU in particular.
+        exported: names for all inputs and outputs, each of which the function then has, and
+            constants.
 
     Raises:
         UnsupportedOperatorError: there is no rule for an operator.
+        ExportError: a rule writes what is not StableHLO, and that is asked for.
         ShapeError: a dimension is symbolic.
     """
-    arguments = ", ".join(f"%arg{i}: {mlir_type(var.type)}" for i, var in enumerate(program.inputs))
     writer, kernels = _Writer(rules, cpu), LoopKernels()
     ctx = Context(
         writer.nested,
@@ -75,12 +83,21 @@ def lower_program(
         given=frozenset(f"%arg{i}" for i in donated if _uses(program, program.inputs[i]) == 1),
         lanes=lanes,
         loop_kernels=kernels if cpu else None,
+        portable=portable,
     )
+    if exported is not None:
+        write_constants(ctx, program, exported)
     values: dict[Var, Value] = {
         var: Value(f"%arg{i}", var.type) for i, var in enumerate(program.inputs)
     }
     writer.write(ctx, program, values)
-    results, sources = _outputs(program, values)
+    if exported is None:
+        results, sources = _outputs(program, values)
+        arguments = ", ".join(f"%arg{i}: {mlir_type(v.type)}" for i, v in enumerate(program.inputs))
+        given = ", ".join(each.mlir for each in results)
+    else:
+        results, sources = [_value(ctx, atom, values) for atom in program.outputs], ()
+        arguments, given = named_types(program, exported)
     types = ", ".join(value.mlir for value in results)
     ending = (
         f"return {', '.join(value.name for value in results)} : {types}" if results else "return"
@@ -88,7 +105,7 @@ def lower_program(
     body = "\n".join(f"    {line}" for line in [*ctx.lines, ending])
     text = (
         f"module @slope {{\n{''.join(kernels.texts)}"
-        f"  func.func @{ENTRY}({arguments}) -> ({types}) {{\n{body}\n  }}\n}}\n"
+        f"  func.func @{ENTRY}({arguments}) -> ({given}) {{\n{body}\n  }}\n}}\n"
     )
     return Lowered(text, len(results), sources, kernels.computed)
 
@@ -104,6 +121,7 @@ class _Writer:
     def __init__(self, rules: Mapping[str, Rule], cpu: bool) -> None:
         self._rules = rules
         self._cpu = cpu
+        self._refused: frozenset[int] = frozenset()
 
     def nested(self, ctx: Context, program: Program, operands: Sequence[Value]) -> list[Value]:
         """Write a program on these values; its results."""
@@ -114,6 +132,7 @@ class _Writer:
     def write(self, ctx: Context, program: Program, known: dict[Var, Value]) -> None:
         """Write a program's instructions; the values of its variables join the known ones."""
         steady = frozenset(var for var, value in known.items() if value.name in ctx.steady)
+        self._refused |= refused_sums(program)
         apart = values_apart(program, cpu=self._cpu, lanes=ctx.lanes, steady=steady)
         loops, absent = _planned(program, ctx.convolves) if self._cpu else Plan({}, frozenset())
         found = clusters(program, loops.keys() | absent) if ctx.loop_kernels is not None else ()
@@ -148,7 +167,12 @@ class _Writer:
             )
         if ctx.loop_kernels is not None:
             ctx.loop_kernels.work = instr
+        if id(instr) in self._refused:
+            operands = [set_apart(ctx, x) for x in operands]
+        start = len(ctx.lines)
         result = rule(ctx, *operands, **instr.params)
+        if ctx.portable:
+            require_portable(instr, ctx.lines[start:])
         return list(result) if instr.op.multiple else [result]
 
 
@@ -178,7 +202,7 @@ def _kept(
 ) -> dict[Var, Value]:
     """What an instruction computes, by variable; computed in loops of its own if it is apart."""
     if not apart.isdisjoint(instr.outputs):
-        results = [ctx.barrier(result) for result in results]
+        results = [ctx.apart(result) for result in results]
     return dict(zip(instr.outputs, results, strict=True))
 
 

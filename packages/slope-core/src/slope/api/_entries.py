@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from slope.api._leaves import TENSOR
@@ -14,6 +15,8 @@ from slope.tree import tree_unflatten
 
 if TYPE_CHECKING:
     from optree import PyTreeSpec
+
+    from slope.api._exports.loaded import Exported
 
 
 class Entry:
@@ -84,8 +87,9 @@ class Lowered:
         program: the traced program after the passes; print it to read it, as Python that runs.
     """
 
-    def __init__(self, entry: Entry, compiled: Compiled) -> None:
+    def __init__(self, entry: Entry, compiled: Compiled, export: Callable[..., Exported]) -> None:
         self._entry = entry
+        self._export = export
         self._compiled = compiled
         self.program: Program = optimize(entry.program, evaluate=fold_scalars)
 
@@ -94,10 +98,20 @@ class Lowered:
         """The backend's own text of it: Python source, StableHLO, an ONNX graph."""
         return self._compiled.executable.code
 
+    def export(self, path: str | PathLike[str], **settings: Any) -> Exported:
+        """Write it to a file that runs without slope: :func:`slope.export` of the same call.
+
+        Args:
+            path: of the file; its suffix says in which format.
+            settings: the others of :func:`slope.export`.
+        """
+        return self._export(path=path, **settings)
+
     def cost(self) -> Any:
         """Operations, bytes and peak memory of the program."""
         return self.program.cost()
 
     def __repr__(self) -> str:
         count, backend = len(self.program.instrs), self._compiled.backend.name
-        return f"<lowered {self.program.name}: {count} instructions for {backend}>"
+        plural = "" if count == 1 else "s"
+        return f"<lowered {self.program.name}: {count} instruction{plural} for {backend}>"

@@ -13,6 +13,7 @@ from typing import Any, Final
 from slope.api._jit import Jit, jit
 from slope.compile import Compiled
 from slope.core.cost import instruction_cost
+from slope.core.host import calls_host
 from slope.core.trace import EVAL, current_trace
 from slope.errors import ArgumentError, boundary
 from slope.plugins.backend import Timed
@@ -217,7 +218,8 @@ def profile(
         The rows, the longest first; print it, read its ``rows``, or ``.plot(path)``.
 
     Raises:
-        ArgumentError: ``rounds`` is no positive int.
+        ArgumentError: ``rounds`` is no positive int, or the program calls host functions and the
+            backend cannot.
         BackendError: the backend cannot tell.
 
     Example:
@@ -241,6 +243,12 @@ def profile(
     if backend is not None:
         jitted = jitted.on(backend)
     compiled, handles = jitted.prepared(args, kwargs)
+    if calls_host(compiled.program, compiled.backend.lowers):
+        raise ArgumentError(
+            f"profile: {jitted.__name__} prints or calls host functions, which "
+            f"{compiled.backend.name} cannot do in the middle of a program; take that out, or "
+            f"profile on the backend 'numpy'."
+        )
     # A backend that does not know of donation is not asked about it.
     donated = {"donated": compiled.donated} if compiled.donated else {}
     seconds = _seconds(compiled, handles, rounds)

@@ -6,12 +6,12 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 from slope.core.operator import Tangent
-from slope.core.printer import programs_in
 from slope.core.program import Atom, Instr, Literal, Program, ProgramTrace, Var, evaluate, param_key
 from slope.core.tensor import Splat, Tensor
 from slope.core.trace import EVAL
 from slope.ops.linear import batched_at
-from slope.passes import remove_dead_code
+from slope.passes import map_programs, remove_dead_code
+from slope.passes.effects import has_effect, program_has_effect
 from slope.transforms.vmap import batch_program
 
 _LIMIT = 2048
@@ -164,15 +164,34 @@ def batched_outputs(program: Program, size: Any, dims: tuple[int | None, ...]) -
     return tuple(at is not None for at in batch_program(program, size, dims)[1])
 
 
-def has_effect(program: Program) -> bool:
-    """Whether a program does something besides computing its outputs."""
-    return any(
-        instr.op.effect
-        or any(
-            has_effect(nested) for value in instr.params.values() for nested in programs_in(value)
+def without_effects(program: Program) -> Program:
+    """The program for its outputs alone: what only has an effect is left out.
+
+    For what computes again what was computed before, with its effects.
+    """
+    if not program_has_effect(program):
+        return program
+    if "without effects" not in program.derived:
+        instrs = [
+            Instr(
+                instr.op,
+                instr.inputs,
+                map_programs(instr.params, without_effects),
+                instr.outputs,
+                instr.source,
+            )
+            for instr in program.instrs
+            if instr.outputs or not has_effect(instr)
+        ]
+        program.derived["without effects"] = Program(
+            program.inputs,
+            program.constants,
+            instrs,
+            program.outputs,
+            program.name,
+            program.input_names,
         )
-        for instr in program.instrs
-    )
+    return program.derived["without effects"]
 
 
 def needed_inputs(program: Program, outputs: Iterable[Atom]) -> set[Var]:

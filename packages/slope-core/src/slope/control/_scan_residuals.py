@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from slope.core.program import Atom, Instr, Literal, Program, Var, evaluate
 from slope.core.tensor import Tensor
+from slope.passes.effects import has_effect
 
 
 class Residuals(NamedTuple):
@@ -98,7 +99,7 @@ def _invariant(program: Program, consts: int, carries: int) -> set[Var]:
         if var is out
     )
     for instr in program.instrs:
-        if not instr.op.effect and all(
+        if not has_effect(instr) and all(
             isinstance(atom, Literal) or atom in fixed for atom in instr.inputs
         ):
             fixed.update(instr.outputs)

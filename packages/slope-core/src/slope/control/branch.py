@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from slope import ops
+from slope.control._one_by_one import one_by_one
 from slope.control._programs import (
     batch_to,
     batched_outputs,
     cut,
-    has_effect,
     intern,
     lifted,
     needed_inputs,
@@ -30,6 +30,7 @@ from slope.core.types import TensorType
 from slope.dtypes import bool_, float64
 from slope.errors import ProgramError
 from slope.ops.linear import batched_at
+from slope.passes.effects import program_has_effect
 from slope.transforms.jvp import jvp_program
 from slope.transforms.linearize import linearize_program
 from slope.transforms.transpose import transpose_program
@@ -43,7 +44,7 @@ class RunBranch(Operator):
     The index has shape ``()``: a bool (``False`` selects the first of two programs, ``True`` the
     second) or an integer, which is clamped to the programs there are. The programs take and give
     the same types. With a batch of indices all programs run on the whole batch, and each example's
-    results are selected.
+    results are selected; but where a program has an effect, each example runs its own in turn.
 
     Params:
         branches: the programs, without constants.
@@ -145,6 +146,8 @@ class RunBranch(Operator):
             wanted = _any([batched_outputs(branch, size, dims) for branch in branches])
             made = [batch_to(branch, size, dims, wanted) for branch in branches]
             return call_branch(index, operands, made), tuple(0 if want else None for want in wanted)
+        if any(program_has_effect(branch) for branch in branches):
+            return one_by_one(self, size, args, in_dims, {"branches": branches})
         every = tuple(True for _ in branches[0].outputs)
         results = [evaluate(batch_to(branch, size, dims, every), operands) for branch in branches]
         index = batched_at(index, at, size, 0)
@@ -164,7 +167,7 @@ class RunBranch(Operator):
     def prune(self, instr: Instr, live: Sequence[bool]) -> Instr | None:
         """The instruction without unneeded outputs and operands; ``None`` if all are needed."""
         branches: Branches = instr.params["branches"]
-        if any(has_effect(branch) for branch in branches):
+        if any(program_has_effect(branch) for branch in branches):
             return None
         kept = [cut(branch, branch.inputs, selected(branch.outputs, live)) for branch in branches]
         needed = [needed_inputs(branch, branch.outputs) for branch in kept]
@@ -290,7 +293,7 @@ def call_branch(
 ) -> tuple[Tensor, ...]:
     """Bind :class:`RunBranch`; constants of the branches become operands."""
     closed, values = lifted(branches)
-    if not closed[0].outputs and not any(has_effect(branch) for branch in closed):
+    if not closed[0].outputs and not any(program_has_effect(branch) for branch in closed):
         return ()
     return run_branch(
         index, *values, *operands, branches=tuple(intern(branch) for branch in closed)

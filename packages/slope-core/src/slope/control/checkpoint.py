@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from slope import ops
-from slope.control._programs import intern, lifted, not_none, spread
+from slope.control._programs import intern, lifted, not_none, spread, without_effects
 from slope.core.operator import Linear, Operator, Sample, Tangent, register
 from slope.core.program import Program, ProgramTrace, evaluate, trace_program
 from slope.core.tensor import Splat, Tensor
@@ -17,6 +17,7 @@ from slope.core.types import TensorType
 from slope.dtypes import float64
 from slope.errors import ProgramError
 from slope.ops import optimization_barrier
+from slope.passes.effects import program_has_effect
 from slope.transforms.jvp import jvp_program
 from slope.transforms.linearize import linearize_program
 from slope.transforms.transpose import transpose_program
@@ -120,7 +121,8 @@ def _derivative(program: Program, moving: tuple[bool, ...]) -> tuple[Program, tu
     """The program from operands and tangents to tangents, which computes its residuals itself."""
     key = ("rematerialized", moving)
     if key not in program.derived:
-        forward, linear, moved = linearize_program(program, moving)
+        # What is computed again is not printed again.
+        forward, linear, moved = linearize_program(without_effects(program), moving)
         with ProgramTrace(EVAL, program.name) as trace:
             primals = [trace.new_input(each) for each in program.input_types]
             tangents = [
@@ -139,7 +141,7 @@ def call_rematerialize(
 ) -> tuple[Tensor, ...]:
     """Bind :class:`Rematerialize`; constants of the program become operands."""
     (program,), values = lifted((program,))
-    if not program.outputs:
+    if not program.outputs and not program_has_effect(program):
         return ()
     return rematerialize(*values, *operands, program=intern(program), barrier=barrier)
 

@@ -18,7 +18,6 @@ from slope.control._programs import (
     batch_to,
     batched_outputs,
     cut,
-    has_effect,
     instantiated,
     intern,
     lifted,
@@ -40,6 +39,7 @@ from slope.dims import same
 from slope.dtypes import float64
 from slope.errors import ProgramError
 from slope.ops.linear import batched_at
+from slope.passes.effects import program_has_effect
 from slope.transforms.jvp import jvp_program
 from slope.transforms.linearize import linearize_program
 from slope.transforms.transpose import transpose_program
@@ -268,7 +268,7 @@ class RunScan(Operator):
         body = instr.params["body"]
         consts = instr.params["consts"]
         carries = instr.params["carries"]
-        if has_effect(body):
+        if program_has_effect(body):
             return None
         wanted = list(live)
         while True:
@@ -353,7 +353,7 @@ def call_scan(
 ) -> tuple[Tensor, ...]:
     """Bind :class:`RunScan`; constants of the body become operands."""
     (body,), values = lifted((body,))
-    if not body.outputs and not has_effect(body):
+    if not body.outputs and not program_has_effect(body):
         return ()
     consts = len(values) + len(constants)
     return run_scan(

@@ -9,11 +9,11 @@ import numpy as np
 
 from slope import ops
 from slope.control._fixpoints import moving_inputs
+from slope.control._one_by_one import one_by_one
 from slope.control._programs import (
     batch_to,
     batched_outputs,
     cut,
-    has_effect,
     instantiated,
     intern,
     lifted,
@@ -23,6 +23,7 @@ from slope.control._programs import (
     selected,
     spread,
     with_inputs,
+    without_effects,
 )
 from slope.control.branch import select
 from slope.core.operator import Operator, Sample, Tangent, register
@@ -33,6 +34,7 @@ from slope.core.types import TensorType
 from slope.dtypes import bool_, float64, int64
 from slope.errors import GradientError, ProgramError
 from slope.ops.linear import batched_at
+from slope.passes.effects import program_has_effect
 from slope.transforms.jvp import jvp_program
 
 
@@ -41,7 +43,7 @@ class RunWhile(Operator):
 
     Operands: the constants, then the carries. Results: the carries. Both programs take all
     operands. With a batch of examples it runs until all are done; those that are keep their
-    carries.
+    carries. Where a program has an effect, each example has a loop of its own.
 
     Params:
         cond: a program to one bool of shape ``()``.
@@ -117,6 +119,7 @@ class RunWhile(Operator):
     ) -> Any:
         """The results; tangents by a loop which runs all again and so cannot be transposed."""
         outs = run_while(*primals, cond=cond, body=body, consts=consts)
+        cond, body = without_effects(cond), without_effects(body)
         return outs, self.jvp(primals, tangents, cond=cond, body=body, consts=consts)[1]
 
     def transpose(
@@ -151,6 +154,9 @@ class RunWhile(Operator):
             if more == carried:
                 break
             carried = more
+        if together and (program_has_effect(cond) or program_has_effect(body)):
+            params = {"cond": cond, "body": body, "consts": consts}
+            return one_by_one(self, size, args, in_dims, params)
         init = [
             batched_at(arg, at, size, 0) if each else arg
             for arg, at, each in zip(args[consts:], in_dims[consts:], carried, strict=True)
@@ -166,7 +172,7 @@ class RunWhile(Operator):
     def prune(self, instr: Instr, live: Sequence[bool]) -> Instr | None:
         """The instruction without unneeded outputs and operands; ``None`` if all are needed."""
         cond, body, consts = instr.params["cond"], instr.params["body"], instr.params["consts"]
-        if has_effect(cond) or has_effect(body):
+        if program_has_effect(cond) or program_has_effect(body):
             return None
         wanted = [
             alive or var in needed_inputs(cond, cond.outputs)

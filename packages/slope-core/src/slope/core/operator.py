@@ -14,7 +14,7 @@ linearize  ``vjp`` (with ``pullback``), else ``jvp``, else ``expand``
 transpose  ``transpose``, else ``expand``
 vmap       ``batch``, else ``expand``
 types      ``infer``, else ``expand``
-lowering   the backend's rule, else ``expand``
+lowering   the backend's rule, else ``expand``, else ``host``
 ========== ======================================================
 
 A tangent or cotangent that is ``None`` is a symbolic zero.
@@ -76,7 +76,7 @@ class Sample(NamedTuple):
     differentiable: bool = True
 
 
-_RULES = ("infer", "jvp", "vjp", "pullback", "transpose", "batch", "expand", "samples")
+_RULES = ("infer", "jvp", "vjp", "pullback", "transpose", "batch", "expand", "host", "samples")
 
 
 class Operator:
@@ -91,7 +91,8 @@ class Operator:
             ``argmax``, ``eq``).
         elementwise: whether every result element depends on the operand elements at the same place
             alone.
-        effect: whether calling it matters even if its results are not used.
+        effect: whether calling it matters even if its results are not used: passes keep such calls,
+            each of them, in their order.
         inline: whether programs hold its expansion instead of the call.
         whole: whether a call outside ``jit`` runs on the current backend as one program, even where
             other operators run through NumPy: a loop is worth compiling.
@@ -172,6 +173,11 @@ class Operator:
         """
         return rule in cls._own
 
+    @classmethod
+    def runs_on_host(cls) -> bool:
+        """Whether ``host`` computes it on backends that have no lowering rule for it."""
+        return "host" in cls._own and "expand" not in cls._own
+
     def __call__(self, *args: Any, **params: Any) -> Any:
         """Apply the operator under the current trace.
 
@@ -251,6 +257,13 @@ class Operator:
         """The same thing in simpler operators and functions."""
         raise MissingRuleError(self._missing("expansion", "expand"))
 
+    def host(self, *arrays: Any, **params: Any) -> Any:
+        """The results, computed by Python from NumPy arrays while a compiled program runs.
+
+        For what no operators can say: to print, to call other libraries. The arrays are copies.
+        """
+        raise MissingRuleError(self._missing("running on the host", "host"))
+
     def flops(self, *types: TensorType, **params: Any) -> Any:
         """Floating-point operations of one run on operands of these types, an int or symbolic.
 
@@ -304,8 +317,8 @@ def lookup(name: str) -> Operator:
 def known_operators() -> dict[str, Operator]:
     """The operators of the core, and of plugins those that were used so far, by name.
 
-    A backend needs a lowering rule for each whose ``has("expand")`` is False; the docstring of its
-    class says what it computes, also at the edges.
+    A backend needs a lowering rule for each that has neither ``expand`` nor ``host``; the docstring
+    of its class says what it computes, also at the edges.
     """
     return dict(OPERATORS)
 

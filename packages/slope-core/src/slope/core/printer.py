@@ -1,8 +1,8 @@
 """Programs as Python text that runs.
 
 The text of a program is a module with one function. It takes the program's inputs in order, and
-constants, its own and those of programs that it holds, as keywords ``c0``, ``c1``, ...; it returns
-a tuple, always::
+constants (its own, those of programs that it holds, and the host functions that it calls) as
+keywords ``c0``, ``c1``, ...; it returns a tuple, always::
 
     namespace = {}
     exec(program_text(program), namespace)
@@ -102,7 +102,7 @@ def program_of(*types: tuple[Shape, DType]) -> Callable[[Callable[..., Any]], Pr
 
 
 def constants_of(program: Program) -> list[Any]:
-    """The tensors that the text takes as ``c0``, ``c1``, ...: also those of programs it holds."""
+    """What the text takes as ``c0``, ``c1``, ...: tensors, also of programs it holds, functions."""
     printer = _Printer(sources=False)
     printer.module(program)
     return printer.constants
@@ -128,6 +128,15 @@ def programs_in(value: Any) -> Iterable[Program]:
             yield from programs_in(item)
 
 
+def _functions_in(value: Any) -> Iterable[Callable[..., Any]]:
+    """The Python functions that a parameter is or holds, in order: no text stands for them."""
+    if isinstance(value, (tuple, list)):
+        for item in value:
+            yield from _functions_in(item)
+    elif callable(value) and not isinstance(value, (Operator, type)):
+        yield value
+
+
 class _Printer:
     """Collects the lines of one text; names are unique in the whole of it."""
 
@@ -141,6 +150,7 @@ class _Printer:
         self.numbers = {"v": 0, "c": 0, "x": 0}
         self.constants: list[Any] = []
         self.owners: list[tuple[Program, Var, str]] = []
+        self.functions: dict[Any, str] = {}  # names of host functions
 
     # --- the text
 
@@ -174,11 +184,12 @@ class _Printer:
             f"{_INDENT}{each},  # {var.type}"
             for each, var in zip(inputs, program.inputs, strict=True)
         ]
-        if self.owners:
+        if self.owners or self.functions:
             rows.append(f"{_INDENT}*,")
         for owner, var, each in self.owners:
             whose = "" if owner is program else f" of {owner.name}"
             rows.append(f"{_INDENT}{each},  # {var.type}, a constant{whose}")
+        rows += [f"{_INDENT}{each},  # {function!r}" for function, each in self.functions.items()]
         return [f"def {name}(", *rows, "):"] if rows else [f"def {name}():"]
 
     def _body(self, program: Program, indent: str, visible: dict[Program, str]) -> None:
@@ -261,6 +272,8 @@ class _Printer:
             return _dtype(value)
         if isinstance(value, DimExpr):
             return self._dim(value)
+        if callable(value) and value in self.functions:
+            return self.functions[value]
         if isinstance(value, Operator):
             return f"slope.{value.name}"
         return _number(value)
@@ -306,11 +319,19 @@ class _Printer:
                 self.owners.append((each, var, self.names[var]))
                 self.constants.append(tensor)
             for instr in each.instrs:
+                if not instr.op.transparent:
+                    self._name_functions(instr)
                 for value in instr.params.values():
                     for nested in programs_in(value):
                         if nested not in seen:
                             seen.add(nested)
                             pending.append(nested)
+
+    def _name_functions(self, instr: Instr) -> None:
+        for function in _functions_in(list(instr.params.values())):
+            if function not in self.functions:
+                self.functions[function] = self._next("c")
+                self.constants.append(function)
 
     def _name_inputs(self, program: Program) -> list[str]:
         given = program.input_names

@@ -137,6 +137,17 @@ class Program:
         self.input_names = tuple(input_names)
         self.derived: dict[Any, Any] = {}
 
+    def __copy__(self) -> Program:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Program:
+        return self
+
+    def __reduce__(self) -> Any:
+        """What was derived from it, such as executables, stays where it is."""
+        parts = self.inputs, self.constants, self.instrs, self.outputs, self.name, self.input_names
+        return Program, parts
+
     @property
     def input_types(self) -> tuple[TensorType, ...]:
         """The types of the inputs."""
@@ -369,6 +380,20 @@ class LineKeeper:
 
     def __exit__(self, *_: object) -> None:
         self.at(None)
+
+
+def known_source(skip: int = 1) -> Source | None:
+    """The line that instructions made now come from: what a trace was told, or the user's line.
+
+    Args:
+        skip: how many frames to leave out to begin with.
+    """
+    each: Trace | None = current_trace()
+    while each is not None:
+        if isinstance(each, ProgramTrace) and each.instr_source is not None:
+            return each.instr_source
+        each = each.parent
+    return user_source(skip + 1)
 
 
 def trace_program(

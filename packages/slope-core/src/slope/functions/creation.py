@@ -94,7 +94,9 @@ def _from_data(data: Any, wanted: DType | None) -> Tensor:
         if array.dtype.kind == "f" and wanted is dtypes.uint64:  # of both small and large ints
             array = np.asarray(data, np.uint64)
     except (ValueError, OverflowError) as error:
-        raise ArgumentError(f"tensor: cannot make an array of {data!r:.80}: {error}.") from None
+        raise ArgumentError(
+            f"tensor: cannot make an array of {data!r:.80}: {str(error).rstrip('.')}."
+        ) from None
     if array.dtype.kind not in "biuf" and array.dtype != dtypes.bfloat16.numpy:
         raise ArgumentError(f"tensor: cannot make an array of numbers of {data!r:.80}.")
     if wanted is None and not _holds_arrays(data):

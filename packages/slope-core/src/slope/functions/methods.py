@@ -11,6 +11,7 @@ from typing import Any
 from slope import dtypes
 from slope.core.tensor import Tensor, install_methods
 from slope.devices import Device, device
+from slope.dims import DimExpr
 from slope.dtypes import DType, DTypeLike, as_dtype
 from slope.errors import ArgumentError, SlopeError
 from slope.functions import (
@@ -130,7 +131,7 @@ def _operand(value: object) -> bool:
     """
     import numpy as np
 
-    return isinstance(value, (Tensor, int, float, np.ndarray, np.generic))
+    return isinstance(value, (Tensor, int, float, np.ndarray, np.generic, DimExpr))
 
 
 def _operator(function: Callable[[Any, Any], Tensor]) -> Callable[[Tensor, Any], Any]:

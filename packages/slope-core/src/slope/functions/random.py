@@ -20,6 +20,7 @@ from slope.errors import ArgumentError, RenamedError
 from slope.functions._arguments import whole_of
 from slope.functions._base import TensorLike, as_tensor
 from slope.functions._devices import placed
+from slope.functions.counts import binomial, choice, geometric, poisson, rademacher
 from slope.functions.distributions import (
     beta,
     categorical,
@@ -33,6 +34,24 @@ from slope.functions.distributions import (
     truncated_normal,
 )
 from slope.functions.draws import bernoulli, normal, randint, uniform
+from slope.functions.families import (
+    ball,
+    cauchy,
+    chisquare,
+    dirichlet,
+    f,
+    generalized_normal,
+    loggamma,
+    logistic,
+    lognormal,
+    maxwell,
+    pareto,
+    rayleigh,
+    t,
+    triangular,
+    wald,
+    weibull_min,
+)
 from slope.functions.generator import (
     BatchScope,
     Generator,
@@ -51,33 +70,54 @@ __all__ = [
     "Generator",
     "JitScope",
     "Scope",
+    "ball",
     "bernoulli",
     "beta",
+    "binomial",
     "bits",
     "categorical",
+    "cauchy",
+    "chisquare",
+    "choice",
     "current_scope",
     "default_generator",
+    "dirichlet",
     "exponential",
+    "f",
     "fold_in",
     "gamma",
+    "generalized_normal",
+    "geometric",
     "gumbel",
     "key",
     "laplace",
+    "loggamma",
+    "logistic",
+    "lognormal",
     "manual_seed",
+    "maxwell",
     "multinomial",
     "normal",
+    "pareto",
     "permutation",
+    "poisson",
+    "rademacher",
     "rand",
     "rand_like",
     "randint",
     "randints",
     "randn",
     "randn_like",
+    "rayleigh",
     "shuffle",
     "split",
+    "t",
+    "triangular",
     "truncated_normal",
     "uniform",
     "use_scope",
+    "wald",
+    "weibull_min",
 ]
 
 
@@ -86,13 +126,13 @@ __all__ = [
 
 @all_or_nothing
 def rand(*size: Any, dtype: DTypeLike = float32, device: Device | str | None = None) -> Tensor:
-    """Evenly spread floats in [0, 1), from the default generator."""
+    """Uniform floats in [0, 1), from the default generator."""
     return placed(uniform(current_scope().draw(), *size, dtype=dtype), device)
 
 
 @all_or_nothing
 def randn(*size: Any, dtype: DTypeLike = float32, device: Device | str | None = None) -> Tensor:
-    """Normal draws of mean 0 and standard deviation 1, from the default generator."""
+    """Draws from the standard normal distribution, by the default generator."""
     return placed(normal(current_scope().draw(), *size, dtype=dtype), device)
 
 
@@ -100,7 +140,7 @@ def randn(*size: Any, dtype: DTypeLike = float32, device: Device | str | None = 
 def randints(
     *arguments: Any, dtype: DTypeLike = int64, device: Device | str | None = None
 ) -> Tensor:
-    """Whole numbers below ``high``: ``randint(high, size)`` or ``randint(low, high, size)``."""
+    """Uniform integers below ``high``: ``randint(high, size)`` or ``randint(low, high, size)``."""
     if not 2 <= len(arguments) <= 3 or not isinstance(arguments[-1], (tuple, list)):
         raise ArgumentError(
             f"randint: takes (high, size) or (low, high, size), and got {arguments!r:.80}."
@@ -121,7 +161,7 @@ def randints(
 def rand_like(
     x: TensorLike, dtype: DTypeLike | None = None, device: Device | str | None = None
 ) -> Tensor:
-    """Evenly spread floats in [0, 1) of another tensor's shape, and of its dtype and device."""
+    """Uniform floats in [0, 1) of another tensor's shape, and of its dtype and device."""
     given = as_tensor(x, "rand_like", "x")
     where = given.device if device is None else device
     return rand(given.shape, dtype=given.dtype if dtype is None else dtype, device=where)
@@ -130,7 +170,7 @@ def rand_like(
 def randn_like(
     x: TensorLike, dtype: DTypeLike | None = None, device: Device | str | None = None
 ) -> Tensor:
-    """Normal draws of another tensor's shape, and of its dtype and device unless given."""
+    """Standard normal draws of another tensor's shape, and of its dtype and device unless given."""
     given = as_tensor(x, "randn_like", "x")
     where = given.device if device is None else device
     return randn(given.shape, dtype=given.dtype if dtype is None else dtype, device=where)
@@ -138,7 +178,8 @@ def randn_like(
 
 _NOT_HERE: Final = {
     "PRNGKey": "it is slope.random.key(seed)",
-    "choice": "permutation(key, n)[:count] draws without, randint(key, ...) with replacement",
+    "multivariate_normal": "mean + slope.linalg.cholesky(covariance) @ normal(key, n)",
+    "orthogonal": "slope.nn.init.orthogonal gives orthogonal matrices",
 }
 
 

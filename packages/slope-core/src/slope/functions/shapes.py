@@ -140,7 +140,7 @@ def permute(x: TensorLike, *order: Any, dims: Sequence[int] | None = None) -> Te
 
 @at_once
 def transpose(x: TensorLike, dim0: int, dim1: int) -> Tensor:
-    """Two dimensions exchanged."""
+    """Two dimensions swapped."""
     given, first, scalar = along(as_tensor(x, "transpose", "x"), dim0, "transpose", "dim0")
     second = dim_of(dim1, given.ndim, "transpose", "dim1", shape=given.shape)
     order = list(range(given.ndim))

@@ -203,7 +203,7 @@ def _weights(rows: Tensor, argument: str, value: TensorLike | None) -> Tensor | 
 
 @at_once
 def corrcoef(x: TensorLike) -> Tensor:
-    """The correlations of variables, the rows of ``x``: covariances over both deviations.
+    """The correlation coefficients of variables, the rows of ``x``.
 
     They lie between -1 and 1; NaN for a variable that does not vary.
 

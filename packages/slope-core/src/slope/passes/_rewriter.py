@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from slope.core.operator import Operator, lookup
-from slope.core.printer import programs_in
 from slope.core.program import Atom, Instr, Program, Var, result_types
 from slope.core.tensor import splat_scalar
 from slope.core.types import TensorType
@@ -124,23 +123,6 @@ def count_uses(program: Program) -> dict[Var, int]:
         if isinstance(atom, Var):
             uses[atom] = uses.get(atom, 0) + 1
     return uses
-
-
-def has_effect(instr: Instr) -> bool:
-    """Whether running an instruction matters although its results may not be used."""
-    if instr.op.effect:
-        return True
-    return any(
-        _program_has_effect(nested)
-        for value in instr.params.values()
-        for nested in programs_in(value)
-    )
-
-
-def _program_has_effect(program: Program) -> bool:
-    if "effect" not in program.derived:
-        program.derived["effect"] = any(has_effect(instr) for instr in program.instrs)
-    return program.derived["effect"]
 
 
 # --- rules for single calls

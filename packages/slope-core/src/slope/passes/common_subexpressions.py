@@ -6,7 +6,8 @@ from collections.abc import Hashable
 from typing import Any, Final
 
 from slope.core.program import Atom, Instr, Literal, Program, param_key
-from slope.passes._rewriter import Rewriter, has_effect, number
+from slope.passes._rewriter import Rewriter, number
+from slope.passes.effects import has_effect
 
 COMMUTATIVE: Final = frozenset(
     [

@@ -52,7 +52,9 @@ def fold_constants(program: Program, evaluate: Evaluate | None = None) -> Progra
         return _exact(rewriter, call, out) or _evaluated(call, out, evaluate)
 
     names = {
-        instr.op.name for instr in program.instrs if instr.op.elementwise and not instr.op.multiple
+        instr.op.name
+        for instr in program.instrs
+        if instr.op.elementwise and not instr.op.multiple and not instr.op.effect
     }
     rules = {name: [elementwise] for name in names - RULES.keys()}
     rules |= {name: [*given, elementwise] for name, given in RULES.items() if name in names}
@@ -180,10 +182,8 @@ def _sum(rewriter: Rewriter, call: Call, out: TensorType) -> Literal | None:
     if value is None:
         return None
     count = _reduced(call)
-    if count == 0:
-        return Literal(0, out)
     # Whatever the count, which may be symbolic; of -0.0 the sign of the sum is not specified.
-    if value == 0:
+    if value == 0 or same([count], [0]):
         return Literal(0, out)
     if not isinstance(count, int):
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from slope.core.program import Instr, Program, Var
-from slope.passes._rewriter import has_effect
+from slope.passes.effects import has_effect
 
 
 def remove_dead_code(program: Program) -> Program:

@@ -155,7 +155,8 @@ class _Scan:
 
 
 def _movable(instr: Instr) -> bool:
-    return instr.op.name in _MOVABLE or isinstance(instr.op, Pointwise)
+    pointwise = isinstance(instr.op, Pointwise) and not instr.op.effect
+    return instr.op.name in _MOVABLE or pointwise
 
 
 def _small(instr: Instr) -> bool:

@@ -6,6 +6,7 @@ It lists devices, moves host arrays in and out, and compiles programs for a devi
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -13,9 +14,10 @@ import numpy as np
 from slope.core.operator import Operator
 from slope.core.program import Instr, Program
 from slope.core.tensor import splat_scalar
+from slope.core.types import TensorType
 from slope.devices import CPU, Device
 from slope.dtypes import DType
-from slope.errors import BackendError
+from slope.errors import BackendError, ExportError
 
 
 class Timed(NamedTuple):
@@ -41,6 +43,42 @@ class Timed(NamedTuple):
     bytes: int | None = None
     detail: str = ""
     source: object = None
+
+
+class ExportedProgram(NamedTuple):
+    """A program as it is to be written to a file; see :meth:`Backend.export`.
+
+    Attributes:
+        program: without constants; the first of its inputs have names, the others are constants.
+        inputs: the names of the first inputs, all different.
+        outputs: the names of the outputs, different from each other and from the inputs'.
+        constants: the names and values of the other inputs, which are written into the file.
+        options: the format's own, from ``slope.export(..., options=...)``.
+    """
+
+    program: Program
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    constants: tuple[tuple[str, np.ndarray[Any, Any]], ...]
+    options: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """The name of the function that was exported."""
+        return self.program.name
+
+    def refuse_options(self, known: Collection[str], suffix: str) -> None:
+        """Refuse options that the format does not have.
+
+        Raises:
+            ExportError: naming them and those that there are.
+        """
+        unknown = [name for name in self.options if name not in known]
+        if unknown:
+            raise ExportError(
+                f"the format {suffix} has no options {', '.join(map(repr, unknown))}; it has "
+                f"{', '.join(map(repr, known)) or 'none'}."
+            )
 
 
 class Executable:
@@ -80,6 +118,9 @@ class Backend:
         donates: whether :meth:`compile` takes ``donated=``, so that compiled programs may write to
             inputs that are given to them; then :meth:`exclusive` must tell which handles those may
             be.
+        dynamic: whether :meth:`compile` takes programs with symbolic dimensions, whose executables
+            run for all sizes. It may raise :class:`~slope.errors.ShapeError` for a program that it
+            can compile for known sizes alone; then each size gets an executable of its own.
         lowered: the classes of what lowering rules return for a result. Where a class has the
             attribute ``type``, as operands then have it too, that is checked in plugins' rules.
             Empty: rules may return anything.
@@ -93,11 +134,15 @@ class Backend:
     eager: ClassVar[Literal["numpy", "compile"]] = "compile"
     layout: ClassVar[str | None] = None
     donates: ClassVar[bool] = False
+    dynamic: ClassVar[bool] = False
     lowered: ClassVar[tuple[type, ...]] = ()
     origin: str = ""
 
     def __init__(self) -> None:
         self.lowerings: dict[str, Callable[..., Any]] = {}
+
+    def __repr__(self) -> str:
+        return f"<backend {self.name}>"
 
     # --- devices and buffers
 
@@ -160,12 +205,14 @@ class Backend:
         Shown in the documentation, and what the conformance kit holds the backend to. By default
         all dtypes of the operators that have a lowering here or an expansion.
         """
-        return self.lowers(op) or op.has("expand")
+        return self.lowers(op) or op.has("expand") or op.has("host")
 
     def lowers(self, op: Operator) -> bool:
         """Whether there is a lowering rule for the operator.
 
-        Operators without one are expanded before ``compile`` sees them.
+        Operators without one are expanded before ``compile`` sees them. Those that their ``host``
+        computes (``slope.extend.host_function``) divide a program into stages, and ``compile`` sees
+        what is between.
         """
         return op.name in self.lowerings
 
@@ -230,6 +277,48 @@ class Backend:
             f"{type(self).__name__} does not define profile(). Profile on another backend, with "
             f"slope.profile(f, ..., backend='numpy')."
         )
+
+    # --- files
+
+    def export(self, program: ExportedProgram, path: Path) -> Device | None:
+        """Write a program to a file, for :func:`slope.export`.
+
+        The :class:`~slope.extend.BackendSpec` lists the suffixes in ``formats``.
+
+        Args:
+            program: what to write: a program in operators that :meth:`lowers` accepts, and the
+                names of what goes in and comes out.
+            path: where to; its suffix says in which format. Other files that belong to it stand
+                beside it, with names that begin with this one's.
+
+        Returns:
+            The device on which :meth:`open_export` can run the file here; ``None`` if none can:
+            then it is not checked.
+
+        Raises:
+            ExportError: the format has no form for something in the program.
+        """
+        raise NotImplementedError  # a duty of backends that list formats
+
+    def open_export(
+        self,
+        path: Path,
+        inputs: Sequence[TensorType],
+        outputs: Sequence[TensorType],
+        device: Device,
+    ) -> Executable:
+        """Load a file that :meth:`export` wrote, without the program.
+
+        Args:
+            path: of the file.
+            inputs: the types of what its function takes, in order.
+            outputs: the types of what it gives.
+            device: where it is to run.
+
+        Raises:
+            ExportError: the runtime refuses the file.
+        """
+        raise NotImplementedError  # a duty of backends that list formats
 
     # --- information
 

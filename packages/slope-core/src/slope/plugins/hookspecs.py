@@ -49,6 +49,7 @@ hookimpl = pluggy.HookimplMarker(GROUP)
 
 _hookspec = pluggy.HookspecMarker(GROUP)
 _TARGET = re.compile(r"[\w.]+:[\w.]+")
+_SUFFIX = re.compile(r"\.[a-z0-9_]+")
 
 
 def check_target(target: object, owner: str) -> None:
@@ -74,6 +75,8 @@ class BackendSpec:
         priority: The backend of highest priority is the default. iree has 30, onnxruntime 20, numpy
             10; one with 0 is tried after these.
         requirement: The command that installs what it runs on, shown when its import fails.
+        formats: The suffixes of the files, such as ``".onnx"``, that its ``export`` writes for
+            :func:`slope.export`.
     """
 
     name: str
@@ -82,12 +85,18 @@ class BackendSpec:
     aliases: tuple[str, ...] = ()
     priority: int = 0
     requirement: str = ""
+    formats: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.name or self.name != self.name.strip().lower():
             raise PluginError(f"a backend is called {self.name!r}; use lower case and no spaces.")
         if isinstance(self.aliases, str):
             raise PluginError(f"the aliases of backend {self.name!r} are a string; write a tuple.")
+        if isinstance(self.formats, str) or not all(map(_SUFFIX.fullmatch, self.formats)):
+            raise PluginError(
+                f"the formats of backend {self.name!r} are {self.formats!r}; write a tuple of "
+                f"suffixes in lower case, such as ('.onnx',)."
+            )
         check_target(self.target, f"the backend {self.name!r}")
 
     @property

@@ -107,7 +107,7 @@ class Optimizer(Node):
         self.steps = 0 if self._counts or holds_schedules else None
         views = self._views(start=True)
         self._state = tuple(
-            views[group].initial(leaf) if _is_trained(kind, leaf) else None
+            views[group].initial(leaf) if is_trained(kind, leaf) else None
             for (_, kind, leaf), group in zip(found, self._group_of, strict=True)
         )
         if all(state is None for state in self._state):
@@ -295,7 +295,7 @@ def hyperparameter(who: str, name: str, value: Any, *, optional: bool = True) ->
     return None if optional and value == 0 else float(value)
 
 
-def _is_trained(kind: str, leaf: slope.Tensor) -> bool:
+def is_trained(kind: str, leaf: slope.Tensor) -> bool:
     return kind is PARAMETER and leaf.dtype.is_floating_point
 
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import slope
 from slope.extend import ArgumentError
-from slope_nn._checks import ints, number, real, whole
+from slope_nn._checks import flag, ints, number, whole
 from slope_nn._node import Node
 
 Value = float | slope.Tensor
@@ -75,7 +75,7 @@ class StepSchedule(Schedule):
 
     def __call__(self, step: int | slope.Tensor) -> Any:
         """The value at a step."""
-        return self.value * self.factor ** _real(_checked(step) // self.every)
+        return self.value * self.factor ** real_step(checked_step(step) // self.every)
 
 
 class MultiStepSchedule(Schedule):
@@ -101,7 +101,7 @@ class MultiStepSchedule(Schedule):
 
     def __call__(self, step: int | slope.Tensor) -> Any:
         """The value at a step."""
-        value, step = self.value, _checked(step)
+        value, step = self.value, checked_step(step)
         for milestone in self.milestones:
             value = slope.where(step >= milestone, value * self.factor, value)
         return value
@@ -123,7 +123,7 @@ class ExponentialSchedule(Schedule):
 
     def __call__(self, step: int | slope.Tensor) -> Any:
         """The value at a step."""
-        return self.value * self.factor ** _real(step)
+        return self.value * self.factor ** real_step(step)
 
 
 class LinearSchedule(Schedule):
@@ -209,13 +209,13 @@ class CosineSchedule(Schedule):
     def __call__(self, step: int | slope.Tensor) -> Any:
         """The value at a step."""
         factor = self.restart_factor
-        late = _real(step)
+        late = real_step(step)
         if self.warmup is not None:
             late = slope.maximum(late - self.warmup, 0.0)
         if factor == 0:
             part = _part(late, self.steps)
         elif factor == 1:
-            part = slope.remainder(late, _real(self.steps)) / self.steps
+            part = slope.remainder(late, real_step(self.steps)) / self.steps
         else:  # period n starts at steps * (factor**n - 1) / (factor - 1)
             reached = late * (factor - 1) + self.steps
             period = slope.round(slope.log(reached / self.steps) / math.log(factor))
@@ -225,7 +225,7 @@ class CosineSchedule(Schedule):
             part = (reached - start) / (start * (factor - 1))
         value = self.end + (self.value - self.end) * (1.0 + slope.cos(math.pi * part)) * 0.5
         if self.warmup is not None:
-            rising = self.value * (_real(step) + 1.0) / self.warmup
+            rising = self.value * (real_step(step) + 1.0) / self.warmup
             value = slope.where(step < self.warmup, rising, value)
         return value
 
@@ -246,16 +246,17 @@ class WarmupSchedule(Schedule):
 
     def __call__(self, step: int | slope.Tensor) -> Any:
         """The value at a step."""
-        rising = self.after(0) * ((_real(step) + 1.0) / self.warmup)
+        rising = self.after(0) * ((real_step(step) + 1.0) / self.warmup)
         later = self.after(slope.maximum(step - self.warmup, 0))
         return slope.where(step < self.warmup, rising, later)
 
 
 class OneCycleSchedule(Schedule):
-    """Up and down once, by halves of cosines, as PyTorch's ``OneCycleLR``.
+    """Up and down once, by halves of cosines or lines, as PyTorch's ``OneCycleLR``.
 
     From ``peak / start_divisor`` up to ``peak`` during the first part, and down to
-    ``peak / start_divisor / end_divisor`` at step ``steps - 1``. Source: L. Smith, N. Topin,
+    ``peak / start_divisor / end_divisor`` at step ``steps - 1``. In three phases it comes down to
+    the start as fast as it rose, and then to the end. Source: L. Smith, N. Topin,
     "Super-convergence", arXiv:1708.07120.
 
     Args:
@@ -264,7 +265,11 @@ class OneCycleSchedule(Schedule):
         rise: the part of them that rises.
         start_divisor: the peak over the value at the start.
         end_divisor: the value at the start over the one at the end.
+        anneal_strategy: ``"cos"`` or ``"linear"``.
+        three_phase: whether there are three phases.
     """
+
+    _static: ClassVar[frozenset[str]] = frozenset({"anneal_strategy", "three_phase"})
 
     peak: Any
     rise: Any
@@ -278,112 +283,55 @@ class OneCycleSchedule(Schedule):
         rise: Value = 0.3,
         start_divisor: Value = 25.0,
         end_divisor: Value = 1e4,
+        anneal_strategy: str = "cos",
+        three_phase: bool = False,
     ) -> None:
         self._keep(peak=peak, rise=rise, start_divisor=start_divisor, end_divisor=end_divisor)
         for name, divisor in (("start_divisor", start_divisor), ("end_divisor", end_divisor)):
             if not isinstance(divisor, slope.Tensor) and divisor <= 0:
                 raise ArgumentError(f"OneCycleSchedule: {name} must be above 0, not {divisor!r}.")
+        if anneal_strategy not in ("cos", "linear"):
+            raise ArgumentError(
+                f"OneCycleSchedule: anneal_strategy must be 'cos' or 'linear', not "
+                f"{anneal_strategy!r:.60}."
+            )
+        self.anneal_strategy = anneal_strategy
+        self.three_phase = flag("OneCycleSchedule", "three_phase", three_phase)
         self.steps = whole("OneCycleSchedule", "steps", steps, least=2)
 
     def __call__(self, step: int | slope.Tensor) -> Any:
         """The value at a step."""
         low = self.peak / self.start_divisor
-        top = self.rise * self.steps - 1.0
-        fall = self.steps - 1.0 - top
-        late = _real(step)
-        up = slope.clamp(late / top, 0.0, 1.0)
-        down = slope.clamp((late - top) / fall, 0.0, 1.0)
-        rising = self.peak + (low - self.peak) * 0.5 * (1.0 + slope.cos(math.pi * up))
         end = low / self.end_divisor
-        falling = end + (self.peak - end) * 0.5 * (1.0 + slope.cos(math.pi * down))
-        return slope.where(late <= top, rising, falling)
+        top, last = self.rise * self.steps - 1.0, self.steps - 1.0
+        late = real_step(step)
+        rising = self._between(low, self.peak, late / top)
+        if not self.three_phase:
+            falling = self._between(self.peak, end, (late - top) / (last - top))
+            return slope.where(late <= top, rising, falling)
+        bottom = 2.0 * top
+        falling = self._between(self.peak, low, (late - top) / top)
+        ending = self._between(low, end, (late - bottom) / (last - bottom))
+        return slope.where(late <= top, rising, slope.where(late <= bottom, falling, ending))
+
+    def _between(self, start: Any, end: Any, part: Any) -> Any:
+        """A part of the way from one value to another."""
+        part = slope.clamp(part, 0.0, 1.0)
+        if self.anneal_strategy == "cos":
+            part = 0.5 * (1.0 - slope.cos(math.pi * part))
+        return start + (end - start) * part
 
 
-class ReduceOnPlateau:
-    """Lower a number when a measure stops getting better, as PyTorch's ``ReduceLROnPlateau``.
-
-    It looks at measured values, so it lives outside of jit::
-
-        optimizer.lr = plateau(validation_loss)
-
-    Args:
-        value: the value at the start.
-        factor: what it is multiplied with.
-        patience: how many measures in a row may fail to be better before that.
-        threshold: better means less than ``best * (1 - threshold)``.
-        cooldown: how many measures after a change do not count.
-        least: the smallest value.
-        mode: ``"min"``, or ``"max"`` for a measure that should rise.
-    """
-
-    def __init__(
-        self,
-        value: float,
-        factor: float = 0.1,
-        patience: int = 10,
-        threshold: float = 1e-4,
-        cooldown: int = 0,
-        least: float = 0.0,
-        mode: str = "min",
-    ) -> None:
-        given = {"value": value, "factor": factor, "threshold": threshold, "least": least}
-        for name, each in given.items():
-            real("ReduceOnPlateau", name, each)
-        if not 0 < factor < 1:
-            raise ArgumentError(f"ReduceOnPlateau: factor must be between 0 and 1, not {factor!r}.")
-        if mode not in ("min", "max"):
-            raise ArgumentError(f"ReduceOnPlateau: mode must be 'min' or 'max', not {mode!r}.")
-        self.value, self.factor, self.threshold, self.least = value, factor, threshold, least
-        self.patience = whole("ReduceOnPlateau", "patience", patience, 0)
-        self.cooldown = whole("ReduceOnPlateau", "cooldown", cooldown, 0)
-        self.mode = mode
-        self.best = math.inf if mode == "min" else -math.inf
-        self.bad, self.resting = 0, 0
-
-    def __call__(self, measure: float | slope.Tensor) -> float:
-        """Take in a measure; gives the value from now on."""
-        if isinstance(measure, slope.Tensor):
-            measure = measure.item()
-        measure = real("ReduceOnPlateau", "measure", measure)
-        if self.mode == "min":
-            better = measure < self.best * (1 - self.threshold)
-        else:
-            better = measure > self.best * (1 + self.threshold)
-        if better:
-            self.best, self.bad = measure, 0
-        else:
-            self.bad += 1
-        if self.resting:
-            self.resting, self.bad = self.resting - 1, 0
-        if self.bad > self.patience:
-            self.value = max(self.value * self.factor, self.least)
-            self.resting, self.bad = self.cooldown, 0
-        return self.value
-
-    def state(self) -> dict[str, float]:
-        """What to save."""
-        return {
-            "value": self.value,
-            "best": self.best,
-            "bad": self.bad,
-            "resting": self.resting,
-        }
-
-    def load(self, state: dict[str, float]) -> None:
-        """Continue from what :meth:`state` gave."""
-        self.value, self.best = float(state["value"]), float(state["best"])
-        self.bad, self.resting = int(state["bad"]), int(state["resting"])
-
-
-def _real(step: Any) -> Any:
+def real_step(step: Any) -> Any:
     """A step as a float: dtype float32 where it is traced, weak like the counter."""
-    return _checked(step) * 1.0
+    return checked_step(step) * 1.0
 
 
-def _checked(step: Any) -> Any:
+def checked_step(step: Any) -> Any:
+    """A step, which is a number."""
     return number("a schedule", "step", step)
 
 
 def _part(step: Any, steps: Any) -> Any:
     """How much of ``steps`` is done: from 0 to 1, then 1."""
-    return slope.minimum(_real(step) / steps, 1.0)
+    return slope.minimum(real_step(step) / steps, 1.0)

@@ -1,0 +1,1 @@
+"""What ``slope.export`` is made of: names, which result feeds which argument, files, checks."""

@@ -1,0 +1,204 @@
+"""Programs in stages: how host functions run on backends that cannot call Python.
+
+What calls no host function is compiled in as large parts as there can be. A call without results
+does not divide a part: what it reads leaves the part as further results, and the call is made when
+the part is done. A call with results divides. A loop or a branch that holds such calls runs here,
+turn by turn, its body compiled by the same backend (in stages).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from slope.core.host import host_function, on_host
+from slope.core.program import Atom, Instr, Literal, Program, Var
+from slope.core.tensor import splat_scalar
+from slope.devices import Device
+from slope.dims import is_static
+from slope.errors import ShapeError, UnsupportedOperatorError
+from slope.plugins.backend import Backend, Executable
+
+Compile = Callable[[Program], Executable]
+Handles = Sequence[Any]
+
+
+class Stage(NamedTuple):
+    """A step of a program: a compiled part of it, or one instruction on the host."""
+
+    run: Callable[[Handles], Handles]
+    inputs: Sequence[Atom]
+    outputs: Sequence[Var]
+
+
+class Staged(Executable):
+    """A program that runs stage after stage.
+
+    Attributes:
+        code: that of all compiled parts.
+    """
+
+    def __init__(
+        self, program: Program, backend: Backend, device: Device, compile_part: Compile
+    ) -> None:
+        """Divide a program and compile its parts.
+
+        Args:
+            program: lowered for the backend; without constants.
+            backend: what compiles the parts.
+            device: where they run.
+            compile_part: compiles a program for that backend and device.
+
+        Raises:
+            UnsupportedOperatorError: an operator that is no loop or branch of slope's own holds a
+                program that calls the host.
+            ShapeError: a dimension is symbolic.
+        """
+        if not all(is_static(each.shape) for each in program.input_types):
+            raise ShapeError(
+                f"the program {program.name!r} runs in stages, which is possible for known sizes "
+                f"alone."
+            )
+        self._program, self._backend, self._device = program, backend, device
+        self._compile = compile_part
+        self._codes: list[str] = []
+        needed = {atom for atom in program.outputs if isinstance(atom, Var)}
+        self._stages: list[Stage] = []
+        for group in reversed(_groups(program, backend)):  # so that it is known what is needed
+            stage = self._part(group, needed) if isinstance(group, list) else self._alone(group)
+            needed.update(atom for atom in stage.inputs if isinstance(atom, Var))
+            self._stages.insert(0, stage)
+        self.code = "\n".join(reversed(self._codes))
+
+    def __call__(self, handles: Handles) -> Handles:
+        values: dict[Var, Any] = dict(zip(self._program.inputs, handles, strict=True))
+        for stage in self._stages:
+            results = stage.run([self._read(values, atom) for atom in stage.inputs])
+            values.update(zip(stage.outputs, results, strict=True))
+        return [self._read(values, atom) for atom in self._program.outputs]
+
+    def _read(self, values: dict[Var, Any], atom: Atom) -> Any:
+        return values[atom] if isinstance(atom, Var) else self._from_host(_filled(atom))
+
+    def _from_host(self, array: np.ndarray[Any, Any]) -> Any:
+        return self._backend.from_host(array, self._device)
+
+    def _compiled(self, program: Program) -> Executable:
+        made = self._compile(program)
+        self._codes.append(made.code)
+        return made
+
+    # --- stages
+
+    def _part(self, instrs: list[Instr], needed: set[Var]) -> Stage:
+        made = [var for instr in instrs for var in instr.outputs]
+        read = {atom for instr in instrs for atom in instr.inputs if isinstance(atom, Var)}
+        own = set(made)
+        inputs = [var for var in self._bound() if var in read and var not in own]
+        outputs = [var for var in made if var in needed]
+        part = self._compiled(Program(inputs, (), instrs, outputs, self._program.name))
+        return Stage(part, inputs, outputs)
+
+    def _bound(self) -> Iterable[Var]:
+        """All variables, in the order in which they are bound."""
+        yield from self._program.inputs
+        for instr in self._program.instrs:
+            yield from instr.outputs
+
+    def _alone(self, instr: Instr) -> Stage:
+        if instr.op.runs_on_host():
+            run = self._host(instr)
+        elif instr.op.name in _CONTROL:
+            run = _CONTROL[instr.op.name](self, instr)
+        else:
+            place = f" (used at {instr.source})" if instr.source else ""
+            raise UnsupportedOperatorError(
+                f"backend {self._backend.name!r} cannot call Python from within a program, and "
+                f"the operator {instr.op.name!r}{place} holds a program that prints or calls a "
+                f"host function. Run it on the backend 'numpy', or take that out of it."
+            )
+        return Stage(run, instr.inputs, instr.outputs)
+
+    def _host(self, instr: Instr) -> Callable[[Handles], Handles]:
+        types = [var.type for var in instr.outputs]
+        function = host_function(instr.op, types, instr.params, instr.source)
+        to_host = self._backend.to_host
+
+        def run(handles: Handles) -> Handles:
+            return [self._from_host(out) for out in function(*map(to_host, handles))]
+
+        return run
+
+    # --- loops and branches, as slope.control defines them
+
+    def branch(self, instr: Instr) -> Callable[[Handles], Handles]:
+        """What runs the branch that an index selects."""
+        branches = [self._compiled(each) for each in instr.params["branches"]]
+        to_host = self._backend.to_host
+
+        def run(handles: Handles) -> Handles:
+            index = int(to_host(handles[0]).item())
+            return branches[min(max(index, 0), len(branches) - 1)](handles[1:])
+
+        return run
+
+    def loop(self, instr: Instr) -> Callable[[Handles], Handles]:
+        """What runs a body as long as a condition holds."""
+        test, body = (self._compiled(instr.params[name]) for name in ("cond", "body"))
+        consts, to_host = instr.params["consts"], self._backend.to_host
+
+        def run(handles: Handles) -> Handles:
+            fixed, carried = handles[:consts], handles[consts:]
+            while to_host(test([*fixed, *carried])[0]).item():
+                carried = body([*fixed, *carried])
+            return carried
+
+        return run
+
+    def scan(self, instr: Instr) -> Callable[[Handles], Handles]:
+        """What runs a body once for each slice."""
+        params, to_host = instr.params, self._backend.to_host
+        consts, carries, length = params["consts"], params["carries"], params["length"]
+        body, first = self._compiled(params["body"]), params["consts"] + params["carries"]
+        stacked = [var.type for var in instr.outputs[carries:]]
+
+        def run(handles: Handles) -> Handles:
+            fixed, carried = handles[:consts], handles[consts:first]
+            through = [to_host(each) for each in handles[first:]]
+            stacks = [np.empty(each.shape, each.dtype.numpy) for each in stacked]
+            for place in range(length)[:: -1 if params.get("reverse") else 1]:
+                slices = [self._from_host(np.array(each[place])) for each in through]
+                outs = body([*fixed, *carried, *slices])
+                carried = outs[:carries]
+                for stack, out in zip(stacks, outs[carries:], strict=True):
+                    stack[place] = to_host(out)
+            return [*carried, *map(self._from_host, stacks)]
+
+        return run
+
+
+_CONTROL = {"run_branch": Staged.branch, "run_while": Staged.loop, "run_scan": Staged.scan}
+
+
+def _groups(program: Program, backend: Backend) -> list[list[Instr] | Instr]:
+    """The instructions in order: those that are compiled together as lists, others alone."""
+    groups: list[list[Instr] | Instr] = []
+    part: list[Instr] = []
+    calls: list[Instr] = []  # without results, behind the part
+    for instr in program.instrs:
+        if not on_host(instr, backend.lowers):
+            part.append(instr)
+            continue
+        calls.append(instr)
+        if instr.outputs:
+            groups += [part, *calls] if part else calls
+            part, calls = [], []
+    groups += [part, *calls] if part else calls
+    return groups
+
+
+def _filled(literal: Literal) -> np.ndarray[Any, Any]:
+    dtype = literal.type.dtype
+    return np.full(literal.type.shape, splat_scalar(literal.value, dtype), dtype.numpy)

@@ -8,6 +8,7 @@ import pytest
 
 import slope
 from slope import errors, linalg, testing
+from slope.linalg import operators
 
 GENERATOR = np.random.default_rng(0)
 SQUARE: Any = GENERATOR.standard_normal((2, 4, 4))
@@ -295,3 +296,24 @@ def test_whole_numbers_become_float32():
     whole = slope.tensor([[2, 1], [1, 2]])
     for function in (linalg.inv, linalg.svdvals, linalg.eigvalsh, linalg.cholesky, linalg.pinv):
         assert function(whole).dtype is slope.float32
+
+
+def test_names_of_pytorch_say_where_to_look():
+    x = slope.eye(2)
+    for use in (lambda: slope.svd, lambda: x.svd, lambda: slope.inverse, lambda: x.det):
+        with pytest.raises(errors.RenamedError, match=r"use slope\.linalg\.\w+"):
+            use()
+    assert linalg.diagonal(slope.tensor(SQUARE)).shape == (2, 4)
+    assert linalg.diagonal(slope.tensor(SQUARE), offset=1, dim1=0, dim2=1).shape == (4, 2)
+
+
+def test_symbolic_lengths():
+    batch, n = slope.Dim("batch"), slope.Dim("n")
+    program = slope.program_of(((batch, n, n), slope.float32))(
+        lambda x: [operators.cholesky_factor.expand(x), operators.inverse_matrix.expand(x)]
+    )
+    assert {out.shape for out in program.output_types} == {(batch, n, n)}
+    values = slope.program_of(((batch, 3, 3), slope.float32))(lambda x: [linalg.svdvals(x)])
+    assert values.output_types[0].shape == (batch, 3)
+    with pytest.raises(errors.ShapeError, match="svd_factors: rows and columns must be known"):
+        slope.program_of(((n, n), slope.float32))(lambda x: [linalg.svdvals(x)])

@@ -15,7 +15,17 @@ from slope.functions._at_once import at_once
 from slope.functions._base import as_tensor
 from slope.linalg._solve import inv, solve
 
-__all__ = ["tensorinv", "tensorsolve", "vander"]
+__all__ = ["diagonal", "tensorinv", "tensorsolve", "vander"]
+
+
+@at_once
+def diagonal(x: Any, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
+    """The diagonals of matrices; :func:`slope.diagonal` with other defaults.
+
+    Raises:
+        ShapeError: ``x`` has no two such dimensions.
+    """
+    return fn.diagonal(x, offset, dim1, dim2)
 
 
 @at_once

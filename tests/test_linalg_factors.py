@@ -207,7 +207,8 @@ def test_derivatives(name):
 
 
 def test_batches():
-    for function in (linalg.qr, linalg.eigvalsh, linalg.svdvals, linalg.pinv, linalg.matrix_exp):
+    functions: list[Any] = [linalg.qr, linalg.eigvalsh, linalg.svdvals, linalg.pinv]
+    for function in (*functions, linalg.matrix_exp):
         got, want = slope.vmap(function)(slope.tensor(DEFINITE)), function(slope.tensor(DEFINITE))
         for one, other in zip(slope.tree_leaves(got), slope.tree_leaves(want), strict=True):
             close(one, other.numpy())
@@ -299,10 +300,12 @@ def test_whole_numbers_become_float32():
 
 
 def test_names_of_pytorch_say_where_to_look():
-    x = slope.eye(2)
+    x: Any = slope.eye(2)
     for use in (lambda: slope.svd, lambda: x.svd, lambda: slope.inverse, lambda: x.det):
         with pytest.raises(errors.RenamedError, match=r"use slope\.linalg\.\w+"):
             use()
+    rows = slope.tensor(GENERATOR.standard_normal((3, 2, 3)))
+    close(linalg.cross(rows, rows.flip(0)), np.cross(rows.numpy(), rows.numpy()[::-1]))
     assert linalg.diagonal(slope.tensor(SQUARE)).shape == (2, 4)
     assert linalg.diagonal(slope.tensor(SQUARE), offset=1, dim1=0, dim2=1).shape == (4, 2)
 

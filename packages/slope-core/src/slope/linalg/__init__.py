@@ -7,7 +7,7 @@ every backend; NumPy's computes with LAPACK.
 
 from __future__ import annotations
 
-from slope.functions import cross, matmul
+from slope.functions import matmul
 from slope.functions.matrices import multi_dot, vecdot, vector_norm
 from slope.linalg._cholesky import cholesky, cholesky_inverse, cholesky_solve
 from slope.linalg._eigh import eig, eigh, eigvals, eigvalsh
@@ -18,7 +18,7 @@ from slope.linalg._norms import matrix_norm, norm
 from slope.linalg._qr import householder_product, qr
 from slope.linalg._solve import det, inv, logdet, matrix_power, slogdet, solve
 from slope.linalg._svd import svd, svdvals
-from slope.linalg._tensors import diagonal, tensorinv, tensorsolve, vander
+from slope.linalg._tensors import cross, diagonal, tensorinv, tensorsolve, vander
 from slope.linalg._triangular import solve_triangular
 
 __all__ = [

@@ -95,7 +95,7 @@ def transcribe(
     limit = min(limit, sizes.positions - len(voice.prompt))
     while True:
         looks.append(said.looks.numpy()[0])
-        token = said.token.item()
+        token = int(said.token.item())
         if token == voice.end or len(writer.tokens) == limit:
             break
         writer.add(token)

@@ -51,7 +51,16 @@ KEYED = [
     "laplace",
 ]
 KEYED += ["multinomial", "permutation", "shuffle", "truncated_normal"]
+KEYED += ["ball", "binomial", "cauchy", "chisquare", "choice", "dirichlet", "f"]
+KEYED += ["generalized_normal", "geometric", "loggamma", "logistic", "lognormal", "maxwell"]
+KEYED += ["pareto", "poisson", "rademacher", "rayleigh", "t", "triangular", "wald", "weibull_min"]
 FUNCTIONS |= {f"random.{name}": getattr(slope.random, name) for name in KEYED}
+SPECIAL = {name: getattr(slope.special, name) for name in slope.special.__all__}
+FUNCTIONS |= {
+    f"special.{name}": function
+    for name, function in SPECIAL.items()
+    if name == function.__name__ and function.__module__.startswith("slope.special")
+}
 
 
 def tensor(*shape, dtype="float32"):

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import small_step
 from array_checks import close
+from iree_commands import command
 from stablehlo_elsewhere import run_by_xla, run_interpreted
 
 import slope
@@ -58,25 +59,30 @@ assert not [name for name in sys.modules if name.startswith("slope_")]
 
 
 def test_onnx_runtime_alone_trains(folder, wanted):
-    command = [sys.executable, "-c", ONNX_RUNTIME_ALONE, str(folder / "step.onnx"), str(STEPS)]
-    printed = subprocess.run(command, capture_output=True, text=True, check=True)
+    run = [sys.executable, "-c", ONNX_RUNTIME_ALONE, str(folder / "step.onnx"), str(STEPS)]
+    printed = subprocess.run(run, capture_output=True, text=True, check=True)
     assert not printed.stderr
     close([float(line) for line in printed.stdout.split()], wanted, 1e-5)
 
 
 def train_by_iree(module, values, folder, *flags):
     """The losses of steps that IREE's own program runs, from .npy files to .npy files."""
-    (place,) = find_spec("iree._runtime_libs").submodule_search_locations
     manifest = json.loads(module.with_name(f"{module.name}.json").read_text())
     work = folder / f"work{len(list(folder.iterdir()))}"
     shutil.copytree(values, work)
     inputs = [f"--input=@{work}/{each['name']}.npy" for each in manifest["inputs"]]
     outputs = [f"--output=@{work}/{each['name']}.npy" for each in manifest["outputs"]]
-    program = shutil.which("iree-run-module", path=place)
-    command = [program, f"--module={module}", "--function=main", *flags, *inputs, *outputs]
+    run = [
+        command("iree-run-module"),
+        f"--module={module}",
+        "--function=main",
+        *flags,
+        *inputs,
+        *outputs,
+    ]
     losses = []
     for _ in range(STEPS):
-        subprocess.run(command, capture_output=True, check=True)
+        subprocess.run(run, capture_output=True, check=True)
         for each in manifest["outputs"]:
             if "feeds" in each:
                 (work / f"{each['name']}.npy").replace(work / f"{each['feeds']}.npy")
@@ -93,11 +99,10 @@ def test_a_module_trains_without_python(folder, wanted, device, tmp_path):
 
 def test_stablehlo_compiled_by_irees_command_trains(folder, wanted, tmp_path):
     module = tmp_path / "alone.vmfb"
-    (place,) = find_spec("iree.compiler._mlir_libs").submodule_search_locations
-    command = [shutil.which("iree-compile", path=place), folder / "step.mlir", "-o", module]
+    compile_ = [command("iree-compile"), folder / "step.mlir", "-o", module]
     flags = ["--iree-input-demote-f64-to-f32=false", "--iree-hal-target-backends=llvm-cpu"]
     flags += ["--iree-llvmcpu-target-cpu=generic"]
-    subprocess.run([*command, *flags], capture_output=True, check=True)
+    subprocess.run([*compile_, *flags], capture_output=True, check=True)
     shutil.copy(folder / "step.mlir.json", tmp_path / "alone.vmfb.json")
     losses = train_by_iree(module, folder / "step.vmfb.values", tmp_path)
     close(losses, wanted, 1e-5)

@@ -61,15 +61,17 @@ def test_composites(backend, dtype):
 
 
 def drawn(key):
-    random, keys = slope.random, slope.random.split(key, 12)
+    random, keys = slope.random, slope.random.split(key, 17)
     exact = [
         keys, random.fold_in(key, 3), random.bits(keys[0], 5),
         random.randint(keys[1], (7,), -3, 90), random.permutation(keys[3], 50),
-        random.bernoulli(keys[4], 0.3, (40,)),
+        random.bernoulli(keys[4], 0.3, (40,)), random.poisson(keys[12], slope.tensor([4.0, 90.0])),
+        random.binomial(keys[13], 60, slope.tensor([0.1, 0.7])), random.choice(keys[14], 9, (4,)),
     ]  # fmt: skip
     close = [
         random.normal(keys[5], 50), random.truncated_normal(keys[9], -1, 2, 50),
-        random.gamma(keys[10], 0.5, (50,)),
+        random.gamma(keys[10], 0.5, (50,)), random.dirichlet(keys[15], slope.full((4,), 0.3)),
+        random.t(keys[16], 3.0, (20,)),
     ]  # fmt: skip
     return exact, close
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -126,9 +127,12 @@ def test_the_programs_run_on_every_backend(backend, programs):
 
 
 def test_the_texts_run_and_agree(programs):
-    for name, function in (("mlp_gradient", gradient), ("mlp_step", step)):
-        model, optimizer, x, y = arguments()
-        args = (model, x, y) if function is gradient else (model, optimizer, x, y)
+    model, optimizer, x, y = arguments()
+    calls: dict[str, tuple[Any, tuple[Any, ...]]] = {
+        "mlp_gradient": (gradient, (model, x, y)),
+        "mlp_step": (step, (model, optimizer, x, y)),
+    }
+    for name, (function, args) in calls.items():
         space = {}
         exec((GOLDEN / f"{name}.txt").read_text(), space)
         with slope.use_backend("numpy"):

@@ -1,6 +1,8 @@
 """What jit promises: when it compiles, what it takes and returns; on every backend."""
 
+import copy
 import logging
+import pickle
 import sys
 
 import numpy as np
@@ -278,7 +280,7 @@ def test_inputs_are_never_written_to(backend):
 @pytest.mark.parametrize("bad", [object(), lambda x: x, 1j], ids=["object", "function", "complex"])
 def test_refuses_what_is_no_pytree_of_tensors(backend, bad):
     with pytest.raises(
-        errors.ArgumentError, match=r"jit of <lambda>: the argument.*static_argnums"
+        errors.ArgumentError, match=r"jit of <lambda>: argument 1 is an? .*static_argnums"
     ):
         slope.jit(lambda x, y: x)(slope.ones(1), bad)
 
@@ -335,3 +337,23 @@ def test_hides_its_own_frames():
     files = [frame.filename for frame in traceback.extract_tb(caught.value.__traceback__)]
     assert sum("slope-core" in name or "/slope/" in name for name in files) <= 2, files
     assert any(name == __file__ for name in files)
+
+
+def test_programs_are_copied_and_pickled(backend):
+    def f(x):
+        return slope.cond(x.sum() > 0, lambda: slope.sin(x), lambda: x * 2)
+
+    lowered = slope.jit(f).lower(slope.ones(3))
+    program = lowered.program
+    assert copy.deepcopy(program) is copy.copy(program) is program
+    other = pickle.loads(pickle.dumps(program))
+    assert other is not program
+    assert str(other.check()) == str(program)
+
+
+def test_what_is_printed_of_compiled_functions(backend):
+    function = slope.jit(lambda x: x * 2)
+    assert repr(function) == "<jit <lambda>: 0 programs>"
+    assert repr(function.lower(slope.ones(2))) == f"<lowered <lambda>: 1 instruction for {backend}>"
+    assert repr(function) == "<jit <lambda>: 1 program>"
+    assert repr(slope.backend()) == f"<backend {backend}>"

@@ -41,11 +41,19 @@ def test_every_python_block_runs(backend, capsys):
         exec(compile(text, f"README.md block {number}", "exec"), space)
     printed = capsys.readouterr().out
     assert space["step"].compile_count == space["train"].compile_count == 1  # a hundred rates
-    assert "def step(" in printed
+    (program,) = blocks("text")
+    assert program in printed
 
 
 def test_every_language_is_known():
-    assert {kind for kind, _ in BLOCKS} == {"python", "sh", "toml"}
+    assert {kind for kind, _ in BLOCKS} == {"python", "sh", "text", "toml"}
+
+
+def test_links_lead_somewhere():
+    prose = re.sub(r"^```.*?^```$|`[^`\n]*`", "", README, flags=re.MULTILINE | re.DOTALL)
+    targets = re.findall(r"\]\(([^)#]+)", prose)
+    assert len(targets) >= 5
+    assert [target for target in targets if not (ROOT / target).exists()] == []
 
 
 def test_nox_sessions_exist():

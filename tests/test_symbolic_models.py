@@ -1,7 +1,9 @@
 """Training steps of models traced for a batch of any size."""
 
+import logging
 from typing import Any
 
+import numpy as np
 import pytest
 
 import slope
@@ -78,3 +80,33 @@ def test_a_training_step_for_any_batch(name):
     types = [out.type for out in step.outputs]
     assert types[0].shape == ()
     assert [each.shape for each in types[1:]] == [each.shape for each in tensors]
+
+
+@pytest.mark.parametrize("chosen", ["numpy", "onnxruntime"])
+@pytest.mark.parametrize("name", MODELS)
+def test_a_compiled_step_serves_a_smaller_last_batch(name, chosen, caplog):
+    make, (shape, dtype) = MODELS[name]
+
+    def step(model, optimizer, x, y):
+        def loss_of(model):
+            return slope.cross_entropy(model(x), y), model
+
+        (loss, model), gradient = slope.value_and_grad(loss_of, has_aux=True)(model)
+        return loss, *optimizer(model, gradient)
+
+    with slope.use_backend(chosen), caplog.at_level(logging.INFO, "slope.jit"):
+        model = make()
+        optimizer = nn.SGD(model, 0.1)
+        dynamic = slope.jit(step, dynamic={"x": {0: "batch"}, "y": {0: "batch"}})
+        for count in (4, 3):
+            size = (count, *shape[1:])
+            x = slope.randn(size) if dtype is slope.float32 else slope.randint(0, 10, size)
+            y = slope.randint(0, 3, (count,))
+            results = []
+            for function in (dynamic, slope.jit(step)):
+                slope.manual_seed(count)
+                results.append(function(model, optimizer, x, y))
+            for one, other in zip(*map(slope.tree_leaves, results), strict=True):
+                np.testing.assert_allclose(np.asarray(one), np.asarray(other), 1e-3, 1e-5)
+    assert dynamic.compile_count == 1
+    assert "executable for all sizes" not in caplog.text

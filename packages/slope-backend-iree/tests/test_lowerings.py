@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import slope
 from slope import dtypes
 from slope.control.scan import run_scan
 from slope.core.operator import OPERATORS
@@ -606,3 +607,9 @@ def test_convolutions_over_one_dimension_are_products(backend: IreeBackend):
             )
             for got, want in results:
                 np.testing.assert_allclose(wide(got), wide(want), rtol=1e-2, atol=1e-5)
+
+
+def test_tangents_are_right_near_their_poles():
+    x = np.linspace(-20, 20, 2001, dtype=np.float32)
+    found = slope.jit(slope.tan, backend="iree")(slope.tensor(x)).numpy()
+    np.testing.assert_allclose(found, np.tan(x.astype("f8")), rtol=1e-6)

@@ -237,9 +237,20 @@ def test_a_rule_of_a_strangers_operator():
     )
 
 
-def test_symbolic_dimensions_are_refused(backend):
+def test_symbolic_dimensions_are_taken_from_arguments(backend):
     program = trace_program(lambda x: (ops.neg(x),), [TensorType((Dim("batch"), 3), F32)])
-    with pytest.raises(ShapeError, match=r"fixed shapes, and this one holds float32\[batch, 3\]"):
+    executable = backend.compile(program, CPU, {})
+    for count in (1, 4):
+        (out,) = executable([np.ones((count, 3), np.float32)])
+        assert out.tolist() == [[-1.0] * 3] * count
+
+
+def test_symbolic_dimensions_that_no_argument_has_are_refused(backend):
+    batch = Dim("batch")
+    program = trace_program(
+        lambda x: (ops.reshape(x, shape=(batch, 2)),), [TensorType((2 * batch,), F32)]
+    )
+    with pytest.raises(ShapeError, match=r"the dimension batch is that of no input of 'program'"):
         backend.compile(program, CPU, {})
 
 

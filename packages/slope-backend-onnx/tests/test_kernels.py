@@ -205,6 +205,19 @@ def test_a_normalization_with_another_shape_of_scale():
     np.testing.assert_allclose(got, wanted, rtol=2e-5, atol=2e-6)
 
 
+def test_a_normalization_of_float64_is_exact():
+    x = np.random.default_rng(0).standard_normal((5, 4)) / 100
+    norms = slope.jit(
+        lambda x: (slope.layer_norm(x, 4), slope.rms_norm(x, (4,), eps=0.6)), backend="onnxruntime"
+    )
+    got = [each.numpy() for each in norms(slope.tensor(x))]
+    deviation = np.sqrt(x.var(1, keepdims=True) + 1e-5)
+    np.testing.assert_allclose(got[0], (x - x.mean(1, keepdims=True)) / deviation, rtol=1e-12)
+    np.testing.assert_allclose(
+        got[1], x / np.sqrt((x * x).mean(1, keepdims=True) + 0.6), rtol=1e-12
+    )
+
+
 def test_a_gradient_shares_the_parts_of_gelu():
     x = slope.tensor(np.linspace(-3, 3, 7, dtype="f4"))
     inference = slope.jit(slope.gelu, backend="onnxruntime").lower(x)

@@ -58,6 +58,72 @@ CASES = {
 }
 
 
+def full(value, dtype):
+    return slope.full((N,), value, dtype=dtype)
+
+
+# Of parameters: drawn in the parameters' dtype.
+CASES |= {
+    "cauchy": (lambda **o: random.cauchy(KEY, N, **o), lambda x: 0.5 + math.atan(x) / math.pi),
+    "logistic": (lambda **o: random.logistic(KEY, N, **o), lambda x: 1 / (1 + math.exp(-x))),
+    "maxwell": (
+        lambda **o: random.maxwell(KEY, N, **o),
+        lambda x: math.erf(x / math.sqrt(2)) - math.sqrt(2 / math.pi) * x * math.exp(-x * x / 2),
+    ),
+    "lognormal": (
+        lambda dtype: random.lognormal(KEY, full(0.5, dtype)),
+        lambda x: phi(math.log(x) / 0.5),
+    ),
+    "pareto": (lambda dtype: random.pareto(KEY, full(2.5, dtype)), lambda x: 1 - x**-2.5),
+    "rayleigh": (
+        lambda dtype: random.rayleigh(KEY, full(2.0, dtype)),
+        lambda x: -math.expm1(-x * x / 8),
+    ),
+    "weibull_min": (
+        lambda dtype: random.weibull_min(KEY, full(2.0, dtype), 1.5),
+        lambda x: -math.expm1(-((x / 2) ** 1.5)),
+    ),
+    "triangular": (
+        lambda dtype: random.triangular(KEY, full(1.0, dtype), 2.0, 5.0),
+        lambda x: (x - 1) ** 2 / 4 if x < 2 else 1 - (5 - x) ** 2 / 12,
+    ),
+    "wald": (
+        lambda dtype: random.wald(random.fold_in(KEY, 1), full(1.5, dtype)),
+        lambda x: (
+            phi((x / 1.5 - 1) / math.sqrt(x))
+            + math.exp(2 / 1.5) * phi(-(x / 1.5 + 1) / math.sqrt(x))
+        ),
+    ),
+    "loggamma": (
+        lambda dtype: random.loggamma(KEY, full(1.0, dtype)),
+        lambda x: -math.expm1(-math.exp(x)),
+    ),
+    "chisquare": (
+        lambda dtype: random.chisquare(KEY, full(4.0, dtype)),
+        lambda x: 1 - (1 + x / 2) * math.exp(-x / 2),
+    ),
+    "t": (
+        lambda dtype: random.t(KEY, full(2.0, dtype)),
+        lambda x: 0.5 + x / (2 * math.sqrt(2 + x * x)),
+    ),
+    "f": (lambda dtype: random.f(KEY, full(2.0, dtype), 4.0), lambda x: 1 - (1 + x / 2) ** -2),
+    "generalized_normal": (
+        lambda **o: random.generalized_normal(KEY, 1.0, N, **o),
+        lambda x: math.exp(x) / 2 if x < 0 else 1 - math.exp(-x) / 2,
+    ),
+    "ball": (
+        lambda **o: (random.ball(KEY, 3, shape=(N,), **o) ** 2).sum(-1) ** 1.5,
+        lambda x: x,
+    ),
+    "dirichlet": (
+        lambda dtype: random.dirichlet(KEY, slope.tensor([1.0, 0.25, 1.75], dtype=dtype), (N,))[
+            :, 0
+        ],
+        lambda x: 1 - (1 - x) ** 2,
+    ),
+}
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", sorted(CASES))
 def test_draws_follow_their_distribution(name, dtype):
@@ -84,6 +150,84 @@ def test_beta():
     draws = random.beta(KEY, 2.0, slope.tensor(3.0), (N,)).numpy()
     assert farthest(draws, integrated(lambda x: x * (1 - x) ** 2, 0, 1)) < 1.63
     assert random.beta(KEY, slope.ones(2, 1), slope.ones(3)).shape == (2, 3)
+
+
+def chances_of(name, parameters):
+    """Probabilities of 0, 1, ..., by their recurrences."""
+    chances = []
+    for k in range(2000):
+        if name == "poisson":
+            (rate,) = parameters
+            chances.append(math.exp(k * math.log(rate) - rate - math.lgamma(k + 1)))
+        elif name == "geometric":
+            chances.append(0.0 if k == 0 else 0.3 * 0.7 ** (k - 1))
+        else:
+            n, p = parameters
+            log_ways = math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
+            chances.append(math.exp(log_ways + k * math.log(p) + (n - k) * math.log1p(-p)))
+            if k == n:
+                break
+    return np.array(chances)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("poisson", (0.25,)),
+        ("poisson", (9.5,)),
+        ("poisson", (10.5,)),
+        ("poisson", (400.0,)),
+        ("binomial", (5, 0.5)),
+        ("binomial", (40, 0.9)),
+        ("binomial", (100, 0.4)),
+        ("binomial", (100_000, 0.00005)),
+        ("binomial", (1900, 0.7)),
+        ("geometric", (0.3,)),
+    ],
+)
+def test_counts(name, parameters):
+    drawn = getattr(random, name)(KEY, full(parameters[0], "float32"), *parameters[1:]).numpy()
+    assert drawn.dtype == np.int64
+    expected = chances_of(name, parameters)
+    seen = np.bincount(drawn, minlength=len(expected))[: len(expected)]
+    common = expected * N > 5
+    assert seen[~common].sum() < 0.02 * N
+    parts = (seen - expected * N)[common] ** 2 / (expected * N)[common]
+    degrees = common.sum()
+    assert parts.sum() < degrees + 3.5 * math.sqrt(2 * degrees)
+
+
+def test_counts_at_their_ends():
+    ends = slope.tensor([0.0, 1.0])
+    np.testing.assert_array_equal(random.binomial(KEY, 7, ends).numpy(), [0, 7])
+    np.testing.assert_array_equal(random.binomial(KEY, 0, ends).numpy(), [0, 0])
+    assert (random.poisson(KEY, slope.zeros(3)).numpy() == 0).all()
+    assert (random.geometric(KEY, slope.ones(3)).numpy() == 1).all()
+    assert random.poisson(KEY, slope.ones(3, 1), (3, 4)).shape == (3, 4)
+    signs = random.rademacher(KEY, N)
+    assert set(signs.tolist()) == {-1, 1}
+    assert abs(signs.numpy().mean()) < 0.03
+    assert random.rademacher(KEY, 3, dtype="float32").dtype is slope.float32
+    small = random.loggamma(KEY, full(1e-3, "float32")).numpy()  # gamma would be 0
+    assert small.mean() == pytest.approx(-1000.58, rel=0.05)
+    assert np.isfinite(random.dirichlet(KEY, slope.full((9,), 1e-3), (50,)).numpy()).all()
+
+
+def test_choice():
+    x = slope.arange(12).reshape(3, 4)
+    assert random.choice(KEY, x, (2, 5), dim=1).shape == (3, 2, 5)
+    assert sorted(random.choice(KEY, 5, (5,), replace=False).tolist()) == list(range(5))
+    assert random.choice(KEY, 5).shape == ()
+    p = slope.tensor([0.1, 0.2, 0.0, 0.7])
+    drawn = random.choice(KEY, slope.tensor([5, 6, 7, 8]), (N,), p=p).numpy()
+    np.testing.assert_allclose(np.bincount(drawn)[5:] / N, p.numpy(), atol=0.01)
+    assert sorted(random.choice(KEY, 4, (3,), replace=False, p=p).tolist()) == [0, 1, 3]
+    with pytest.raises(errors.ArgumentError, match="6 draws without replacement exceed the 5"):
+        random.choice(KEY, 5, (2, 3), replace=False)
+    with pytest.raises(errors.ShapeError, match=r"p is float32\[4\], and there are 5 parts"):
+        random.choice(KEY, 5, p=p)
+    with pytest.raises(errors.ShapeError, match="concentration must be"):
+        random.dirichlet(KEY, 2.0)
 
 
 def test_categorical_and_multinomial():
@@ -123,12 +267,14 @@ def test_draws_of_the_default_generator():
     slope.manual_seed(5)
     first = [
         slope.randperm(20), slope.bernoulli(slope.full((20,), 0.5)), slope.normal(2.0, 0.5, (30,)),
-        slope.multinomial(slope.ones(2, 9), 4), slope.randint_like(slope.ones(20), 3, 9),
+        slope.multinomial(slope.ones(2, 9), 4), slope.poisson(slope.ones(3)),
+        slope.randint_like(slope.ones(20), 3, 9),
     ]  # fmt: skip
     assert sorted(first[0].tolist()) == list(range(20))
     assert set(first[1].tolist()) == {0.0, 1.0}
     assert first[3].shape == (2, 4)
-    assert 3 <= first[4].numpy().min() <= first[4].numpy().max() < 9
+    assert first[4].dtype is slope.float32
+    assert 3 <= first[5].numpy().min() <= first[5].numpy().max() < 9
     assert slope.normal(slope.zeros(2, 1), slope.ones(3)).shape == (2, 3)
     slope.manual_seed(5)
     assert slope.equal(slope.randperm(20), first[0])

@@ -45,7 +45,7 @@ def test_a_method_of_pytorch_says_what_to_write(name):
 
 def test_methods_that_change_a_tensor_name_the_one_that_does_not():
     x = slope.tensor([1.0, 2.0])
-    with pytest.raises(slope.errors.RenamedError, match=r"no 'add_'.* here x = x\.add\(\.\.\.\)"):
+    with pytest.raises(slope.errors.RenamedError, match=r"no 'add_'.* write x = x\.add\(\.\.\.\)"):
         x.add_(1)  # pyright: ignore[reportAttributeAccessIssue]  # on purpose
 
 

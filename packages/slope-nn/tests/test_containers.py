@@ -1,6 +1,7 @@
 """Containers of modules: PyTorch's ways to fill, cut and join them."""
 
 from collections import OrderedDict
+from typing import Any
 
 import pytest
 
@@ -8,7 +9,7 @@ import slope
 from slope import errors, nn
 
 
-def named():
+def named() -> Any:
     layers = [("hidden", nn.Linear(3, 4)), ("act", nn.ReLU()), ("out", nn.Linear(4, 2))]
     return nn.Sequential(OrderedDict(layers))
 
@@ -24,7 +25,7 @@ def test_a_sequence_takes_a_dict_of_names():
     assert list(model[1:].state_dict()) == ["out.weight", "out.bias"]
     model.append(nn.Tanh())
     assert [name for name, _ in model.named_children()] == ["hidden", "act", "out", "3"]
-    same = nn.Sequential({"a": slope.tanh})
+    same: Any = nn.Sequential({"a": slope.tanh})
     assert same.a(slope.zeros(1)).item() == 0
 
 

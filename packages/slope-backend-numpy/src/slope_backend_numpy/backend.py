@@ -83,6 +83,7 @@ class NumpyBackend(Backend):
     name: ClassVar[str] = "numpy"
     layout: ClassVar[str | None] = "NHWC"  # a row of a window is one run of memory
     donates: ClassVar[bool] = True
+    dynamic: ClassVar[bool] = True
     lowered: ClassVar[tuple[type, ...]] = (Value,)
 
     def __init__(self) -> None:
@@ -117,7 +118,7 @@ class NumpyBackend(Backend):
         """Generate the Python function of a program; there are no options.
 
         Raises:
-            ShapeError: the program has symbolic dimensions.
+            ShapeError: the program cannot be one for all sizes of its symbolic dimensions.
             UnsupportedOperatorError: an operator has no rule here.
             CompileError: an option was given.
         """

@@ -27,13 +27,12 @@ from slope.extend import (
     Instr,
     Literal,
     Program,
-    ShapeError,
-    TensorType,
     UnsupportedOperatorError,
     Var,
 )
 from slope_backend_numpy.context import Buffer, Context, Value
 from slope_backend_numpy.host import call_host
+from slope_backend_numpy.sizes import dimension_lines
 from slope_backend_numpy.writer import Writer
 
 
@@ -86,7 +85,7 @@ def generate(
     """Write the Python function of a program.
 
     Args:
-        program: what to write; its dimensions are ints.
+        program: what to write.
         lowerings: a rule for each operator, see :class:`Context`.
         quiet: whether an instruction can cause no floating-point warning, so that none need be
             silenced.
@@ -98,7 +97,7 @@ def generate(
         nested: whether another such function calls it, which silences the warnings of both.
 
     Raises:
-        ShapeError: a dimension is symbolic.
+        ShapeError: the code would depend on the size of a symbolic dimension.
         UnsupportedOperatorError: an operator has no rule.
     """
     writer = Writer(
@@ -135,7 +134,6 @@ def generate(
 
 
 def _input(name: str, var: Var, reads: int, *, owned: bool) -> Value:
-    _require_ints(var.type)
     buffer = Buffer(owned=owned)
     buffer.reads = reads
     return Value(name, var.type, var.type.shape, buffer)
@@ -179,6 +177,8 @@ def _finish(
     names: Mapping[str, Any],
 ) -> tuple[str, dict[str, Any]]:
     read = set(re.findall(r"\w+", "\n".join([*writer.lines, returned])))
+    taken = {"np", "bfloat16", *names, *writer.header, *writer.constants}
+    lines = [*dimension_lines(program, parameters, read, taken), *writer.lines]
     head = [f"{name} = {text}" for name, text in sorted(writer.header.items()) if name in read]
     head = [*writer.sources, *head]
     head += [f"# {name}: {_described(value)}" for name, value in writer.constants.items()]
@@ -190,7 +190,7 @@ def _finish(
     types = [
         f"    # {name}: {var.type}" for name, var in zip(parameters, program.inputs, strict=False)
     ]
-    source = "\n".join([*head, signature, *types, *writer.lines, returned]) + "\n"
+    source = "\n".join([*head, signature, *types, *lines, returned]) + "\n"
     namespace: dict[str, Any] = {
         "np": np,
         "bfloat16": ml_dtypes.bfloat16,
@@ -210,7 +210,6 @@ def _described(value: Any) -> str:
 
 def _read(writer: Writer, env: dict[Var, Value], atom: Atom) -> Value:
     if isinstance(atom, Literal):
-        _require_ints(atom.type)
         return writer.literal(atom.value, atom.type)
     return env[atom]
 
@@ -229,8 +228,6 @@ def _write(
             f"the numpy backend has no lowering for the operator {instr.op.name!r}; define its "
             f"expand, or add a rule with the hook slope_lowerings(backend)."
         )
-    for var in instr.outputs:
-        _require_ints(var.type)
     operands = [_read(writer, env, atom) for atom in instr.inputs]
     context = Context(writer, instr, operands)
     result = rule(context, *operands, **instr.params)
@@ -260,7 +257,7 @@ def _result(value: Value, nested: bool) -> str:
 
     What calls a nested function takes NumPy's scalars, too.
     """
-    if nested and value.type.shape == () and not (value.buffer and value.buffer.lasting):
+    if nested and not value.type.shape and not (value.buffer and value.buffer.lasting):
         return value.code
     if value.buffer is None:
         return f"np.full({value.type.shape}, {value.code})"
@@ -268,14 +265,6 @@ def _result(value: Value, nested: bool) -> str:
         return f"np.broadcast_to({value.code}, {value.type.shape}).copy()"
     if value.buffer.lasting:
         return f"{value.code}.copy()"
-    if value.shape == ():  # NumPy gives scalars where it could give arrays of shape ()
+    if not value.shape:  # NumPy gives scalars where it could give arrays of shape ()
         return f"np.asarray({value.code})"
     return value.code
-
-
-def _require_ints(tensor_type: TensorType) -> None:
-    if not all(isinstance(length, int) for length in tensor_type.shape):
-        raise ShapeError(
-            f"the numpy backend compiles programs of fixed shapes, and this one holds "
-            f"{tensor_type}; call the function on tensors, so that its dimensions are known."
-        )

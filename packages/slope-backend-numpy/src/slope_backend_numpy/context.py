@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from slope.extend import DType, Instr, Program, TensorType
+from slope_backend_numpy.sizes import broadcast_shapes, known, large, same
 
 if TYPE_CHECKING:
     from slope_backend_numpy.writer import Function, Writer
@@ -98,7 +99,7 @@ class Value:
     @property
     def is_full(self) -> bool:
         """Whether the array has the type's shape."""
-        return self.shape == self.type.shape
+        return same(self.shape, self.type.shape)
 
 
 FEW_COLUMNS: Final = 4
@@ -111,7 +112,9 @@ def _has_short_runs(operands: Sequence[Value], shape: Shape) -> bool:
     That is where the last dimension is short and an operand is repeated along it, or along the one
     before it, but not along both: then NumPy's inner loop cannot run along both.
     """
-    if len(shape) < 2 or not 1 < shape[-1] <= FEW_COLUMNS or math.prod(shape) < MANY:
+    if len(shape) < 2 or not known(shape[-2:]):
+        return False
+    if not 1 < shape[-1] <= FEW_COLUMNS or not large(math.prod(shape), MANY):
         return False
     ends = ((1, 1, *each.shape)[-2:] for each in operands)
     return shape[-2] > 2 * FEW_COLUMNS and any((rows == 1) != (row == 1) for rows, row in ends)
@@ -176,8 +179,7 @@ class Context:
 
     def broadcast(self, *values: Value) -> Shape:
         """The shape that the arrays of values broadcast to; the result's, or a narrow one."""
-        shapes = {each.shape for each in values}
-        return shapes.pop() if len(shapes) == 1 else np.broadcast_shapes(*shapes)
+        return broadcast_shapes(each.shape for each in values)
 
     def beside_arrays(self, value: Value) -> str:
         """An expression for an operand of a ufunc of arrays.
@@ -338,7 +340,7 @@ class Context:
         dtype = dtype or operands[0].dtype
         shape = self.broadcast(*operands)
         tensor_type = self.type.with_dtype(dtype)
-        if shape == () and (text := self._on_numbers(function, operands)):
+        if not shape and (text := self._on_numbers(function, operands)):
             return self.fresh(text, tensor_type, shape)
         aligned = self.in_one_order(operands, shape)
         arguments = ", ".join([self.beside_arrays(each) for each in aligned])
@@ -354,7 +356,7 @@ class Context:
         else:
             self._writer.line(f"{function}({arguments}, out={target.code})", tensor_type)
             made = Value(target.code, tensor_type, shape, target.buffer)
-        made.turned = any(each.turned for each in aligned if each.shape == shape)
+        made.turned = any(each.turned for each in aligned if same(each.shape, shape))
         return made
 
     def in_one_order(self, operands: Sequence[Value], shape: Shape) -> Sequence[Value]:
@@ -363,7 +365,7 @@ class Context:
         A pass over arrays of two orders takes as long as such a copy, for each of the operations;
         and its result would have the order of either.
         """
-        full = [each for each in operands if each.shape == shape]
+        full = [each for each in operands if same(each.shape, shape)]
         if not any(each.turned for each in full) or all(each.turned for each in full):
             return operands
         # A copy even where it is in order after all: what is written next may write over it.
@@ -391,7 +393,7 @@ class Context:
         return (
             buffer is not None
             and shape != ()
-            and value.shape == shape
+            and same(value.shape, shape)
             and value.dtype is dtype
             and buffer.owned
             and value.whole

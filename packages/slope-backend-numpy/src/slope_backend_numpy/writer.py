@@ -10,6 +10,7 @@ import numpy as np
 
 from slope.extend import Program, TensorType, splat_scalar
 from slope_backend_numpy.context import Value, scalar_type
+from slope_backend_numpy.sizes import refuse_symbolic
 
 
 class Function(NamedTuple):
@@ -97,6 +98,7 @@ class Writer:
 
     def constant(self, value: Any, hint: str) -> str:
         """A name for an object; equal arrays share one."""
+        refuse_symbolic(value)
         key: Any = id(value)
         if isinstance(value, np.ndarray):
             key = (value.dtype, value.shape, value.tobytes())

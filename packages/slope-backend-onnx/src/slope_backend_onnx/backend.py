@@ -26,6 +26,7 @@ from slope.extend import (
     TensorType,
     Timed,
     Var,
+    dims,
     only_reference,
     splat_scalar,
 )
@@ -61,6 +62,8 @@ def _donations(
     None if none is donated, unless bindings that are kept are of use without that: for models of
     many parameters, which are the same arrays at each call, and small results.
     """
+    if not all(dims.is_static(each.shape) for each in builder.result_types):
+        return None
     donated -= {number for kind, number in results if kind == "input"}
     numbers = [number for number, source in enumerate(builder.used) if source in donated]
     if not numbers:
@@ -161,6 +164,7 @@ class OnnxRuntimeBackend(Backend):
     name: ClassVar[str] = "onnxruntime"
     eager = "numpy"
     donates: ClassVar[bool] = True
+    dynamic: ClassVar[bool] = True
     lowered: ClassVar[tuple[type, ...]] = (Value, str)
 
     def __init__(self) -> None:

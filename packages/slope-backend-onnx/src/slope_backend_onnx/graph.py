@@ -17,6 +17,8 @@ import numpy as np
 import onnx
 import onnx.printer
 
+from slope.extend import ShapeError, dims
+
 __all__ = [
     "ELEMENT_TYPES",
     "IR_VERSION",
@@ -66,7 +68,7 @@ _List: TypeAlias = Sequence[int] | Sequence[float] | Sequence[str]
 Attribute: TypeAlias = "int | float | str | np.ndarray | np.generic | Graph | _List"
 """What a node attribute may be; an array becomes a tensor attribute, a `Graph` a subgraph."""
 
-_Dim: TypeAlias = int | str
+_Dim: TypeAlias = "int | str | dims.DimExpr"
 
 
 class GraphError(ValueError):
@@ -114,7 +116,7 @@ class Graph:
         Args:
             name: A name not used in this graph yet.
             dtype: Anything `np.dtype` takes.
-            shape: Sizes; a string stands for a size known only when the graph runs.
+            shape: Sizes; a string or a symbolic dimension is known only when the graph runs.
 
         Raises:
             GraphError: The name is taken, or ONNX has no such dtype.
@@ -377,10 +379,10 @@ def _fill_type(
     if ranked:
         tensor.shape.SetInParent()  # without it a 0-d tensor would read as one of unknown rank
     for size in shape:
-        if isinstance(size, str):
-            tensor.shape.dim.add(dim_param=size)
-        else:
+        if isinstance(size, int):
             tensor.shape.dim.add(dim_value=size)
+        else:
+            tensor.shape.dim.add(dim_param=str(size))
 
 
 def _fill_tensor(tensor: onnx.TensorProto, array: np.ndarray, data: bytes | None = None) -> None:
@@ -393,6 +395,8 @@ def _fill_tensor(tensor: onnx.TensorProto, array: np.ndarray, data: bytes | None
 
 def _fill_attribute(attribute: onnx.AttributeProto, op_type: str, value: Attribute) -> None:
     kinds = onnx.AttributeProto
+    if isinstance(value, (list, tuple)) and any(isinstance(each, dims.DimExpr) for each in value):
+        raise ShapeError(f"{op_type}: an attribute would depend on a dimension of {value}.")
     if isinstance(value, np.generic):
         _fill_attribute(attribute, op_type, value.item())
     elif isinstance(value, int):

@@ -91,8 +91,12 @@ if TYPE_CHECKING:
     from slope.api._export import export as export
     from slope.api._exports.loaded import load_exported as load_exported
     from slope.api._profile import profile as profile
+    from slope.linalg import cholesky as cholesky
+    from slope.linalg import cholesky_inverse as cholesky_inverse
+    from slope.linalg import cholesky_solve as cholesky_solve
     from slope.linalg import det as det
     from slope.linalg import logdet as logdet
+    from slope.linalg import matrix_exp as matrix_exp
     from slope.linalg import matrix_power as matrix_power
     from slope.linalg import slogdet as slogdet
     from slope.nn import load as load
@@ -195,11 +199,37 @@ __all__ += functions.__all__
 
 # What is imported when first asked for, so that nobody else pays for it: submodules, and names by
 # the module that has them. slope-nn writes pytrees to files, as it knows modules; PyTorch has
-# some of `linalg` and `special` in both places.
+# some of `linalg` and `special` in both places, and printed programs call operators by these names.
 _SUBMODULES = ("debug", "extend", "linalg", "nn", "special", "testing")
+_OF_LINALG = (
+    "cholesky",
+    "cholesky_inverse",
+    "cholesky_solve",
+    "det",
+    "logdet",
+    "matrix_exp",
+    "matrix_power",
+    "slogdet",
+)
+_MATRIX_OPERATORS = (
+    "cholesky_factor",
+    "eigh_factors",
+    "inverse_matrix",
+    "lu_factors",
+    "matrix_exponential",
+    "pseudo_inverse",
+    "qr_factors",
+    "sign_log_det",
+    "solve_matrix",
+    "solve_triangle",
+    "svd_factors",
+    "symmetric",
+)
+_OF_SPECIAL = ("i0", "igamma", "igammac", "mvlgamma", "polygamma")
 _LAZY = {
-    **dict.fromkeys(("det", "logdet", "matrix_power", "slogdet"), "slope.linalg"),
-    **dict.fromkeys(("i0", "igamma", "igammac", "mvlgamma", "polygamma"), "slope.special"),
+    **dict.fromkeys(_OF_LINALG, "slope.linalg"),
+    **dict.fromkeys(_MATRIX_OPERATORS, "slope.linalg.operators"),
+    **dict.fromkeys(_OF_SPECIAL, "slope.special"),
     **dict.fromkeys(("load", "save"), "slope.nn"),
     "compare": "slope.api._compare",
     "export": "slope.api._export",

@@ -5,6 +5,7 @@ What the backend cannot lower is expanded before it compiles.
 
 from __future__ import annotations
 
+import copy
 import os
 import sys
 import threading
@@ -155,6 +156,14 @@ class Compiled:
         except (TypeError, ValueError):
             wrong = f"{self._running()}: {len(self.out_types)} results are due, not {outs!r:.60}"
             raise backend_failed(backend, wrong) from None
+
+    def sized(self, sizes: Mapping[str, int]) -> Compiled:
+        """The same executable where its symbolic dimensions have these sizes."""
+        from slope.core.sizes import sized_type  # few programs have such dimensions
+
+        same = copy.copy(self)
+        same.out_types = tuple([sized_type(each, sizes) for each in self.out_types])
+        return same
 
     def _running(self) -> str:
         return f"running the program {self.program.name!r}"

@@ -16,6 +16,7 @@ from typing import Final, NamedTuple, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 R = TypeVar("R")
+E = TypeVar("E", bound=Exception)
 
 
 class SlopeError(Exception):
@@ -236,24 +237,35 @@ def _without_own_frames(traceback: TracebackType | None) -> TracebackType | None
 
 
 def boundary(function: Callable[P, R]) -> Callable[P, R]:
-    """Hide slope's own frames from the traceback of a :class:`SlopeError` that ``function`` raises.
+    """Hide slope's own frames from the traceback of what ``function`` raises.
 
-    What remains are the caller's lines and this one frame. ``SLOPE_FULL_TRACEBACK=1`` keeps them
-    all.
+    What remains are the caller's lines, those of functions of the caller that slope called, and
+    this one frame. ``SLOPE_FULL_TRACEBACK=1`` keeps them all.
     """
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return function(*args, **kwargs)
-        except SlopeError as error:
-            raise shortened(error)  # noqa: B904  # the same error, not a new one
+        except Exception as error:  # noqa: BLE001  # and raised again
+            raise shortened(error)  # noqa: B904  # SLOPE_FULL_TRACEBACK=1 shows slope's own frames
 
     return call
 
 
-def shortened(error: SlopeError) -> SlopeError:
-    """An error without slope's own frames so far, or as it is if all are wanted."""
-    if full_tracebacks():
+def shortened(error: E) -> E:
+    """An error without slope's own frames so far, or as it is if all are wanted.
+
+    An error that slope itself raises without meaning to is a bug of slope, whose frames tell where.
+    """
+    by_mistake = not isinstance(error, SlopeError) and _raised_here(error.__traceback__)
+    if by_mistake or full_tracebacks():
         return error
     return error.with_traceback(_without_own_frames(error.__traceback__))
+
+
+def _raised_here(traceback: TracebackType | None) -> bool:
+    """Whether the innermost frame is slope's own."""
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    return traceback is not None and _own(traceback.tb_frame.f_code.co_filename)

@@ -22,6 +22,7 @@ Everything here is stable in the sense of :data:`API_VERSION`; nothing else belo
 
 from __future__ import annotations
 
+from slope import dims as dims
 from slope import dtypes as dtypes
 from slope import ops as ops
 from slope.core.donation import held_once as held_once

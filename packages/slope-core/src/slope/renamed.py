@@ -35,56 +35,56 @@ RENAMED: Final[dict[str, str]] = {
 }
 
 _GRADIENT: Final = "gradients come from functions: slope.grad(loss)(model) or slope.value_and_grad"
-_INPLACE: Final = "tensors do not change: use what comes back, or x.at[index].set(value)"
+_INPLACE: Final = "tensors are immutable, and methods return new ones"
 _MOVE: Final = 'use .to("cuda:0"), or DEFAULT_DEVICE=cuda:0 for all new tensors'
 
 NOT_HERE: Final[dict[str, str]] = {
-    "FloatTensor": "it is slope.tensor(values, dtype=slope.float32)",
-    "LongTensor": "it is slope.tensor(values, dtype=slope.int64)",
-    "array": "it is slope.tensor(values)",
+    "FloatTensor": "use slope.tensor(values, dtype=slope.float32)",
+    "LongTensor": "use slope.tensor(values, dtype=slope.int64)",
+    "array": "use slope.tensor(values)",
     "autocast": "give tensors and modules the dtype: model.astype(slope.bfloat16)",
     "autograd": _GRADIENT,
-    "clone": "tensors do not change, so they need no copies",
+    "clone": "tensors are immutable and need no copies",
     "cuda": "python -m slope info lists the devices; " + _MOVE,
-    "config": "dtypes need no switch: slope.tensor(values, dtype=slope.float64)",
-    "concat": "it is slope.cat",
-    "detach": "it is slope.stop_gradient(x) or x.detach()",
-    "device_put": 'it is slope.tensor(values, device="cuda:0"), or x.to("cuda:0")',
-    "empty": "tensors do not change, so it would stay empty: slope.zeros",
-    "empty_like": "tensors do not change, so it would stay empty: slope.zeros_like",
+    "config": "float64 needs no switch: slope.tensor(values, dtype=slope.float64)",
+    "concat": "use slope.cat",
+    "detach": "use slope.stop_gradient(x) or x.detach()",
+    "device_put": 'use slope.tensor(values, device="cuda:0"), or x.to("cuda:0")',
+    "empty": "tensors are immutable, so nothing could fill it; use slope.zeros",
+    "empty_like": "tensors are immutable, so nothing could fill it; use slope.zeros_like",
     "enable_grad": "nothing is recorded unless slope.grad asks for it",
-    "eval_shape": "print(slope.jit(f).lower(x).program) shows all types",
-    "get_default_dtype": "it is slope.float32",
+    "eval_shape": "print(slope.jit(f).trace(x)) shows all types and computes nothing",
+    "get_default_dtype": "use slope.float32",
     "inference_mode": "nothing is recorded unless slope.grad asks for it",
-    "is_tensor": "isinstance(x, slope.Tensor)",
+    "is_tensor": "use isinstance(x, slope.Tensor)",
     "lax": "scan, cond, while_loop, fori_loop and the rest are in slope itself",
     "make_jaxpr": "print(slope.jit(f).lower(x).program) shows the program",
-    "moveaxis": "it is slope.movedim",
-    "no_grad": "nothing is recorded unless slope.grad asks for it; slope.stop_gradient(x) cuts",
-    "numel": "it is x.numel()",
+    "moveaxis": "use slope.movedim",
+    "no_grad": "nothing is recorded unless slope.grad asks for it; see slope.stop_gradient",
+    "numel": "use x.numel()",
     "optim": "optimizers are in slope.nn",
     "pmap": "a program runs on one device; slope.vmap makes it one of a batch",
-    "ravel": "it is slope.flatten(x)",
-    "remat": "it is slope.checkpoint",
+    "ravel": "use slope.flatten(x)",
+    "remat": "use slope.checkpoint",
     "set_default_dtype": "give dtype=, or convert with .astype (modules, too)",
     "set_grad_enabled": "nothing is recorded unless slope.grad asks for it",
     "set_printoptions": "tensors print as NumPy's arrays do: numpy.set_printoptions",
-    "utils": "slope.nn.data has batches, slope.nn clip_grad_norm, slope checkpoint",
+    "utils": "see slope.nn.data for batches, slope.nn.clip_grad_norm, and slope.checkpoint",
 }
 METHODS_NOT_HERE: Final[dict[str, str]] = {
     "backward": _GRADIENT,
-    "block_until_ready": "results are there when a call returns",
+    "block_until_ready": "results are there when a call returns, so there is nothing to wait for",
     "cuda": _MOVE,
-    "data": "tensors do not change, and x.detach() cuts gradients",
+    "data": "tensors are immutable; x.detach() stops gradients",
     "grad": _GRADIENT,
     "grad_fn": _GRADIENT,
     "is_leaf": _GRADIENT,
-    "moveaxis": "it is x.movedim(...)",
-    "register_hook": "gradients are values: change what slope.grad returns, or use custom_vjp",
+    "moveaxis": "use x.movedim(...)",
+    "register_hook": "change what slope.grad returns, or write a slope.custom_vjp",
     "requires_grad": "slope.grad takes the arguments that argnums= names; modules have freeze()",
     "requires_grad_": "slope.grad takes the arguments that argnums= names; modules have freeze()",
     "retain_grad": _GRADIENT,
-    "t_": "it is x = x.T",
+    "t_": "use x = x.T",
 }
 
 
@@ -113,7 +113,7 @@ def method(tensor: Tensor, name: str) -> Any:
         raise RenamedError(f"the method {name!r} of tensors is now {new!r}: x.{new}(...).")
     way = METHODS_NOT_HERE.get(name)
     if way is None and name[-1:] == "_" and hasattr(Tensor, name[:-1]) and name[:1] != "_":
-        way = f"{_INPLACE}; here x = x.{name[:-1]}(...)"
+        way = f"{_INPLACE}; write x = x.{name[:-1]}(...), or x.at[index].set(value) for a part"
     if way is not None and find_function(name) is None:
         raise RenamedError(f"tensors have no {name!r}: {way}.")
     return tensor_attribute(tensor, name)

@@ -17,7 +17,8 @@ from slope.core.host import host_function, on_host
 from slope.core.program import Atom, Instr, Literal, Program, Var
 from slope.core.tensor import splat_scalar
 from slope.devices import Device
-from slope.errors import UnsupportedOperatorError
+from slope.dims import is_static
+from slope.errors import ShapeError, UnsupportedOperatorError
 from slope.plugins.backend import Backend, Executable
 
 Compile = Callable[[Program], Executable]
@@ -53,7 +54,13 @@ class Staged(Executable):
         Raises:
             UnsupportedOperatorError: an operator that is no loop or branch of slope's own holds a
                 program that calls the host.
+            ShapeError: a dimension is symbolic.
         """
+        if not all(is_static(each.shape) for each in program.input_types):
+            raise ShapeError(
+                f"the program {program.name!r} runs in stages, which is possible for known sizes "
+                f"alone."
+            )
         self._program, self._backend, self._device = program, backend, device
         self._compile = compile_part
         self._codes: list[str] = []

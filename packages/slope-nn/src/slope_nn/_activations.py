@@ -12,24 +12,30 @@ from slope_nn._module import Module
 
 
 class Elementwise(Module):
-    """The base of layers without parameters: a function of each element, ``_function``.
-
-    Args:
-        inplace: PyTorch's, and changes nothing: tensors do not change, and compiled programs reuse
-            memory by themselves.
-    """
+    """The base of layers without parameters: a function of each element, ``_function``."""
 
     _function: ClassVar[Callable[..., slope.Tensor]]
 
-    def __init__(self, inplace: bool = False) -> None:
-        del inplace
+    def __init__(self) -> None:
+        """Take no arguments, and refuse those that are given."""
 
     def __call__(self, x: slope.Tensor) -> slope.Tensor:
         """Apply it to a tensor of any shape."""
         return self._function(x)
 
 
-class ReLU(Elementwise):
+class Rectifier(Elementwise):
+    """The base of those that PyTorch can compute in place of their input.
+
+    Args:
+        inplace: changes nothing: tensors do not change, and the result is what comes back.
+    """
+
+    def __init__(self, inplace: bool = False) -> None:
+        del inplace
+
+
+class ReLU(Rectifier):
     """``max(x, 0)``, element by element."""
 
     _function = staticmethod(slope.relu)

@@ -149,7 +149,7 @@ class Conv3d(Conv2d):
 
 
 class ConvTranspose2d(_Convolution):
-    """What a convolution does to cotangents, as a layer that enlarges images; as PyTorch's.
+    """Transposed convolution of images, which enlarges them; arguments as PyTorch's.
 
     Args:
         in_channels: length of dimension 1 of the input.

@@ -4,42 +4,42 @@ from __future__ import annotations
 
 import slope
 from slope.extend import ArgumentError
-from slope_nn._activations import Elementwise
+from slope_nn._activations import Elementwise, Rectifier
 from slope_nn._checks import positive, real
 from slope_nn._module import Module
 
 
-class ReLU6(Elementwise):
+class ReLU6(Rectifier):
     """``min(max(x, 0), 6)``, element by element."""
 
     _function = staticmethod(slope.relu6)
 
 
-class SELU(Elementwise):
+class SELU(Rectifier):
     """``scale * (max(x, 0) + min(alpha * (exp(x) - 1), 0))``, with fixed scale and alpha."""
 
     _function = staticmethod(slope.selu)
 
 
-class SiLU(Elementwise):
+class SiLU(Rectifier):
     """``x * sigmoid(x)``, element by element."""
 
     _function = staticmethod(slope.silu)
 
 
-class Mish(Elementwise):
+class Mish(Rectifier):
     """``x * tanh(log(1 + exp(x)))``, element by element."""
 
     _function = staticmethod(slope.mish)
 
 
-class Hardsigmoid(Elementwise):
+class Hardsigmoid(Rectifier):
     """``min(max(x + 3, 0), 6) / 6``, element by element."""
 
     _function = staticmethod(slope.hardsigmoid)
 
 
-class Hardswish(Elementwise):
+class Hardswish(Rectifier):
     """``x * min(max(x + 3, 0), 6) / 6``, element by element."""
 
     _function = staticmethod(slope.hardswish)

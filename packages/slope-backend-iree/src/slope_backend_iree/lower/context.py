@@ -184,6 +184,8 @@ class Context:
 
         It is empty for the program's inputs.
         """
+        if x.name.startswith("%arg"):
+            return ""
         start = f"{x} = "
         line = next((each for each in reversed(self.lines) if each.startswith(start)), "")
         found = re.search(r"stablehlo\.(\w+)", line)

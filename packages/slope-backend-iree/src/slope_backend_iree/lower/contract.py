@@ -5,6 +5,7 @@ from __future__ import annotations
 from slope.extend import dtypes
 
 from .context import Context, Rule, Value, is_half, listed
+from .sums import is_long, summed
 from .tiles import tiled_product
 
 Dims = tuple[int, ...]
@@ -25,6 +26,12 @@ def dot_general(
     if x.type.size == 0:  # nothing to sum over: results without elements do not come here
         return ctx.constant(0, result)
     wide = result.with_dtype(dtypes.float32) if is_half(x.dtype) else result
+    if not wide.shape[len(batch[0]) :] and is_long(ctx, x, contract[0]):
+        x, y = (
+            ctx.transpose(each, [*along, *gone])
+            for each, along, gone in zip((x, y), batch, contract, strict=True)
+        )
+        return summed(ctx, ctx.same("multiply", x, y), range(len(shape), len(x.shape)))
     if _is_row_by_rows(x, y, contract, batch):
         # IREE takes four times as long for the row times the transposed matrix: 24 ms, not 6, with
         # 51864 rows of 384.

@@ -39,7 +39,7 @@ def set_apart(ctx: Context, x: Value) -> Value:
     """What a sum reads, with something between it and what makes it."""
     if x.dtype.is_floating_point:
         return ctx.same("add", x, ctx.like(0.0, x))  # which is no operation to strict arithmetic
-    return ctx.barrier(x)
+    return ctx.apart(x)
 
 
 def _refused(

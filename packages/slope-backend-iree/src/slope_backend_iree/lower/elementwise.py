@@ -11,6 +11,7 @@ import math
 from slope.extend import dtypes
 
 from .context import Context, Rule, Value, is_half
+from .halves import widened
 from .portable import plain_erf
 
 
@@ -25,7 +26,7 @@ def in_float32(rule: Rule) -> Rule:
     def lowered(ctx: Context, *xs: Value, **params: object) -> Value:
         if not is_half(xs[0].dtype):
             return rule(ctx, *xs, **params)
-        wide = [ctx.convert(x, dtypes.float32) for x in xs]
+        wide = [widened(ctx, x) for x in xs]
         return ctx.convert(rule(ctx, *wide, **params), xs[0].dtype)
 
     return lowered
@@ -82,14 +83,31 @@ def periodic(name: str) -> Rule:
     def lowered(ctx: Context, x: Value) -> Value:
         if x.dtype is dtypes.float64:  # goes to the C library, which is exact
             return ctx.same(name, x)
-        wide = ctx.convert(x, dtypes.float64)
-        turns = ctx.same(
-            "round_nearest_even", ctx.same("multiply", wide, ctx.like(0.5 / math.pi, wide))
-        )
-        rest = ctx.same("subtract", wide, ctx.same("multiply", turns, ctx.like(2 * math.pi, wide)))
+        rest = _remainder(ctx, x, 2 * math.pi)
         return ctx.convert(ctx.same(name, ctx.convert(rest, dtypes.float32)), x.dtype)
 
     return lowered
+
+
+def tangent(ctx: Context, x: Value) -> Value:
+    """Near its poles it is the reciprocal of the distance's, which is taken before rounding."""
+    if x.dtype is dtypes.float64:
+        return ctx.same("tan", x)
+    rest = _remainder(ctx, x, math.pi)
+    angle = ctx.same("abs", rest)
+    steep = ctx.compare("GT", angle, ctx.like(math.pi / 4, angle))
+    distance = ctx.same("subtract", ctx.like(math.pi / 2, angle), angle)
+    found = ctx.same("tan", ctx.convert(ctx.select(steep, distance, angle), dtypes.float32))
+    found = ctx.select(steep, ctx.same("divide", ctx.like(1.0, found), found), found)
+    found = ctx.select(is_negative(ctx, rest), ctx.same("negate", found), found)
+    return ctx.convert(found, x.dtype)
+
+
+def _remainder(ctx: Context, x: Value, period: float) -> Value:
+    """What is left of x, between half a period below 0 and above, in float64."""
+    x = ctx.convert(widened(ctx, x) if is_half(x.dtype) else x, dtypes.float64)
+    turns = ctx.same("round_nearest_even", ctx.same("multiply", x, ctx.like(1 / period, x)))
+    return ctx.same("subtract", x, ctx.same("multiply", turns, ctx.like(period, x)))
 
 
 def atan2(ctx: Context, y: Value, x: Value) -> Value:
@@ -173,7 +191,7 @@ RULES: dict[str, Rule] = {
     "rsqrt": in_float32(same("rsqrt")),
     "sin": periodic("sine"),
     "cos": periodic("cosine"),
-    "tan": periodic("tan"),
+    "tan": tangent,
     "atan2": in_float32(atan2),
     "tanh": in_float32(same("tanh")),
     "sigmoid": in_float32(same("logistic")),

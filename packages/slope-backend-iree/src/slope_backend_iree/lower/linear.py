@@ -9,6 +9,8 @@ import numpy as np
 from slope.extend import DType, dtypes
 
 from .context import Context, Rule, Value, is_half, listed
+from .halves import widened
+from .sums import summed
 
 Dims = Sequence[int]
 SIGNED = {
@@ -53,13 +55,13 @@ def broadcast(ctx: Context, x: Value, *, shape: Dims, dims: Dims) -> Value:
 
 def sum_(ctx: Context, x: Value, *, dim: Dims) -> Value:
     if is_half(x.dtype):
-        return ctx.convert(ctx.reduce("add", ctx.convert(x, dtypes.float32), 0, dim), x.dtype)
-    return ctx.reduce("add", x, 0, dim)
+        return ctx.convert(summed(ctx, ctx.convert(x, dtypes.float32), dim), x.dtype)
+    return summed(ctx, x, dim)
 
 
 def cast(ctx: Context, x: Value, *, dtype: DType) -> Value:
-    if x.dtype is dtypes.bfloat16 and dtype is not x.dtype and ctx.origin(x):
-        x = _widened(ctx, x)
+    if x.dtype is dtypes.bfloat16 and dtype is not x.dtype:
+        x = widened(ctx, x)
     if dtype.kind == "b" and x.dtype.kind != "b":
         return ctx.compare("NE", x, ctx.like(0, x))
     if dtype.is_integer and x.dtype.is_floating_point:
@@ -71,15 +73,6 @@ def cast(ctx: Context, x: Value, *, dtype: DType) -> Value:
     if x.dtype is dtypes.float64 and is_half(dtype):
         x = _to_odd(ctx, x)
     return ctx.convert(x, dtype)
-
-
-def _widened(ctx: Context, x: Value) -> Value:
-    """A bfloat16 as float32, by its bits.
-
-    IREE 3.13 drops a conversion to bfloat16 where one back to float32 follows in the same loop.
-    """
-    wide = ctx.convert(ctx.bitcast(x, dtypes.uint16), dtypes.uint32)
-    return ctx.bitcast(ctx.same("shift_left", wide, ctx.like(16, wide)), dtypes.float32)
 
 
 def _to_odd(ctx: Context, x: Value) -> Value:

@@ -10,6 +10,7 @@ from slope.extend import DType, TensorType, dtypes
 
 from .context import Context, Rule, Value, is_half, listed
 from .linear import SIGNED
+from .sums import summed
 
 Dims = Sequence[int]
 
@@ -105,7 +106,7 @@ def softmax(ctx: Context, x: Value, *, dim: int) -> Value:
     others = [each for each in range(len(x.shape)) if each != dim]
     top = ctx.broadcast(amax(ctx, wide, dim=(dim,)), x.shape, others)
     weights = ctx.barrier(ctx.same("exponential", ctx.same("subtract", wide, top)))
-    total = ctx.broadcast(ctx.reduce("add", weights, 0, (dim,)), x.shape, others)
+    total = ctx.broadcast(summed(ctx, weights, (dim,)), x.shape, others)
     return ctx.convert(ctx.same("divide", weights, total), x.dtype)
 
 

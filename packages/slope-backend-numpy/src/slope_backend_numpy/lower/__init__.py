@@ -13,6 +13,7 @@ from slope_backend_numpy.lower import (
     index,
     linear,
     logic,
+    matrices,
     order,
     random,
     reduce,
@@ -33,4 +34,5 @@ LOWERINGS: Final[dict[str, Rule]] = {
     **control.LOWERINGS,
     **order.LOWERINGS,
     **window.LOWERINGS,
+    **matrices.LOWERINGS,
 }

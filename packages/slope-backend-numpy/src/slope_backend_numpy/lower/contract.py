@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from slope.extend import dtypes
 from slope_backend_numpy.lower.elementwise import Rule
+from slope_backend_numpy.sizes import known, same
 
 if TYPE_CHECKING:
     from slope_backend_numpy.context import Context, Value
@@ -23,14 +24,15 @@ def dot_general(
     result_type = context.type.with_dtype(wide)
     x, y = context.cast(x, wide), context.cast(y, wide)
     # The pairs in the order of the larger operand, whose dimensions then need no permuting.
-    lead = contract[0] if x.type.size >= y.type.size else contract[1]
+    sizes = (x.type.size, y.type.size)
+    lead = contract[1] if known(sizes) and sizes[0] < sizes[1] else contract[0]
     pairs = sorted(range(len(lead)), key=lambda k: lead[k])
     contract = tuple(contract[0][k] for k in pairs), tuple(contract[1][k] for k in pairs)
     left, rows = _matrix(context, x, contract[0], batch[0], columns=False)
     right, columns = _matrix(context, y, contract[1], batch[1], columns=True)
     product = f"np.matmul({left}, {right})"
     natural = tuple(x.type.shape[dim] for dim in batch[0]) + rows + columns
-    turned = natural != context.type.shape
+    turned = not same(natural, context.type.shape)
     if turned:
         product = f"{product}.reshape({context.type.shape})"
     made = context.fresh(product, result_type, takes_out=not turned)
@@ -96,7 +98,7 @@ def _placed(context: Context, x: Value, order: Dims, places: Dims, total: int) -
     shape = [1] * total
     for dim, place in zip(order, places, strict=True):
         shape[place] = x.type.shape[dim]
-    if tuple(shape) == x.type.shape and code == x.code:
+    if same(shape, x.type.shape) and code == x.code:
         return x
     return context.view(x, f"{code}.reshape({tuple(shape)})", whole=x.is_full, shape=tuple(shape))
 

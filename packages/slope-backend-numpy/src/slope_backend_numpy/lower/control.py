@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from slope_backend_numpy.lower.elementwise import Rule
+from slope_backend_numpy.sizes import never_zero
 
 if TYPE_CHECKING:
     from slope.extend import Program
@@ -89,7 +90,7 @@ def run_scan(
     context.statement(_header(place, f"range({length})", names, through, reverse))
     context.statement(f"    {', '.join(targets)}, = {call}" if targets else f"    {call}")
     _part(context, [carried[number].code for number in own], [step.owners[n] for n in own])
-    if names and length:  # they would keep the arrays alive
+    if names and never_zero(length):  # they would keep the arrays alive
         context.statement(f"del {', '.join(names)}")
     for number, each in enumerate(carried):
         if number not in own:

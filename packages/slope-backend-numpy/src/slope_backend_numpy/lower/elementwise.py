@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from slope.extend import dtypes
+from slope_backend_numpy.sizes import known
 
 if TYPE_CHECKING:
     from slope_backend_numpy.context import Context, Value
@@ -53,7 +54,7 @@ def _as_row(context: Context, x: Value, other: Value) -> Value:
     if x.number is None or x.dtype.name not in ("float32", "float64") or not other.shape:
         return x
     length = other.shape[-1]
-    if not SHORTEST_ROW <= length <= LONGEST_ROW:
+    if not (known((length,)) and SHORTEST_ROW <= length <= LONGEST_ROW):
         return x
     return context.constant_array(np.full(length, x.number, x.dtype.numpy), x.type)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from slope_backend_numpy.lower.elementwise import Rule
+from slope_backend_numpy.sizes import never_zero
 
 if TYPE_CHECKING:
     from slope_backend_numpy.context import Context, Value
@@ -12,7 +13,12 @@ if TYPE_CHECKING:
 
 def gather(context: Context, x: Value, indices: Value, *, axis: int, batch_dims: int) -> Value:
     k = indices.type.shape[-1]
-    if k == 1 and batch_dims == 0 and indices.dtype.name != "uint64" and x.type.shape[axis]:
+    if (
+        k == 1
+        and batch_dims == 0
+        and indices.dtype.name != "uint64"
+        and never_zero(x.type.shape[axis])
+    ):
         places = f"{context.full(indices)}[..., 0]"
         return context.fresh(f"{context.full(x)}.take({places}, axis={axis}, mode='clip')")
     order, back = _orders(x, indices, axis, batch_dims)

@@ -9,6 +9,7 @@ import numpy as np
 
 from slope.extend import dtypes
 from slope_backend_numpy.lower.elementwise import Rule
+from slope_backend_numpy.sizes import at_least_zero, differ, known, large, never_zero, same
 
 if TYPE_CHECKING:
     from slope.extend import DType
@@ -23,7 +24,7 @@ LONGEST_DOT: Final = 16384
 
 
 def reshape(context: Context, x: Value, *, shape: Dims) -> Value:
-    if x.number is not None or (x.is_full and shape == x.shape):
+    if x.number is not None or (x.is_full and same(shape, x.shape)):
         return context.same(x)
     if not x.is_full:
         return context.fresh(f"{context.full(x)}.copy().reshape({shape})")
@@ -38,8 +39,8 @@ def permute(context: Context, x: Value, *, dims: Dims) -> Value:
     turned, x = x.turned, context.aligned(x)
     shape = tuple(x.shape[dim] for dim in dims)
     made = context.view(x, f"{x.code}.transpose({dims})", whole=True, shape=shape)
-    moves = dims[-1] != len(dims) - 1 and x.shape[-1] > 1
-    made.turned = turned != moves and math.prod(shape) >= LARGE
+    moves = dims[-1] != len(dims) - 1 and large(x.shape[-1], 2)
+    made.turned = turned != moves and large(math.prod(shape), LARGE)
     return made
 
 
@@ -52,7 +53,7 @@ def broadcast(context: Context, x: Value, *, shape: Dims, dims: Dims) -> Value:
     for dim, length in zip(dims, x.shape, strict=True):
         places[dim] = length
     narrow = tuple(places[dims[0] :])  # NumPy puts leading dimensions in front by itself
-    if narrow == x.shape:
+    if same(narrow, x.shape):
         return context.same(x)
     return context.view(x, f"{x.code}.reshape({narrow})", whole=True, shape=narrow)
 
@@ -60,6 +61,8 @@ def broadcast(context: Context, x: Value, *, shape: Dims, dims: Dims) -> Value:
 def sum_(context: Context, x: Value, *, dim: Dims) -> Value:
     if not dim:
         return context.same(x)
+    if x.number is not None and not known(x.type.shape):
+        return _repeated(context, x, dim)
     fast = _sum_as_product(context, x, dim)
     if fast is not None:
         return fast
@@ -67,6 +70,13 @@ def sum_(context: Context, x: Value, *, dim: Dims) -> Value:
     options = f"axis={axes(dim, x)}, dtype={context.dtype_code(wide)}"
     code = f"np.add.reduce({context.full(x)}, {options})"
     return context.cast(context.fresh(code, context.type.with_dtype(wide)), x.dtype)
+
+
+def _repeated(context: Context, x: Value, dim: Dims) -> Value:
+    """The sum of a number that is repeated as often as is known when the program runs."""
+    count = math.prod(x.type.shape[each] for each in dim)
+    factor = f"np.asarray({count}).astype({context.dtype_code(x.dtype)})"
+    return context.fresh(f"{factor} * {x.code}", shape=())
 
 
 def axes(dim: Dims, x: Value) -> Any:
@@ -81,12 +91,12 @@ def _sum_as_product(context: Context, x: Value, dim: Dims) -> Value | None:
         x.dtype.name not in ("float32", "float64")
         or not x.is_full
         or count == rank
-        or x.type.size == 0
+        or not never_zero(x.type.size)
     ):
         return None
     length = math.prod(x.shape[each] for each in dim)
     leading, trailing = dim[0] == 0, dim[-1] == rank - 1
-    if dim != tuple(range(dim[0], dim[0] + count)):
+    if not known((length,)) or dim != tuple(range(dim[0], dim[0] + count)):
         return None
     if length > LONGEST_DOT:
         return _sum_of_sums(context, x, length) if leading else None
@@ -128,30 +138,33 @@ def cast(context: Context, x: Value, *, dtype: DType) -> Value:
 def pad(context: Context, x: Value, *, low: Dims, high: Dims, interior: Dims, value: Any) -> Value:
     place = []
     for length, before, between in zip(x.type.shape, low, interior, strict=True):
-        used = length + (length - 1) * between if length else 0
+        used = at_least_zero(length + (length - 1) * between)
         place.append(slice(before, before + used, between + 1))
     fill = context.scalar(value, x.dtype).code
-    target = context.constant(tuple(place), "place")
+    if known(x.type.shape):
+        target = context.constant(tuple(place), "place")
+    else:
+        target = f"({', '.join(map(str, place))},)"
     return context.fresh(f"kernels.pad({x.code}, {context.type.shape}, {target}, {fill})")
 
 
 def slice_(context: Context, x: Value, *, start: Dims, stop: Dims, step: Dims) -> Value:
-    if x.number is not None or context.type.shape == x.type.shape:
+    if x.number is not None or same(context.type.shape, x.type.shape):
         return context.same(x)
     x = context.aligned(x)
     parts, shape = [], []
     for first, last, stride, length, total, kept in zip(
         start, stop, step, x.shape, x.type.shape, context.type.shape, strict=True
     ):
-        narrow = length != total and kept != 0
+        narrow = differ(length, total) and never_zero(kept)
         parts.append(
             ":"
-            if narrow or (first, last, stride) == (0, total, 1)
+            if narrow or same((first, last, stride), (0, total, 1))
             else f"{first}:{last}" + (f":{stride}" if stride > 1 else "")
         )
         shape.append(1 if narrow else kept)
     if any(
-        length != total and kept == 0
+        differ(length, total) and not never_zero(kept)
         for length, total, kept in zip(x.shape, x.type.shape, context.type.shape, strict=True)
     ):
         return context.view(x, f"{context.full(x)}[{_slices(start, stop, step)}]", whole=False)
@@ -168,7 +181,9 @@ def flip(context: Context, x: Value, *, dims: Dims) -> Value:
     if x.number is not None or not dims:
         return context.same(x)
     x = context.aligned(x)
-    parts = ["::-1" if dim in dims and x.shape[dim] != 1 else ":" for dim in range(x.type.ndim)]
+    parts = [
+        "::-1" if dim in dims and differ(x.shape[dim], 1) else ":" for dim in range(x.type.ndim)
+    ]
     return context.view(x, f"{x.code}[{', '.join(parts)}]", whole=True, shape=x.shape)
 
 

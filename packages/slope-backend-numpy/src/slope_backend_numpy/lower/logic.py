@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Final
 
 from slope_backend_numpy.lower.elementwise import Rule, call, kernel
+from slope_backend_numpy.sizes import large
 
 if TYPE_CHECKING:
     from slope.extend import DType
@@ -16,10 +17,10 @@ BRANCHLESS_FROM: Final = 1024  # elements, from which choosing by bits beats np.
 
 def where(context: Context, condition: Value, x: Value, y: Value) -> Value:
     shape = context.broadcast(condition, x, y)
-    if shape == ():
+    if not shape:
         chosen, other = context.number(x), context.number(y)
         return context.fresh(f"{chosen} if {condition.code} else {other}", shape=shape)
-    if math.prod(shape) < BRANCHLESS_FROM:
+    if not large(math.prod(shape), BRANCHLESS_FROM):
         codes = [context.beside_arrays(each) for each in (condition, x, y)]
         return context.fresh(f"np.where({', '.join(codes)})", shape=shape)
     if _is_zero(y):

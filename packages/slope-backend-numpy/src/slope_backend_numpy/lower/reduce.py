@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from slope.extend import dtypes
 from slope_backend_numpy.lower.elementwise import Rule
 from slope_backend_numpy.lower.linear import axes
+from slope_backend_numpy.sizes import known, never_zero
 
 if TYPE_CHECKING:
     from slope_backend_numpy.context import Context, Value
@@ -38,9 +39,11 @@ def extreme(function: str) -> Rule:
 
     def rule(context: Context, x: Value, *, dim: tuple[int, ...]) -> Value:
         shape = x.type.shape
-        if len(dim) != 1 or not x.is_full or len(shape) < 2 or x.type.size == 0:
+        if len(dim) != 1 or not x.is_full or len(shape) < 2 or not never_zero(x.type.size):
             return general(context, x, dim=dim)
         length, after = shape[dim[0]], math.prod(shape[dim[0] + 1 :])
+        if not known((length, after)):
+            return general(context, x, dim=dim)
         if not (length <= SHORT if after == 1 else dim[0] > 0 and after <= NARROW):
             return general(context, x, dim=dim)
         # NumPy pays for each short row; with dimensions exchanged it runs along long ones.
@@ -79,8 +82,8 @@ def cumsum(context: Context, x: Value, *, dim: int, reverse: bool) -> Value:
 def accumulation(context: Context, function: str, array: str, dim: int, x: Value) -> str:
     """The code for a ufunc's running results along a dimension, in the dtype of ``x``."""
     shape, options = x.type.shape, f"dtype={context.dtype_code(x.dtype)}"
-    behind, row = math.prod(shape[dim + 1 :]), max(shape[dim], 1)
-    if behind >= WIDE and x.type.size // row >= MANY:
+    behind = math.prod(shape[dim + 1 :])
+    if known(shape) and behind >= WIDE and x.type.size // max(shape[dim], 1) >= MANY:
         return f"kernels.accumulate({function}, {array}, {dim}, {options})"
     return f"{function}.accumulate({array}, axis={dim}, {options})"
 

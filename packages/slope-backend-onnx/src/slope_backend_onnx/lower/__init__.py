@@ -18,6 +18,7 @@ from slope_backend_onnx.lower import (
     index,
     linear,
     logic,
+    matrices,
     order,
     pool,
     reduce,
@@ -42,4 +43,5 @@ RULES: Final[dict[str, Rule]] = {
     **order.RULES,
     **window.RULES,
     **pool.RULES,
+    **matrices.RULES,
 }

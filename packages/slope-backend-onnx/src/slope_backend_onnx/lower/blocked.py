@@ -133,7 +133,9 @@ def weight_grad(
         return None
     block, images, outs = channel_block(), of_x[0], of_y[1]
     ends = _ends(of_x[2:], of_y[2:], kernel, params)
-    if not block or images % block or outs % block or min(ends) < 0:
+    if not block or not isinstance(images, int):  # their number may be symbolic
+        return None
+    if images % block or outs % block or min(ends) < 0:
         return None
     places = math.prod(of_y[2:])
     split = (images // block, block, outs // block, places, block)

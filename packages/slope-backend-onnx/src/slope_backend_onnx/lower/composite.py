@@ -78,13 +78,13 @@ def _silu(cx: Lowering, x: Value) -> Result:
 
 
 def _standardize(cx: Lowering, x: Value, *, dim: Dims, eps: float) -> Result:
-    if not _last(x, dim):
+    if not _fits(x, dim, eps):
         return cx.expansion(x, dim=dim, eps=eps)
     return _normalized(cx, "standardize", x, dim, eps)
 
 
 def _rms_normalize(cx: Lowering, x: Value, *, dim: Dims, eps: float) -> Result:
-    if not (_last(x, dim) and cx.native):
+    if not (_fits(x, dim, eps) and cx.native):
         return cx.expansion(x, dim=dim, eps=eps)
     return _normalized(cx, "rms_normalize", x, dim, eps)
 
@@ -93,7 +93,7 @@ def scaled(
     cx: Lowering, operator: str, x: Value, factors: Sequence[Value], *, dim: Dims, eps: float
 ) -> Value | None:
     """A normalization times a weight, plus a bias, as one node; None where it has to be several."""
-    wide = x.type.shape[dim[0] :] if _last(x, dim) else ()
+    wide = x.type.shape[dim[0] :] if _fits(x, dim, eps) else ()
     names = []
     for factor in factors:
         held = factor.shape[len(factor.shape) - len(wide) :]
@@ -121,9 +121,13 @@ def _node(
     return cx.value(cx.cast(made, dtype, x.dtype.name), shape=shape)
 
 
-def _last(x: Value, dim: Dims) -> bool:
-    """Whether these are the last dimensions, of a tensor that has elements."""
-    return bool(dim) and x.type.size > 0 and dim == tuple(range(dim[0], x.type.ndim))
+def _fits(x: Value, dim: Dims, eps: float) -> bool:
+    """Whether there is a node for it: over the last dimensions of a tensor that has elements.
+
+    It takes epsilon in float32, which is not enough for float64.
+    """
+    exact = x.dtype.name != "float64" or float(np.float32(eps)) == eps
+    return exact and bool(dim) and x.type.size > 0 and dim == tuple(range(dim[0], x.type.ndim))
 
 
 def _normalized(cx: Lowering, operator: str, x: Value, dim: Dims, eps: float) -> Result:

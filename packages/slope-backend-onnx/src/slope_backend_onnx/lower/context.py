@@ -25,12 +25,14 @@ from slope.extend import (
     Operator,
     Program,
     TensorType,
+    dims,
     dtypes,
     splat_scalar,
     trace_program,
 )
 from slope_backend_onnx.graph import Attribute, Graph, element_type
 from slope_backend_onnx.lower.kernels import WIDE, compute_dtype, numpy_dtype
+from slope_backend_onnx.lower.lengths import Lengths, is_one, large, same
 
 
 class Value(NamedTuple):
@@ -65,6 +67,7 @@ class Lowering:
 
     Attributes:
         graph: the graph.
+        lengths: the symbolic dimensions of the outermost graph.
         native: whether ONNX Runtime runs it on the processor here, so that operators of its own may
             stand in it, and what is fast there counts; else it is plain ONNX, for any runtime.
         operator: what the instruction calls.
@@ -73,8 +76,16 @@ class Lowering:
         signless: whether nothing that reads the (first) result can tell 0.0 from -0.0.
     """
 
-    def __init__(self, graph: Graph, inside: Inside | None = None, *, native: bool = False) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        inside: Inside | None = None,
+        *,
+        native: bool = False,
+        lengths: Lengths | None = None,
+    ) -> None:
         self.graph = graph
+        self.lengths = lengths or Lengths(graph)
         self.native = native
         self._inside = inside or _nothing_to_inline
         self.operator: Operator | None = None
@@ -87,7 +98,8 @@ class Lowering:
 
     def inner(self, name: str) -> Lowering:
         """The lowering of an empty graph inside this one."""
-        return Lowering(Graph(name, parent=self.graph), self._inside, native=self.native)
+        graph = Graph(name, parent=self.graph)
+        return Lowering(graph, self._inside, native=self.native, lengths=self.lengths)
 
     def write(self, program: Program, operands: Sequence[Value]) -> list[Value]:
         """Write a nested program into this graph, on values that it sees; the program's results."""
@@ -129,8 +141,10 @@ class Lowering:
         """Add a node with one output; the output's name."""
         return self.graph.op(op_type, *inputs, outputs=1, domain=domain, **attrs)
 
-    def ints(self, *values: int) -> str:
-        """An int64 vector."""
+    def ints(self, *values: Any) -> str:
+        """An int64 vector, of ints and symbolic lengths."""
+        if not dims.is_static(values):
+            return self.lengths.vector(values)
         return self.graph.constant(np.asarray(values, np.int64))
 
     def number(self, value: bool | float, dtype: str) -> str:
@@ -150,7 +164,7 @@ class Lowering:
         """The same elements under another shape; no node where that undoes an earlier reshape."""
         old, new = tuple(old), tuple(new)
         name, old = self._sources.get(name, (name, old))
-        if old == new:
+        if same(old, new):
             return name
         result = self.op("Reshape", name, self.ints(*new), allowzero=1 if 0 in new else None)
         self._sources[result] = (name, old)
@@ -160,7 +174,7 @@ class Lowering:
         """The dimensions in another order; a reshape, which copies nothing, where that does."""
         if tuple(dims) == tuple(range(len(dims))):
             return name
-        moved = [dim for dim in dims if shape[dim] != 1]
+        moved = [dim for dim in dims if not is_one(shape[dim])]
         if moved == sorted(moved):
             return self.reshape(name, shape, [shape[dim] for dim in dims])
         return self.op("Transpose", name, perm=list(dims))
@@ -191,16 +205,16 @@ class Lowering:
         What is repeated few elements at a time is written out before: ONNX Runtime takes ten times
         as long for it as for the copy and the node together.
         """
-        slow = self.native and tuple(shape) == x.type.shape and _has_short_runs(x.shape, shape)
+        slow = self.native and same(shape, x.type.shape) and _has_short_runs(x.shape, shape)
         return self.full(x, dtype) if slow else self.narrow(x, dtype)
 
     def full(self, x: Value, dtype: str | None = None) -> str:
         """The ONNX value repeated to its full shape; in another dtype if one is named."""
         target = dtype or x.dtype.name
         name = self.narrow(x, target)
-        if x.shape == x.type.shape:
+        if same(x.shape, x.type.shape):
             return name
-        if math.prod(x.shape) == x.type.size:  # only ones are missing
+        if same([math.prod(x.shape)], [x.type.size]):  # only ones are missing
             return self.reshape(name, x.shape, x.type.shape)
         # Expand, in ONNX Runtime, gives a length of 1 where 0 was asked for.
         if 0 in x.type.shape:
@@ -212,7 +226,7 @@ class Lowering:
 
     def shaped(self, x: Value, shape: Sequence[int], dtype: str | None = None) -> str:
         """The elements of an operand, repeated to its full shape, under another shape."""
-        if math.prod(x.shape) == x.type.size:
+        if same([math.prod(x.shape)], [x.type.size]):
             return self.reshape(self.narrow(x, dtype), x.shape, shape)
         return self.reshape(self.full(x, dtype), x.type.shape, shape)
 
@@ -222,7 +236,7 @@ class Lowering:
         Where these differ by leading ones, which go without saying.
         """
         ones = (1,) * (len(self.out.shape) - len(old))
-        if (*ones, *old) == self.out.shape:
+        if same((*ones, *old), self.out.shape):
             return self.value(name, shape=old)
         return self.reshape(name, old, self.out.shape)
 
@@ -272,12 +286,18 @@ def _has_short_runs(narrow: Sequence[int], shape: Sequence[int]) -> bool:
     """Whether a few elements at a time are repeated to a large shape."""
     run = 1
     for had, wanted in zip(reversed((*[1] * len(shape), *narrow)), reversed(shape), strict=False):
-        if had != wanted:
-            return 1 < run <= _SHORT and math.prod(shape) >= _MANY
+        if not same([had], [wanted]):
+            return 1 < run <= _SHORT and large(math.prod(shape), _MANY)
+        if not isinstance(had, int):
+            return False
         run *= had
     return False
 
 
 def joint_shape(xs: Sequence[Value]) -> tuple[int, ...]:
     """The shape that elementwise nodes over narrow values have."""
-    return np.broadcast_shapes(*[x.shape for x in xs])
+    shapes: list[Any] = [x.shape for x in xs]
+    if all(map(dims.is_static, shapes)):
+        return np.broadcast_shapes(*shapes)
+    joint: Any = dims.broadcast(*shapes)
+    return joint

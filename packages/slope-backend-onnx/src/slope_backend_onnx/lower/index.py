@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
-import numpy as np
-
+from slope.extend import dims
 from slope_backend_onnx.lower.context import Lowering, Result, Rule, Value
+from slope_backend_onnx.lower.lengths import is_one, same
 
 # What repeated places are combined in: half precision accumulates in float32, and bools are
 # counted.
@@ -78,13 +78,18 @@ def _positions(cx: Lowering, indices: Value, layout: _Layout) -> str:
     """
     count = len(layout.indexed)
     shape = (*layout.batch, *layout.places)
-    bounds = np.maximum(np.asarray(layout.indexed, np.int64) - 1, 0)
+    bounds: list[Any] = [dims.dim_max(length - 1, 0) for length in layout.indexed]
     name = as_int64(cx, indices)
     if count == 1:
-        name = cx.op("Clip", name, cx.number(0, "int64"), cx.number(int(bounds[0]), "int64"))
+        last = (
+            cx.number(bounds[0], "int64")
+            if dims.is_static(bounds)
+            else cx.op("Squeeze", cx.ints(*bounds))
+        )
+        name = cx.op("Clip", name, cx.number(0, "int64"), last)
         return cx.reshape(name, indices.type.shape, shape)
     strides = [math.prod(layout.indexed[dim + 1 :]) for dim in range(count)]
-    name = cx.op("Max", cx.op("Min", name, cx.graph.constant(bounds)), cx.number(0, "int64"))
+    name = cx.op("Max", cx.op("Min", name, cx.ints(*bounds)), cx.number(0, "int64"))
     return cx.op("ReduceSum", cx.op("Mul", name, cx.ints(*strides)), cx.ints(-1), keepdims=0)
 
 
@@ -93,7 +98,7 @@ def _beside(cx: Lowering, positions: str, layout: _Layout, shape: Sequence[int])
     count = math.prod(layout.places)
     narrow = (*layout.batch, *[1] * len(layout.before), count, *[1] * len(layout.after))
     name = cx.reshape(positions, (*layout.batch, *layout.places), narrow)
-    return name if narrow == tuple(shape) else cx.op("Expand", name, cx.ints(*shape))
+    return name if same(narrow, shape) else cx.op("Expand", name, cx.ints(*shape))
 
 
 def _gather(
@@ -143,7 +148,7 @@ def _scatter(
     count = math.prod(layout.places)
     shape = (*layout.batch, *layout.before, count, *layout.after)
     new = cx.reshape(cx.full(updates, inner), updates.type.shape, shape)
-    single = count == 1 and layout.axis == 0
+    single = is_one(count) and layout.axis == 0
     order = _places_last(layout, count) if cx.native else None
     if order is not None:
         target, new = cx.transpose(target, layout.flat, order), cx.transpose(new, shape, order)
@@ -166,13 +171,15 @@ def _scatter(
     return cx.cast(cx.reshape(done, layout.flat, x.type.shape), inner, x.dtype.name)
 
 
-def _places_last(layout: _Layout, count: int) -> tuple[int, ...] | None:
+def _places_last(layout: _Layout, count: Any) -> tuple[int, ...] | None:
     """The order that moves the indexed dimension behind all others, where that is faster.
 
     ScatterElements takes half the time along the last dimension, and the places are repeated ten
     times as fast to rows as to columns. That pays for turning ``x`` back and forth where there are
-    at least as many updates as there are places.
+    at least as many updates as there are places; nobody knows where sizes are symbolic.
     """
+    if not all(isinstance(length, int) for length in (*layout.flat, count)):
+        return None
     if math.prod(layout.after) == 1 or count < max(2, math.prod(layout.indexed)):
         return None
     dims = range(len(layout.flat))

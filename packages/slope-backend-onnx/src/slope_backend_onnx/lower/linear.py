@@ -9,13 +9,14 @@ import numpy as np
 from slope.extend import DType, splat_scalar
 from slope_backend_onnx.lower.context import Lowering, Result, Rule, Value
 from slope_backend_onnx.lower.kernels import compute_dtype, numpy_dtype
+from slope_backend_onnx.lower.lengths import is_one, large, same
 from slope_backend_onnx.lower.reduce import total
 
 _TO_THE_START: Final = -(2**31)  # a slice's end that lies before every element
 
 
 def _reshape(cx: Lowering, x: Value, *, shape: tuple[int, ...]) -> Result:
-    if (*(1,) * (len(shape) - x.type.ndim), *x.type.shape) == shape:
+    if same((*(1,) * (len(shape) - x.type.ndim), *x.type.shape), shape):
         return cx.value(cx.narrow(x), shape=x.shape)  # leading ones go without saying
     return cx.shaped(x, shape)
 
@@ -31,7 +32,7 @@ def _broadcast(cx: Lowering, x: Value, *, shape: tuple[int, ...], dims: tuple[in
     spread = [1] * len(shape)
     for dim, length in zip(dims, lengths, strict=True):
         spread[dim] = length
-    while spread and spread[0] == 1:  # leading ones go without saying
+    while spread and is_one(spread[0]):  # leading ones go without saying
         del spread[0]
     return cx.value(cx.reshape(cx.narrow(x), x.shape, spread), shape=spread)
 
@@ -93,7 +94,7 @@ def _pad(cx: Lowering, x: Value, *, low: Any, high: Any, interior: Any, value: A
     name, shape, trailing = cx.full(x, inner), list(x.type.shape), list(high)
     if any(gap and length > 1 for gap, length in zip(interior, shape, strict=True)):
         name, shape, trailing = _spaced(cx, name, shape, interior, trailing, filler)
-    if any(low) or any(trailing):
+    if not same((*low, *trailing), [0] * len(low) * 2):
         name = cx.op("Pad", name, cx.ints(*low, *trailing), filler)
     return cx.cast(name, inner, dtype)
 
@@ -112,7 +113,7 @@ def _spaced(
     joined: list[int] = []
     trailing: list[int] = []
     for length, gap, after in zip(shape, interior, high, strict=True):
-        spaced = gap if length > 1 else 0
+        spaced = gap if gap and length > 1 else 0
         split += [length, 1] if spaced else [length]
         gaps += [0, spaced] if spaced else [0]
         joined.append(length * (1 + spaced))
@@ -133,7 +134,7 @@ def _slice(cx: Lowering, x: Value, *, start: Any, stop: Any, step: Any) -> Resul
     cut = [
         dim
         for dim, length in enumerate(x.type.shape)
-        if start[dim] != 0 or stop[dim] != length or (step[dim] != 1 and length > 1)
+        if not same((start[dim], stop[dim]), (0, length)) or (step[dim] != 1 and large(length, 2))
     ]
     if not cut:
         return x
@@ -158,7 +159,7 @@ def _flip(cx: Lowering, x: Value, *, dims: tuple[int, ...]) -> Result:
 
 
 def _concatenate(cx: Lowering, *xs: Value, dim: int) -> Result:
-    kept = [x for x in xs if x.type.shape[dim] != 0] or list(xs[:1])
+    kept = [x for x in xs if not same([x.type.shape[dim]], [0])] or list(xs[:1])
     if len(kept) == 1:
         return kept[0]
     return cx.op("Concat", *[cx.full(x) for x in kept], axis=dim)

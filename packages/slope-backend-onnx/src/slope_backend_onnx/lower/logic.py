@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from slope.extend import DType, UnsupportedOperatorError
+from slope.extend import DType, UnsupportedOperatorError, dims
 from slope_backend_onnx.graph import element_type
 from slope_backend_onnx.lower.context import Lowering, Result, Rule, Value, joint_shape
 from slope_backend_onnx.lower.finite import WORTH, if_finite
@@ -18,6 +18,7 @@ from slope_backend_onnx.lower.kernels import (
     compute_dtype,
     has_kernel,
 )
+from slope_backend_onnx.lower.lengths import large
 from slope_backend_onnx.lower.reduce import flipped
 
 _UNSIGNED: Final = {
@@ -43,7 +44,7 @@ def _ne(cx: Lowering, x: Value, y: Value) -> Result:
 
 
 def _where(cx: Lowering, condition: Value, x: Value, y: Value) -> Result:
-    if cx.native and x.dtype.name in ("float32", "float64") and cx.out.size >= WORTH:
+    if cx.native and x.dtype.name in ("float32", "float64") and large(cx.out.size, WORTH):
         for kept, other in ((x, y), (y, x)):
             if other.literal is not None and kept.literal is None:
                 made = _masked(cx, condition, kept, other.literal, negated=kept is y)
@@ -69,7 +70,8 @@ def _masked(
     dtype = x.dtype.name
     name, kept = cx.narrow(x), cx.narrow(condition)
     hidden = cx.number(literal, dtype)
-    repeated = math.prod(condition.shape) * 4 <= cx.out.size
+    sizes = (math.prod(condition.shape) * 4, cx.out.size)
+    repeated = dims.is_static(sizes) and sizes[0] <= sizes[1]
 
     def product(inner: Lowering) -> str:
         there = inner.op("Not", kept) if negated else kept

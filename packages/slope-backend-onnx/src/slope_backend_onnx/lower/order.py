@@ -6,6 +6,7 @@ from typing import Final
 
 from slope_backend_onnx.lower.context import Lowering, Result, Rule, Value
 from slope_backend_onnx.lower.finite import WORTH, if_ordered
+from slope_backend_onnx.lower.lengths import large
 from slope_backend_onnx.lower.reduce import flipped
 
 
@@ -28,7 +29,7 @@ def _topk(
     def exact(inner: Lowering) -> str:
         return _exact(inner, name, source, x.type.shape[dim], k, dim=dim, largest=largest)
 
-    if cx.native and name in ("float32", "float64") and x.type.size >= WORTH:
+    if cx.native and name in ("float32", "float64") and large(x.type.size, WORTH):
         places = if_ordered(cx, source, fast, exact)
     else:
         places = exact(cx)

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from slope_backend_onnx.lower.context import Lowering, Result, Rule, Value
 from slope_backend_onnx.lower.finite import WORTH, if_finite
+from slope_backend_onnx.lower.lengths import large
 
 
 def _pooled(x: Value, params: dict[str, Any]) -> int:
@@ -51,7 +52,7 @@ def _moves(params: dict[str, Any], count: int) -> dict[str, Any]:
 
 def _window_sum(cx: Lowering, x: Value, **params: Any) -> Result:
     count = _pooled(x, params)
-    if not count or x.type.size < WORTH or any(gap != 1 for gap in params["dilation"]):
+    if not count or not large(x.type.size, WORTH) or any(gap != 1 for gap in params["dilation"]):
         return cx.expansion(x, **params)
     mean = _kernel(cx, "AveragePool", cx.full(x), x, count, params, count_include_pad=1)
     return cx.op("Mul", mean, cx.number(float(math.prod(params["window"])), "float32"))
@@ -59,7 +60,7 @@ def _window_sum(cx: Lowering, x: Value, **params: Any) -> Result:
 
 def _window_max(cx: Lowering, x: Value, **params: Any) -> Result:
     count = _pooled(x, params)
-    if not (count and cx.native) or x.type.size < WORTH:
+    if not (count and cx.native) or not large(x.type.size, WORTH):
         return cx.expansion(x, **params)
     name = cx.full(x)
     dilations = list(params["dilation"][-count:])
@@ -77,7 +78,7 @@ def _window_max(cx: Lowering, x: Value, **params: Any) -> Result:
 
 def _window_max_grad(cx: Lowering, x: Value, out: Value, cotangent: Value, **params: Any) -> Result:
     count = _pooled(x, params)
-    if not (count and cx.native) or x.type.size < WORTH:
+    if not (count and cx.native) or not large(x.type.size, WORTH):
         return cx.expansion(x, out, cotangent, **params)
     names = [cx.full(each) for each in (x, out, cotangent)]
     shape, windows = x.type.shape, out.type.size

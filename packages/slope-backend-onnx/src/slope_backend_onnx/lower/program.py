@@ -13,11 +13,11 @@ from slope.extend import (
     Instr,
     Literal,
     Program,
-    ShapeError,
     Source,
     TensorType,
     UnsupportedOperatorError,
     Var,
+    dims,
     programs_in,
 )
 from slope_backend_onnx.graph import Graph, GraphError
@@ -45,7 +45,7 @@ class ProgramLowering:
 
     Raises:
         UnsupportedOperatorError: there is no rule for an operator.
-        ShapeError: a dimension is no number.
+        ShapeError: the graph would depend on the size of a symbolic dimension.
         CompileError: a rule failed.
     """
 
@@ -64,7 +64,11 @@ class ProgramLowering:
         self._results: dict[str, int] = {}
         self.result_types: list[TensorType] = []
         read = {atom for instr in program.instrs for atom in instr.inputs if isinstance(atom, Var)}
-        self.used = [number for number, var in enumerate(program.inputs) if var in read]
+        self.used = [
+            number
+            for number, var in enumerate(program.inputs)
+            if var in read or not dims.is_static(var.type.shape)
+        ]
         self._inputs: dict[str, int] = {}
         self._numbers = {var: number for number, var in enumerate(program.inputs)}
         if exported is not None:
@@ -72,11 +76,11 @@ class ProgramLowering:
             self.used = list(range(len(exported.inputs)))
         for number in self.used:
             var = program.inputs[number]
-            _require_numbers(var.type)
             called = f"x{number}" if exported is None else exported.inputs[number]
             name = self.graph.input(called, var.type.dtype.numpy, var.type.shape)
             self._inputs[name] = number
             self._values[var] = Value(name, var.type, var.type.shape)
+            self._cx.lengths.declare(name, var.type)
         if exported is not None:
             behind = program.inputs[len(exported.inputs) :]
             for var, (called, array) in zip(behind, exported.constants, strict=True):
@@ -155,8 +159,6 @@ class ProgramLowering:
                 f"and it has no expansion. Give {type(op).__qualname__} an expand method, "
                 "add a rule through the hook slope_lowerings, or use another backend."
             )
-        for var in instr.outputs:
-            _require_numbers(var.type)
         cx.operator, cx.outs = op, tuple(var.type for var in instr.outputs)
         try:
             made: Any = rule(cx, *[_value(atom, values) for atom in instr.inputs], **instr.params)
@@ -178,12 +180,13 @@ def _value(atom: Var | Literal, values: Mapping[Var, Value]) -> Value:
 
 
 def work(program: Program) -> float:
-    """Roughly the floating-point operations of the heaviest instruction.
+    """Roughly the floating-point operations of the heaviest instruction, infinite if not known.
 
     Threads share the work of one instruction, and wait for each other behind it. What is no product
     or convolution counts an operation for each element that it reads or writes.
     """
-    return max((_work(instr) for instr in program.instrs), default=0.0)
+    works: list[Any] = [_work(instr) for instr in program.instrs]
+    return max(works, default=0.0) if dims.is_static(works) else math.inf
 
 
 def _work(instr: Instr) -> float:
@@ -195,14 +198,6 @@ def _work(instr: Instr) -> float:
     if flops is not None:
         return flops
     return size + sum(math.prod(atom.type.shape) for atom in instr.inputs if isinstance(atom, Var))
-
-
-def _require_numbers(tensor_type: TensorType) -> None:
-    if any(not isinstance(length, int) for length in tensor_type.shape):
-        raise ShapeError(
-            f"the backend 'onnxruntime' compiles for shapes of numbers, and got {tensor_type}: "
-            "give the symbolic dimensions values."
-        )
 
 
 def _identifier(name: str) -> str:

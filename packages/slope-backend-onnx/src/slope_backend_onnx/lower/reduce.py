@@ -9,8 +9,10 @@ from typing import Final
 
 import numpy as np
 
+from slope.extend import TensorType, dims, dtypes
 from slope_backend_onnx.lower.context import Lowering, Result, Rule, Value
 from slope_backend_onnx.lower.kernels import ORDERED, compute_dtype
+from slope_backend_onnx.lower.lengths import large
 
 _RUN: Final = 32  # elements that are worth a sum of their own
 
@@ -19,15 +21,26 @@ def total(cx: Lowering, x: Value, *, dim: tuple[int, ...]) -> Result:
     """The rule for sums; half precision accumulates in float32."""
     if not dim:
         return x
+    if x.literal is not None and not dims.is_static(x.type.shape):
+        return _repeated(cx, x, dim)
     if x.dtype.is_floating_point:
         inner = "float32" if x.dtype.itemsize == 2 else x.dtype.name
         return cx.cast(summed(cx, cx.full(x, inner), x.type.shape, dim), inner, x.dtype.name)
     if x.dtype.itemsize < 8:  # cannot overflow, and so not saturate, in int64
         return _reduced(cx, "ReduceSum", x, dim, "int64")
     rows, length = _rows(cx, cx.full(x, "int64"), x.type.shape, dim)
-    sums = cx.op("MatMul", rows, cx.graph.constant(np.ones((length, 1), np.int64)))  # wraps around
+    ones = Value("", TensorType((length, 1), dtypes.int64), (), 1)
+    sums = cx.op("MatMul", rows, cx.full(ones))  # wraps around
     kept = math.prod(cx.out.shape)
     return cx.cast(cx.reshape(sums, (kept, 1), cx.out.shape), "int64", x.dtype.name)
+
+
+def _repeated(cx: Lowering, x: Value, dim: Sequence[int]) -> Result:
+    """The sum of a number that is repeated as often as is known when the graph runs."""
+    times = cx.op("Squeeze", cx.ints(math.prod(x.type.shape[each] for each in dim)))
+    inner = compute_dtype("Mul", x.dtype)
+    product = cx.op("Mul", cx.cast(times, "int64", inner), cx.narrow(x, inner))
+    return cx.value(cx.cast(product, inner, x.dtype.name), shape=())
 
 
 def summed(cx: Lowering, name: str, shape: Sequence[int], dim: Sequence[int]) -> str:
@@ -38,7 +51,7 @@ def summed(cx: Lowering, name: str, shape: Sequence[int], dim: Sequence[int]) ->
     """
     last = [each for each in dim if all(later in dim for later in range(each, len(shape)))]
     first = [each for each in dim if each not in last]
-    if first and math.prod(shape[each] for each in last) >= _RUN:
+    if first and large(math.prod(shape[each] for each in last), _RUN):
         name = cx.op("ReduceSum", name, cx.ints(*last), keepdims=0)
         dim = first
     return cx.op("ReduceSum", name, cx.ints(*dim), keepdims=0)

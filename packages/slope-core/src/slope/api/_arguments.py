@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -109,6 +109,12 @@ def tensor_leaf(leaf: Any, user: str, path: str = "") -> Tensor:
         f"{type(leaf).__name__} ({leaf!r:.80}). Convert it with slope.tensor, or register its "
         f"class with slope.register_node."
     )
+
+
+def argument_paths(args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[str]:
+    """Where each leaf stands: `` 0['w']`` in the first argument, `` 'x'`` in a keyword one."""
+    named = [*enumerate(args), *sorted(kwargs.items())]
+    return [f" {name!r}{path}" for name, tree in named for path in leaf_paths(tree)]
 
 
 def tensor_leaves(leaves: Sequence[Any], tree: Any, user: str, what: str) -> list[Tensor]:

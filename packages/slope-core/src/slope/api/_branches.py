@@ -31,7 +31,7 @@ from slope.tree import tree_unflatten
 def cond(
     pred: Any, true_fn: Callable[..., Any], false_fn: Callable[..., Any], *operands: Any
 ) -> Any:
-    """Call ``true_fn(*operands) if pred else false_fn(*operands)``, decided in the program's run.
+    """Call ``true_fn(*operands)`` or ``false_fn(*operands)``, chosen when the program runs.
 
     Both functions are traced, and only the chosen one runs. Under ``vmap`` with a predicate for
     each example both run on all examples, and the results are selected. Derivatives of every order

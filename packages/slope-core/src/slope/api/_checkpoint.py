@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from slope.api._arguments import require_callable
 from slope.api._bodies import Body, Operands, fresh_key
@@ -13,8 +13,11 @@ from slope.core.trace import EVAL, current_trace
 from slope.functions.generator import JitScope, all_or_nothing, current_scope, use_scope
 from slope.tree import tree_unflatten
 
+P = ParamSpec("P")
+R = TypeVar("R")
 
-def checkpoint(function: Callable[..., Any]) -> Callable[..., Any]:
+
+def checkpoint(function: Callable[P, R]) -> Callable[P, R]:
     """The same function, whose derivative keeps the arguments alone and computes the rest again.
 
     Less memory for more computation: wrap the layers of a deep model, or the body of a

@@ -39,7 +39,7 @@ def ctc_loss(
     reduction: str = "mean",
     zero_infinity: bool = False,
 ) -> Tensor:
-    """The negative log-probability of label sequences, whatever frames they are spoken in.
+    """The CTC loss: the negative log-probability of label sequences over all their alignments.
 
     The sum is over all ways to write a sequence with blanks between its labels and labels repeated.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Generic, ParamSpec, TypeVar
 
 from slope.api._arguments import (
     function_name,
@@ -24,6 +24,9 @@ from slope.core.types import TensorType
 from slope.errors import ArgumentError, GradientError, ShapeError, TreeError
 from slope.functions.generator import all_or_nothing, use_scope
 from slope.tree import flatten_up_to, tree_flatten, tree_unflatten, typed_key
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class _Arguments:
@@ -247,17 +250,15 @@ class _VjpRule(_Rule):
         return checked
 
 
-class _Custom:
+class _Custom(Generic[P, R]):
     """The base of :class:`custom_jvp` and :class:`custom_vjp`."""
 
     user = ""
 
-    def __init__(
-        self, function: Callable[..., Any], nondiff_argnums: int | Sequence[int] = ()
-    ) -> None:
+    def __init__(self, function: Callable[P, R], nondiff_argnums: int | Sequence[int] = ()) -> None:
         require_callable(function, self.user)
         functools.update_wrapper(self, function)  # pyright: ignore[reportArgumentType]  # subclasses are callable
-        self.function = function
+        self.function: Callable[..., R] = function
         self.nondiff_argnums = whole_numbers(nondiff_argnums, self.user, "nondiff_argnums")
         self.__name__ = function_name(function)
 
@@ -295,7 +296,7 @@ class _Custom:
         return bound.args
 
 
-class custom_jvp(_Custom):  # noqa: N801  # used as a decorator
+class custom_jvp(_Custom[P, R]):  # noqa: N801  # used as a decorator
     """A function with a rule for its tangents: forward mode uses it, reverse mode transposes it.
 
     The rule must be linear in the tangents. It works under ``jit``, ``vmap`` and further
@@ -370,7 +371,7 @@ class custom_jvp(_Custom):  # noqa: N801  # used as a decorator
         return (self.jvp_rule,)
 
     @all_or_nothing
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: Any, **kwargs: Any) -> R:
         if self.jvp_rule is None:
             raise GradientError(
                 f"custom_jvp ({self.__name__}) has no rule; set one with @{self.__name__}.defjvp."
@@ -383,7 +384,7 @@ class custom_jvp(_Custom):  # noqa: N801  # used as a decorator
         )
 
 
-class custom_vjp(_Custom):  # noqa: N801  # used as a decorator
+class custom_vjp(_Custom[P, R]):  # noqa: N801  # used as a decorator
     """A function with rules for its cotangents, for reverse mode alone.
 
     Works under ``jit``, ``vmap`` and further reverse-mode derivatives, which differentiate the
@@ -421,7 +422,7 @@ class custom_vjp(_Custom):  # noqa: N801  # used as a decorator
         return self.forward_rule, self.backward_rule
 
     @all_or_nothing
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: Any, **kwargs: Any) -> R:
         if self.forward_rule is None or self.backward_rule is None:
             raise GradientError(
                 f"custom_vjp ({self.__name__}) has no rules; set them with "

@@ -113,4 +113,5 @@ class Lowered:
 
     def __repr__(self) -> str:
         count, backend = len(self.program.instrs), self._compiled.backend.name
-        return f"<lowered {self.program.name}: {count} instructions for {backend}>"
+        plural = "" if count == 1 else "s"
+        return f"<lowered {self.program.name}: {count} instruction{plural} for {backend}>"

@@ -176,14 +176,13 @@ def _write(
     if entry.draws:
         given.append(current_scope().key.host())
     device = _written(backend, program, signature, stored, settings.options, path)
-    checked = settings.check is not False and device is not None
-    if checked:
+    if device is not None and settings.check is not False:
         tolerance = None if settings.check is True else float(settings.check)
         arrays = given, [array for _, array in stored]
         ports = signature.inputs, signature.outputs
         check_file(backend, device, path, ports, program, arrays, tolerance)
     manifest = _manifest(signature, leaves, backend, program.name)
-    manifest["checked"] = checked
+    manifest["checked"] = device is not None and settings.check is not False
     if settings.values is not None:
         suffix, write = WRITERS[settings.values]
         manifest["values"] = f"{path.name}{suffix}"
@@ -221,10 +220,11 @@ def _signature(
                 )
     signature = Signature(entry, leaves, arguments, constants)
     results = settings.results
-    if isinstance(results, tuple) and len(results) != entry.out_structure.num_children:
+    returned = 1 if entry.out_structure.is_leaf() else entry.out_structure.num_children
+    if isinstance(results, tuple) and len(results) != returned:
         raise ArgumentError(
-            f"export: results names {len(results)} results, and {function.__name__} returns "
-            f"{entry.out_structure.num_children}."
+            f"export: results= names {len(results)} results, and {function.__name__} returns "
+            f"{returned}."
         )
     plain = not hasattr(inner, "__wrapped__")  # not a gradient of something
     signature.add_outputs(results or returned_names(inner), state, guess=plain)
@@ -270,6 +270,19 @@ def _require_portable(program: Program, suffix: str) -> None:
             )
 
 
+def _require_lowered(program: Program, backend: Backend, suffix: str) -> None:
+    """Refuse operators that Python computes in the middle of a program."""
+    for instr in _instructions(program):
+        if not backend.lowers(instr.op):
+            place = f", at {instr.source}" if instr.source else ""
+            raise ExportError(
+                f"export of {program.name}: the operator {instr.op.name!r}{place} is computed by "
+                f"Python, for which no {suffix} file has a form. Compute that before or behind "
+                f"what you export, or add a lowering rule for {backend.name!r} through the hook "
+                f"slope_lowerings."
+            )
+
+
 def _written(
     backend: Backend,
     program: Program,
@@ -283,10 +296,16 @@ def _written(
         lowered, more = close(lower_program(program, backend))
     except UnsupportedOperatorError as error:
         raise UnsupportedOperatorError(f"export to {path.suffix}: {error}") from error
+    _require_lowered(lowered, backend, path.suffix)
     start = len(stored)
     constants = [*stored, *((f"constant.{start + at}", x.host()) for at, x in enumerate(more))]
-    names = ([port.name for port in ports] for ports in (signature.inputs, signature.outputs))
-    exported = ExportedProgram(lowered, *map(tuple, names), tuple(constants), options)
+    exported = ExportedProgram(
+        lowered,
+        tuple([port.name for port in signature.inputs]),
+        tuple([port.name for port in signature.outputs]),
+        tuple(constants),
+        options,
+    )
     try:
         return backend.export(exported, path)
     except (SlopeError, MemoryError, OSError):

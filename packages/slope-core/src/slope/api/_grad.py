@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal, ParamSpec, TypeVar, overload
 
 from slope.api._arguments import (
     function_name,
@@ -22,6 +22,8 @@ from slope.functions.generator import all_or_nothing
 from slope.tree import tree_flatten
 
 Argnums = int | Sequence[int] | None
+Aux = TypeVar("Aux")
+P = ParamSpec("P")
 
 
 class Selection:
@@ -110,6 +112,30 @@ class Selection:
         return given if not self.numbers else (numbered, given)
 
 
+@overload
+def value_and_grad(
+    function: Callable[P, Tensor],
+    argnums: Argnums = None,
+    *,
+    argnames: str | Sequence[str] | None = None,
+    has_aux: Literal[False] = False,
+) -> Callable[P, tuple[Tensor, Any]]: ...
+@overload
+def value_and_grad(
+    function: Callable[P, tuple[Tensor, Aux]],
+    argnums: Argnums = None,
+    *,
+    argnames: str | Sequence[str] | None = None,
+    has_aux: Literal[True],
+) -> Callable[P, tuple[tuple[Tensor, Aux], Any]]: ...
+@overload
+def value_and_grad(
+    function: Callable[P, Any],
+    argnums: Argnums = None,
+    *,
+    argnames: str | Sequence[str] | None = None,
+    has_aux: bool = False,
+) -> Callable[P, tuple[Any, Any]]: ...
 def value_and_grad(
     function: Callable[..., Any],
     argnums: Argnums = None,
@@ -215,12 +241,12 @@ def _require_scalar(
 
 
 def grad(
-    function: Callable[..., Any],
+    function: Callable[P, Any],
     argnums: Argnums = None,
     *,
     argnames: str | Sequence[str] | None = None,
     has_aux: bool = False,
-) -> Callable[..., Any]:
+) -> Callable[P, Any]:
     """A function that returns the gradient of ``function``.
 
     See :func:`value_and_grad` for the arguments.

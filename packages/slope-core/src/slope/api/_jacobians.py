@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ParamSpec
 
 import numpy as np
 
@@ -28,6 +28,8 @@ from slope.functions.generator import all_or_nothing
 from slope.transforms.linearize import linearize_flat
 from slope.tree import tree_flatten, tree_unflatten
 
+P = ParamSpec("P")
+
 
 def _basis(tensor: Tensor, user: str) -> Tensor:
     """The unit tensors of a tensor's type, stacked along a first dimension."""
@@ -38,8 +40,8 @@ def _basis(tensor: Tensor, user: str) -> Tensor:
 
 
 def jacfwd(
-    function: Callable[..., Any], argnums: Argnums = None, *, has_aux: bool = False
-) -> Callable[..., Any]:
+    function: Callable[P, Any], argnums: Argnums = None, *, has_aux: bool = False
+) -> Callable[P, Any]:
     """A function that returns the Jacobian of ``function``, by forward mode.
 
     Forward mode is best for few inputs and many outputs.
@@ -108,8 +110,8 @@ def jacfwd(
 
 
 def jacrev(
-    function: Callable[..., Any], argnums: Argnums = None, *, has_aux: bool = False
-) -> Callable[..., Any]:
+    function: Callable[P, Any], argnums: Argnums = None, *, has_aux: bool = False
+) -> Callable[P, Any]:
     """A function that returns the Jacobian of ``function``, by reverse mode.
 
     Reverse mode is best for many inputs and few outputs.
@@ -174,8 +176,8 @@ def _spread(flattened: Flattened, moving: Sequence[Tensor]) -> Any:
 
 
 def hessian(
-    function: Callable[..., Any], argnums: Argnums = None, *, has_aux: bool = False
-) -> Callable[..., Any]:
+    function: Callable[P, Any], argnums: Argnums = None, *, has_aux: bool = False
+) -> Callable[P, Any]:
     """A function that returns the Hessian of a scalar function: forward mode over reverse mode.
 
     Arguments and errors as in :func:`jacfwd`.

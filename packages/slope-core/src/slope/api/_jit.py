@@ -6,7 +6,7 @@ import copy
 import functools
 import types
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, TypeVar, overload
 
 from slope.api._arguments import definition, function_name, whole_numbers, words
 from slope.api._entries import Entry, Lowered
@@ -52,12 +52,18 @@ if TYPE_CHECKING:
     from optree import PyTreeSpec
 
 
-class Jit:
-    """A compiled function; made by :func:`jit`."""
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Jit(Generic[P, R]):
+    """A compiled function of the same arguments and results; made by :func:`jit`."""
+
+    __wrapped__: Callable[P, R]
 
     def __init__(
         self,
-        function: Callable[..., Any],
+        function: Callable[P, R],
         static_argnums: Sequence[int],
         static_argnames: Sequence[str],
         donate: Sequence[int | str],
@@ -71,7 +77,8 @@ class Jit:
             self._bound, function = (function,), type(function).__call__
         if self._bound:
             static_argnums, donate = shifted(static_argnums), shifted(donate)
-        functools.update_wrapper(self, function, updated=())
+        wrapped: Callable[..., Any] = function
+        functools.update_wrapper(self, wrapped, updated=())
         self.function = function
         self.options = options
         self._static_numbers, self._static_names = statics(
@@ -100,8 +107,13 @@ class Jit:
         return self if instance is None else types.MethodType(self, instance)
 
     def __repr__(self) -> str:
-        return f"<jit {self.__name__}: {len(self._entries)} programs>"
+        plural = "" if len(self._entries) == 1 else "s"
+        return f"<jit {self.__name__}: {len(self._entries)} program{plural}>"
 
+    @overload
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
+    @overload
+    def __call__(self, *args: Any, **kwargs: Any) -> R: ...  # arrays and numbers for tensors
     @boundary
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         entry, leaves = self._entry(args, kwargs)
@@ -143,7 +155,7 @@ class Jit:
         """The program for these arguments as it was traced, before all passes."""
         return self._entry(args, kwargs)[0].program
 
-    def on(self, backend: str) -> Jit:
+    def on(self, backend: str) -> Jit[P, R]:
         """The same function, compiled for another backend, without options for one."""
         other = copy.copy(self)
         other.options, other._entries = Options(backend), {}
@@ -373,6 +385,27 @@ def _literal_key(literal: Any) -> Any:
     return literal.key()
 
 
+@overload
+def jit(
+    function: Callable[P, R],
+    *,
+    static_argnums: int | Sequence[int] = (),
+    static_argnames: str | Sequence[str] = (),
+    donate: int | str | Sequence[int | str] = (),
+    backend: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    dynamic: Mapping[Any, Any] | None = None,
+) -> Jit[P, R]: ...
+@overload
+def jit(
+    *,
+    static_argnums: int | Sequence[int] = (),
+    static_argnames: str | Sequence[str] = (),
+    donate: int | str | Sequence[int | str] = (),
+    backend: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    dynamic: Mapping[Any, Any] | None = None,
+) -> Callable[[Callable[P, R]], Jit[P, R]]: ...
 def jit(
     function: Callable[..., Any] | None = None,
     *,
@@ -381,6 +414,7 @@ def jit(
     donate: int | str | Sequence[int | str] = (),
     backend: str | None = None,
     options: Mapping[str, Any] | None = None,
+    dynamic: Mapping[Any, Any] | None = None,
 ) -> Any:
     """Compile a function, so that it runs as one program.
 
@@ -404,6 +438,11 @@ def jit(
             it came stays usable. Under another transform, donation means nothing.
         backend: run on this backend whatever the current one is.
         options: the backend's own options.
+        dynamic: dimensions that may have any size, so that one trace serves them all: by the
+            positions or names of arguments, ``{dimension: slope.Dim(name)}`` for a tensor, such as
+            ``{"x": {0: slope.Dim("batch")}}``; in a pytree like the argument, or for all of its
+            leaves. Equal names are equal sizes; a bare string is a ``Dim`` of that name, of at
+            least 1. What the function decides must hold for every size.
 
     Returns:
         A callable with ``lower(*args)``, ``compile_count`` and ``clear_cache()``.
@@ -413,6 +452,8 @@ def jit(
             is of no kind that is listed above.
         BackendError: when called, the backend is not installed.
         CompileError: when called, the backend's compiler refuses the program.
+        ShapeError: when called, what the function does depends on the size of a dimension in
+            ``dynamic``, or sizes do not fit it.
 
     Example:
         >>> slope.jit(lambda x: x * 2 + 1)(slope.ones(3)).tolist()
@@ -422,11 +463,16 @@ def jit(
     names = words(static_argnames, "jit", "static_argnames")
     given: Any = donate if isinstance(donate, (tuple, list)) else (donate,)
 
-    def make(target: Callable[..., Any]) -> Jit:
+    def make(target: Callable[..., Any]) -> Jit[..., Any]:
         if not callable(target):
             raise ArgumentError(
                 f"jit takes a callable, and got a {type(target).__name__} ({target!r:.80})."
             )
-        return Jit(target, numbers, names, given, Options(backend, options))
+        settings = (numbers, names, given, Options(backend, options))
+        if dynamic is not None:
+            from slope.api._dynamic import DynamicJit  # nobody else should pay for its import
+
+            return DynamicJit(target, *settings, dynamic)
+        return Jit(target, *settings)
 
     return make if function is None else make(function)

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from slope.api._arguments import argument_paths
 from slope.compile import Compiled, refuse_tracer
 from slope.core.donation import give_up
 from slope.core.program import ProgramTrace
@@ -15,9 +16,10 @@ from slope.core.types import TensorType, type_of_array
 from slope.devices import CPU
 from slope.dtypes import DType, float64, int64
 from slope.errors import ArgumentError
+from slope.functions._arguments import article
 from slope.ops import cast
 from slope.plugins.backend import Backend
-from slope.tree import is_leaf, leaf_paths
+from slope.tree import is_leaf
 
 # What a leaf is to a compiled call.
 TENSOR: Final = 0
@@ -76,9 +78,9 @@ def refuse_strange(
     """
     for number, (leaf, signature) in enumerate(zip(leaves, signatures, strict=True)):
         if signature is None:
-            path = leaf_paths(tree)[number]
+            path = argument_paths(*tree)[number]
             raise ArgumentError(
-                f"jit of {function}: the argument{path} is a {type(leaf).__name__} "
+                f"jit of {function}: argument{path} is {article(leaf)} "
                 f"({leaf!r:.80}), which is neither a tensor, a number, a NumPy array, a bool, "
                 f"a string nor a pytree of those. Name it in static_argnums= or "
                 f"static_argnames=, or register its class with slope.register_node."

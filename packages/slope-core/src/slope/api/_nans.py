@@ -20,8 +20,11 @@ from slope.compile import Compiled, watch
 from slope.control._programs import without_effects
 from slope.core.printer import programs_in
 from slope.core.program import Atom, Instr, Program, Var
+from slope.core.sizes import sized_program, sizes_of
 from slope.core.tensor import Splat, Tensor
 from slope.core.trace import EVAL, use_trace
+from slope.core.types import TensorType
+from slope.dims import is_static
 from slope.eager import execute  # importing it also fills what runs operators outside transforms
 from slope.errors import ArgumentError, NaNError, Source
 from slope.plugins.selection import use_backend
@@ -101,12 +104,19 @@ def _search(compiled: Compiled, handles: Sequence[Any], results: Sequence[Tensor
     try:
         with use_trace(EVAL), use_backend(compiled.backend.name):
             operands = [
-                Tensor(var.type, compiled.device, compiled.backend, handle)
+                Tensor(_type_of(var, handle, compiled), compiled.device, compiled.backend, handle)
                 for var, handle in zip(compiled.program.inputs, handles, strict=True)
             ]
             raise _found(compiled, operands, results)
     finally:
         _searching.reset(token)
+
+
+def _type_of(var: Var, handle: Any, compiled: Compiled) -> TensorType:
+    """The type of an operand; of one with symbolic dimensions that of what it holds."""
+    if is_static(var.type.shape):
+        return var.type
+    return var.type.with_shape(compiled.backend.to_host(handle).shape)
 
 
 def _found(compiled: Compiled, operands: list[Tensor], results: Sequence[Tensor]) -> NaNError:
@@ -154,6 +164,9 @@ class _Run:
 
     def __init__(self, program: Program, operands: Sequence[Tensor]) -> None:
         program = without_effects(program)  # it was printed already
+        if not all(is_static(each.shape) for each in program.input_types):
+            sizes = sizes_of(program, [operand.type for operand in operands])
+            program = sized_program(program, sizes)
         self.program = program
         self.values: dict[Var, Tensor] = dict(zip(program.inputs, operands, strict=True))
         self.values.update(program.constants)

@@ -34,14 +34,23 @@ def statics(
 
 
 def donations(
-    function: Callable[..., Any], donate: Sequence[int | str], static: Collection[int]
+    function: Callable[..., Any],
+    donate: Sequence[int | str],
+    static: Collection[int],
+    user: str = "donate",
 ) -> frozenset[int | str]:
     """Donated arguments by number and by name, each completed by the other.
+
+    Args:
+        function: whose arguments they are.
+        donate: their positions and names.
+        static: positions of arguments that cannot be meant.
+        user: the parameter of ``jit`` that names them, for messages.
 
     Raises:
         ArgumentError: one is not there, or is static.
     """
-    known, where = positional_names(function), f"jit of {function_name(function)}: donate"
+    known, where = positional_names(function), f"jit of {function_name(function)}: {user}"
     found: set[int | str] = set()
     for each in donate:
         if isinstance(each, bool) or not isinstance(each, (int, str)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from slope.api._arguments import (
     definition,
@@ -27,6 +27,10 @@ from slope.tree import differentiable_mask, flatten_up_to, leaf_paths, tree_flat
 
 if TYPE_CHECKING:
     from optree import PyTreeSpec
+
+
+R = TypeVar("R")
+Aux = TypeVar("Aux")
 
 
 class Flattened:
@@ -150,6 +154,16 @@ def linearized(
     )
 
 
+@overload
+def vjp(
+    function: Callable[..., R], *primals: Any, has_aux: Literal[False] = False
+) -> tuple[R, Pullback]: ...
+@overload
+def vjp(
+    function: Callable[..., tuple[R, Aux]], *primals: Any, has_aux: Literal[True]
+) -> tuple[R, Pullback, Aux]: ...
+@overload
+def vjp(function: Callable[..., Any], *primals: Any, has_aux: bool) -> Any: ...
 @all_or_nothing
 def vjp(function: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     """Run a function and get its pullback (vector-Jacobian product).
@@ -186,7 +200,7 @@ def vjp(function: Callable[..., Any], *primals: Any, has_aux: bool = False) -> A
 
 
 @all_or_nothing
-def linearize(function: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., Any]]:
+def linearize(function: Callable[..., R], *primals: Any) -> tuple[R, Callable[..., R]]:
     """Run a function and get its derivative there as a linear function of tangents.
 
     Args:
@@ -259,6 +273,16 @@ def _like(leaf: Any, wanted: TensorType, user: str, what: str, whose: str) -> Te
     return tensor
 
 
+@overload
+def jvp(
+    function: Callable[..., R], primals: Any, tangents: Any, *, has_aux: Literal[False] = False
+) -> tuple[R, R]: ...
+@overload
+def jvp(
+    function: Callable[..., tuple[R, Aux]], primals: Any, tangents: Any, *, has_aux: Literal[True]
+) -> tuple[R, R, Aux]: ...
+@overload
+def jvp(function: Callable[..., Any], primals: Any, tangents: Any, *, has_aux: bool) -> Any: ...
 @all_or_nothing
 def jvp(function: Callable[..., Any], primals: Any, tangents: Any, *, has_aux: bool = False) -> Any:
     """Run a function and push tangents forward (Jacobian-vector product).

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from itertools import islice
 from typing import Any
 
@@ -42,6 +43,30 @@ def explain(key: Any, tree: Any, known: dict[Any, Any], function: str, told: boo
         print(f"\r\033[Kslope: {message} (said once)", file=sys.stderr)  # noqa: T201  # its user waits
         return True
     return False
+
+
+def explain_size(function: str, backend: str, sizes: Mapping[str, int], told: bool) -> bool:
+    """Say that a function with dynamic dimensions is compiled for one size of them.
+
+    To the log; to a terminal once.
+
+    Args:
+        function: its name.
+        backend: that of the backend.
+        sizes: by name.
+        told: whether the terminal has heard of it.
+
+    Returns:
+        Whether the terminal was told now.
+    """
+    given = ", ".join(f"{name} = {size}" for name, size in sizes.items())
+    message = f"jit of {function} is compiled by {backend} for {given} alone"
+    log("%s", message)
+    if told or sys.stderr is None or not sys.stderr.isatty():
+        return False
+    # The sequence clears a line that may hold a progress bar.
+    print(f"\r\033[Kslope: {message} (said once)", file=sys.stderr)  # noqa: T201  # its user waits
+    return True
 
 
 def _differences(old: Any, new: Any, tree: Any) -> list[str]:

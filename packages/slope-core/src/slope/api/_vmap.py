@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from typing import Any, Literal
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, ParamSpec, TypeVar
 
 import numpy as np
 
 from slope.api._arguments import (
+    argument_paths,
     definition,
     function_name,
     is_whole,
@@ -22,16 +23,19 @@ from slope.functions.generator import all_or_nothing
 from slope.functions.random import BatchScope, use_scope
 from slope.ops.linear import batched_at
 from slope.transforms.vmap import BatchTrace, vmap_flat
-from slope.tree import leaf_paths, tree_flatten, tree_leaves, tree_unflatten
+from slope.tree import tree_flatten, tree_leaves, tree_unflatten
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def vmap(
-    function: Callable[..., Any],
+    function: Callable[P, R],
     in_dims: Any = 0,
     out_dims: Any = 0,
     *,
     randomness: Literal["error", "same", "different"] = "error",
-) -> Callable[..., Any]:
+) -> Callable[P, R]:
     """A function that applies ``function`` along a batch dimension of its arguments, all at once.
 
     Args:
@@ -65,62 +69,74 @@ def vmap(
         raise ArgumentError(
             f"vmap: randomness={randomness!r} is none of 'error', 'same', 'different'."
         )
+    name = function_name(function)
+
+    def around(trace: BatchTrace) -> Any:
+        return use_scope(BatchScope(trace, randomness))
 
     @functools.wraps(function)
     @all_or_nothing
     def wrapped(*args: Any, **kwargs: Any) -> Any:
-        if isinstance(in_dims, (tuple, list)) and len(in_dims) != len(args):
+        batch = _Batch(function, args, kwargs, in_dims)
+        outs, ats = vmap_flat(
+            batch.of_one, batch.tensors, batch.dims, batch.size, name, definition(function), around
+        )
+        wanted = _spread_out_dims(out_dims, tree_unflatten(batch.out_structure, outs))
+        results = [
+            _place(out, at, batch.size, want, function)
+            for out, at, want in zip(outs, ats, wanted, strict=True)
+        ]
+        return tree_unflatten(batch.out_structure, results)
+
+    return wrapped
+
+
+class _Batch:
+    """The arguments of a call, flattened.
+
+    Attributes:
+        tensors: the leaves.
+        dims: where each holds the batch dimension; ``None`` for those that do not.
+        size: the length of the batch dimension.
+        out_structure: of the last result of :meth:`of_one`.
+    """
+
+    out_structure: Any = None
+
+    def __init__(
+        self, function: Callable[..., Any], args: Sequence[Any], kwargs: Any, in_dims: Any
+    ) -> None:
+        several = isinstance(in_dims, (tuple, list))
+        if several and len(in_dims) != len(args):
             raise TreeError(
                 f"vmap of {function_name(function)}: in_dims={in_dims} is for {len(in_dims)} "
                 f"arguments, and there are {len(args)}."
             )
         trees = (args, kwargs)
-        dims_tree = (tuple(in_dims) if isinstance(in_dims, (tuple, list)) else in_dims, 0)
-        leaves, structure = tree_flatten(trees)
-        spread = _spread_dims(dims_tree, trees)
-        held = {
+        self._function = function
+        leaves, self._structure = tree_flatten(trees)
+        spread = _spread_dims((tuple(in_dims) if several else in_dims, 0), trees)
+        # What is no tensor and not batched, such as a string, reaches the function as it is.
+        self._held = {
             number: leaf
             for number, (leaf, dim) in enumerate(zip(leaves, spread, strict=True))
             if dim is None and not isinstance(leaf, (Tensor, np.ndarray))
         }
-        given = [0 if number in held else leaf for number, leaf in enumerate(leaves)]
-        tensors = tensor_leaves(given, trees, "vmap", "the argument")
-        dims = [
+        given = [0 if number in self._held else leaf for number, leaf in enumerate(leaves)]
+        self.tensors = tensor_leaves(given, trees, "vmap", "the argument")
+        self.dims = [
             _normal(dim, tensor, path)
-            for dim, tensor, path in zip(spread, tensors, _paths(trees), strict=True)
+            for dim, tensor, path in zip(spread, self.tensors, argument_paths(*trees), strict=True)
         ]
-        size = _batch_size(tensors, dims, function, trees)
-        out_structure: Any = None
+        self.size = _batch_size(self.tensors, self.dims, function, trees)
 
-        def flat(*xs: Tensor) -> list[Tensor]:
-            nonlocal out_structure
-            seen = [held.get(number, x) for number, x in enumerate(xs)]
-            inner_args, inner_kwargs = tree_unflatten(structure, seen)
-            result = function(*inner_args, **inner_kwargs)
-            out_leaves, out_structure = tree_flatten(result)
-            return output_leaves(out_leaves, result, "vmap")
-
-        def around(trace: BatchTrace) -> Any:
-            return use_scope(BatchScope(trace, randomness))
-
-        outs, ats = vmap_flat(
-            flat, tensors, dims, size, function_name(function), definition(function), around
-        )
-        wanted = _spread_out_dims(out_dims, tree_unflatten(out_structure, outs))
-        results = [
-            _place(out, at, size, want, function)
-            for out, at, want in zip(outs, ats, wanted, strict=True)
-        ]
-        return tree_unflatten(out_structure, results)
-
-    return wrapped
-
-
-def _paths(trees: tuple[tuple[Any, ...], dict[str, Any]]) -> list[str]:
-    """Where each leaf stands: `` 0['w']`` in the first argument, `` 'x'`` in a keyword one."""
-    args, kwargs = trees
-    named = [*enumerate(args), *sorted(kwargs.items())]
-    return [f" {name!r}{path}" for name, tree in named for path in leaf_paths(tree)]
+    def of_one(self, *tensors: Tensor) -> list[Tensor]:
+        """The function's results for one example's leaves."""
+        seen = [self._held.get(number, tensor) for number, tensor in enumerate(tensors)]
+        args, kwargs = tree_unflatten(self._structure, seen)
+        result = self._function(*args, **kwargs)
+        leaves, self.out_structure = tree_flatten(result)
+        return output_leaves(leaves, result, "vmap")
 
 
 def _is_dim(value: Any) -> bool:
@@ -171,7 +187,7 @@ def _batch_size(
 ) -> Any:
     found = [
         (tensor.shape[dim], tensor, dim, path)
-        for tensor, dim, path in zip(tensors, dims, _paths(trees), strict=True)
+        for tensor, dim, path in zip(tensors, dims, argument_paths(*trees), strict=True)
         if dim is not None
     ]
     if not found:

@@ -287,7 +287,8 @@ class RunScan(Operator):
             return None
         params = {
             **instr.params,
-            "body": cut(body, selected(body.inputs, flags), selected(body.outputs, wanted)),
+            # Equal loops stay equal, so that one of them is left out.
+            "body": intern(cut(body, selected(body.inputs, flags), selected(body.outputs, wanted))),
             "consts": sum(flags[:consts]),
             "carries": sum(wanted[:carries]),
         }

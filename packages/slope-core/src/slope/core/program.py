@@ -137,6 +137,17 @@ class Program:
         self.input_names = tuple(input_names)
         self.derived: dict[Any, Any] = {}
 
+    def __copy__(self) -> Program:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Program:
+        return self
+
+    def __reduce__(self) -> Any:
+        """What was derived from it, such as executables, stays where it is."""
+        parts = self.inputs, self.constants, self.instrs, self.outputs, self.name, self.input_names
+        return Program, parts
+
     @property
     def input_types(self) -> tuple[TensorType, ...]:
         """The types of the inputs."""

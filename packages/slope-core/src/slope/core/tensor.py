@@ -375,16 +375,16 @@ class Tracer(Tensor):
         self.owner = trace
 
     def host(self) -> np.ndarray[Any, Any]:
-        self._refuse("its elements")
+        self._refuse("the elements")
 
     def handle(self, backend: Importer) -> Any:
-        self._refuse("its elements")
+        self._refuse("the elements")
 
     def item(self) -> NoReturn:
-        self._refuse("its value")
+        self._refuse("the value")
 
     def __bool__(self) -> bool:  # noqa: PLE0304  # it raises
-        self._refuse("its truth (an `if`, `while`, `and`, `or`, `not` or `assert`)")
+        self._refuse("the truth (for an `if`, `while`, `and`, `or`, `not` or `assert`)")
 
     def _refuse(self, what: str) -> NoReturn:
         if not self.owner.alive:
@@ -407,7 +407,7 @@ class Tracer(Tensor):
         return f"tensor(<traced by {self.owner.name}>, shape={self.shape}, dtype={self.dtype.name})"
 
     def __reduce__(self) -> Any:
-        self._refuse("its elements (to pickle or copy it)")
+        self._refuse("the elements (to pickle or copy them)")
 
 
 def install_methods(**methods: Callable[..., Any]) -> None:

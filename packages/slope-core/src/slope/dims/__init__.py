@@ -25,6 +25,8 @@ bounds are the same dimension. The same name with other bounds in one expression
 from slope.dims._expr import Dim, DimExpr, DimLike, Shape
 from slope.dims._shapes import (
     bounds,
+    broadcast,
+    computed,
     dim_max,
     dim_min,
     evaluate,
@@ -44,6 +46,8 @@ __all__ = [
     "DimLike",
     "Shape",
     "bounds",
+    "broadcast",
+    "computed",
     "dim_max",
     "dim_min",
     "dim_str",

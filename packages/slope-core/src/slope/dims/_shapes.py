@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from slope.dims._expr import DimExpr, DimLike, terms_of, wrap
@@ -91,6 +91,45 @@ def evaluate(dim: DimLike, sizes: Mapping[str, int]) -> int:
             raise ShapeError(f"the size of {atom.name} in {dim} must be an int, not {size_!r}")
         _checked(atom, int(size_))
     return _evaluate(terms_of(dim), sizes)
+
+
+def computed(dim: DimLike, values: Mapping[str, Any], greatest: Callable[..., Any]) -> Any:
+    """What ``dim`` is for values that are no ints, but know ``+``, ``*`` and ``//`` with ints.
+
+    Args:
+        dim: an expression.
+        values: by the names of its variables.
+        greatest: the greatest of values and ints.
+    """
+    total: Any = 0
+    for mono, c in terms_of(dim):
+        product: Any = c
+        for atom in mono:
+            if atom.kind == "dim":
+                factor = values[atom.name]
+            else:
+                args = [computed(wrap(arg), values, greatest) for arg in atom.args]
+                factor = greatest(*args) if atom.kind == "max" else args[0] // args[1]
+            product = factor if type(product) is int and product == 1 else product * factor
+        total = product if type(total) is int and total == 0 else total + product
+    return total
+
+
+def broadcast(*shapes: Sequence[DimLike]) -> tuple[DimLike, ...]:
+    """The shape that shapes broadcast to; a symbolic dimension stands beside itself or a 1.
+
+    Raises `ShapeError` for any other.
+    """
+    rank = max(map(len, shapes), default=0)
+    aligned = [(1,) * (rank - len(shape)) + tuple(shape) for shape in shapes]
+    return tuple([_common(dims) for dims in zip(*aligned, strict=True)])
+
+
+def _common(dims: Sequence[DimLike]) -> DimLike:
+    wide = [dim for dim in dims if not same((dim,), (1,))]
+    if any(not same((dim,), wide[:1]) for dim in wide):
+        raise ShapeError(f"dimensions {_shape_text(dims)} stand side by side and may differ")
+    return wide[0] if wide else 1
 
 
 def _evaluate(poly: Poly, sizes: Mapping[str, int]) -> int:

@@ -100,6 +100,30 @@ def article(value: object) -> str:
 # --- dimensions and shapes
 
 
+def place_of(k: Any, least: int, x: Tensor, at: int, dim: int, function: str) -> int:
+    """``k``, a number of elements of a dimension or the place of one, counted from 1.
+
+    Args:
+        k: what the user gave.
+        least: the least that it may be.
+        x: the operand.
+        at: the dimension, counted from the front.
+        dim: the same, as the user gave it.
+        function: the name of the function, for messages.
+
+    Raises:
+        ArgumentError: it is no int.
+        ShapeError: it is less than ``least``, or more than the dimension's length.
+    """
+    number = whole_of(k, function, "k")
+    if not least <= number <= x.shape[at]:
+        raise ShapeError(
+            f"{function}: k={number} is out of range for dimension {dim} of {x.type}; it may be "
+            f"{least} to {x.shape[at]}."
+        )
+    return number
+
+
 def dim_of(
     dim: Any, ndim: int, function: str, argument: str = "dim", *, shape: Shape | None = None
 ) -> int:

@@ -105,7 +105,7 @@ def _wrapped(function: Callable[P, R], *, numbers: int) -> Callable[P, R]:
                 return function(*args, **kwargs)
             return remembered(given)  # pyright: ignore[reportCallIssue]  # it is not the dictionary
         except SlopeError as error:
-            raise shortened(error)  # noqa: B904  # the same error, not a new one
+            raise shortened(error)  # noqa: B904  # SLOPE_FULL_TRACEBACK=1 shows slope's own frames
 
     return call
 

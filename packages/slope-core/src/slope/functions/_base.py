@@ -55,6 +55,8 @@ def operand(value: object, function: str, argument: str) -> Operand:
             return copied(value)
         except DTypeError as error:
             raise DTypeError(f"{function}: {argument}: {error}") from None
+    if isinstance(value, DimExpr):
+        return dimension(value)
     convertible = isinstance(value, (list, tuple)) or hasattr(value, "__array__")
     hint = (
         "slope.tensor(...) makes a tensor of it" if convertible else "it takes tensors and numbers"
@@ -64,6 +66,11 @@ def operand(value: object, function: str, argument: str) -> Operand:
     raise ArgumentError(
         f"{function}: {argument} is {article(value)}{whose} ({value!r:.60}); {hint}."
     )
+
+
+def dimension(length: DimExpr) -> Tensor:
+    """A symbolic dimension as a number that is known when the program runs; weak, as an int is."""
+    return weakly(ops.sum_(Splat(1, TensorType((length,), dtypes.int64)), dim=(0,)), True)
 
 
 def as_tensor(value: object, function: str, argument: str) -> Tensor:

@@ -243,7 +243,7 @@ def hardswish(x: TensorLike, inplace: bool = False) -> Tensor:
 
 @at_once
 def hardshrink(x: TensorLike, lambd: float = 0.5) -> Tensor:
-    """``x`` where its size exceeds ``lambd``, else 0."""
+    """``x`` where ``abs(x)`` exceeds ``lambd``, else 0."""
     made = floating(x, "hardshrink")
     inside = ops.le(ops.abs_(made), splat_like(number_of(lambd, "hardshrink", "lambd"), made))
     return ops.where(inside, splat_like(0.0, made), made)

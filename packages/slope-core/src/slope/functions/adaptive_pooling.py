@@ -97,13 +97,13 @@ def adaptive_mean(x: TensorLike, count: int, function: str, output_size: Any) ->
 
 @at_once
 def adaptive_avg_pool1d(x: TensorLike, output_size: Any) -> Tensor:
-    """The means of so many windows along one spatial dimension; see :func:`adaptive_avg_pool2d`."""
+    """Average pooling to a given length along one dimension; see :func:`adaptive_avg_pool2d`."""
     return adaptive_mean(x, 1, "adaptive_avg_pool1d", output_size)
 
 
 @at_once
 def adaptive_avg_pool2d(x: TensorLike, output_size: Any) -> Tensor:
-    """The means of so many windows.
+    """Average pooling to a given output size.
 
     They share the lengths of ``x`` as evenly as whole numbers allow.
 
@@ -119,7 +119,7 @@ def adaptive_avg_pool2d(x: TensorLike, output_size: Any) -> Tensor:
 
 @at_once
 def adaptive_avg_pool3d(x: TensorLike, output_size: Any) -> Tensor:
-    """The means of so many windows in three dimensions; see :func:`adaptive_avg_pool2d`."""
+    """Average pooling to a given size in three dimensions; see :func:`adaptive_avg_pool2d`."""
     return adaptive_mean(x, 3, "adaptive_avg_pool3d", output_size)
 
 
@@ -145,13 +145,13 @@ def _adaptive_max(count: int, x: TensorLike, output_size: Any, return_indices: b
 
 @at_once
 def adaptive_max_pool1d(x: TensorLike, output_size: Any, return_indices: bool = False) -> Any:
-    """The largest elements of so many windows; see :func:`adaptive_max_pool2d`."""
+    """Max pooling to a given output size; see :func:`adaptive_max_pool2d`."""
     return _adaptive_max(1, x, output_size, return_indices)
 
 
 @at_once
 def adaptive_max_pool2d(x: TensorLike, output_size: Any, return_indices: bool = False) -> Any:
-    """The largest elements of so many windows; see :func:`adaptive_avg_pool2d`.
+    """Max pooling to a given output size; see :func:`adaptive_avg_pool2d`.
 
     With ``return_indices`` a pair: these, and where each stands in its channel, counted in
     row-major order (int64).
@@ -161,5 +161,5 @@ def adaptive_max_pool2d(x: TensorLike, output_size: Any, return_indices: bool = 
 
 @at_once
 def adaptive_max_pool3d(x: TensorLike, output_size: Any, return_indices: bool = False) -> Any:
-    """The largest elements of so many windows; see :func:`adaptive_max_pool2d`."""
+    """Max pooling to a given output size; see :func:`adaptive_max_pool2d`."""
     return _adaptive_max(3, x, output_size, return_indices)

@@ -269,7 +269,7 @@ def xlogy(x: TensorLike, y: TensorLike) -> Tensor:
 
 @of_tensors_at_once
 def copysign(x: TensorLike, y: TensorLike) -> Tensor:
-    """The size of ``x`` with the sign of ``y`` (of -0, too)."""
+    """The absolute value of ``x`` with the sign of ``y``, which may be -0."""
     return precise.copysign(*floating_operands("copysign", x=x, y=y))
 
 

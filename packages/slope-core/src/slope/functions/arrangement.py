@@ -102,7 +102,7 @@ def rot90(x: TensorLike, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
 
 @at_once
 def swapaxes(x: TensorLike, axis0: int, axis1: int) -> Tensor:
-    """Two dimensions exchanged; another name of :func:`slope.transpose`."""
+    """Two dimensions swapped; another name of :func:`slope.transpose`."""
     return transpose(x, axis0, axis1)
 
 

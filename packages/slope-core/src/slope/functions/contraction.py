@@ -159,13 +159,13 @@ def dot(x: TensorLike, y: TensorLike) -> Tensor:
 
 @at_once
 def mv(x: TensorLike, y: TensorLike) -> Tensor:
-    """A matrix times a vector."""
+    """The product of a matrix and a vector."""
     return _ranked("mv", x, y, 2, 1)
 
 
 @at_once
 def mm(x: TensorLike, y: TensorLike) -> Tensor:
-    """A matrix times a matrix."""
+    """The product of two matrices."""
     return _ranked("mm", x, y, 2, 2)
 
 

@@ -319,7 +319,7 @@ def conv_transpose2d(
     groups: int = 1,
     dilation: Lengths = 1,
 ) -> Tensor:
-    """What :func:`conv2d` does to cotangents: the transposed convolution.
+    """The transposed convolution over two spatial dimensions: the transpose of :func:`conv2d`.
 
     Args:
         x: (batch, channels, height, width); the batch may be left out.

@@ -7,6 +7,7 @@ repeated number is a literal of the program, and ``arange`` and ``eye`` count wi
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -53,7 +54,7 @@ def tensor(data: Any, dtype: DTypeLike | None = None, device: Device | str | Non
     """A tensor with a copy of the data.
 
     Args:
-        data: a number, a NumPy array, a tensor, or nested lists of these.
+        data: a number, a NumPy array, a tensor, a range, or nested lists of these.
         dtype: by default an array's or tensor's own; float32, int64 or bool for Python numbers.
         device: by default the default device.
 
@@ -80,6 +81,8 @@ def _from_data(data: Any, wanted: DType | None) -> Tensor:
     number = scalar_of(data)
     if number is not None:
         data = number
+    elif isinstance(data, range):
+        data = list(data)
     elif not isinstance(data, (list, tuple)):
         if all(hasattr(data, name) for name in _DLPACK):
             return copied(np.from_dlpack(data), wanted)
@@ -94,7 +97,9 @@ def _from_data(data: Any, wanted: DType | None) -> Tensor:
         if array.dtype.kind == "f" and wanted is dtypes.uint64:  # of both small and large ints
             array = np.asarray(data, np.uint64)
     except (ValueError, OverflowError) as error:
-        raise ArgumentError(f"tensor: cannot make an array of {data!r:.80}: {error}.") from None
+        raise ArgumentError(
+            f"tensor: cannot make an array of {data!r:.80}: {str(error).rstrip('.')}."
+        ) from None
     if array.dtype.kind not in "biuf" and array.dtype != dtypes.bfloat16.numpy:
         raise ArgumentError(f"tensor: cannot make an array of numbers of {data!r:.80}.")
     if wanted is None and not _holds_arrays(data):
@@ -178,7 +183,8 @@ def from_dlpack(source: Any) -> Tensor:
 
 
 def full(
-    *size: Any,
+    *given: Any,
+    size: Sequence[Any] | None = None,
     fill_value: TensorLike | None = None,
     dtype: DTypeLike | None = None,
     device: Device | str | None = None,
@@ -186,23 +192,25 @@ def full(
     """A tensor with one number everywhere: ``full((2, 3), 7)``.
 
     Args:
-        size: the shape as a sequence, then the number (unless that is given as ``fill_value``).
+        given: the shape as a sequence, then the number; each may be given by its name instead.
+        size: the shape.
         fill_value: the number; a tensor of shape () is repeated.
         dtype: by default float32, int64 or bool, as the number is.
         device: by default the default device.
     """
+    lengths = given if size is None else (size, *given)
     if fill_value is None:
-        if len(size) != 2:
+        if len(lengths) != 2:
             raise ArgumentError(
-                f"full: takes a shape and a number, as in full((2, 3), 7), and got {size!r:.80}."
+                f"full: takes a shape and a number, as in full((2, 3), 7), and got {lengths!r:.80}."
             )
-        size, fill_value = (size[0],), size[1]
-    shape = shape_of(size, "full")
+        lengths, fill_value = (lengths[0],), lengths[1]
+    shape = shape_of(lengths, "full")
     wanted = None if dtype is None else as_dtype(dtype)
     number = scalar_of(fill_value)
     if number is None:
-        given = _as_tensor(fill_value, "full", "fill_value")
-        return expand(given if wanted is None else to_dtype(given, wanted), shape)
+        value = _as_tensor(fill_value, "full", "fill_value")
+        return expand(value if wanted is None else to_dtype(value, wanted), shape)
     return filled(number, shape, wanted or dtypes.default_dtype(scalar_kind(number)), device)
 
 
@@ -227,18 +235,31 @@ def _static(shape: Shape) -> tuple[int, ...]:
     return shape
 
 
+def _float_or(dtype: DTypeLike | None) -> DType:
+    """The dtype that was asked for, else float32."""
+    return dtypes.float32 if dtype is None else as_dtype(dtype)
+
+
 def zeros(
-    *size: Any, dtype: DTypeLike = dtypes.float32, device: Device | str | None = None
+    *lengths: Any,
+    size: Sequence[Any] | None = None,
+    dtype: DTypeLike | None = None,
+    device: Device | str | None = None,
 ) -> Tensor:
-    """Zeros of a shape, given as ints or as one sequence."""
-    return filled(0, shape_of(size, "zeros", "size"), as_dtype(dtype), device)
+    """Zeros of a shape, given as ints, as one sequence or as ``size``; float32 by default."""
+    shape = shape_of(lengths if size is None else (size,), "zeros", "size")
+    return filled(0, shape, _float_or(dtype), device)
 
 
 def ones(
-    *size: Any, dtype: DTypeLike = dtypes.float32, device: Device | str | None = None
+    *lengths: Any,
+    size: Sequence[Any] | None = None,
+    dtype: DTypeLike | None = None,
+    device: Device | str | None = None,
 ) -> Tensor:
-    """Ones of a shape, given as ints or as one sequence."""
-    return filled(1, shape_of(size, "ones", "size"), as_dtype(dtype), device)
+    """Ones of a shape, given as ints, as one sequence or as ``size``; float32 by default."""
+    shape = shape_of(lengths if size is None else (size,), "ones", "size")
+    return filled(1, shape, _float_or(dtype), device)
 
 
 def zeros_like(
@@ -352,7 +373,7 @@ def linspace(
     end: Scalar,
     steps: int,
     *,
-    dtype: DTypeLike = dtypes.float32,
+    dtype: DTypeLike | None = None,
     device: Device | str | None = None,
 ) -> Tensor:
     """``steps`` evenly spaced numbers from ``start`` to ``end``, both exact.
@@ -363,7 +384,7 @@ def linspace(
         ArgumentError: ``steps`` is negative.
     """
     steps = whole_of(steps, "linspace", "steps", 0)
-    wanted = as_dtype(dtype)
+    wanted = _float_or(dtype)
     first, last = _number("linspace", "start", start), _number("linspace", "end", end)
     if wanted.is_integer and math.isfinite(first) and math.isfinite(last):
         first, last = int(first), int(last)
@@ -384,7 +405,7 @@ def logspace(
     steps: int,
     base: float = 10.0,
     *,
-    dtype: DTypeLike = dtypes.float32,
+    dtype: DTypeLike | None = None,
     device: Device | str | None = None,
 ) -> Tensor:
     """``steps`` numbers from ``base ** start`` to ``base ** end``, with evenly spaced exponents.
@@ -394,7 +415,7 @@ def logspace(
     Raises:
         ArgumentError: ``steps`` is negative.
     """
-    steps, wanted = whole_of(steps, "logspace", "steps", 0), as_dtype(dtype)
+    steps, wanted = whole_of(steps, "logspace", "steps", 0), _float_or(dtype)
     first, last = (float(_number("logspace", *each)) for each in (("start", start), ("end", end)))
     if wanted.is_integer and math.isfinite(first) and math.isfinite(last):
         first, last = float(int(first)), float(int(last))
@@ -406,7 +427,7 @@ def eye(
     n: int,
     m: int | None = None,
     *,
-    dtype: DTypeLike = dtypes.float32,
+    dtype: DTypeLike | None = None,
     device: Device | str | None = None,
 ) -> Tensor:
     """Ones on the diagonal of an ``n`` by ``m`` matrix, zeros elsewhere.
@@ -414,7 +435,7 @@ def eye(
     ``m`` is ``n`` by default.
     """
     shape = shape_of((n, n if m is None else m), "eye", "n")
-    wanted = as_dtype(dtype)
+    wanted = _float_or(dtype)
     if current_trace() is not EVAL:
         rows, columns = (ops.iota(shape=shape, dim=dim, dtype=dtypes.int64) for dim in (0, 1))
         return ops.cast(ops.eq(rows, columns), dtype=wanted)

@@ -42,7 +42,7 @@ def require_known(x: Tensor, function: str, way_out: str) -> None:
 
 
 def nonzero(x: TensorLike, as_tuple: bool = False) -> Any:
-    """Where the elements differ from zero: int64 coordinates, ``[count, ndim]``.
+    """The coordinates of the elements that differ from zero: int64, ``[count, ndim]``.
 
     With ``as_tuple`` one vector for each dimension. Only for tensors whose values are known.
 

@@ -41,7 +41,7 @@ from slope.ops.reduce import spread
 GAMMA_ROUNDS: Final = 8  # the chance that all are rejected is below 1e-10 for any concentration
 
 
-def _drawn(key: object, size: Any, dtype: DTypeLike, function: str) -> tuple[Tensor, DType]:
+def units_of(key: object, size: Any, dtype: DTypeLike, function: str) -> tuple[Tensor, DType]:
     """Floats in [0, 1) of a shape, in the dtype to compute in; and the dtype wanted."""
     given, wanted = checked_key(key, function), as_dtype(dtype)
     require_floating(function, wanted)
@@ -50,7 +50,8 @@ def _drawn(key: object, size: Any, dtype: DTypeLike, function: str) -> tuple[Ten
     return ops.reshape(unit, shape=shape), wanted
 
 
-def _exponential(unit: Tensor) -> Tensor:
+def exponential_of(unit: Tensor) -> Tensor:
+    """Exponential draws from floats in [0, 1)."""
     return ops.neg(ops.log1p(ops.neg(unit)))
 
 
@@ -65,8 +66,8 @@ def exponential(
     factor = number_of(rate, "random.exponential", "rate")
     if factor <= 0:
         raise ArgumentError(f"random.exponential: rate={factor} must be positive.")
-    unit, wanted = _drawn(key, size, dtype, "exponential")
-    out = _exponential(unit)
+    unit, wanted = units_of(key, size, dtype, "exponential")
+    out = exponential_of(unit)
     if factor != 1.0:
         out = ops.mul(out, splat_like(1.0 / factor, out))
     return to_dtype(out, wanted)
@@ -74,18 +75,18 @@ def exponential(
 
 def gumbel(key: TensorLike, *size: Any, dtype: DTypeLike = float32) -> Tensor:
     """Draws of the distribution function ``exp(-exp(-x))``."""
-    unit, wanted = _drawn(key, size, dtype, "gumbel")
+    unit, wanted = units_of(key, size, dtype, "gumbel")
     return to_dtype(_gumbel(unit), wanted)
 
 
 def _gumbel(unit: Tensor) -> Tensor:
     least = 2.0**-54 if unit.dtype.bits == 64 else 2.0**-25  # half a step: 0 has no logarithm
-    return ops.neg(ops.log(ops.maximum(_exponential(unit), splat_like(least, unit))))
+    return ops.neg(ops.log(ops.maximum(exponential_of(unit), splat_like(least, unit))))
 
 
 def laplace(key: TensorLike, *size: Any, dtype: DTypeLike = float32) -> Tensor:
     """Draws of density ``exp(-abs(x)) / 2``."""
-    unit, wanted = _drawn(key, size, dtype, "laplace")
+    unit, wanted = units_of(key, size, dtype, "laplace")
     low = ops.lt(unit, splat_like(0.5, unit))
     twice = ops.add(unit, unit)
     share = ops.where(low, twice, ops.sub(splat_like(2.0, unit), twice))
@@ -107,7 +108,7 @@ def truncated_normal(
     top = number_of(high, "random.truncated_normal", "high")
     if not bottom < top:
         raise ArgumentError(f"random.truncated_normal: low={bottom} must be less than high={top}.")
-    unit, wanted = _drawn(given, size, dtype, "truncated_normal")
+    unit, wanted = units_of(given, size, dtype, "truncated_normal")
     first, last = (math.erf(each / math.sqrt(2.0)) for each in (bottom, top))
     place = ops.add(ops.mul(unit, splat_like(last - first, unit)), splat_like(first, unit))
     out = ops.mul(special.erfinv(place), splat_like(math.sqrt(2.0), unit))
@@ -129,11 +130,11 @@ def gamma(key: TensorLike, concentration: TensorLike, shape: Shape | None = None
     Source: G. Marsaglia, W. Tsang, "A simple method for generating gamma variables" (2000).
     """
     given = checked_key(key, "gamma")
-    wanted, a = _parameters("gamma", shape, concentration=concentration)
-    return to_dtype(_gamma(given, a[0]), wanted)
+    wanted, a = parameters_of("gamma", shape, concentration=concentration)
+    return to_dtype(gamma_of(given, a[0]), wanted)
 
 
-def _parameters(function: str, shape: Any, **values: object) -> tuple[DType, list[Tensor]]:
+def parameters_of(function: str, shape: Any, **values: object) -> tuple[DType, list[Tensor]]:
     """Parameters in the dtype to compute in, broadcast to the shape of the draw."""
     name = f"random.{function}"
     given = {argument: floating(each, name, argument) for argument, each in values.items()}
@@ -151,7 +152,21 @@ def _parameters(function: str, shape: Any, **values: object) -> tuple[DType, lis
     return dtype, [expand_to(each, wanted) for each in made]
 
 
-def _gamma(key: Tensor, a: Tensor) -> Tensor:
+def gamma_of(key: Tensor, a: Tensor) -> Tensor:
+    """Gamma draws of checked concentrations."""
+    chosen, boost = _gamma_factors(key, a)
+    return ops.where(ops.lt(a, splat_like(1.0, a)), ops.mul(chosen, ops.exp(boost)), chosen)
+
+
+def log_gamma_of(key: Tensor, a: Tensor) -> Tensor:
+    """The logarithms of :func:`gamma_of`."""
+    chosen, boost = _gamma_factors(key, a)
+    large = ops.log(chosen)
+    return ops.where(ops.lt(a, splat_like(1.0, a)), ops.add(large, boost), large)
+
+
+def _gamma_factors(key: Tensor, a: Tensor) -> tuple[Tensor, Tensor]:
+    """A draw for ``a``, or ``a + 1`` where that is below 1; and the logarithm of what it lacks."""
     keys = split(key, 3)
     one, third = splat_like(1.0, a), splat_like(1.0 / 3.0, a)
     small = ops.lt(a, one)
@@ -177,8 +192,7 @@ def _gamma(key: Tensor, a: Tensor) -> Tensor:
     chosen = ops.mul(d, ops.sum_(ops.where(here, safe, zero), dim=(0,)))
     # Below 1: a draw for a + 1 times a uniform draw to the power 1 / a.
     power = ops.reshape(unit_draws(keys[2], count_of(a.shape), a.dtype), shape=a.shape)
-    boost = ops.exp(ops.div(ops.log1p(ops.neg(power)), ops.where(small, a, one)))
-    return ops.where(small, ops.mul(chosen, boost), chosen)
+    return chosen, ops.div(ops.log1p(ops.neg(power)), ops.where(small, a, one))
 
 
 def beta(key: TensorLike, a: TensorLike, b: TensorLike, shape: Shape | None = None) -> Tensor:
@@ -189,9 +203,9 @@ def beta(key: TensorLike, a: TensorLike, b: TensorLike, shape: Shape | None = No
     Of ``shape``, which both broadcast to, or of their own. A gamma draw over the sum of two.
     """
     given = checked_key(key, "beta")
-    wanted, (first, second) = _parameters("beta", shape, a=a, b=b)
+    wanted, (first, second) = parameters_of("beta", shape, a=a, b=b)
     keys = split(given)
-    x, y = _gamma(keys[0], first), _gamma(keys[1], second)
+    x, y = gamma_of(keys[0], first), gamma_of(keys[1], second)
     total = ops.add(x, y)
     safe = ops.where(ops.eq(total, splat_like(0.0, total)), splat_like(1.0, total), total)
     return to_dtype(ops.div(x, safe), wanted)

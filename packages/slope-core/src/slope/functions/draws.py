@@ -20,7 +20,7 @@ from slope.functions.keys import checked_key, pairs, require_floating, unit_draw
 def uniform(
     key: TensorLike, *size: Any, low: float = 0.0, high: float = 1.0, dtype: DTypeLike = float32
 ) -> Tensor:
-    """Evenly spread floats in ``[low, high)``, with all digits of the dtype (24 bits in float32).
+    """Uniform floats in ``[low, high)``, with all digits of the dtype (24 bits in float32).
 
     Raises:
         DTypeError: not a floating-point dtype.
@@ -38,7 +38,7 @@ def uniform(
 
 
 def normal(key: TensorLike, *size: Any, dtype: DTypeLike = float32) -> Tensor:
-    """Normal draws of mean 0 and standard deviation 1, by Box and Muller's method.
+    """Draws from the standard normal distribution, by the Box-Muller method.
 
     Two uniform draws make a radius ``sqrt(-2 log(1 - u))`` and an angle, and these two normal
     draws. In float32 the largest size is 5.77. Half precision is drawn in float32.
@@ -69,7 +69,7 @@ def normal(key: TensorLike, *size: Any, dtype: DTypeLike = float32) -> Tensor:
 
 
 def randint(key: TensorLike, size: Any, low: int, high: int, dtype: DTypeLike = int64) -> Tensor:
-    """Whole numbers from ``low`` to ``high`` less one, evenly spread.
+    """Uniform integers from ``low`` to ``high - 1``.
 
     63 random bits modulo ``high - low``: no number is more likely than another by more than ``(high
     - low) / 2**63``.

@@ -265,7 +265,7 @@ def erfinv(x: TensorLike) -> Tensor:
 
 @at_once
 def lgamma(x: TensorLike) -> Tensor:
-    """The logarithm of the size of the gamma function."""
+    """The logarithm of the absolute value of the gamma function."""
     return special.lgamma(floating(x, "lgamma"))
 
 

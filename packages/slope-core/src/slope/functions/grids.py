@@ -89,7 +89,7 @@ def grid_sample(
     padding_mode: str = "zeros",
     align_corners: bool | None = None,
 ) -> Tensor:
-    """An image or a volume read at the places that a grid names.
+    """An image or a volume sampled at the places that a grid names.
 
     Args:
         x: (batch, channels, height, width), or (batch, channels, depth, height, width).

@@ -62,7 +62,7 @@ def getitem(x: Tensor, index: Any) -> Tensor:
 
 def _indexed(x: Tensor, index: Any) -> Tensor:
     found = plan(index, x.shape)
-    out = sliced(x, found)
+    out = sliced(reshaped(x, found.shape), found)
     if found.dropped:
         out = ops.reshape(
             out,
@@ -70,7 +70,7 @@ def _indexed(x: Tensor, index: Any) -> Tensor:
         )
     if found.arrays:
         out = _gathered(out, found)
-    return out if same(out.shape, found.result) else ops.reshape(out, shape=found.result)
+    return reshaped(out, found.result)
 
 
 _indexed_at_once = at_once(_indexed)
@@ -81,6 +81,10 @@ def _row(x: Tensor, index: int) -> Tensor:
     if not -length <= index < length:
         plan(index, x.type.shape)  # raises
     return copied(x.host()[index, ...])
+
+
+def reshaped(x: Tensor, shape: Shape) -> Tensor:
+    return x if same(shape, x.shape) else ops.reshape(x, shape=shape)
 
 
 def sliced(x: Tensor, found: Plan) -> Tensor:

@@ -63,7 +63,7 @@ def cat(tensors: Sequence[TensorLike], dim: int = 0) -> Tensor:
         ShapeError: no tensors, or other lengths that differ.
     """
     given = _promoted("cat", tensors)
-    given = [x for x in given if x.shape != (0,)] or given
+    given = [x for x in given if not same(x.shape, (0,))] or given
     first = given[0]
     at = dim_of(dim, first.ndim, "cat", shape=first.shape)
     for x in given:

@@ -80,8 +80,9 @@ def random_words(given: Tensor, count: Any) -> Tensor:
     low = ops.iota(shape=(half,), dim=0, dtype=uint32)
     if is_static((half,)):
         high = ops.add(low, Splat(half, low.type))
-    else:  # the counters of the second half need only differ from those of the first
-        high = ops.bitwise_not(low)
+    else:  # the same, with a number that is known when the program runs
+        counted = ops.sum_(Splat(1, low.type), dim=(0,))
+        high = ops.add(low, expand_to(counted, low.shape))
     out = ops.cat(*encrypted(given, low, high), dim=0)
     if is_static((count,)) and count % 2 == 0:
         return out

@@ -110,7 +110,7 @@ def l1_loss(
     *,
     weight: TensorLike | None = None,
 ) -> Tensor:
-    """Sizes of differences; the derivative at 0 is 0, the shapes must be equal.
+    """Absolute differences; the derivative at 0 is 0, the shapes must be equal.
 
     ``weight`` is as in :func:`mse_loss`.
     """

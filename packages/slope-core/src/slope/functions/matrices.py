@@ -1,9 +1,8 @@
-"""Norms and products of matrices: what :mod:`slope.linalg` offers that needs no factors."""
+"""Norms of vectors and products of matrices, which :mod:`slope.linalg` offers."""
 
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +11,7 @@ from slope.dims import is_static, same
 from slope.dtypes import DTypeLike, as_dtype
 from slope.errors import ArgumentError, ShapeError
 from slope.functions import reductions
-from slope.functions._arguments import dim_of, flag_of, number_of
+from slope.functions._arguments import number_of
 from slope.functions._at_once import at_once
 from slope.functions._base import (
     TensorLike,
@@ -25,7 +24,6 @@ from slope.functions._base import (
 )
 from slope.functions.arithmetic import mul
 from slope.functions.contraction import matmul
-from slope.functions.elementwise import abs
 from slope.functions.shapes import reshape
 
 Dim = int | Sequence[int] | None
@@ -56,103 +54,14 @@ def vector_norm(
     Raises:
         ShapeError: there is no such dimension; or nothing has no largest size.
     """
-    given, p = _computed("vector_norm", x, dtype), number_of(ord, "linalg.vector_norm", "ord")
+    given, p = computed_in("vector_norm", x, dtype), number_of(ord, "linalg.vector_norm", "ord")
     dims: Any = tuple(dim) if isinstance(dim, (tuple, list)) else dim
     return reductions.norm(given, p, None if dims == () else dims, keepdim)
 
 
-@at_once
-def matrix_norm(
-    x: TensorLike,
-    ord: float | str = "fro",
-    dim: Sequence[int] = (-2, -1),
-    keepdim: bool = False,
-    *,
-    dtype: DTypeLike | None = None,
-) -> Tensor:
-    """Norms of matrices.
-
-    Args:
-        x: two dimensions or more; whole numbers are taken as float32.
-        ord: ``"fro"``: the root of the sum of squares; 1: the largest sum of sizes in a column,
-            infinity: in a row; -1 and -infinity: the smallest ones.
-        dim: the dimensions of rows and columns.
-        keepdim: keep them with length 1.
-        dtype: of the computation and the result.
-
-    Raises:
-        ArgumentError: another ``ord``; ``"nuc"``, 2 and -2 would need singular values.
-        ShapeError: ``dim`` are not two dimensions of ``x``.
-    """
-    given = _computed("matrix_norm", x, dtype)
-    rows, columns = _two("matrix_norm", given, dim)
-    keepdim = flag_of(keepdim, "linalg.matrix_norm", "keepdim")
-    if isinstance(ord, str) and ord == "fro":
-        return reductions.norm(given, 2, (rows, columns), keepdim)
-    if ord not in (1, -1, math.inf, -math.inf):
-        why = " (that one needs singular values)" if ord in ("nuc", 2, -2) else ""
-        raise ArgumentError(
-            f"linalg.matrix_norm: ord={ord!r:.60} must be 'fro', 1, -1, inf or -inf{why}."
-        )
-    first, second = (rows, columns) if ord in (1, -1) else (columns, rows)
-    sizes = reductions.sum(abs(given), first, True)
-    if ord in (1, math.inf) and is_static(sizes.shape) and not sizes.shape[second]:
-        extreme = reductions.sum(sizes, second, True)  # of no columns: 0, as of no elements
-    else:
-        extreme = (reductions.amax if ord in (1, math.inf) else reductions.amin)(
-            sizes, second, True
-        )
-    if keepdim:
-        return extreme
-    rest = [length for at, length in enumerate(given.shape) if at not in (rows, columns)]
-    return reshape(extreme, tuple(rest))
-
-
-def norm(
-    x: TensorLike,
-    ord: float | str | None = None,
-    dim: Dim = None,
-    keepdim: bool = False,
-    *,
-    dtype: DTypeLike | None = None,
-) -> Tensor:
-    """:func:`vector_norm` or :func:`matrix_norm`, whichever ``ord`` and ``dim`` mean.
-
-    Without ``ord`` the root of the sum of squares of all elements, or along ``dim``. With it, of
-    vectors for one dimension, of matrices for two.
-
-    Raises:
-        ShapeError: neither one nor two dimensions; the others of these functions.
-    """
-    given = as_tensor(x, "linalg.norm", "x")
-    if ord is None:
-        return vector_norm(given, 2, dim, keepdim, dtype=dtype)
-    dims = dim if dim is not None else tuple(range(given.ndim))
-    count = len(dims) if isinstance(dims, (tuple, list)) else 1
-    if count == 2:
-        return matrix_norm(given, ord, dims, keepdim, dtype=dtype)  # pyright: ignore[reportArgumentType]  # two of them
-    if count != 1:
-        raise ShapeError(
-            f"linalg.norm: ord={ord!r} needs one dimension or two, and gets {count} of "
-            f"{given.type}; give dim."
-        )
-    return vector_norm(given, number_of(ord, "linalg.norm", "ord"), dim, keepdim, dtype=dtype)
-
-
-def _computed(function: str, x: TensorLike, dtype: DTypeLike | None) -> Tensor:
+def computed_in(function: str, x: TensorLike, dtype: DTypeLike | None) -> Tensor:
     given = floating(x, f"linalg.{function}")
     return given if dtype is None else floating(to_dtype(given, as_dtype(dtype)), function)
-
-
-def _two(function: str, x: Tensor, dim: Any) -> tuple[int, int]:
-    if not isinstance(dim, (tuple, list)) or len(dim) != 2 or x.ndim < 2:
-        raise ShapeError(
-            f"linalg.{function}: dim={dim!r:.60} must be two dimensions, and x is {x.type}."
-        )
-    first, second = (dim_of(each, x.ndim, f"linalg.{function}", shape=x.shape) for each in dim)
-    if first == second:
-        raise ShapeError(f"linalg.{function}: dim={dim} names one dimension of {x.type} twice.")
-    return first, second
 
 
 # --- products

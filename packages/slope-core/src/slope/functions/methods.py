@@ -11,6 +11,7 @@ from typing import Any
 from slope import dtypes
 from slope.core.tensor import Tensor, install_methods
 from slope.devices import Device, device
+from slope.dims import DimExpr
 from slope.dtypes import DType, DTypeLike, as_dtype
 from slope.errors import ArgumentError, SlopeError
 from slope.functions import (
@@ -68,6 +69,8 @@ def to(
     del non_blocking, copy
     while len(targets) > 1 and isinstance(targets[-1], bool):
         targets = targets[:-1]
+    if len(targets) > 1:  # as in x.to(device, dtype if wanted else None)
+        targets = tuple(target for target in targets if target is not None)
     for target in targets:
         if isinstance(target, Device):
             device = target
@@ -131,7 +134,7 @@ def _operand(value: object) -> bool:
     """
     import numpy as np
 
-    return isinstance(value, (Tensor, int, float, np.ndarray, np.generic))
+    return isinstance(value, (Tensor, int, float, np.ndarray, np.generic, DimExpr))
 
 
 def _operator(function: Callable[[Any, Any], Tensor]) -> Callable[[Tensor, Any], Any]:

@@ -14,7 +14,7 @@ from slope.core.tensor import Splat, Tensor
 from slope.dims import same
 from slope.dtypes import DTypeLike, as_dtype
 from slope.errors import ArgumentError, ShapeError
-from slope.functions._arguments import whole_of
+from slope.functions._arguments import place_of
 from slope.functions._at_once import at_once
 from slope.functions._base import (
     TensorLike,
@@ -65,7 +65,7 @@ def _pair(results: Any, scalar: bool) -> Extreme:
 
 @at_once
 def sort(x: TensorLike, dim: int = -1, descending: bool = False, stable: bool = True) -> Extreme:
-    """The elements in order along a dimension, and where they stood: ``(values, indices)``.
+    """The elements sorted along a dimension, and their old places: ``(values, indices)``.
 
     Equal elements keep their order, whatever ``stable`` says; a NaN comes last (first if
     descending). The derivative of a value goes to the element that it is.
@@ -77,7 +77,7 @@ def sort(x: TensorLike, dim: int = -1, descending: bool = False, stable: bool = 
 
 @at_once
 def argsort(x: TensorLike, dim: int = -1, descending: bool = False, stable: bool = True) -> Tensor:
-    """Where the elements of the sorted dimension stood; see :func:`sort`."""
+    """The indices that sort a dimension; see :func:`sort`."""
     return sort(x, dim, descending, stable).indices
 
 
@@ -85,7 +85,7 @@ def argsort(x: TensorLike, dim: int = -1, descending: bool = False, stable: bool
 def topk(
     x: TensorLike, k: int, dim: int = -1, largest: bool = True, sorted: bool = True
 ) -> Extreme:
-    """The ``k`` largest (or smallest) elements along a dimension, in order, and where they stood.
+    """The ``k`` largest (or smallest) elements along a dimension, sorted, and their indices.
 
     Of equal elements the first come first. A NaN counts as the largest.
 
@@ -94,12 +94,7 @@ def topk(
     """
     del sorted  # they always are
     given, at, scalar = along(as_tensor(x, "topk", "x"), dim, "topk")
-    k = whole_of(k, "topk", "k")
-    if not 0 <= k <= given.shape[at]:
-        raise ShapeError(
-            f"topk: k={k} is out of range for dimension {dim} of {given.type}; it may be 0 to "
-            f"{given.shape[at]}."
-        )
+    k = place_of(k, 0, given, at, dim, "topk")
     found = ops.topk(given, k=k, dim=at, largest=bool(largest))
     return _pair(found, scalar and k == 1)
 
@@ -187,7 +182,7 @@ def searchsorted(
     side: str | None = None,
     sorter: TensorLike | None = None,
 ) -> Tensor:
-    """Where values would stand in ascending sequences; a NaN behind all numbers.
+    """The indices that keep ascending sequences in order if values are put there; NaN goes last.
 
     Args:
         sorted_sequence: ``[..., n]``, ascending along the last dimension.
@@ -275,7 +270,7 @@ def _search(rows: Tensor, wanted: Tensor, right: bool) -> Tensor:
 
 @at_once
 def cumprod(x: TensorLike, dim: int, *, dtype: DTypeLike | None = None) -> Tensor:
-    """Running products along a dimension, each with its own element.
+    """The cumulative product along a dimension; each product includes its own element.
 
     Of integers and bools as int64, unless ``dtype`` says else.
     """
@@ -289,13 +284,13 @@ def cumprod(x: TensorLike, dim: int, *, dtype: DTypeLike | None = None) -> Tenso
 
 @at_once
 def cummax(x: TensorLike, dim: int) -> Extreme:
-    """The largest element so far, and where it stands (the last of equal ones)."""
+    """The running maximum, and its index (the last of equal ones)."""
     return _cumulative(ops.cummax, x, dim)
 
 
 @at_once
 def cummin(x: TensorLike, dim: int) -> Extreme:
-    """The smallest element so far, and where it stands (the last of equal ones)."""
+    """The running minimum, and its index (the last of equal ones)."""
     return _cumulative(ops.cummin, x, dim)
 
 

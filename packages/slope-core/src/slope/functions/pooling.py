@@ -173,7 +173,7 @@ def max_pool1d(
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> Any:
-    """The largest elements of windows along one spatial dimension; see :func:`max_pool2d`."""
+    """Max pooling along one spatial dimension; see :func:`max_pool2d`."""
     return _max_pool(1, x, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
@@ -187,7 +187,7 @@ def max_pool2d(
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> Any:
-    """The largest elements of windows; NaN where a window holds one.
+    """Max pooling: the largest element of each window, NaN where it holds one.
 
     The derivative goes to the first of equal elements.
 
@@ -222,7 +222,7 @@ def max_pool3d(
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> Any:
-    """The largest elements of windows over three spatial dimensions; see :func:`max_pool2d`."""
+    """Max pooling over three spatial dimensions; see :func:`max_pool2d`."""
     return _max_pool(3, x, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
@@ -278,7 +278,7 @@ def avg_pool1d(
     ceil_mode: bool = False,
     count_include_pad: bool = True,
 ) -> Tensor:
-    """The means of windows along one spatial dimension; see :func:`avg_pool2d`."""
+    """Average pooling along one spatial dimension; see :func:`avg_pool2d`."""
     return _avg_pool(1, x, kernel_size, stride, padding, ceil_mode, count_include_pad, None)
 
 
@@ -292,7 +292,7 @@ def avg_pool2d(
     count_include_pad: bool = True,
     divisor_override: int | None = None,
 ) -> Tensor:
-    """The means of windows.
+    """Average pooling: the mean of each window.
 
     Args:
         x: (batch, channels, height, width); the batch may be left out. Integers become float32.
@@ -323,7 +323,7 @@ def avg_pool3d(
     count_include_pad: bool = True,
     divisor_override: int | None = None,
 ) -> Tensor:
-    """The means of windows over three spatial dimensions; see :func:`avg_pool2d`."""
+    """Average pooling over three spatial dimensions; see :func:`avg_pool2d`."""
     return _avg_pool(
         3, x, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
     )

@@ -33,13 +33,13 @@ __all__ = [
 
 @at_once
 def deg2rad(x: TensorLike) -> Tensor:
-    """Degrees in radians."""
+    """Degrees converted to radians."""
     return mul(floating(x, "deg2rad"), math.pi / 180)
 
 
 @at_once
 def rad2deg(x: TensorLike) -> Tensor:
-    """Radians in degrees."""
+    """Radians converted to degrees."""
     return mul(floating(x, "rad2deg"), 180 / math.pi)
 
 

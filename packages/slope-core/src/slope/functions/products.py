@@ -195,7 +195,7 @@ def trace(x: TensorLike) -> Tensor:
 
 @at_once
 def cross(x: TensorLike, y: TensorLike, dim: int | None = None) -> Tensor:
-    """Vectors of length 3 that stand upright on those of ``x`` and ``y`` along a dimension.
+    """The cross products of vectors of length 3 along a dimension.
 
     Without ``dim`` it is the first of length 3. Other dimensions broadcast.
 

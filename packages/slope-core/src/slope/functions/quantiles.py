@@ -28,7 +28,7 @@ def quantile(
     *,
     interpolation: str = "linear",
 ) -> Tensor:
-    """The elements that a fraction ``q`` of all lies below; NaN if any is NaN.
+    """The quantiles: a fraction ``q`` of the elements lies below each. NaN if any is NaN.
 
     Args:
         x: floating-point.

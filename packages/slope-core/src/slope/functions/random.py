@@ -11,15 +11,17 @@ Source: J. Salmon, M. Moraes, R. Dror, D. Shaw, "Parallel random numbers: as eas
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from slope.core.tensor import Tensor
 from slope.devices import Device
-from slope.dtypes import DTypeLike, float32, int64
+from slope.dtypes import DType, DTypeLike, float32, int64
 from slope.errors import ArgumentError, RenamedError
 from slope.functions._arguments import whole_of
 from slope.functions._base import TensorLike, as_tensor
 from slope.functions._devices import placed
+from slope.functions.counts import binomial, choice, geometric, poisson, rademacher
 from slope.functions.distributions import (
     beta,
     categorical,
@@ -33,6 +35,24 @@ from slope.functions.distributions import (
     truncated_normal,
 )
 from slope.functions.draws import bernoulli, normal, randint, uniform
+from slope.functions.families import (
+    ball,
+    cauchy,
+    chisquare,
+    dirichlet,
+    f,
+    generalized_normal,
+    loggamma,
+    logistic,
+    lognormal,
+    maxwell,
+    pareto,
+    rayleigh,
+    t,
+    triangular,
+    wald,
+    weibull_min,
+)
 from slope.functions.generator import (
     BatchScope,
     Generator,
@@ -51,33 +71,54 @@ __all__ = [
     "Generator",
     "JitScope",
     "Scope",
+    "ball",
     "bernoulli",
     "beta",
+    "binomial",
     "bits",
     "categorical",
+    "cauchy",
+    "chisquare",
+    "choice",
     "current_scope",
     "default_generator",
+    "dirichlet",
     "exponential",
+    "f",
     "fold_in",
     "gamma",
+    "generalized_normal",
+    "geometric",
     "gumbel",
     "key",
     "laplace",
+    "loggamma",
+    "logistic",
+    "lognormal",
     "manual_seed",
+    "maxwell",
     "multinomial",
     "normal",
+    "pareto",
     "permutation",
+    "poisson",
+    "rademacher",
     "rand",
     "rand_like",
     "randint",
     "randints",
     "randn",
     "randn_like",
+    "rayleigh",
     "shuffle",
     "split",
+    "t",
+    "triangular",
     "truncated_normal",
     "uniform",
     "use_scope",
+    "wald",
+    "weibull_min",
 ]
 
 
@@ -85,43 +126,73 @@ __all__ = [
 
 
 @all_or_nothing
-def rand(*size: Any, dtype: DTypeLike = float32, device: Device | str | None = None) -> Tensor:
-    """Evenly spread floats in [0, 1), from the default generator."""
-    return placed(uniform(current_scope().draw(), *size, dtype=dtype), device)
+def rand(
+    *lengths: Any,
+    size: Sequence[Any] | None = None,
+    dtype: DTypeLike | None = None,
+    device: Device | str | None = None,
+) -> Tensor:
+    """Uniform floats in [0, 1), from the default generator.
+
+    The shape is given as ints, as one sequence or as ``size``; float32 by default.
+    """
+    shape = lengths if size is None else (size,)
+    return placed(uniform(current_scope().draw(), *shape, dtype=_or(dtype, float32)), device)
 
 
 @all_or_nothing
-def randn(*size: Any, dtype: DTypeLike = float32, device: Device | str | None = None) -> Tensor:
-    """Normal draws of mean 0 and standard deviation 1, from the default generator."""
-    return placed(normal(current_scope().draw(), *size, dtype=dtype), device)
+def randn(
+    *lengths: Any,
+    size: Sequence[Any] | None = None,
+    dtype: DTypeLike | None = None,
+    device: Device | str | None = None,
+) -> Tensor:
+    """Draws from the standard normal distribution, by the default generator.
+
+    The shape is given as ints, as one sequence or as ``size``; float32 by default.
+    """
+    shape = lengths if size is None else (size,)
+    return placed(normal(current_scope().draw(), *shape, dtype=_or(dtype, float32)), device)
 
 
 @all_or_nothing
 def randints(
-    *arguments: Any, dtype: DTypeLike = int64, device: Device | str | None = None
+    *arguments: Any,
+    low: int | None = None,
+    high: int | None = None,
+    size: Sequence[int] | None = None,
+    dtype: DTypeLike | None = None,
+    device: Device | str | None = None,
 ) -> Tensor:
-    """Whole numbers below ``high``: ``randint(high, size)`` or ``randint(low, high, size)``."""
-    if not 2 <= len(arguments) <= 3 or not isinstance(arguments[-1], (tuple, list)):
+    """Uniform integers below ``high``: ``randint(high, size)`` or ``randint(low, high, size)``.
+
+    Each of the three may be given by its name. int64 by default.
+    """
+    rest = list(arguments)
+    if size is None and rest:
+        size = rest.pop()
+    if high is None and rest:
+        high = rest.pop()
+    if low is None and rest:
+        low = rest.pop()
+    if rest or high is None or not isinstance(size, (tuple, list)):
         raise ArgumentError(
-            f"randint: takes (high, size) or (low, high, size), and got {arguments!r:.80}."
+            f"randint: takes (high, size) or (low, high, size), and got {arguments!r:.80}, "
+            f"{low=}, {high=}, {size=}."
         )
-    low, high = (0, arguments[0]) if len(arguments) == 2 else arguments[:2]
-    return placed(
-        randint(
-            current_scope().draw(),
-            tuple(arguments[-1]),
-            whole_of(low, "randint", "low"),
-            whole_of(high, "randint", "high"),
-            dtype,
-        ),
-        device,
-    )
+    bounds = (whole_of(low or 0, "randint", "low"), whole_of(high, "randint", "high"))
+    drawn = randint(current_scope().draw(), tuple(size), *bounds, _or(dtype, int64))
+    return placed(drawn, device)
+
+
+def _or(dtype: DTypeLike | None, default: DType) -> DTypeLike:
+    return default if dtype is None else dtype
 
 
 def rand_like(
     x: TensorLike, dtype: DTypeLike | None = None, device: Device | str | None = None
 ) -> Tensor:
-    """Evenly spread floats in [0, 1) of another tensor's shape, and of its dtype and device."""
+    """Uniform floats in [0, 1) of another tensor's shape, and of its dtype and device."""
     given = as_tensor(x, "rand_like", "x")
     where = given.device if device is None else device
     return rand(given.shape, dtype=given.dtype if dtype is None else dtype, device=where)
@@ -130,7 +201,7 @@ def rand_like(
 def randn_like(
     x: TensorLike, dtype: DTypeLike | None = None, device: Device | str | None = None
 ) -> Tensor:
-    """Normal draws of another tensor's shape, and of its dtype and device unless given."""
+    """Standard normal draws of another tensor's shape, and of its dtype and device unless given."""
     given = as_tensor(x, "randn_like", "x")
     where = given.device if device is None else device
     return randn(given.shape, dtype=given.dtype if dtype is None else dtype, device=where)
@@ -138,7 +209,8 @@ def randn_like(
 
 _NOT_HERE: Final = {
     "PRNGKey": "it is slope.random.key(seed)",
-    "choice": "permutation(key, n)[:count] draws without, randint(key, ...) with replacement",
+    "multivariate_normal": "mean + slope.linalg.cholesky(covariance) @ normal(key, n)",
+    "orthogonal": "slope.nn.init.orthogonal gives orthogonal matrices",
 }
 
 

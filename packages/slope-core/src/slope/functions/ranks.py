@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from slope import dtypes, ops
 from slope.core.tensor import Tensor
 from slope.errors import ArgumentError, ShapeError
-from slope.functions._arguments import flag_of, number_of, whole_of
+from slope.functions._arguments import flag_of, number_of, place_of, whole_of
 from slope.functions._at_once import at_once
 from slope.functions._base import TensorLike, along, as_tensor, back, floating, to_dtype
 from slope.functions.arithmetic import div, floor_divide, mul, sub
@@ -28,7 +28,7 @@ __all__ = ["histc", "histogram", "kthvalue", "mode", "msort"]
 
 
 def msort(x: TensorLike) -> Tensor:
-    """The elements in order along the first dimension; see :func:`slope.sort`."""
+    """The elements sorted along the first dimension; see :func:`slope.sort`."""
     return sort(as_tensor(x, "msort", "x"), 0).values
 
 
@@ -42,12 +42,7 @@ def kthvalue(x: TensorLike, k: int, dim: int = -1, keepdim: bool = False) -> Ext
         ShapeError: the dimension has fewer than ``k`` elements, or ``k`` is not positive.
     """
     given, at, scalar = along(as_tensor(x, "kthvalue", "x"), dim, "kthvalue")
-    k = whole_of(k, "kthvalue", "k")
-    if not 1 <= k <= given.shape[at]:
-        raise ShapeError(
-            f"kthvalue: k={k} is out of range for dimension {dim} of {given.type}; it may be 1 to "
-            f"{given.shape[at]}."
-        )
+    k = place_of(k, 1, given, at, dim, "kthvalue")
     keepdim = flag_of(keepdim, "kthvalue", "keepdim")
     found = (cut(each, at, k - 1, k) for each in sort(given, at))
     return Extreme(*(_without(each, at, keepdim, scalar) for each in found))
@@ -55,7 +50,7 @@ def kthvalue(x: TensorLike, k: int, dim: int = -1, keepdim: bool = False) -> Ext
 
 @at_once
 def mode(x: TensorLike, dim: int = -1, keepdim: bool = False) -> Extreme:
-    """The most frequent element along a dimension, and the last place where it stands.
+    """The most frequent element along a dimension, and its last index.
 
     Of equally frequent ones the smallest. The derivative goes to the element that it is.
 

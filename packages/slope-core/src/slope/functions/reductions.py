@@ -99,7 +99,7 @@ def _summable(x: TensorLike, function: str, dtype: DTypeLike | None) -> Tensor:
 def sum(
     x: TensorLike, dim: Dim = None, keepdim: bool = False, *, dtype: DTypeLike | None = None
 ) -> Tensor:  # PyTorch's name
-    """Sums; of integers and bools as int64, unless ``dtype`` says else. Of nothing it is 0."""
+    """The sum. Integers and bools add up as int64 unless ``dtype`` is given; an empty sum is 0."""
     return _reduce(ops.sum_, _summable(x, "sum", dtype), dim, keepdim, "sum")
 
 
@@ -107,7 +107,7 @@ def sum(
 def prod(
     x: TensorLike, dim: Dim = None, keepdim: bool = False, *, dtype: DTypeLike | None = None
 ) -> Tensor:
-    """Products; of integers and bools as int64, unless ``dtype`` says else. Of nothing it is 1."""
+    """The product, of integers and bools as int64 unless ``dtype`` is given; an empty one is 1."""
     return _reduce(ops.prod, _summable(x, "prod", dtype), dim, keepdim, "prod")
 
 
@@ -115,7 +115,7 @@ def prod(
 def mean(
     x: TensorLike, dim: Dim = None, keepdim: bool = False, *, dtype: DTypeLike | None = None
 ) -> Tensor:
-    """Means; of nothing NaN. Half precision is averaged in float32.
+    """The mean; NaN if there are no elements. Half precision is averaged in float32.
 
     Raises:
         DTypeError: integers or bools without ``dtype``.
@@ -237,7 +237,7 @@ def nansum(
 def nanmean(
     x: TensorLike, dim: Dim = None, keepdim: bool = False, *, dtype: DTypeLike | None = None
 ) -> Tensor:
-    """Means of what is not NaN; of nothing NaN.
+    """The mean of the elements that are not NaN; NaN if there are none.
 
     Raises:
         DTypeError: integers or bools without ``dtype``.
@@ -355,13 +355,13 @@ def _test(op: Operator, x: TensorLike, dim: Dim, keepdim: bool, function: str) -
 
 @at_once
 def any(x: TensorLike, dim: Dim = None, keepdim: bool = False) -> Tensor:  # PyTorch's name
-    """Whether any element differs from zero; of nothing it is False."""
+    """Whether any element differs from zero; False if there are none."""
     return _test(ops.any_, x, dim, keepdim, "any")
 
 
 @at_once
 def all(x: TensorLike, dim: Dim = None, keepdim: bool = False) -> Tensor:  # PyTorch's name
-    """Whether all elements differ from zero; of nothing it is True."""
+    """Whether all elements differ from zero; True if there are none."""
     return _test(ops.all_, x, dim, keepdim, "all")
 
 
@@ -380,7 +380,7 @@ def count_nonzero(x: TensorLike, dim: Dim = None) -> Tensor:
 def cumsum(
     x: TensorLike, dim: int, reverse: bool = False, *, dtype: DTypeLike | None = None
 ) -> Tensor:
-    """Running sums along a dimension, each with its own element.
+    """The cumulative sum along a dimension; each sum includes its own element.
 
     Of integers and bools as int64, unless ``dtype`` says else.
     """

@@ -50,7 +50,7 @@ def interpolate(
     align_corners: bool | None = None,
     recompute_scale_factor: bool | None = None,
 ) -> Tensor:
-    """``x`` at another resolution.
+    """``x`` resized to another resolution.
 
     Args:
         x: (batch, channels, spatial...).

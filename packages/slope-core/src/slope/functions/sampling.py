@@ -19,6 +19,7 @@ __all__ = [
     "bernoulli",
     "multinomial",
     "normal",
+    "poisson",
     "randint_like",
     "randperm",
 ]
@@ -29,6 +30,13 @@ def bernoulli(x: TensorLike) -> Tensor:
     """1 with the probability that stands at the place, else 0, in the probabilities' dtype."""
     given = floating(x, "bernoulli")
     return random.bernoulli(current_scope().draw(), given).to(given.dtype)
+
+
+@all_or_nothing
+def poisson(x: TensorLike) -> Tensor:
+    """Draws of Poisson's distribution of the rates that stand at the places, in their dtype."""
+    given = floating(x, "poisson")
+    return random.poisson(current_scope().draw(), given).to(given.dtype)
 
 
 @all_or_nothing
@@ -68,10 +76,13 @@ def normal(
 
 
 @all_or_nothing
-def randperm(n: int, *, dtype: DTypeLike = int64, device: Device | str | None = None) -> Tensor:
-    """The numbers from 0 to ``n`` less one in random order."""
+def randperm(
+    n: int, *, dtype: DTypeLike | None = None, device: Device | str | None = None
+) -> Tensor:
+    """The numbers from 0 to ``n`` less one in random order; int64 by default."""
     count = whole_of(n, "randperm", "n", 0)
-    return placed(distributions.permutation(current_scope().draw(), count).to(dtype), device)
+    drawn = distributions.permutation(current_scope().draw(), count)
+    return placed(drawn.to(int64 if dtype is None else dtype), device)
 
 
 @all_or_nothing
@@ -81,7 +92,7 @@ def randint_like(
     dtype: DTypeLike | None = None,
     device: Device | str | None = None,
 ) -> Tensor:
-    """Whole numbers as of ``randint``: ``randint_like(x, high)`` or ``randint_like(x, low, high)``.
+    """Uniform integers: ``randint_like(x, high)`` or ``randint_like(x, low, high)``.
 
     Shape, dtype and device are another tensor's, the last two unless given.
     """

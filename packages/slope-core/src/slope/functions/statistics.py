@@ -171,7 +171,7 @@ def cov(
     weights = [each for each in (freely, shares) if each is not None]
     if not weights:
         away = sub(rows, mean(rows, 1, keepdim=True))
-        scaled, count = away, count_of(cut(rows, 0, 0, 1), (0, 1))
+        scaled, count = away, count_of(rows, (1,))
         divisor = sub(count, less)
     else:
         weight = weights[0] if len(weights) == 1 else mul(*weights)
@@ -203,7 +203,7 @@ def _weights(rows: Tensor, argument: str, value: TensorLike | None) -> Tensor | 
 
 @at_once
 def corrcoef(x: TensorLike) -> Tensor:
-    """The correlations of variables, the rows of ``x``: covariances over both deviations.
+    """The correlation coefficients of variables, the rows of ``x``.
 
     They lie between -1 and 1; NaN for a variable that does not vary.
 

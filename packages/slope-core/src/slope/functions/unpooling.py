@@ -107,7 +107,7 @@ def max_unpool1d(
     padding: Lengths = 0,
     output_size: Sequence[int] | None = None,
 ) -> Tensor:
-    """Values put back along one spatial dimension; see :func:`max_unpool2d`."""
+    """Max unpooling along one spatial dimension; see :func:`max_unpool2d`."""
     return _unpooled(1, x, indices, kernel_size, stride, padding, output_size)
 
 
@@ -119,7 +119,7 @@ def max_unpool2d(
     padding: Lengths = 0,
     output_size: Sequence[int] | None = None,
 ) -> Tensor:
-    """Values at the places that max pooling took them from, zeros elsewhere.
+    """Max unpooling: values where max pooling took them from, zeros elsewhere.
 
     Args:
         x: (batch, channels, height, width); the batch may be left out.
@@ -148,5 +148,5 @@ def max_unpool3d(
     padding: Lengths = 0,
     output_size: Sequence[int] | None = None,
 ) -> Tensor:
-    """Values put back in three spatial dimensions; see :func:`max_unpool2d`."""
+    """Max unpooling in three spatial dimensions; see :func:`max_unpool2d`."""
     return _unpooled(3, x, indices, kernel_size, stride, padding, output_size)

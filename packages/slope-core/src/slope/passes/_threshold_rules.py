@@ -12,6 +12,7 @@ from typing import Final
 from slope.core.program import Atom, Literal
 from slope.core.types import TensorType
 from slope.passes._rewriter import Call, Rewriter, Rule, number
+from slope.passes._shape_rules import is_one
 
 _MIRRORED: Final = {"le": "ge", "lt": "gt", "ge": "le", "gt": "lt"}
 _OPPOSITE: Final = {"le": "gt", "lt": "ge", "ge": "lt", "gt": "le", "eq": "ne", "ne": "eq"}
@@ -19,7 +20,7 @@ _OPPOSITE: Final = {"le": "gt", "lt": "ge", "ge": "lt", "gt": "le", "eq": "ne", 
 
 def _one_place(rewriter: Rewriter, call: Call, out: TensorType) -> Atom | None:
     """Counting to one is 0."""
-    return Literal(0, out) if out.shape[call.params["dim"]] == 1 else None
+    return Literal(0, out) if is_one(out.shape[call.params["dim"]]) else None
 
 
 def _of_threshold(rewriter: Rewriter, call: Call, out: TensorType) -> Call | None:

@@ -182,10 +182,8 @@ def _sum(rewriter: Rewriter, call: Call, out: TensorType) -> Literal | None:
     if value is None:
         return None
     count = _reduced(call)
-    if count == 0:
-        return Literal(0, out)
     # Whatever the count, which may be symbolic; of -0.0 the sign of the sum is not specified.
-    if value == 0:
+    if value == 0 or same([count], [0]):
         return Literal(0, out)
     if not isinstance(count, int):
         return None

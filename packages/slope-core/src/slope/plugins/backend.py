@@ -118,6 +118,9 @@ class Backend:
         donates: whether :meth:`compile` takes ``donated=``, so that compiled programs may write to
             inputs that are given to them; then :meth:`exclusive` must tell which handles those may
             be.
+        dynamic: whether :meth:`compile` takes programs with symbolic dimensions, whose executables
+            run for all sizes. It may raise :class:`~slope.errors.ShapeError` for a program that it
+            can compile for known sizes alone; then each size gets an executable of its own.
         lowered: the classes of what lowering rules return for a result. Where a class has the
             attribute ``type``, as operands then have it too, that is checked in plugins' rules.
             Empty: rules may return anything.
@@ -131,11 +134,15 @@ class Backend:
     eager: ClassVar[Literal["numpy", "compile"]] = "compile"
     layout: ClassVar[str | None] = None
     donates: ClassVar[bool] = False
+    dynamic: ClassVar[bool] = False
     lowered: ClassVar[tuple[type, ...]] = ()
     origin: str = ""
 
     def __init__(self) -> None:
         self.lowerings: dict[str, Callable[..., Any]] = {}
+
+    def __repr__(self) -> str:
+        return f"<backend {self.name}>"
 
     # --- devices and buffers
 

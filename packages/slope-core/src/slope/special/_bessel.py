@@ -36,22 +36,6 @@ __all__ = [
 ]
 
 
-def _derived(rule: Callable[[Tensor, Tensor], Tensor]) -> Callable[..., Any]:
-    """Give a function a derivative, from the place and the value there."""
-
-    def decorate(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-        wrapped = custom_jvp(function)
-
-        @wrapped.defjvp
-        def push(primals: Any, tangents: Any) -> Any:
-            out = wrapped(primals[0])
-            return out, rule(primals[0], out) * tangents[0]
-
-        return wrapped
-
-    return decorate
-
-
 def _over(y: Tensor, x: Tensor, limit: float) -> Tensor:
     """``y / x``, and its limit at 0."""
     none = x == 0
@@ -67,24 +51,24 @@ def _scaled(x: Tensor, near: Series, far: Series) -> tuple[Tensor, Tensor, Tenso
     return inside, first, chebyshev(16.0 / beyond - 1.0, far) / fn.sqrt(beyond)
 
 
-@_derived(lambda x, out: _i1e(x) - fn.sign(x) * out)
+@custom_jvp
 def _i0e(x: Tensor) -> Tensor:
     inside, near, far = _scaled(x, tables.I0_NEAR, tables.I0_FAR)
     return fn.where(inside, near, fn.where(fn.isnan(x), x, far))
 
 
-@_derived(lambda x, out: _i0e(x) - _over(out, x, 0.5) - fn.sign(x) * out)
+@custom_jvp
 def _i1e(x: Tensor) -> Tensor:
     inside, near, far = _scaled(x, tables.I1_NEAR, tables.I1_FAR)
     return fn.where(inside, near * x, fn.where(fn.isnan(x), x, fn.sign(x) * far))
 
 
-@_derived(lambda x, out: _i1(x))
+@custom_jvp
 def _i0(x: Tensor) -> Tensor:
     return _grown(_i0e(x), x, fn.abs(x))
 
 
-@_derived(lambda x, out: _i0(x) - _over(out, x, 0.5))
+@custom_jvp
 def _i1(x: Tensor) -> Tensor:
     return _grown(_i1e(x), x, x)
 
@@ -115,14 +99,14 @@ def _far(x: Tensor, inside: Tensor, order: int) -> tuple[Tensor, Tensor]:
     return fn.where(nothing, 0.0, j), fn.where(nothing, 0.0, y)
 
 
-@_derived(lambda x, out: -_j1(x))
+@custom_jvp
 def _j0(x: Tensor) -> Tensor:
     size = fn.abs(x)
     inside = ~(size > 8)
     return fn.where(inside, _near(size, inside, tables.J0_NEAR), _far(size, inside, 0)[0])
 
 
-@_derived(lambda x, out: _j0(x) - _over(out, x, 0.5))
+@custom_jvp
 def _j1(x: Tensor) -> Tensor:
     size = fn.abs(x)
     inside = ~(size > 8)
@@ -130,7 +114,7 @@ def _j1(x: Tensor) -> Tensor:
     return fn.where(inside, near, fn.sign(x) * _far(size, inside, 1)[0])
 
 
-@_derived(lambda x, out: -_y1(x))
+@custom_jvp
 def _y0(x: Tensor) -> Tensor:
     inside = ~(x > 8)
     logarithm = (2.0 / math.pi) * fn.log(x)
@@ -138,7 +122,7 @@ def _y0(x: Tensor) -> Tensor:
     return fn.where(inside, near, _far(x, inside, 0)[1])
 
 
-@_derived(lambda x, out: _y0(x) - out / x)
+@custom_jvp
 def _y1(x: Tensor) -> Tensor:
     inside = ~(x > 8)
     some = within(x > 0, x, 1.0)
@@ -155,7 +139,7 @@ def _second(x: Tensor, inside: Tensor, far: Series) -> Tensor:
     return chebyshev(4.0 / beyond - 1.0, far) / fn.sqrt(beyond)
 
 
-@_derived(lambda x, out: out - _k1e(x))
+@custom_jvp
 def _k0e(x: Tensor) -> Tensor:
     inside = x <= 2
     some = within(inside & (x > 0), x, 1.0)
@@ -164,7 +148,7 @@ def _k0e(x: Tensor) -> Tensor:
     return fn.where(inside, near, _second(x, inside, tables.K0_FAR))
 
 
-@_derived(lambda x, out: out - _k0e(x) - out / x)
+@custom_jvp
 def _k1e(x: Tensor) -> Tensor:
     inside = x <= 2
     some = within(inside & (x > 0), x, 1.0)
@@ -174,14 +158,38 @@ def _k1e(x: Tensor) -> Tensor:
     return fn.where(inside, near, _second(x, inside, tables.K1_FAR))
 
 
-@_derived(lambda x, out: -_k1(x))
+@custom_jvp
 def _k0(x: Tensor) -> Tensor:
     return _k0e(x) * fn.exp(-x)
 
 
-@_derived(lambda x, out: -_k0(x) - out / x)
+@custom_jvp
 def _k1(x: Tensor) -> Tensor:
     return _k1e(x) * fn.exp(-x)
+
+
+def _derive(function: custom_jvp, rule: Callable[[Tensor, Tensor], Tensor]) -> None:
+    """Give a function its derivative, from the place and the value there."""
+
+    def push(primals: Any, tangents: Any) -> Any:
+        out = function(primals[0])
+        return out, rule(primals[0], out) * tangents[0]
+
+    function.defjvp(push)
+
+
+_derive(_i0e, lambda x, out: _i1e(x) - fn.sign(x) * out)
+_derive(_i1e, lambda x, out: _i0e(x) - _over(out, x, 0.5) - fn.sign(x) * out)
+_derive(_i0, lambda x, out: _i1(x))
+_derive(_i1, lambda x, out: _i0(x) - _over(out, x, 0.5))
+_derive(_j0, lambda x, out: -_j1(x))
+_derive(_j1, lambda x, out: _j0(x) - _over(out, x, 0.5))
+_derive(_y0, lambda x, out: -_y1(x))
+_derive(_y1, lambda x, out: _y0(x) - out / x)
+_derive(_k0e, lambda x, out: out - _k1e(x))
+_derive(_k1e, lambda x, out: out - _k0e(x) - out / x)
+_derive(_k0, lambda x, out: -_k1(x))
+_derive(_k1, lambda x, out: -_k0(x) - out / x)
 
 
 @elementwise

@@ -80,8 +80,8 @@ def multigammaln(x: Any, p: int) -> Tensor:
     Raises:
         ArgumentError: ``p`` is no int of at least 1.
     """
-    count = whole_of(p, "special.multigammaln", "p", 1)
     given = floating(x, "special.multigammaln", "x")
+    count = whole_of(p, "special.multigammaln", "p", 1)
     total = fn.lgamma(given) + count * (count - 1) / 4 * math.log(math.pi)
     for step in range(1, count):
         total = total + fn.lgamma(given - step / 2)
@@ -169,6 +169,8 @@ def zeta(s: Any, q: Any) -> Tensor:
 
 # --- derivatives of digamma
 
+_MOST: Final = 170  # float64 holds no larger factorial
+
 
 def polygamma(n: int, x: Any) -> Tensor:
     """The ``n``-th derivative of :func:`slope.digamma`, of negative numbers, too.
@@ -176,7 +178,7 @@ def polygamma(n: int, x: Any) -> Tensor:
     Infinite at 0 and the negative whole numbers if ``n`` is odd, else NaN there.
 
     Raises:
-        ArgumentError: ``n`` is no int of at least 0.
+        ArgumentError: ``n`` is no int from 0 to 170.
     """
     if isinstance(n, Tensor):
         raise ArgumentError(
@@ -186,6 +188,8 @@ def polygamma(n: int, x: Any) -> Tensor:
     given = floating(x, "special.polygamma", "x")
     if order == 0:
         return fn.digamma(given)
+    if order > _MOST:
+        raise ArgumentError(f"special.polygamma: n={order} must be at most {_MOST}.")
     wide = to_dtype(given, dtypes.accumulator(given.dtype))
     return to_dtype(_polygamma(order, wide), given.dtype)
 

@@ -6,6 +6,7 @@ here once; what they should give, the numpy backend says (:mod:`slope.testing.ru
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -95,6 +96,7 @@ class Broken(NamedTuple):
 
 def all_operators() -> list[Operator]:
     """All registered operators and those of installed operator packages, by name."""
+    importlib.import_module("slope.linalg.operators")  # which registers them
     for name in MANAGER.snapshot().operators:
         find_operator(name)  # registers it
     return [OPERATORS[name] for name in sorted(OPERATORS)]

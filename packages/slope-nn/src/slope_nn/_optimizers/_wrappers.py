@@ -93,7 +93,7 @@ def _select(due: Any, new: Any, old: Any) -> Any:
 
 
 class EMA(Node, Generic[Model]):
-    """A running average of a model's weights.
+    """An exponential moving average of a model's weights.
 
     ``average = decay * average + (1 - decay) * newest`` for floating-point parameters; buffers and
     integers are the newest. Source: B. Polyak, A. Juditsky, "Acceleration of stochastic

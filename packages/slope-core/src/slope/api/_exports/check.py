@@ -24,6 +24,8 @@ TOLERANCES: Final = {"float16": 1e-2, "bfloat16": 6e-2, "float32": 1e-3, "float6
 
 _NOISE: Final = 2.0**-22
 """How much the floats are disturbed to see what rounding alone can do, relatively."""
+_SMALLEST: Final = 1e-6
+"""Results whose largest element is less may be what rounding left of 0, or its square."""
 
 
 def check_file(
@@ -96,11 +98,9 @@ def _as_typed(found: Array, right: Array, port: Port) -> Array:
 
 
 def _scale(array: Array) -> float:
-    """The largest finite magnitude."""
-    if array.dtype.kind in "biu" or not array.size:
-        return 1.0
+    """The largest finite magnitude, or what is to count as such."""
     wide = np.abs(array.astype(np.float64))
-    return float(np.max(wide, initial=0.0, where=np.isfinite(wide)))
+    return float(np.max(wide, initial=_SMALLEST, where=np.isfinite(wide)))
 
 
 def _gap(one: Array, other: Array) -> float:

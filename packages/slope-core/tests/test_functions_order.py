@@ -366,7 +366,6 @@ V = np.array([3, 1])
         (lambda: slope.pad(X, (1, 1), "mirror"), "ArgumentError", "mode='mirror' is none of"),
         (lambda: slope.pad(X, (-2, -2)), "ShapeError", "cuts off more than dimension 1"),
         (lambda: slope.one_hot(V, -2), "ArgumentError", "must not be negative"),
-        (lambda: tensor(X)[tensor(True)], "IndexingError", r"a mask of shape \(\) \(True\) is no"),
     ],
 )
 def test_bad_input(call, kind, message):

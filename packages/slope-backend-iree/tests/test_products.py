@@ -176,3 +176,19 @@ def test_gradients_of_several_activations(activation: Callable[[Any], Any], seco
             return slope.grad(lambda up: gradients(activation)(x, up, down)[0].square().mean())(up)
 
     agree(function, *(each * 0.3 for each in given()), near=1e-3)
+
+
+def test_tiny_matrices_are_multiplied_all_at_once():
+    def products(x: Any, y: Any) -> Any:
+        sums = slope.einsum("abk,abk->ab", x, y)
+        return (
+            sums[:, None] + sums[None, :],  # read along two dimensions by one loop
+            slope.einsum("abk,bak->ab", x, y.transpose(0, 1)),
+            slope.einsum("abk,bk->ab", x, y[0]),
+            slope.einsum("abk,abkn->abn", x, slope.stack([x, y], -1)),
+            slope.einsum("abnk,abk->abn", slope.stack([x, y], 2), y),
+        )
+
+    x, y = randoms(8, 16, 3), randoms(8, 16, 3)
+    agree(products, x, y, near=1e-5)
+    assert "batching_dims = [0, 1]" not in code(products, x, y)

@@ -343,3 +343,30 @@ def test_the_largest_of_many(dtype, odd):
         )
         for one, other in zip(got, want, strict=True):
             np.testing.assert_array_equal(one.numpy(), other.numpy())
+
+
+@pytest.mark.parametrize(
+    ("equation", "shapes", "node"),
+    [
+        ("bk,bk->b", [(80, 5), (80, 5)], "ReduceSum"),
+        ("bmk,bk->bm", [(80, 4, 5), (80, 5)], "ReduceSum"),
+        ("bkm,bk->bm", [(80, 5, 4), (80, 5)], "ReduceSum"),
+        ("bk,bkn->bn", [(80, 5), (80, 5, 6)], "ReduceSum"),
+        ("bk,bnk->bn", [(80, 5), (80, 6, 5)], "ReduceSum"),
+        ("bi,bj->bij", [(8, 5), (8, 4)], "Mul"),
+        ("i,j->ij", [(5,), (4,)], "Mul"),
+        ("bmk,bnk->bmn", [(80, 4, 5), (80, 3, 5)], "MatMul"),
+        ("bk,bk->b", [(8, 5), (8, 5)], "MatMul"),
+    ],
+)
+@pytest.mark.parametrize("dtype", [slope.float32, slope.float16, slope.int32])
+def test_tiny_products(equation, shapes, node, dtype):
+    random = np.random.default_rng(0)
+    args = [slope.tensor(random.integers(-9, 9, shape)).to(dtype) for shape in shapes]
+    product = slope.jit(lambda *xs: slope.einsum(equation, *xs), backend="onnxruntime")
+    code = product.lower(*args).code
+    assert f"= {node} " in code
+    assert ("MatMul" in code) == (node == "MatMul")
+    with slope.use_backend("numpy"):
+        wanted = slope.einsum(equation, *args)
+    np.testing.assert_array_equal(product(*args).numpy(), wanted.numpy())

@@ -87,6 +87,12 @@ def test_places_are_worked_out_once_for_a_row(function, wanted):
     assert len(found) <= len(wanted) + 2
 
 
+def test_counts_are_made_once_for_a_row():
+    program = slope.jit(means).lower(numbers(20, 8), places(20, 30), numbers(30, 8)).program
+    types = [str(each.outputs[0].type) for each in program.instrs if "scatter" in each.op.name]
+    assert types == ["float32[20, 8]", "float32[20, 8]", "float32[20]"]
+
+
 def test_places_of_single_elements_stay_a_batch():
     program = slope.jit(other_rows).lower(numbers(20, 8), places(20, 30), numbers(30, 8)).program
     (found,) = [each for each in program.instrs if each.op.name == "gather_slices"]

@@ -10,6 +10,9 @@ from slope_backend_onnx.lower.kernels import compute_dtype
 
 Dims = tuple[int, ...]
 
+TINY: Final = 64
+"""Up to so many multiplications MatMul takes longer for a pair of matrices than a loop over all."""
+
 
 class _Matrix(NamedTuple):
     """An operand as a stack of matrices: its name, and its shape ``(*batch, rows, columns)``.
@@ -103,11 +106,36 @@ def _product(cx: Lowering, x: _Matrix, y: _Matrix, dtype: str) -> tuple[str, tup
     rows = x.shape[-1] if x.flipped else x.shape[-2]
     columns = y.shape[-2] if y.flipped else y.shape[-1]
     shape = (*x.shape[:-2], rows, columns)
+    length = x.shape[-2] if x.flipped else x.shape[-1]
+    if length == 1 and dtype in _MULTIPLIED:
+        left, right = ((*shape[:-2], rows, 1), (*shape[:-2], 1, columns))
+        return cx.op("Mul", *(_under(cx, m, to) for m, to in ((x, left), (y, right)))), shape
+    if cx.native and 1 in (rows, columns) and dtype in _MULTIPLIED and 0 not in shape:
+        pairs, size = math.prod(shape[:-2]), length * rows * columns
+        if pairs >= TINY and size <= (4 * TINY if rows == columns else TINY):
+            return _dots(cx, x, y, shape), shape
     if len(shape) == 2 and (x.flipped or y.flipped) and dtype in ("float32", "float64"):
         # Without transposes MatMul is as fast, and ONNX Runtime adds a bias within it.
         first, second = int(x.flipped) or None, int(y.flipped) or None
         return cx.op("Gemm", x.name, y.name, transA=first, transB=second), shape
     return cx.op("MatMul", _straight(cx, x), _straight(cx, y)), shape
+
+
+_MULTIPLIED: Final = ("float32", "float64", "int32", "int64")
+
+
+def _under(cx: Lowering, matrix: _Matrix, shape: tuple[int, ...]) -> str:
+    return cx.reshape(matrix.name, matrix.shape, shape)
+
+
+def _dots(cx: Lowering, x: _Matrix, y: _Matrix, shape: tuple[int, ...]) -> str:
+    """Products of many small matrices with vectors, multiplied all at once and then summed."""
+    matrix, vector, rows_last = (x, y, x.flipped) if shape[-1] == 1 else (y, x, not y.flipped)
+    lead, length = shape[:-2], math.prod(vector.shape[len(shape) - 2 :])
+    beside = (*lead, length, 1) if rows_last else (*lead, 1, length)
+    product = cx.op("Mul", matrix.name, _under(cx, vector, beside))
+    total = cx.op("ReduceSum", product, cx.ints(-2 if rows_last else -1), keepdims=0)
+    return cx.reshape(total, (*lead, max(shape[-2:])), shape)
 
 
 def _straight(cx: Lowering, matrix: _Matrix) -> str:

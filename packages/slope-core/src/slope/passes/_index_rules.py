@@ -4,7 +4,8 @@
 with a place for every element they are batches over the columns. These rules find that out: the
 arithmetic on repeated integers moves before the repetition, a batch dimension along which places
 repeat becomes one of whole slices, and slices are taken along the first dimension where ``x`` was
-only turned around for it.
+only turned around for it. Slices that are all equal, as those of counts are, become single
+elements.
 """
 
 from __future__ import annotations
@@ -68,6 +69,24 @@ def _whole_slices(rewriter: Rewriter, call: Call, out: TensorType) -> Call | Non
     return Call(call.op, (x, shared, *updates), {**call.params, "batch_dims": last})
 
 
+def _equal_slices(rewriter: Rewriter, call: Call, out: TensorType) -> Call | None:
+    """One number written into one number, such as counts: one element for each slice."""
+    x, indices, updates = call.inputs
+    axis, batch = call.params["axis"], call.params["batch_dims"]
+    end = axis + indices.type.shape[-1]
+    others = (*out.shape[batch:axis], *out.shape[end:])
+    if not isinstance(x, Literal) or not isinstance(updates, Literal):
+        return None
+    if all(is_one(length) for length in others):
+        return None
+    lead, dtype = out.shape[:batch], out.dtype
+    target = Literal(x.value, TensorType((*lead, *out.shape[axis:end]), dtype))
+    new = Literal(updates.value, TensorType(indices.type.shape[:-1], dtype))
+    result = rewriter.emit(call.op, target, indices, new, **{**call.params, "axis": batch})
+    dims = (*range(batch), *range(axis, end))
+    return Call("broadcast", (result,), {"shape": out.shape, "dims": dims})
+
+
 def _along_the_first(rewriter: Rewriter, call: Call, out: TensorType) -> Call | None:
     """Of ``x`` with its first dimension (behind the batch) moved to ``axis``: of ``x`` itself."""
     x, indices, *updates = call.inputs
@@ -115,5 +134,5 @@ INDEX_RULES: Final[dict[str, Sequence[Rule]]] = {
         )
     },
     "gather_slices": [_whole_slices, _along_the_first],
-    "scatter_slices": [_whole_slices, _along_the_first],
+    "scatter_slices": [_whole_slices, _equal_slices, _along_the_first],
 }  # fmt: skip

@@ -109,6 +109,8 @@ def test_run_and_following_are_what_a_host_does(file, args):
 def test_a_new_number_is_an_input(file, args):
     exported = slope.export(lambda x, n: x * n, args[0], 3, path=file)
     assert exported(args[0], 5).tolist() == [5.0, 10.0]
+    with pytest.raises(slope.extend.DTypeError, match=r"'n' is int64\[\], and got the number 2\.5"):
+        exported(args[0], 2.5)
     assert exported.inputs[1].weak
     assert exported.inputs[1].type.dtype is slope.int64
 

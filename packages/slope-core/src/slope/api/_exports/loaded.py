@@ -217,13 +217,10 @@ class Exported:
         """The runtime's handle of an input; ``sizes`` are those of dimensions so far."""
         backend, where = self._backend, self.device
         wanted = port.type
-        number = isinstance(value, (int, float, np.generic)) and not isinstance(value, np.ndarray)
         if isinstance(value, Tensor) and value.weak and value.shape == ():
-            value, number = value.item(), True
-        if number and wanted.shape == ():
-            if wanted.dtype.is_integer and isinstance(value, (int, np.integer)):
-                value = as_int64(value)
-            return backend.scalar(value, wanted.dtype, where)
+            value = value.item()
+        if wanted.shape == () and isinstance(value, (int, float, np.number)):
+            return backend.scalar(self._number(port, value), wanted.dtype, where)
         if not isinstance(value, (Tensor, np.ndarray)):
             raise ArgumentError(
                 f"{self.path.name}: the input {port.name!r} is {wanted}, and got a "
@@ -245,6 +242,17 @@ class Exported:
             if value.device == where
             else backend.from_host(value.host(), where)
         )
+
+    def _number(self, port: Port, value: Any) -> int | float:
+        """A Python number that an input takes."""
+        if not port.type.dtype.is_integer:
+            return float(value)
+        if not isinstance(value, (int, np.integer)):
+            raise DTypeError(
+                f"{self.path.name}: the input {port.name!r} is {port.type}, and got the number "
+                f"{value}, which is not whole."
+            )
+        return as_int64(value)
 
     # --- results
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from slope.extend import (
     CPU,
@@ -27,7 +27,11 @@ from .runtime import IreeRuntimeError, Runtime
 
 Rules = Mapping[str, Rule]
 
-TARGETS: Final = {"host": "cpu", "generic": "generic", "cuda": "cuda"}
+TARGETS: Final[dict[str, Literal["cpu", "generic", "cuda"]]] = {
+    "host": "cpu",
+    "generic": "generic",
+    "cuda": "cuda",
+}
 """What a compiled module may be for, with the compiler's options: this processor, any processor of
 its architecture, NVIDIA GPUs (from ``sm_80`` on; ``cuda:sm_86`` names another)."""
 

@@ -363,7 +363,11 @@ def test_the_largest_of_many(dtype, odd):
 def test_tiny_products(equation, shapes, node, dtype):
     random = np.random.default_rng(0)
     args = [slope.tensor(random.integers(-9, 9, shape)).to(dtype) for shape in shapes]
-    product = slope.jit(lambda *xs: slope.einsum(equation, *xs), backend="onnxruntime")
+
+    def multiplied(*xs: slope.Tensor) -> slope.Tensor:
+        return slope.einsum(equation, *xs)
+
+    product = slope.jit(multiplied, backend="onnxruntime")
     code = product.lower(*args).code
     assert f"= {node} " in code
     assert ("MatMul" in code) == (node == "MatMul")

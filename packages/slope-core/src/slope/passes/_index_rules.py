@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from slope.core.program import Atom, Instr, Literal
-from slope.core.types import TensorType
+from slope.core.types import Shape, TensorType
 from slope.dims import same
 from slope.passes._rewriter import Call, Rewriter, Rule
 from slope.passes._shape_rules import is_one
@@ -48,7 +48,7 @@ def _of_repeated(rewriter: Rewriter, call: Call, out: TensorType) -> Call | None
     return Call("broadcast", (result,), {"shape": out.shape, "dims": dims})
 
 
-def _repeats(made: Instr, shape: Sequence[object], dims: tuple[int, ...]) -> bool:
+def _repeats(made: Instr, shape: Shape, dims: tuple[int, ...]) -> bool:
     return made.params["dims"] == dims and same(made.inputs[0].type.shape, shape)
 
 

@@ -8,6 +8,7 @@ import pytest
 
 import slope
 from slope import errors, linalg, testing
+from slope.linalg import operators
 
 GENERATOR = np.random.default_rng(0)
 SQUARE: Any = GENERATOR.standard_normal((2, 4, 4))
@@ -206,7 +207,8 @@ def test_derivatives(name):
 
 
 def test_batches():
-    for function in (linalg.qr, linalg.eigvalsh, linalg.svdvals, linalg.pinv, linalg.matrix_exp):
+    functions: list[Any] = [linalg.qr, linalg.eigvalsh, linalg.svdvals, linalg.pinv]
+    for function in (*functions, linalg.matrix_exp):
         got, want = slope.vmap(function)(slope.tensor(DEFINITE)), function(slope.tensor(DEFINITE))
         for one, other in zip(slope.tree_leaves(got), slope.tree_leaves(want), strict=True):
             close(one, other.numpy())
@@ -236,6 +238,10 @@ def test_nan_in_one_matrix_stays_there():
     x = DEFINITE.copy()
     x[0, 0, 0] = np.nan
     for function in (linalg.cholesky, linalg.inv, linalg.matrix_exp):
+        got = function(slope.tensor(x)).numpy()
+        assert np.isnan(got[0]).any()
+        np.testing.assert_allclose(got[1], function(slope.tensor(DEFINITE)).numpy()[1], rtol=1e-9)
+    for function in (linalg.eigvalsh, linalg.svdvals):
         got = function(slope.tensor(x)).numpy()
         assert np.isnan(got[0]).any()
         np.testing.assert_allclose(got[1], function(slope.tensor(DEFINITE)).numpy()[1], rtol=1e-9)
@@ -291,3 +297,26 @@ def test_whole_numbers_become_float32():
     whole = slope.tensor([[2, 1], [1, 2]])
     for function in (linalg.inv, linalg.svdvals, linalg.eigvalsh, linalg.cholesky, linalg.pinv):
         assert function(whole).dtype is slope.float32
+
+
+def test_names_of_pytorch_say_where_to_look():
+    x: Any = slope.eye(2)
+    for use in (lambda: slope.svd, lambda: x.svd, lambda: slope.inverse, lambda: x.det):
+        with pytest.raises(errors.RenamedError, match=r"use slope\.linalg\.\w+"):
+            use()
+    rows = slope.tensor(GENERATOR.standard_normal((3, 2, 3)))
+    close(linalg.cross(rows, rows.flip(0)), np.cross(rows.numpy(), rows.numpy()[::-1]))
+    assert linalg.diagonal(slope.tensor(SQUARE)).shape == (2, 4)
+    assert linalg.diagonal(slope.tensor(SQUARE), offset=1, dim1=0, dim2=1).shape == (4, 2)
+
+
+def test_symbolic_lengths():
+    batch, n = slope.Dim("batch"), slope.Dim("n")
+    program = slope.program_of(((batch, n, n), slope.float32))(
+        lambda x: [operators.cholesky_factor.expand(x), operators.inverse_matrix.expand(x)]
+    )
+    assert {out.shape for out in program.output_types} == {(batch, n, n)}
+    values = slope.program_of(((batch, 3, 3), slope.float32))(lambda x: [linalg.svdvals(x)])
+    assert values.output_types[0].shape == (batch, 3)
+    with pytest.raises(errors.ShapeError, match="svd_factors: rows and columns must be known"):
+        slope.program_of(((n, n), slope.float32))(lambda x: [linalg.svdvals(x)])

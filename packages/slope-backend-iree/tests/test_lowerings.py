@@ -613,3 +613,12 @@ def test_tangents_are_right_near_their_poles():
     x = np.linspace(-20, 20, 2001, dtype=np.float32)
     found = slope.jit(slope.tan, backend="iree")(slope.tensor(x)).numpy()
     np.testing.assert_allclose(found, np.tan(x.astype("f8")), rtol=1e-6)
+
+
+def test_sines_and_tangents_of_small_numbers_keep_their_digits():
+    x = np.logspace(-30, -1, 30).astype(np.float32)
+    x = np.concatenate([x, -x, [0.0]]).astype(np.float32)
+    functions = (slope.sin, slope.tan, slope.sinc)
+    found = slope.jit(lambda x: [f(x) for f in functions], backend="iree")(slope.tensor(x))
+    for got, exact in zip(found, (np.sin, np.tan, np.sinc), strict=True):
+        np.testing.assert_allclose(got.numpy(), exact(x.astype("f8")), rtol=3e-7)

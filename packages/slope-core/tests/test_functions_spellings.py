@@ -61,6 +61,14 @@ def test_none_is_the_default_dtype(make):
     assert make().dtype is slope.float32
 
 
+@pytest.mark.parametrize("mode", ["constant", "replicate"])
+def test_none_pads_with_zeros(mode):
+    x = slope.ones(1, 1, 2)
+    np.testing.assert_array_equal(
+        slope.pad(x, (1, 1), mode, None).numpy(), slope.pad(x, (1, 1), mode).numpy()
+    )
+
+
 def test_none_alone_is_no_target():
     assert slope.randperm(3, dtype=None).dtype is slope.int64
     with pytest.raises(errors.ArgumentError, match="None is neither a dtype nor a device"):

@@ -70,6 +70,7 @@ from slope.plugins.selection import set_backend as set_backend
 from slope.plugins.selection import use_backend as use_backend
 from slope.renamed import check_name as _check_name
 from slope.renamed import method as _method
+from slope.renamed import no_compile as _no_compile
 from slope.tree import register_node as register_node
 from slope.tree import tree_flatten as tree_flatten
 from slope.tree import tree_leaves as tree_leaves
@@ -118,6 +119,8 @@ if TYPE_CHECKING:
 # Methods that operator packages offer, and the new names of old ones: looked up on a miss alone.
 Tensor.__dir__ = _tensor_names
 Tensor.__getattr__ = _method  # pyright: ignore[reportAttributeAccessIssue]  # undeclared: checkers refuse unknown names
+
+compile = _no_compile  # of the module slope.compile users know nothing
 
 __version__ = "0.1.0"
 

@@ -76,6 +76,8 @@ def lower_program(
         ExportError: a rule writes what is not StableHLO, and that is asked for.
         ShapeError: a dimension is symbolic.
     """
+    # First, since what follows compares lengths, and refuses symbolic ones in words of its own.
+    arguments = ", ".join(f"%arg{i}: {mlir_type(v.type)}" for i, v in enumerate(program.inputs))
     writer, kernels = _Writer(rules, cpu), LoopKernels()
     ctx = Context(
         writer.nested,
@@ -93,7 +95,6 @@ def lower_program(
     writer.write(ctx, program, values)
     if exported is None:
         results, sources = _outputs(program, values)
-        arguments = ", ".join(f"%arg{i}: {mlir_type(v.type)}" for i, v in enumerate(program.inputs))
         given = ", ".join(each.mlir for each in results)
     else:
         results, sources = [_value(ctx, atom, values) for atom in program.outputs], ()

@@ -106,6 +106,8 @@ def eigh(x: Array) -> tuple[Array, Array]:
     try:
         values, vectors = np.linalg.eigh(x)
     except np.linalg.LinAlgError:
+        if x.ndim > 2:
+            return _stacked(eigh, x)
         return np.full(x.shape[:-1], np.nan, x.dtype), np.full(x.shape, np.nan, x.dtype)
     return values, np.ascontiguousarray(vectors * _signs(vectors))
 
@@ -115,13 +117,23 @@ def svd(x: Array, full: bool) -> tuple[Array, Array, Array]:
     try:
         u, s, vh = np.linalg.svd(x, full_matrices=full)
     except np.linalg.LinAlgError:
+        if x.ndim > 2:
+            return _stacked(lambda each: svd(each, full), x)
         u, s, vh = np.linalg.svd(np.zeros(x.shape, x.dtype), full_matrices=full)
-        return tuple(np.full(each.shape, np.nan, x.dtype) for each in (u, s, vh))
+        for each in (u, s, vh):
+            each[...] = np.nan
+        return u, s, vh
     count = s.shape[-1]
     signs, own = _signs(u), _signs(np.swapaxes(vh, -1, -2))
     turned = np.concatenate([signs[..., :count], own[..., count:]], -1)
     vh = vh * np.swapaxes(turned, -1, -2)
     return np.ascontiguousarray(u * signs), s, np.ascontiguousarray(vh)
+
+
+def _stacked(function: Callable[[Array], Any], x: Array) -> Any:
+    """Factors of matrix by matrix."""
+    made = zip(*(function(x[place]) for place in np.ndindex(x.shape[:-2])), strict=True)
+    return tuple(np.stack(each).reshape(*x.shape[:-2], *each[0].shape) for each in made)
 
 
 def _signs(vectors: Array) -> Array:

@@ -88,6 +88,8 @@ def _positions(cx: Lowering, indices: Value, layout: _Layout) -> str:
         )
         name = cx.op("Clip", name, cx.number(0, "int64"), last)
         return cx.reshape(name, indices.type.shape, shape)
+    if count == 0:  # without coordinates there is one place
+        return cx.op("Expand", cx.number(0, "int64"), cx.ints(*shape))
     strides = [math.prod(layout.indexed[dim + 1 :]) for dim in range(count)]
     name = cx.op("Max", cx.op("Min", name, cx.ints(*bounds)), cx.number(0, "int64"))
     return cx.op("ReduceSum", cx.op("Mul", name, cx.ints(*strides)), cx.ints(-1), keepdims=0)

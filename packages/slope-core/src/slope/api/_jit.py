@@ -406,6 +406,7 @@ def jit(
     options: Mapping[str, Any] | None = None,
     dynamic: Mapping[Any, Any] | None = None,
 ) -> Callable[[Callable[P, R]], Jit[P, R]]: ...
+@boundary
 def jit(
     function: Callable[..., Any] | None = None,
     *,

@@ -277,7 +277,7 @@ def _slice(entry: slice, length: Any, at: int, shape: Shape) -> tuple[Any, Any, 
                 bound = bound.__index__()
             except AttributeError:
                 raise IndexingError(
-                    f"a slice bound must be an int or None, and is {bound!r:.60}."
+                    f"a slice bound must be an int or None, not {bound!r:.60}."
                 ) from None
         bounds.append(bound)
     first, last, stride = bounds

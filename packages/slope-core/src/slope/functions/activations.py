@@ -117,7 +117,7 @@ def prelu(x: TensorLike, weight: TensorLike) -> Tensor:
     if factor.ndim > 1 or (factor.ndim == 1 and factor.shape[0] not in (1, channels)):
         raise ShapeError(
             f"prelu: weight must have one element, or one for each of {channels} channels "
-            f"(dimension 1) of x {given.type}, and is {factor.type}."
+            f"(dimension 1) of x {given.type}, but is {factor.type}."
         )
     if factor.ndim and factor.shape[0] == 1:
         factor = ops.reshape(factor, shape=())

@@ -19,7 +19,7 @@ from slope.core.types import Shape, TensorType, type_of_array
 from slope.devices import Device
 from slope.dims import dim_str, is_static
 from slope.dtypes import DType, DTypeLike, as_dtype
-from slope.errors import ArgumentError, ShapeError
+from slope.errors import ArgumentError, ShapeError, boundary
 from slope.functions._arguments import Scalar, scalar_kind, scalar_of, shape_of, whole_of
 from slope.functions._base import TensorLike, copied, splat, strong, to_dtype
 from slope.functions._base import as_tensor as _as_tensor
@@ -50,6 +50,7 @@ _DLPACK = ("__dlpack__", "__dlpack_device__")
 # --- from data
 
 
+@boundary
 def tensor(data: Any, dtype: DTypeLike | None = None, device: Device | str | None = None) -> Tensor:
     """A tensor with a copy of the data.
 
@@ -182,6 +183,7 @@ def from_dlpack(source: Any) -> Tensor:
 # --- of one number
 
 
+@boundary
 def full(
     *given: Any,
     size: Sequence[Any] | None = None,
@@ -240,6 +242,7 @@ def _float_or(dtype: DTypeLike | None) -> DType:
     return dtypes.float32 if dtype is None else as_dtype(dtype)
 
 
+@boundary
 def zeros(
     *lengths: Any,
     size: Sequence[Any] | None = None,
@@ -251,6 +254,7 @@ def zeros(
     return filled(0, shape, _float_or(dtype), device)
 
 
+@boundary
 def ones(
     *lengths: Any,
     size: Sequence[Any] | None = None,
@@ -262,6 +266,7 @@ def ones(
     return filled(1, shape, _float_or(dtype), device)
 
 
+@boundary
 def zeros_like(
     x: TensorLike, dtype: DTypeLike | None = None, device: Device | str | None = None
 ) -> Tensor:
@@ -269,6 +274,7 @@ def zeros_like(
     return _like("zeros_like", x, 0, dtype, device)
 
 
+@boundary
 def ones_like(
     x: TensorLike, dtype: DTypeLike | None = None, device: Device | str | None = None
 ) -> Tensor:
@@ -276,6 +282,7 @@ def ones_like(
     return _like("ones_like", x, 1, dtype, device)
 
 
+@boundary
 def full_like(
     x: TensorLike,
     fill_value: Scalar,
@@ -285,7 +292,7 @@ def full_like(
     """One number everywhere, of another tensor's shape, its dtype and device unless given."""
     number = scalar_of(fill_value)
     if number is None:
-        raise ArgumentError(f"full_like: fill_value must be a number, and is {fill_value!r:.60}.")
+        raise ArgumentError(f"full_like: fill_value must be a number, not {fill_value!r:.60}.")
     return _like("full_like", x, number, dtype, device)
 
 
@@ -304,6 +311,7 @@ def _like(
 # --- counting
 
 
+@boundary
 def arange(
     start: Scalar,
     end: Scalar | None = None,
@@ -364,10 +372,11 @@ def _scaled(x: Tensor, start: Any, step: Any) -> Tensor:
 def _number(function: str, name: str, value: Any) -> Scalar:
     number = scalar_of(value.item() if isinstance(value, Tensor) else value)
     if number is None:
-        raise ArgumentError(f"{function}: {name} must be a number, and is {value!r:.60}.")
+        raise ArgumentError(f"{function}: {name} must be a number, not {value!r:.60}.")
     return number
 
 
+@boundary
 def linspace(
     start: Scalar,
     end: Scalar,
@@ -399,6 +408,7 @@ def linspace(
     return placed(copied(values, wanted), device)
 
 
+@boundary
 def logspace(
     start: Scalar,
     end: Scalar,
@@ -423,6 +433,7 @@ def logspace(
     return placed(copied(powers, wanted), device)
 
 
+@boundary
 def eye(
     n: int,
     m: int | None = None,

@@ -217,7 +217,7 @@ def where(
     test = as_tensor(condition, "where", "condition")
     if test.dtype is not dtypes.bool_:
         raise DTypeError(
-            f"where: the condition must be bool, and is {test.type}; write for instance condition "
+            f"where: the condition must be bool, not {test.type}; write for instance condition "
             "!= 0."
         )
     a, b = operand(x, "where", "x"), operand(y, "where", "y")

@@ -112,6 +112,11 @@ def _as(dtype: DType) -> Callable[[Tensor], Tensor]:
     return convert
 
 
+def cuda(x: Tensor, device: Device | str | int = 0) -> Tensor:
+    """On a GPU: the first, or the one of a number or name."""
+    return placed(x, f"cuda:{device}" if isinstance(device, int) else device)
+
+
 def detach(x: Tensor) -> Tensor:
     """The same values as a constant: no derivative passes."""
     return elementwise.stop_gradient(x)
@@ -272,6 +277,7 @@ def _install() -> None:
         int=_as(dtypes.int32),
         long=_as(dtypes.int64),
         bool=_as(dtypes.bool_),
+        cuda=cuda,
         detach=detach,
         clone=same,
         contiguous=same,

@@ -17,7 +17,9 @@ __all__ = ["pad"]
 
 
 @at_once
-def pad(x: TensorLike, pad: Sequence[int], mode: str = "constant", value: Scalar = 0) -> Tensor:
+def pad(
+    x: TensorLike, pad: Sequence[int], mode: str = "constant", value: Scalar | None = 0
+) -> Tensor:
     """Elements added at the edges.
 
     ``pad`` is ``(before, after)`` of the last dimension, then of the one before, and so on.
@@ -30,7 +32,7 @@ def pad(x: TensorLike, pad: Sequence[int], mode: str = "constant", value: Scalar
         mode: ``"constant"`` for ``value``; ``"reflect"`` for the elements next to the edge in
             reverse order, without the edge itself; ``"replicate"`` for the element at the edge;
             ``"circular"`` for those at the other end.
-        value: what ``"constant"`` adds.
+        value: what ``"constant"`` adds; None is 0.
 
     Raises:
         ArgumentError: an odd number of widths, an unknown mode, or a value that is no number.
@@ -41,6 +43,7 @@ def pad(x: TensorLike, pad: Sequence[int], mode: str = "constant", value: Scalar
         raise ArgumentError(
             f"pad: mode={mode!r} is none of 'constant', 'reflect', 'replicate', 'circular'."
         )
+    value = 0 if value is None else value
     number_of(value, "pad", "value")
     widths = sizes_of((pad,), "pad", "pad")
     if len(widths) % 2 or len(widths) > 2 * given.ndim:

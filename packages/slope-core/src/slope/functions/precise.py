@@ -210,7 +210,8 @@ class Acosh(Precise):
         one = number(1.0, x)
         huge = ops.gt(x, number(_huge(x), x))
         over = ops.sub(ops.where(huge, one, x), one)
-        root = ops.sqrt(ops.mul(over, ops.add(over, number(2.0, x))))
+        # Two roots, each NaN below 1, where the root of a product could be real or infinite.
+        root = ops.mul(ops.sqrt(over), ops.sqrt(ops.add(over, number(2.0, x))))
         near = ops.log1p(ops.add(over, root))
         return ops.where(huge, ops.add(ops.log(x), number(LOG2, x)), near)
 
@@ -222,7 +223,7 @@ class Acosh(Precise):
 
     def samples(self) -> Iterator[Sample]:
         yield Sample((draws(2, 3, low=1.1, high=5),))
-        yield Sample((_edge(1, 1.0001, 1e30, np.inf, 20),), {}, False)
+        yield Sample((_edge(1, 1.0001, 1e30, np.inf, 20, 0.5, -3, -1e30, -np.inf),), {}, False)
 
 
 class Atanh(Precise):

@@ -7,6 +7,7 @@ every backend; NumPy's computes with LAPACK.
 
 from __future__ import annotations
 
+from slope.functions import matmul
 from slope.functions.matrices import multi_dot, vecdot, vector_norm
 from slope.linalg._cholesky import cholesky, cholesky_inverse, cholesky_solve
 from slope.linalg._eigh import eig, eigh, eigvals, eigvalsh
@@ -17,7 +18,7 @@ from slope.linalg._norms import matrix_norm, norm
 from slope.linalg._qr import householder_product, qr
 from slope.linalg._solve import det, inv, logdet, matrix_power, slogdet, solve
 from slope.linalg._svd import svd, svdvals
-from slope.linalg._tensors import tensorinv, tensorsolve, vander
+from slope.linalg._tensors import cross, diagonal, tensorinv, tensorsolve, vander
 from slope.linalg._triangular import solve_triangular
 
 __all__ = [
@@ -25,7 +26,9 @@ __all__ = [
     "cholesky_inverse",
     "cholesky_solve",
     "cond",
+    "cross",
     "det",
+    "diagonal",
     "eig",
     "eigh",
     "eigvals",
@@ -37,6 +40,7 @@ __all__ = [
     "lu",
     "lu_factor",
     "lu_solve",
+    "matmul",
     "matrix_exp",
     "matrix_norm",
     "matrix_power",

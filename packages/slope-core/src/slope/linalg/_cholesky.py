@@ -78,14 +78,12 @@ class Cholesky(MatrixOperator):
         return low, low @ (fn.tril(inner) - 0.5 * diagonal_part(inner))
 
     def expand(self, x: Any) -> Any:
-        n, panels = x.shape[-1], cuts(x.shape[-1])
+        panels = cuts(x.shape[-1])
         if len(panels) == 1:
             low = _by_columns(fn.tril(x) + fn.tril(x, -1).mT)
         else:
             low = _by_panels(x, panels)
-        if isinstance(n, int) and not n:
-            return low
-        bad = fn.isnan(fn.diagonal(low, 0, -2, -1).sum(-1))[..., None, None]
+        bad = fn.isnan(low.sum((-2, -1)))[..., None, None]
         return fn.tril(fn.where(bad, float("nan"), low))
 
     def flops(self, x: TensorType) -> Any:

@@ -16,7 +16,7 @@ from slope.errors import ArgumentError, ShapeError
 from slope.functions._at_once import at_once
 from slope.linalg._arguments import square_of
 from slope.linalg._cholesky import as_symmetric
-from slope.linalg._family import MatrixOperator, definite, require_matrix
+from slope.linalg._family import MatrixOperator, definite, picking, require_matrix
 from slope.linalg._jacobi import diagonalized
 from slope.ops._family import draws
 
@@ -70,10 +70,9 @@ class EighFactors(MatrixOperator):
         if count % 2:
             keys = fn.where(vectors[..., -1, :] != 0, float("inf"), values)
         order = fn.argsort(keys, -1, stable=True)[..., :count]
-        values = fn.take_along_dim(values, order, -1)
-        lead = vectors[..., :count, :]
-        places = order[..., None, :].expand(*lead.shape[:-1], count)
-        vectors = fn.take_along_dim(lead, places, -1)
+        picked = picking(order, values.shape[-1], x.dtype)
+        values = (picked @ values[..., None])[..., 0]
+        vectors = vectors[..., :count, :] @ picked.mT
         return values * scale[..., 0], vectors * signs_of(vectors)
 
     def flops(self, x: TensorType) -> Any:

@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from slope import functions as fn
 from slope.core.operator import Linear, Operator
 from slope.core.tensor import Tensor
 from slope.core.types import TensorType
 from slope.dims import is_static, same
+from slope.dtypes import DType
 from slope.errors import DTypeError, MissingRuleError, ShapeError
 from slope.ops.linear import batched_at
 
@@ -95,10 +97,24 @@ def cuts(length: Any, size: int = LEAF) -> list[tuple[int, int]]:
     return list(itertools.pairwise(ends))
 
 
+def permuted(x: Tensor, order: Tensor) -> Tensor:
+    """Some rows of matrices, in some order: ``x[..., order, :]``.
+
+    As a product, which is cheap beside what else is done with the rows: IREE 3.13 crashes, or does
+    not compile, where gathers and small loops meet.
+    """
+    return picking(order, x.shape[-2], x.dtype) @ x
+
+
+def picking(order: Tensor, count: Any, dtype: DType) -> Tensor:
+    """The matrices that pick rows: (..., k, count) for numbers of rows (..., k)."""
+    return (order[..., None] == fn.arange(count)).to(dtype)
+
+
 def samples_of(*shape: int, seed: int = 0, dtype: Any = np.float32) -> Any:
     """Matrices that are far from singular, the same at every run."""
     values = np.random.default_rng(seed).uniform(-1.0, 1.0, shape)
-    return (values + 2 * np.eye(*shape[-2:])).astype(dtype)
+    return (values + 2 * np.eye(shape[-2], shape[-1])).astype(dtype)
 
 
 def definite(*shape: int, seed: int = 0) -> Any:

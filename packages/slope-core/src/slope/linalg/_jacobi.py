@@ -43,8 +43,10 @@ def diagonalized(x: Tensor) -> tuple[Tensor, Tensor]:
         vectors = _turned(vectors, cosine, sine, half)
         return rest, vectors, fn.where(needed.any(), 0, quiet + 1), count + 1
 
-    rest, vectors = _until_quiet(step, x, vectors)
-    return fn.diagonal(rest, 0, -2, -1), vectors
+    _, vectors = _until_quiet(step, x, vectors)
+    vectors = vectors / _lengths(vectors)
+    # Nearer than what rotations, each of them rounded, have left on the diagonal.
+    return (vectors * (x @ vectors)).sum(-2), vectors
 
 
 def orthogonalized(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -69,7 +71,13 @@ def orthogonalized(x: Tensor) -> tuple[Tensor, Tensor]:
         vectors = _turned(vectors, cosine, sine, half)
         return rest, vectors, fn.where(needed.any(), 0, quiet + 1), count + 1
 
-    return _until_quiet(step, x, unit)
+    made, vectors = _until_quiet(step, x, unit)
+    lengths = _lengths(vectors)  # rounding has lengthened both alike
+    return made / lengths, vectors / lengths
+
+
+def _lengths(x: Tensor) -> Tensor:
+    return fn.sqrt((x * x).sum(-2, keepdim=True))
 
 
 def _until_quiet(step: Any, x: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]:

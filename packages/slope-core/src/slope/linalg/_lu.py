@@ -9,15 +9,23 @@ from slope import functions as fn
 from slope.api import scan
 from slope.core.operator import Sample, Tangent, register
 from slope.core.tensor import Tensor
-from slope.core.types import TensorType
-from slope.dims import is_static
-from slope.dtypes import DType, int32, int64
+from slope.core.types import Shape, TensorType
+from slope.dims import is_static, same
+from slope.dtypes import int32, int64
 from slope.errors import ArgumentError, ShapeError
 from slope.functions._arguments import flag_of
 from slope.functions._at_once import at_once
 from slope.functions._base import as_tensor
 from slope.linalg._arguments import fitting, matrix_of, square_of
-from slope.linalg._family import MatrixOperator, cuts, require_matrix, samples_of
+from slope.linalg._family import (
+    LEAF,
+    MatrixOperator,
+    cuts,
+    permuted,
+    picking,
+    require_matrix,
+    samples_of,
+)
 from slope.linalg._triangular import solve_triangle
 from slope.ops._family import draws
 
@@ -44,10 +52,8 @@ class LuFactors(MatrixOperator):
 
     def infer(self, x: TensorType) -> tuple[TensorType, ...]:
         require_matrix(self, x)
-        *lead, rows, columns = x.shape
-        if not is_static((rows, columns)):
-            raise ShapeError(f"{self.name}: rows and columns must be known, and x is {x}.")
-        pivots = TensorType((*lead, min(rows, columns)), int64)
+        *lead, rows, _ = x.shape
+        pivots = TensorType((*lead, _steps(x.shape)), int64)
         return x, pivots, pivots.with_shape((*lead, rows))
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Tangent]) -> Any:
@@ -63,16 +69,17 @@ class LuFactors(MatrixOperator):
     def expand(self, x: Any) -> Any:
         rest, left, finished = x, None, []
         order = fn.arange(x.shape[-2]).expand(*x.shape[:-1])
-        if 0 in x.shape[-2:]:
+        steps = _steps(x.shape)
+        if is_static((steps,)) and not steps:
             return x, order[..., :0], order
         all_pivots, orders = [], []
-        for start, stop in cuts(min(x.shape[-2:])):
+        for start, stop in cuts(steps, 2 * LEAF):
             width = stop - start
             panel, pivots, moved = _panel(rest[..., :width])
             left = panel if left is None else fn.cat([permuted(left, moved), panel], -1)
             done, left = left[..., :width, :], left[..., width:, :]
             order = fn.take_along_dim(order, moved, -1)
-            if stop < x.shape[-1]:
+            if not same((stop,), x.shape[-1:]):
                 right = permuted(rest[..., width:], moved)
                 corner = panel[..., :width, :]
                 above = solve_triangle(corner, right[..., :width, :], upper=False, unit=True)
@@ -82,7 +89,7 @@ class LuFactors(MatrixOperator):
             all_pivots.append(pivots + start)
             orders.append(order[..., :width])
             order = order[..., width:]
-        if left is not None and x.shape[-2] > x.shape[-1]:
+        if left is not None and not same((steps,), x.shape[-2:-1]):
             finished.append(left)
         return (
             fn.cat(finished, -2),
@@ -101,28 +108,28 @@ class LuFactors(MatrixOperator):
         yield Sample((draws(2, 0, 3),))
 
 
-def permuted(x: Tensor, order: Tensor) -> Tensor:
-    """The rows of matrices in another order: ``x[..., order, :]``.
+def _steps(shape: Shape) -> Any:
+    """How many columns are eliminated.
 
-    As a product, which is cheap beside what is done with the rows: IREE 3.13 crashes where gathers
-    and small loops meet.
+    Raises:
+        ShapeError: rows and columns are not known, nor equal.
     """
-    return places(order, x.dtype) @ x
-
-
-def places(order: Tensor, dtype: DType) -> Tensor:
-    """The matrices that bring rows into an order."""
-    return (order[..., None] == fn.arange(order.shape[-1])).to(dtype)
+    rows, columns = shape[-2:]
+    if same((rows,), (columns,)):
+        return rows
+    if not is_static((rows, columns)):
+        raise ShapeError(f"lu_factors: rows and columns must be known or equal, and are {shape}.")
+    return min(rows, columns)
 
 
 def _filled(both: Tensor) -> tuple[Tensor, Tensor]:
     """L as (..., m, m) and U as (..., n, n), filled up with unit matrices."""
     *lead, rows, columns = both.shape
-    count = min(rows, columns)
+    count = _steps(both.shape)
     low, up = both[..., :, :count], both[..., :count, :]
-    if rows > count:
+    if not same((rows,), (count,)):
         low = fn.cat([low, fn.zeros(*lead, rows, rows - count, dtype=both.dtype)], -1)
-    if columns > count:
+    if not same((columns,), (count,)):
         beside = fn.cat(
             [
                 fn.zeros(columns - count, count, dtype=both.dtype),
@@ -212,7 +219,7 @@ def lu(x: Any, *, pivot: bool = True) -> LU:
     rows, columns = given.shape[-2:]
     count = min(rows, columns)
     low = fn.tril(both[..., :, :count], -1) + fn.eye(rows, count, dtype=given.dtype)
-    return LU(places(order, given.dtype).mT, low, fn.triu(both[..., :count, :]))
+    return LU(picking(order, rows, given.dtype).mT, low, fn.triu(both[..., :count, :]))
 
 
 @at_once
@@ -283,7 +290,7 @@ def by_factors(both: Tensor, order: Tensor, y: Tensor, transposed: bool) -> Tens
         return solve_triangle(both, half, upper=True, unit=False)
     half = solve_triangle(both.mT, y, upper=False, unit=False)
     half = solve_triangle(both.mT, half, upper=True, unit=True)
-    return places(order, y.dtype).mT @ half
+    return picking(order, order.shape[-1], y.dtype).mT @ half
 
 
 def _order_of(pivots: Tensor) -> Tensor:

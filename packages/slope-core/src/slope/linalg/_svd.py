@@ -15,7 +15,7 @@ from slope.functions._arguments import flag_of
 from slope.functions._at_once import at_once
 from slope.linalg._arguments import matrix_of
 from slope.linalg._eigh import evened, signs_of
-from slope.linalg._family import MatrixOperator, require_matrix, samples_of
+from slope.linalg._family import MatrixOperator, picking, require_matrix, samples_of
 from slope.linalg._jacobi import orthogonalized
 from slope.linalg._qr import qr_factors
 from slope.ops._family import draws
@@ -97,8 +97,9 @@ class SvdFactors(MatrixOperator):
         sizes = fn.sqrt((made * made).sum(-2))
         keys = sizes if columns % 2 == 0 else fn.where(v[..., -1, :] != 0, -1.0, sizes)
         order = fn.argsort(keys, -1, descending=True, stable=True)[..., :columns]
-        s = fn.take_along_dim(sizes, order, -1)
-        made, v = (_columns(each, order) for each in (made, v[..., :columns, :]))
+        picked = picking(order, sizes.shape[-1], x.dtype)
+        s = (picked @ sizes[..., None])[..., 0]
+        made, v = made @ picked.mT, v[..., :columns, :] @ picked.mT
         # Columns of 0 get a direction, too.
         u, r = qr_factors(made, complete=full)
         turned = fn.diagonal(r, 0, -2, -1)[..., None, :] < 0
@@ -116,11 +117,6 @@ class SvdFactors(MatrixOperator):
         yield Sample((draws(3, 2, seed=2),), {"full": True}, differentiable=False)
         yield Sample((samples_of(1, 1),), {"full": True})
         yield Sample((draws(3, 0),), {"full": True}, differentiable=False)
-
-
-def _columns(x: Tensor, order: Tensor) -> Tensor:
-    places = order[..., None, :].expand(*x.shape[:-1], order.shape[-1])
-    return fn.take_along_dim(x, places, -1)
 
 
 svd_factors = register(SvdFactors())

@@ -15,7 +15,27 @@ from slope.functions._at_once import at_once
 from slope.functions._base import as_tensor
 from slope.linalg._solve import inv, solve
 
-__all__ = ["tensorinv", "tensorsolve", "vander"]
+__all__ = ["cross", "diagonal", "tensorinv", "tensorsolve", "vander"]
+
+
+@at_once
+def cross(x: Any, y: Any, *, dim: int = -1) -> Tensor:
+    """The cross products of vectors of length 3 along a dimension; the others broadcast.
+
+    Raises:
+        ShapeError: shapes that do not fit.
+    """
+    return fn.cross(x, y, dim)
+
+
+@at_once
+def diagonal(x: Any, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
+    """The diagonals of matrices; :func:`slope.diagonal` with other defaults.
+
+    Raises:
+        ShapeError: ``x`` has no two such dimensions.
+    """
+    return fn.diagonal(x, offset, dim1, dim2)
 
 
 @at_once

@@ -124,7 +124,7 @@ BAD = {
     ),
     "predicate shape": (
         errors.ShapeError,
-        r"pred must have shape \(\), and is bool\[2\]",
+        r"pred must have shape \(\), but is bool\[2\]",
         lambda: slope.cond(slope.tensor([True, False]), lambda: 1, lambda: 2),
     ),
     "predicate dtype": (

@@ -180,6 +180,7 @@ CASES = [
             ("conv_transpose2d", (draw(2, 4, 5, 4), draw(4, 3, 3, 2), draw(6)), {"stride": 2, "padding": (1, 0), "groups": 2, "dilation": (1, 2)}),
             ("conv_transpose2d", (draw(2, 4, 5, 4), draw(4, 3, 3, 3)), {"stride": 3, "output_padding": 2}),
             ("conv_transpose2d", (draw(2, 4, 5, 4), draw(4, 3, 3, 3)), {"dilation": 3, "output_padding": 2, "padding": 1}),
+            ("conv_transpose2d", (draw(2, 4, 1, 2), draw(4, 3, 1, 1), draw(3)), {"stride": 3, "padding": 1, "output_padding": 2}),
             ("conv_transpose3d", (draw(1, 2, 3, 2, 3), draw(2, 3, 2, 2, 3)), {"stride": 2, "padding": 1}),
         ]
     ],

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import slope
-from slope.errors import ArgumentError, GradientError
+from slope.errors import ArgumentError
 from slope.passes import PASSES, optimize
 
 
@@ -371,90 +371,6 @@ def test_threads_call_at_once():
 def test_functions_are_refused_where_they_are_none():
     with pytest.raises(ArgumentError, match=r"debug.callback takes a function, and got a Tensor"):
         slope.debug.callback(X)  # pyright: ignore[reportArgumentType]
-
-
-# --- pure_callback
-
-
-def median(x):
-    return slope.pure_callback(np.median, ((), slope.float32), x, axis=-1)
-
-
-def test_pure_callbacks_compute(backend):
-    x = slope.tensor([[1.0, 5.0, 3.0], [2.0, 2.0, 9.0]])
-    f = slope.jit(slope.vmap(lambda x: median(x * 2) + 1))
-    assert f(x).tolist() == [7.0, 5.0]
-    loop = slope.jit(lambda x: slope.fori_loop(0, 3, lambda i, c: c + median(c), x))
-    assert loop(x[0]).tolist() == [22.0, 26.0, 24.0]
-
-
-def test_pure_callbacks_give_pytrees_and_convert():
-    def split(x, label):
-        assert label == "parts"
-        return {"low": x.min(), "rest": (np.sort(x), x.size)}
-
-    types = {"low": ((), slope.float32), "rest": (np.zeros(2), ((), "int64"))}
-    types["rest"] = (X, ((), "int64"))
-    out = slope.jit(lambda x: slope.pure_callback(split, types, x, "parts"))(X)
-    assert out["low"].item() == 1.0
-    assert out["rest"][0].tolist() == [1.0, 2.5]
-    assert (out["rest"][1].item(), out["rest"][1].dtype) == (2, slope.int64)
-
-
-def test_vectorized_pure_callbacks_are_called_once(seen):
-    def total(x, y):
-        seen.append((x.shape, y.shape))
-        return (x * y).sum(-1)
-
-    def f(x, y):
-        return slope.pure_callback(total, ((), slope.float32), x, y, vectorized=True)
-
-    xs = slope.tensor([[1.0, 2.0], [3.0, 4.0]])
-    assert slope.vmap(f, in_dims=(1, None))(xs, X).tolist() == [8.5, 12.0]
-    assert seen == [((2, 2), (2, 2))]
-
-
-def test_pure_callbacks_vanish_and_merge(seen):
-    def f(x):
-        def note(x):
-            seen.append(1)
-            return x
-
-        slope.pure_callback(note, x, x)
-        return slope.pure_callback(note, x, x) + slope.pure_callback(note, x, x)
-
-    slope.jit(f)(X)
-    assert len(seen) == 1
-
-
-def test_pure_callbacks_have_the_derivative_that_is_given():
-    with pytest.raises(GradientError, match=r"pure_callback \(median\): .* slope.custom_jvp"):
-        slope.grad(median)(X)
-    assert slope.grad(lambda x: median(x.detach()) * x.sum())(X).tolist() == [1.75, 1.75]
-
-    @slope.custom_jvp
-    def sine(x):
-        return slope.pure_callback(np.sin, x, x)
-
-    sine.defjvp(lambda primals, tangents: (sine(*primals), slope.cos(*primals) * tangents[0]))
-    gradient = slope.jit(slope.grad(lambda x: sine(x).sum()))(X)
-    np.testing.assert_allclose(gradient.numpy(), np.cos(X.numpy()), rtol=1e-6)
-    counted = slope.grad(lambda x: slope.pure_callback(len, ((), "int64"), x) * x.sum())(X)
-    assert counted.tolist() == [2.0, 2.0]  # integers have no derivative
-
-
-@pytest.mark.parametrize(
-    ("function", "types", "message"),
-    [
-        (lambda x: x[:1], X, r"returned float32\[1\], and result_types has float32\[2\]"),
-        (lambda x: x + 0.5, ((2,), slope.int64), r"float32\[2\], and result_types has int64\[2\]"),
-        (lambda x: (x, x), X, r"returned 2 arrays, and result_types has 1"),
-        (np.sin, 3, r"result_types holds a int \(3\)"),
-    ],
-)
-def test_results_must_be_as_declared(backend, function, types, message):
-    with pytest.raises(ArgumentError, match=message):
-        slope.jit(lambda x: slope.pure_callback(function, types, x))(X)
 
 
 # --- beside other tools

@@ -38,6 +38,7 @@ def test_its_python_runs(module, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "next.optimizer.state.0.0" in printed
     assert "['next.w']" in printed
+    assert "float32[batch, 3] (5, 3)" in printed
     assert "Sequential tensor(" in printed
     listing = (tmp_path / "softmax.txt").read_text()
     assert listing.startswith("# x\n")

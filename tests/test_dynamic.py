@@ -106,6 +106,10 @@ def test_dimensions_of_pytrees_modules_and_arrays():
         agree(f(rows(count)), model(rows(count)))
     assert f.compile_count == 1
 
+    last = slope.jit(lambda a, x: a + x.sum(), dynamic={-1: {0: "n"}}, backend="numpy")
+    assert [last(1.0, slope.ones(count)).item() for count in (2, 3)] == [3.0, 4.0]
+    assert last.compile_count == 1
+
     class Scaled:
         def __call__(self, x):
             return x * 2

@@ -145,6 +145,31 @@ def test_containers_give_keys_fields_and_numbers(file, args):
     assert found["point"]["x"].tolist() == [2.0, 4.0]
 
 
+class Pair:
+    """A node whose fields have no names of their own."""
+
+    def __init__(self, left, right):
+        self.left, self.right = left, right
+
+
+slope.register_node(
+    Pair,
+    lambda pair: ((pair.left, pair.right), None),
+    lambda _, children: Pair(*children),
+    names=lambda _, count: ("left", "right")[:count],
+)
+
+
+def test_registered_nodes_name_their_children(file, args):
+    def mirrored(pair):
+        return Pair(pair.right * 2, pair.left)
+
+    exported = slope.export(mirrored, Pair(*args), path=file, state=())
+    assert names(exported) == (["pair.left", "pair.right"], ["result.left", "result.right"])
+    with pytest.raises(slope.extend.ArgumentError, match="names must be a function that takes"):
+        slope.register_node(type("Other", (), {}), tuple, tuple, names="left")  # pyright: ignore[reportArgumentType]
+
+
 def test_names_are_different(file, args):
     def f(x, c0, v0):
         c1 = x * 2.5 + c0 - v0
@@ -154,7 +179,8 @@ def test_names_are_different(file, args):
     inputs, outputs = names(exported)
     assert len({*inputs, *outputs}) == 6
     assert outputs == ["c0_1", "next.x", "x_1"]
-    close(exported(*args, args[0])["x"], f(*args, args[0])["x"])
+    x, c0 = args
+    close(exported(x, c0, x)["x"], f(x, c0, x)["x"])
 
 
 # --- which result feeds which argument
@@ -217,6 +243,28 @@ def test_state_inside_containers(file, params, args):
     assert found["carry"][1].item() == 4
 
 
+def test_an_argument_may_be_called_generator(file, args):
+    def f(generator, x):
+        return generator + slope.rand(2) * x
+
+    exported = slope.export(f, *args, path=file)
+    assert names(exported)[0] == ["generator_1", "x", "generator"]
+    slope.manual_seed(1)
+    found = exported(*args)
+    slope.manual_seed(1)
+    close(found, f(*args))
+
+
+def test_functions_without_arguments_and_numbers_as_results(file):
+    def f():
+        return slope.arange(3), slope.ones(2), 7, None
+
+    exported = slope.export(f, path=file)
+    assert exported.inputs == ()
+    found = exported()
+    assert [found[0].tolist(), found[1].tolist(), *found[2:]] == [[0, 1, 2], [1.0, 1.0], 7, None]
+
+
 def test_a_number_that_is_state_stays_as_wide_as_it_came(file, args):
     def step(x, rate):
         rate = rate * 0.5
@@ -264,7 +312,9 @@ def test_large_constants_go_beside_the_file(file):
     x = slope.randn(3, 40)
     options = {"external_data": True}
     exported = slope.export(lambda x: x @ weights, x, path=file, options=options)
-    assert (file.parent / "f.onnx.data").stat().st_size >= 8000
+    data = file.parent / "f.onnx.data"
+    assert data.stat().st_size >= 8000
+    assert data.stat().st_mode == file.stat().st_mode
     assert file.stat().st_size < 2000
     close(exported(x), x @ weights, 1e-4)
 
@@ -313,7 +363,7 @@ def test_the_reference_evaluator_of_onnx_agrees(file, params, args):
 
     slope.export(step, params, args[0], path=file)
     given = {"params.w": args[0].numpy(), "params.b": args[1].numpy(), "x": args[0].numpy()}
-    found = onnx.reference.ReferenceEvaluator(str(file)).run(None, given)
+    found = [*onnx.reference.ReferenceEvaluator(str(file)).run(None, given)]
     loss, after = step(params, args[0])
     close(found[0], loss, 1e-6)
     close(found[1], after["b"], 1e-6)

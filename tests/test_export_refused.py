@@ -102,9 +102,12 @@ class Textual(Backend):
         return handle
 
     def export(self, program, path):
-        program.refuse_options(("wrong", "fail"), ".txt")
+        program.refuse_options(("wrong", "fail", "unreadable"), ".txt")
         if "fail" in program.options:
             raise KeyError("fail")
+        if "unreadable" in program.options:
+            path.write_text("unreadable")
+            return CPU
         (instr,) = program.program.instrs
         assert isinstance(instr.inputs[1], Literal)
         assert (program.inputs, program.outputs, program.constants) == (("x",), ("result",), ())
@@ -113,6 +116,8 @@ class Textual(Backend):
         return CPU
 
     def open_export(self, path, inputs, outputs, device):
+        if path.read_text() == "unreadable":
+            raise ExportError("it is unreadable.")
         return Listing(path.read_text())
 
 
@@ -150,6 +155,15 @@ def test_a_file_that_computes_something_else_is_not_left(textual, tmp_path):
     with pytest.raises(ExportError, match="No file was left"):  # nor is the old one lost
         slope.export(double, X, path=path, options={"wrong": 1.0})
     assert path.read_text() == before
+
+
+def test_a_file_that_cannot_be_run_is_not_left(textual, tmp_path):
+    unreadable = {"unreadable": True}
+    match = r"f\.txt cannot be checked: it is unreadable\.\nNo file was left\. check=False writes"
+    with pytest.raises(ExportError, match=match):
+        slope.export(double, X, path=tmp_path / "f.txt", options=unreadable)
+    assert not list(tmp_path.iterdir())
+    slope.export(double, X, path=tmp_path / "f.txt", options=unreadable, check=False)
 
 
 def test_a_backend_that_fails_is_named(textual, tmp_path):
@@ -314,7 +328,7 @@ def test_files_that_cannot_be_loaded(tmp_path):
     manifest = tmp_path / "f.onnx.json"
     text = manifest.read_text()
     path.write_bytes(b"nonsense")
-    with pytest.raises(ExportError, match=r"f\.onnx' cannot be run: ONNX Runtime refused"):
+    with pytest.raises(ExportError, match=r"'f\.onnx' cannot be run: ONNX Runtime refused"):
         slope.load_exported(path)(X)
     manifest.write_text(json.dumps({**json.loads(text), "slope_export": 99}))
     with pytest.raises(ExportError, match="manifest of version 99, and this slope reads version 1"):

@@ -288,6 +288,14 @@ def test_the_gradient_of_a_large_pool_scatters():
     assert "ScatterElements" in code
 
 
+@pytest.mark.parametrize(("edges", "turns"), [(30, 3), (10, 0)])
+def test_many_updates_are_scattered_along_the_last_dimension(edges, turns):
+    sums = slope.jit(lambda x, i, u: x.at[i].add(u), backend="onnxruntime")
+    places = slope.zeros(edges, dtype=slope.int64)
+    code = sums.lower(slope.ones(20, 8), places, slope.ones(edges, 8)).code
+    assert code.count("= Transpose") == turns
+
+
 def test_pooling_takes_the_kernels():
     x = slope.ones(2, 8, 32, 32)
     largest = slope.jit(lambda x: slope.max_pool2d(x, 2), backend="onnxruntime").lower(x)

@@ -183,6 +183,27 @@ def test_scatter_combines_repeated_places_on_many_threads(bench, backend, refere
     )
 
 
+@pytest.mark.parametrize("mode", ["set", "add", "max", "min"])
+@pytest.mark.parametrize(
+    ("shape", "count", "axis", "batch_dims"),
+    [((4, 5, 3, 2), 9, 1, 0), ((4, 5, 3, 2), 9, 1, 1), ((5, 3), 3, 0, 0), ((2, 5, 3), 9, 0, 0)],
+)
+def test_scatter_along_every_dimension(
+    bench, backend, reference, mode, shape, count, axis, batch_dims
+):
+    random = np.random.default_rng(1)
+    places = random.integers(-1, shape[axis] + 1, (*shape[:batch_dims], count, 1))
+    new = random.normal(size=(*shape[:axis], count, *shape[axis + 1 :])).astype("f4")
+    new.flat[3] = np.nan
+    args = [random.normal(size=shape).astype("f4"), places, new]
+    program = bench.traced(
+        lambda x, i, u: (ops.scatter(x, i, u, axis=axis, batch_dims=batch_dims, mode=mode),), args
+    )
+    bench.assert_same(
+        bench.run(backend, program, args)[0], bench.run(reference, program, args)[0], 1e-6
+    )
+
+
 @pytest.mark.parametrize("dtype", [each for each in ALL if each.is_integer])
 def test_shifts_by_the_width_and_more(bench, backend, reference, dtype):
     xs = (

@@ -217,7 +217,7 @@ def test_places_out_of_range_are_refused_at_every_call(read):
         (
             lambda: slope.sub(1.0, 1, alpha="x"),
             errors.ArgumentError,
-            "sub: alpha must be a number, and is 'x'",
+            "sub: alpha must be a number, not 'x'",
         ),
         (
             lambda: slope.div(1.0, 2, rounding_mode="up"),
@@ -227,7 +227,7 @@ def test_places_out_of_range_are_refused_at_every_call(read):
         (
             lambda: slope.addcmul(1.0, 1.0, 1.0, value="x"),
             errors.ArgumentError,
-            "addcmul: value must be a number, and is 'x'",
+            "addcmul: value must be a number, not 'x'",
         ),
         (
             lambda: slope.isclose(slope.tensor(1.0), slope.tensor(1.0), rtol=-1.0),

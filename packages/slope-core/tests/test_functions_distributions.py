@@ -292,3 +292,26 @@ def test_draws_of_the_default_generator():
         slope.randint_like(slope.ones(2))
     dropped = slope.jit(lambda x: slope.dropout(x, 0.5))
     assert not slope.equal(dropped(slope.ones(50)), dropped(slope.ones(50)))
+
+
+def test_gumbel_softmax():
+    slope.manual_seed(3)
+    p = np.array([0.1, 0.2, 0.7])
+    scores = slope.tensor(np.log(p)).expand(N, 3)
+    weights = slope.gumbel_softmax(scores, tau=0.5)
+    np.testing.assert_allclose(weights.sum(-1).numpy(), 1, rtol=1e-5)
+    np.testing.assert_allclose(np.bincount(weights.argmax(-1).numpy()) / N, p, atol=0.01)
+    hard = slope.gumbel_softmax(slope.zeros(4, 3, 2), hard=True, dim=1)
+    np.testing.assert_allclose(np.sort(hard.numpy(), 1)[:, 2], 1, atol=1e-6)
+    np.testing.assert_allclose(np.sort(hard.numpy(), 1)[:, :2], 0, atol=1e-6)
+
+    def drawn(x, hard):
+        slope.manual_seed(5)
+        return (slope.gumbel_softmax(x, 0.7, hard) * slope.arange(3)).sum()
+
+    x = slope.tensor([0.1, -0.4, 0.3])
+    soft, straight = (slope.grad(drawn)(x, each).numpy() for each in (False, True))
+    np.testing.assert_allclose(soft, straight, rtol=1e-5)
+    assert np.abs(soft).max() > 0.01
+    with pytest.raises(errors.ArgumentError, match=r"tau=0\.0 must be positive"):
+        slope.gumbel_softmax(x, 0.0)

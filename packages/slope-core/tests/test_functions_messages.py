@@ -66,7 +66,7 @@ BAD = {
     "where": (
         lambda: fn.where(fn.ones(2), 1, 2),
         errors.DTypeError,
-        r"where: the condition must be bool, and is float32\[2\]",
+        r"where: the condition must be bool, not float32\[2\]",
     ),
     "reshape": (
         lambda: fn.ones(6).reshape(4),

@@ -182,7 +182,7 @@ def test_gradients_at_edges():
 @pytest.mark.parametrize(
     ("make", "told"),
     [
-        (lambda: slope.addmm(1.0, t(1.0), x()), "addmm: mat1 must have 2 dimensions, and is "),
+        (lambda: slope.addmm(1.0, t(1.0), x()), "addmm: mat1 must have 2 dimensions, but is "),
         (lambda: slope.addmm(1.0, x(), x()), r"addmm: mat1 float32\[2, 3\] and mat2 .* do not fit"),
         (lambda: slope.addmv(x(), x(), x()[0]), r"addmv: shapes \(2, 3\) and \(2,\) do not"),
         (lambda: slope.addmv(x().T, x(), x()[0]), r"addmv: x .* product's shape \(2,\)"),

@@ -155,7 +155,7 @@ def test_gradients(name):
         (lambda: slope.lcm(t(True), t(True)), "lcm: takes integers, and the operands are bool"),
         (lambda: t(1.0).renorm(2, 0, 1.0), "renorm: takes at least two dimensions"),
         (lambda: t([1.0]).renorm(0, 0, 1.0), "renorm: p=0.0 must be above 0"),
-        (lambda: t(1).addr(t([1]), t(1)), r"addr: vec1 must have 1 dimension, and is int64"),
+        (lambda: t(1).addr(t([1]), t(1)), r"addr: vec1 must have 1 dimension, but is int64"),
         (lambda: t(1).kthvalue(2), "kthvalue: k=2 is out of range for dimension -1"),
         (lambda: slope.zeros(2, 0).mode(), r"mode: dimension -1 of float32\[2, 0\] is empty"),
         (lambda: t(1.0).histc(0), "histc: bins=0 must be at least 1"),

@@ -342,7 +342,7 @@ V = np.array([3, 1])
         (lambda: slope.sort(X, 2), "ShapeError", "sort: dim=2 is out of range"),
         (lambda: slope.cumprod(X, "x"), "ArgumentError", "cumprod: dim='x' must be an int"),
         (lambda: slope.topk([1, 2], 1), "ArgumentError", "topk: x is a list"),
-        (lambda: slope.topk(X, None), "ArgumentError", "topk: k must be an int, and is a NoneType"),
+        (lambda: slope.topk(X, None), "ArgumentError", "topk: k must be an int, not a NoneType"),
         (lambda: slope.searchsorted(V, 1, side="up"), "ArgumentError", "side='up' must be"),
         (lambda: slope.gather_nd(X, X), "DTypeError", "indices must be of an integer dtype"),
         (lambda: slope.gather_nd(X, V, -1), "ShapeError", "batch_dims=-1 is out of range"),
@@ -366,7 +366,6 @@ V = np.array([3, 1])
         (lambda: slope.pad(X, (1, 1), "mirror"), "ArgumentError", "mode='mirror' is none of"),
         (lambda: slope.pad(X, (-2, -2)), "ShapeError", "cuts off more than dimension 1"),
         (lambda: slope.one_hot(V, -2), "ArgumentError", "must not be negative"),
-        (lambda: tensor(X)[tensor(True)], "IndexingError", r"a mask of shape \(\) \(True\) is no"),
     ],
 )
 def test_bad_input(call, kind, message):

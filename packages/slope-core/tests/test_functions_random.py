@@ -202,12 +202,12 @@ def test_a_batch_scope_draws_differently_alike_or_not_at_all():
 
 
 BAD = {
-    "seed": (lambda: random.key(1.5), errors.ArgumentError, "the seed must be an int, and is 1.5"),
+    "seed": (lambda: random.key(1.5), errors.ArgumentError, "the seed must be an int, not 1.5"),
     "seed tensor": (lambda: random.key(fn.ones(2)), errors.ArgumentError, r"float32\[2\]"),
     "manual": (
         lambda: fn.manual_seed("a"),
         errors.ArgumentError,
-        "the seed must be an int, and is 'a'",
+        "the seed must be an int, not 'a'",
     ),
     "key": (
         lambda: random.uniform(fn.ones(2), 3),
@@ -217,7 +217,7 @@ BAD = {
     "dtype": (
         lambda: random.normal(random.key(0), 3, dtype="int64"),
         errors.DTypeError,
-        "must be floating-point, and is int64",
+        "must be floating-point, not int64",
     ),
     "bits": (
         lambda: random.bits(random.key(0), 3, dtype="int64"),

@@ -34,7 +34,15 @@ def test_powers():
         np.testing.assert_array_equal((fn.tensor(x) ** exponent).numpy(), x**exponent)
         np.testing.assert_array_equal((fn.tensor(x) ** fn.tensor(exponent)).numpy(), x**exponent)
     assert (fn.tensor(x) ** fn.tensor(-1)).tolist() == [0, 1, -1, 0, 0, 0]
-    assert (fn.tensor(x) ** fn.tensor(65)).tolist() == [0, 1, -1, 0, 0, 0]
+    assert (fn.tensor(x) ** fn.tensor(-2)).tolist() == [0, 1, 1, 0, 0, 0]
+    for exponent in (64, 65, 2**33 + 5, 2**62, 2**62 + 1):  # they wrap around
+        wrapped = [pow(int(each), exponent, 2**64) for each in x]
+        found = (fn.tensor(x) ** fn.tensor(exponent)).numpy().astype(np.uint64)
+        assert found.tolist() == wrapped
+    for dtype in ("uint8", "int8", "int16", "uint32", "uint64"):
+        base, exponent = np.arange(12).astype(dtype), np.arange(7, 127, 10).astype(dtype)
+        found = fn.tensor(base) ** fn.tensor(exponent)
+        np.testing.assert_array_equal(found.numpy(), np.power(base, exponent))
     y = np.array([0.5, 2.0], np.float32)
     for exponent in (2, -2, 0.5, -0.5, 2.0, 1.7, 100):
         close(fn.tensor(y) ** exponent, y**exponent)

@@ -74,3 +74,47 @@ def test_numbers_that_decide_shapes_are_told_to_be_static():
     with pytest.raises(slope.errors.SlopeError, match=r"slope\.jit\(f, static_argnames="):
         slope.jit(folded)(x, 2)
     assert slope.jit(folded, static_argnames="rows")(x, 2).shape == (2, 3)
+
+
+def test_compile_is_jit():
+    with pytest.raises(slope.errors.RenamedError, match=r"'compile': use slope\.jit\(f\)"):
+        slope.compile(lambda x: x, fullgraph=True)
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        (lambda x: slope.tensor([1.0], requires_grad=True), "tensor: .*'requires_grad': slope.gr"),  # pyright: ignore[reportCallIssue]  # on purpose
+        (lambda x: slope.zeros(3, requires_grad=True), "zeros: there is no argument 'requires_gr"),  # pyright: ignore[reportCallIssue]  # on purpose
+        (lambda x: slope.randn(3, generator=None), "randn: .*slope.random's, which take a key"),  # pyright: ignore[reportCallIssue]  # on purpose
+        (lambda x: slope.vmap(slope.sin, in_axes=0), "vmap: .*'in_axes': use in_dims="),  # pyright: ignore[reportCallIssue]  # on purpose
+        (lambda x: slope.vmap(slope.sin, out_axes=0), "vmap: .*'out_axes': use out_dims="),  # pyright: ignore[reportCallIssue]  # on purpose
+        (lambda x: slope.vmap(slope.sin, axis_name="i"), "vmap: .*'axis_name': vmap gives all"),  # pyright: ignore[reportCallIssue]  # on purpose
+        (lambda x: slope.grad(slope.sin, argnum=0), "grad: .*'argnum': use argnums="),  # pyright: ignore[reportCallIssue]  # on purpose
+        (lambda x: slope.jit(slope.sin, donate_argnums=0), "jit: .*use donate=, with names"),  # pyright: ignore[reportCallIssue]  # on purpose
+        (lambda x: slope.checkpoint(slope.sin, use_reentrant=False), "checkpoint: .*leave it out"),  # pyright: ignore[reportCallIssue]  # on purpose
+        (lambda x: slope.flip(x, axis=0), "flip: .*'axis': use dim=, or dims="),  # pyright: ignore[reportCallIssue]  # on purpose
+        (lambda x: x.var(ddof=1), "var: .*'ddof': use correction="),
+    ],
+)
+def test_arguments_of_other_libraries_say_what_to_write(call, told):
+    with slope.use_backend("numpy"), pytest.raises(slope.errors.ArgumentError, match=told):
+        call(slope.ones(2))
+
+
+def test_errors_of_other_arguments_and_of_other_functions_stay():
+    def user(x):
+        return x
+
+    with pytest.raises(TypeError, match=r"user\(\) got an unexpected keyword argument 'axis'"):
+        slope.jit(user)(1.0, axis=0)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'nonsense'"):
+        slope.zeros(2, nonsense=1)  # pyright: ignore[reportCallIssue]  # on purpose
+
+
+def test_methods_that_move_a_tensor():
+    x = slope.ones(2)
+    assert x.cpu().device.kind == "cpu"
+    assert x.cuda("cpu").device.kind == "cpu"
+    with slope.use_backend("numpy"), pytest.raises(slope.errors.DeviceError, match="no device cu"):
+        x.cuda(1)

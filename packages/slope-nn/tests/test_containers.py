@@ -60,3 +60,22 @@ def test_rows_are_joined_and_searched():
     assert tanh in both
     assert nn.Tanh() not in both
     assert isinstance(nn.Sequential(relu) + nn.Sequential(tanh), nn.Sequential)
+
+
+@pytest.mark.usefixtures("on_numpy")
+def test_parameters_as_one_vector():
+    model = named()
+    model.scale = nn.Buffer(slope.ones(2))
+    vector = nn.parameters_to_vector(model)
+    assert vector.shape == (3 * 4 + 4 + 4 * 2 + 2,)
+    double = nn.vector_to_parameters(vector * 2, model)
+    assert slope.equal(double.out.weight, model.out.weight * 2)
+    assert slope.equal(double.scale, model.scale)
+    grads = slope.grad(lambda m: m(slope.ones(5, 3)).sum())(model)
+    assert nn.parameters_to_vector(grads).shape == vector.shape
+    again = slope.grad(lambda v: nn.vector_to_parameters(v, model)(slope.ones(5, 3)).sum())(vector)
+    assert slope.equal(again, nn.parameters_to_vector(grads))
+    with pytest.raises(errors.ShapeError, match=r"is float32\[3\], and the model has 26 numbers"):
+        nn.vector_to_parameters(slope.ones(3), model)
+    with pytest.raises(errors.ArgumentError, match="no parameters in a ReLU"):
+        nn.parameters_to_vector(nn.ReLU())

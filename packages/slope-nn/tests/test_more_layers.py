@@ -281,3 +281,22 @@ def test_ctc_loss_module_is_the_function():
     impossible: Any = (scores[:1], *given[1:2], (1,), given[3])
     assert other(*impossible).item() == 0
     assert nn.CTCLoss()(*impossible).item() == np.inf
+
+
+@pytest.mark.parametrize(
+    "make",
+    [nn.ReLU, nn.ReLU6, nn.SELU, nn.SiLU, nn.Mish, nn.Hardsigmoid, nn.Hardswish, nn.LeakyReLU]
+    + [nn.ELU, nn.CELU, nn.Hardtanh, lambda **given: nn.Threshold(0.1, 3.0, **given)]
+    + [lambda **given: nn.Dropout(0.0, **given), lambda **given: nn.Dropout2d(0.0, **given)],
+)
+def test_inplace_changes_nothing(make):
+    x = slope.linspace(-2, 2, 24).reshape(1, 2, 3, 4)
+    np.testing.assert_array_equal(make(inplace=True)(x).numpy(), make()(x).numpy())
+    np.testing.assert_array_equal(x.numpy().ravel(), slope.linspace(-2, 2, 24).numpy())
+
+
+def test_layers_without_arguments_refuse_them():
+    with pytest.raises(TypeError, match="takes 1 positional argument"):
+        nn.Tanh(3)  # pyright: ignore[reportCallIssue]  # that is the test
+    with pytest.raises(TypeError, match="unexpected keyword argument 'foo'"):
+        nn.ReLU(foo=1)  # pyright: ignore[reportCallIssue]  # that is the test

@@ -198,3 +198,24 @@ def test_other_layers_of_pytorch():
     np.testing.assert_allclose(steady[image.numpy() < 0], 0.2, rtol=1e-5)
     with pytest.raises(errors.ArgumentError, match=r"RReLU: lower=0\.5 must not exceed"):
         nn.RReLU(0.5, 0.1)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.ReLU(inplace=True),
+        nn.LeakyReLU(0.2, True),
+        nn.ELU(1.0, inplace=True),
+        nn.CELU(1.0, inplace=True),
+        nn.Hardtanh(-1.0, 1.0, inplace=True),
+        nn.Threshold(0.1, 0.2, inplace=True),
+        nn.RReLU(0.1, 0.2, inplace=True),
+        nn.Dropout(0.5, True),
+        nn.Dropout2d(0.5, inplace=True),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_layers_take_inplace_and_leave_their_input_alone(layer):
+    x = slope.full((1, 2, 3, 3), -2.0)
+    layer.eval()(x)
+    assert (x.numpy() == -2).all()

@@ -154,6 +154,8 @@ def test_reduce_on_plateau():
     assert again(0.1) == 0.2
     up = nn.ReduceOnPlateau(1.0, patience=0, mode="max")
     assert [up(m) for m in (1.0, 2.0, 1.5)] == [1.0, 1.0, 0.1]
+    absolute = nn.ReduceOnPlateau(1.0, patience=0, threshold=0.5, threshold_mode="abs")
+    assert [absolute(m) for m in (10.0, 9.4, 9.0)] == [1.0, 1.0, 0.1]
 
 
 @pytest.mark.parametrize(
@@ -174,6 +176,7 @@ def test_reduce_on_plateau():
             r"3 schedules need 2 rising milestones, not \[4, 4\]",
         ),
         (lambda: nn.ReduceOnPlateau(1.0, factor=2.0), "factor must be between 0 and 1"),
+        (lambda: nn.ReduceOnPlateau(1.0, threshold_mode="up"), "must be 'rel' or 'abs', not 'up'"),
         (lambda: nn.ReduceOnPlateau(1.0, mode="up"), "mode must be 'min' or 'max'"),
     ],
 )

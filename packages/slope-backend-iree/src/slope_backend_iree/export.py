@@ -107,7 +107,7 @@ def open_file(
             text = str(path)
             module = runtime.load(path.read_bytes(), flops=work.flops, moved=work.moved)
     except (IreeCompileError, IreeRuntimeError) as error:
-        raise ExportError(f"{str(path)!r} cannot be run on {runtime.kind}: {error}") from None
+        raise ExportError(f"{path.name!r} cannot be run on {runtime.kind}: {error}") from None
     count = len(outputs)
     in_order = tuple(("result", place) for place in range(count))
     return IreeExecutable(runtime, Lowered(text, count, in_order), module, branches=True)

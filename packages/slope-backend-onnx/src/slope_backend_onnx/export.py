@@ -47,6 +47,7 @@ def write_model(program: ExportedProgram, rules: Mapping[str, Rule], path: Path)
             location=f"{path.name}.data",
             size_threshold=_SMALL,
         )
+        path.with_name(f"{path.name}.data").chmod(path.stat().st_mode)  # else its owner's alone
     else:
         path.write_bytes(model.SerializeToString())
     try:
@@ -122,7 +123,7 @@ class ModelFile(Executable):
         try:
             self._session: Session = create_session(str(path), device=device)
         except OnnxRuntimeError as error:
-            raise ExportError(f"{str(path)!r} cannot be run: {error}") from error
+            raise ExportError(f"{path.name!r} cannot be run: {error}") from error
         self.code = str(path)
 
     def __call__(self, handles: Sequence[Any]) -> Sequence[Any]:

@@ -6,6 +6,9 @@ backend is installed.
 
 from __future__ import annotations
 
+from math import inf as inf
+from math import nan as nan
+from math import pi as pi
 from typing import TYPE_CHECKING, Any
 
 from slope.api import checkpoint as checkpoint
@@ -67,6 +70,7 @@ from slope.plugins.selection import set_backend as set_backend
 from slope.plugins.selection import use_backend as use_backend
 from slope.renamed import check_name as _check_name
 from slope.renamed import method as _method
+from slope.renamed import no_compile as _no_compile
 from slope.tree import register_node as register_node
 from slope.tree import tree_flatten as tree_flatten
 from slope.tree import tree_leaves as tree_leaves
@@ -104,14 +108,21 @@ if TYPE_CHECKING:
     from slope.special import mvlgamma as mvlgamma
     from slope.special import polygamma as polygamma
 
+    bool: DType
+    double: DType
+    float: DType
+    half: DType
+    int: DType
+    long: DType
+    short: DType
+
 # Methods that operator packages offer, and the new names of old ones: looked up on a miss alone.
 Tensor.__dir__ = _tensor_names
 Tensor.__getattr__ = _method  # pyright: ignore[reportAttributeAccessIssue]  # undeclared: checkers refuse unknown names
 
+compile = _no_compile  # of the module slope.compile users know nothing
+
 __version__ = "0.1.0"
-inf = float("inf")
-nan = float("nan")
-pi = 3.141592653589793
 
 __all__ = [
     "DType",
@@ -231,10 +242,24 @@ _LAZY = {
 }
 
 
+# PyTorch's other names of dtypes; not in __all__, since ``import *`` would hide Python's own.
+_DTYPES = {
+    "bool": bool_,
+    "double": float64,
+    "float": float32,
+    "half": float16,
+    "int": int32,
+    "long": int64,
+    "short": int16,
+}
+
+
 def __getattr__(name: str) -> Any:
     """Submodules, tools, and what plugins offer: imported when first asked for."""
     import importlib
 
+    if name in _DTYPES:
+        return _DTYPES[name]
     if name in _SUBMODULES:
         return importlib.import_module(f"slope.{name}")
     if name in _LAZY:
@@ -249,4 +274,4 @@ def __dir__() -> list[str]:
     """All names, also those that plugins offer: for completion, and for what was misspelt."""
     from slope.plugins.contributions import offered
 
-    return sorted({*globals(), *_SUBMODULES, *_LAZY, *__all__, *offered()})
+    return sorted({*globals(), *_SUBMODULES, *_LAZY, *_DTYPES, *__all__, *offered()})

@@ -349,9 +349,10 @@ class _LoweringTrace(ProgramTrace):
             return super().process(op, args, params)
         if op.has("expand"):
             return expand(op, args, params)
+        place = f" (used at {self.instr_source})" if self.instr_source else ""
         raise UnsupportedOperatorError(
-            f"backend {self.backend.name!r} has no lowering for operator {op.name!r}, which has no "
-            f"expand either{f' (used at {self.instr_source})' if self.instr_source else ''}. "
+            f"backend {self.backend.name!r} has no lowering for operator {op.name!r}, which has "
+            f"neither expand nor host{place}. "
             f"Define {type(op).__qualname__}.expand, give the backend a rule through the hook "
             f"slope_lowerings, or choose another backend with slope.use_backend(...)."
             f"{self._elsewhere(op)}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import sys
 from collections.abc import Callable
 from types import FrameType, TracebackType
@@ -248,9 +249,55 @@ def boundary(function: Callable[P, R]) -> Callable[P, R]:
         try:
             return function(*args, **kwargs)
         except Exception as error:  # noqa: BLE001  # and raised again
+            error = told(error, function)
             raise shortened(error)  # noqa: B904  # SLOPE_FULL_TRACEBACK=1 shows slope's own frames
 
     return call
+
+
+# Names of arguments that PyTorch and JAX have, and what to write instead.
+_ELSEWHERE: Final = {
+    "argnum": "use argnums=",
+    "axes": "use dim=, or dims= of functions that take several",
+    "axis": "use dim=, or dims= of functions that take several",
+    "axis_name": "vmap gives all examples' results: reduce them behind it",
+    "ddof": "use correction=",
+    "donate_argnums": 'use donate=, with names: donate=("model", "optimizer")',
+    "generator": "draws with a generator of their own are slope.random's, which take a key",
+    "in_axes": "use in_dims=",
+    "inplace": "tensors do not change, so leave it out and use what comes back",
+    "keepdims": "use keepdim=",
+    "layout": "tensors are dense, so leave it out",
+    "memory_format": "each backend lays tensors out as it likes, so leave it out",
+    "out": "tensors do not change: use what comes back",
+    "out_axes": "use out_dims=",
+    "pin_memory": "leave it out",
+    "requires_grad": "slope.grad takes the arguments that argnums= names, and nothing is marked",
+    "use_reentrant": "there is one kind of checkpoint, so leave it out",
+}
+
+
+def told(error: Exception, function: Callable[..., object]) -> Exception:
+    """What calling a function of slope's raised, in its own words where it only looks foreign.
+
+    Args:
+        error: one for an argument that PyTorch or JAX know is replaced; others stay.
+        function: what was called; errors from the user's own functions stay, too.
+    """
+    if type(error) is not TypeError:
+        return error
+    traceback = error.__traceback__
+    while traceback is not None:
+        if not _own(traceback.tb_frame.f_code.co_filename):
+            return error
+        traceback = traceback.tb_next
+    found = re.search(r"([\w.]+)\(\) got an unexpected keyword argument '(\w+)'", str(error))
+    way = _ELSEWHERE.get(found[2]) if found and found[1] == function.__qualname__ else None
+    if found is None or way is None:
+        return error
+    better = ArgumentError(f"{function.__name__}: there is no argument {found[2]!r}: {way}.")
+    better.__suppress_context__ = True
+    return better
 
 
 def shortened(error: E) -> E:

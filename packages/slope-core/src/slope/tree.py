@@ -129,7 +129,7 @@ class Static:
 def _callable(value: Any, user: str, name: str, takes: str) -> None:
     if not callable(value):
         raise ArgumentError(
-            f"{user}: {name} must be a function that takes {takes}, and is {value!r:.80}."
+            f"{user}: {name} must be a function that takes {takes}, not {value!r:.80}."
         )
 
 
@@ -194,7 +194,7 @@ def register_node(
         >>> slope.register_node(Point, lambda p: ((p.x, p.y), None), lambda _, xy: Point(*xy))
     """
     if not isinstance(cls, type):  # pyright: ignore[reportUnnecessaryIsInstance]  # who runs no checker
-        raise ArgumentError(f"register_node: cls must be a class, and is {cls!r:.80}.")
+        raise ArgumentError(f"register_node: cls must be a class, not {cls!r:.80}.")
     _callable(flatten, "register_node", "flatten", "an instance to (children, static)")
     _callable(unflatten, "register_node", "unflatten", "(static, children) to an instance")
     if cls in _LEAVES:
@@ -276,7 +276,7 @@ def tree_unflatten(structure: PyTreeSpec, leaves: Iterable[Any]) -> Any:
         _checked_structure(structure, "tree_unflatten")
         if not isinstance(leaves, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]  # who runs no checker
             raise ArgumentError(
-                f"tree_unflatten: leaves must be a list of leaves, and is {leaves!r:.80}."
+                f"tree_unflatten: leaves must be a list of leaves, not {leaves!r:.80}."
             ) from None
         raise
 

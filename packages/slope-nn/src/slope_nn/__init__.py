@@ -179,6 +179,7 @@ from slope_nn._pool import (
     MaxUnpool3d,
 )
 from slope_nn._recurrent import GRU, LSTM, RNN
+from slope_nn._reparametrized import SpectralNorm, WeightNorm
 from slope_nn._resize import (
     ChannelShuffle,
     PixelShuffle,
@@ -204,6 +205,7 @@ from slope_nn._transformer import (
     TransformerEncoder,
     TransformerEncoderLayer,
 )
+from slope_nn._vectors import parameters_to_vector, vector_to_parameters
 from slope_nn._windows import Fold, LPPool1d, LPPool2d, LPPool3d, Unfold
 
 if TYPE_CHECKING:
@@ -371,6 +373,7 @@ __all__ = [
     "Softplus",
     "Softshrink",
     "Softsign",
+    "SpectralNorm",
     "StepSchedule",
     "Summary",
     "Tanh",
@@ -389,6 +392,7 @@ __all__ = [
     "UpsamplingBilinear2d",
     "UpsamplingNearest2d",
     "WarmupSchedule",
+    "WeightNorm",
     "ZeroPad1d",
     "ZeroPad2d",
     "ZeroPad3d",
@@ -401,10 +405,12 @@ __all__ = [
     "init",
     "load",
     "metrics",
+    "parameters_to_vector",
     "read_safetensors",
     "rename",
     "sample_logits",
     "save",
+    "vector_to_parameters",
     "write_safetensors",
     "write_sharded",
 ]

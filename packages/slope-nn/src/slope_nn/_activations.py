@@ -16,12 +16,26 @@ class Elementwise(Module):
 
     _function: ClassVar[Callable[..., slope.Tensor]]
 
+    def __init__(self) -> None:
+        """Take no arguments, and refuse those that are given."""
+
     def __call__(self, x: slope.Tensor) -> slope.Tensor:
         """Apply it to a tensor of any shape."""
         return self._function(x)
 
 
-class ReLU(Elementwise):
+class Rectifier(Elementwise):
+    """The base of those that PyTorch can compute in place of their input.
+
+    Args:
+        inplace: changes nothing: tensors do not change, and the result is what comes back.
+    """
+
+    def __init__(self, inplace: bool = False) -> None:
+        del inplace
+
+
+class ReLU(Rectifier):
     """``max(x, 0)``, element by element."""
 
     _function = staticmethod(slope.relu)
@@ -91,9 +105,11 @@ class Dropout(Module):
 
     Args:
         p: the probability of zero, at least 0 and less than 1.
+        inplace: PyTorch's, and changes nothing: tensors do not change.
     """
 
-    def __init__(self, p: float = 0.5) -> None:
+    def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
+        del inplace
         self.p = probability(type(self).__name__, p)
 
     def __call__(self, x: slope.Tensor) -> slope.Tensor:

@@ -4,42 +4,42 @@ from __future__ import annotations
 
 import slope
 from slope.extend import ArgumentError
-from slope_nn._activations import Elementwise
+from slope_nn._activations import Elementwise, Rectifier
 from slope_nn._checks import positive, real
 from slope_nn._module import Module
 
 
-class ReLU6(Elementwise):
+class ReLU6(Rectifier):
     """``min(max(x, 0), 6)``, element by element."""
 
     _function = staticmethod(slope.relu6)
 
 
-class SELU(Elementwise):
+class SELU(Rectifier):
     """``scale * (max(x, 0) + min(alpha * (exp(x) - 1), 0))``, with fixed scale and alpha."""
 
     _function = staticmethod(slope.selu)
 
 
-class SiLU(Elementwise):
+class SiLU(Rectifier):
     """``x * sigmoid(x)``, element by element."""
 
     _function = staticmethod(slope.silu)
 
 
-class Mish(Elementwise):
+class Mish(Rectifier):
     """``x * tanh(log(1 + exp(x)))``, element by element."""
 
     _function = staticmethod(slope.mish)
 
 
-class Hardsigmoid(Elementwise):
+class Hardsigmoid(Rectifier):
     """``min(max(x + 3, 0), 6) / 6``, element by element."""
 
     _function = staticmethod(slope.hardsigmoid)
 
 
-class Hardswish(Elementwise):
+class Hardswish(Rectifier):
     """``x * min(max(x + 3, 0), 6) / 6``, element by element."""
 
     _function = staticmethod(slope.hardswish)
@@ -68,9 +68,11 @@ class LeakyReLU(Module):
 
     Args:
         negative_slope: the factor below zero.
+        inplace: PyTorch's, and changes nothing: tensors do not change.
     """
 
-    def __init__(self, negative_slope: float = 0.01) -> None:
+    def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
+        del inplace
         self.negative_slope = real("LeakyReLU", "negative_slope", negative_slope)
 
     def __call__(self, x: slope.Tensor) -> slope.Tensor:
@@ -83,9 +85,11 @@ class ELU(Module):
 
     Args:
         alpha: minus the limit below.
+        inplace: PyTorch's, and changes nothing: tensors do not change.
     """
 
-    def __init__(self, alpha: float = 1.0) -> None:
+    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
+        del inplace
         self.alpha = real("ELU", "alpha", alpha)
 
     def __call__(self, x: slope.Tensor) -> slope.Tensor:
@@ -98,9 +102,11 @@ class CELU(Module):
 
     Args:
         alpha: minus the limit below.
+        inplace: PyTorch's, and changes nothing: tensors do not change.
     """
 
-    def __init__(self, alpha: float = 1.0) -> None:
+    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
+        del inplace
         self.alpha = real("CELU", "alpha", alpha)
 
     def __call__(self, x: slope.Tensor) -> slope.Tensor:
@@ -114,9 +120,11 @@ class Hardtanh(Module):
     Args:
         min_val: the lower bound.
         max_val: the upper bound.
+        inplace: PyTorch's, and changes nothing: tensors do not change.
     """
 
-    def __init__(self, min_val: float = -1.0, max_val: float = 1.0) -> None:
+    def __init__(self, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> None:
+        del inplace
         self.min_val = real("Hardtanh", "min_val", min_val)
         self.max_val = real("Hardtanh", "max_val", max_val)
 
@@ -178,9 +186,11 @@ class Threshold(Module):
     Args:
         threshold: the threshold.
         value: what stands below it.
+        inplace: PyTorch's, and changes nothing: tensors do not change.
     """
 
-    def __init__(self, threshold: float, value: float) -> None:
+    def __init__(self, threshold: float, value: float, inplace: bool = False) -> None:
+        del inplace
         self.threshold = real("Threshold", "threshold", threshold)
         self.value = real("Threshold", "value", value)
 
@@ -286,9 +296,13 @@ class RReLU(Module):
     Args:
         lower: the smallest slope.
         upper: the largest slope.
+        inplace: PyTorch's, and changes nothing: tensors do not change.
     """
 
-    def __init__(self, lower: float = 1.0 / 8, upper: float = 1.0 / 3) -> None:
+    def __init__(
+        self, lower: float = 1.0 / 8, upper: float = 1.0 / 3, inplace: bool = False
+    ) -> None:
+        del inplace
         self.lower, self.upper = real("RReLU", "lower", lower), real("RReLU", "upper", upper)
         if self.lower > self.upper:
             raise ArgumentError(f"RReLU: lower={lower} must not exceed upper={upper}.")

@@ -193,11 +193,19 @@ class TransformerEncoder(_Stack):
             give them others (:mod:`slope.nn.init`) to train from the start.
         num_layers: how many.
         norm: a normalization behind the last (a module or a function), if any.
+        enable_nested_tensor: PyTorch's, and changes nothing: there are no nested tensors.
+        mask_check: likewise.
     """
 
     def __init__(
-        self, encoder_layer: TransformerEncoderLayer, num_layers: int, norm: Layer | None = None
+        self,
+        encoder_layer: TransformerEncoderLayer,
+        num_layers: int,
+        norm: Layer | None = None,
+        enable_nested_tensor: bool = True,
+        mask_check: bool = True,
     ) -> None:
+        del enable_nested_tensor, mask_check
         super().__init__(encoder_layer, num_layers, norm)
 
     def __call__(

@@ -76,6 +76,8 @@ def lower_program(
         ExportError: a rule writes what is not StableHLO, and that is asked for.
         ShapeError: a dimension is symbolic.
     """
+    for var in program.inputs:
+        mlir_type(var.type)  # refuses symbolic shapes before anything compares them
     writer, kernels = _Writer(rules, cpu), LoopKernels()
     ctx = Context(
         writer.nested,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Final
 
 import numpy as np
@@ -55,7 +56,7 @@ def topk(x: Array, keys: Array, k: int, axis: int, largest: bool) -> tuple[Array
     """The first ``k`` of :func:`sort`."""
     moved = np.moveaxis(keys, axis, -1)
     length = moved.shape[-1]
-    rows = moved.reshape(-1, length)
+    rows = moved.reshape(math.prod(moved.shape[:-1]), length)
     bound = _bound(rows, k, largest) if k and length > FEW and k * 2 <= length else None
     if bound is None:
         order = sort(x, keys, axis, largest)[1]

@@ -42,6 +42,10 @@ class _Layout(NamedTuple):
     def axis(self) -> int:
         return len(self.batch) + len(self.before)
 
+    def with_places_last(self) -> _Layout:
+        """The layout of ``x`` with the indexed dimensions behind all others."""
+        return self._replace(before=(*self.before, *self.after), after=())
+
 
 def _layout(x: Value, indices: Value, axis: int, batch_dims: int) -> _Layout:
     shape, places = x.type.shape, indices.type.shape
@@ -84,6 +88,8 @@ def _positions(cx: Lowering, indices: Value, layout: _Layout) -> str:
         )
         name = cx.op("Clip", name, cx.number(0, "int64"), last)
         return cx.reshape(name, indices.type.shape, shape)
+    if count == 0:  # without coordinates there is one place
+        return cx.op("Expand", cx.number(0, "int64"), cx.ints(*shape))
     strides = [math.prod(layout.indexed[dim + 1 :]) for dim in range(count)]
     name = cx.op("Max", cx.op("Min", name, cx.ints(*bounds)), cx.number(0, "int64"))
     return cx.op("ReduceSum", cx.op("Mul", name, cx.ints(*strides)), cx.ints(-1), keepdims=0)
@@ -145,6 +151,10 @@ def _scatter(
     shape = (*layout.batch, *layout.before, count, *layout.after)
     new = cx.reshape(cx.full(updates, inner), updates.type.shape, shape)
     single = is_one(count) and layout.axis == 0
+    order = _places_last(layout, count) if cx.native else None
+    if order is not None:
+        target, new = cx.transpose(target, layout.flat, order), cx.transpose(new, shape, order)
+        layout, shape = layout.with_places_last(), tuple(shape[dim] for dim in order)
     where = (
         cx.reshape(positions, layout.places, (1, 1))
         if single
@@ -157,7 +167,25 @@ def _scatter(
         here, there = (cx.cast(cx.op("IsNaN", each), "bool", "int32") for each in (target, new))
         lost = cx.cast(_combined(cx, here, where, there, along, "max"), "int32", "bool")
         done = cx.op("Where", lost, cx.number(math.nan, inner), done)
+    if order is not None:
+        back = [order.index(dim) for dim in range(len(order))]
+        done, layout = cx.transpose(done, layout.flat, back), _layout(x, indices, axis, batch_dims)
     return cx.cast(cx.reshape(done, layout.flat, x.type.shape), inner, x.dtype.name)
+
+
+def _places_last(layout: _Layout, count: Any) -> tuple[int, ...] | None:
+    """The order that moves the indexed dimension behind all others, where that is faster.
+
+    ScatterElements takes half the time along the last dimension, and the places are repeated ten
+    times as fast to rows as to columns. That pays for turning ``x`` back and forth where there are
+    at least as many updates as there are places; nobody knows where sizes are symbolic.
+    """
+    if not all(isinstance(length, int) for length in (*layout.flat, count)):
+        return None
+    if math.prod(layout.after) == 1 or count < max(2, math.prod(layout.indexed)):
+        return None
+    dims = range(len(layout.flat))
+    return (*(dim for dim in dims if dim != layout.axis), layout.axis)
 
 
 def _combined(cx: Lowering, target: str, where: str, new: str, axis: int | None, mode: str) -> str:

@@ -45,7 +45,7 @@ def require_flag(value: Any, user: str, name: str) -> None:
         ArgumentError: it is no bool.
     """
     if not isinstance(value, (bool, np.bool_)):
-        raise ArgumentError(f"{user}: {name} must be True or False, and is {value!r:.80}.")
+        raise ArgumentError(f"{user}: {name} must be True or False, not {value!r:.80}.")
 
 
 def is_whole(value: Any) -> bool:
@@ -62,9 +62,7 @@ def whole_numbers(value: Any, user: str, name: str) -> tuple[int, ...]:
     items: tuple[Any, ...]
     items = tuple(value) if isinstance(value, Sequence) and type(value) is not str else (value,)
     if not all(isinstance(item, int) and not isinstance(item, bool) for item in items):
-        raise ArgumentError(
-            f"{user}: {name} must be an int or a tuple of ints, and is {value!r:.80}."
-        )
+        raise ArgumentError(f"{user}: {name} must be an int or a tuple of ints, not {value!r:.80}.")
     return items
 
 
@@ -78,7 +76,7 @@ def words(value: Any, user: str, name: str) -> tuple[str, ...]:
     items = tuple(value) if isinstance(value, Sequence) and type(value) is not str else (value,)
     if not all(isinstance(item, str) for item in items):
         raise ArgumentError(
-            f"{user}: {name} must be a name or a tuple of names, and is {value!r:.80}."
+            f"{user}: {name} must be a name or a tuple of names, not {value!r:.80}."
         )
     return items
 

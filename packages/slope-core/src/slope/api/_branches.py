@@ -57,8 +57,7 @@ def cond(
     index = scalar_of(pred, "cond", "pred")
     if index.dtype is not bool_:
         raise DTypeError(
-            f"cond: pred must be a bool, and is {index.type}; compare it, for instance with pred "
-            "!= 0."
+            f"cond: pred must be a bool, not {index.type}; compare it, for instance with pred != 0."
         )
     return _branch("cond", index, [false_fn, true_fn], operands, [1, 0])
 
@@ -78,12 +77,12 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -
     """
     if not isinstance(branches, (list, tuple)) or not branches:
         raise ArgumentError(
-            f"switch: branches must be a list of at least one function, and is {branches!r:.80}."
+            f"switch: branches must be a list of at least one function, not {branches!r:.80}."
         )
     functions = list(branches)
     place = scalar_of(index, "switch", "index")
     if not place.dtype.is_integer:
-        raise DTypeError(f"switch: index must be an integer, and is {place.type}.")
+        raise DTypeError(f"switch: index must be an integer, not {place.type}.")
     if place.dtype.name == "uint64":
         place = _clamped_unsigned(place, len(functions))
     return _branch("switch", cast(place, dtype=int64), functions, operands, range(len(functions)))
@@ -102,7 +101,7 @@ def scalar_of(value: Any, user: str, name: str) -> Tensor:
     tensor = tensor_leaf(value, user, name)
     if tensor.shape != ():
         raise ShapeError(
-            f"{user}: {name} must have shape (), and is {tensor.type}; reduce it with .any() or "
+            f"{user}: {name} must have shape (), but is {tensor.type}; reduce it with .any() or "
             ".all(), choose elements with slope.where, or use slope.vmap for a choice for each "
             "example."
         )

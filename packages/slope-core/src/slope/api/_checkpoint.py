@@ -10,6 +10,7 @@ from slope.api._arguments import require_callable
 from slope.api._bodies import Body, Operands, fresh_key
 from slope.control.checkpoint import call_rematerialize
 from slope.core.trace import EVAL, current_trace
+from slope.errors import boundary
 from slope.functions.generator import JitScope, all_or_nothing, current_scope, use_scope
 from slope.tree import tree_unflatten
 
@@ -17,6 +18,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+@boundary
 def checkpoint(function: Callable[P, R]) -> Callable[P, R]:
     """The same function, whose derivative keeps the arguments alone and computes the rest again.
 

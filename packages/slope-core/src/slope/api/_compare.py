@@ -231,7 +231,7 @@ def compare(
     require_callable(function, "compare")
     if isinstance(backends, str) or not (backends is None or _strings(backends)):
         raise ArgumentError(
-            f"compare: backends must be a list of names such as ['numpy', 'iree'], and is "
+            f"compare: backends must be a list of names such as ['numpy', 'iree'], not "
             f"{backends!r:.80}."
         )
     for name, tolerance in (("rtol", rtol), ("atol", atol)):
@@ -239,7 +239,7 @@ def compare(
             isinstance(tolerance, (int, float)) and tolerance >= 0 and tolerance is not True
         ):
             raise ArgumentError(
-                f"compare: {name} must be a number from 0 on, and is {tolerance!r:.80}."
+                f"compare: {name} must be a number from 0 on, not {tolerance!r:.80}."
             )
     names = list(backends) if backends is not None else _all_backends()
     if len(names) < 2:

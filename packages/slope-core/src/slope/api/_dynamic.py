@@ -102,6 +102,7 @@ class DynamicJit(Jit):
                 number = names.index(place) if place in names else None
             else:
                 (number,) = shifted([place]) if self._bound else (place,)
+                number = number + len(names) if number < 0 else number
             if number is not None and number < len(names):
                 found[names[number]] = spec
             found[place if number is None else number] = spec

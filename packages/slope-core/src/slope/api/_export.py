@@ -16,7 +16,7 @@ import numpy as np
 from slope.api._arguments import require_callable, words
 from slope.api._entries import Entry
 from slope.api._exports.check import check_file
-from slope.api._exports.manifest import VERSION, port_json, write_manifest
+from slope.api._exports.manifest import VERSION, bounds_json, port_json, write_manifest
 from slope.api._exports.names import Returned, arguments_of, returned_names
 from slope.api._exports.signature import Signature
 from slope.api._exports.values import WRITERS
@@ -28,6 +28,7 @@ from slope.core.program import Instr, Program
 from slope.core.tensor import Tensor
 from slope.core.trace import EVAL, current_trace
 from slope.devices import Device
+from slope.dims import names
 from slope.errors import (
     ArgumentError,
     ExportError,
@@ -169,7 +170,7 @@ def _write(
     entry, leaves = function._entry(args, kwargs)
     signature = _signature(function, entry, leaves, args, kwargs, settings)
     program = signature.program()
-    _require_portable(program, path.suffix)
+    _require_portable(program, backend, path.suffix)
     stored = [(name, _host(leaves[number])) for name, number in signature.constants]
     stored += [(f"constant.{at}", each.host()) for at, each in enumerate(entry.constants)]
     given = [_host(leaves[number]) for number in signature.numbers]
@@ -186,8 +187,8 @@ def _write(
     if settings.values is not None:
         suffix, write = WRITERS[settings.values]
         manifest["values"] = f"{path.name}{suffix}"
-        names = [port.name for port in signature.inputs]
-        write(path.with_name(manifest["values"]), dict(zip(names, given, strict=True)))
+        called = [port.name for port in signature.inputs]
+        write(path.with_name(manifest["values"]), dict(zip(called, given, strict=True)))
     write_manifest(path, manifest)
 
 
@@ -211,8 +212,8 @@ def _signature(
     if constants is None:
         constants = tuple(known[:1]) if function._bound else ()
     state = settings.state
-    for what, names in (("constants", constants), ("state", state or ())):
-        for name in names:
+    for what, named in (("constants", constants), ("state", state or ())):
+        for name in named:
             if name not in known or (what == "state" and name in constants):
                 free = [each for each in known if what == "constants" or each not in constants]
                 raise ArgumentError(
@@ -252,14 +253,15 @@ def _instructions(program: Program) -> Iterator[Instr]:
             yield from _instructions(nested)
 
 
-def _require_portable(program: Program, suffix: str) -> None:
-    """Refuse what no file can hold: effects in Python, dimensions without a number."""
-    for var in program.inputs:
-        if any(not isinstance(length, int) for length in var.type.shape):
-            raise ShapeError(
-                f"export of {program.name}: an input is {var.type}, and files are written for "
-                f"shapes of numbers; give the symbolic dimensions values, and export once for each."
-            )
+def _require_portable(program: Program, backend: Backend, suffix: str) -> None:
+    """Refuse what a file cannot hold: effects in Python, and dimensions without a number."""
+    symbolic = names([length for each in program.input_types for length in each.shape])
+    if symbolic and not backend.dynamic:
+        raise ShapeError(
+            f"export of {program.name}: {suffix} files are written for shapes of numbers, and "
+            f"{', '.join(symbolic)} (dynamic=) has none; export without it, once for each size, or "
+            f"to .onnx."
+        )
     for instr in _instructions(program):
         if instr.op.effect:
             place = f", at {instr.source}" if instr.source else ""
@@ -329,6 +331,7 @@ def _manifest(
         "function": name,
         "backend": backend.name,
         "writer": f"slope {version('slope-core')}, {backend.version()}",
+        "dimensions": bounds_json(signature.inputs),
         "inputs": [port_json(port) for port in signature.inputs],
         "outputs": [port_json(port) for port in signature.outputs],
         "arguments": [{"name": each.name, "keyword": each.keyword} for each in signature.arguments],

@@ -17,7 +17,7 @@ from slope.api._arguments import (
 )
 from slope.api._products import FlatFunction, Flattened, linearized
 from slope.core.tensor import Splat, Tensor
-from slope.errors import ArgumentError, GradientError
+from slope.errors import ArgumentError, GradientError, boundary
 from slope.functions.generator import all_or_nothing
 from slope.tree import tree_flatten
 
@@ -136,6 +136,7 @@ def value_and_grad(
     argnames: str | Sequence[str] | None = None,
     has_aux: bool = False,
 ) -> Callable[P, tuple[Any, Any]]: ...
+@boundary
 def value_and_grad(
     function: Callable[..., Any],
     argnums: Argnums = None,
@@ -240,6 +241,7 @@ def _require_scalar(
         )
 
 
+@boundary
 def grad(
     function: Callable[P, Any],
     argnums: Argnums = None,

@@ -22,7 +22,7 @@ from slope.core.program import evaluate
 from slope.core.tensor import Splat, Tensor
 from slope.devices import ANYWHERE
 from slope.dims import is_static
-from slope.errors import GradientError, ShapeError
+from slope.errors import GradientError, ShapeError, boundary
 from slope.functions import eye, reshape
 from slope.functions.generator import all_or_nothing
 from slope.transforms.linearize import linearize_flat
@@ -39,6 +39,7 @@ def _basis(tensor: Tensor, user: str) -> Tensor:
     return reshape(eye(count, dtype=tensor.dtype, device=ANYWHERE), (count, *tensor.shape))
 
 
+@boundary
 def jacfwd(
     function: Callable[P, Any], argnums: Argnums = None, *, has_aux: bool = False
 ) -> Callable[P, Any]:
@@ -109,6 +110,7 @@ def jacfwd(
     return wrapped
 
 
+@boundary
 def jacrev(
     function: Callable[P, Any], argnums: Argnums = None, *, has_aux: bool = False
 ) -> Callable[P, Any]:
@@ -175,6 +177,7 @@ def _spread(flattened: Flattened, moving: Sequence[Tensor]) -> Any:
     )
 
 
+@boundary
 def hessian(
     function: Callable[P, Any], argnums: Argnums = None, *, has_aux: bool = False
 ) -> Callable[P, Any]:

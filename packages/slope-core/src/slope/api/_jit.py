@@ -394,6 +394,7 @@ def jit(
     donate: int | str | Sequence[int | str] = (),
     backend: str | None = None,
     options: Mapping[str, Any] | None = None,
+    dynamic: Mapping[Any, Any] | None = None,
 ) -> Jit[P, R]: ...
 @overload
 def jit(
@@ -403,7 +404,9 @@ def jit(
     donate: int | str | Sequence[int | str] = (),
     backend: str | None = None,
     options: Mapping[str, Any] | None = None,
+    dynamic: Mapping[Any, Any] | None = None,
 ) -> Callable[[Callable[P, R]], Jit[P, R]]: ...
+@boundary
 def jit(
     function: Callable[..., Any] | None = None,
     *,

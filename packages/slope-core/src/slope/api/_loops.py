@@ -106,7 +106,7 @@ def fori_loop(lower: Any, upper: Any, body: Callable[[Any, Any], Any], init: Any
     )
     for bound, name in ((first, "lower"), (last, "upper")):
         if not bound.dtype.is_integer:
-            raise DTypeError(f"fori_loop: {name} must be an integer, and is {bound.type}.")
+            raise DTypeError(f"fori_loop: {name} must be an integer, not {bound.type}.")
     first, last = cast(first, dtype=int64), cast(last, dtype=int64)
 
     def step(state: Any) -> Any:

@@ -58,7 +58,7 @@ class debug_nans:  # noqa: N801  # a switch and a context manager that read as a
     def __init__(self, enabled: bool = True, *, inf: bool = False) -> None:
         for name, value in (("enabled", enabled), ("inf", inf)):
             if not isinstance(value, bool):
-                raise ArgumentError(f"debug_nans: {name} must be True or False, and is {value!r}.")
+                raise ArgumentError(f"debug_nans: {name} must be True or False, not {value!r}.")
         self._before = _mode
         _switch(None if not enabled else "NaN or inf" if inf else "NaN")
 

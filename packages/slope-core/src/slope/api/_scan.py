@@ -70,7 +70,7 @@ def scan(
         [1.0, 3.0, 6.0]
     """
     if not isinstance(unroll, int) or unroll < 1:  # False is 0
-        raise ArgumentError(f"scan: unroll must be a positive int or True, and is {unroll!r}.")
+        raise ArgumentError(f"scan: unroll must be a positive int or True, not {unroll!r}.")
     slices = _slices("scan", xs, length)
     if unroll is True or 1 < unroll >= slices.count:
         return _unrolled("scan", f, init, slices, reverse)
@@ -153,7 +153,7 @@ def _length(user: str, tensors: Sequence[Tensor], xs: Any, length: Any) -> Any:
     if length is not None:
         if not is_whole(length) or length < 0:
             raise ArgumentError(
-                f"{user}: length must be an int that is not negative, and is {length!r:.60}."
+                f"{user}: length must be an int that is not negative, not {length!r:.60}."
             )
         lengths.insert(0, int(length))
         paths.insert(0, "the argument length")

@@ -18,7 +18,7 @@ from slope.api._arguments import (
     tensor_leaves,
 )
 from slope.core.tensor import Tensor
-from slope.errors import ArgumentError, ShapeError, TreeError
+from slope.errors import ArgumentError, ShapeError, TreeError, boundary
 from slope.functions.generator import all_or_nothing
 from slope.functions.random import BatchScope, use_scope
 from slope.ops.linear import batched_at
@@ -29,6 +29,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+@boundary
 def vmap(
     function: Callable[P, R],
     in_dims: Any = 0,

@@ -59,7 +59,7 @@ class RunBranch(Operator):
     ) -> tuple[TensorType, ...]:
         if index.shape != () or index.dtype.kind == "f":
             raise ProgramError(
-                f"run_branch: the index must be a bool or an integer of shape (), and is {index}."
+                f"run_branch: the index must be a bool or an integer of shape (), not {index}."
             )
         for branch in branches:
             if branch.input_types != types or branch.output_types != branches[0].output_types:

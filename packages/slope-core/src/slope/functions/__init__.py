@@ -53,6 +53,7 @@ from .integrals import *
 from .joining import *
 from .label_losses import *
 from .likelihoods import *
+from .likeness import *
 from .logic import *
 from .losses import *
 from .margins import *
@@ -128,6 +129,7 @@ __all__ += integrals.__all__
 __all__ += joining.__all__
 __all__ += label_losses.__all__
 __all__ += likelihoods.__all__
+__all__ += likeness.__all__
 __all__ += logic.__all__
 __all__ += losses.__all__
 __all__ += margins.__all__

@@ -47,7 +47,7 @@ def number_of(value: object, function: str, argument: str) -> float:
     number = scalar_of(value)
     if number is None:
         raise ArgumentError(
-            f"{function}: {argument} must be a number, and is {article(value)} ({value!r:.60})."
+            f"{function}: {argument} must be a number, not {article(value)} ({value!r:.60})."
         )
     return float(number)
 
@@ -60,7 +60,7 @@ def whole_of(value: object, function: str, argument: str, least: int | None = No
     """
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise ArgumentError(
-            f"{function}: {argument} must be an int, and is {article(value)} ({value!r:.60})."
+            f"{function}: {argument} must be an int, not {article(value)} ({value!r:.60})."
         )
     if least is not None and value < least:
         raise ArgumentError(f"{function}: {argument}={value} must be at least {least}.")
@@ -86,8 +86,7 @@ def flag_of(value: object, function: str, argument: str) -> bool:
     """
     if not isinstance(value, (bool, int, np.bool_)):
         raise ArgumentError(
-            f"{function}: {argument} must be True or False, and is {article(value)} "
-            f"({value!r:.60})."
+            f"{function}: {argument} must be True or False, not {article(value)} ({value!r:.60})."
         )
     return bool(value)
 

@@ -25,13 +25,20 @@ from slope.errors import ConcretizationError, IndexingError
 from slope.functions._base import broadcast_shapes, copied, expand_to, of_host
 from slope.functions.joining import stack
 
-Entry = Any  # int, slice, None (a new dimension), np.ndarray of ints, Tensor of ints
+Entry = Any  # int, slice, None (a new dimension), Truth, np.ndarray of ints, Tensor of ints
+
+
+class Truth(NamedTuple):
+    """``True``, ``False`` or a mask of shape (): it indexes a dimension of length 1 of its own."""
+
+    holds: bool
 
 
 class Plan(NamedTuple):
     """An index of a shape, taken apart.
 
     Attributes:
+        shape: the shape that is indexed: the tensor's, and a 1 for each mask of shape ().
         start, stop, step: the slice of every dimension, with positive steps; an int is a slice of
         length 1.
         flips: the dimensions to reverse after slicing.
@@ -42,6 +49,7 @@ class Plan(NamedTuple):
         front: whether the advanced dimensions come first.
     """
 
+    shape: Shape
     start: tuple[Any, ...]
     stop: tuple[Any, ...]
     step: tuple[int, ...]
@@ -61,6 +69,8 @@ def plan(index: Any, shape: Shape) -> Plan:
         ConcretizationError: a traced mask, or a slice with a traced bound.
     """
     entries = _complete(index if isinstance(index, tuple) else (index,), shape)
+    if any(isinstance(entry, Truth) for entry in entries):
+        entries, shape = _with_truths(entries, shape)
     start, stop, step = [0] * len(shape), list(shape), [1] * len(shape)
     flips: list[int] = []
     dropped: list[int] = []
@@ -96,6 +106,7 @@ def plan(index: Any, shape: Shape) -> Plan:
     )
     result, front = _result(kinds, lengths, places, bool(arrays))
     return Plan(
+        shape,
         tuple(start),
         tuple(stop),
         tuple(step),
@@ -106,6 +117,19 @@ def plan(index: Any, shape: Shape) -> Plan:
         result,
         front,
     )
+
+
+def _with_truths(entries: Sequence[Entry], shape: Shape) -> tuple[list[Entry], Shape]:
+    """Masks of shape () as the places, one or none, in a dimension of length 1 for each."""
+    lengths = iter(shape)
+    wider = tuple(
+        1 if isinstance(entry, Truth) else next(lengths) for entry in entries if entry is not None
+    )
+    places = [
+        np.zeros(int(entry.holds), np.int64) if isinstance(entry, Truth) else entry
+        for entry in entries
+    ]
+    return places, wider
 
 
 def _result(
@@ -136,7 +160,11 @@ def _complete(index: tuple[Any, ...], shape: Shape) -> list[Entry]:
     entries: list[Entry] = []
     for each in index:
         entries.extend(_entries(each))
-    taken = sum(1 for each in entries if each is not None and each is not Ellipsis)
+    taken = sum(
+        1
+        for each in entries
+        if each is not None and each is not Ellipsis and not isinstance(each, Truth)
+    )
     dots = sum(1 for each in entries if each is Ellipsis)
     if dots > 1:
         raise IndexingError(f"an index may have one '...', and this one has {dots}.")
@@ -160,9 +188,7 @@ def _entries(each: Any) -> list[Entry]:
     if each is None or each is Ellipsis or isinstance(each, slice):
         return [each]
     if isinstance(each, (bool, np.bool_)):
-        raise IndexingError(
-            f"{each} is no index; a mask must have dimensions, and x[None] adds one."
-        )
+        return [Truth(bool(each))]
     if isinstance(each, (int, np.integer)):
         return [int(each)]
     if isinstance(each, (list, tuple)):
@@ -174,7 +200,7 @@ def _entries(each: Any) -> list[Entry]:
                 ]
             )
         else:
-            each = np.asarray(each) if len(each) else np.zeros(0, np.int64)
+            each = _array(each)
     if isinstance(each, Tensor):
         return _tensor_entries(each)
     if isinstance(each, np.ndarray) and each.dtype.kind in "iu":
@@ -192,13 +218,21 @@ def _entries(each: Any) -> list[Entry]:
     )
 
 
-def _where_true(mask: np.ndarray[Any, Any]) -> list[Entry]:
-    if not mask.ndim:
+def _array(index: Sequence[Any]) -> np.ndarray[Any, Any]:
+    """A list of places."""
+    if not len(index):
+        return np.zeros(0, np.int64)
+    try:
+        return np.asarray(index)
+    except ValueError:
         raise IndexingError(
-            f"a mask of shape () ({mask}) is no index; a mask must have dimensions, and mask[None] "
-            f"adds one."
-        )
-    return list(mask.nonzero())
+            f"the list {index!r:.80} is no index: a list holds the places along one dimension; "
+            "an index of several dimensions is a tuple."
+        ) from None
+
+
+def _where_true(mask: np.ndarray[Any, Any]) -> list[Entry]:
+    return list(mask.nonzero()) if mask.ndim else [Truth(bool(mask))]
 
 
 def _tensor_entries(each: Tensor) -> list[Entry]:
@@ -243,7 +277,7 @@ def _slice(entry: slice, length: Any, at: int, shape: Shape) -> tuple[Any, Any, 
                 bound = bound.__index__()
             except AttributeError:
                 raise IndexingError(
-                    f"a slice bound must be an int or None, and is {bound!r:.60}."
+                    f"a slice bound must be an int or None, not {bound!r:.60}."
                 ) from None
         bounds.append(bound)
     first, last, stride = bounds

@@ -1,4 +1,8 @@
-"""Activation functions: arguments and meanings as PyTorch's, derivatives at the corners, too."""
+"""Activation functions: arguments and meanings as PyTorch's, derivatives at the corners, too.
+
+Where PyTorch has an argument ``inplace``, it is taken and changes nothing, since tensors do not
+change and compiled programs reuse memory by themselves.
+"""
 
 from __future__ import annotations
 
@@ -54,16 +58,18 @@ _SELU_SCALE = 1.0507009873554804934193349852946
 
 
 @at_once
-def relu(x: TensorLike) -> Tensor:
+def relu(x: TensorLike, inplace: bool = False) -> Tensor:
     """``maximum(x, 0)``; its derivative at 0 is 0."""
+    del inplace
     if isinstance(x, Tensor) and x.dtype.is_integer:
         return extremes.maximum(x, 0)
     return activation_operators.relu(floating(x, "relu"))
 
 
 @at_once
-def relu6(x: TensorLike) -> Tensor:
+def relu6(x: TensorLike, inplace: bool = False) -> Tensor:
     """``x`` limited to [0, 6]; its derivative at both ends is 0. Integers stay integers."""
+    del inplace
     given = as_tensor(x, "relu6", "x")
     if given.dtype.is_integer:
         return ops.minimum(ops.maximum(given, splat_like(0, given)), splat_like(6, given))
@@ -71,12 +77,15 @@ def relu6(x: TensorLike) -> Tensor:
 
 
 @at_once
-def hardtanh(x: TensorLike, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
+def hardtanh(
+    x: TensorLike, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False
+) -> Tensor:
     """``x`` limited to ``[min_val, max_val]``; its derivative at both ends is 0.
 
     Raises:
         ArgumentError: ``min_val`` is above ``max_val``.
     """
+    del inplace
     low, high = number_of(min_val, "hardtanh", "min_val"), number_of(max_val, "hardtanh", "max_val")
     if not low <= high:
         raise ArgumentError(f"hardtanh: min_val={low} must not be above max_val={high}.")
@@ -86,8 +95,9 @@ def hardtanh(x: TensorLike, min_val: float = -1.0, max_val: float = 1.0) -> Tens
 
 
 @at_once
-def leaky_relu(x: TensorLike, negative_slope: float = 0.01) -> Tensor:
+def leaky_relu(x: TensorLike, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """``x`` where it is positive, else ``negative_slope * x``."""
+    del inplace
     slope = number_of(negative_slope, "leaky_relu", "negative_slope")
     return activation_operators.leaky_relu(floating(x, "leaky_relu"), negative_slope=slope)
 
@@ -107,7 +117,7 @@ def prelu(x: TensorLike, weight: TensorLike) -> Tensor:
     if factor.ndim > 1 or (factor.ndim == 1 and factor.shape[0] not in (1, channels)):
         raise ShapeError(
             f"prelu: weight must have one element, or one for each of {channels} channels "
-            f"(dimension 1) of x {given.type}, and is {factor.type}."
+            f"(dimension 1) of x {given.type}, but is {factor.type}."
         )
     if factor.ndim and factor.shape[0] == 1:
         factor = ops.reshape(factor, shape=())
@@ -119,33 +129,42 @@ def prelu(x: TensorLike, weight: TensorLike) -> Tensor:
 
 
 @at_once
-def elu(x: TensorLike, alpha: float = 1.0, scale: float = 1.0, input_scale: float = 1.0) -> Tensor:
+def elu(
+    x: TensorLike,
+    alpha: float = 1.0,
+    scale: float = 1.0,
+    input_scale: float = 1.0,
+    inplace: bool = False,
+) -> Tensor:
     """``scale * x`` where ``x`` is positive.
 
     Else ``scale * alpha * (exp(input_scale * x) - 1)``.
     """
+    del inplace
     params = {"alpha": alpha, "scale": scale, "input_scale": input_scale}
     numbers = {name: number_of(value, "elu", name) for name, value in params.items()}
     return activation_operators.elu(floating(x, "elu"), **numbers)
 
 
 @at_once
-def selu(x: TensorLike) -> Tensor:
+def selu(x: TensorLike, inplace: bool = False) -> Tensor:
     """:func:`elu` with the ``alpha`` and ``scale`` that keep mean 0 and variance 1.
 
     Source: G. Klambauer and others, "Self-normalizing neural networks" (2017).
     """
+    del inplace
     made = floating(x, "selu")
     return activation_operators.elu(made, alpha=_SELU_ALPHA, scale=_SELU_SCALE, input_scale=1.0)
 
 
 @at_once
-def celu(x: TensorLike, alpha: float = 1.0) -> Tensor:
+def celu(x: TensorLike, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """``x`` where it is positive, else ``alpha * (exp(x / alpha) - 1)``.
 
     Raises:
         ArgumentError: ``alpha`` is 0.
     """
+    del inplace
     factor = number_of(alpha, "celu", "alpha")
     if factor == 0:
         raise ArgumentError("celu: alpha=0 divides by zero; it must be another number.")
@@ -154,14 +173,16 @@ def celu(x: TensorLike, alpha: float = 1.0) -> Tensor:
 
 
 @at_once
-def silu(x: TensorLike) -> Tensor:
+def silu(x: TensorLike, inplace: bool = False) -> Tensor:
     """``x * sigmoid(x)``, also called swish."""
+    del inplace
     return activation_operators.silu(floating(x, "silu"))
 
 
 @at_once
-def mish(x: TensorLike) -> Tensor:
+def mish(x: TensorLike, inplace: bool = False) -> Tensor:
     """``x * tanh(softplus(x))``."""
+    del inplace
     return activation_operators.mish(floating(x, "mish"))
 
 
@@ -198,8 +219,9 @@ def softplus(x: TensorLike, beta: float = 1.0, threshold: float = 20.0) -> Tenso
 
 
 @at_once
-def hardsigmoid(x: TensorLike) -> Tensor:
+def hardsigmoid(x: TensorLike, inplace: bool = False) -> Tensor:
     """``x + 3`` limited to [0, 6], by 6; its derivative at both ends is 0."""
+    del inplace
     made = floating(x, "hardsigmoid")
     return _gate(made)
 
@@ -212,8 +234,9 @@ def _gate(x: Tensor) -> Tensor:
 
 
 @at_once
-def hardswish(x: TensorLike) -> Tensor:
+def hardswish(x: TensorLike, inplace: bool = False) -> Tensor:
     """``x * hardsigmoid(x)``; its derivative at -3 is 0, at 3 it is 1."""
+    del inplace
     made = floating(x, "hardswish")
     return ops.mul(made, _gate(made))
 
@@ -263,8 +286,9 @@ def logsigmoid(x: TensorLike) -> Tensor:
 
 
 @at_once
-def threshold(x: TensorLike, threshold: float, value: float) -> Tensor:
+def threshold(x: TensorLike, threshold: float, value: float, inplace: bool = False) -> Tensor:
     """``x`` where it exceeds ``threshold``, else ``value``; NaN stays."""
+    del inplace
     made = as_tensor(x, "threshold", "x")
     limit = splat_like(number_of(threshold, "threshold", "threshold"), made)
     other = splat_like(number_of(value, "threshold", "value"), made)

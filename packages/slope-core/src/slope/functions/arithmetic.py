@@ -51,7 +51,7 @@ def _times_alpha(function: str, x: object, y: object, alpha: object) -> Operand:
     """``alpha * y``, in the dtype that ``x`` and ``y`` are brought to."""
     a, b, factor = operand(x, function, "x"), operand(y, function, "y"), scalar_of(alpha)
     if factor is None:
-        raise ArgumentError(f"{function}: alpha must be a number, and is {alpha!r:.60}.")
+        raise ArgumentError(f"{function}: alpha must be a number, not {alpha!r:.60}.")
     dtype = result_dtype(function, (a, b))
     if isinstance(factor, float) and dtype.kind != "f":
         raise DTypeError(
@@ -171,8 +171,7 @@ def pow(x: TensorLike, y: TensorLike) -> Tensor:  # PyTorch's name
     """``x ** y``.
 
     A Python int as exponent multiplies repeatedly, ``0.5`` takes the square root. Integers wrap
-    around; of tensors as exponents those from 64 on give 0, 1 or -1 for bases 0, 1, -1 and else 0,
-    unlike PyTorch, and negative ones likewise (as PyTorch).
+    around; tensors of negative exponents give 0, or 1 and -1 for bases 1 and -1, as PyTorch.
 
     Raises:
         DTypeError: an integer tensor to a negative Python int.
@@ -210,23 +209,27 @@ def _known_power(x: Tensor, exponent: bool | float) -> Tensor | None:
 
 
 def _whole_power(x: Tensor, y: Tensor) -> Tensor:
+    """By repeated squaring, modulo 2 to the number of bits."""
     one, zero = splat_like(1, x), splat_like(0, x)
     result, square = one, x
-    for bit in range(6):
+    # 2 ** (bits - 2) is a multiple of every odd number's order, so further bits of y change
+    # nothing there; and they make 0 of every even number.
+    count = x.dtype.bits - 2
+    for bit in range(count):
         odd = ops.ne(ops.bitwise_and(y, splat_like(1 << bit, y)), zero)
-        result = ops.where(odd, ops.mul(result, square), result)
-        if bit < 5:
+        result = ops.mul(result, ops.where(odd, square, one))
+        if bit < count - 1:
             square = ops.mul(square, square)
-    beyond = ops.ge(y, splat_like(_MAX_EXPONENT, y))
-    if x.dtype.kind == "i":
-        beyond = ops.bitwise_or(beyond, ops.lt(y, zero))
-    even = ops.eq(ops.bitwise_and(y, one), zero)
-    limit = ops.where(ops.eq(x, one), one, zero)
-    if x.dtype.kind == "i":
-        limit = ops.where(
-            ops.eq(x, splat_like(-1, x)), ops.where(even, one, splat_like(-1, x)), limit
-        )
-    return ops.where(beyond, limit, result)
+    even = ops.eq(ops.bitwise_and(x, one), zero)
+    huge = ops.ge(y, splat_like(1 << count, y))
+    result = ops.where(ops.bitwise_and(huge, even), zero, result)
+    if x.dtype.kind == "u":
+        return result
+    # Of the inverses only those of 1 and -1 are whole: themselves.
+    minus, turned = splat_like(-1, x), ops.ne(ops.bitwise_and(y, one), zero)
+    inverse = ops.where(ops.eq(x, minus), ops.where(turned, minus, one), zero)
+    inverse = ops.where(ops.eq(x, one), one, inverse)
+    return ops.where(ops.lt(y, zero), inverse, result)
 
 
 # --- of real numbers
@@ -309,7 +312,7 @@ def addcdiv(x: TensorLike, tensor1: TensorLike, tensor2: TensorLike, *, value: f
 def _value(function: str, value: object) -> float:
     number = scalar_of(value)
     if number is None:
-        raise ArgumentError(f"{function}: value must be a number, and is {value!r:.60}.")
+        raise ArgumentError(f"{function}: value must be a number, not {value!r:.60}.")
     return number  # an int stays one: whole tensors stay whole
 
 

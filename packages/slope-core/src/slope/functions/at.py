@@ -17,7 +17,14 @@ from slope.functions._base import (
     splat_like,
 )
 from slope.functions._index import Plan, coordinates, plan
-from slope.functions.indexing import array_dims, front_order, getitem, in_front, sliced
+from slope.functions.indexing import (
+    array_dims,
+    front_order,
+    getitem,
+    in_front,
+    reshaped,
+    sliced,
+)
 from slope.ops.linear import inverse
 
 
@@ -101,6 +108,10 @@ def _updated(x: Tensor, index: Any, value: Any, mode: str) -> Tensor:
             "shape of x[index]."
         )
     update = materialize(given, x.dtype, found.result)
+    return reshaped(_changed(reshaped(x, found.shape), found, update, mode), x.shape)
+
+
+def _changed(x: Tensor, found: Plan, update: Tensor, mode: str) -> Tensor:
     if not found.arrays:
         return _write(x, found, update, mode)
     whole = sliced(x, found)

@@ -6,7 +6,7 @@ import math
 
 from slope import dtypes, ops
 from slope.core.tensor import Tensor
-from slope.errors import ArgumentError, DTypeError, ShapeError
+from slope.errors import ArgumentError, DTypeError, ShapeError, boundary
 from slope.functions import composites, random
 from slope.functions._arguments import flag_of, number_of
 from slope.functions._base import (
@@ -112,7 +112,7 @@ def _operands(name: str, query: object, key: object, value: object) -> list[Tens
     for argument, each in given.items():
         if each.ndim < 2:
             raise ShapeError(
-                f"{name}: {argument} must be [..., length, features], and is {each.type}."
+                f"{name}: {argument} must be [..., length, features], not {each.type}."
             )
     dtype = result_dtype(name, list(given.values()))
     q, k, v = (to_dtype(each, dtype) for each in given.values())
@@ -163,7 +163,7 @@ def _masked(
         return scores, None
     given = as_tensor(mask, name, "attn_mask")
     if given.dtype.is_integer:
-        raise DTypeError(f"{name}: attn_mask must be bool or floating-point, and is {given.type}.")
+        raise DTypeError(f"{name}: attn_mask must be bool or floating-point, not {given.type}.")
     if given.ndim < 2 or broadcast_shapes(name, given.shape, scores.shape) != scores.shape:
         raise ShapeError(
             f"{name}: attn_mask {given.type} does not broadcast to the scores' shape "
@@ -182,8 +182,14 @@ def _masked(
 # --- dropout
 
 
+@boundary
 def dropout(
-    x: TensorLike, p: float = 0.5, training: bool = True, *, key: TensorLike | None = None
+    x: TensorLike,
+    p: float = 0.5,
+    training: bool = True,
+    inplace: bool = False,
+    *,
+    key: TensorLike | None = None,
 ) -> Tensor:
     """Each element is 0 with probability ``p``, else divided by ``1 - p``.
 
@@ -193,6 +199,7 @@ def dropout(
         x: a tensor.
         p: the probability, from 0 to 1.
         training: whether to drop at all.
+        inplace: PyTorch's, and changes nothing: tensors do not change.
         key: a key (:func:`slope.random.key`); the default generator draws otherwise.
 
     Source: N. Srivastava and others, "Dropout: a simple way to prevent neural networks from
@@ -201,42 +208,69 @@ def dropout(
     Raises:
         ArgumentError: ``p`` is no probability.
     """
+    del inplace
     return _dropped("dropout", x, p, training, key, None)
 
 
+@boundary
 def dropout1d(
-    x: TensorLike, p: float = 0.5, training: bool = True, *, key: TensorLike | None = None
+    x: TensorLike,
+    p: float = 0.5,
+    training: bool = True,
+    inplace: bool = False,
+    *,
+    key: TensorLike | None = None,
 ) -> Tensor:
     """:func:`dropout` of whole channels of ``[batch, channels, length]``.
 
     The batch may be left out.
     """
+    del inplace
     return _dropped("dropout1d", x, p, training, key, 1)
 
 
+@boundary
 def dropout2d(
-    x: TensorLike, p: float = 0.5, training: bool = True, *, key: TensorLike | None = None
+    x: TensorLike,
+    p: float = 0.5,
+    training: bool = True,
+    inplace: bool = False,
+    *,
+    key: TensorLike | None = None,
 ) -> Tensor:
     """:func:`dropout` of whole channels of ``[batch, channels, height, width]``.
 
     The batch may be left out.
     """
+    del inplace
     return _dropped("dropout2d", x, p, training, key, 2)
 
 
+@boundary
 def dropout3d(
-    x: TensorLike, p: float = 0.5, training: bool = True, *, key: TensorLike | None = None
+    x: TensorLike,
+    p: float = 0.5,
+    training: bool = True,
+    inplace: bool = False,
+    *,
+    key: TensorLike | None = None,
 ) -> Tensor:
     """:func:`dropout` of whole channels of ``[batch, channels, a, b, c]``.
 
     The batch may be left out.
     """
+    del inplace
     return _dropped("dropout3d", x, p, training, key, 3)
 
 
 @random.all_or_nothing
 def alpha_dropout(
-    x: TensorLike, p: float = 0.5, training: bool = True, *, key: TensorLike | None = None
+    x: TensorLike,
+    p: float = 0.5,
+    training: bool = True,
+    inplace: bool = False,
+    *,
+    key: TensorLike | None = None,
 ) -> Tensor:
     """Dropout that keeps mean 0 and variance 1, for networks of :func:`slope.selu`.
 
@@ -246,6 +280,7 @@ def alpha_dropout(
         x: a tensor.
         p: the probability, from 0 to 1.
         training: whether to drop at all.
+        inplace: PyTorch's, and changes nothing: tensors do not change.
         key: a key (:func:`slope.random.key`); the default generator draws otherwise.
 
     Source: G. Klambauer and others, "Self-normalizing neural networks" (2017).
@@ -253,6 +288,7 @@ def alpha_dropout(
     Raises:
         ArgumentError: ``p`` is no probability.
     """
+    del inplace
     given, chance = _checked("alpha_dropout", x, p)
     if not flag_of(training, "alpha_dropout", "training") or chance == 0.0:
         return given
@@ -284,7 +320,7 @@ def _dropped(
     if spatial is not None and given.ndim not in (spatial + 1, spatial + 2):
         raise ShapeError(
             f"{function}: x must have {spatial + 1} or {spatial + 2} dimensions, channels before "
-            f"{spatial} others, and is {given.type}."
+            f"{spatial} others, but is {given.type}."
         )
     if not flag_of(training, function, "training") or chance == 0.0:
         return given

@@ -146,7 +146,7 @@ def _batch_labels(
 def _of_rank(function: str, x: Tensor, ndim: int, argument: str) -> None:
     if x.ndim != ndim:
         raise ShapeError(
-            f"{function}: {argument} must have {ndim} dimensions, and is {x.type}; matmul takes "
+            f"{function}: {argument} must have {ndim} dimensions, but is {x.type}; matmul takes "
             "any."
         )
 
@@ -314,7 +314,7 @@ def _finished(x: Tensor, labels: Labels, out: Labels) -> Tensor:
 
 def _parsed(equation: str, ranks: Sequence[int]) -> tuple[list[Labels], Labels]:
     if not isinstance(equation, str):
-        raise ArgumentError(f"einsum: equation must be a string, and is {equation!r:.60}.")
+        raise ArgumentError(f"einsum: equation must be a string, not {equation!r:.60}.")
     left, arrow, right = equation.replace(" ", "").partition("->")
     terms = left.split(",")
     if len(terms) != len(ranks):

@@ -13,10 +13,11 @@ from typing import Any, Literal
 
 from slope import ops
 from slope.core.tensor import Tensor
+from slope.core.types import TensorType
 from slope.errors import ArgumentError, DTypeError, ShapeError
 from slope.functions._arguments import shown, whole_of
 from slope.functions._at_once import at_once
-from slope.functions._base import TensorLike, as_tensor, result_dtype, to_dtype
+from slope.functions._base import TensorLike, as_tensor, result_dtype, splat, to_dtype
 
 __all__ = [
     "conv1d",
@@ -272,11 +273,15 @@ def _conv_transpose(
             image.shape[2:], steps, gaps, kernel.shape[2:], pairs, strict=True
         )
     )
-    if any(isinstance(length, int) and length < 1 for length in size):
+    whole = tuple(length + more for length, more in zip(size, beyond, strict=True))
+    if any(isinstance(length, int) and length < 1 for length in whole):
         raise ShapeError(
             f"{function}: padding={around} leaves nothing of the output of x {image.type} with a "
             f"kernel of {shown(kernel.shape[2:])}."
         )
+    if any(isinstance(length, int) and length < 1 for length in size):  # all of it lies beyond
+        shape = (image.shape[0], kernel.shape[1] * groups, *whole)
+        return _finished(function, splat(0, TensorType(shape, image.dtype)), offset, single)
     out = ops.conv_input_grad(
         image,
         kernel,

@@ -95,7 +95,7 @@ def choice(
             places = categorical(given, logits, -1, wanted)
         else:
             noise = gumbel(given, (total,), dtype=dtypes.accumulator(logits.dtype))
-            places = topk(logits + noise, count)[1]
+            places = topk(logits + noise, whole_of(count, name, "shape", 0))[1]
     if parts is None:
         return reshape(places, wanted)
     chosen = index_select(parts, at, reshape(places, (count,)))

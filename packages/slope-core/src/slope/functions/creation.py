@@ -7,6 +7,7 @@ repeated number is a literal of the program, and ``arange`` and ``eye`` count wi
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from slope.core.types import Shape, TensorType, type_of_array
 from slope.devices import Device
 from slope.dims import dim_str, is_static
 from slope.dtypes import DType, DTypeLike, as_dtype
-from slope.errors import ArgumentError, ShapeError
+from slope.errors import ArgumentError, ShapeError, boundary
 from slope.functions._arguments import Scalar, scalar_kind, scalar_of, shape_of, whole_of
 from slope.functions._base import TensorLike, copied, splat, strong, to_dtype
 from slope.functions._base import as_tensor as _as_tensor
@@ -49,11 +50,12 @@ _DLPACK = ("__dlpack__", "__dlpack_device__")
 # --- from data
 
 
+@boundary
 def tensor(data: Any, dtype: DTypeLike | None = None, device: Device | str | None = None) -> Tensor:
     """A tensor with a copy of the data.
 
     Args:
-        data: a number, a NumPy array, a tensor, or nested lists of these.
+        data: a number, a NumPy array, a tensor, a range, or nested lists of these.
         dtype: by default an array's or tensor's own; float32, int64 or bool for Python numbers.
         device: by default the default device.
 
@@ -80,6 +82,8 @@ def _from_data(data: Any, wanted: DType | None) -> Tensor:
     number = scalar_of(data)
     if number is not None:
         data = number
+    elif isinstance(data, range):
+        data = list(data)
     elif not isinstance(data, (list, tuple)):
         if all(hasattr(data, name) for name in _DLPACK):
             return copied(np.from_dlpack(data), wanted)
@@ -179,8 +183,10 @@ def from_dlpack(source: Any) -> Tensor:
 # --- of one number
 
 
+@boundary
 def full(
-    *size: Any,
+    *given: Any,
+    size: Sequence[Any] | None = None,
     fill_value: TensorLike | None = None,
     dtype: DTypeLike | None = None,
     device: Device | str | None = None,
@@ -188,23 +194,25 @@ def full(
     """A tensor with one number everywhere: ``full((2, 3), 7)``.
 
     Args:
-        size: the shape as a sequence, then the number (unless that is given as ``fill_value``).
+        given: the shape as a sequence, then the number; each may be given by its name instead.
+        size: the shape.
         fill_value: the number; a tensor of shape () is repeated.
         dtype: by default float32, int64 or bool, as the number is.
         device: by default the default device.
     """
+    lengths = given if size is None else (size, *given)
     if fill_value is None:
-        if len(size) != 2:
+        if len(lengths) != 2:
             raise ArgumentError(
-                f"full: takes a shape and a number, as in full((2, 3), 7), and got {size!r:.80}."
+                f"full: takes a shape and a number, as in full((2, 3), 7), and got {lengths!r:.80}."
             )
-        size, fill_value = (size[0],), size[1]
-    shape = shape_of(size, "full")
+        lengths, fill_value = (lengths[0],), lengths[1]
+    shape = shape_of(lengths, "full")
     wanted = None if dtype is None else as_dtype(dtype)
     number = scalar_of(fill_value)
     if number is None:
-        given = _as_tensor(fill_value, "full", "fill_value")
-        return expand(given if wanted is None else to_dtype(given, wanted), shape)
+        value = _as_tensor(fill_value, "full", "fill_value")
+        return expand(value if wanted is None else to_dtype(value, wanted), shape)
     return filled(number, shape, wanted or dtypes.default_dtype(scalar_kind(number)), device)
 
 
@@ -229,20 +237,36 @@ def _static(shape: Shape) -> tuple[int, ...]:
     return shape
 
 
+def _float_or(dtype: DTypeLike | None) -> DType:
+    """The dtype that was asked for, else float32."""
+    return dtypes.float32 if dtype is None else as_dtype(dtype)
+
+
+@boundary
 def zeros(
-    *size: Any, dtype: DTypeLike = dtypes.float32, device: Device | str | None = None
+    *lengths: Any,
+    size: Sequence[Any] | None = None,
+    dtype: DTypeLike | None = None,
+    device: Device | str | None = None,
 ) -> Tensor:
-    """Zeros of a shape, given as ints or as one sequence."""
-    return filled(0, shape_of(size, "zeros", "size"), as_dtype(dtype), device)
+    """Zeros of a shape, given as ints, as one sequence or as ``size``; float32 by default."""
+    shape = shape_of(lengths if size is None else (size,), "zeros", "size")
+    return filled(0, shape, _float_or(dtype), device)
 
 
+@boundary
 def ones(
-    *size: Any, dtype: DTypeLike = dtypes.float32, device: Device | str | None = None
+    *lengths: Any,
+    size: Sequence[Any] | None = None,
+    dtype: DTypeLike | None = None,
+    device: Device | str | None = None,
 ) -> Tensor:
-    """Ones of a shape, given as ints or as one sequence."""
-    return filled(1, shape_of(size, "ones", "size"), as_dtype(dtype), device)
+    """Ones of a shape, given as ints, as one sequence or as ``size``; float32 by default."""
+    shape = shape_of(lengths if size is None else (size,), "ones", "size")
+    return filled(1, shape, _float_or(dtype), device)
 
 
+@boundary
 def zeros_like(
     x: TensorLike, dtype: DTypeLike | None = None, device: Device | str | None = None
 ) -> Tensor:
@@ -250,6 +274,7 @@ def zeros_like(
     return _like("zeros_like", x, 0, dtype, device)
 
 
+@boundary
 def ones_like(
     x: TensorLike, dtype: DTypeLike | None = None, device: Device | str | None = None
 ) -> Tensor:
@@ -257,6 +282,7 @@ def ones_like(
     return _like("ones_like", x, 1, dtype, device)
 
 
+@boundary
 def full_like(
     x: TensorLike,
     fill_value: Scalar,
@@ -266,7 +292,7 @@ def full_like(
     """One number everywhere, of another tensor's shape, its dtype and device unless given."""
     number = scalar_of(fill_value)
     if number is None:
-        raise ArgumentError(f"full_like: fill_value must be a number, and is {fill_value!r:.60}.")
+        raise ArgumentError(f"full_like: fill_value must be a number, not {fill_value!r:.60}.")
     return _like("full_like", x, number, dtype, device)
 
 
@@ -285,6 +311,7 @@ def _like(
 # --- counting
 
 
+@boundary
 def arange(
     start: Scalar,
     end: Scalar | None = None,
@@ -345,16 +372,17 @@ def _scaled(x: Tensor, start: Any, step: Any) -> Tensor:
 def _number(function: str, name: str, value: Any) -> Scalar:
     number = scalar_of(value.item() if isinstance(value, Tensor) else value)
     if number is None:
-        raise ArgumentError(f"{function}: {name} must be a number, and is {value!r:.60}.")
+        raise ArgumentError(f"{function}: {name} must be a number, not {value!r:.60}.")
     return number
 
 
+@boundary
 def linspace(
     start: Scalar,
     end: Scalar,
     steps: int,
     *,
-    dtype: DTypeLike = dtypes.float32,
+    dtype: DTypeLike | None = None,
     device: Device | str | None = None,
 ) -> Tensor:
     """``steps`` evenly spaced numbers from ``start`` to ``end``, both exact.
@@ -365,7 +393,7 @@ def linspace(
         ArgumentError: ``steps`` is negative.
     """
     steps = whole_of(steps, "linspace", "steps", 0)
-    wanted = as_dtype(dtype)
+    wanted = _float_or(dtype)
     first, last = _number("linspace", "start", start), _number("linspace", "end", end)
     if wanted.is_integer and math.isfinite(first) and math.isfinite(last):
         first, last = int(first), int(last)
@@ -380,13 +408,14 @@ def linspace(
     return placed(copied(values, wanted), device)
 
 
+@boundary
 def logspace(
     start: Scalar,
     end: Scalar,
     steps: int,
     base: float = 10.0,
     *,
-    dtype: DTypeLike = dtypes.float32,
+    dtype: DTypeLike | None = None,
     device: Device | str | None = None,
 ) -> Tensor:
     """``steps`` numbers from ``base ** start`` to ``base ** end``, with evenly spaced exponents.
@@ -396,7 +425,7 @@ def logspace(
     Raises:
         ArgumentError: ``steps`` is negative.
     """
-    steps, wanted = whole_of(steps, "logspace", "steps", 0), as_dtype(dtype)
+    steps, wanted = whole_of(steps, "logspace", "steps", 0), _float_or(dtype)
     first, last = (float(_number("logspace", *each)) for each in (("start", start), ("end", end)))
     if wanted.is_integer and math.isfinite(first) and math.isfinite(last):
         first, last = float(int(first)), float(int(last))
@@ -404,11 +433,12 @@ def logspace(
     return placed(copied(powers, wanted), device)
 
 
+@boundary
 def eye(
     n: int,
     m: int | None = None,
     *,
-    dtype: DTypeLike = dtypes.float32,
+    dtype: DTypeLike | None = None,
     device: Device | str | None = None,
 ) -> Tensor:
     """Ones on the diagonal of an ``n`` by ``m`` matrix, zeros elsewhere.
@@ -416,7 +446,7 @@ def eye(
     ``m`` is ``n`` by default.
     """
     shape = shape_of((n, n if m is None else m), "eye", "n")
-    wanted = as_dtype(dtype)
+    wanted = _float_or(dtype)
     if current_trace() is not EVAL:
         rows, columns = (ops.iota(shape=shape, dim=dim, dtype=dtypes.int64) for dim in (0, 1))
         return ops.cast(ops.eq(rows, columns), dtype=wanted)

@@ -160,7 +160,7 @@ def bincount(x: TensorLike, weights: TensorLike | None = None, minlength: int = 
     """
     given = as_tensor(x, "bincount", "x")
     if not given.dtype.is_integer or given.ndim != 1:
-        raise DTypeError(f"bincount: x must be a vector of integers, and is {given.type}.")
+        raise DTypeError(f"bincount: x must be a vector of integers, not {given.type}.")
     length = whole_of(minlength, "bincount", "minlength", 0)
     if isinstance(given, Tracer):
         if not length:

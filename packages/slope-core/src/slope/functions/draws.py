@@ -82,7 +82,7 @@ def randint(key: TensorLike, size: Any, low: int, high: int, dtype: DTypeLike = 
     shape = shape_of((size,), "random.randint", "size")
     wanted = as_dtype(dtype)
     if not wanted.is_integer:
-        raise DTypeError(f"random.randint: dtype must be an integer dtype, and is {wanted}.")
+        raise DTypeError(f"random.randint: dtype must be an integer dtype, not {wanted}.")
     low, high = (
         whole_of(each, "random.randint", name) for each, name in ((low, "low"), (high, "high"))
     )

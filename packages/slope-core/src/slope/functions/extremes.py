@@ -11,7 +11,14 @@ from slope.core.tensor import Tensor
 from slope.errors import ArgumentError
 from slope.functions import precise
 from slope.functions._at_once import of_tensors_at_once, with_numbers_at_once
-from slope.functions._base import TensorLike, as_tensor, operands_of
+from slope.functions._base import (
+    TensorLike,
+    as_tensor,
+    operand,
+    operands_of,
+    result_dtype,
+    to_dtype,
+)
 
 __all__ = [
     "clamp",
@@ -74,6 +81,11 @@ def clamp(
     if min is None and max is None:
         raise ArgumentError("clamp: neither min nor max is given; give one or both.")
     result = as_tensor(x, "clamp", "x")
+    if (
+        min is not None and max is not None and not result.weak
+    ):  # promoted together, not one after the other
+        bounds = (operand(min, "clamp", "min"), operand(max, "clamp", "max"))
+        result = to_dtype(result, result_dtype("clamp", (result, *bounds)))
     if min is not None:
         result = clamp_min(result, min)
     return result if max is None else clamp_max(result, max)

@@ -111,7 +111,7 @@ class Generator(Scope):
             ArgumentError: it is no int.
         """
         if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
-            raise ArgumentError(f"manual_seed: the seed must be an int, and is {seed!r:.60}.")
+            raise ArgumentError(f"manual_seed: the seed must be an int, not {seed!r:.60}.")
         with self.lock:
             self._words, self._key = words(int(seed)), None
             self._moved()

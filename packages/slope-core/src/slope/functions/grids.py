@@ -55,12 +55,12 @@ def affine_grid(theta: TensorLike, size: Sequence[int], align_corners: bool = Fa
     """
     maps, sizes = as_tensor(theta, "affine_grid", "theta"), shape_of((size,), "affine_grid", "size")
     if maps.dtype.kind != "f":
-        raise DTypeError(f"affine_grid: theta must be of a floating dtype, and is {maps.type}.")
+        raise DTypeError(f"affine_grid: theta must be of a floating dtype, not {maps.type}.")
     count = len(sizes) - 2
     if count not in (2, 3) or maps.shape != (sizes[0], count, count + 1) or not is_static(sizes):
         raise ShapeError(
             f"affine_grid: theta must be (batch, 2, 3) for size (batch, channels, height, width), "
-            f"or (batch, 3, 4) with a depth, too, and is {maps.type} for size {shown(sizes)}."
+            f"or (batch, 3, 4) with a depth, but is {maps.type} for size {shown(sizes)}."
         )
     if 0 in sizes:
         raise ShapeError(f"affine_grid: size={shown(sizes)} must be positive.")

@@ -62,7 +62,7 @@ def getitem(x: Tensor, index: Any) -> Tensor:
 
 def _indexed(x: Tensor, index: Any) -> Tensor:
     found = plan(index, x.shape)
-    out = sliced(x, found)
+    out = sliced(reshaped(x, found.shape), found)
     if found.dropped:
         out = ops.reshape(
             out,
@@ -70,7 +70,7 @@ def _indexed(x: Tensor, index: Any) -> Tensor:
         )
     if found.arrays:
         out = _gathered(out, found)
-    return out if same(out.shape, found.result) else ops.reshape(out, shape=found.result)
+    return reshaped(out, found.result)
 
 
 _indexed_at_once = at_once(_indexed)
@@ -81,6 +81,10 @@ def _row(x: Tensor, index: int) -> Tensor:
     if not -length <= index < length:
         plan(index, x.type.shape)  # raises
     return copied(x.host()[index, ...])
+
+
+def reshaped(x: Tensor, shape: Shape) -> Tensor:
+    return x if same(shape, x.shape) else ops.reshape(x, shape=shape)
 
 
 def sliced(x: Tensor, found: Plan) -> Tensor:
@@ -141,7 +145,7 @@ def index_select(x: TensorLike, dim: int, index: TensorLike) -> Tensor:
     given, where, scalar = along(given, dim, "index_select")
     if places.ndim > 1:
         raise ShapeError(
-            f"index_select: index must be a vector, and is {places.type}; x[..., index] takes any "
+            f"index_select: index must be a vector, not {places.type}; x[..., index] takes any "
             "shape."
         )
     places = ops.reshape(places, shape=(1,)) if places.ndim == 0 else places
@@ -209,7 +213,7 @@ def _at(shape: Shape, where: int, length: Any) -> Shape:
 
 def _along(function: str, x: Tensor, index: Tensor, where: int) -> Tensor:
     if not index.dtype.is_integer:
-        raise DTypeError(f"{function}: index must be of an integer dtype, and is {index.type}.")
+        raise DTypeError(f"{function}: index must be of an integer dtype, not {index.type}.")
     last = x.ndim - 1
     checked = next(iter(plan((slice(None),) * where + (index,), x.shape).arrays.values()))
     rows, places = move_dim(x, where, last), move_dim(checked, where, last)
@@ -235,7 +239,7 @@ def one_hot(x: TensorLike, num_classes: int = -1, *, dtype: Any = dtypes.int64) 
     """
     given = as_tensor(x, "one_hot", "x")
     if not given.dtype.is_integer:
-        raise DTypeError(f"one_hot: x must be of an integer dtype, and is {given.type}.")
+        raise DTypeError(f"one_hot: x must be of an integer dtype, not {given.type}.")
     num_classes = whole_of(num_classes, "one_hot", "num_classes")
     if num_classes == -1:
         if isinstance(given, Tracer):
@@ -267,9 +271,9 @@ def embedding(x: TensorLike, weight: TensorLike, padding_idx: int | None = None)
     """
     places, rows = as_tensor(x, "embedding", "x"), as_tensor(weight, "embedding", "weight")
     if rows.ndim != 2:
-        raise ShapeError(f"embedding: weight must be [count, width], and is {rows.type}.")
+        raise ShapeError(f"embedding: weight must be [count, width], not {rows.type}.")
     if not places.dtype.is_integer:
-        raise IndexingError(f"embedding: x must be of an integer dtype, and is {places.type}.")
+        raise IndexingError(f"embedding: x must be of an integer dtype, not {places.type}.")
     out = getitem(rows, places)
     if padding_idx is None:
         return out

@@ -41,7 +41,7 @@ def key(seed: int | Tensor) -> Tensor:
     if isinstance(seed, Tensor):
         if not seed.dtype.is_integer or seed.shape != ():
             raise ArgumentError(
-                "random.key: the seed must be an int or an integer tensor of shape (), and is "
+                "random.key: the seed must be an int or an integer tensor of shape (), not "
                 f"{seed.type}."
             )
         wide = ops.cast(seed, dtype=int64)
@@ -50,7 +50,7 @@ def key(seed: int | Tensor) -> Tensor:
             *(ops.reshape(ops.cast(word, dtype=uint32), shape=(1,)) for word in (high, wide)), dim=0
         )
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
-        raise ArgumentError(f"random.key: the seed must be an int, and is {seed!r:.60}.")
+        raise ArgumentError(f"random.key: the seed must be an int, not {seed!r:.60}.")
     return placed(of_host(np.asarray(words(int(seed)), np.uint32)), CPU)
 
 
@@ -140,7 +140,7 @@ def bits(key: TensorLike, *size: Any, dtype: DTypeLike = uint32) -> Tensor:
         )
     if wanted.kind != "u":
         raise DTypeError(
-            f"random.bits: dtype must be uint8, uint16, uint32 or uint64, and is {wanted}."
+            f"random.bits: dtype must be uint8, uint16, uint32 or uint64, not {wanted}."
         )
     out = random_words(given, count)
     if wanted.bits < 32:
@@ -159,7 +159,7 @@ def pairs(given: Tensor, count: Any) -> tuple[Tensor, Tensor]:
 def require_floating(function: str, dtype: DType) -> None:
     if dtype.kind != "f":
         raise DTypeError(
-            f"random.{function}: dtype must be floating-point, and is {dtype}; "
+            f"random.{function}: dtype must be floating-point, not {dtype}; "
             "slope.random.randint draws integers."
         )
 

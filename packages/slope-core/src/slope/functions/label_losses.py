@@ -81,9 +81,9 @@ def multilabel_margin_loss(x: TensorLike, target: TensorLike, reduction: str = "
     name = "multilabel_margin_loss"
     given, goal = _alike(name, x, target)
     if given.ndim not in (1, 2):
-        raise ShapeError(f"{name}: x must be (batch, classes) or (classes,), and is {given.type}.")
+        raise ShapeError(f"{name}: x must be (batch, classes) or (classes,), not {given.type}.")
     if goal.dtype.kind != "i":
-        raise DTypeError(f"{name}: target must be of a signed integer dtype, and is {goal.type}.")
+        raise DTypeError(f"{name}: target must be of a signed integer dtype, not {goal.type}.")
     last = given.ndim - 1
     named, _ = ops.cummin(to_dtype(ops.ge(goal, splat_like(0, goal)), dtypes.int32), dim=last)
     named = ops.ne(named, splat_like(0, named))  # up to the first -1

@@ -198,18 +198,26 @@ def bitwise_right_shift(x: TensorLike, y: TensorLike) -> Tensor:
 
 
 @of_tensors_at_once
-def where(condition: TensorLike, x: TensorLike, y: TensorLike) -> Tensor:
+def where(
+    condition: TensorLike, x: TensorLike | None = None, y: TensorLike | None = None
+) -> Tensor:
     """``x`` where the condition holds, else ``y``.
 
     NaN and inf that are not chosen reach neither result nor derivative.
 
     Raises:
+        ArgumentError: ``x`` or ``y`` is missing.
         DTypeError: the condition is not bool.
     """
+    if x is None or y is None:
+        raise ArgumentError(
+            "where: takes a condition, x and y; slope.nonzero(condition, as_tuple=True) tells "
+            "where a condition holds."
+        )
     test = as_tensor(condition, "where", "condition")
     if test.dtype is not dtypes.bool_:
         raise DTypeError(
-            f"where: the condition must be bool, and is {test.type}; write for instance condition "
+            f"where: the condition must be bool, not {test.type}; write for instance condition "
             "!= 0."
         )
     a, b = operand(x, "where", "x"), operand(y, "where", "y")

@@ -174,9 +174,7 @@ def _positive(value: object, function: str, argument: str) -> float:
 
 def _class_dim(function: str, x: Tensor) -> int:
     if x.ndim == 0:
-        raise ShapeError(
-            f"{function}: x must be [classes] or [batch, classes, ...], and is {x.type}."
-        )
+        raise ShapeError(f"{function}: x must be [classes] or [batch, classes, ...], not {x.type}.")
     return 0 if x.ndim == 1 else 1
 
 
@@ -233,7 +231,7 @@ def cross_entropy(
         return _of_probabilities(scores, goal, dim, weight, reduction, label_smoothing)
     if not goal.dtype.is_integer:
         raise DTypeError(
-            "cross_entropy: target must be integers (classes) or floats (probabilities), and is "
+            "cross_entropy: target must be integers (classes) or floats (probabilities), not "
             f"{goal.type}."
         )
     _check_classes("cross_entropy", scores, goal, dim)
@@ -375,7 +373,7 @@ def nll_loss(
     ignore_index = _ignored("nll_loss", goal, ignore_index)
     dim = _class_dim("nll_loss", given)
     if not goal.dtype.is_integer:
-        raise DTypeError(f"nll_loss: target must be integers (classes), and is {goal.type}.")
+        raise DTypeError(f"nll_loss: target must be integers (classes), not {goal.type}.")
     _check_classes("nll_loss", given, goal, dim)
     chosen = ops.where(composites.at_class(goal, given, dim), given, splat_like(0.0, given))
     return _weighted(

@@ -111,7 +111,7 @@ def multi_margin_loss(
             f"class, and got {scores.type} and {goal.type}."
         )
     if not goal.dtype.is_integer:
-        raise DTypeError(f"{name}: target must be of an integer dtype, and is {goal.type}.")
+        raise DTypeError(f"{name}: target must be of an integer dtype, not {goal.type}.")
     if whole_of(p, name, "p") not in (1, 2):
         raise ArgumentError(f"{name}: p={p} must be 1 or 2.")
     last = scores.ndim - 1
@@ -170,7 +170,7 @@ def cosine_embedding_loss(
     if goal.shape != cosine.shape:
         raise ShapeError(
             f"cosine_embedding_loss: target must have shape {shown(cosine.shape)}, as x1 without "
-            f"its last dimension, and is {goal.type}."
+            f"its last dimension, but is {goal.type}."
         )
     edge = splat_like(number_of(margin, "cosine_embedding_loss", "margin"), cosine)
     alike = ops.sub(splat_like(1.0, cosine), cosine)
@@ -214,7 +214,7 @@ def triplet_margin_loss(
     name = "triplet_margin_loss"
     a, near, far = floating_operands(name, anchor=anchor, positive=positive, negative=negative)
     if a.ndim == 0:
-        raise ShapeError(f"{name}: anchor must have at least one dimension, and is {a.type}.")
+        raise ShapeError(f"{name}: anchor must have at least one dimension, but is {a.type}.")
     small, least = splat_like(number_of(eps, name, "eps"), a), number_of(margin, name, "margin")
     if not least > 0:
         raise ArgumentError(f"{name}: margin={least} must be above 0.")

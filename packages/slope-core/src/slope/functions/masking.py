@@ -36,7 +36,7 @@ def _held(function: str, mask: TensorLike) -> Tensor:
     held = as_tensor(mask, function, "mask")
     if held.dtype is not dtypes.bool_:
         raise DTypeError(
-            f"{function}: mask must be of bools, and is {held.type}; compare it, for instance "
+            f"{function}: mask must be of bools, not {held.type}; compare it, for instance "
             f"mask != 0."
         )
     return held
@@ -54,7 +54,7 @@ def masked_fill(x: TensorLike, mask: TensorLike, value: TensorLike) -> Tensor:
     new = updates_of(value, given, (), "masked_fill", "value")
     if new.ndim:
         raise ShapeError(
-            f"masked_fill: value must be a number or of shape (), and is {new.type}; "
+            f"masked_fill: value must be a number or of shape (), not {new.type}; "
             f"slope.where(mask, value, x) takes any shape."
         )
     return ops.where(expand_to(held, shape), expand_to(new, shape), expand_to(given, shape))

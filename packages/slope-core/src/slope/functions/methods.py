@@ -26,6 +26,7 @@ from slope.functions import (
     extremes,
     indexing,
     joining,
+    likeness,
     logic,
     masking,
     norms,
@@ -68,6 +69,8 @@ def to(
     del non_blocking, copy
     while len(targets) > 1 and isinstance(targets[-1], bool):
         targets = targets[:-1]
+    if len(targets) > 1:  # as in x.to(device, dtype if wanted else None)
+        targets = tuple(target for target in targets if target is not None)
     for target in targets:
         if isinstance(target, Device):
             device = target
@@ -107,6 +110,11 @@ def _as(dtype: DType) -> Callable[[Tensor], Tensor]:
     convert.__name__ = convert.__qualname__ = dtype.name
     convert.__doc__ = f"As {dtype.name}."
     return convert
+
+
+def cuda(x: Tensor, device: Device | str | int = 0) -> Tensor:
+    """On a GPU: the first, or the one of a number or name."""
+    return placed(x, f"cuda:{device}" if isinstance(device, int) else device)
 
 
 def detach(x: Tensor) -> Tensor:
@@ -183,6 +191,10 @@ NAMES = {
         lerp atan2 logaddexp hypot xlogy copysign heaviside addcmul addcdiv
     """,
     extremes: "maximum minimum fmax fmin clamp clamp_min clamp_max",
+    likeness: """
+        t expand_as reshape_as ravel select cpu is_floating_point
+        new_zeros new_ones new_full new_tensor
+    """,
     logic: """
         eq ne lt le gt ge isclose allclose equal
         logical_and logical_or logical_xor logical_not
@@ -257,6 +269,7 @@ def _install() -> None:
         unfold=selection.windows_along,
         to=to,
         type_as=type_as,
+        view_as=likeness.reshape_as,
         float=_as(dtypes.float32),
         double=_as(dtypes.float64),
         half=_as(dtypes.float16),
@@ -264,6 +277,7 @@ def _install() -> None:
         int=_as(dtypes.int32),
         long=_as(dtypes.int64),
         bool=_as(dtypes.bool_),
+        cuda=cuda,
         detach=detach,
         clone=same,
         contiguous=same,

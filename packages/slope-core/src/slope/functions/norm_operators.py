@@ -178,7 +178,7 @@ class NormalizeBatch(Operator):
         wanted = TensorType((x.shape[dim],), dtypes.accumulator(x.dtype))
         for name, each in (("weight", weight), ("bias", bias)):
             if each != wanted:
-                raise ShapeError(f"{self.name}: {name} must be {wanted} for x {x}, and is {each}.")
+                raise ShapeError(f"{self.name}: {name} must be {wanted} for x {x}, not {each}.")
         return x, wanted, wanted
 
     def expand(self, x: Any, weight: Any, bias: Any, *, dim: int, eps: float) -> Any:

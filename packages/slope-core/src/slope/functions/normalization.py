@@ -40,7 +40,7 @@ def _parameter(value: Any, shape: Shape, like: Tensor, function: str, argument: 
     given = as_tensor(value, function, argument)
     if given.shape != shape:
         raise ShapeError(
-            f"{function}: {argument} must have shape {shown(shape)} for x {like.type}, and is "
+            f"{function}: {argument} must have shape {shown(shape)} for x {like.type}, but is "
             f"{given.type}."
         )
     return to_dtype(given, like.dtype)
@@ -142,7 +142,7 @@ def group_norm(
     if given.ndim < 2 or given.shape[1] % groups != 0:
         raise ShapeError(
             "group_norm: x must be [batch, channels, ...] with channels divisible by "
-            f"num_groups={groups}, and is {given.type}."
+            f"num_groups={groups}, not {given.type}."
         )
     batch, channels, *rest = given.shape
     parts = ops.reshape(given, shape=(batch, groups, channels // groups, *rest))
@@ -176,7 +176,7 @@ def instance_norm(
     """
     given = floating(x, "instance_norm")
     if given.ndim < 3:
-        raise ShapeError(f"instance_norm: x must be [batch, channels, ...], and is {given.type}.")
+        raise ShapeError(f"instance_norm: x must be [batch, channels, ...], not {given.type}.")
     small = number_of(eps, "instance_norm", "eps")
     number_of(momentum, "instance_norm", "momentum")
     if not flag_of(use_input_stats, "instance_norm", "use_input_stats"):
@@ -245,7 +245,7 @@ def batch_norm(
     """
     given = floating(x, "batch_norm")
     if given.ndim < 2:
-        raise ShapeError(f"batch_norm: x must be [batch, channels, ...], and is {given.type}.")
+        raise ShapeError(f"batch_norm: x must be [batch, channels, ...], not {given.type}.")
     small = number_of(eps, "batch_norm", "eps")
     share = number_of(momentum, "batch_norm", "momentum")
     if not flag_of(training, "batch_norm", "training"):

@@ -97,7 +97,7 @@ def addr(
     vectors = [as_tensor(vec1, "addr", "vec1"), as_tensor(vec2, "addr", "vec2")]
     for name, vector in zip(("vec1", "vec2"), vectors, strict=True):
         if vector.ndim != 1:
-            raise ShapeError(f"addr: {name} must have 1 dimension, and is {vector.type}.")
+            raise ShapeError(f"addr: {name} must have 1 dimension, but is {vector.type}.")
     return _added("addr", given, outer(*vectors), beta, alpha)
 
 
@@ -108,7 +108,7 @@ def _factors(function: str, *given: tuple[str, TensorLike, int]) -> tuple[Tensor
         tensors.append(as_tensor(value, function, name))
         if tensors[-1].ndim != ndim:
             raise ShapeError(
-                f"{function}: {name} must have {ndim} dimension{'s' if ndim > 1 else ''}, and is "
+                f"{function}: {name} must have {ndim} dimension{'s' if ndim > 1 else ''}, but is "
                 f"{tensors[-1].type}."
             )
     a, b = tensors
@@ -130,7 +130,7 @@ def _added(function: str, given: Tensor, product: Tensor, beta: float, alpha: fl
         )
     for name, value in (("beta", beta), ("alpha", alpha)):
         if scalar_of(value) is None:
-            raise ArgumentError(f"{function}: {name} must be a number, and is {value!r:.60}.")
+            raise ArgumentError(f"{function}: {name} must be a number, not {value!r:.60}.")
     scaled = product if alpha == 1 else mul(product, alpha)
     if beta == 0:
         return to_dtype(scaled, result_dtype(function, (given, scaled)))
@@ -252,7 +252,7 @@ def bilinear(
     ):
         raise ShapeError(
             f"bilinear: for x1 {a.type} and x2 {b.type} the weight must be (outputs, last length "
-            f"of x1, last length of x2), and is {factor.type}."
+            f"of x1, last length of x2), not {factor.type}."
         )
     out = einsum("...i,kij,...j->...k", a, factor, b)
     return out if bias is None else add(out, as_tensor(bias, "bilinear", "bias"))

@@ -78,7 +78,7 @@ def _quantile(
         raise ArgumentError(f"{function}: q={q} must be from 0 to 1.")
     parts = floating(q, function, "q")
     if parts.ndim > 1:
-        raise ShapeError(f"{function}: q must be a number or a vector, and is {parts.type}.")
+        raise ShapeError(f"{function}: q must be a number or a vector, not {parts.type}.")
     if dim is None:
         rows, at = ops.reshape(given, shape=(given.type.size,)), 0
         kept: tuple[Any, ...] = (1,) * given.ndim if keepdim else ()

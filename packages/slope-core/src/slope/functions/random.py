@@ -11,11 +11,12 @@ Source: J. Salmon, M. Moraes, R. Dror, D. Shaw, "Parallel random numbers: as eas
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from slope.core.tensor import Tensor
 from slope.devices import Device
-from slope.dtypes import DTypeLike, float32, int64
+from slope.dtypes import DType, DTypeLike, float32, int64
 from slope.errors import ArgumentError, RenamedError
 from slope.functions._arguments import whole_of
 from slope.functions._base import TensorLike, as_tensor
@@ -125,37 +126,67 @@ __all__ = [
 
 
 @all_or_nothing
-def rand(*size: Any, dtype: DTypeLike = float32, device: Device | str | None = None) -> Tensor:
-    """Uniform floats in [0, 1), from the default generator."""
-    return placed(uniform(current_scope().draw(), *size, dtype=dtype), device)
+def rand(
+    *lengths: Any,
+    size: Sequence[Any] | None = None,
+    dtype: DTypeLike | None = None,
+    device: Device | str | None = None,
+) -> Tensor:
+    """Uniform floats in [0, 1), from the default generator.
+
+    The shape is given as ints, as one sequence or as ``size``; float32 by default.
+    """
+    shape = lengths if size is None else (size,)
+    return placed(uniform(current_scope().draw(), *shape, dtype=_or(dtype, float32)), device)
 
 
 @all_or_nothing
-def randn(*size: Any, dtype: DTypeLike = float32, device: Device | str | None = None) -> Tensor:
-    """Draws from the standard normal distribution, by the default generator."""
-    return placed(normal(current_scope().draw(), *size, dtype=dtype), device)
+def randn(
+    *lengths: Any,
+    size: Sequence[Any] | None = None,
+    dtype: DTypeLike | None = None,
+    device: Device | str | None = None,
+) -> Tensor:
+    """Draws from the standard normal distribution, by the default generator.
+
+    The shape is given as ints, as one sequence or as ``size``; float32 by default.
+    """
+    shape = lengths if size is None else (size,)
+    return placed(normal(current_scope().draw(), *shape, dtype=_or(dtype, float32)), device)
 
 
 @all_or_nothing
 def randints(
-    *arguments: Any, dtype: DTypeLike = int64, device: Device | str | None = None
+    *arguments: Any,
+    low: int | None = None,
+    high: int | None = None,
+    size: Sequence[int] | None = None,
+    dtype: DTypeLike | None = None,
+    device: Device | str | None = None,
 ) -> Tensor:
-    """Uniform integers below ``high``: ``randint(high, size)`` or ``randint(low, high, size)``."""
-    if not 2 <= len(arguments) <= 3 or not isinstance(arguments[-1], (tuple, list)):
+    """Uniform integers below ``high``: ``randint(high, size)`` or ``randint(low, high, size)``.
+
+    Each of the three may be given by its name. int64 by default.
+    """
+    rest = list(arguments)
+    if size is None and rest:
+        size = rest.pop()
+    if high is None and rest:
+        high = rest.pop()
+    if low is None and rest:
+        low = rest.pop()
+    if rest or high is None or not isinstance(size, (tuple, list)):
         raise ArgumentError(
-            f"randint: takes (high, size) or (low, high, size), and got {arguments!r:.80}."
+            f"randint: takes (high, size) or (low, high, size), and got {arguments!r:.80}, "
+            f"{low=}, {high=}, {size=}."
         )
-    low, high = (0, arguments[0]) if len(arguments) == 2 else arguments[:2]
-    return placed(
-        randint(
-            current_scope().draw(),
-            tuple(arguments[-1]),
-            whole_of(low, "randint", "low"),
-            whole_of(high, "randint", "high"),
-            dtype,
-        ),
-        device,
-    )
+    bounds = (whole_of(low or 0, "randint", "low"), whole_of(high, "randint", "high"))
+    drawn = randint(current_scope().draw(), tuple(size), *bounds, _or(dtype, int64))
+    return placed(drawn, device)
+
+
+def _or(dtype: DTypeLike | None, default: DType) -> DTypeLike:
+    return default if dtype is None else dtype
 
 
 def rand_like(

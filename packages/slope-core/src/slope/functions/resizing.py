@@ -346,7 +346,7 @@ def fold(
     """
     given = as_tensor(x, "fold", "x")
     if given.ndim not in (2, 3):
-        raise ShapeError(f"fold: x must be (batch, elements, windows), and is {given.type}.")
+        raise ShapeError(f"fold: x must be (batch, elements, windows), not {given.type}.")
     single = given.ndim == 2
     kernel = lengths(kernel_size, 2, "fold", "kernel_size", 1)
     size = lengths(output_size, 2, "fold", "output_size", 1)

@@ -10,13 +10,18 @@ from slope.devices import Device
 from slope.dtypes import DTypeLike, as_dtype, int64
 from slope.errors import ArgumentError
 from slope.functions import arithmetic, distributions, random
-from slope.functions._arguments import whole_of
+from slope.functions._arguments import dim_of, flag_of, number_of, whole_of
 from slope.functions._base import TensorLike, as_tensor, broadcast_shapes, floating
 from slope.functions._devices import placed
+from slope.functions.activations import softmax
+from slope.functions.creation import arange
+from slope.functions.elementwise import stop_gradient
 from slope.functions.generator import all_or_nothing, current_scope
+from slope.functions.reductions import argmax
 
 __all__ = [
     "bernoulli",
+    "gumbel_softmax",
     "multinomial",
     "normal",
     "poisson",
@@ -30,6 +35,37 @@ def bernoulli(x: TensorLike) -> Tensor:
     """1 with the probability that stands at the place, else 0, in the probabilities' dtype."""
     given = floating(x, "bernoulli")
     return random.bernoulli(current_scope().draw(), given).to(given.dtype)
+
+
+@all_or_nothing
+def gumbel_softmax(x: TensorLike, tau: float = 1.0, hard: bool = False, dim: int = -1) -> Tensor:
+    """Random weights along a dimension, which tend to one class as ``tau`` does to 0.
+
+    ``softmax((x + g) / tau)`` with Gumbel draws g from the default generator, so that the largest
+    weight is at each class with probability ``softmax(x)``. Source: E. Jang, S. Gu, B. Poole,
+    "Categorical reparameterization with Gumbel-softmax", ICLR 2017.
+
+    Args:
+        x: scores.
+        tau: how even the weights are.
+        hard: give 1 at the largest weight and 0 elsewhere, with the derivative of the weights.
+        dim: the dimension.
+
+    Raises:
+        ArgumentError: ``tau`` is not positive.
+    """
+    given = floating(x, "gumbel_softmax")
+    even = number_of(tau, "gumbel_softmax", "tau")
+    if not even > 0:
+        raise ArgumentError(f"gumbel_softmax: tau={even} must be positive.")
+    noise = distributions.gumbel(current_scope().draw(), given.shape, dtype=given.dtype)
+    weights = softmax((given + noise) / even, dim)
+    if not flag_of(hard, "gumbel_softmax", "hard"):
+        return weights
+    at = dim_of(dim, given.ndim, "gumbel_softmax", shape=given.shape)
+    best = argmax(weights, at, keepdim=True)
+    places = arange(given.shape[at]).reshape(-1, *(1,) * (given.ndim - at - 1))
+    return (places == best).to(given.dtype) + (weights - stop_gradient(weights))
 
 
 @all_or_nothing
@@ -76,10 +112,13 @@ def normal(
 
 
 @all_or_nothing
-def randperm(n: int, *, dtype: DTypeLike = int64, device: Device | str | None = None) -> Tensor:
-    """The numbers from 0 to ``n`` less one in random order."""
+def randperm(
+    n: int, *, dtype: DTypeLike | None = None, device: Device | str | None = None
+) -> Tensor:
+    """The numbers from 0 to ``n`` less one in random order; int64 by default."""
     count = whole_of(n, "randperm", "n", 0)
-    return placed(distributions.permutation(current_scope().draw(), count).to(dtype), device)
+    drawn = distributions.permutation(current_scope().draw(), count)
+    return placed(drawn.to(int64 if dtype is None else dtype), device)
 
 
 @all_or_nothing

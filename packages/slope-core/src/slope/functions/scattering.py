@@ -51,7 +51,7 @@ __all__ = [
 def places_along(index: Tensor, x: Tensor, dim: int, function: str) -> Tensor:
     """Places along a dimension as int64, counted from the front; known ones are checked."""
     if not index.dtype.is_integer:
-        raise DTypeError(f"{function}: index must be of an integer dtype, and is {index.type}.")
+        raise DTypeError(f"{function}: index must be of an integer dtype, not {index.type}.")
     if index.ndim == 0:
         return ops.reshape(places_along(ops.reshape(index, shape=(1,)), x, dim, function), shape=())
     return next(iter(plan((slice(None),) * dim + (index,), x.shape).arrays.values()))
@@ -226,7 +226,7 @@ def _slices(
     given, at, scalar = along(as_tensor(x, function, "x"), dim, function)
     places = as_tensor(index, function, "index")
     if places.ndim > 1:
-        raise ShapeError(f"{function}: index must be a vector, and is {places.type}.")
+        raise ShapeError(f"{function}: index must be a vector, not {places.type}.")
     places = ops.reshape(places, shape=(1,)) if places.ndim == 0 else places
     return given, at, scalar, places_along(places, given, at, function)
 
@@ -242,7 +242,7 @@ def _into_slices(
     if not same(update.shape, shape):
         raise ShapeError(
             f"{function}: source must be of shape {shown(shape)}, for x {given.type} and an "
-            f"index of {places.shape[0]}, and is {update.type}."
+            f"index of {places.shape[0]}, not {update.type}."
         )
     rows = ops.reshape(places, shape=(*places.shape, 1))
     return back(ops.scatter(given, rows, update, axis=at, batch_dims=0, mode=mode), scalar)
@@ -276,7 +276,7 @@ def index_fill(x: TensorLike, dim: int, index: TensorLike, value: TensorLike) ->
     if isinstance(update, Tensor) and not isinstance(update, Splat):
         if update.ndim:
             raise ShapeError(
-                f"index_fill: value must be a number or of shape (), and is {update.type}."
+                f"index_fill: value must be a number or of shape (), not {update.type}."
             )
         update = expand_to(update, shape)
     rows = ops.reshape(places, shape=(*places.shape, 1))
@@ -289,7 +289,7 @@ def index_put(
     """``x.at[indices].set(values)``; with ``accumulate``, ``.add(values)``."""
     if not isinstance(indices, (tuple, list)):
         raise ArgumentError(
-            f"index_put: indices must be a tuple of index tensors, and is {indices!r:.60}."
+            f"index_put: indices must be a tuple of index tensors, not {indices!r:.60}."
         )
     where = AtIndex(as_tensor(x, "index_put", "x"), tuple(indices))
     return where.add(values) if accumulate else where.set(values)

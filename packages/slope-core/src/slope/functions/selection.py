@@ -124,12 +124,12 @@ def repeat_interleave(
     counts = as_tensor(repeats, "repeat_interleave", "repeats")
     if not counts.dtype.is_integer:
         raise DTypeError(
-            f"repeat_interleave: repeats must be of an integer dtype, and is {counts.type}."
+            f"repeat_interleave: repeats must be of an integer dtype, not {counts.type}."
         )
     if counts.shape not in ((), (1,), (length,)):
         raise ShapeError(
             f"repeat_interleave: repeats must hold one count, or one for each of {length} slices "
-            f"along dimension {dim} of {given.type}, and is {counts.type}."
+            f"along dimension {dim} of {given.type}, but is {counts.type}."
         )
     ends = cumsum(expand_to(to_dtype(counts, dtypes.int64), (length,)), 0)
     size = _repeated_size(counts, length, output_size)

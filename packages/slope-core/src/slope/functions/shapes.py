@@ -9,6 +9,7 @@ from slope import ops
 from slope.core.tensor import Tensor
 from slope.dims import DimExpr, same
 from slope.dims import size as count_of
+from slope.dtypes import DType
 from slope.errors import ShapeError
 from slope.functions._arguments import dim_of, dims_of, shape_of, shown, sizes_of
 from slope.functions._at_once import at_once
@@ -80,7 +81,16 @@ def _solved(x: Tensor, wanted: tuple[Any, ...]) -> tuple[Any, ...]:
     return (*wanted[: unknown[0]], size // rest, *wanted[unknown[0] + 1 :])
 
 
-view = reshape
+def view(x: TensorLike, *sizes: Any, shape: Sequence[Any] | None = None) -> Tensor:
+    """As :func:`reshape`; of a dtype, the same bits as that dtype, as :func:`slope.bitcast`.
+
+    Raises:
+        ShapeError: the shape has another number of elements.
+        DTypeError: the dtype has another width.
+    """
+    if len(sizes) == 1 and isinstance(sizes[0], DType):
+        return ops.bitcast(as_tensor(x, "view", "x"), dtype=sizes[0])
+    return reshape(x, *sizes, shape=shape)
 
 
 @at_once

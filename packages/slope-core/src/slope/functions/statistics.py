@@ -64,7 +64,7 @@ def trapezoids(
     """Twice the area between each two neighbours, and along which dimension they lie."""
     values = floating(y, function, "y")
     if not values.ndim:
-        raise ShapeError(f"{function}: y must have dimensions, and is {values.type}.")
+        raise ShapeError(f"{function}: y must have dimensions, but is {values.type}.")
     at = dim_of(dim, values.ndim, function, shape=values.shape)
     step = number_of(dx, function, "dx")
     if x is not None and step != 1.0:
@@ -171,7 +171,7 @@ def cov(
     weights = [each for each in (freely, shares) if each is not None]
     if not weights:
         away = sub(rows, mean(rows, 1, keepdim=True))
-        scaled, count = away, count_of(cut(rows, 0, 0, 1), (0, 1))
+        scaled, count = away, count_of(rows, (1,))
         divisor = sub(count, less)
     else:
         weight = weights[0] if len(weights) == 1 else mul(*weights)
@@ -192,7 +192,7 @@ def _weights(rows: Tensor, argument: str, value: TensorLike | None) -> Tensor | 
     given, kind = as_tensor(value, "cov", argument), "iu" if argument == "fweights" else "f"
     if given.dtype.kind not in kind:
         needed = "an integer" if argument == "fweights" else "a floating-point"
-        raise DTypeError(f"cov: {argument} must be of {needed} dtype, and is {given.type}.")
+        raise DTypeError(f"cov: {argument} must be of {needed} dtype, not {given.type}.")
     if not same(given.shape, rows.shape[1:]):
         raise ShapeError(
             f"cov: {argument} must have shape {shown(rows.shape[1:])}, one for each observation, "

@@ -32,7 +32,7 @@ _NOT_HERE: Final = {
     "DataParallel": "a program runs on one device",
     "lr_scheduler": "schedules are rates: nn.Adam(model, lr=nn.CosineSchedule(1e-3, steps))",
     "optim": "optimizers are in slope.nn itself: nn.Adam(model, lr=1e-3)",
-    "utils": "nn.clip_grad_norm(gradients, 1.0) gives clipped gradients; nn.data has batches",
+    "utils": "use nn.clip_grad_norm(gradients, 1.0), nn.parameters_to_vector(model), nn.WeightNorm",
 }
 
 

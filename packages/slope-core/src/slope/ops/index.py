@@ -123,6 +123,7 @@ class Gather(Operator):
         yield Sample((draws(2, 5, 3), ints(2, 4, 1, low=0, high=4)), {"axis": 1, "batch_dims": 1})
         yield Sample((draws(2, 3, 5), ints(2, 4, 1, low=0, high=4)), {"axis": 2, "batch_dims": 1})
         yield Sample((draws(4), np.array([[-3], [9], [1]])), {"axis": 0, "batch_dims": 0})
+        yield Sample((draws(3), np.zeros((2, 0), np.int64)), {"axis": 0, "batch_dims": 0})
         yield Sample(
             (ints(4), ints(2, 2, 1, low=0, high=3, dtype=np.int32)),
             {"axis": 0, "batch_dims": 0},

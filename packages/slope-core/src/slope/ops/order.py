@@ -127,6 +127,7 @@ class Topk(_Ordered):
             yield Sample((ODD,), {"k": 5, "dim": 1, "largest": largest}, False)
             yield Sample((ints(9),), {"k": 9, "dim": 0, "largest": largest}, False)
         yield Sample((draws(2, 3),), {"k": 0, "dim": 1, "largest": True})
+        yield Sample((draws(0, 3, 0),), {"k": 0, "dim": 0, "largest": True})
 
 
 class _Best(Operator):

@@ -30,6 +30,7 @@ from slope.core.program import Atom, Literal, Program, Var
 from slope.core.tensor import splat_scalar
 from slope.core.types import TensorType
 from slope.dtypes import DType
+from slope.passes._index_rules import INDEX_RULES
 from slope.passes._reduction_rules import REDUCTION_RULES
 from slope.passes._rewriter import (
     Call,
@@ -325,5 +326,6 @@ RULES: Final = _together(
     SHAPE_RULES,
     REDUCTION_RULES,
     THRESHOLD_RULES,
+    INDEX_RULES,
 )
 """The rules of each operator, tried in order."""

@@ -20,10 +20,12 @@ class ReduceOnPlateau:
         value: the value at the start.
         factor: what it is multiplied with.
         patience: how many measures in a row may fail to be better before that.
-        threshold: better means less than ``best * (1 - threshold)``.
+        threshold: better means less than ``best * (1 - threshold)`` (or above
+            ``best * (1 + threshold)``).
         cooldown: how many measures after a change do not count.
         least: the smallest value.
         mode: ``"min"``, or ``"max"`` for a measure that should rise.
+        threshold_mode: ``"rel"``, or ``"abs"`` for ``best - threshold`` (``best + threshold``).
     """
 
     def __init__(
@@ -35,6 +37,7 @@ class ReduceOnPlateau:
         cooldown: int = 0,
         least: float = 0.0,
         mode: str = "min",
+        threshold_mode: str = "rel",
     ) -> None:
         given = {"value": value, "factor": factor, "threshold": threshold, "least": least}
         for name, each in given.items():
@@ -43,6 +46,11 @@ class ReduceOnPlateau:
             raise ArgumentError(f"ReduceOnPlateau: factor must be between 0 and 1, not {factor!r}.")
         if mode not in ("min", "max"):
             raise ArgumentError(f"ReduceOnPlateau: mode must be 'min' or 'max', not {mode!r}.")
+        if threshold_mode not in ("rel", "abs"):
+            raise ArgumentError(
+                f"ReduceOnPlateau: threshold_mode must be 'rel' or 'abs', not {threshold_mode!r}."
+            )
+        self.threshold_mode = threshold_mode
         self.value, self.factor, self.threshold, self.least = value, factor, threshold, least
         self.patience = whole("ReduceOnPlateau", "patience", patience, 0)
         self.cooldown = whole("ReduceOnPlateau", "cooldown", cooldown, 0)
@@ -55,10 +63,9 @@ class ReduceOnPlateau:
         if isinstance(measure, slope.Tensor):
             measure = measure.item()
         measure = real("ReduceOnPlateau", "measure", measure)
-        if self.mode == "min":
-            better = measure < self.best * (1 - self.threshold)
-        else:
-            better = measure > self.best * (1 + self.threshold)
+        by = -self.threshold if self.mode == "min" else self.threshold
+        bound = self.best * (1 + by) if self.threshold_mode == "rel" else self.best + by
+        better = measure < bound if self.mode == "min" else measure > bound
         if better:
             self.best, self.bad = measure, 0
         else:

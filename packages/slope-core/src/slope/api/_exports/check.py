@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,8 +12,11 @@ from slope.api._compare import difference
 from slope.api._exports.signature import Port
 from slope.compile import Options, compile_program
 from slope.core.program import Program
+from slope.core.sizes import sized_program, sizes_of
+from slope.core.types import TensorType, type_of_array
 from slope.devices import CPU, Device
-from slope.errors import ExportError
+from slope.dims import Dim, substitute
+from slope.errors import ExportError, SlopeError, backend_failed
 from slope.plugins.backend import Backend
 from slope.plugins.selection import installed
 
@@ -39,6 +42,8 @@ def check_file(
 ) -> None:
     """Run a file and the program that it was made of, and compare.
 
+    Symbolic dimensions are tried at the sizes of the arguments and at others.
+
     Args:
         backend: which wrote the file.
         device: where to run it.
@@ -54,29 +59,100 @@ def check_file(
     inputs, outputs = ports
     given, constants = arrays
     types = [port.type for port in inputs], [port.type for port in outputs]
-    run = backend.open_export(path, *types, device)
-    handles = run([backend.from_host(array, device) for array in given])
-    got = [np.asarray(backend.to_host(handle)) for handle in handles]
+    run = _runner(backend, device, path, *types)
+    sizes = sizes_of(program, [type_of_array(array) for array in given])
+    for tried in [sizes, _others(sizes, types[0])] if sizes else [sizes]:
+        sized = [_resized(array, each, tried) for array, each in zip(given, types[0], strict=True)]
+        got = run(sized)
+        specific = sized_program(program, tried) if tried else program
+        wrong = _compared(outputs, specific, (sized, constants), got, tolerance)
+        if wrong:
+            where = "".join(f", for {name} = {size}" for name, size in tried.items())
+            raise ExportError(
+                f"export: {path.name} does not compute what {program.name} does{where}: {wrong}. "
+                f"No file was left. That is a fault of the backend {backend.name!r} or of its "
+                f"runtime, unless the program is chaotic; check=False writes the file unchecked, "
+                f"check=0.05 allows 5 %."
+            )
+
+
+def _runner(
+    backend: Backend,
+    device: Device,
+    path: Path,
+    inputs: Sequence[TensorType],
+    outputs: Sequence[TensorType],
+) -> Callable[[Sequence[Array]], list[Array]]:
+    """The file as a function of arrays."""
+    try:
+        executable = backend.open_export(path, inputs, outputs, device)
+    except ExportError as error:
+        raise ExportError(
+            f"export: {path.name} cannot be checked: {error}\nNo file was left. check=False writes "
+            f"it unchecked, for another runtime or compiler."
+        ) from None
+
+    def run(arrays: Sequence[Array]) -> list[Array]:
+        handles = [backend.from_host(array, device) for array in arrays]
+        try:
+            return [np.asarray(backend.to_host(handle)) for handle in executable(handles)]
+        except (SlopeError, MemoryError):
+            raise
+        except Exception as error:
+            raise backend_failed(backend, f"running {path.name!r}", error) from error
+
+    return run
+
+
+def _compared(
+    outputs: Sequence[Port],
+    program: Program,
+    arrays: tuple[Sequence[Array], Sequence[Array]],
+    got: Sequence[Array],
+    tolerance: float | None,
+) -> str:
+    """What is wrong with results, in words; empty if nothing is."""
+    given, constants = arrays
     want = _reference(program, [*given, *constants])
     moved: list[Array] | None = None
     for number, (port, right, found) in enumerate(zip(outputs, want, got, strict=True)):
+        if found.shape != right.shape or found.dtype != right.dtype:
+            return f"its output {port.name!r} is {found.dtype}{list(found.shape)}, not {port.type}"
         allowed = TOLERANCES.get(port.type.dtype.name, 0.0) if tolerance is None else tolerance
-        found = _as_typed(found, right, port)
-        if difference(right, found, 0.0, allowed * _scale(right)) is None:
+        reach = allowed * _scale(right)
+        if difference(right, found, 0.0, reach) is None:
             continue
         if moved is None:
-            disturbed = _disturbed(given)
-            moved = _reference(program, [*disturbed, *constants])
-        reach = allowed * _scale(right) + 4 * _gap(right, moved[number])
-        gap = difference(right, found, 0.0, reach)
+            moved = _reference(program, [*_disturbed(given), *constants])
+        gap = difference(right, found, 0.0, reach + 4 * _gap(right, moved[number]))
         if gap is not None:
-            raise ExportError(
-                f"export: {path.name} does not compute what {program.name} does: in its output "
-                f"{port.name!r}, {port.type}, {gap.count} elements differ, the first at "
-                f"{list(gap.index)}: {gap.found} instead of {gap.wanted}. No file was left. That "
-                f"is a fault of the backend {backend.name!r} or of its runtime, unless the program "
-                f"is chaotic; check=False writes the file unchecked, check=0.05 allows 5 %."
+            return (
+                f"in its output {port.name!r}, {port.type}, {gap.count} elements differ, the first "
+                f"at {list(gap.index)}: {gap.found} instead of {gap.wanted}"
             )
+    return ""
+
+
+def _others(sizes: Mapping[str, int], types: Sequence[TensorType]) -> dict[str, int]:
+    """Other sizes of symbolic dimensions, within their bounds."""
+    limits = {
+        length.name: length for each in types for length in each.shape if isinstance(length, Dim)
+    }
+
+    def other(name: str, size: int) -> int:
+        most = limits[name].max if name in limits else size
+        return size + 1 if most is None or size < most else max(size - 1, limits[name].min)
+
+    return {name: other(name, size) for name, size in sizes.items()}
+
+
+def _resized(array: Array, tensor_type: TensorType, sizes: Mapping[str, int]) -> Array:
+    """An array with its symbolic dimensions at other sizes; rows are repeated, or left out."""
+    for axis, length in enumerate(tensor_type.shape):
+        wanted = int(substitute(length, sizes))
+        if wanted != array.shape[axis]:
+            array = np.take(array, np.arange(wanted) % max(array.shape[axis], 1), axis)
+    return array
 
 
 def _reference(program: Program, arrays: Sequence[Array]) -> list[Array]:
@@ -85,16 +161,6 @@ def _reference(program: Program, arrays: Sequence[Array]) -> list[Array]:
     backend = compiled.backend
     outs = compiled.run([backend.from_host(array, CPU) for array in arrays])
     return [out.host() for out in outs]
-
-
-def _as_typed(found: Array, right: Array, port: Port) -> Array:
-    """What the file gave, if its type is the one that was promised."""
-    if found.shape != right.shape or found.dtype != right.dtype:
-        raise ExportError(
-            f"export: the output {port.name!r} is {port.type}, and the file gives {found.dtype} "
-            f"of shape {list(found.shape)}. No file was left; that is a fault of the backend."
-        )
-    return found
 
 
 def _scale(array: Array) -> float:

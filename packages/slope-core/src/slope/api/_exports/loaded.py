@@ -12,13 +12,14 @@ import numpy as np
 
 from slope.api._exports.manifest import ports_of, read_manifest
 from slope.api._exports.names import joined
-from slope.api._exports.signature import Port
+from slope.api._exports.signature import GENERATOR, NEXT, Port
 from slope.api._exports.values import read_values
 from slope.api._leaves import as_int64
 from slope.core.tensor import Tensor
-from slope.core.types import type_of_array
+from slope.core.types import TensorType, type_of_array
 from slope.devices import Device
 from slope.devices import device as device_named
+from slope.dims import Dim, substitute, unify
 from slope.errors import (
     ArgumentError,
     DTypeError,
@@ -56,8 +57,8 @@ class Exported:
         self.device = where
         self._manifest = manifest = read_manifest(path)
         try:
-            self.inputs: tuple[Port, ...] = ports_of(manifest["inputs"])
-            self.outputs: tuple[Port, ...] = ports_of(manifest["outputs"])
+            self.inputs: tuple[Port, ...] = ports_of(manifest, "inputs")
+            self.outputs: tuple[Port, ...] = ports_of(manifest, "outputs")
             self.checked: bool = manifest["checked"]
             self._name: str = manifest["function"]
         except (KeyError, TypeError, SlopeError) as error:
@@ -135,14 +136,19 @@ class Exported:
         }
 
     def _run(self, inputs: Mapping[str, Any]) -> dict[str, Tensor]:
-        executable, backend = self._opened(), self._backend
+        """The outputs by name; what is drawn and not given comes from the default generator."""
+        if all(port.name in inputs for port in self.inputs):
+            return self._outputs(inputs)
         scope = current_scope()
-        handles: list[Any] = []
-        for port in self.inputs:
-            value = inputs.get(port.name)
-            if value is None and not port.argument:
-                value = scope.key
-            handles.append(self._handle(port, value))
+        with scope.lock:
+            outputs = self._outputs({**inputs, GENERATOR: scope.key})
+            scope.key = outputs[f"{NEXT}{GENERATOR}"]
+        return outputs
+
+    def _outputs(self, inputs: Mapping[str, Any]) -> dict[str, Tensor]:
+        executable, backend = self._opened(), self._backend
+        sizes: dict[str, int] = {}
+        handles = [self._handle(port, inputs[port.name], sizes) for port in self.inputs]
         try:
             outs = executable(handles)
         except (SlopeError, MemoryError):
@@ -151,10 +157,9 @@ class Exported:
             raise backend_failed(backend, f"running {self.path.name!r}", error) from error
         made = {}
         for port, handle in zip(self.outputs, outs, strict=True):
-            made[port.name] = Tensor(port.type, self.device, backend, handle)
+            shape = tuple([substitute(length, sizes) for length in port.type.shape])
+            made[port.name] = Tensor(port.type.with_shape(shape), self.device, backend, handle)
             made[port.name].weak = port.weak
-            if port.feeds and not port.path and port.feeds not in inputs:
-                scope.key = made[port.name]
         return made
 
     def _opened(self) -> Executable:
@@ -208,8 +213,8 @@ class Exported:
                     f"exported for {each['value']!r}: that is a part of it. Export it again."
                 )
 
-    def _handle(self, port: Port, value: Any) -> Any:
-        """The runtime's handle of an input."""
+    def _handle(self, port: Port, value: Any, sizes: dict[str, int]) -> Any:
+        """The runtime's handle of an input; ``sizes`` are those of dimensions so far."""
         backend, where = self._backend, self.device
         wanted = port.type
         number = isinstance(value, (int, float, np.generic)) and not isinstance(value, np.ndarray)
@@ -225,11 +230,13 @@ class Exported:
                 f"{type(value).__name__} ({value!r:.60})."
             )
         found = value.type if isinstance(value, Tensor) else type_of_array(value)
-        if found != wanted:
-            kind = ShapeError if found.shape != wanted.shape else DTypeError
+        if not fits(wanted, found, sizes):
+            kind = ShapeError if found.dtype is wanted.dtype else DTypeError
+            where_ = ", ".join(f"{name} = {size}" for name, size in sizes.items())
             raise kind(
-                f"{self.path.name}: the input {port.name!r} is {wanted}, and got {found}; the file "
-                f"was written for that type alone."
+                f"{self.path.name}: the input {port.name!r} is {wanted}"
+                f"{f' where {where_}' if where_ else ''}, and got {found}; the file was written "
+                f"for that type alone."
             )
         if isinstance(value, np.ndarray):
             return backend.from_host(value, where)
@@ -283,6 +290,25 @@ class Exported:
                 for port in ports
             ]
         return "\n".join(lines)
+
+
+def fits(wanted: TensorType, found: TensorType, sizes: dict[str, int]) -> bool:
+    """Whether a type is one that may have symbolic dimensions, whose sizes are noted."""
+    if found == wanted or found.dtype is not wanted.dtype or found.ndim != wanted.ndim:
+        return found == wanted
+    try:
+        own = unify(wanted.shape, found.shape)
+    except ShapeError:
+        return False
+    bounded = [each for each in wanted.shape if isinstance(each, Dim)]
+    inside = all(
+        each.min <= own[each.name] and (each.max is None or own[each.name] <= each.max)
+        for each in bounded
+    )
+    if not inside or any(sizes.get(name, size) != size for name, size in own.items()):
+        return False
+    sizes.update(own)
+    return True
 
 
 def _replaced(tree: Any, changed: Mapping[tuple[str, ...], Any]) -> Any:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from slope.api._exports.signature import Port
 from slope.core.types import TensorType
+from slope.dims import Dim, parse
 from slope.dtypes import as_dtype
 from slope.errors import ExportError
 
@@ -25,7 +26,7 @@ def port_json(port: Port) -> dict[str, Any]:
     made: dict[str, Any] = {
         "name": port.name,
         "dtype": port.type.dtype.name,
-        "shape": list(port.type.shape),
+        "shape": [length if isinstance(length, int) else str(length) for length in port.type.shape],
         "path": list(port.path),
     }
     if port.argument:
@@ -37,11 +38,26 @@ def port_json(port: Port) -> dict[str, Any]:
     return made
 
 
-def port_of(entry: Mapping[str, Any]) -> Port:
+def bounds_json(ports: Sequence[Port]) -> dict[str, Any]:
+    """The bounds of the symbolic dimensions, by name."""
+    found: dict[str, Any] = {}
+    for port in ports:
+        for length in port.type.shape:
+            if isinstance(length, Dim):
+                found[length.name] = {"min": length.min, "max": length.max}
+    return found
+
+
+def _length(length: Any, dims: Sequence[Dim]) -> Any:
+    return length if isinstance(length, int) else parse(length, dims)
+
+
+def _port_of(entry: Mapping[str, Any], dims: Sequence[Dim]) -> Port:
     """What :func:`port_json` wrote."""
+    shape = tuple([_length(length, dims) for length in entry["shape"]])
     return Port(
         entry["name"],
-        TensorType(tuple(entry["shape"]), as_dtype(entry["dtype"])),
+        TensorType(shape, as_dtype(entry["dtype"])),
         entry.get("argument", ""),
         tuple(entry["path"]),
         entry.get("number", False),
@@ -49,9 +65,11 @@ def port_of(entry: Mapping[str, Any]) -> Port:
     )
 
 
-def ports_of(entries: Sequence[Mapping[str, Any]]) -> tuple[Port, ...]:
-    """What a list of inputs or outputs says."""
-    return tuple(map(port_of, entries))
+def ports_of(manifest: Mapping[str, Any], which: str) -> tuple[Port, ...]:
+    """The ``"inputs"`` or ``"outputs"`` of a manifest."""
+    bounds = manifest["dimensions"].items()
+    dims = [Dim(name, min=each["min"], max=each["max"]) for name, each in bounds]
+    return tuple([_port_of(entry, dims) for entry in manifest[which]])
 
 
 def write_manifest(path: Path, manifest: Mapping[str, Any]) -> None:

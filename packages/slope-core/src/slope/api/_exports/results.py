@@ -102,8 +102,7 @@ class Matching:
         else:
             self._claim(tops, lambda _, __, argument: argument.name in donated)
         if state is None and guess:
-            # A gradient has the structure of what it is the gradient of.
-            self._claim(tops, lambda name, tree, _: not is_leaf(tree) and "grad" not in name)
+            self._claim(tops, lambda name, tree, _: not is_leaf(tree) and not _is_change(name))
         if state is not None and self._free:
             raise ExportError(
                 f"export: state= names {self._free[0].name!r}, and no result has its structure, "
@@ -156,6 +155,11 @@ class Matching:
             return
         for key, child in zip(child_names(tree), one_level(tree)[0], strict=True):
             yield from self._split((*path, key), f"{name}.{key}", child)
+
+
+def _is_change(name: str) -> bool:
+    """Whether a name tells of what has an argument's structure and is not its next value."""
+    return any(word in name.lower() for word in ("grad", "update", "delta"))
 
 
 def _is_plain(tree: Any) -> bool:

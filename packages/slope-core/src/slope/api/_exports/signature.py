@@ -82,10 +82,13 @@ class Signature:
         self.numbers: list[int] = []  # of the leaf that each input is, but for the generator's key
         self.constants: list[tuple[str, int]] = []
         self._called: dict[int, str] = {}  # inputs' names by number of the leaf
+        if entry.draws:  # before any argument is called so
+            self._names.take(GENERATOR)
+            self._names.take(f"{NEXT}{GENERATOR}")
         for argument in arguments:
             self._add(argument, argument.name in constants)
         if entry.draws:
-            self.inputs.append(Port(self._names.take(GENERATOR), entry.program.inputs[-1].type))
+            self.inputs.append(Port(GENERATOR, entry.program.inputs[-1].type))
         self.outputs: list[Port] = []
         self._atoms: list[Atom] = []
         self._casts: list[Instr] = []
@@ -127,8 +130,7 @@ class Signature:
         self.result = self._described(tree, (), made, {part.path: part for part in parts}, None)
         if entry.draws:
             key = entry.program.outputs[-1]
-            name = self._names.take(f"{NEXT}{GENERATOR}")
-            self._output(key, Port(name, key.type, feeds=self.inputs[-1].name))
+            self._output(key, Port(f"{NEXT}{GENERATOR}", key.type, feeds=GENERATOR))
 
     def _is_donated(self, argument: Argument) -> bool:
         numbers = range(argument.start, argument.start + len(argument.paths))

@@ -1,5 +1,9 @@
 """The operators of slope.linalg keep their contract, and mean the same on every backend."""
 
+import pickle
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -70,3 +74,12 @@ def test_matrices_cut_into_panels(backend, n):
         (np.linalg.cholesky(s + 1e-6 * move) - np.linalg.cholesky(s - 1e-6 * move)) * x
     ).sum() / 2e-6
     np.testing.assert_allclose((pull(given[1]).numpy() * move).sum(), numeric, rtol=1e-6)
+
+
+def test_programs_that_were_pickled_find_them():
+    program = slope.jit(slope.linalg.inv).lower(slope.eye(3)).program
+    load = "import pickle, sys; print(pickle.load(sys.stdin.buffer))"
+    run = subprocess.run(
+        [sys.executable, "-c", load], input=pickle.dumps(program), capture_output=True, check=True
+    )
+    assert "slope.inverse_matrix(x0)" in run.stdout.decode()

@@ -14,7 +14,7 @@ import numpy as np
 
 Array = np.ndarray[Any, Any]
 
-_PANEL: Final = 48  # rows that LAPACK solves at once; products do the rest
+_PANEL: Final = 32  # rows that LAPACK solves at once; products do the rest
 
 
 def each_apart(function: Callable[..., Array], out: Array, *operands: Array) -> Array:

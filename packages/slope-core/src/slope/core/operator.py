@@ -22,6 +22,7 @@ A tangent or cotangent that is ``None`` is a symbolic zero.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -204,7 +205,7 @@ class Operator:
         return f"<operator {self.name}>"
 
     def __reduce__(self) -> Any:
-        return lookup, (self.name,)
+        return _restored, (self.name, type(self).__module__)
 
     # --- the rules
 
@@ -312,6 +313,13 @@ def lookup(name: str) -> Operator:
     if name not in OPERATORS:
         raise ArgumentError(f"there is no operator {name!r}.")
     return OPERATORS[name]
+
+
+def _restored(name: str, module: str) -> Operator:
+    """An operator that was pickled; its module registers it, if that is not imported yet."""
+    if name not in OPERATORS:
+        importlib.import_module(module)
+    return lookup(name)
 
 
 def known_operators() -> dict[str, Operator]:

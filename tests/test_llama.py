@@ -81,7 +81,8 @@ def test_angles_and_masks_are_worked_out_once_for_all_blocks(llama):
     model = small(llama, layers=4)
     tokens = np.zeros((1, 1), np.int64)
     lowered = llama.advance.lower(model, model.caches(8), tokens, 1)
-    names = [instr.op.name for instr in lowered.program.instrs]
+    names = [instr.op.name for instr in lowered.program.instrs if instr.outputs[0].type.ndim]
+    # Besides, a number is compared: whether there is anything to look at.
     assert names.count("cos") == names.count("sin") == names.count("le") == 1
     assert names.count("dynamic_update_slice") == 8
     # Weights are inputs: the largest constant holds the rates of rotation.

@@ -152,7 +152,7 @@ def test_threads_compile_at_once(cpu):
 
 
 def test_options_refuse_what_they_do_not_know():
-    with pytest.raises(ValueError, match="target must be 'cpu' or 'cuda', got 'tpu'"):
+    with pytest.raises(ValueError, match="target must be 'cpu', 'generic' or 'cuda', got 'tpu'"):
         Options(target="tpu")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="kind must be"):
         Options(kind="conv")  # type: ignore[arg-type]

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 from slope_backend_onnx.lower.context import Lowering, Result, Rule, Value
 from slope_backend_onnx.lower.kernels import compute_dtype
+from slope_backend_onnx.lower.lengths import is_one
 
 Dims = tuple[int, ...]
 
@@ -107,10 +108,11 @@ def _product(cx: Lowering, x: _Matrix, y: _Matrix, dtype: str) -> tuple[str, tup
     columns = y.shape[-2] if y.flipped else y.shape[-1]
     shape = (*x.shape[:-2], rows, columns)
     length = x.shape[-2] if x.flipped else x.shape[-1]
-    if length == 1 and dtype in _MULTIPLIED:
+    if is_one(length) and dtype in _MULTIPLIED:
         left, right = ((*shape[:-2], rows, 1), (*shape[:-2], 1, columns))
         return cx.op("Mul", *(_under(cx, m, to) for m, to in ((x, left), (y, right)))), shape
-    if cx.native and 1 in (rows, columns) and dtype in _MULTIPLIED and 0 not in shape:
+    known = all(isinstance(each, int) for each in (*shape, length))
+    if cx.native and known and 1 in (rows, columns) and dtype in _MULTIPLIED and 0 not in shape:
         pairs, size = math.prod(shape[:-2]), length * rows * columns
         if pairs >= TINY and size <= (4 * TINY if rows == columns else TINY):
             return _dots(cx, x, y, shape), shape

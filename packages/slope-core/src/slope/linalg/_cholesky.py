@@ -7,19 +7,19 @@ from typing import Any
 
 from slope import functions as fn
 from slope.api import scan
-from slope.core.operator import Operator, Sample, Tangent, register
+from slope.core.operator import Sample, Tangent, register
 from slope.core.tensor import Tensor, Tracer
 from slope.core.types import TensorType
 from slope.functions._arguments import flag_of
 from slope.functions._at_once import at_once
 from slope.linalg._arguments import fitting, square_of
-from slope.linalg._family import MatrixOperator, cuts, definite, require_matrix
+from slope.linalg._family import SquareOperator, cuts, definite
 from slope.linalg._triangular import solve_triangle
 
 __all__ = ["cholesky", "cholesky_inverse", "cholesky_solve"]
 
 
-class Symmetric(Operator):
+class Symmetric(SquareOperator):
     """Matrices (..., n, n) as they are, known to be symmetric: both triangles share tangents.
 
     What follows reads the lower triangle alone; the tangent it sees is ``(dx + dx.mT) / 2``, so
@@ -27,10 +27,6 @@ class Symmetric(Operator):
     """
 
     name = "symmetric"
-
-    def infer(self, x: TensorType) -> TensorType:
-        require_matrix(self, x, square=True)
-        return x
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Tangent]) -> Any:
         (x,), (dx,) = primals, tangents
@@ -50,7 +46,7 @@ class Symmetric(Operator):
         yield Sample((definite(3, 3),), {}, differentiable=False)
 
 
-class Cholesky(MatrixOperator):
+class Cholesky(SquareOperator):
     """The lower triangle L with ``L @ L.mT == x``, of symmetric positive definite matrices.
 
     ``x`` (..., n, n), of which the upper triangle is not looked at. Where ``x`` is not positive
@@ -63,10 +59,6 @@ class Cholesky(MatrixOperator):
     """
 
     name = "cholesky_factor"
-
-    def infer(self, x: TensorType) -> TensorType:
-        require_matrix(self, x, square=True)
-        return x
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Tangent]) -> Any:
         (x,), (dx,) = primals, tangents

@@ -15,7 +15,7 @@ from slope.dims import is_static
 from slope.dtypes import int64
 from slope.functions._at_once import at_once
 from slope.linalg._arguments import square_of
-from slope.linalg._family import MatrixOperator, require_matrix, samples_of
+from slope.linalg._family import SquareOperator, samples_of
 from slope.ops._family import draws
 
 __all__ = ["matrix_exp"]
@@ -24,7 +24,7 @@ _DEGREE: Final = 18  # whose error is below float64's precision for norms of at 
 _MOST: Final = 1022  # halvings that a float64 has
 
 
-class MatrixExp(MatrixOperator):
+class MatrixExp(SquareOperator):
     """The exponentials of matrices (..., n, n): ``1 + x + x @ x / 2 + ...``.
 
     The matrix is divided by a power of 2 until its norm is at most 1; Taylor's polynomial of degree
@@ -39,10 +39,6 @@ class MatrixExp(MatrixOperator):
     """
 
     name = "matrix_exponential"
-
-    def infer(self, x: TensorType) -> TensorType:
-        require_matrix(self, x, square=True)
-        return x
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Tangent]) -> Any:
         (x,), (dx,) = primals, tangents

@@ -31,6 +31,14 @@ class MatrixOperator(Operator):
         return out, (0,) * len(out) if self.multiple else 0
 
 
+class SquareOperator(MatrixOperator):
+    """The base of operators from square matrices (..., n, n) to such matrices."""
+
+    def infer(self, x: TensorType) -> TensorType:
+        require_matrix(self, x, square=True)
+        return x
+
+
 class Solver(MatrixOperator):
     """The base of operators that solve with a matrix, linear in their second operand."""
 

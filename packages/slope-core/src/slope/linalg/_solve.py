@@ -14,7 +14,7 @@ from slope.functions._arguments import flag_of, whole_of
 from slope.functions._at_once import at_once
 from slope.functions._base import as_tensor
 from slope.linalg._arguments import fitting, square_of
-from slope.linalg._family import MatrixOperator, Solver, require_matrix, samples_of
+from slope.linalg._family import MatrixOperator, Solver, SquareOperator, require_matrix, samples_of
 from slope.linalg._lu import by_factors, lu_factors
 from slope.ops._family import draws
 
@@ -67,7 +67,7 @@ class SolveMatrix(Solver):
         yield Sample((draws(0, 0), draws(0, 2)), {"transposed": False})
 
 
-class Inverse(MatrixOperator):
+class Inverse(SquareOperator):
     """The inverses of matrices (..., n, n); not finite where there are none.
 
     ``d(A^-1) = -A^-1 dA A^-1``.
@@ -76,10 +76,6 @@ class Inverse(MatrixOperator):
     """
 
     name = "inverse_matrix"
-
-    def infer(self, x: TensorType) -> TensorType:
-        require_matrix(self, x, square=True)
-        return x
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Tangent]) -> Any:
         (x,), (dx,) = primals, tangents

@@ -300,16 +300,6 @@ BAD = {
         errors.ShapeError,
         "out_dims=None",
     ),
-    "vmap out kind": (
-        lambda: slope.vmap(slope.sin, out_dims="x")(slope.ones(3)),
-        errors.ArgumentError,
-        "out_dims must hold ints and None, and holds 'x'",
-    ),
-    "vmap out structure": (
-        lambda: slope.vmap(slope.sin, out_dims=(0, 0))(slope.ones(3)),
-        errors.TreeError,
-        r"out_dims \(0, 0\) does not match the result",
-    ),
     "strange argument": (lambda: slope.grad(lambda x: x)("text"), errors.ArgumentError, "'text'"),
     "random in vmap": (
         lambda: slope.vmap(lambda x: x + slope.randn(2))(slope.ones(3)),

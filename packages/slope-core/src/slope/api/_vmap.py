@@ -82,8 +82,7 @@ def vmap(
         outs, ats = vmap_flat(
             batch.of_one, batch.tensors, batch.dims, batch.size, name, definition(function), around
         )
-        result = tree_unflatten(batch.out_structure, outs)
-        wanted = _spread_dims(out_dims, result, "out_dims", "the result")
+        wanted = _spread_out_dims(out_dims, tree_unflatten(batch.out_structure, outs))
         results = [
             _place(out, at, batch.size, want, function)
             for out, at, want in zip(outs, ats, wanted, strict=True)
@@ -117,8 +116,7 @@ class _Batch:
         trees = (args, kwargs)
         self._function = function
         leaves, self._structure = tree_flatten(trees)
-        dims = (tuple(in_dims) if several else in_dims, 0)
-        spread = _spread_dims(dims, trees, "in_dims", "the argument")
+        spread = _spread_dims((tuple(in_dims) if several else in_dims, 0), trees)
         # What is no tensor and not batched, such as a string, reaches the function as it is.
         self._held = {
             number: leaf
@@ -146,28 +144,32 @@ def _is_dim(value: Any) -> bool:
     return value is None or is_whole(value)
 
 
-def _spread_dims(dims: Any, tree: Any, name: str, whose: str) -> list[int | None]:
-    """The dimension for each leaf: ``dims`` is a prefix of the tree, with ``None`` as a leaf.
-
-    Args:
-        dims: what the user gave.
-        tree: the arguments or the result.
-        name: what the user calls ``dims``, for messages.
-        whose: what the tree is, likewise.
-    """
+def _spread_dims(dims: Any, tree: Any) -> list[int | None]:
+    """The dimension for each leaf: ``dims`` is a prefix of the tree, with ``None`` as a leaf."""
     if _is_dim(dims):
         return [dims] * len(tree_leaves(tree))
     if isinstance(dims, dict):
         if not isinstance(tree, dict) or dims.keys() != tree.keys():
-            raise TreeError(f"vmap: {name} {dims} does not match {whose} {tree!r:.80}.")
-        pairs = [(dims[key], tree[key]) for key in sorted(tree)]
-    elif isinstance(dims, (tuple, list)):
+            raise TreeError(f"vmap: in_dims {dims} does not match the argument {tree!r:.80}.")
+        return [dim for key in sorted(tree) for dim in _spread_dims(dims[key], tree[key])]
+    if isinstance(dims, (tuple, list)):
         if not isinstance(tree, (tuple, list)) or len(dims) != len(tree):
-            raise TreeError(f"vmap: {name} {dims} does not match {whose} {tree!r:.80}.")
-        pairs = list(zip(dims, tree, strict=True))
-    else:
-        raise ArgumentError(f"vmap: {name} must hold ints and None, and holds {dims!r:.80}.")
-    return [dim for part, subtree in pairs for dim in _spread_dims(part, subtree, name, whose)]
+            raise TreeError(f"vmap: in_dims {dims} does not match the argument {tree!r:.80}.")
+        return [
+            dim
+            for part, subtree in zip(dims, tree, strict=True)
+            for dim in _spread_dims(part, subtree)
+        ]
+    raise ArgumentError(f"vmap: in_dims must hold ints and None, and holds {dims!r:.80}.")
+
+
+def _spread_out_dims(dims: Any, tree: Any) -> list[int | None]:
+    try:
+        return _spread_dims(dims, tree)
+    except TreeError as error:
+        raise TreeError(
+            str(error).replace("in_dims", "out_dims").replace("the argument", "the result")
+        ) from None
 
 
 def _normal(dim: int | None, tensor: Tensor, path: str) -> int | None:

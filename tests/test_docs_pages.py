@@ -68,7 +68,7 @@ def test_implicit_derivatives_are_those_of_the_unrolled_iteration():
 
 def test_every_page_is_in_the_navigation():
     pages = {str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md")}
-    named = set(re.findall(r"^ +- (\S+\.md)$", SETTINGS, flags=re.MULTILINE))
+    named = set(re.findall(r"^ +- (?:.*: )?(\S+\.md)$", SETTINGS, flags=re.MULTILINE))
     assert pages == named
 
 

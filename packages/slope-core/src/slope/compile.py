@@ -374,7 +374,7 @@ class _LoweringTrace(ProgramTrace):
         """The call with lowered programs as parameters; tensors made by expansions are operands."""
         params = map_programs(params, lambda nested: _expanded(nested, self.backend))
         if any(nested.constants for nested in programs_in(list(params.values()))):
-            return op.with_closed(args, params)  # pyright: ignore[reportAttributeAccessIssue]  # what operators that hold programs have
+            return op.with_closed(args, params)
         return args, params
 
 
@@ -445,9 +445,7 @@ def fold_scalars(
 ) -> Any:
     """The value of an elementwise operator of literals, for constant folding.
 
-    It is ``None`` where none can be had.
-
-    Computed by the numpy backend, which defines what operators mean.
+    Computed by the numpy backend, which defines what operators mean; ``None`` without it.
     """
     if "numpy" not in installed() or op.multiple:
         return None

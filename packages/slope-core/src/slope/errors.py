@@ -138,7 +138,7 @@ class NaNError(SlopeError, ArithmeticError):
         iterations: tuple[str, ...] = (),
         details: tuple[str, ...] = (),
     ) -> None:
-        super().__init__(operator)
+        super().__init__(operator, value, source)  # with these pickle calls it
         self.operator, self.value, self.iterations = operator, value, iterations
         self.details = details
         self._exact = source is not None  # else the line of the call at hand, until somebody knows

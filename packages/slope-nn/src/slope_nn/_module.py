@@ -24,17 +24,18 @@ from slope_nn._node import (
     walk,
     with_item,
 )
+from slope_nn._placing import moved
 from slope_nn._plan import BUFFER, CHILDREN, FROZEN, PARAMETER, Path
 from slope_nn._saving._files import read_safetensors, write_safetensors
 from slope_nn._summary import Summary, summarize
 
 _NOT_HERE: Final = {
-    "bfloat16": "use .astype(slope.bfloat16)",
-    "cpu": 'use .to("cpu")',
-    "cuda": 'use .to("cuda:0")',
-    "double": "use .astype(slope.float64)",
-    "float": "use .astype(slope.float32)",
-    "half": "use .astype(slope.float16)",
+    "bfloat16": "use model = model.to(slope.bfloat16), which makes a copy",
+    "cpu": 'use model = model.to("cpu"), which makes a copy',
+    "cuda": 'use model = model.to("cuda:0"), which makes a copy',
+    "double": "use model = model.to(slope.float64), which makes a copy",
+    "float": "use model = model.to(slope.float32), which makes a copy",
+    "half": "use model = model.to(slope.float16), which makes a copy",
     "register_forward_hook": "wrap the module in one that calls it",
     "requires_grad_": "use .freeze() and .unfreeze()",
     "type": "use .astype",
@@ -219,14 +220,38 @@ class Module(Node):
         return self
 
     def astype(self, dtype: slope.DType) -> Self:
-        """A copy with all floating-point tensors, buffers too, in another dtype."""
-        return slope.tree_map(
-            lambda leaf: leaf.astype(dtype) if leaf.dtype.is_floating_point else leaf, self
-        )
+        """A copy with all floating-point tensors, buffers too, in another dtype.
 
-    def to(self, device: slope.Device | str) -> Self:
-        """A copy with all tensors on a device."""
-        return slope.tree_map(lambda leaf: leaf.to(device), self)
+        Raises:
+            ArgumentError: it is no floating-point one.
+        """
+        return moved(self, dtype, None)
+
+    def to(
+        self,
+        device: slope.Device | str | slope.DType | slope.Tensor | None = None,
+        dtype: slope.DType | None = None,
+        non_blocking: bool = False,
+    ) -> Self:
+        """A copy on a device, in a dtype, or both; this module stays as it is.
+
+        Args:
+            device: for all tensors; or a dtype; or a tensor, for its device and dtype.
+            dtype: for all floating-point tensors, buffers too.
+            non_blocking: PyTorch's, and changes nothing.
+
+        Raises:
+            ArgumentError: the dtype is no floating-point one.
+
+        Example:
+            >>> model = model.to("cuda:0", slope.bfloat16)
+        """
+        del non_blocking
+        if isinstance(device, slope.Tensor):
+            device, dtype = device.device, device.dtype
+        if isinstance(device, slope.DType):
+            device, dtype = None, device
+        return moved(self, dtype, device)
 
     def summary(self, *inputs: Any, **options: Any) -> Summary:
         """What each module takes and gives, holds and costs, when called with these inputs.

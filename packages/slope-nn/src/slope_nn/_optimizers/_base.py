@@ -23,6 +23,7 @@ Model = TypeVar("Model")
 Number = float | slope.Tensor | Schedule
 Groups = Iterable[tuple[Filter, dict[str, Any]]]
 
+_ALONE: Final = "the parameter"  # that is the whole model
 _STEP: Final = "model, optimizer = optimizer(model, gradients) makes a step"
 _NOT_HERE: Final = {
     "add_param_group": "an optimizer is made with all its groups=",
@@ -77,6 +78,7 @@ class Optimizer(Node):
     _number_leaves: ClassVar[bool] = True
     _static: ClassVar[frozenset[str]] = frozenset({"_group_of"})
     _required: ClassVar[frozenset[str]] = frozenset({"lr"})  # numbers that zero does not switch off
+    _parts: ClassVar[tuple[str, ...]] = ()  # what exports call the items of a parameter's state
     _counts: bool = False  # whether the formulas ask for the number of steps
     maximize: bool = False  # an instance holds the field only while it differs
     decoupled_weight_decay: bool = True  # else it is a penalty, whose gradient is added
@@ -165,6 +167,17 @@ class Optimizer(Node):
     def initial(self, parameter: slope.Tensor) -> Any:
         """The state that a parameter starts with: a pytree, ``()`` for none."""
         return ()
+
+    def _label(self, path: Path) -> Path:
+        """A state by what it is and by its parameter, as in ``("m", "layer", "weight")``."""
+        if path[0] != "_state":
+            return path
+        _, number, *inside = path
+        item = inside[0] if inside else "0"
+        if item.isdigit():  # of a tuple; of a dict it has a name
+            known = self._parts[int(item) : int(item) + 1]
+            inside = [*known, *inside[1:]] if known else ["state", *inside]
+        return *inside, *parameter_label(self._names[int(number)])
 
     def prepare(self) -> None:
         """Work out what all parameters share; on a copy that lives for one step."""
@@ -318,7 +331,12 @@ def _leaf_names(structure: Any) -> tuple[str, ...]:
 
 
 def _name(path: tuple[str, ...]) -> str:
-    return ".".join(path) or "the parameter"
+    return ".".join(path) or _ALONE
+
+
+def parameter_label(name: str) -> Path:
+    """How exports show what belongs to a parameter: by its name, where there are several."""
+    return () if name == _ALONE else (name,)
 
 
 def _match(who: str, structure: Any, names: tuple[str, ...], gradients: Any) -> list[Any]:

@@ -435,7 +435,23 @@ def _mask(tree: Any) -> list[bool]:
 _FUNCTIONS: Final = ("flatten", "leaves", "map", "structure", "unflatten")
 
 
+_NOT_HERE: Final = {
+    "all": "use all(slope.tree_leaves(tree))",
+    "flatten_with_path": "use slope.tree.named_leaves",
+    "leaves_with_path": "use slope.tree.named_leaves",
+    "map_with_path": "use slope.tree.named_leaves, and slope.tree_unflatten",
+    "reduce": "use functools.reduce(f, slope.tree_leaves(tree))",
+    "register_dataclass": "use slope.register_node",
+    "register_pytree_node": "use slope.register_node",
+    "register_pytree_node_class": "use slope.register_node",
+    "transpose": "use slope.tree_map(lambda *leaves: ..., *trees)",
+}
+
+
 def __getattr__(name: str) -> Any:
+    short = name.removeprefix("tree_")
     if name in _FUNCTIONS:
         raise RenamedError(f"slope.tree has no {name!r}: it is slope.tree_{name}.")
+    if short in _NOT_HERE:
+        raise RenamedError(f"slope.tree has no {name!r}: {_NOT_HERE[short]}.")
     raise AttributeError(f"module 'slope.tree' has no attribute {name!r}")

@@ -28,8 +28,12 @@ _STEP: Final = "model, optimizer = optimizer(model, gradients) makes a step"
 _NOT_HERE: Final = {
     "add_param_group": "an optimizer is made with all its groups=",
     "load_state_dict": "an optimizer is a pytree: slope.load gives it back whole",
+    "defaults": "settings are fields, such as optimizer.lr",
     "param_groups": "settings are fields (optimizer.lr), those of groups in optimizer.groups",
     "state_dict": "an optimizer is a pytree: slope.save writes it as it is",
+    "register_step_post_hook": f"do it after the step; {_STEP}",
+    "register_step_pre_hook": f"change the gradients before the step; {_STEP}",
+    "state": "what it keeps is in its leaves: slope.tree.named_leaves(optimizer)",
     "step": _STEP,
     "zero_grad": f"gradients are values, and nothing gathers them; {_STEP}",
 }

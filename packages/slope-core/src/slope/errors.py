@@ -257,10 +257,12 @@ def boundary(function: Callable[P, R]) -> Callable[P, R]:
 
 # Names of arguments that PyTorch and JAX have, and what to write instead.
 _ELSEWHERE: Final = {
+    "allow_int": "arguments of integers have no gradient, so take them out of argnums=",
     "argnum": "use argnums=",
     "axes": "use dim=, or dims= of functions that take several",
     "axis": "use dim=, or dims= of functions that take several",
     "axis_name": "vmap gives all examples' results: reduce them behind it",
+    "chunk_size": "slope.map goes through examples one after the other",
     "ddof": "use correction=",
     "donate_argnums": 'use donate=, with names: donate=("model", "optimizer")',
     "generator": "draws with a generator of their own are slope.random's, which take a key",
@@ -272,6 +274,7 @@ _ELSEWHERE: Final = {
     "out": "tensors do not change: use what comes back",
     "out_axes": "use out_dims=",
     "pin_memory": "leave it out",
+    "spmd_axis_name": "programs run on one device, so leave it out",
     "requires_grad": "slope.grad takes the arguments that argnums= names, and nothing is marked",
     "use_reentrant": "there is one kind of checkpoint, so leave it out",
 }

@@ -21,7 +21,7 @@ from slope.core.tensor import Tensor
 from slope.core.types import TensorType
 from slope.devices import ANYWHERE
 from slope.dtypes import uint32
-from slope.errors import ArgumentError, RandomnessError, boundary
+from slope.errors import ArgumentError, RandomnessError, boundary, rests_at
 from slope.ops.random import PARITY, ROTATIONS
 
 __all__ = [
@@ -284,6 +284,7 @@ class BatchScope(Scope):
 
 _current: ContextVar[Scope] = ContextVar("slope_random_scope", default=default_generator)
 current_scope: Callable[[], Scope] = _current.get
+rests_at(_current, default_generator)
 
 
 class use_scope:  # noqa: N801  # a context manager that reads as a verb

@@ -16,6 +16,7 @@ from contextvars import ContextVar, Token
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from slope.core.locks import in_forked_children, open_after_fork
 from slope.core.tensor import Tensor, Tracer
 from slope.devices import Device
 from slope.errors import EscapedTracerError, Source, rests_at, settled_by
@@ -161,7 +162,7 @@ class paused_collection:  # noqa: N801  # a context manager that reads as a phra
 
     _blocks: ClassVar[dict[int, int]] = {}  # how many each thread is in
     _paused = False  # whether it was on before the first of them
-    _lock = threading.Lock()
+    _lock = open_after_fork(threading.Lock())
 
     def __enter__(self) -> None:
         cls, thread = type(self), threading.get_ident()
@@ -193,6 +194,17 @@ class paused_collection:  # noqa: N801  # a context manager that reads as a phra
 
 
 settled_by(paused_collection._leave)
+
+
+def _forget_other_threads() -> None:
+    """In a forked child there are none, and nobody would leave their blocks."""
+    this = threading.get_ident()
+    for thread in paused_collection._blocks.keys() - {this}:
+        del paused_collection._blocks[thread]
+    paused_collection._leave(0)
+
+
+in_forked_children(_forget_other_threads)
 
 
 def bind(op: Operator, args: Sequence[Tensor], params: dict[str, Any]) -> tuple[Tensor, ...]:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from slope.core.host import calls_host, raised_on_host
+from slope.core.locks import open_after_fork
 from slope.core.operator import Operator
 from slope.core.printer import programs_in
 from slope.core.program import Instr, Program, ProgramTrace, expand, param_key, run_instrs
@@ -211,7 +212,7 @@ def compile_program(
     return found
 
 
-_compiling = threading.RLock()  # compilers keep all cores busy anyway
+_compiling = open_after_fork(threading.RLock())  # compilers keep all cores busy anyway
 
 
 def compile_now(

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from types import MethodType
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from slope.core.locks import open_after_fork
 from slope.core.operator import OPERATORS, Operator, register
 from slope.core.program import result_types
 from slope.errors import PluginError, SlopeError
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 Rule = Callable[..., Any]
 
-_lock = threading.RLock()
+_lock = open_after_fork(threading.RLock())
 _resolved: dict[str, Any] = {}
 _registered: dict[str, Operator] = {}
 

@@ -6,7 +6,7 @@ import contextlib
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Final, Literal, TypeVar
 
 import numpy as np
 from iree.runtime import HalBufferView
@@ -20,6 +20,7 @@ from slope.extend import (
     DType,
     Executable,
     ExportedProgram,
+    Operator,
     Program,
     TensorType,
     Timed,
@@ -39,6 +40,16 @@ from .profile import IreeProfileError, timed_dispatches
 from .runtime import Module, Runtime
 
 T = TypeVar("T")
+
+# What NumPy computes from how many rows on, if all matrices have together so many elements, each
+# times its rows: by measurement. Kernels are faster for the factors that are not here.
+_LEFT: Final = {
+    "eigh_factors": (16, 1 << 15),
+    "inverse_matrix": (16, 1 << 18),
+    "sign_log_det": (16, 1 << 18),
+    "solve_matrix": (16, 1 << 18),
+    "svd_factors": (64, 1 << 18),
+}
 
 
 class IreeBackend(Backend):
@@ -129,6 +140,15 @@ class IreeBackend(Backend):
         return type(handle) in (HalBufferView, Placed) and held_once(handle)
 
     # --- programs
+
+    def left_to_numpy(self, op: Operator, types: Sequence[TensorType], device: Device) -> bool:
+        """Factors of matrices that LAPACK's blocks compute faster than a kernel does in one go."""
+        least = _LEFT.get(op.name) if device == CPU else None
+        if least is None:
+            return False
+        rows, work = least
+        count = min(types[0].shape[-2:])
+        return count >= rows and types[0].size * count >= work
 
     def compile(
         self,

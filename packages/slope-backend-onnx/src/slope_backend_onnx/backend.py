@@ -50,6 +50,19 @@ _SMALL_RESULTS: Final = 1 << 18
 
 _MOST_GPUS: Final = 64
 
+_FACTORS: Final = frozenset(
+    (
+        "cholesky_factor",
+        "eigh_factors",
+        "inverse_matrix",
+        "lu_factors",
+        "qr_factors",
+        "sign_log_det",
+        "solve_matrix",
+        "svd_factors",
+    )
+)
+
 
 def _donations(
     builder: ProgramLowering,
@@ -228,6 +241,10 @@ class OnnxRuntimeBackend(Backend):
         return not isinstance(handle, np.ndarray) or only_reference(handle)
 
     # --- programs
+
+    def left_to_numpy(self, op: Operator, types: Sequence[TensorType], device: Device) -> bool:
+        """Factors of matrices, which are loops over rows here, of some 10 us a turn."""
+        return device == CPU and op.name in _FACTORS
 
     def supports(self, op: Operator, dtype: DType) -> bool:
         """All that slope has, but for ``bitcast`` and division of uint64 on old runtimes."""

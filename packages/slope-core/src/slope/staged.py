@@ -5,8 +5,9 @@ for which loops of a runtime's operators are slow.
 
 What calls no host function is compiled in as large parts as there can be. A call without results
 does not divide a part: what it reads leaves the part as further results, and the call is made when
-the part is done. A call with results divides. A loop or a branch that holds such calls runs here,
-turn by turn, its body compiled by the same backend (in stages).
+the part is done. A call with results divides: what depends on them belongs to the next part. A loop
+or a branch that holds such calls runs here, turn by turn, its body compiled by the same backend (in
+stages).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from slope.core.tensor import splat_scalar
 from slope.devices import CPU, Device
 from slope.dims import is_static
 from slope.errors import ArgumentError, ShapeError, UnsupportedOperatorError
+from slope.passes.effects import has_effect
 from slope.plugins.backend import Backend, Executable, Timed
 from slope.plugins.selection import backend as backend_named
 
@@ -250,19 +252,29 @@ _CONTROL = {"run_branch": Staged.branch, "run_while": Staged.loop, "run_scan": S
 
 
 def _groups(program: Program, backend: Backend) -> list[list[Instr] | Instr]:
-    """The instructions in order: those that are compiled together as lists, others alone."""
-    groups: list[list[Instr] | Instr] = []
-    part: list[Instr] = []
-    calls: list[Instr] = []  # without results, behind the part
+    """The instructions in an order of few parts.
+
+    Those that are compiled together are lists, others stand alone. Each instruction comes as early
+    as what it reads allows; effects keep their order.
+    """
+    ranked: dict[int, list[Instr]] = {}  # parts have even ranks, calls behind them odd ones
+    ranks: dict[Var, int] = {}
+    latest = 0  # rank of an effect
     for instr in program.instrs:
-        if not on_host(instr, backend.lowers):
-            part.append(instr)
-            continue
-        calls.append(instr)
-        if instr.outputs:
-            groups += [part, *calls] if part else calls
-            part, calls = [], []
-    groups += [part, *calls] if part else calls
+        alone = on_host(instr, backend.lowers)
+        rank = max(
+            (ranks.get(atom, 0) for atom in instr.inputs if isinstance(atom, Var)), default=0
+        )
+        if has_effect(instr):
+            rank = max(rank, latest)
+        rank += rank % 2 != alone
+        if has_effect(instr):
+            latest = rank
+        ranked.setdefault(rank, []).append(instr)
+        ranks.update(dict.fromkeys(instr.outputs, rank))
+    groups: list[list[Instr] | Instr] = []
+    for rank in sorted(ranked):
+        groups += ranked[rank] if rank % 2 else [ranked[rank]]
     return groups
 
 

@@ -64,7 +64,8 @@ class IreeBackend(Backend):
         flags: compiler flags to add, a sequence of strings.
 
     Loops over small values become single kernels on the CPU: see
-    :mod:`slope_backend_iree.lower.loop_kernels`.
+    :mod:`slope_backend_iree.lower.loop_kernels`. Some factors of large matrices, which no loop of
+    ours computes as fast, are left to NumPy's LAPACK there, but in loops and branches of programs.
 
     Every operator works on every dtype that it takes. Results differ from the NumPy backend's in
     the last places, and where IREE's arithmetic does: numbers below the smallest normal one count

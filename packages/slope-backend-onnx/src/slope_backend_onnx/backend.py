@@ -170,6 +170,9 @@ class OnnxRuntimeBackend(Backend):
     processors) and ``optimize`` (False runs the graph as written). On GPUs float32 products are
     float32, and not TF32.
 
+    On the CPU, NumPy's LAPACK computes factors of matrices between parts of a program: ONNX has
+    loops for them only, which files, loops and branches of programs keep.
+
     Raises:
         BackendError: ONNX Runtime is not installed.
     """

@@ -23,6 +23,7 @@ from slope.core.tensor import Splat, Tensor, Tracer
 from slope.core.trace import EVAL, escaped_message, paused_collection
 from slope.core.types import TensorType
 from slope.devices import ANYWHERE, CPU, Device, default_device
+from slope.dims import is_static
 from slope.errors import (
     CompileError,
     DeviceError,
@@ -224,7 +225,7 @@ def compile_now(
 ) -> Compiled:
     for instr in program.instrs:
         check_params(instr.op, instr.params)
-    lowered = lower_program(program, backend)
+    lowered = lower_program(program, backend, device)
     closed, constants = close(lowered)
     constants = [following(each, device) for each in constants]
     require_device(backend, device)
@@ -261,13 +262,14 @@ def compile_now(
 def _executable(
     program: Program, backend: Backend, device: Device, options: Options, taken: Mapping[str, Any]
 ) -> Executable:
-    """The program compiled; in stages where the backend needs the host for some of it."""
+    """The program compiled; in stages where the host computes some of it."""
     if calls_host(program, backend.lowers):
         from slope.staged import Staged  # few programs need it
 
-        return Staged(
-            program, backend, device, lambda part: _executable(part, backend, device, options, {})
-        )
+        def compiled(part: Program) -> Executable:
+            return _executable(part, backend, device, options, {})
+
+        return Staged(program, backend, device, options.extra, compiled)
     return backend.compile(program, device, options.extra, **taken)
 
 
@@ -292,11 +294,21 @@ def close(program: Program) -> tuple[Program, list[Tensor]]:
     ]
 
 
-def lower_program(program: Program, backend: Backend) -> Program:
-    """The program in operators that the backend lowers, improved by the passes."""
+def lower_program(program: Program, backend: Backend, device: Device | None = None) -> Program:
+    """The program in operators that the backend lowers, improved by the passes.
+
+    Args:
+        program: what to lower.
+        backend: for which backend.
+        device: where it is to run: then it may hold instructions that the backend leaves to NumPy
+            (:meth:`~slope.plugins.backend.Backend.left_to_numpy`). None: the whole is to be the
+            backend's, as it must in a file.
+    """
     lowered = optimize(program, evaluate=fold_scalars)
     if not _is_known(lowered, backend):
-        lowered = optimize(_expand_unknown(lowered, backend), evaluate=fold_scalars)
+        known = all(is_static(each.shape) for each in program.input_types)
+        expanded = _expand_unknown(lowered, backend, device if known else None)
+        lowered = optimize(expanded, evaluate=fold_scalars)
     # After expansion: composites would hide what could be permuted.
     turned = to_layout(lowered, backend.layout)
     return lowered if turned is lowered else optimize(turned, evaluate=fold_scalars)
@@ -335,11 +347,12 @@ def require_device(backend: Backend, device: Device) -> None:
 
 
 class _LoweringTrace(ProgramTrace):
-    """Records operators that a backend lowers, and expands the others."""
+    """Records operators that a backend lowers or leaves to NumPy, and expands the others."""
 
-    def __init__(self, backend: Backend, function: str) -> None:
+    def __init__(self, backend: Backend, function: str, device: Device | None = None) -> None:
         super().__init__(EVAL, function)
         self.backend = backend
+        self.device = device
 
     def process(
         self, op: Operator, args: Sequence[Tensor], params: dict[str, Any]
@@ -349,6 +362,8 @@ class _LoweringTrace(ProgramTrace):
                 args, params = self._with_lowered(op, args, params)
             return super().process(op, args, params)
         if op.has("expand"):
+            if self._is_left(op, args):
+                return super().process(op, args, params)
             return expand(op, args, params)
         place = f" (used at {self.instr_source})" if self.instr_source else ""
         raise UnsupportedOperatorError(
@@ -358,6 +373,12 @@ class _LoweringTrace(ProgramTrace):
             f"slope_lowerings, or choose another backend with slope.use_backend(...)."
             f"{self._elsewhere(op)}"
         )
+
+    def _is_left(self, op: Operator, args: Sequence[Tensor]) -> bool:
+        """Whether the numpy backend is to compute it."""
+        if self.device is None or op.inline:
+            return False
+        return self.backend.left_to_numpy(op, [arg.type for arg in args], self.device)
 
     def _elsewhere(self, op: Operator) -> str:
         """A sentence on the selected backend, where calls outside jit run on another."""
@@ -388,8 +409,8 @@ def _expanded(program: Program, backend: Backend) -> Program:
     return program.derived[key] or program
 
 
-def _expand_unknown(program: Program, backend: Backend) -> Program:
-    with _LoweringTrace(backend, program.name) as trace:
+def _expand_unknown(program: Program, backend: Backend, device: Device | None = None) -> Program:
+    with _LoweringTrace(backend, program.name, device) as trace:
         args = [trace.new_input(each) for each in program.input_types]
 
         def step(instr: Instr, operands: list[Tensor]) -> Sequence[Tensor]:

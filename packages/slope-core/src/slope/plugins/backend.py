@@ -202,8 +202,9 @@ class Backend:
     def supports(self, op: Operator, dtype: DType) -> bool:
         """Whether the operator can be compiled for operands (for ``iota``: a result) of this dtype.
 
-        Shown in the documentation, and what the conformance kit holds the backend to. By default
-        all dtypes of the operators that have a lowering here or an expansion.
+        Programs that need another are refused before :meth:`compile`; the conformance kit counts
+        them as declared unsupported and holds the backend to the others. Operators without a
+        lowering here, ``expand`` and ``host`` are refused in any case. By default all dtypes.
         """
         return self.lowers(op) or op.has("expand") or op.has("host")
 

@@ -195,7 +195,7 @@ _sources: dict[tuple[str, int | None, str], Source] = {}
 def _own(filename: str) -> bool:
     own = _is_own.get(filename)
     if own is None:
-        own = filename.startswith(("<slope", _OWN_FOLDER))
+        own = filename.startswith(("<slope", "<frozen ", _OWN_FOLDER))  # runpy is nobody's line
         _is_own[filename] = own
     return own
 

@@ -92,7 +92,6 @@ NOT_HERE: Final[dict[str, str]] = {
     "Size": "shapes are tuples",
     "array": "use slope.tensor(values)",
     "asarray": "use slope.as_tensor(values)",
-    "associative_scan": "slope.scan goes step by step; cumsum, cumprod and logcumsumexp do not",
     "autocast": "give tensors and modules the dtype: model.astype(slope.bfloat16)",
     "autograd": _GRADIENT,
     "broadcast_shapes": "numpy.broadcast_shapes does it: shapes are tuples",

@@ -117,6 +117,14 @@ def test_quantile():
         slope.quantile(tensor([1]), 0.5)
 
 
+def test_quantiles_of_half_precision_rank_more_elements_than_it_counts():
+    values = np.arange(5001, dtype=np.float32)
+    x = slope.tensor((values / 5000).astype(np.float16))
+    assert slope.quantile(x, 0.5).item() == 0.5
+    x = slope.tensor(np.where(values < 2048, NAN, 1.0).astype(np.float16)[:2049])
+    assert slope.nanquantile(x, 0.5).item() == 1.0
+
+
 @pytest.mark.parametrize("right", [False, True])
 def test_searchsorted(right):
     side = "right" if right else "left"

@@ -20,7 +20,7 @@ from slope.core.types import Shape
 from slope.devices import ANYWHERE
 from slope.dims import DimExpr, dim_min, is_static
 from slope.errors import ConcretizationError, IndexingError
-from slope.functions._base import broadcast_shapes, copied, dimension, expand_to, of_host
+from slope.functions._base import broadcast_shapes, copied, expand_to, of_host
 from slope.functions.joining import stack
 
 Entry = Any  # int, slice, None (a new dimension), Truth, Held, np.ndarray of ints, Tensor of ints
@@ -349,11 +349,18 @@ def _coordinates(entry: Any, length: Any, at: int, shape: Shape) -> Tensor:
         return ops.cast(places, dtype=dtypes.int64)
     places = ops.cast(places, dtype=dtypes.int64)
     total = (
-        expand_to(dimension(length), places.shape)
-        if isinstance(length, DimExpr)
-        else Splat(length, places.type)
+        Splat(length, places.type) if not isinstance(length, DimExpr) else _counted(length, places)
     )
     return ops.where(ops.lt(places, Splat(0, places.type)), ops.add(places, total), places)
+
+
+def _counted(length: Any, like: Tensor) -> Tensor:
+    """A symbolic length as a tensor of ``like``'s shape."""
+    one = ops.iota(shape=(length,), dim=0, dtype=dtypes.int64)
+    count = ops.sum_(
+        ops.where(ops.ge(one, Splat(0, one.type)), Splat(1, one.type), Splat(0, one.type)), dim=(0,)
+    )
+    return expand_to(count, like.shape)
 
 
 def coordinates(found: Plan) -> Tensor:

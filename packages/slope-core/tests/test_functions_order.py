@@ -5,17 +5,12 @@ import pytest
 
 import slope
 from slope import errors
-from slope.plugins.selection import use_backend
 from slope.testing import check_operator
+
+pytestmark = pytest.mark.usefixtures("on_numpy")
 
 NAN, INF = float("nan"), float("inf")
 X = np.array([[3.0, 1.0, 2.0], [0.5, 4.0, -1.0]], np.float32)
-
-
-@pytest.fixture(autouse=True)
-def _numpy_backend():
-    with use_backend("numpy"):
-        yield
 
 
 def tensor(values, dtype=None):

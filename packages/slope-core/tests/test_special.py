@@ -17,12 +17,6 @@ CROSSING = {"bessel_j0", "bessel_j1", "bessel_y0", "bessel_y1", "expi", "spence"
 inf, nan = math.inf, math.nan
 
 
-@pytest.fixture
-def on_numpy():
-    with slope.use_backend("numpy"):
-        yield
-
-
 def function_of(name: str) -> Callable[..., slope.Tensor]:
     name, _, order = name.rstrip(")").partition("(")
     function = getattr(special, name)

@@ -335,3 +335,22 @@ def test_powers_of_integers_wrap_around(exponent):
         bits = 8 * np.dtype(dtype).itemsize
         wanted = np.array([each**exponent % 2**bits for each in base], f"uint{bits}").view(dtype)
         np.testing.assert_array_equal(got.numpy(), wanted)
+
+
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [
+        (lambda x: x.sum(0, 2), "sum: keepdim"),
+        (lambda x: x.max(0, 2), "max: keepdim"),
+        (lambda x: x.argmax(0, "yes"), "argmax: keepdim"),
+        (lambda x: x.median(0, 0.0), "median: keepdim"),
+        (lambda x: slope.interpolate(x, 2, mode="linear", align_corners="no"), "align_corners"),
+        (
+            lambda x: slope.grid_sample(x[None], slope.zeros(1, 1, 1, 2), align_corners="no"),
+            "grid_sample: align_corners",
+        ),
+    ],
+)
+def test_flags_are_true_or_false(call, name):
+    with pytest.raises(errors.ArgumentError, match=f"{name} must be True or False, not a"):
+        call(slope.ones(1, 2, 3))

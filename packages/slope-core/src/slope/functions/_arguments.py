@@ -84,7 +84,7 @@ def flag_of(value: object, function: str, argument: str) -> bool:
     Raises:
         ArgumentError: it is neither True nor False (nor 0 or 1).
     """
-    if not isinstance(value, (bool, int, np.bool_)):
+    if not isinstance(value, (bool, int, np.bool_)) or value not in (0, 1):
         raise ArgumentError(
             f"{function}: {argument} must be True or False, not {article(value)} ({value!r:.60})."
         )

@@ -136,7 +136,7 @@ def grid_sample(
                 f"grid_sample: {name}={given!r} for {count} spatial dimensions; there are "
                 f"{', '.join(map(repr, choices))}."
             )
-    aligned = flag_of(bool(align_corners), "grid_sample", "align_corners")
+    aligned = align_corners is not None and flag_of(align_corners, "grid_sample", "align_corners")
     dtype = result_dtype("grid_sample", (image, places))
     image, places = to_dtype(image, dtype), to_dtype(places, dtype)
     flat = reshape(places, (places.shape[0], -1, count))

@@ -14,7 +14,7 @@ from slope.core.tensor import Splat, Tensor
 from slope.dims import same
 from slope.dtypes import DTypeLike, as_dtype
 from slope.errors import ArgumentError, ShapeError
-from slope.functions._arguments import place_of
+from slope.functions._arguments import flag_of, place_of
 from slope.functions._at_once import at_once
 from slope.functions._base import (
     TensorLike,
@@ -128,6 +128,7 @@ def _median(
     keepdim: bool,
     middle: Callable[[Tensor, int, str], Extreme],
 ) -> Any:
+    keepdim = flag_of(keepdim, function, "keepdim")
     if dim is None:
         given = as_tensor(x, function, "x")
         flat = ops.reshape(given, shape=(given.type.size,))

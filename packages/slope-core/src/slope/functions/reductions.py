@@ -303,6 +303,7 @@ def _extreme(function: str, op: Operator, x: TensorLike, dim: Any, keepdim: bool
             f"{function}: dim={dim!r} must be one int, since it gives indices, too; "
             f"slope.a{function} takes several."
         )
+    keepdim = flag_of(keepdim, function, "keepdim")
     given, at, scalar = along(given, dim, function)
     held = given.dtype
     if held is dtypes.bool_:

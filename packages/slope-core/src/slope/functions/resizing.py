@@ -12,7 +12,7 @@ from slope import ops
 from slope.core.tensor import Tensor
 from slope.dims import is_static
 from slope.errors import ArgumentError, ShapeError
-from slope.functions._arguments import shown
+from slope.functions._arguments import flag_of, shown
 from slope.functions._at_once import at_once
 from slope.functions._base import TensorLike, as_tensor, floating, of_host
 from slope.functions.adaptive_pooling import adaptive_mean, taken
@@ -110,7 +110,8 @@ def interpolate(
         return given
     given = floating(given, "interpolate")
     sizes = list(zip(given.shape[2:], targets, steps, strict=True))
-    taps = [_taps(mode, size[0], _places(*size, bool(align_corners))) for size in sizes]
+    aligned = align_corners is not None and flag_of(align_corners, "interpolate", "align_corners")
+    taps = [_taps(mode, size[0], _places(*size, aligned)) for size in sizes]
     if all(length * wanted <= _MATRIX for length, wanted, _ in sizes):
         return _by_matrices(given, taps)
     for dim, (places, weights) in enumerate(taps, start=2):

@@ -11,6 +11,7 @@ from slope_nn import init
 from slope_nn._checks import flag, positive, tensor
 from slope_nn._keys import split_key
 from slope_nn._module import Module
+from slope_nn._placing import place
 
 NONLINEARITIES: Final = {"tanh": slope.tanh, "relu": slope.relu}
 
@@ -56,6 +57,8 @@ class _Cell(Module):
         bias: bool = True,
         *,
         key: slope.Tensor | None = None,
+        dtype: slope.DType | None = None,
+        device: slope.Device | str | None = None,
     ) -> None:
         positive(type(self).__name__, input_size=input_size, hidden_size=hidden_size)
         flag(type(self).__name__, "bias", bias)
@@ -66,6 +69,7 @@ class _Cell(Module):
         self.weight_hh = init.uniform((wide, hidden_size), -bound, bound, key=keys[1])
         self.bias_ih = init.uniform((wide,), -bound, bound, key=keys[2]) if bias else None
         self.bias_hh = init.uniform((wide,), -bound, bound, key=keys[3]) if bias else None
+        place(self, dtype, device)
 
     def _states(self, x: slope.Tensor, *given: slope.Tensor | None) -> list[slope.Tensor]:
         """The states as given, zeros for those that are not; checks them and ``x``."""
@@ -109,6 +113,8 @@ class RNNCell(_Cell):
         bias: whether to add biases.
         nonlinearity: ``"tanh"`` or ``"relu"``.
         key: draws the initial values.
+        dtype: of the parameters, float32 by default.
+        device: where they are.
 
     Attributes:
         weight_ih: shape (hidden_size, input_size).
@@ -125,9 +131,11 @@ class RNNCell(_Cell):
         nonlinearity: str = "tanh",
         *,
         key: slope.Tensor | None = None,
+        dtype: slope.DType | None = None,
+        device: slope.Device | str | None = None,
     ) -> None:
         check_nonlinearity("RNNCell", nonlinearity)
-        super().__init__(input_size, hidden_size, bias, key=key)
+        super().__init__(input_size, hidden_size, bias, key=key, dtype=dtype, device=device)
         self.nonlinearity = nonlinearity
 
     def __call__(self, x: slope.Tensor, hidden: slope.Tensor | None = None) -> slope.Tensor:
@@ -156,6 +164,8 @@ class GRUCell(_Cell):
         hidden_size: length of the hidden state's.
         bias: whether to add biases.
         key: draws the initial values.
+        dtype: of the parameters, float32 by default.
+        device: where they are.
 
     Attributes:
         weight_ih: shape (3 * hidden_size, input_size): r, z, n.
@@ -192,6 +202,8 @@ class LSTMCell(_Cell):
         hidden_size: length of the hidden and the cell state's.
         bias: whether to add biases.
         key: draws the initial values.
+        dtype: of the parameters, float32 by default.
+        device: where they are.
 
     Attributes:
         weight_ih: shape (4 * hidden_size, input_size): i, f, g, o.

@@ -221,6 +221,21 @@ class Backend:
         """
         return op.name in self.lowerings
 
+    def left_to_numpy(self, op: Operator, types: Sequence[TensorType], device: Device) -> bool:
+        """Whether the numpy backend computes an operator faster than its expansion runs here.
+
+        Asked for operators that have an expansion and no lowering rule here, in programs of known
+        sizes that run on ``device``, outside of their loops and branches. What is left to NumPy
+        divides the program into stages, each of which costs some microseconds. By default nothing
+        is. A package that leaves operators to NumPy depends on ``slope-backend-numpy``.
+
+        Args:
+            op: the operator.
+            types: those of its operands.
+            device: where the program runs.
+        """
+        return False
+
     def add_lowerings(self, rules: Mapping[str, Callable[..., Any]]) -> None:
         """Add lowering rules by operator name, this backend's own and those of plugins.
 

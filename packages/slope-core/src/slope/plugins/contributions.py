@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MethodType
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from slope.core.locks import open_after_fork
 from slope.core.operator import OPERATORS, Operator, register
 from slope.core.program import result_types
 from slope.core.types import TensorType
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 Rule = Callable[..., Any]
 
-_lock = threading.RLock()
+_lock = open_after_fork(threading.RLock())
 _resolved: dict[str, Any] = {}
 _registered: dict[str, Operator] = {}
 

@@ -158,8 +158,7 @@ class OperatorSpec:
 def slope_backends() -> Sequence[BackendSpec]:  # pyright: ignore[reportReturnType]  # plugins answer
     """The backends that this plugin offers.
 
-    Parameters:
-        (none)
+    Parameters: none.
 
     Returns:
         One :class:`BackendSpec` for each. Its class is imported when the backend is selected.
@@ -172,8 +171,7 @@ def slope_backends() -> Sequence[BackendSpec]:  # pyright: ignore[reportReturnTy
 def slope_operators() -> Sequence[OperatorSpec | Operator | str]:  # pyright: ignore[reportReturnType]  # plugins answer
     """The operators and functions that this plugin offers as ``slope.NAME`` and as tensor methods.
 
-    Parameters:
-        (none)
+    Parameters: none.
 
     Returns:
         One :class:`OperatorSpec` for each. An operator ``op`` alone stands for

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from slope.core.locks import open_after_fork
 from slope.errors import PluginError, boundary
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class PluginManager:
     """Holds the plugins of a process. Threads may use it at once."""
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()
+        self._lock = open_after_fork(threading.RLock())
         self._loading = False
         self._plugins: tuple[Plugin, ...] | None = None
         self._snapshot: Snapshot | None = None

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from slope.core.locks import open_after_fork
 from slope.errors import BackendError, PluginError, boundary
 from slope.plugins.backend import Backend
 from slope.plugins.contributions import extra_lowerings
@@ -39,7 +40,7 @@ class _Origin(NamedTuple):
     rules: dict[str, Callable[..., Any]]
 
 
-_lock = threading.RLock()
+_lock = open_after_fork(threading.RLock())
 _made: dict[str, Backend] = {}
 _origins: dict[str, _Origin] = {}
 _override: ContextVar[Backend | None] = ContextVar("slope_backend", default=None)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from slope import ops
 from slope.core.tensor import Tensor
+from slope.dims import DimExpr
 from slope.errors import ArgumentError, ShapeError
 from slope.functions._arguments import Scalar, number_of, shown, sizes_of
 from slope.functions._at_once import at_once
@@ -62,7 +64,7 @@ def pad(
                 )
             given = cut(given, at, max(-before, 0), given.shape[at] - max(-after, 0))
         low, high = [max(width, 0) for width in low], [max(width, 0) for width in high]
-    if not any(low) and not any(high):
+    if not any(map(_some, (*low, *high))):
         return given
     if mode != "constant":
         for at, (before, after) in enumerate(zip(low, high, strict=True)):
@@ -72,6 +74,11 @@ def pad(
     return ops.pad(
         given, low=tuple(low), high=tuple(high), interior=(0,) * given.ndim, value=number
     )
+
+
+def _some(width: Any) -> bool:
+    """Whether a width may be anything but 0."""
+    return isinstance(width, DimExpr) or width != 0
 
 
 def _pad_dim(x: Tensor, at: int, before: int, after: int, mode: str) -> Tensor:
@@ -93,9 +100,9 @@ def _pad_dim(x: Tensor, at: int, before: int, after: int, mode: str) -> Tensor:
             f"{shown(x.shape)}."
         )
     parts = [x]
-    if before:
+    if _some(before):
         parts.insert(0, _edge(x, at, before, mode, front=True))
-    if after:
+    if _some(after):
         parts.append(_edge(x, at, after, mode, front=False))
     return x if len(parts) == 1 else ops.cat(*parts, dim=at)
 

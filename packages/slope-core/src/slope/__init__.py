@@ -12,6 +12,7 @@ from math import nan as nan
 from math import pi as pi
 from typing import TYPE_CHECKING, Any
 
+from slope.api import associative_scan as associative_scan
 from slope.api import checkpoint as checkpoint
 from slope.api import cond as cond
 from slope.api import ctc_loss as ctc_loss
@@ -135,6 +136,7 @@ __all__ = [
     "Program",
     "Tensor",
     "__version__",
+    "associative_scan",
     "backend",
     "bfloat16",
     "bool_",

@@ -129,7 +129,6 @@ NOT_HERE: Final[dict[str, str]] = {
     "array": "use slope.tensor(values)",
     "array_equiv": "use slope.equal of what slope.broadcast_tensors gives",
     "asarray": "use slope.as_tensor(values)",
-    "associative_scan": "slope.scan goes step by step; cumsum, cumprod and logcumsumexp do not",
     "autograd": _GRADIENT,
     "average": "write (w * x).sum() / w.sum()",
     "binomial": "use slope.random.binomial",

@@ -64,7 +64,7 @@ def typed_key(value: Any) -> Any:
         return (kind, tuple((typed_key(key), typed_key(item)) for key, item in value.items()))
     if isinstance(value, (set, frozenset)):
         return (kind, frozenset(map(typed_key, value)))
-    if isinstance(value, np.ndarray):
+    if isinstance(value, (np.ndarray, np.generic)):
         return (kind, value.dtype.str, value.shape, value.tobytes())
     try:
         hash(value)

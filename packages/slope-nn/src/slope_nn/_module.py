@@ -61,7 +61,8 @@ _NOT_HERE: Final = {
 class Module(Node):
     """The base of models and layers: subclasses assign fields and define ``__call__``.
 
-    (``forward``, as in PyTorch, will do as well.)
+    (``forward``, as in PyTorch, will do as well: the two are names of one method, also in
+    subclasses of layers, which reach the layer's own as ``super().forward``.)
 
     Fields that are tensors, modules, or containers of them (lists, tuples, dicts, nested) are its
     children, in order of assignment: transforms see them. A tensor is a parameter unless assigned
@@ -88,6 +89,23 @@ class Module(Node):
 
     training: bool = True  # an instance holds the field only while it differs
     _ties: tuple[tuple[Path, Path], ...] = ()
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        parent = next(base for base in cls.__mro__[1:] if issubclass(base, Module))
+        ahead = cls.__mro__[: cls.__mro__.index(parent)]  # the class and mixins in front of it
+        defined = {name for base in ahead for name in vars(base)} & {"__call__", "forward"}
+        if len(defined) != 1 or parent.__call__ is not getattr(parent, "forward", parent.__call__):
+            return  # both, neither, or a __call__ around a forward that is another method
+        if defined == {"__call__"}:
+            cls.forward = cls.__call__
+        else:
+            cls.__call__ = Module.__call__  # else that of the layer would hide the new forward
+
+    if TYPE_CHECKING:
+
+        def forward(self, *args: Any, **options: Any) -> Any:
+            """The same as calling the module."""
 
     def __call__(self, *args: Any, **options: Any) -> Any:
         """Call ``forward``, where a class has that in place of ``__call__``."""

@@ -10,7 +10,7 @@ import slope
 from slope.extend import ArgumentError, ShapeError
 from slope_nn import init
 from slope_nn._cells import NONLINEARITIES, check_nonlinearity, gru_step, lstm_step
-from slope_nn._checks import positive, probability, tensor
+from slope_nn._checks import flag, positive, probability, tensor
 from slope_nn._keys import split_key
 from slope_nn._module import Module
 from slope_nn._placing import place
@@ -43,7 +43,9 @@ class _Recurrent(Module):
         device: slope.Device | str | None = None,
     ) -> None:
         self._make(input_size, hidden_size, num_layers, bias, bidirectional, 0, key)
-        self.batch_first, self.dropout = batch_first, probability(type(self).__name__, dropout)
+        who = type(self).__name__
+        self.batch_first = flag(who, "batch_first", batch_first)
+        self.dropout = probability(who, dropout)
         place(self, dtype, device)
 
     def _make(
@@ -59,7 +61,8 @@ class _Recurrent(Module):
         who = type(self).__name__
         positive(who, input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
-        self.bidirectional, self.bias = bool(bidirectional), bool(bias)
+        self.bidirectional = flag(who, "bidirectional", bidirectional)
+        self.bias = flag(who, "bias", bias)
         self.proj_size = proj_size
         wide, out = self._gates * hidden_size, proj_size or hidden_size
         bound = 1 / math.sqrt(hidden_size)
@@ -365,7 +368,8 @@ class LSTM(_Recurrent):
                 f"{proj_size!r}."
             )
         self._make(input_size, hidden_size, num_layers, bias, bidirectional, proj_size, key)
-        self.batch_first, self.dropout = batch_first, probability("LSTM", dropout)
+        self.batch_first = flag("LSTM", "batch_first", batch_first)
+        self.dropout = probability("LSTM", dropout)
         place(self, dtype, device)
 
     def __call__(

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, Protocol
 
 import numpy as np
 
+from slope.core.locks import open_after_fork
 from slope.core.types import Shape, TensorType, type_of_array
 from slope.devices import CPU, Device
 from slope.dtypes import DType, bfloat16
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 else:
     Methods = object
 
-_adoption: Final = threading.Lock()
+_adoption: Final = open_after_fork(threading.Lock())
 
 ALIGNMENT: Final = 64  # bytes; what IREE wants to import a host array without a copy
 

@@ -86,6 +86,7 @@ class Optimizer(Node):
     _counts: bool = False  # whether the formulas ask for the number of steps
     maximize: bool = False  # an instance holds the field only while it differs
     decoupled_weight_decay: bool = True  # else it is a penalty, whose gradient is added
+    _double: bool = False  # all parameters are float64; held as maximize is
 
     lr: Any
     weight_decay: Any
@@ -112,6 +113,9 @@ class Optimizer(Node):
         )
         self.steps = 0 if self._counts or holds_schedules else None
         views = self._views(start=True)
+        trained = [leaf.dtype for _, kind, leaf in found if is_trained(kind, leaf)]
+        if trained and all(dtype is slope.float64 for dtype in trained):
+            self._double = True
         self._state = tuple(
             views[group].initial(leaf) if is_trained(kind, leaf) else None
             for (_, kind, leaf), group in zip(found, self._group_of, strict=True)
@@ -152,12 +156,23 @@ class Optimizer(Node):
             fields = {**self.__dict__, **(group.__dict__ if group else {})}
             for name, value in fields.items():
                 if isinstance(value, Schedule):
-                    fields[name] = value(self._counter())
+                    fields[name] = value(self.wide(self._counter()))
+                elif name == "steps" or _is_float(value):
+                    fields[name] = self.wide(value)
             view.__dict__.update(fields)  # thrown away after the step, so it needs no plan
             if not start:
                 view.prepare()
             views.append(view)
         return views
+
+    def wide(self, number: Any) -> Any:
+        """A number that others are computed from: in float64 if all parameters are.
+
+        Computing with numbers alone gives float32, of which float64 parameters would lose digits.
+        """
+        if number is None or not self._double:
+            return number
+        return slope.as_tensor(number, dtype=slope.float64)
 
     def _counter(self) -> Any:
         if self.steps is None:
@@ -310,6 +325,12 @@ def hyperparameter(who: str, name: str, value: Any, *, optional: bool = True) ->
     if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
         raise ArgumentError(f"{who}: {name} must be a number of at least 0, not {value!r}.")
     return None if optional and value == 0 else float(value)
+
+
+def _is_float(value: Any) -> bool:
+    if isinstance(value, slope.Tensor):
+        return value.ndim == 0 and value.dtype.is_floating_point
+    return isinstance(value, float)
 
 
 def is_trained(kind: str, leaf: slope.Tensor) -> bool:

@@ -19,6 +19,7 @@ from slope.functions._taps import Array, taps_of, wide_taps
 from slope.functions.adaptive_pooling import adaptive_mean, taken
 from slope.functions.convolution import Lengths, lengths
 from slope.functions.pooling import image
+from slope.functions.selection import repeat_interleave
 
 __all__ = [
     "fold",
@@ -83,10 +84,12 @@ def interpolate(
     """
     given = as_tensor(x, "interpolate", "x")
     count = given.ndim - 2
-    if count not in (1, 2, 3) or not is_static(given.shape[2:]) or 0 in given.shape[2:]:
+    if count in (1, 2, 3) and not is_static(given.shape[2:]):
+        return _repeated(given, count, size, scale_factor, mode)
+    if count not in (1, 2, 3) or 0 in given.shape[2:]:
         raise ShapeError(
-            "interpolate: x must have a batch dimension, channels and 1 to 3 spatial dimensions of "
-            f"known length, and has the shape {shown(given.shape)}."
+            "interpolate: x must have a batch dimension, channels and 1 to 3 spatial dimensions "
+            f"that are not empty, and has the shape {shown(given.shape)}."
         )
     known = [*_PLAIN, *(name for name, dims in _DIMS.items() if dims == count)]
     if mode not in known:
@@ -125,6 +128,27 @@ def interpolate(
     for dim, (places, weights) in enumerate(taps, start=2):
         given = _by_gathers(given, dim, places, weights)
     return given
+
+
+def _repeated(x: Tensor, count: int, size: Any, scale_factor: Any, mode: str) -> Tensor:
+    """:func:`interpolate` where spatial lengths are symbolic: each element several times.
+
+    Raises:
+        ShapeError: anything else than ``"nearest"`` by whole factors.
+    """
+    scales = scale_factor if isinstance(scale_factor, (tuple, list)) else (scale_factor,) * count
+    whole = all(
+        isinstance(scale, int | float) and scale >= 1 and scale % 1 == 0 for scale in scales
+    )
+    if size is not None or len(scales) != count or not whole or mode not in _PLAIN[:2]:
+        raise ShapeError(
+            f"interpolate: the spatial lengths of x, of shape {shown(x.shape)}, must be known, but "
+            f"for mode='nearest' with whole numbers as scale_factor; here are mode={mode!r}, "
+            f"size={size!r} and scale_factor={scale_factor!r}."
+        )
+    for dim, scale in enumerate(scales, start=2):
+        x = repeat_interleave(x, int(scale), dim)
+    return x
 
 
 def _targets(

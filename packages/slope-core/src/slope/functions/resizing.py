@@ -287,7 +287,6 @@ def unfold(
 
     Args:
         x: (batch, channels, height, width); the batch may be left out.
-
         kernel_size: height and width of a window, one number or two.
         dilation: as for :func:`slope.conv2d`.
         padding: likewise.
@@ -306,10 +305,7 @@ def unfold(
     around = (0, 0, *lengths(padding, 2, "unfold", "padding"))
     if any(around):
         given = ops.pad(given, low=around, high=around, interior=(0,) * 4, value=0)
-    out = tuple(
-        (n - gap * (taps - 1) - 1) // step + 1
-        for n, gap, taps, step in zip(given.shape[2:], gaps, kernel, steps, strict=True)
-    )
+    out = _windows(given.shape[2:], kernel, gaps, steps)
     if any(isinstance(each, int) and each < 1 for each in out):
         raise ShapeError(
             f"unfold: a window of {kernel} with dilation {gaps} does not fit into "
@@ -362,10 +358,7 @@ def fold(
     steps = lengths(stride, 2, "fold", "stride", 1)
     around = lengths(padding, 2, "fold", "padding")
     whole = tuple(n + 2 * more for n, more in zip(size, around, strict=True))
-    out = tuple(
-        (n - gap * (taps - 1) - 1) // step + 1
-        for n, gap, taps, step in zip(whole, gaps, kernel, steps, strict=True)
-    )
+    out = _windows(whole, kernel, gaps, steps)
     taps = kernel[0] * kernel[1]
     batch = 1 if single else given.shape[0]
     if given.shape[-2] % taps or given.shape[-1] != out[0] * out[1] or min(out) < 1:
@@ -375,9 +368,33 @@ def fold(
         )
     channels = given.shape[-2] // taps
     parts = ops.reshape(given, shape=(batch, channels, taps, *out))
+    firsts = [(row * gaps[0], column * gaps[1]) for row, column in np.ndindex(*kernel)]
+    image_ = ops.slice_(
+        _overlaid(parts, firsts, whole, steps),
+        start=(0, 0, *around),
+        stop=(batch, channels, around[0] + size[0], around[1] + size[1]),
+        step=(1,) * 4,
+    )
+    return ops.reshape(image_, shape=image_.shape[1:]) if single else image_
+
+
+def _windows(
+    shape: Sequence[Any], kernel: Sequence[int], gaps: Sequence[int], steps: Sequence[int]
+) -> tuple[Any, ...]:
+    """How many windows fit along each spatial dimension, padding included."""
+    return tuple(
+        (n - gap * (taps - 1) - 1) // step + 1
+        for n, gap, taps, step in zip(shape, gaps, kernel, steps, strict=True)
+    )
+
+
+def _overlaid(
+    parts: Tensor, firsts: Sequence[tuple[int, int]], whole: tuple[Any, ...], steps: tuple[int, ...]
+) -> Tensor:
+    """The sum over taps of (batch, channels, tap, windows...), each begun at its first place."""
+    batch, channels, _, *out = parts.shape
     total: Tensor | None = None
-    for tap in range(taps):
-        first = (tap // kernel[1] * gaps[0], tap % kernel[1] * gaps[1])
+    for tap, first in enumerate(firsts):
         rest = tuple(
             n - at - (count - 1) * step - 1
             for n, at, count, step in zip(whole, first, out, steps, strict=True)
@@ -397,10 +414,4 @@ def fold(
         )
         total = placed if total is None else ops.add(total, placed)
     assert total is not None
-    image_ = ops.slice_(
-        total,
-        start=(0, 0, *around),
-        stop=(batch, channels, around[0] + size[0], around[1] + size[1]),
-        step=(1,) * 4,
-    )
-    return ops.reshape(image_, shape=image_.shape[1:]) if single else image_
+    return total

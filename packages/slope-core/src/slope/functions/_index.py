@@ -20,7 +20,7 @@ from slope.core.types import Shape
 from slope.devices import ANYWHERE
 from slope.dims import DimExpr, dim_min, is_static
 from slope.errors import ConcretizationError, IndexingError
-from slope.functions._base import broadcast_shapes, copied, expand_to, of_host
+from slope.functions._base import broadcast_shapes, copied, expand_to, filled_like, of_host
 from slope.functions.joining import stack
 
 Entry = Any  # int, slice, None (a new dimension), Truth, Held, np.ndarray of ints, Tensor of ints
@@ -309,16 +309,19 @@ def _slice(entry: slice, length: Any, at: int, shape: Shape) -> tuple[Any, Any, 
 def _symbolic_slice(
     first: Any, last: Any, stride: Any, length: Any, shape: Shape
 ) -> tuple[Any, Any, int, bool]:
-    if stride not in (None, 1):
-        if stride == -1 and first is None and last is None:
-            return 0, length, 1, True
+    step = 1 if stride is None else stride
+    if isinstance(step, DimExpr):
+        raise IndexingError(f"a slice's step must be a known int, not {step} (shape {shape}).")
+    if step < 0 and (first is not None or last is not None):
         raise IndexingError(
-            f"a slice with step {stride} of a symbolic length, in shape {shape}, is not possible; "
-            "give step 1 or ::-1."
+            f"a slice with step {step} and bounds is not possible along a symbolic length (shape "
+            f"{shape}); slice first, then write [::{step}]."
         )
+    if step < 0:  # from the last element, so what is left out stands in front
+        return dim_min((length - 1) % -step, length), length, -step, True
     begin = 0 if first is None else _bound(first, length)
     end = length if last is None else _bound(last, length)
-    return begin, end, 1, False
+    return begin, end, step, False
 
 
 def _bound(bound: Any, length: Any) -> Any:
@@ -348,19 +351,8 @@ def _coordinates(entry: Any, length: Any, at: int, shape: Shape) -> Tensor:
     if places.dtype.kind == "u":
         return ops.cast(places, dtype=dtypes.int64)
     places = ops.cast(places, dtype=dtypes.int64)
-    total = (
-        Splat(length, places.type) if not isinstance(length, DimExpr) else _counted(length, places)
-    )
-    return ops.where(ops.lt(places, Splat(0, places.type)), ops.add(places, total), places)
-
-
-def _counted(length: Any, like: Tensor) -> Tensor:
-    """A symbolic length as a tensor of ``like``'s shape."""
-    one = ops.iota(shape=(length,), dim=0, dtype=dtypes.int64)
-    count = ops.sum_(
-        ops.where(ops.ge(one, Splat(0, one.type)), Splat(1, one.type), Splat(0, one.type)), dim=(0,)
-    )
-    return expand_to(count, like.shape)
+    counted = ops.add(places, filled_like(length, places))
+    return ops.where(ops.lt(places, Splat(0, places.type)), counted, places)
 
 
 def coordinates(found: Plan) -> Tensor:

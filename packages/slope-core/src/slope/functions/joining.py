@@ -214,6 +214,7 @@ def split(
     at = dim_of(dim, given.ndim, "split", shape=given.shape)
     length = given.shape[at]
     if isinstance(split_size_or_sections, (int, np.integer)):
+        _require_length("split", given, at)
         size = int(split_size_or_sections)
         if size < 1:
             raise ShapeError(
@@ -246,7 +247,17 @@ def chunk(x: TensorLike, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     given = as_tensor(x, "chunk", "x")
     at = dim_of(dim, given.ndim, "chunk", shape=given.shape)
     chunks = whole_of(chunks, "chunk", "chunks", 1)
+    _require_length("chunk", given, at)
     return split(given, max(1, math.ceil(given.shape[at] / chunks)), at)
+
+
+def _require_length(function: str, x: Tensor, at: int) -> None:
+    """Refuse to make pieces, nobody knows how many."""
+    if not is_static((x.shape[at],)):
+        raise ShapeError(
+            f"{function}: dimension {at} of {x.type} has no known length, so neither has the "
+            f"tuple; slope.tensor_split makes a known number of pieces."
+        )
 
 
 def unbind(x: TensorLike, dim: int = 0) -> tuple[Tensor, ...]:
@@ -254,11 +265,7 @@ def unbind(x: TensorLike, dim: int = 0) -> tuple[Tensor, ...]:
     given = as_tensor(x, "unbind", "x")
     at = dim_of(dim, given.ndim, "unbind", shape=given.shape)
     rest = _without(given.shape, at)
-    if not is_static((given.shape[at],)):
-        raise ShapeError(
-            f"unbind: dimension {dim} of {given.type} has no known length, so neither has the "
-            "tuple."
-        )
+    _require_length("unbind", given, at)
     return tuple(
         ops.reshape(cut(given, at, place, place + 1), shape=rest)
         for place in range(given.shape[at])

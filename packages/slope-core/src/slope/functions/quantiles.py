@@ -9,7 +9,14 @@ from slope.core.tensor import Tensor
 from slope.errors import ArgumentError, DTypeError, ShapeError
 from slope.functions._arguments import dim_of, flag_of, scalar_of
 from slope.functions._at_once import at_once
-from slope.functions._base import TensorLike, as_tensor, floating, splat_like, to_dtype
+from slope.functions._base import (
+    TensorLike,
+    as_tensor,
+    filled_like,
+    floating,
+    splat_like,
+    to_dtype,
+)
 from slope.functions.reductions import kept_shape
 from slope.ops.index import take_along
 from slope.ops.linear import move_dim
@@ -108,7 +115,7 @@ def _between(x: Tensor, q: Tensor, interpolation: str, skip: bool) -> Tensor:
     ordered = ops.sort(x, dim=at, descending=False)[0]  # NaNs stand last
     shape, rows = (*x.shape[:at], *q.shape), tuple(range(at))
     unknown = ops.sum_(ops.cast(ops.isnan(x), dtype=q.dtype), dim=(at,))
-    last = splat_like(float(x.shape[at] - 1), unknown)
+    last = filled_like(x.shape[at] - 1, unknown)
     if skip:
         last = ops.maximum(ops.sub(last, unknown), splat_like(0.0, last))
     rank = ops.mul(
@@ -127,7 +134,7 @@ def _between(x: Tensor, q: Tensor, interpolation: str, skip: bool) -> Tensor:
         middle = interpolation == "midpoint"
         weight = splat_like(0.5, rank) if middle else ops.sub(rank, ops.floor(rank))
         out = _mixed(low, high, to_dtype(weight, x.dtype))
-    bad = splat_like(float(x.shape[at] if skip else 1), unknown)
+    bad = filled_like(x.shape[at] if skip else 1, unknown)
     spoiled = ops.broadcast(ops.ge(unknown, bad), shape=shape, dims=rows)
     return ops.where(spoiled, splat_like(float("nan"), out), out)
 

@@ -15,9 +15,11 @@ from slope.errors import ArgumentError, ShapeError
 from slope.functions._arguments import flag_of, shown
 from slope.functions._at_once import at_once
 from slope.functions._base import TensorLike, as_tensor, floating, of_host
+from slope.functions._taps import Array, taps_of, wide_taps
 from slope.functions.adaptive_pooling import adaptive_mean, taken
 from slope.functions.convolution import Lengths, lengths
 from slope.functions.pooling import image
+from slope.functions.selection import repeat_interleave
 
 __all__ = [
     "fold",
@@ -34,11 +36,10 @@ _DIMS = {  # of the modes that do not take any number of spatial dimensions
     "trilinear": 3,
 }
 _PLAIN = ("nearest", "nearest-exact", "area")
-_CUBIC = -0.75  # the free parameter of the cubic kernel, as in PyTorch
+_SMOOTH = ("bilinear", "bicubic")
 # How many elements a matrix that resizes may have: contractions are far faster than gathers, whose
 # gradients scatter (IREE, 32 to 64 pixels: 100 times), but their work grows with the length.
 _MATRIX = 1 << 20
-Array = np.ndarray[Any, Any]
 
 
 @at_once
@@ -49,6 +50,7 @@ def interpolate(
     mode: str = "nearest",
     align_corners: bool | None = None,
     recompute_scale_factor: bool | None = None,
+    antialias: bool = False,
 ) -> Tensor:
     """``x`` resized to another resolution.
 
@@ -66,6 +68,9 @@ def interpolate(
             than the borders, come to lie upon those of ``x``.
         recompute_scale_factor: take the new lengths from ``scale_factor``, and the steps between
             samples from the lengths.
+        antialias: for ``"bilinear"`` and ``"bicubic"``: where samples are further apart than
+            elements, stretch the kernel so that each is a mean of all that it stands for, as Pillow
+            does (whose cubic kernel has a = -0.5).
 
     An element that is not finite may make NaN of all that stands in its row and column in the
     linear and cubic modes, which are products with matrices.
@@ -79,10 +84,12 @@ def interpolate(
     """
     given = as_tensor(x, "interpolate", "x")
     count = given.ndim - 2
-    if count not in (1, 2, 3) or not is_static(given.shape[2:]) or 0 in given.shape[2:]:
+    if count in (1, 2, 3) and not is_static(given.shape[2:]):
+        return _repeated(given, count, size, scale_factor, mode)
+    if count not in (1, 2, 3) or 0 in given.shape[2:]:
         raise ShapeError(
-            "interpolate: x must have a batch dimension, channels and 1 to 3 spatial dimensions of "
-            f"known length, and has the shape {shown(given.shape)}."
+            "interpolate: x must have a batch dimension, channels and 1 to 3 spatial dimensions "
+            f"that are not empty, and has the shape {shown(given.shape)}."
         )
     known = [*_PLAIN, *(name for name, dims in _DIMS.items() if dims == count)]
     if mode not in known:
@@ -93,6 +100,10 @@ def interpolate(
     if mode in _PLAIN and align_corners is not None:
         raise ArgumentError(
             "interpolate: align_corners goes with the linear and cubic modes alone; leave it out."
+        )
+    if flag_of(antialias, "interpolate", "antialias") and mode not in _SMOOTH:
+        raise ArgumentError(
+            f"interpolate: antialias goes with mode='bilinear' and 'bicubic', not {mode!r}."
         )
     targets, steps = _targets(given, count, size, scale_factor)
     if recompute_scale_factor:
@@ -111,12 +122,34 @@ def interpolate(
     given = floating(given, "interpolate")
     sizes = list(zip(given.shape[2:], targets, steps, strict=True))
     aligned = align_corners is not None and flag_of(align_corners, "interpolate", "align_corners")
-    taps = [_taps(mode, size[0], _places(*size, aligned)) for size in sizes]
+    find = wide_taps if antialias else taps_of
+    taps = [find(mode, *size, aligned) for size in sizes]
     if all(length * wanted <= _MATRIX for length, wanted, _ in sizes):
         return _by_matrices(given, taps)
     for dim, (places, weights) in enumerate(taps, start=2):
         given = _by_gathers(given, dim, places, weights)
     return given
+
+
+def _repeated(x: Tensor, count: int, size: Any, scale_factor: Any, mode: str) -> Tensor:
+    """:func:`interpolate` where spatial lengths are symbolic: each element several times.
+
+    Raises:
+        ShapeError: anything else than ``"nearest"`` by whole factors.
+    """
+    scales = scale_factor if isinstance(scale_factor, (tuple, list)) else (scale_factor,) * count
+    whole = all(
+        isinstance(scale, int | float) and scale >= 1 and scale % 1 == 0 for scale in scales
+    )
+    if size is not None or len(scales) != count or not whole or mode not in _PLAIN[:2]:
+        raise ShapeError(
+            f"interpolate: the spatial lengths of x, of shape {shown(x.shape)}, must be known, but "
+            f"for mode='nearest' with whole numbers as scale_factor; here are mode={mode!r}, "
+            f"size={size!r} and scale_factor={scale_factor!r}."
+        )
+    for dim, scale in enumerate(scales, start=2):
+        x = repeat_interleave(x, int(scale), dim)
+    return x
 
 
 def _targets(
@@ -157,31 +190,6 @@ def _nearest(x: Tensor, dim: int, wanted: int, step: float, shift: float) -> Ten
     numbers = np.arange(wanted, dtype=np.float32) + np.float32(shift)
     places = np.floor(numbers * np.float32(step))
     return taken(x, dim, np.minimum(places, length - 1).astype(np.int64))
-
-
-def _places(length: int, wanted: int, step: float, align_corners: bool) -> Array:
-    """Where the samples lie, in elements from the centre of the first of ``length``."""
-    numbers = np.arange(wanted, dtype=np.float64)
-    if align_corners:
-        return numbers * ((length - 1) / (wanted - 1) if wanted > 1 else 0.0)
-    return (numbers + 0.5) * step - 0.5
-
-
-def _taps(mode: str, length: int, where: Array) -> tuple[Array, Array]:
-    """The elements that each sample is made of, and their weights, both (samples, taps)."""
-    if mode != "bicubic":
-        where = np.maximum(where, 0.0)
-    first = np.floor(where).astype(np.int64)
-    reach = np.arange(-1, 3) if mode == "bicubic" else np.arange(2)
-    places = first[:, None] + reach
-    away = np.abs(where[:, None] - places)
-    if mode == "bicubic":
-        near = ((_CUBIC + 2) * away - (_CUBIC + 3)) * away**2 + 1
-        far = ((away - 5) * away + 8) * away * _CUBIC - 4 * _CUBIC
-        weights = np.where(away <= 1, near, far)
-    else:
-        weights = 1.0 - away
-    return np.clip(places, 0, length - 1), weights
 
 
 def _by_matrices(x: Tensor, taps: Sequence[tuple[Array, Array]]) -> Tensor:

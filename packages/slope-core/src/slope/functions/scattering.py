@@ -114,10 +114,12 @@ def scatter(
             f"scatter: reduce={reduce!r} must be None, 'add' or 'multiply'; slope.scatter_reduce "
             f"has more."
         )
+    given = as_tensor(x, "scatter", "x")
+    dim_of(dim, max(given.ndim, 1), "scatter", shape=given.shape)
     if (src is None) is (value is None):
         raise ArgumentError("scatter: give either src, a tensor or a number, or value, a number.")
-    given = value if src is None else src
-    return _scattered("scatter", x, dim, index, given, modes[reduce])
+    update = value if src is None else src
+    return _scattered("scatter", given, dim, index, update, modes[reduce])
 
 
 def scatter_add(x: TensorLike, dim: int, index: TensorLike, src: TensorLike) -> Tensor:

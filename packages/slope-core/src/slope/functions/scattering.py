@@ -116,9 +116,9 @@ def scatter(
         )
     given = as_tensor(x, "scatter", "x")
     dim_of(dim, max(given.ndim, 1), "scatter", shape=given.shape)
-    if (src is None) is (value is None):
-        raise ArgumentError("scatter: give either src, a tensor or a number, or value, a number.")
     update = value if src is None else src
+    if update is None or (src is not None and value is not None):
+        raise ArgumentError("scatter: give either src, a tensor or a number, or value, a number.")
     return _scattered("scatter", given, dim, index, update, modes[reduce])
 
 

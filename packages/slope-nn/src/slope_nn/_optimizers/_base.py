@@ -295,8 +295,8 @@ def hyperparameter(who: str, name: str, value: Any, *, optional: bool = True) ->
     return None if optional and value == 0 else float(value)
 
 
-def is_trained(kind: str, leaf: slope.Tensor) -> bool:
-    return kind is PARAMETER and leaf.dtype.is_floating_point
+def is_trained(kind: str, leaf: Any) -> bool:
+    return kind is PARAMETER and isinstance(leaf, slope.Tensor) and leaf.dtype.is_floating_point
 
 
 def switched_on(value: Any) -> bool:

@@ -23,6 +23,7 @@ from slope.control.scan import run_scan
 from slope.core.operator import OPERATORS
 from slope.extend import CPU, Backend, Program, TensorType, ops, trace_program
 from slope_backend_iree.backend import IreeBackend
+from slope_backend_iree.lower import order
 from slope_backend_iree.lower.loop_kernels import fits
 from slope_backend_iree.lower.loop_kernels.rules import RULES
 from slope_backend_iree.lower.program import lower_program
@@ -471,7 +472,12 @@ def test_sums_between_other_work(backend: IreeBackend):
 # --- sorting
 
 
-def test_long_rows_are_sorted_by_a_network(backend: IreeBackend):
+@pytest.mark.parametrize("way", ["digits", "ranks", "network"])
+def test_rows_are_sorted(backend: IreeBackend, monkeypatch: pytest.MonkeyPatch, way: str):
+    if way != "digits":
+        monkeypatch.setattr(order, "_by_digits", lambda *_: False)
+    if way == "network":
+        monkeypatch.setattr(order, "RANKED", 100)
     rng = np.random.default_rng(0)
     floats = (rng.integers(-20, 20, (3, 130)) / 8).astype(np.float32)
     floats[:, ::7], floats[:, 3::11], floats[:, 5::13] = np.nan, np.inf, -np.inf
@@ -507,7 +513,8 @@ def test_the_first_few_of_many(backend: IreeBackend, dtype: Any):
         sizes += [
             ((1031,), 0, 1, True),
             ((2, 3, 300), 2, 4, False),
-            ((1500, 2), 0, 90, True),  # whose candidates go through the network
+            ((1500, 2), 0, 90, True),  # from here on by digits, those of candidates alone
+            ((4100,), 0, 200, False),
             ((64,), 0, 64, True),
         ]
     cases = [

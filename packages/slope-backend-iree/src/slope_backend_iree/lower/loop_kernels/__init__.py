@@ -13,6 +13,7 @@ the small instructions around them.
 - ``reduction``: sums and their like.
 - ``rules``: the table of first-order operators, and ``places``: those that go to computed
   places. A loop that holds any other is not made a kernel.
+- ``radix``: sorting, a kernel of its own.
 - ``programs``: instructions, loops and branches.
 - ``work``: which loops are worth a kernel, and ``clusters``: which other instructions.
 - ``launch``: how a program starts kernels.
@@ -23,5 +24,6 @@ from __future__ import annotations
 from .clusters import clusters as clusters
 from .launch import cluster_kernel as cluster_kernel
 from .launch import loop_kernel as loop_kernel
+from .launch import sort_kernel as sort_kernel
 from .work import cost as cost
 from .work import fits as fits

@@ -108,13 +108,14 @@ class Kernel:
         return result
 
     @contextlib.contextmanager
-    def loop(self, length: int, step: int = 1) -> Iterator[Index]:
+    def loop(self, length: int | Index, step: int = 1) -> Iterator[Index]:
         """What is written within is repeated, with an index that counts from 0."""
-        if length <= step:
+        if isinstance(length, int) and length <= step:
             yield Index()
             return
         name = self.body.name()
-        ends = [self.number(each) for each in (0, length, step)]
+        stop = self.number(length) if isinstance(length, int) else self.at(length)
+        ends = [self.number(0), stop, self.number(step)]
         self.body.lines.append(f"scf.for {name} = {ends[0]} to {ends[1]} step {ends[2]} {{")
         yield Index(((name, 1),))
         self.body.lines.append("}")

@@ -13,6 +13,7 @@ from slope_backend_iree.lower.own_kernels import Cluster
 from .arrays import Array, Memory, Operand, Splat, within
 from .kernel import Kernel
 from .programs import run, run_scan, run_while
+from .radix import first_places
 from .work import MOST_ARRAYS
 
 _MOST_RESULTS = 8  # more lie in one array
@@ -65,6 +66,21 @@ def cluster_kernel(ctx: Context, cluster: Cluster, operands: Sequence[Value]) ->
             kernel.fill(output, result)
 
     return _kernel(ctx, operands, program.output_types, write)
+
+
+def sort_kernel(ctx: Context, keys: Value, k: int) -> Value:
+    """Write a kernel that sorts, and what starts it; where the first elements of rows stand.
+
+    Args:
+        ctx: where the start is written.
+        keys: int32 or int64, of shape (rows, n); equal ones keep their order.
+        k: how many are asked for.
+
+    Returns:
+        int32, of shape (rows, k), in ascending order of the keys.
+    """
+    made = TensorType((keys.shape[0], k), dtypes.int32)
+    return _kernel(ctx, [keys], [made], first_places)[0]
 
 
 def _kernel(

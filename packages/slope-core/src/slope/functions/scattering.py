@@ -114,9 +114,9 @@ def scatter(
             f"scatter: reduce={reduce!r} must be None, 'add' or 'multiply'; slope.scatter_reduce "
             f"has more."
         )
-    if (src is None) is (value is None):
-        raise ArgumentError("scatter: give either src, a tensor or a number, or value, a number.")
     given = value if src is None else src
+    if given is None or (src is not None and value is not None):
+        raise ArgumentError("scatter: give either src, a tensor or a number, or value, a number.")
     return _scattered("scatter", x, dim, index, given, modes[reduce])
 
 

@@ -306,7 +306,7 @@ class Methods(Operators):
         index: TensorLike,
         src: TensorLike | None = None,
         *,
-        value: float | None = None,
+        value: Bool | Int | Float | None = None,
         reduce: str | None = None,
     ) -> Tensor: ...
     def scatter_add(self, dim: Int, index: TensorLike, src: TensorLike) -> Tensor: ...

@@ -194,8 +194,9 @@ def slope_lowerings(backend: str) -> Mapping[str, Callable[..., Any] | str]:  # 
 
     Returns:
         Operator name to rule. What arguments a rule takes, the backend's own documentation says. A
-        string ``"module:attribute"`` is imported when the rule is first used. A rule for an
-        operator that the backend or another plugin lowers already is an error when it is used.
+        string ``"module:attribute"`` is imported when the rule is first used. It goes before the
+        backend's own rule for that operator; two plugins' rules for one operator are an error when
+        they are used.
 
     .. versionadded:: 0.1 (API version 1)
     """

@@ -45,6 +45,8 @@ class Moments(Optimizer):
     rate: Any
     guard: Any
 
+    _parts: ClassVar[tuple[str, ...]] = ("m", "v", "largest")
+
     def __init__(
         self,
         model: Any,

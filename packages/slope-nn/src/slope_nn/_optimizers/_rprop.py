@@ -38,6 +38,8 @@ class Rprop(Optimizer):
     least: Any
     most: Any
 
+    _parts: ClassVar[tuple[str, ...]] = ("previous", "rate")
+
     def __init__(
         self,
         model: Any,

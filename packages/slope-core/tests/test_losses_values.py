@@ -100,6 +100,9 @@ def test_edges_of_elementwise_functions():
     assert slopes(slope.copysign, [0.0, 2, -2], [-1.0, -0.0, 1]) == [[0, -1, -1], [0, 0, 0]]
     assert slopes(slope.xlogy, [0.0, 2.0], [2.0, 2.0]) == [A([math.log(2)] * 2), A([0, 1])]
     assert slopes(slope.sinc, [0.0, 0.5]) == [A([0, -1.2732395447351625])]
+    assert slopes(slope.sinc, [1e-3]) == [A([-(math.pi**2) / 3 * 1e-3])]
+    curvature = slopes(slope.grad(lambda x: slope.sinc(x).sum()), [0.0])
+    assert curvature == [A([-(math.pi**2) / 3])]
     assert slopes(slope.lerp, [1.0], [2.0], [0.3]) == [A([0.7]), A([0.3]), A([1.0])]
     assert slopes(slope.pow, [0.0, 0, 0, 2], [0.0, 1, 2, 0])[0] == [0, 1, 0, 0]
     assert slopes(slope.hypot, [3.0], [4.0]) == [A([0.6]), A([0.8])]

@@ -11,7 +11,7 @@ from slope import errors, nn
 CURVATURE = np.linspace(0.1, 1.0, 6).reshape(2, 3)
 
 
-def start(dtype=np.float32):
+def start(dtype: Any = np.float32):
     return {
         "p": slope.tensor(np.linspace(-1, 2, 6, dtype=dtype).reshape(2, 3)),
         "q": slope.tensor(np.linspace(0.5, -0.7, 4, dtype=dtype)),
@@ -217,7 +217,7 @@ CASES = [
 ]
 
 
-def reference(formula, settings, steps=100, dtype=np.float32):
+def reference(formula, settings, steps=100, dtype: Any = np.float32):
     params = {name: tensor.numpy().astype(np.float64) for name, tensor in start(dtype).items()}
     states: dict[str, dict[str, Any]] = {"p": {}, "q": {}}
     for t in range(1, steps + 1):
@@ -226,7 +226,7 @@ def reference(formula, settings, steps=100, dtype=np.float32):
     return params
 
 
-def run(make, steps=100, jitted=True, dtype=np.float32):
+def run(make, steps=100, jitted=True, dtype: Any = np.float32):
     def step(params, optimizer):
         return optimizer(params, slope.grad(loss_of)(params))
 

@@ -32,7 +32,7 @@ from slope.extend import (
 )
 from slope_backend_onnx.graph import Attribute, Graph, element_type
 from slope_backend_onnx.lower.kernels import WIDE, compute_dtype, numpy_dtype
-from slope_backend_onnx.lower.lengths import Lengths, is_one, large, same
+from slope_backend_onnx.lower.lengths import Lengths, is_one, large, may_be_empty, same
 
 
 class Value(NamedTuple):
@@ -175,7 +175,9 @@ class Lowering:
         name, old = self._sources.get(name, (name, old))
         if same(old, new):
             return name
-        result = self.op("Reshape", name, self.ints(*new), allowzero=1 if 0 in new else None)
+        result = self.op(
+            "Reshape", name, self.ints(*new), allowzero=1 if any(map(may_be_empty, new)) else None
+        )
         self._sources[result] = (name, old)
         return result
 

@@ -16,6 +16,7 @@ import numpy as np
 from slope import dtypes, ops
 from slope.core.tensor import Tensor, Tracer
 from slope.core.types import Shape, TensorType
+from slope.dims import DimExpr
 from slope.dims import size as count_of
 from slope.dtypes import DType, DTypeLike, as_dtype, float32, int32, int64
 from slope.errors import ArgumentError, ShapeError
@@ -311,6 +312,8 @@ def permutation(key: TensorLike, x: int | TensorLike, dim: int = 0) -> Tensor:
     The order is the same on every backend: that of 63 random bits each.
     """
     given = checked_key(key, "permutation")
+    if isinstance(x, DimExpr):
+        return _order(given, x)
     if not isinstance(x, Tensor) and isinstance(x, int):
         return _order(given, whole_of(x, "random.permutation", "x", 0))
     made = as_tensor(x, "random.permutation", "x")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from slope import ops
 from slope.core.tensor import Tensor
+from slope.dims import DimExpr
 from slope.errors import ArgumentError, ShapeError
 from slope.functions._arguments import Scalar, number_of, shown, sizes_of
 from slope.functions._at_once import at_once
@@ -60,7 +62,7 @@ def pad(
     if mode in ("reflect", "replicate"):
         return _cut_off(_pad_dims(given, added, mode), gone, widths)
     given = _cut_off(given, gone, widths)
-    if mode == "circular" or added == [(0, 0)] * given.ndim:
+    if mode == "circular" or not any(map(_some, [each for pair in added for each in pair])):
         return _pad_dims(given, added, mode)
     low, high = zip(*added, strict=True)
     number = splat_like(value, given).value
@@ -81,6 +83,11 @@ def _pad_dims(x: Tensor, widths: list[tuple[int, int]], mode: str) -> Tensor:
     for at, (before, after) in enumerate(widths):
         x = _pad_dim(x, at, before, after, mode)
     return x
+
+
+def _some(width: Any) -> bool:
+    """Whether a width may be anything but 0."""
+    return isinstance(width, DimExpr) or width != 0
 
 
 def _pad_dim(x: Tensor, at: int, before: int, after: int, mode: str) -> Tensor:
@@ -104,9 +111,9 @@ def _pad_dim(x: Tensor, at: int, before: int, after: int, mode: str) -> Tensor:
             f"{shown(x.shape)}."
         )
     parts = [x]
-    if before:
+    if _some(before):
         parts.insert(0, _edge(x, at, before, mode, front=True))
-    if after:
+    if _some(after):
         parts.append(_edge(x, at, after, mode, front=False))
     return x if len(parts) == 1 else ops.cat(*parts, dim=at)
 

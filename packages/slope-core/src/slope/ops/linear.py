@@ -40,10 +40,12 @@ class LinearOperator(Operator):
 # --- batching helpers, written with the operators below
 
 
-def batch_reduction(op: Operator, x: Tensor, at: int, dim: Sequence[int]) -> tuple[Any, int]:
+def batch_reduction(
+    op: Operator, x: Tensor, at: int, dim: Sequence[int], **params: Any
+) -> tuple[Any, int]:
     """What ``batch`` of an operator returns that takes the dimensions ``dim`` away."""
     moved = tuple(shifted(each, at) for each in dim)
-    return op(x, dim=moved), at - sum(1 for each in moved if each < at)
+    return op(x, dim=moved, **params), at - sum(1 for each in moved if each < at)
 
 
 def move_dim(x: Tensor, source: int, target: int) -> Tensor:

@@ -8,6 +8,7 @@ from typing import Any
 from slope.core.operator import Linear, Operand, Sample, Tangent, register
 from slope.core.tensor import Tensor
 from slope.core.types import TensorType
+from slope.dims import dim_max
 from slope.errors import ShapeError
 from slope.ops._family import draws, insert, ints, require_dim, require_rank, shifted
 from slope.ops.linear import LinearOperator, batched_at
@@ -107,7 +108,7 @@ class Slice(LinearOperator):
     ) -> Sequence[Tangent]:
         high = []
         for length, first, stride, kept in zip(x.shape, start, step, cotangent.shape, strict=True):
-            used = kept if stride == 1 else 0 if kept == 0 else (kept - 1) * stride + 1
+            used = kept if stride == 1 else dim_max((kept - 1) * stride + 1, 0)
             high.append(length - first - used)
         interior = tuple(stride - 1 for stride in step)
         return (pad(cotangent, low=tuple(start), high=tuple(high), interior=interior, value=0),)

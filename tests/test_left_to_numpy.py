@@ -38,6 +38,12 @@ def compiled(monkeypatch):
     return seen
 
 
+def test_all_passes_run_beside_what_is_left_to_numpy():
+    turned = slope.jit(lambda x: slope.linalg.eigh(x)[0] * -1.0, backend="onnxruntime")
+    program = turned.prepared((slope.tensor(X),), {})[0].program
+    assert [instr.op.name for instr in program.instrs] == ["eigh_factors", "neg"]
+
+
 def test_independent_factors_share_a_stage(compiled):
     x = slope.tensor(X)
     f = slope.jit(both, backend="onnxruntime")

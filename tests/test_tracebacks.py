@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import slope
+from slope.errors import user_source
 
 HOME = str(Path(slope.__file__).parent)
 
@@ -68,3 +69,11 @@ def test_an_error_that_slope_did_not_mean_to_raise_keeps_all_frames(monkeypatch)
     broken.__code__ = broken.__code__.replace(co_filename=f"{HOME}/broken.py")
     own, _ = frames_of(lambda: slope.grad(broken)(2.0), KeyError, "inside")
     assert own > 2
+
+
+def test_frozen_modules_hold_no_lines_of_users():
+    scope = {"user_source": user_source}
+    exec(compile("def run():\n    return user_source()", "<frozen runpy>", "exec"), scope)
+    source = scope["run"]()
+    assert source is not None
+    assert source.function == "test_frozen_modules_hold_no_lines_of_users"

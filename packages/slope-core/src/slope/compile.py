@@ -24,7 +24,6 @@ from slope.core.trace import EVAL, escaped_message, paused_collection
 from slope.core.types import TensorType
 from slope.devices import ANYWHERE, CPU, Device, default_device
 from slope.dims import is_static
-from slope.dtypes import DType
 from slope.errors import (
     CompileError,
     DeviceError,
@@ -39,6 +38,7 @@ from slope.passes import map_programs, optimize, to_layout
 from slope.plugins.backend import Backend, Executable
 from slope.plugins.selection import backend as backend_named
 from slope.plugins.selection import current_backend, installed
+from slope.supported import require_supported
 
 
 def listened_to() -> bool:
@@ -228,7 +228,7 @@ def compile_now(
         check_params(instr.op, instr.params)
     lowered = lower_program(program, backend, device)
     closed, constants = close(lowered)
-    _require_dtypes(closed, backend)
+    require_supported(closed, backend)
     constants = [following(each, device) for each in constants]
     require_device(backend, device)
     _show(f"{program.name}: program", closed)  # first: it is wanted most where compiling fails
@@ -316,7 +316,7 @@ def lower_program(program: Program, backend: Backend, device: Device | None = No
         lowered = _improved(program, backend, device, frozenset())
     except UnsupportedOperatorError:
         lowered = None  # the program itself may need what is missing, or a pass
-    if lowered is None or not _is_known(lowered, backend):
+    if lowered is None or not _is_known(lowered, backend, device):
         lowered = _improved(program, backend, device, _WRITING_PASSES)
     # After expansion: composites would hide what could be permuted.
     turned = to_layout(lowered, backend.layout)
@@ -331,69 +331,35 @@ def _improved(
 ) -> Program:
     """The program expanded for the backend, improved before and after without some passes."""
     lowered = optimize(program, without, fold_scalars)
-    if _is_known(lowered, backend):
+    if _is_known(lowered, backend, device):
         return lowered
     return optimize(_expand_unknown(lowered, backend, device), without, fold_scalars)
 
 
-def _is_known(program: Program, backend: Backend) -> bool:
-    """Whether the backend lowers every operator, also those of programs that the program holds."""
+def _is_known(program: Program, backend: Backend, device: Device | None = None) -> bool:
+    """Whether the backend lowers every operator, also those of programs that the program holds.
+
+    Given a device, or leaves it to NumPy there.
+    """
     return all(
         not instr.op.inline
-        and (backend.lowers(instr.op) or instr.op.runs_on_host())
+        and (
+            backend.lowers(instr.op)
+            or instr.op.runs_on_host()
+            or _is_left(instr.op, [atom.type for atom in instr.inputs], backend, device)
+        )
         and all(_is_known(nested, backend) for nested in programs_in(list(instr.params.values())))
         for instr in program.instrs
     )
 
 
-def unsupported(program: Program, backend: Backend) -> dict[tuple[Operator, DType], Instr]:
-    """What the backend cannot compile, by its own word (:meth:`Backend.supports`).
-
-    Asked for the dtype of each operand and, for operators without operands or with a parameter
-    ``dtype``, of the result; also in programs that instructions hold.
-
-    Args:
-        program: expanded, as far as that goes.
-        backend: whom to ask.
-
-    Returns:
-        The pairs that it refuses, each with the first instruction that needs it.
-    """
-    found: dict[tuple[Operator, DType], Instr] = {}
-    asked: set[tuple[Operator, DType]] = set()
-    for instr in program.instrs:
-        op, params = instr.op, instr.params
-        atoms = [*instr.inputs, *(instr.outputs if not instr.inputs or "dtype" in params else ())]
-        for dtype in {atom.type.dtype for atom in atoms}:
-            if (op, dtype) not in asked:
-                asked.add((op, dtype))
-                can = backend.lowers(op) or op.has("expand") or op.has("host")
-                if not (can and _supports(backend, op, dtype)):
-                    found[op, dtype] = instr
-        for nested in programs_in(list(params.values())):
-            found = unsupported(nested, backend) | found
-    return found
-
-
-def _supports(backend: Backend, op: Operator, dtype: DType) -> bool:
-    try:
-        return backend.supports(op, dtype)
-    except (SlopeError, MemoryError):
-        raise
-    except Exception as error:
-        raise backend_failed(backend, f"supports, of {op.name!r} on {dtype}", error) from error
-
-
-def _require_dtypes(program: Program, backend: Backend) -> None:
-    """Refuse what the backend says that it cannot compile: it might compute something else."""
-    if type(backend).supports is Backend.supports:
-        return  # it takes all dtypes of what it lowers
-    for (op, dtype), instr in unsupported(program, backend).items():
-        place = f" (used at {instr.source})" if instr.source else ""
-        raise UnsupportedOperatorError(
-            f"backend {backend.name!r} does not support operator {op.name!r} on {dtype}{place}. "
-            f"Use another dtype, or choose another backend with slope.use_backend(...)."
-        )
+def _is_left(
+    op: Operator, types: Sequence[TensorType], backend: Backend, device: Device | None
+) -> bool:
+    """Whether the numpy backend is to compute an operator that the backend could expand."""
+    if device is None or op.inline or not op.has("expand"):
+        return False
+    return backend.left_to_numpy(op, types, device)
 
 
 def require_device(backend: Backend, device: Device) -> None:
@@ -434,7 +400,7 @@ class _LoweringTrace(ProgramTrace):
                 args, params = self._with_lowered(op, args, params)
             return super().process(op, args, params)
         if op.has("expand"):
-            if self._is_left(op, args):
+            if _is_left(op, [arg.type for arg in args], self.backend, self.device):
                 return super().process(op, args, params)
             return expand(op, args, params)
         place = f" (used at {self.instr_source})" if self.instr_source else ""
@@ -444,12 +410,6 @@ class _LoweringTrace(ProgramTrace):
             f"hook slope_lowerings, or choose another backend with slope.use_backend(...)."
             f"{self._elsewhere(op)}"
         )
-
-    def _is_left(self, op: Operator, args: Sequence[Tensor]) -> bool:
-        """Whether the numpy backend is to compute it."""
-        if self.device is None or op.inline:
-            return False
-        return self.backend.left_to_numpy(op, [arg.type for arg in args], self.device)
 
     def _elsewhere(self, op: Operator) -> str:
         """A sentence on the selected backend, where calls outside jit run on another."""

@@ -15,7 +15,7 @@ import numpy as np
 
 from slope.api._compare import difference as elementwise_difference
 from slope.api._compare import tolerance
-from slope.compile import Options, _expand_unknown, _LoweringTrace, compile_program, unsupported
+from slope.compile import Options, _expand_unknown, _LoweringTrace, compile_program
 from slope.core.operator import Operator
 from slope.core.program import Instr, Program, ProgramTrace, Var, run_instrs
 from slope.core.tensor import Tensor
@@ -27,6 +27,7 @@ from slope.passes import remove_dead_code
 from slope.plugins.backend import Backend
 from slope.plugins.selection import backend as backend_named
 from slope.plugins.selection import use_backend
+from slope.supported import unsupported
 from slope.testing.cases import DERIVATIVES, Array, Broken, Case
 
 PASSED: Final = "passed"

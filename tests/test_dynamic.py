@@ -9,7 +9,7 @@ import pytest
 
 import slope
 from slope import nn
-from slope.errors import ArgumentError, ShapeError
+from slope.errors import ArgumentError, IndexingError, ShapeError
 
 ROWS = {"x": {0: slope.Dim("n")}}
 W = slope.tensor(np.linspace(-1, 1, 12, dtype=np.float32).reshape(4, 3))
@@ -48,6 +48,48 @@ FUNCTIONS = {
     "cond": lambda x: slope.cond(x.sum() > 0, lambda x: x * 2, lambda x: -x, x),
     "gradients": slope.grad(lambda x: attend(x).sum() + x.mean() ** 2 + slope.sin(x).amax()),
     "draws": lambda x: (slope.rand(x.shape), slope.randn(x.shape), slope.dropout(x, 0.5)),
+    "numbers": lambda x: (
+        *(x * (1 / x.shape[0]), x / x.shape[0] ** 0.5, x * (2.5 - x.shape[0])),
+        *(slope.tensor(x.shape[0]), slope.tensor([x.shape[0], 7]), x * ((x.shape[0] - 4) / 2)),
+    ),
+    "strides": lambda x: (x[::2], x[1::3], x[::-2], x[:, ::-1], x.at[::2].add(1.0)),
+    "counts": lambda x: (
+        *(slope.arange(1, x.shape[0] + 1, 2), slope.arange(x.shape[0], 0, -1)),
+        *(slope.linspace(0, 1, x.shape[0]), slope.arange(x.shape[0], 2 * x.shape[0])),
+    ),
+    "middles": lambda x: (x.median(), *x.median(0), x.quantile(0.3, 0), *x.nanmedian(0)),
+    "orders": lambda x: (
+        *(x[slope.randperm(x.shape[0])], slope.random.permutation(slope.random.key(1), x)),
+        slope.searchsorted(x[:, 0].sort().values, x[:, 1]),
+    ),
+    "pieces": lambda x: (
+        *slope.tensor_split(x, 3),
+        x.unfold(0, 1, 2),
+        slope.pad(x.T, (0, 9)).T[1:],
+    ),
+    "squares": lambda x: (
+        *((x @ x.T).diagonal(), slope.diagonal(x, 1), slope.trace(x @ x.T)),
+        *(slope.diag(x[:, 0]), slope.diag(x[:, 0], 1), slope.diag(x[:, 0], -2)),
+    ),
+    "pools": lambda x: (
+        slope.adaptive_avg_pool1d(x.T, 1),
+        slope.adaptive_max_pool2d(x[None], (None, 2)),
+        slope.adaptive_avg_pool2d(x[None], (1, 1)),
+        slope.interpolate(x.T[None], scale_factor=2),
+    ),
+    "loop over rows": lambda x: slope.fori_loop(
+        0, x.shape[0], lambda i, c: c + x[i] * i, slope.zeros(4)
+    ),
+    "gradients of strides": slope.grad(
+        lambda x: slope.sin(x[::2]).sum() + (x[::3] ** 2).sum() + x[::-2].sum() + x.median() ** 2
+    ),
+    "gradients of pieces": slope.grad(
+        lambda x: (
+            (slope.diag(x[:, 0], 1) @ slope.diag(x[:, 1], 1)).sum()
+            + (slope.tensor_split(x, 2)[1] ** 2).sum()
+            + (slope.adaptive_max_pool1d(x.T, 1) ** 2).sum() * (1 / x.shape[0])
+        )
+    ),
     "convolution": lambda x: slope.conv1d(x.T[None], slope.ones(2, 4, 3), padding=1),
 }
 
@@ -180,6 +222,28 @@ def test_what_depends_on_the_size_is_refused_with_the_line():
     assert f.__code__.co_firstlineno + 1 in [entry.lineno + 1 for entry in caught.traceback]
 
 
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (
+            lambda x: float(x.shape[0]),
+            r"float\(\) of the symbolic dimension n",
+        ),
+        (lambda x: x.chunk(2), r"chunk: dimension 0 of float32\[n, 4\] .* slope\.tensor_split"),
+        (lambda x: x.split(2), r"split: dimension 0 of float32\[n, 4\] has no known length"),
+        (lambda x: x.unbind(), r"unbind: dimension 0 of float32\[n, 4\] has no known length"),
+        (lambda x: x[3::-2], r"step -2 and bounds .* write \[::-2\]"),
+        (lambda x: x[:: x.shape[0]], r"a slice's step must be a known int, not n"),
+        (lambda x: slope.arange(0, x.shape[0], 0), r"arange: step=0"),
+        (lambda x: slope.adaptive_avg_pool1d(x.T, 2), r"\(n,\) must be known for more than one"),
+        (lambda x: slope.interpolate(x.T[None], 8), r"must be known, but for mode='nearest' with"),
+    ],
+)
+def test_what_a_symbolic_length_does_not_allow_says_so(function, message):
+    with pytest.raises((ShapeError, ArgumentError, IndexingError), match=message):
+        slope.jit(function, dynamic={0: ROWS["x"]}, backend="numpy")(rows(3))
+
+
 def test_bounds_decide():
     f = slope.jit(
         lambda x: x if x.shape[0] > 1 else x * 2,
@@ -187,6 +251,12 @@ def test_bounds_decide():
         backend="numpy",
     )
     assert f(slope.ones(2)).tolist() == [1.0, 1.0]
+
+
+def test_sizes_that_a_function_returns_are_ints():
+    f = slope.jit(lambda x: (x, x.shape, x.shape[0] // 2), dynamic=ROWS, backend="numpy")
+    for count in (5, 2):
+        assert f(rows(count))[1:] == ((count, 4), count // 2)
 
 
 def test_a_size_of_zero():

@@ -490,8 +490,12 @@ def test_parse_uses_the_given_dims() -> None:
         (lambda: Dim("n", min=1.5), "must be ints"),
         (lambda: b // 0, "divisor may be zero"),
         (lambda: b % Z, r"cannot divide batch by z.*known: 0 <= z <= 9.*min=1"),
-        (lambda: b / 2, "divide with //"),
+        (lambda: b / 2, "batch is a number only in a function .* divide with //"),
         (lambda: 2 / b, "divide with //"),
+        (lambda: b * 0.5, "divide with //"),
+        (lambda: b**0.5, "divide with //"),
+        (lambda: 2**b, "divide with //"),
+        (lambda: b + "x", "unsupported operand"),  # pyright: ignore[reportOperatorIssue]  # on purpose
         (lambda: b**-1, "a power must be an int"),
         (lambda: b**1000, "from 0 to 64"),
         (lambda: size((b, "x")), "multiply|dimension"),

@@ -6,13 +6,8 @@ import pytest
 import slope.eager  # noqa: F401  fills the executor
 from slope import errors
 from slope import functions as fn
-from slope.plugins.selection import use_backend
 
-
-@pytest.fixture(autouse=True)
-def _numpy_backend():
-    with use_backend("numpy"):
-        yield
+pytestmark = pytest.mark.usefixtures("on_numpy")
 
 
 def of(dtype, *shape):
@@ -123,6 +118,11 @@ BAD = {
         lambda: fn.mm(fn.ones(2, 3), fn.ones(3)),
         errors.ShapeError,
         "mm: y must have 2 dimensions",
+    ),
+    "type called": (
+        lambda: fn.ones(2).type("int32"),
+        errors.ArgumentError,
+        r"the type float32\[2\] of x, no method; x.to\(dtype\)",
     ),
     "einsum lengths": (
         lambda: fn.einsum("ij,jk->ik", fn.ones(2, 3), fn.ones(4, 5)),

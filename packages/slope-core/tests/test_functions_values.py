@@ -9,13 +9,8 @@ import slope.eager  # noqa: F401  fills the executor
 from slope import dtypes, errors
 from slope import functions as fn
 from slope.core.tensor import Tensor
-from slope.plugins.selection import use_backend
 
-
-@pytest.fixture(autouse=True)
-def _numpy_backend():
-    with use_backend("numpy"):
-        yield
+pytestmark = pytest.mark.usefixtures("on_numpy")
 
 
 def rng(seed=0):
@@ -277,7 +272,9 @@ def test_einsum(equation, shapes):
     arrays = [
         rng(number).normal(size=shape).astype(np.float32) for number, shape in enumerate(shapes)
     ]
-    close(fn.einsum(equation, *map(fn.tensor, arrays)), np.einsum(equation, *arrays), atol=1e-5)
+    wanted = np.einsum(equation, *arrays)
+    close(fn.einsum(equation, *map(fn.tensor, arrays)), wanted, atol=1e-5)
+    close(fn.einsum(equation, [fn.tensor(x) for x in arrays]), wanted, atol=1e-5)
 
 
 def test_other_contractions():

@@ -12,8 +12,9 @@ import os
 import re
 import sys
 from collections.abc import Callable
+from contextvars import ContextVar
 from types import FrameType, TracebackType
-from typing import Final, NamedTuple, ParamSpec, TypeVar
+from typing import Any, Final, NamedTuple, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -138,7 +139,7 @@ class NaNError(SlopeError, ArithmeticError):
         iterations: tuple[str, ...] = (),
         details: tuple[str, ...] = (),
     ) -> None:
-        super().__init__(operator)
+        super().__init__(operator, value, source)  # with these pickle calls it
         self.operator, self.value, self.iterations = operator, value, iterations
         self.details = details
         self._exact = source is not None  # else the line of the call at hand, until somebody knows
@@ -194,7 +195,7 @@ _sources: dict[tuple[str, int | None, str], Source] = {}
 def _own(filename: str) -> bool:
     own = _is_own.get(filename)
     if own is None:
-        own = filename.startswith(("<slope", _OWN_FOLDER))
+        own = filename.startswith(("<slope", "<frozen ", _OWN_FOLDER))  # runpy is nobody's line
         _is_own[filename] = own
     return own
 
@@ -249,18 +250,60 @@ def boundary(function: Callable[P, R]) -> Callable[P, R]:
         try:
             return function(*args, **kwargs)
         except Exception as error:  # noqa: BLE001  # and raised again
+            come_to_rest()
             error = told(error, function)
             raise shortened(error)  # noqa: B904  # SLOPE_FULL_TRACEBACK=1 shows slope's own frames
+        except BaseException:
+            come_to_rest()
+            raise
 
     return call
 
 
+# --- what an interrupt leaves behind
+
+_settlers: Final[list[Callable[[], None]]] = []
+
+
+def settled_by(settle: Callable[[], None]) -> None:
+    """Register what brings some state to what it is while no function of slope's runs."""
+    _settlers.append(settle)
+
+
+def rests_at(variable: ContextVar[Any], value: Any) -> None:
+    """Say what a context variable holds while no function of slope's runs."""
+
+    def settle() -> None:
+        if variable.get() is not value:
+            variable.set(value)
+
+    settled_by(settle)
+
+
+def come_to_rest() -> None:
+    """Bring slope's state to what it is between calls, where an exception leaves its last function.
+
+    Ctrl-C, or what another signal's handler raises, may arrive in the middle of ``__enter__`` or
+    ``__exit__`` of a context manager, which then does half of its work: a trace would stay current
+    for good. Blocks further out still undo what they did.
+    """
+    frame = sys._getframe(1).f_back  # pyright: ignore[reportPrivateUsage]  # the documented cheap way to walk up
+    while frame is not None:
+        if _own(frame.f_code.co_filename):
+            return
+        frame = frame.f_back
+    for settle in _settlers:
+        settle()
+
+
 # Names of arguments that PyTorch and JAX have, and what to write instead.
 _ELSEWHERE: Final = {
+    "allow_int": "arguments of integers have no gradient, so take them out of argnums=",
     "argnum": "use argnums=",
     "axes": "use dim=, or dims= of functions that take several",
     "axis": "use dim=, or dims= of functions that take several",
     "axis_name": "vmap gives all examples' results: reduce them behind it",
+    "chunk_size": "slope.map goes through examples one after the other",
     "ddof": "use correction=",
     "donate_argnums": 'use donate=, with names: donate=("model", "optimizer")',
     "generator": "draws with a generator of their own are slope.random's, which take a key",
@@ -272,6 +315,7 @@ _ELSEWHERE: Final = {
     "out": "tensors do not change: use what comes back",
     "out_axes": "use out_dims=",
     "pin_memory": "leave it out",
+    "spmd_axis_name": "programs run on one device, so leave it out",
     "requires_grad": "slope.grad takes the arguments that argnums= names, and nothing is marked",
     "use_reentrant": "there is one kind of checkpoint, so leave it out",
 }

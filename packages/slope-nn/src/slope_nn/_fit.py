@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,6 +16,7 @@ import numpy as np
 import slope
 from slope.extend import NaNError, SlopeError
 from slope_nn._checks import iterable, path, whole
+from slope_nn._saving._files import write_atomically
 from slope_nn._saving._trees import load, save
 
 
@@ -180,8 +182,8 @@ def _not_finite(what: str, state: Fitted, found: SlopeError | None) -> NaNLossEr
 
 def _step_of(loss: Callable[..., Any]) -> Callable[..., Any]:
     def step(model: Any, optimizer: Any, *batch: Any) -> tuple[Any, Any, Any]:
-        step = slope.value_and_grad(_with_model(loss), has_aux=True)
-        (value, model), gradients = step(model, *batch)
+        derive = slope.value_and_grad(_with_model(loss), has_aux=True)
+        (value, model), gradients = derive(model, *batch)
         return *optimizer(model, gradients), value
 
     return step
@@ -268,9 +270,9 @@ def _draw(path: Path, state: Fitted) -> None:
         right = axes.twinx()
         right.plot(list(numbers), list(numbers.values()), color="tab:orange", marker=".")
         right.set_ylabel("evaluation", color="tab:orange")
-    temporary = path.with_name(f".{path.name}.tmp")
-    figure.savefig(temporary, format="png")
-    temporary.replace(path)
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png")
+    write_atomically(path, [drawn.getvalue()])
 
 
 def _is_number(value: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TypeVar
 
 import slope
@@ -53,11 +54,18 @@ def vector_to_parameters(vector: slope.Tensor, model: Model) -> Model:
             f"vector_to_parameters: the vector is {given.type}, and the model has {total} numbers "
             f"in its parameters."
         )
+    return slope.tree_unflatten(structure, refilled(leaves, taken, given))
+
+
+def refilled(
+    leaves: Iterable[slope.Tensor], taken: Iterable[bool], vector: slope.Tensor
+) -> list[slope.Tensor]:
+    """Leaves with the elements of a vector, in turn, in those that are taken; the others as is."""
     place, values = 0, []
     for leaf, on in zip(leaves, taken, strict=True):
         if on:
-            part = given[place : place + leaf.numel()]
+            part = vector[place : place + leaf.numel()]
             place += leaf.numel()
             leaf = part.reshape(leaf.shape).astype(leaf.dtype)
         values.append(leaf)
-    return slope.tree_unflatten(structure, values)
+    return values

@@ -32,7 +32,7 @@ from slope.extend import (
 )
 from slope_backend_onnx.graph import Attribute, Graph, element_type
 from slope_backend_onnx.lower.kernels import WIDE, compute_dtype, numpy_dtype
-from slope_backend_onnx.lower.lengths import Lengths, is_one, large, same
+from slope_backend_onnx.lower.lengths import Lengths, is_one, large, may_be_empty, same
 
 
 class Value(NamedTuple):
@@ -70,6 +70,7 @@ class Lowering:
         lengths: the symbolic dimensions of the outermost graph.
         native: whether ONNX Runtime runs it on the processor here, so that operators of its own may
             stand in it, and what is fast there counts; else it is plain ONNX, for any runtime.
+        in_order: whether one thread alone runs it there, so that no node races with itself.
         operator: what the instruction calls.
         outs: the types of the instruction's results.
         shared: for each operand, whether something else reads it as well.
@@ -82,11 +83,13 @@ class Lowering:
         inside: Inside | None = None,
         *,
         native: bool = False,
+        in_order: bool = False,
         lengths: Lengths | None = None,
     ) -> None:
         self.graph = graph
         self.lengths = lengths or Lengths(graph)
         self.native = native
+        self.in_order = in_order
         self._inside = inside or _nothing_to_inline
         self.operator: Operator | None = None
         self.outs: tuple[TensorType, ...] = ()
@@ -99,7 +102,13 @@ class Lowering:
     def inner(self, name: str) -> Lowering:
         """The lowering of an empty graph inside this one."""
         graph = Graph(name, parent=self.graph)
-        return Lowering(graph, self._inside, native=self.native, lengths=self.lengths)
+        return Lowering(
+            graph,
+            self._inside,
+            native=self.native,
+            in_order=self.in_order,
+            lengths=self.lengths,
+        )
 
     def write(self, program: Program, operands: Sequence[Value]) -> list[Value]:
         """Write a nested program into this graph, on values that it sees; the program's results."""
@@ -166,7 +175,9 @@ class Lowering:
         name, old = self._sources.get(name, (name, old))
         if same(old, new):
             return name
-        result = self.op("Reshape", name, self.ints(*new), allowzero=1 if 0 in new else None)
+        result = self.op(
+            "Reshape", name, self.ints(*new), allowzero=1 if any(map(may_be_empty, new)) else None
+        )
         self._sources[result] = (name, old)
         return result
 

@@ -33,6 +33,14 @@ def large(size: Any, least: int) -> bool:
     return not isinstance(size, int) or size >= least
 
 
+def may_be_empty(size: Any) -> bool:
+    """Whether a size is 0, or can be."""
+    try:
+        return bool(size == 0)
+    except ShapeError:  # its bounds do not tell
+        return True
+
+
 class Lengths:
     """The symbolic dimensions of a graph.
 

@@ -10,8 +10,10 @@ import numpy as np
 
 from slope.core.tensor import Tensor
 from slope.core.types import TensorType, type_of_array
+from slope.dims import DimExpr
 from slope.dtypes import bool_, default_dtype, float32, int64
 from slope.errors import ArgumentError, Source
+from slope.functions._base import dimension
 from slope.ops import cast
 from slope.tree import leaf_paths
 
@@ -87,6 +89,8 @@ def tensor_leaf(leaf: Any, user: str, path: str = "") -> Tensor:
     Raises:
         ArgumentError: it is neither tensor, number nor NumPy array.
     """
+    if isinstance(leaf, DimExpr):
+        leaf = dimension(leaf)
     if isinstance(leaf, Tensor):
         return cast(leaf, dtype=default_dtype(leaf.dtype.kind)) if leaf.weak else leaf
     if isinstance(leaf, np.ndarray):

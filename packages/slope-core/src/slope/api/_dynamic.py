@@ -18,7 +18,7 @@ from slope.core.sizes import Sizes, sized_program
 from slope.core.tensor import Splat, Tensor
 from slope.core.trace import EVAL, current_trace
 from slope.core.types import TensorType, type_of_array
-from slope.dims import Dim
+from slope.dims import Dim, DimExpr, evaluate
 from slope.errors import ArgumentError, ShapeError, boundary
 from slope.tree import leaf_paths, tree_leaves
 
@@ -51,6 +51,10 @@ class SizedEntry(Entry):
             if name != "closed":
                 setattr(self, name, getattr(general, name))
         self.general, self.sizes = general, sizes
+        self.out_plan = [
+            (how, evaluate(what, sizes) if isinstance(what, DimExpr) else what)
+            for how, what in general.out_plan
+        ]
         self.compiled = None
         self._closed = None
 

@@ -26,11 +26,12 @@ from slope.core.trace import EVAL, use_trace
 from slope.core.types import TensorType
 from slope.dims import is_static
 from slope.eager import execute  # importing it also fills what runs operators outside transforms
-from slope.errors import ArgumentError, NaNError, Source
+from slope.errors import ArgumentError, NaNError, Source, rests_at
 from slope.plugins.selection import use_backend
 
 _mode: str | None = None  # None: off; "NaN"; "NaN or inf"
 _searching: ContextVar[bool] = ContextVar("slope_searching_nans", default=False)
+rests_at(_searching, False)
 
 
 class debug_nans:  # noqa: N801  # a switch and a context manager that read as a verb

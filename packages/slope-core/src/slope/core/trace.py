@@ -14,11 +14,12 @@ import threading
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar, Token
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from slope.core.locks import in_forked_children, open_after_fork
 from slope.core.tensor import Tensor, Tracer
 from slope.devices import Device
-from slope.errors import EscapedTracerError, Source
+from slope.errors import EscapedTracerError, Source, rests_at, settled_by
 
 if TYPE_CHECKING:
     from slope.core.operator import Operator
@@ -124,6 +125,7 @@ class EvalTrace(Trace):
 EVAL = EvalTrace()
 _current: ContextVar[Trace] = ContextVar("slope_trace", default=EVAL)
 current_trace: Callable[[], Trace] = _current.get
+rests_at(_current, EVAL)
 
 
 def is_tracing() -> bool:
@@ -158,17 +160,17 @@ class paused_collection:  # noqa: N801  # a context manager that reads as a phra
     of them again, which makes the time to trace grow faster than the program.
     """
 
-    _depth = 0
-    _was_enabled = False
-    _lock = threading.Lock()
+    _blocks: ClassVar[dict[int, int]] = {}  # how many each thread is in
+    _paused = False  # whether it was on before the first of them
+    _lock = open_after_fork(threading.Lock())
 
     def __enter__(self) -> None:
-        cls = type(self)
+        cls, thread = type(self), threading.get_ident()
         with cls._lock:
-            if cls._depth == 0:
-                cls._was_enabled = gc.isenabled()
+            cls._blocks[thread] = cls._blocks.get(thread, 0) + 1
+            if gc.isenabled():
+                cls._paused = True
                 gc.disable()
-            cls._depth += 1
 
     def __exit__(
         self,
@@ -176,11 +178,33 @@ class paused_collection:  # noqa: N801  # a context manager that reads as a phra
         error: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        cls = type(self)
+        self._leave(1)
+
+    @classmethod
+    def _leave(cls, count: int | None = None) -> None:
+        """Leave this many blocks of this thread; ``None`` for all."""
+        thread = threading.get_ident()
         with cls._lock:
-            cls._depth -= 1
-            if cls._depth == 0 and cls._was_enabled:
+            inside = cls._blocks.pop(thread, 0)
+            if count is not None and inside > count:
+                cls._blocks[thread] = inside - count
+            if cls._paused and not cls._blocks:
                 gc.enable()
+                cls._paused = False
+
+
+settled_by(paused_collection._leave)
+
+
+def _forget_other_threads() -> None:
+    """In a forked child there are none, and nobody would leave their blocks."""
+    this = threading.get_ident()
+    for thread in paused_collection._blocks.keys() - {this}:
+        del paused_collection._blocks[thread]
+    paused_collection._leave(0)
+
+
+in_forked_children(_forget_other_threads)
 
 
 def bind(op: Operator, args: Sequence[Tensor], params: dict[str, Any]) -> tuple[Tensor, ...]:

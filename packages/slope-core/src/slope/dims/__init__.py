@@ -22,7 +22,7 @@ Everything here is immutable, and there is no table of names: two ``Dim`` of the
 bounds are the same dimension. The same name with other bounds in one expression is an error.
 """
 
-from slope.dims._expr import Dim, DimExpr, DimLike, Shape
+from slope.dims._expr import Dim, DimExpr, DimLike, Shape, install_numbers
 from slope.dims._shapes import (
     bounds,
     broadcast,
@@ -52,6 +52,7 @@ __all__ = [
     "dim_min",
     "dim_str",
     "evaluate",
+    "install_numbers",
     "is_static",
     "key",
     "names",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import keyword
 import math
 import numbers
+import operator
+from collections.abc import Callable
 from typing import Any, NoReturn, TypeAlias
 
 from slope.dims._polynomials import (
@@ -36,6 +38,8 @@ class DimExpr:
 
     Supports ``+ - * // % **`` with ints and expressions, and comparisons, which raise `ShapeError`
     where the bounds of the variables do not decide. ``str`` gives Python that `parse` reads back.
+    True division, fractional powers and arithmetic with floats give no dimension but a number that
+    is known when a program runs: a tensor (`install_numbers`).
     """
 
     __slots__ = ("_hash", "_terms")
@@ -63,38 +67,42 @@ class DimExpr:
 
     def __add__(self, other: DimLike) -> DimLike:
         poly = as_poly(other)
-        return NotImplemented if poly is None else wrap(add(self._terms, poly))
+        return _number(operator.add, self, other) if poly is None else wrap(add(self._terms, poly))
 
     def __sub__(self, other: DimLike) -> DimLike:
         poly = as_poly(other)
-        return NotImplemented if poly is None else wrap(sub(self._terms, poly))
+        return _number(operator.sub, self, other) if poly is None else wrap(sub(self._terms, poly))
 
     def __rsub__(self, other: int) -> DimLike:
         poly = as_poly(other)
-        return NotImplemented if poly is None else wrap(sub(poly, self._terms))
+        return _number(operator.sub, other, self) if poly is None else wrap(sub(poly, self._terms))
 
     def __mul__(self, other: DimLike) -> DimLike:
         poly = as_poly(other)
-        return NotImplemented if poly is None else wrap(mul(self._terms, poly))
+        return _number(operator.mul, self, other) if poly is None else wrap(mul(self._terms, poly))
 
     __radd__ = __add__
     __rmul__ = __mul__
 
     def __floordiv__(self, other: DimLike) -> DimLike:
         poly = as_poly(other)
-        return NotImplemented if poly is None else wrap(floordiv(self._terms, poly))
+        if poly is None:
+            return _number(operator.floordiv, self, other)
+        return wrap(floordiv(self._terms, poly))
 
     def __rfloordiv__(self, other: int) -> DimLike:
         poly = as_poly(other)
-        return NotImplemented if poly is None else wrap(floordiv(poly, self._terms))
+        if poly is None:
+            return _number(operator.floordiv, other, self)
+        return wrap(floordiv(poly, self._terms))
 
     def __mod__(self, other: DimLike) -> DimLike:
         poly = as_poly(other)
-        return NotImplemented if poly is None else wrap(mod(self._terms, poly))
+        return _number(operator.mod, self, other) if poly is None else wrap(mod(self._terms, poly))
 
     def __rmod__(self, other: int) -> DimLike:
         poly = as_poly(other)
-        return NotImplemented if poly is None else wrap(mod(poly, self._terms))
+        return _number(operator.mod, other, self) if poly is None else wrap(mod(poly, self._terms))
 
     def __divmod__(self, other: DimLike) -> tuple[DimLike, DimLike]:
         return self // other, self % other
@@ -103,18 +111,23 @@ class DimExpr:
         return other // self, other % self
 
     def __pow__(self, power: int) -> DimLike:
-        if not isinstance(power, int) or not 0 <= power <= MAX_POWER:
+        if not isinstance(power, int):
+            return _number(operator.pow, self, power)
+        if not 0 <= power <= MAX_POWER:
             raise ShapeError(f"({self})**{power}: a power must be an int from 0 to {MAX_POWER}")
         result = ONE
         for _ in range(power):
             result = mul(result, self._terms)
         return wrap(result)
 
-    def __truediv__(self, other: object) -> NoReturn:
-        raise ShapeError(f"({self}) / ({other}) is no integer; dimensions divide with //")
+    def __rpow__(self, base: float) -> Any:
+        return _number(operator.pow, base, self)
 
-    def __rtruediv__(self, other: object) -> NoReturn:
-        raise ShapeError(f"({other}) / ({self}) is no integer; dimensions divide with //")
+    def __truediv__(self, other: Any) -> Any:
+        return _number(operator.truediv, self, other)
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return _number(operator.truediv, other, self)
 
     def __neg__(self) -> DimLike:
         return wrap(scale(self._terms, -1))
@@ -179,12 +192,15 @@ class DimExpr:
     def _no_value(self, what: str) -> NoReturn:
         raise ShapeError(
             f"{what} of the symbolic dimension {self} has no value while tracing "
-            f"({known(self._terms)}). Compare it explicitly, keep it symbolic in arithmetic, or "
-            f"trace with a concrete size."
+            f"({known(self._terms)}). Compare it explicitly, keep it symbolic in arithmetic (also "
+            f"n / 2, n * 0.5 and n ** 0.5, which give tensors), or trace with a concrete size."
         )
 
     def __bool__(self) -> bool:  # noqa: PLE0304  # it raises
         self._no_value("bool()")
+
+    def __float__(self) -> float:
+        self._no_value("float()")
 
     def __int__(self) -> int:
         self._no_value("int()")
@@ -255,6 +271,22 @@ def wrap(poly: Poly) -> DimLike:
     dim = object.__new__(Dim if alone else DimExpr)
     _fill(dim, poly)
     return dim
+
+
+_numbers: list[Callable[[DimExpr], Any]] = []
+
+
+def install_numbers(convert: Callable[[DimExpr], Any]) -> None:
+    """Say what a dimension is as a number, for arithmetic whose results are no dimensions."""
+    _numbers[:] = [convert]
+
+
+def _number(apply: Callable[[Any, Any], Any], first: Any, second: Any) -> Any:
+    """Arithmetic of a dimension and another number; whatever else may answer for itself."""
+    pair = (first, second)
+    if not _numbers or not all(isinstance(each, DimExpr | numbers.Real) for each in pair):
+        return NotImplemented
+    return apply(*(_numbers[0](each) if isinstance(each, DimExpr) else each for each in pair))
 
 
 def as_poly(x: object) -> Poly | None:

@@ -15,7 +15,7 @@ from slope.core.tensor import Tensor
 from slope.core.trace import EVAL, current_trace
 from slope.devices import CPU
 from slope.dtypes import DType
-from slope.errors import SlopeError, shortened, told
+from slope.errors import SlopeError, come_to_rest, shortened, told
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -108,6 +108,9 @@ def _wrapped(function: Callable[P, R], *, numbers: int) -> Callable[P, R]:
             raise shortened(error)  # noqa: B904  # SLOPE_FULL_TRACEBACK=1 shows slope's own frames
         except TypeError as error:
             raise told(error, function)  # noqa: B904  # the same error, or one that says what it means
+        except BaseException:
+            come_to_rest()
+            raise
 
     return call
 

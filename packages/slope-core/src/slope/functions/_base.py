@@ -16,9 +16,10 @@ import numpy as np
 
 from slope import dtypes, ops
 from slope.core.tensor import Splat, Tensor, aligned_empty, splat_scalar
+from slope.core.trace import EVAL, current_trace
 from slope.core.types import Shape, TensorType, type_of_array
 from slope.devices import ANYWHERE, CPU, Device
-from slope.dims import DimExpr, is_static, same
+from slope.dims import DimExpr, DimLike, bounds, dim_max, install_numbers, is_static, same
 from slope.dtypes import DType
 from slope.errors import ArgumentError, DTypeError, ShapeError
 from slope.functions._arguments import (
@@ -69,8 +70,29 @@ def operand(value: object, function: str, argument: str) -> Operand:
 
 
 def dimension(length: DimExpr) -> Tensor:
-    """A symbolic dimension as a number that is known when the program runs; weak, as an int is."""
-    return weakly(ops.sum_(Splat(1, TensorType((length,), dtypes.int64)), dim=(0,)), True)
+    """A symbolic dimension as a number that is known when the program runs; weak, as an int is.
+
+    Raises:
+        ShapeError: no program is traced.
+    """
+    if current_trace() is EVAL:
+        raise ShapeError(
+            f"the dimension {length} is a number only in a function that is traced with it; "
+            f"dimensions divide with //."
+        )
+    if bounds(length)[0] >= 0:
+        number = _counted(length)
+    else:  # perhaps negative, such as n - m
+        number = ops.sub(_counted(dim_max(length, 0)), _counted(dim_max(-length, 0)))
+    return weakly(number, True)
+
+
+def _counted(length: DimLike) -> Tensor:
+    """A length as a number: so many ones, added up."""
+    return ops.sum_(Splat(1, TensorType((length,), dtypes.int64)), dim=(0,))
+
+
+install_numbers(dimension)
 
 
 def as_tensor(value: object, function: str, argument: str) -> Tensor:
@@ -114,6 +136,13 @@ def splat(value: Scalar, tensor_type: TensorType) -> Splat:
 def splat_like(value: Scalar, x: Tensor) -> Splat:
     """A tensor of ``x``'s type with one number everywhere."""
     return splat(value, x.type)
+
+
+def filled_like(value: Scalar | DimExpr, x: Tensor) -> Tensor:
+    """As :func:`splat_like`, of what may be a symbolic dimension."""
+    if isinstance(value, DimExpr):
+        return expand_to(to_dtype(dimension(value), x.dtype), x.shape)
+    return splat_like(value, x)
 
 
 # --- promotion

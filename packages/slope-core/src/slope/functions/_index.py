@@ -1,12 +1,10 @@
 """What stands between the brackets: taken apart once, for reading and for writing.
 
 An index becomes a *basic* part (static ints, slices and new dimensions: a slice, a flip and a
-reshape) and an *advanced* part
-(integer tensors and arrays: a gather or scatter). Where the advanced dimensions come out is NumPy's
-rule: at the place of the
-first of them, or in front where a slice, ``None`` or ``...`` stands between two of them. Ints count
-as advanced where
-there is an array, too.
+reshape) and an *advanced* part (integer tensors and arrays: a gather or scatter). Where the
+advanced dimensions come out is NumPy's rule: at the place of the first of them, or in front where
+a slice, ``None`` or ``...`` stands between two of them. Ints count as advanced where there is an
+array, too.
 """
 
 from __future__ import annotations
@@ -22,10 +20,10 @@ from slope.core.types import Shape
 from slope.devices import ANYWHERE
 from slope.dims import DimExpr, dim_min, is_static
 from slope.errors import ConcretizationError, IndexingError
-from slope.functions._base import broadcast_shapes, copied, expand_to, of_host
+from slope.functions._base import broadcast_shapes, copied, expand_to, filled_like, of_host
 from slope.functions.joining import stack
 
-Entry = Any  # int, slice, None (a new dimension), Truth, np.ndarray of ints, Tensor of ints
+Entry = Any  # int, slice, None (a new dimension), Truth, Held, np.ndarray of ints, Tensor of ints
 
 
 class Truth(NamedTuple):
@@ -34,13 +32,20 @@ class Truth(NamedTuple):
     holds: bool
 
 
+class Held(NamedTuple):
+    """The places along one dimension at which a mask holds, and the mask's length there."""
+
+    places: np.ndarray[Any, Any]
+    length: int
+
+
 class Plan(NamedTuple):
     """An index of a shape, taken apart.
 
     Attributes:
         shape: the shape that is indexed: the tensor's, and a 1 for each mask of shape ().
         start, stop, step: the slice of every dimension, with positive steps; an int is a slice of
-        length 1.
+            length 1.
         flips: the dimensions to reverse after slicing.
         dropped: the dimensions that ints take away.
         arrays: by dimension, the index tensor of the advanced part.
@@ -60,6 +65,15 @@ class Plan(NamedTuple):
     result: Shape
     front: bool
 
+    @property
+    def lengths(self) -> Shape:
+        """How long the slice of every dimension is."""
+        return tuple(map(_slice_length, self.start, self.stop, self.step))
+
+
+def _slice_length(start: Any, stop: Any, step: int) -> Any:
+    return (stop - start + step - 1) // step
+
 
 def plan(index: Any, shape: Shape) -> Plan:
     """Take an index apart.
@@ -75,9 +89,7 @@ def plan(index: Any, shape: Shape) -> Plan:
     flips: list[int] = []
     dropped: list[int] = []
     arrays: dict[int, Tensor] = {}
-    kinds: list[
-        tuple[str, int]
-    ] = []  # what each entry leaves: new, slice, int or array, and its dimension
+    kinds: list[tuple[str, int]] = []  # for each entry: new, slice, int or array; its dimension
     at = 0
     for entry in entries:
         if entry is None:
@@ -88,7 +100,7 @@ def plan(index: Any, shape: Shape) -> Plan:
             if backward:
                 flips.append(at)
             kinds.append(("slice", at))
-        elif isinstance(entry, (Tensor, np.ndarray)):
+        elif isinstance(entry, (Tensor, np.ndarray, Held)):
             arrays[at] = _coordinates(entry, shape[at], at, shape)
             kinds.append(("array", at))
         else:
@@ -97,10 +109,7 @@ def plan(index: Any, shape: Shape) -> Plan:
             dropped.append(at)
             kinds.append(("int", at))
         at += 1
-    lengths = [
-        (last - first + stride - 1) // stride
-        for first, last, stride in zip(start, stop, step, strict=True)
-    ]
+    lengths = list(map(_slice_length, start, stop, step))
     places = (
         broadcast_shapes("indexing", *[each.shape for each in arrays.values()]) if arrays else ()
     )
@@ -232,7 +241,9 @@ def _array(index: Sequence[Any]) -> np.ndarray[Any, Any]:
 
 
 def _where_true(mask: np.ndarray[Any, Any]) -> list[Entry]:
-    return list(mask.nonzero()) if mask.ndim else [Truth(bool(mask))]
+    if not mask.ndim:
+        return [Truth(bool(mask))]
+    return [Held(*each) for each in zip(mask.nonzero(), mask.shape, strict=True)]
 
 
 def _tensor_entries(each: Tensor) -> list[Entry]:
@@ -298,16 +309,19 @@ def _slice(entry: slice, length: Any, at: int, shape: Shape) -> tuple[Any, Any, 
 def _symbolic_slice(
     first: Any, last: Any, stride: Any, length: Any, shape: Shape
 ) -> tuple[Any, Any, int, bool]:
-    if stride not in (None, 1):
-        if stride == -1 and first is None and last is None:
-            return 0, length, 1, True
+    step = 1 if stride is None else stride
+    if isinstance(step, DimExpr):
+        raise IndexingError(f"a slice's step must be a known int, not {step} (shape {shape}).")
+    if step < 0 and (first is not None or last is not None):
         raise IndexingError(
-            f"a slice with step {stride} of a symbolic length, in shape {shape}, is not possible; "
-            "give step 1 or ::-1."
+            f"a slice with step {step} and bounds is not possible along a symbolic length (shape "
+            f"{shape}); slice first, then write [::{step}]."
         )
+    if step < 0:  # from the last element, so what is left out stands in front
+        return dim_min((length - 1) % -step, length), length, -step, True
     begin = 0 if first is None else _bound(first, length)
     end = length if last is None else _bound(last, length)
-    return begin, end, 1, False
+    return begin, end, step, False
 
 
 def _bound(bound: Any, length: Any) -> Any:
@@ -318,6 +332,13 @@ def _bound(bound: Any, length: Any) -> Any:
 
 def _coordinates(entry: Any, length: Any, at: int, shape: Shape) -> Tensor:
     """An index tensor, counted from the front; places that are known are checked."""
+    if isinstance(entry, Held):
+        if not isinstance(length, DimExpr) and entry.length != length:
+            raise IndexingError(
+                f"a mask of length {entry.length} cannot index dimension {at} of length {length} "
+                f"(of a tensor of shape {shape})."
+            )
+        entry = entry.places
     if isinstance(entry, np.ndarray) and not isinstance(length, DimExpr):
         wrong = (entry < -length) | (entry >= length)
         if wrong.any():
@@ -330,19 +351,8 @@ def _coordinates(entry: Any, length: Any, at: int, shape: Shape) -> Tensor:
     if places.dtype.kind == "u":
         return ops.cast(places, dtype=dtypes.int64)
     places = ops.cast(places, dtype=dtypes.int64)
-    total = (
-        Splat(length, places.type) if not isinstance(length, DimExpr) else _counted(length, places)
-    )
-    return ops.where(ops.lt(places, Splat(0, places.type)), ops.add(places, total), places)
-
-
-def _counted(length: Any, like: Tensor) -> Tensor:
-    """A symbolic length as a tensor of ``like``'s shape."""
-    one = ops.iota(shape=(length,), dim=0, dtype=dtypes.int64)
-    count = ops.sum_(
-        ops.where(ops.ge(one, Splat(0, one.type)), Splat(1, one.type), Splat(0, one.type)), dim=(0,)
-    )
-    return expand_to(count, like.shape)
+    counted = ops.add(places, filled_like(length, places))
+    return ops.where(ops.lt(places, Splat(0, places.type)), counted, places)
 
 
 def coordinates(found: Plan) -> Tensor:

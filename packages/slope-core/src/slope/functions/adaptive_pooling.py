@@ -8,11 +8,11 @@ import numpy as np
 
 from slope import ops
 from slope.core.tensor import Tensor
-from slope.dims import is_static
+from slope.dims import DimExpr, is_static
 from slope.errors import ArgumentError, ShapeError
 from slope.functions._arguments import flag_of, shown
 from slope.functions._at_once import at_once
-from slope.functions._base import TensorLike, floating, of_host, splat_like
+from slope.functions._base import TensorLike, filled_like, floating, of_host, splat_like
 from slope.functions.pooling import image, window_params
 from slope.ops.index import take_along
 
@@ -29,18 +29,26 @@ __all__ = [
 def _targets(x: Tensor, count: int, function: str, output_size: Any) -> tuple[int, ...]:
     given = tuple(output_size) if isinstance(output_size, (tuple, list)) else (output_size,) * count
     size = x.shape[-count:]
-    if not is_static(size):
-        raise ShapeError(f"{function}: the sizes {shown(size)} must be known.")
     filled = tuple(
         length if wanted is None else wanted
         for wanted, length in zip((*given, *(None,) * count)[:count], size, strict=True)
     )
+    pairs = list(zip(filled, size, strict=True))
     if len(given) != count or any(
-        not isinstance(each, int) or isinstance(each, bool) or each < 1 for each in filled
+        wanted is not length and (not isinstance(wanted, int) or wanted is True or wanted < 1)
+        for wanted, length in pairs
     ):
         raise ArgumentError(
             f"{function}: output_size={output_size!r} must be a positive int or None, or {count} "
             "of them."
+        )
+    if any(
+        isinstance(length, DimExpr) and wanted is not length and wanted != 1
+        for wanted, length in pairs
+    ):
+        raise ShapeError(
+            f"{function}: the sizes {shown(size)} must be known for more than one window along a "
+            f"dimension, and output_size is {output_size!r}."
         )
     return filled
 
@@ -62,8 +70,14 @@ def _uneven(length: int, count: int) -> tuple[np.ndarray[Any, Any], np.ndarray[A
 
 def _adaptive(x: Tensor, count: int, function: str, output_size: Any, largest: bool) -> Tensor:
     targets = _targets(x, count, function, output_size)
+    for at, (length, wanted) in enumerate(zip(x.shape[-count:], targets, strict=True)):
+        if isinstance(length, DimExpr) and wanted is not length:
+            x = _one_window(x, x.ndim - count + at, largest)
     size = x.shape[-count:]
-    even = [length // n if length % n == 0 else 1 for length, n in zip(size, targets, strict=True)]
+    even = [
+        1 if length is n or length % n else length // n
+        for length, n in zip(size, targets, strict=True)
+    ]
     nothing = ((0, 0),) * count
     if any(width > 1 for width in even):
         params = window_params(x, even, even, nothing, (1,) * count)
@@ -73,7 +87,7 @@ def _adaptive(x: Tensor, count: int, function: str, output_size: Any, largest: b
             x = ops.window_sum(x, **params)
             x = ops.div(x, splat_like(int(np.prod(even)), x))
     for at, (length, wanted) in enumerate(zip(size, targets, strict=True)):
-        if length % wanted == 0:
+        if length is wanted or length % wanted == 0:
             continue
         dim = x.ndim - count + at
         places, counted = _uneven(length, wanted)
@@ -86,6 +100,15 @@ def _adaptive(x: Tensor, count: int, function: str, output_size: Any, largest: b
         share = of_host(counted.sum(1).astype(x.dtype.numpy))
         x = ops.div(x, ops.broadcast(share, shape=x.shape, dims=(dim,)))
     return x
+
+
+def _one_window(x: Tensor, dim: int, largest: bool) -> Tensor:
+    """All elements along a dimension of any length in one, which stays with length 1."""
+    shape = (*x.shape[:dim], 1, *x.shape[dim + 1 :])
+    if largest:
+        return ops.reshape(ops.amax(x, dim=(dim,)), shape=shape)
+    total = ops.reshape(ops.sum_(x, dim=(dim,)), shape=shape)
+    return ops.div(total, filled_like(x.shape[dim], total))
 
 
 def adaptive_mean(x: TensorLike, count: int, function: str, output_size: Any) -> Tensor:
@@ -105,7 +128,7 @@ def adaptive_avg_pool1d(x: TensorLike, output_size: Any) -> Tensor:
 def adaptive_avg_pool2d(x: TensorLike, output_size: Any) -> Tensor:
     """Average pooling to a given output size.
 
-    They share the lengths of ``x`` as evenly as whole numbers allow.
+    The windows share the lengths of ``x`` as evenly as whole numbers allow.
 
     Args:
         x: (batch, channels, height, width); the batch may be left out.
@@ -130,6 +153,8 @@ def _adaptive_max(count: int, x: TensorLike, output_size: Any, return_indices: b
         return _adaptive(given, count, function, output_size, True)
     targets = _targets(given, count, function, output_size)
     size = given.shape[-count:]
+    if not is_static(size):
+        raise ShapeError(f"{function}: with return_indices the sizes {shown(size)} must be known.")
     numbers = of_host(np.arange(np.prod(size)).reshape(size))
     front = given.ndim - count
     where = ops.broadcast(numbers, shape=given.shape, dims=tuple(range(front, given.ndim)))

@@ -7,11 +7,11 @@ from typing import Any
 
 from slope import dtypes, ops
 from slope.core.tensor import Splat, Tensor
-from slope.dims import DimExpr
+from slope.dims import DimExpr, dim_max, dim_min, is_static
 from slope.errors import ArgumentError, ShapeError
 from slope.functions._arguments import dim_of, dims_of, shown, sizes_of, whole_of
 from slope.functions._at_once import at_once
-from slope.functions._base import TensorLike, as_tensor, expand_to, splat_like
+from slope.functions._base import TensorLike, as_tensor, expand_to, filled_like, splat_like
 from slope.functions.joining import cut
 from slope.functions.shapes import expand, movedim, reshape, transpose
 
@@ -147,7 +147,21 @@ def diagonal(x: TensorLike, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Te
     offset = whole_of(offset, "diagonal", "offset")
     rows, columns = given.shape[-2:]
     flat = reshape(given, (*given.shape[:-2], rows * columns))
+    if not is_static((rows, columns)):
+        return _symbolic_diagonal(flat, rows, columns, offset)
     return cut(flat, flat.ndim - 1, *diagonal_run(rows, columns, offset))
+
+
+def _symbolic_diagonal(flat: Tensor, rows: Any, columns: Any, offset: int) -> Tensor:
+    """A diagonal of matrices in row-major order, of which a side has no known length."""
+    if offset >= 0:
+        start, length = offset, dim_min(rows, columns - offset)
+    else:
+        start, length = -offset * columns, dim_min(rows + offset, columns)
+    numbers = ops.iota(shape=(dim_max(length, 0), 1), dim=0, dtype=dtypes.int64)
+    places = ops.mul(numbers, filled_like(columns + 1, numbers))
+    places = ops.add(places, filled_like(start, numbers))
+    return ops.gather(flat, places, axis=flat.ndim - 1, batch_dims=0)
 
 
 def diagonal_run(rows: int, columns: int, offset: int) -> tuple[int, int, int]:
@@ -204,6 +218,8 @@ def diag_embed(x: TensorLike, offset: int = 0, dim1: int = -2, dim2: int = -1) -
         raise ShapeError(f"diag_embed: dim1={dim1} and dim2={dim2} are the same dimension.")
     length, lead = given.shape[-1], given.shape[:-1]
     size = length + abs(offset)
+    if not is_static((length,)):
+        return movedim(_symbolic_square(given, size, offset), (-2, -1), (first, second))
     # In row-major order a diagonal's elements are size + 1 apart.
     start = offset if offset >= 0 else -offset * size
     used = (length - 1) * (size + 1) + 1 if length else 0
@@ -217,6 +233,19 @@ def diag_embed(x: TensorLike, offset: int = 0, dim1: int = -2, dim2: int = -1) -
     )
     square = ops.reshape(flat, shape=(*lead, size, size))
     return movedim(square, (-2, -1), (first, second))
+
+
+def _symbolic_square(x: Tensor, size: Any, offset: int) -> Tensor:
+    """Matrices of a size that is not known, with a diagonal of elements, 0 elsewhere."""
+    places = [ops.iota(shape=(size, size), dim=dim, dtype=dtypes.int64) for dim in (0, 1)]
+    there = ops.eq(ops.sub(places[1], places[0]), Splat(offset, places[0].type))
+    none = (0,) * x.ndim
+    zero = False if x.dtype.kind == "b" else 0.0 if x.dtype.kind == "f" else 0
+    longer = ops.pad(x, low=none, high=(*none[1:], abs(offset)), interior=none, value=zero)
+    shape = (*x.shape[:-1], size, size)
+    along_rows = (*range(x.ndim - 1), x.ndim - 1 if offset >= 0 else x.ndim)
+    values = ops.broadcast(longer, shape=shape, dims=along_rows)
+    return ops.where(expand_to(there, shape), values, splat_like(0, values))
 
 
 @at_once

@@ -17,13 +17,23 @@ from slope.core.tensor import Tensor, aligned_empty, splat_scalar
 from slope.core.trace import EVAL, current_trace
 from slope.core.types import Shape, TensorType, type_of_array
 from slope.devices import Device
-from slope.dims import dim_str, is_static
+from slope.dims import DimExpr, dim_max, dim_str, is_static
 from slope.dtypes import DType, DTypeLike, as_dtype
 from slope.errors import ArgumentError, ShapeError, boundary
 from slope.functions._arguments import Scalar, scalar_kind, scalar_of, shape_of, whole_of
-from slope.functions._base import TensorLike, copied, splat, strong, to_dtype
+from slope.functions._base import (
+    TensorLike,
+    copied,
+    dimension,
+    filled_like,
+    splat,
+    splat_like,
+    strong,
+    to_dtype,
+)
 from slope.functions._base import as_tensor as _as_tensor
 from slope.functions._devices import placed
+from slope.functions._foreign import foreign_array
 from slope.functions.joining import stack
 from slope.functions.shapes import expand
 
@@ -55,7 +65,8 @@ def tensor(data: Any, dtype: DTypeLike | None = None, device: Device | str | Non
     """A tensor with a copy of the data.
 
     Args:
-        data: a number, a NumPy array, a tensor, a range, or nested lists of these.
+        data: a number, a NumPy array, a tensor, a range, a symbolic dimension, or nested lists of
+            these.
         dtype: by default an array's or tensor's own; float32, int64 or bool for Python numbers.
         device: by default the default device.
 
@@ -64,6 +75,8 @@ def tensor(data: Any, dtype: DTypeLike | None = None, device: Device | str | Non
         DTypeError: complex numbers, strings, objects.
     """
     wanted = None if dtype is None else as_dtype(dtype)
+    if isinstance(data, DimExpr):
+        return to_dtype(dimension(data), dtypes.int64 if wanted is None else wanted)
     if isinstance(data, Tensor):
         made = strong(data)
         return placed(
@@ -86,7 +99,7 @@ def _from_data(data: Any, wanted: DType | None) -> Tensor:
         data = list(data)
     elif not isinstance(data, (list, tuple)):
         if all(hasattr(data, name) for name in _DLPACK):
-            return copied(np.from_dlpack(data), wanted)
+            return copied(foreign_array(data), wanted)
         if hasattr(data, "__array__"):
             return copied(np.asarray(data), wanted)
         raise ArgumentError(
@@ -119,7 +132,7 @@ def _holds_arrays(data: Any) -> bool:
 
 
 def _holds_tensors(data: Any) -> bool:
-    return isinstance(data, Tensor) or (
+    return isinstance(data, (Tensor, DimExpr)) or (
         isinstance(data, (list, tuple)) and any(map(_holds_tensors, data))
     )
 
@@ -168,16 +181,12 @@ def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
 def from_dlpack(source: Any) -> Tensor:
     """A tensor on the memory of what speaks DLPack on the CPU (PyTorch, JAX, ...), not copied.
 
+    (But for bfloat16, which NumPy does not take that way: that is copied.)
+
     Raises:
         ArgumentError: it does not, or is not on the CPU.
     """
-    try:
-        array = np.from_dlpack(source)
-    except (AttributeError, TypeError, BufferError, RuntimeError) as error:
-        raise ArgumentError(
-            f"from_dlpack: cannot take {type(source).__name__} over: {error}."
-        ) from None
-    return from_numpy(array)
+    return from_numpy(foreign_array(source))
 
 
 # --- of one number
@@ -326,7 +335,8 @@ def arange(
     step``, formed in the dtype; for an integer ``dtype`` all three lose their fractions first.
 
     Raises:
-        ArgumentError: ``step`` is 0, or points away from ``end``.
+        ArgumentError: ``step`` is 0, or points away from ``end``; or it is no int, and an end is
+            symbolic.
     """
     if end is None:
         start, end = 0, start
@@ -345,7 +355,7 @@ def arange(
         else dtypes.int64
     )
     if symbolic:
-        return _scaled(ops.iota(shape=(end - start,), dim=0, dtype=wanted), start, 1)
+        return _counting(start, end, step, wanted)
     if not all(math.isfinite(each) for each in (start, end, step)):
         raise ArgumentError(f"arange: start={start}, end={end} and step={step} must be finite.")
     if wanted.is_integer:
@@ -361,6 +371,16 @@ def arange(
         start, wanted
     )
     return placed(Tensor(TensorType((count,), wanted), host=host), device)
+
+
+def _counting(start: Any, end: Any, step: Any, dtype: DType) -> Tensor:
+    """:func:`arange` with symbolic ends."""
+    step = whole_of(step, "arange", "step")  # else nobody knows how many there are
+    if step == 0:
+        raise ArgumentError(f"arange: step=0 does not lead from {start} to {end}.")
+    count = (end - start + step - (1 if step > 0 else -1)) // step
+    places = ops.iota(shape=(dim_max(count, 0),), dim=0, dtype=dtype)
+    return ops.add(ops.mul(places, splat_like(step, places)), filled_like(start, places))
 
 
 def _scaled(x: Tensor, start: Any, step: Any) -> Tensor:
@@ -392,8 +412,10 @@ def linspace(
     Raises:
         ArgumentError: ``steps`` is negative.
     """
-    steps = whole_of(steps, "linspace", "steps", 0)
     wanted = _float_or(dtype)
+    if isinstance(steps, DimExpr):
+        return _spaced(start, end, steps, wanted)
+    steps = whole_of(steps, "linspace", "steps", 0)
     first, last = _number("linspace", "start", start), _number("linspace", "end", end)
     if wanted.is_integer and math.isfinite(first) and math.isfinite(last):
         first, last = int(first), int(last)
@@ -406,6 +428,18 @@ def linspace(
         else np.full(steps, first)
     )
     return placed(copied(values, wanted), device)
+
+
+def _spaced(start: Scalar, end: Scalar, steps: DimExpr, dtype: DType) -> Tensor:
+    """:func:`linspace` of so many numbers as a symbolic dimension says."""
+    wide = dtypes.float64 if dtype is dtypes.float64 else dtypes.float32
+    places = ops.iota(shape=(steps,), dim=0, dtype=wide)
+    first, last = (splat_like(float(each), places) for each in (start, end))
+    count = filled_like(steps, places)
+    one = splat_like(1.0, places)
+    share = ops.div(places, ops.maximum(ops.sub(count, one), one))
+    values = ops.add(ops.mul(first, ops.sub(one, share)), ops.mul(last, share))
+    return to_dtype(values, dtype)
 
 
 @boundary

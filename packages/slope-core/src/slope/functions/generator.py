@@ -17,11 +17,12 @@ from typing import Any, Final, ParamSpec, Protocol, TypeVar
 
 import numpy as np
 
+from slope.core.locks import in_forked_children, open_after_fork
 from slope.core.tensor import Tensor
 from slope.core.types import TensorType
 from slope.devices import ANYWHERE
 from slope.dtypes import uint32
-from slope.errors import ArgumentError, RandomnessError, boundary
+from slope.errors import ArgumentError, RandomnessError, boundary, rests_at
 from slope.ops.random import PARITY, ROTATIONS
 
 __all__ = [
@@ -99,6 +100,7 @@ class Generator(Scope):
 
     def __init__(self, seed: int | None = None) -> None:
         super().__init__()
+        self._is_seeded = seed is not None
         self._words: tuple[int, int] | None = None if seed is None else words(seed)
         self._key: Tensor | None = None
         self._moves = 0  # how often it moved on, in all threads, and in each
@@ -114,8 +116,14 @@ class Generator(Scope):
             raise ArgumentError(f"manual_seed: the seed must be an int, not {seed!r:.60}.")
         with self.lock:
             self._words, self._key = words(int(seed)), None
+            self._is_seeded = True
             self._moved()
         return self
+
+    def reseed(self) -> None:
+        """Have the operating system seed it anew, unless the user did."""
+        if not self._is_seeded:
+            self._words = self._key = None
 
     def _moved(self) -> None:
         self._moves += 1
@@ -170,6 +178,9 @@ class Generator(Scope):
 
 
 default_generator: Final = Generator()
+open_after_fork(default_generator.lock)
+# Workers that a process forks would all draw the same. Seeded ones do, as NumPy's and PyTorch's.
+in_forked_children(default_generator.reseed)
 
 
 class JitScope(Scope):
@@ -284,6 +295,7 @@ class BatchScope(Scope):
 
 _current: ContextVar[Scope] = ContextVar("slope_random_scope", default=default_generator)
 current_scope: Callable[[], Scope] = _current.get
+rests_at(_current, default_generator)
 
 
 class use_scope:  # noqa: N801  # a context manager that reads as a verb

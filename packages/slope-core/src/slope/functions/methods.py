@@ -45,7 +45,7 @@ from slope.functions import (
     special_values,
     statistics,
 )
-from slope.functions._base import strong, to_dtype
+from slope.functions._base import TensorLike, strong, to_dtype
 from slope.functions._devices import placed
 
 
@@ -120,6 +120,11 @@ def cuda(x: Tensor, device: Device | str | int = 0) -> Tensor:
 def detach(x: Tensor) -> Tensor:
     """The same values as a constant: no derivative passes."""
     return elementwise.stop_gradient(x)
+
+
+def contains(x: Tensor, value: TensorLike) -> bool:
+    """``value in x``: whether an element equals it."""
+    return bool(reductions.any(logic.eq(x, value)))
 
 
 def same(x: Tensor) -> Tensor:
@@ -265,6 +270,7 @@ def _install() -> None:
         __getitem__=indexing.getitem,
         __setitem__=at.setitem,
         __iter__=indexing.iterate,
+        __contains__=contains,
         where=where_method,
         unfold=selection.windows_along,
         to=to,

@@ -6,12 +6,12 @@ A NaN counts as larger than every number, as in PyTorch. Sorting is always stabl
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from slope import dtypes, ops
 from slope.core.operator import Operator
 from slope.core.tensor import Splat, Tensor
-from slope.dims import same
+from slope.dims import bounds, same
 from slope.dtypes import DTypeLike, as_dtype
 from slope.errors import ArgumentError, ShapeError
 from slope.functions._arguments import place_of
@@ -21,6 +21,7 @@ from slope.functions._base import (
     along,
     as_tensor,
     back,
+    filled_like,
     floating,
     operand,
     result_dtype,
@@ -153,8 +154,8 @@ def _middle(x: Tensor, dim: int, function: str) -> Extreme:
         return Extreme(*(cut(each, dim, middle, middle + 1) for each in (values, places)))
     nan = to_dtype(ops.isnan(x), dtypes.int64)
     count = ops.reshape(ops.sum_(nan, dim=(dim,)), shape=kept_shape(x, (dim,)))
-    first = ops.sub(splat_like(length, count), count)  # where the NaNs begin
-    place = ops.where(ops.gt(count, splat_like(0, count)), first, splat_like(middle, count))
+    first = ops.sub(filled_like(length, count), count)  # where the NaNs begin
+    place = ops.where(ops.gt(count, splat_like(0, count)), first, filled_like(middle, count))
     return Extreme(take_along(values, place, dim), take_along(places, place, dim))
 
 
@@ -240,16 +241,20 @@ def _comparable(function: str, rows: TensorLike, wanted: TensorLike) -> tuple[Te
     return to_dtype(first, dtype), to_dtype(second, dtype)
 
 
+_MOST_BITS: Final = 31  # of a length without a bound
+
+
 def _search(rows: Tensor, wanted: Tensor, right: bool) -> Tensor:
     """Binary search: the count of smaller elements, from its highest bit down."""
     length, lead = rows.shape[-1], rows.ndim - 1
     count: Tensor = Splat(0, wanted.type.with_dtype(dtypes.int64))
     if length == 0:
         return ops.reshape(count, shape=count.shape)
-    step = 1 << (length.bit_length() - 1)
+    longest = bounds(length)[1]
+    step = 1 << ((longest.bit_length() if isinstance(longest, int) else _MOST_BITS) - 1)
     while step:
         tried = ops.add(count, splat_like(step, count))
-        there = ops.le(tried, splat_like(length, tried))
+        there = ops.le(tried, filled_like(length, tried))
         places = ops.sub(tried, splat_like(1, tried))  # clamped where they are beyond
         element = ops.gather(
             rows, ops.reshape(places, shape=(*places.shape, 1)), axis=lead, batch_dims=lead

@@ -7,6 +7,7 @@ from typing import Any
 from slope import dtypes
 from slope.core.tensor import Tensor
 from slope.devices import Device
+from slope.dims import DimExpr
 from slope.dtypes import DTypeLike, as_dtype, int64
 from slope.errors import ArgumentError
 from slope.functions import arithmetic, distributions, random
@@ -116,7 +117,7 @@ def randperm(
     n: int, *, dtype: DTypeLike | None = None, device: Device | str | None = None
 ) -> Tensor:
     """The numbers from 0 to ``n`` less one in random order; int64 by default."""
-    count = whole_of(n, "randperm", "n", 0)
+    count = n if isinstance(n, DimExpr) else whole_of(n, "randperm", "n", 0)
     drawn = distributions.permutation(current_scope().draw(), count)
     return placed(drawn.to(int64 if dtype is None else dtype), device)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from slope.core.tensor import Tensor
-from slope.dims import same
+from slope.dims import dim_min, is_static, same
 from slope.errors import ArgumentError, ShapeError
 from slope.functions._arguments import dim_of, shown, whole_of, wholes_of
 from slope.functions._at_once import at_once
@@ -108,12 +108,15 @@ def _places(function: str, length: Any, sections: Any) -> tuple[Any, ...]:
         return tuple(wholes_of(sections, function, "indices_or_sections"))
     count = whole_of(sections, function, "indices_or_sections", 1)
     size, longer = length // count, length % count
-    return tuple(size * n + min(n, longer) for n in range(1, count))
+    return tuple(size * n + dim_min(n, longer) for n in range(1, count))
 
 
 @at_once
 def _pieces(x: Tensor, places: tuple[Any, ...], at: int) -> tuple[Tensor, ...]:
     length = x.shape[at]
+    if not is_static((length,)):
+        spans = zip((0, *places), (*places, length), strict=True)
+        return tuple(cut(x, at, start, stop) for start, stop in spans)
     spans = zip((0, *places), (*places, None), strict=True)
     ends = [slice(start, stop).indices(length) for start, stop in spans]
     return tuple(cut(x, at, start, max(start, stop)) for start, stop, _ in ends)

@@ -9,7 +9,7 @@ import numpy as np
 from slope import dtypes, ops
 from slope.core.tensor import Tensor, Tracer
 from slope.dims import is_static
-from slope.dtypes import DTypeLike, as_dtype
+from slope.dtypes import DTypeLike, as_dtype, int64
 from slope.errors import ArgumentError, ConcretizationError, DTypeError, ShapeError
 from slope.functions._arguments import dim_of, flag_of, shape_of, whole_of
 from slope.functions._at_once import at_once
@@ -21,6 +21,7 @@ from slope.functions._base import (
     of_host,
     operand,
     result_dtype,
+    splat_like,
     to_dtype,
 )
 from slope.functions._devices import placed
@@ -85,12 +86,18 @@ def windows_along(x: TensorLike, dimension: int, size: int, step: int) -> Tensor
     """
     given, at, scalar = along(as_tensor(x, "unfold", "x"), dimension, "unfold", "dimension")
     size, step = whole_of(size, "unfold", "size", 0), whole_of(step, "unfold", "step", 1)
-    if not is_static((given.shape[at],)) or size > given.shape[at]:
+    length = given.shape[at]
+    if size > length:
         raise ShapeError(
             f"unfold: a window of {size} does not fit into dimension {dimension} of {given.type}."
         )
-    starts = np.arange(0, given.shape[at] - size + 1, step)
-    places = of_host(starts[:, None] + np.arange(size))
+    if is_static((length,)):
+        starts = np.arange(0, length - size + 1, step)
+        places = of_host(starts[:, None] + np.arange(size))
+    else:
+        shape = ((length - size) // step + 1, size)
+        starts, inside = (ops.iota(shape=shape, dim=dim, dtype=int64) for dim in (0, 1))
+        places = ops.add(ops.mul(starts, splat_like(step, starts)), inside)
     windows = movedim(given[(slice(None),) * at + (places,)], at + 1, -1)
     return windows[0] if scalar else windows
 

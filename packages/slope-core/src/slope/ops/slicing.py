@@ -8,8 +8,9 @@ from typing import Any
 from slope.core.operator import Linear, Operand, Sample, Tangent, register
 from slope.core.tensor import Tensor
 from slope.core.types import TensorType
+from slope.dims import dim_max
 from slope.errors import ShapeError
-from slope.ops._family import draws, insert, ints, require_dim, require_rank
+from slope.ops._family import draws, insert, ints, require_dim, require_rank, shifted
 from slope.ops.linear import LinearOperator, batched_at
 
 
@@ -107,7 +108,7 @@ class Slice(LinearOperator):
     ) -> Sequence[Tangent]:
         high = []
         for length, first, stride, kept in zip(x.shape, start, step, cotangent.shape, strict=True):
-            used = kept if stride == 1 else 0 if kept == 0 else (kept - 1) * stride + 1
+            used = kept if stride == 1 else dim_max((kept - 1) * stride + 1, 0)
             high.append(length - first - used)
         interior = tuple(stride - 1 for stride in step)
         return (pad(cotangent, low=tuple(start), high=tuple(high), interior=interior, value=0),)
@@ -153,7 +154,7 @@ class Flip(LinearOperator):
     ) -> tuple[Any, Any]:
         (at,) = in_dims
         assert at is not None
-        return flip(args[0], dims=tuple(dim if dim < at else dim + 1 for dim in params["dims"])), at
+        return flip(args[0], dims=tuple(shifted(dim, at) for dim in params["dims"])), at
 
     def samples(self) -> Iterator[Sample]:
         yield Sample((draws(3, 4),), {"dims": (0,)})

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from slope.core.locks import open_after_fork
 from slope.errors import PluginError, boundary
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class PluginManager:
     """Holds the plugins of a process. Threads may use it at once."""
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()
+        self._lock = open_after_fork(threading.RLock())
         self._loading = False
         self._plugins: tuple[Plugin, ...] | None = None
         self._snapshot: Snapshot | None = None
@@ -173,13 +174,15 @@ def clash(what: str, first: Plugin, second: Plugin) -> str:
     """The text of the error for two plugins that offer the same thing."""
     if first.name == second.name:
         return f"{what} is offered twice by the plugin {first}; drop one of the two."
-    if second.in_process:
-        first, second = second, first
-    if second.in_process:
-        return f"{what} comes from two plugins: {first} and {second}. Unregister one of the two."
+    told = f"{what} comes from two plugins: {first} and {second}. "
+    if first.in_process and second.in_process:
+        return f"{told}Unregister one of the two."
+    if first.in_process or second.in_process:
+        here, there = (first, second) if first.in_process else (second, first)
+        return f"{told}Unregister {here.name}, or set SLOPE_DISABLE_PLUGINS to {there.name}."
     return (
-        f"{what} comes from two plugins: {first} and {second}. Uninstall one of the two "
-        f"distributions, or set SLOPE_DISABLE_PLUGINS to {first.name} or to {second.name}."
+        f"{told}Uninstall one of the two distributions, or set SLOPE_DISABLE_PLUGINS to "
+        f"{first.name} or to {second.name}."
     )
 
 

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from slope.core.locks import open_after_fork
 from slope.errors import BackendError, PluginError, boundary
 from slope.plugins.backend import Backend
 from slope.plugins.contributions import extra_lowerings
@@ -39,7 +40,7 @@ class _Origin(NamedTuple):
     rules: dict[str, Callable[..., Any]]
 
 
-_lock = threading.RLock()
+_lock = open_after_fork(threading.RLock())
 _made: dict[str, Backend] = {}
 _origins: dict[str, _Origin] = {}
 _override: ContextVar[Backend | None] = ContextVar("slope_backend", default=None)
@@ -276,10 +277,9 @@ _ALLOWED: Final = {"eager": ("compile", "numpy"), "layout": (None, "NCHW", "NHWC
 
 
 def _add_lowerings(made: Backend) -> None:
-    claim, own = _origins[made.name]
-    extra = extra_lowerings(made.name, claim.plugin, own, made.lowered)
-    made.lowerings = dict(own)  # anew: rules of a plugin that was taken out must go
-    made.add_lowerings(extra)
+    made.lowerings = dict(_origins[made.name].rules)  # anew: rules of plugins that went must go
+    for name in (*reversed(made.rules_of), made.name):
+        made.add_lowerings(extra_lowerings(name, made.lowered))
 
 
 def _plugins_changed() -> None:

@@ -347,7 +347,7 @@ def examples(arg: Array) -> list[Array]:
         return [arg, ~arg, arg]
     if as_dtype(arg.dtype).is_floating_point:
         return [arg, (arg * 0.75).astype(arg.dtype), (arg * 0.5).astype(arg.dtype)]
-    return [arg, arg // 2, arg]
+    return [arg, (arg // 2).astype(arg.dtype), arg]  # NumPy 1 makes float64 of uint64[] // 2
 
 
 def directions(arrays: Sequence[Array], seed: int) -> list[Array]:

@@ -127,6 +127,8 @@ class Adagrad(Optimizer):
     eps: Any
     rate: Any
 
+    _parts: ClassVar[tuple[str, ...]] = ("sum",)
+
     def __init__(
         self,
         model: Any,
@@ -194,6 +196,8 @@ class Adadelta(Optimizer):
     rho: Any
     eps: Any
 
+    _parts: ClassVar[tuple[str, ...]] = ("square", "steps")
+
     def __init__(
         self,
         model: Any,
@@ -208,6 +212,12 @@ class Adadelta(Optimizer):
         super().__init__(
             model, groups, lr=lr, rho=rho, eps=eps, weight_decay=weight_decay, maximize=maximize
         )
+
+    def setting(self, name: str, value: Any) -> dict[str, Any]:
+        fields = super().setting(name, value)
+        if name == "rho" and isinstance(value, int | float) and value > 1:
+            raise ArgumentError(f"Adadelta: rho must be at least 0 and at most 1, not {value!r}.")
+        return fields
 
     def initial(self, parameter: slope.Tensor) -> Any:
         return slope.zeros_like(parameter), slope.zeros_like(parameter)

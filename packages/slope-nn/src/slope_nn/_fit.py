@@ -14,8 +14,8 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 import slope
-from slope.extend import NaNError, SlopeError
-from slope_nn._checks import iterable, path, whole
+from slope.extend import ArgumentError, NaNError, SlopeError
+from slope_nn._checks import iterable, path, shown, whole
 from slope_nn._saving._files import write_atomically
 from slope_nn._saving._trees import load, save
 
@@ -108,6 +108,7 @@ def fit(
         if file is not None and not path("fit", file).parent.is_dir():  # before any work is done
             raise FileNotFoundError(f"fit: there is no folder {Path(file).parent} to write into")
     callbacks = iterable("fit", "callbacks", callbacks)
+    _refuse_strange(loss, evaluate, callbacks, batches)
     state, passed = Fitted(model, optimizer), 0
     if checkpoint is not None and Path(checkpoint).exists():
         state, passed = _restored(checkpoint, state, batches)
@@ -133,8 +134,26 @@ def fit(
     return state
 
 
+def _refuse_strange(
+    loss: object, evaluate: object, callbacks: Sequence[object], batches: object
+) -> None:
+    given = [("loss", loss), *(("a callback", each) for each in callbacks)]
+    if evaluate is not None:
+        given.append(("evaluate", evaluate))
+    for name, value in given:
+        if not callable(value):
+            raise ArgumentError(f"fit: {name} must be a function, not {shown(value)}.")
+    if not isinstance(batches, Iterable):
+        raise ArgumentError(f"fit: batches must be a sequence of batches, not {shown(batches)}.")
+
+
 def _stepped(step: Any, loss: Callable[..., Any], state: Fitted, batch: Sequence[Any]) -> float:
     """Take one step and keep its results, if the loss is finite; gives the loss."""
+    if not isinstance(batch, Iterable):
+        raise ArgumentError(
+            f"fit: a batch must be a tuple or list of arrays, such as (images, labels), not "
+            f"{shown(batch)}."
+        )
     key = slope.default_generator.key
     try:
         model, optimizer, value = step(state.model, state.optimizer, *batch)

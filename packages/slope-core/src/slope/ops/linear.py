@@ -166,10 +166,9 @@ class Broadcast(LinearOperator):
     name = "broadcast"
 
     def __call__(self, *args: Any, **params: Any) -> Any:
-        (x,) = args
-        if isinstance(x, Splat):
-            return Splat(x.value, self.infer(x.type, **params))
-        return super().__call__(x, **params)
+        if len(args) == 1 and isinstance(args[0], Splat):
+            return Splat(args[0].value, self.infer(args[0].type, **params))
+        return super().__call__(*args, **params)  # which refuses another number of operands
 
     def infer(self, x: TensorType, *, shape: tuple[Any, ...], dims: tuple[int, ...]) -> TensorType:
         if (

@@ -27,6 +27,10 @@ CASES: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
     "row of 11, dilated": ((1, 3, 8, 15), (4, 3, 3, 3), {"dilation": 2}),
     "row of 17, depthwise": ((2, 6, 5, 17), (6, 1, 3, 3), {"padding": 1, "groups": 6}),
     "row of 20": ((1, 3, 6, 20), (4, 3, 3, 3), {"padding": 1}),
+    "17 channels": ((1, 2, 4, 6), (17, 2, 3, 3), {"padding": 1}),
+    "of one channel": ((2, 1, 5, 8), (6, 1, 3, 3), {"padding": 1}),
+    "to one channel": ((2, 6, 5, 8), (1, 6, 3, 3), {"padding": 1}),
+    "5 channels by one tap": ((1, 2, 4, 6), (5, 2, 1, 1), {}),
     "planes": ((2, 3, 5, 6, 7), (4, 3, 3, 3, 3), {"padding": 1}),
     "planes by strides": ((2, 3, 7, 6, 9), (4, 3, 3, 2, 3), {"stride": (2, 1, 2)}),
     "planes, dilated": ((1, 2, 7, 6, 13), (3, 2, 2, 3, 3), {"dilation": (3, 1, 2)}),
@@ -85,22 +89,46 @@ def results_of_convolutions(case: str) -> list[str]:
 
 
 def test_a_row_is_filled_up_to_whole_tiles():
-    assert results_of_convolutions("row of 13") == ["2x6x14x4xf32"]
-    assert results_of_convolutions("row of 9 by strides") == ["2x3x10x4xf32"]
+    assert results_of_convolutions("row of 13") == ["2x6x14x16xf32"]
+    assert results_of_convolutions("row of 9 by strides") == ["2x3x10x16xf32"]
 
 
 def test_a_row_of_whole_tiles_stays():
-    assert results_of_convolutions("row of 20") == ["1x6x20x4xf32"]
+    assert results_of_convolutions("row of 20") == ["1x6x20x16xf32"]
+
+
+def test_channels_are_filled_up_to_whole_vectors():
+    assert results_of_convolutions("17 channels") == ["1x4x6x32xf32"]
+    assert results_of_convolutions("5 channels by one tap") == ["1x4x6x5xf32"]
+
+
+def test_one_channel_becomes_two():
+    lowered = slope.jit(convolution("of one channel"), backend="iree").lower(
+        *map(slope.tensor, arrays_of("of one channel"))
+    )
+    (line,) = re.findall(r"stablehlo\.convolution.*", lowered.code)
+    assert "(tensor<2x5x8x2xf32>, tensor<3x3x2x16xf32>)" in line
+
+
+def test_transposed_weights_are_kept_out_of_the_convolution():
+    @slope.jit(backend="iree")
+    def function(x: Any, w: Any) -> Any:
+        return slope.conv2d(x, w.transpose(0, 1), padding=1)
+
+    arrays = [slope.ones(1, 16, 8, 8), slope.ones(16, 32, 3, 3)]
+    code = function.lower(*arrays).code
+    (weights,) = re.findall(r"stablehlo\.convolution\(%\w+, (%\w+)\)", code)
+    assert f"{weights} = iree_tensor_ext.compute_barrier.start" in code
 
 
 def test_planes_are_images():
-    assert results_of_convolutions("planes") == ["10x6x7x4xf32"]
+    assert results_of_convolutions("planes") == ["10x6x7x16xf32"]
 
 
 def test_groups_are_merged_to_sixteen_channels():
     assert results_of_convolutions("wide groups") == ["2x5x6x16xf32"] * 2
-    assert results_of_convolutions("narrow groups") == ["2x5x14x36xf32"]
-    assert results_of_convolutions("groups by strides") == ["2x4x3x8xf32"]
+    assert results_of_convolutions("narrow groups") == ["2x5x14x48xf32"]
+    assert results_of_convolutions("groups by strides") == ["2x4x3x16xf32"]
 
 
 def test_samples_are_products():

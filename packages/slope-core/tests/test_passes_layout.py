@@ -2,6 +2,8 @@
 
 # ruff: noqa: E501  # tables
 
+import re
+
 import numpy as np
 import pytest
 
@@ -146,3 +148,17 @@ def test_a_long_chain():
     program = to_layout(trace_program(f, types), "NHWC")
     assert program.count("neg") == 20_000
     assert program.count("permute") == 3
+
+
+def test_bodies_of_loops_and_branches_are_turned():
+    def recurrent(w, x):
+        def turn(h, each):
+            h = slope.cond(each.sum() > 0, lambda h: slope.conv2d(h, w, padding=1), slope.tanh, h)
+            return slope.tanh(slope.conv2d(h, w, padding=1) + each), h.sum()
+
+        return slope.scan(turn, slope.zeros(2, 3, 5, 5), x)
+
+    program = turned(recurrent, draw(3, 3, 3, 3), draw(4, 2, 3, 5, 5))
+    layouts = re.findall(r"layout='(\w+)'", str(program))
+    assert layouts
+    assert set(layouts) == {"NHWC"}

@@ -121,8 +121,8 @@ def test_a_module_that_cannot_be_called():
 @pytest.mark.parametrize(
     ("use", "told"),
     [
-        (lambda m, _: m.cuda(), r"Linear has no 'cuda': use \.to\("),
-        (lambda m, _: m.half(), r"use \.astype\(slope\.float16\)"),
+        (lambda m, _: m.cuda(), r"Linear has no 'cuda': use model = model\.to\("),
+        (lambda m, _: m.half(), r"use model = model\.to\(slope\.float16\)"),
         (lambda m, _: m.zero_grad(), "gradients are values"),
         (lambda m, _: m.register_buffer("b", m.weight, persistent=False), "strict=False"),
         (lambda m, _: nn.Parameter([1.0]), r"Parameter takes a tensor, not \[1\.0\]"),

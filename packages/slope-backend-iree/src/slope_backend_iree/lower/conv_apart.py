@@ -19,6 +19,7 @@ Padding = Sequence[tuple[int, int]]
 Convolve = Callable[..., Value]
 
 _TILES: Final = range(5, 9)  # results of a row that are computed at a time
+_VECTOR: Final = 16  # channels of a result that are computed at a time
 _LONG: Final = 16  # elements of a window, of which a part may be filled up with zeros
 _PARTS: Final = 128  # of windows that are written out side by side
 _CHANNELS: Final = 16  # of a group, from which on it makes a convolution of its own...
@@ -40,18 +41,29 @@ def rewritten(
     """
     if params["layout"] != "NHWC":
         return None
-    count, groups = len(params["stride"]), params["groups"]
-    if count == 1 and groups == 1 and params["gaps"] == (1,):
-        return _as_product(ctx, x, w, shape, **params)
-    if count == 3 and groups == 1 and set(params["gaps"]) == {1}:
-        return _by_planes(ctx, convolve, x, w, shape, **params)
-    if count != 2:
+    count = len(params["stride"])
+    if count == 2:
+        return _over_images(ctx, convolve, x, w, shape, **params)
+    if params["groups"] > 1 or set(params["gaps"]) != {1}:
         return None
-    if groups > 1 and w.shape[2] > 1:
+    if count == 1:
+        return _as_product(ctx, x, w, shape, **params)
+    return _by_planes(ctx, convolve, x, w, shape, **params) if count == 3 else None
+
+
+def _over_images(
+    ctx: Context, convolve: Convolve, x: Value, w: Value, shape: Dims, **params: Any
+) -> Value | None:
+    """A convolution over two dimensions; what it calls comes by here again."""
+    if params["groups"] > 1 and w.shape[2] > 1:
         return _by_groups(ctx, convolve, x, w, shape, **params)
     if _places(shape[2]) > shape[2]:
         return _in_tiles(ctx, convolve, x, w, shape, **params)
-    return None
+    if params["groups"] > 1 or max(w.shape[:2]) == 1:
+        return None
+    if shape[3] % _VECTOR:
+        return _in_vectors(ctx, convolve, x, w, shape, **params)
+    return _of_two(ctx, convolve, x, w, shape, **params) if x.shape[3] == 1 else None
 
 
 def _places(length: int) -> int:
@@ -74,6 +86,37 @@ def _in_tiles(
     params["padding"] = (rows, (low, high + (wide - shape[2]) * params["stride"][1]))
     made = convolve(ctx, x, w, (*shape[:2], wide, shape[3]), **params)
     return ctx.slice(made, [0] * 4, shape)
+
+
+def _in_vectors(
+    ctx: Context, convolve: Convolve, x: Value, w: Value, shape: Dims, **params: Any
+) -> Value:
+    """Results with some channels more, which are cut off, so that they fill vectors.
+
+    A vector's length divides the channels, and 17, or an image's three, leave it at one: 8 images
+    of 32 x 32, 64 channels to 3, take 3.2 ms, and to 16 0.5.
+    """
+    wide = -(-shape[3] // _VECTOR) * _VECTOR
+    kernel = padded(ctx, _outputs_last(ctx, w, params), (3,), [(0, wide - shape[3])])
+    made = convolve(ctx, x, kernel, (*shape[:3], wide), **{**params, "weights": "oi"})
+    return ctx.slice(made, [0] * 4, shape)
+
+
+def _of_two(
+    ctx: Context, convolve: Convolve, x: Value, w: Value, shape: Dims, **params: Any
+) -> Value:
+    """An image of one channel with another of zeros.
+
+    Without a dimension of channels IREE takes it for no convolution: 32 images of 28 x 28, one
+    channel to 32, take 3.7 ms, and two 0.36.
+    """
+    kernel = padded(ctx, _outputs_last(ctx, w, params), (2,), [(0, 1)])
+    image = padded(ctx, x, (3,), [(0, 1)])
+    return convolve(ctx, image, kernel, shape, **{**params, "weights": "oi"})
+
+
+def _outputs_last(ctx: Context, w: Value, params: dict[str, Any]) -> Value:
+    return w if params["weights"] == "oi" else ctx.transpose(w, (0, 1, 3, 2))
 
 
 def _as_product(ctx: Context, x: Value, w: Value, shape: Dims, **params: Any) -> Value | None:

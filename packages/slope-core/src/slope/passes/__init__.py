@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
-from slope.core.printer import programs_in
-from slope.core.program import Instr, Program
+from slope.core.program import Program
 from slope.errors import ArgumentError
+from slope.passes._nested import map_programs, with_better_programs
 from slope.passes.algebra import simplify_algebra
 from slope.passes.common_subexpressions import merge_common_subexpressions
 from slope.passes.constant_folding import Evaluate, fold_constants
@@ -76,7 +76,7 @@ def _optimized(program: Program, off: frozenset[str], evaluate: Evaluate | None)
     key = ("optimized", off, evaluate)
     if key in program.derived:  # a program may stand in several instructions, which stay alike
         return program.derived[key] or program
-    result = _with_better_programs(program, lambda nested: _optimized(nested, off, evaluate))
+    result = with_better_programs(program, lambda nested: _optimized(nested, off, evaluate))
     options = {"folding": {"evaluate": evaluate}}
     for _ in range(ROUNDS):
         before = result
@@ -87,52 +87,6 @@ def _optimized(program: Program, off: frozenset[str], evaluate: Evaluate | None)
             break
     program.derived[key] = None if result is program else result  # no cycle
     return result
-
-
-def _with_better_programs(program: Program, better: Callable[[Program], Program]) -> Program:
-    # Recursion goes as deep as programs nest, never along them.
-    instrs = [_with_better_parameters(instr, better) for instr in program.instrs]
-    if all(new is old for new, old in zip(instrs, program.instrs, strict=True)):
-        return program
-    return Program(
-        program.inputs,
-        program.constants,
-        instrs,
-        program.outputs,
-        program.name,
-        program.input_names,
-    )
-
-
-def _with_better_parameters(instr: Instr, better: Callable[[Program], Program]) -> Instr:
-    if not any(programs_in(list(instr.params.values()))):
-        return instr
-    params = map_programs(instr.params, better)
-    if all(
-        new is old
-        for new, old in zip(
-            programs_in(list(params.values())),
-            programs_in(list(instr.params.values())),
-            strict=True,
-        )
-    ):
-        return instr
-    return Instr(instr.op, instr.inputs, params, instr.outputs, instr.source)
-
-
-def map_programs(params: dict[str, Any], better: Callable[[Program], Program]) -> dict[str, Any]:
-    """Parameters with other programs in place of those that they are or hold."""
-    return {name: _mapped(value, better) for name, value in params.items()}
-
-
-def _mapped(value: Any, better: Callable[[Program], Program]) -> Any:
-    if isinstance(value, Program):
-        return better(value)
-    if isinstance(value, tuple | list):
-        return type(value)(_mapped(item, better) for item in value)
-    if isinstance(value, dict):
-        return {name: _mapped(item, better) for name, item in value.items()}
-    return value
 
 
 def disabled_passes() -> frozenset[str]:

@@ -22,6 +22,7 @@ from typing import Any, Final
 from slope.core.program import Atom, Instr, Literal, Program, Var
 from slope.core.types import Shape
 from slope.ops.linear import inverse
+from slope.passes._nested import with_better_programs
 from slope.passes._rewriter import Rewriter
 
 Order = tuple[int, ...]
@@ -60,15 +61,20 @@ def to_layout(program: Program, layout: str | None) -> Program:
     """The program with its convolutions in a layout; itself if they are, or if there are none.
 
     Args:
-        program: any program.
+        program: any program; those that it holds (bodies of loops, branches) are turned, too, each
+            with permutes at its own inputs and outputs.
         layout: ``"NCHW"`` or ``"NHWC"`` (:mod:`slope.ops.conv`); ``None`` leaves everything as it
             is.
     """
     if layout is None:
         return program
-    if any(_is_other(instr, layout) for instr in program.instrs):
-        return _Relayout(program, layout).run()
-    return program
+    key = ("layout", layout)
+    if key not in program.derived:  # a program may stand in several instructions, which stay alike
+        turned = with_better_programs(program, lambda nested: to_layout(nested, layout))
+        if any(_is_other(instr, layout) for instr in turned.instrs):
+            turned = _Relayout(turned, layout).run()
+        program.derived[key] = None if turned is program else turned  # no cycle
+    return program.derived[key] or program
 
 
 def _is_other(instr: Instr, layout: str) -> bool:

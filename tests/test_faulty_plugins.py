@@ -97,6 +97,10 @@ FAULTS = {
     "to_host raises": ({"to_host": lambda *_: 1 / 0}, "failed in to_host: ZeroDivisionError"),
     "to_host gives a list": ({"to_host": lambda *_: [1]}, r"to_host: it returned \[1\], no NumPy"),
     "from_host raises": ({"from_host": lambda *_: 1 / 0}, "failed in from_host: ZeroDivisionErr"),
+    "supports raises": (
+        {"supports": lambda *_: 1 / 0},
+        "failed in supports, of '.*' on float32: ZeroDivisionError",
+    ),
     "devices raises": ({"devices": lambda _: 1 / 0}, "failed in devices: ZeroDivisionError"),
     "devices gives text": ({"devices": lambda _: ["cpu:0"]}, r"devices: .*no list of Devices"),
 }

@@ -108,3 +108,31 @@ def test_loops_do_not_write_to_their_operands(backend):
         close(more, before + 1)
         close(same, before)
         np.testing.assert_array_equal(x.numpy(), before)
+
+
+def test_numbers_that_a_loop_carries_stay_numbers():
+    @slope.jit
+    def train(rate, decay, count, w):
+        def step(carry, x):
+            rate, decay, count, w = carry
+            return (rate, decay * 0.5, count + 1, w - rate * x), w.sum()
+
+        xs = slope.ones(3, 2, dtype=slope.bfloat16)
+        carry, _ = slope.scan(step, (rate, decay, count, w), xs)
+        return slope.while_loop(lambda c: c[2] < 5, lambda c: step(c, 1.0)[0], carry)
+
+    state = train(0.5, 1.0, 0, slope.ones(2, dtype=slope.bfloat16))
+    for _ in range(2):
+        state = train(*state)
+    assert train.compile_count == 1
+    rate, decay, count, w = state
+    assert [float(each) for each in (rate, decay, count)] == [0.5, 2.0**-11, 11]
+    assert (w.dtype, w.tolist()) == (slope.bfloat16, [-4.5, -4.5])
+    assert (slope.ones(2, dtype=slope.float16) * decay).dtype is slope.float16
+
+
+def test_a_number_that_meets_a_tensor_in_a_loop_is_none_behind_it():
+    total, _ = slope.scan(lambda c, x: (c + x, None), 0.0, slope.ones(3))
+    assert (slope.ones((), dtype=slope.float16) * total).dtype is slope.float32
+    total = slope.fori_loop(0, 3, lambda i, c: c + slope.ones((), dtype=slope.float16), 0.0)
+    assert (total.dtype, total.item()) == (slope.float16, 3.0)

@@ -124,6 +124,109 @@ class WrongNestedBatch(Cube):
         return (x if size == 2 else self(x)), at
 
 
+class WrongInOneDtype(Cube):
+    """Gives float32, whatever it takes."""
+
+    name = "wrong_in_one_dtype"
+
+    def infer(self, x):
+        return super().infer(x).with_dtype(slope.float32)
+
+
+class WrongPrimal(Cube):
+    """Gives something else beside the tangent."""
+
+    name = "wrong_primal"
+
+    def jvp(self, primals, tangents):
+        out, moved = super().jvp(primals, tangents)
+        return ops.mul(out, out), moved
+
+
+class WrongPullback(Operator):
+    """The square; its pullback is half of what it should be, or its result is another."""
+
+    name = "wrong_pullback"
+
+    def expand(self, x):
+        return x * x
+
+    def vjp(self, x):
+        return self(x), (x,)
+
+    def pullback(self, residuals, cotangent):
+        return (cotangent * residuals[0],)
+
+    def samples(self):
+        yield Sample((X,))
+
+
+class WrongVjp(WrongPullback):
+    """Wrong."""
+
+    name = "wrong_vjp"
+
+    def vjp(self, x):
+        return x * x + 1, (2 * x,)
+
+
+class KeepsState(Cube):
+    """``x`` times how often it was called."""
+
+    name = "keeps_state"
+    calls = 0
+
+    def expand(self, x):
+        KeepsState.calls += 1
+        return x * KeepsState.calls
+
+
+class Draws(Cube):
+    """``x`` and noise from the default generator."""
+
+    name = "draws"
+
+    def expand(self, x):
+        return x + slope.randn(*x.shape, dtype=x.dtype)
+
+
+class NotElementwise(WrongPullback):
+    """Running sums."""
+
+    name = "not_elementwise"
+    elementwise = True
+
+    def expand(self, x):
+        return x.cumsum(0)
+
+
+class CountsInWords(Cube):
+    """Wrong."""
+
+    name = "counts_in_words"
+
+    def flops(self, x):
+        return "many"
+
+
+class YieldsTuples(Cube):
+    """Wrong."""
+
+    name = "yields_tuples"
+
+    def samples(self):
+        yield (X,)
+
+
+class YieldsNoTuple(Cube):
+    """Wrong."""
+
+    name = "yields_no_tuple"
+
+    def samples(self):
+        yield Sample(X)
+
+
 class NoDocs(Cube):
     name = "no_docs"
 
@@ -177,6 +280,19 @@ class NoName(Cube):
         ),
         (ForgetsNone, "transpose, with a cotangent of result 0 alone and None at the others"),
         (WrongNestedBatch, r"vmap over \[0\] of vmap over \[0\], at 0, 0"),
+        (
+            WrongInOneDtype,
+            r"returned a tensor float16.*return float32",
+        ),
+        (WrongPrimal, "the result that jvp gives, against the operator's own"),
+        (WrongPullback, "pullback: <J'u, t> against <u, J t>"),
+        (WrongVjp, "the result that vjp gives, against the operator's own"),
+        (KeepsState, r"a call in jit gives .* operators keep no state"),
+        (Draws, r"gives .* instead of .* make it an operand, such as a key"),
+        (NotElementwise, "NotElementwise says elementwise = True, but results do not follow"),
+        (CountsInWords, "flops returned 'many'; return a number of operations, or None"),
+        (YieldsTuples, r"(?s)samples yields \(array.*yield slope.extend.Sample\("),
+        (YieldsNoTuple, r"a single one: Sample\(\(array,\)\)"),
         (NoDocs, "'no_docs' has no docstring"),
         (NoSamples, "has no samples; define NoSamples.samples"),
         (ListParameter, "dims=\\[1, 2\\] is not hashable; use a tuple"),

@@ -47,6 +47,33 @@ def test_bicubic(size, align_corners):
     np.testing.assert_allclose(pulled.numpy(), rows.T @ found @ columns, atol=1e-4)
 
 
+def stretched_matrix(length, wanted, mode):
+    """The weights of a kernel as wide as samples are apart, as a dense matrix; Pillow's filters."""
+    step = length / wanted
+    centres = (np.arange(wanted)[:, None] + 0.5) * step
+    t = np.abs(np.arange(length) + 0.5 - centres) / max(step, 1.0)
+    if mode == "bilinear":
+        matrix = np.where(t < 1, 1 - t, 0)
+    else:
+        near, far = 1.5 * t**3 - 2.5 * t**2 + 1, -0.5 * t**3 + 2.5 * t**2 - 4 * t + 2
+        matrix = np.where(t < 1, near, np.where(t < 2, far, 0))
+    return matrix / matrix.sum(1, keepdims=True)
+
+
+@pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("size", [(2, 3), (1, 9), (3, 1)])
+def test_antialias(mode, size, monkeypatch):
+    rows, columns = (stretched_matrix(n, m, mode) for n, m in zip((5, 6), size, strict=True))
+    for elements in (1 << 20, 0):  # matrices, gathers
+        monkeypatch.setattr("slope.functions.resizing._MATRIX", elements)
+        with slope.use_backend("numpy"):
+            x = slope.tensor(IMAGE)
+            found = slope.interpolate(x, size, mode=mode, antialias=True)
+            again = slope.interpolate(x, size, mode=mode, antialias=True, align_corners=True)
+        np.testing.assert_allclose(found.numpy(), rows @ IMAGE @ columns.T, atol=1e-5)
+        assert not slope.allclose(found, again)
+
+
 @pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
 def test_long_dimensions_need_no_matrix(mode, monkeypatch):
     def everything(x):
@@ -87,6 +114,7 @@ def test_other_modes(backend):
         ("cubic", {}, "mode='cubic' for 2 spatial dimensions; there are 'nearest'.*'bicubic'"),
         ("linear", {}, "mode='linear' for 2 spatial dimensions"),
         ("area", {"align_corners": True}, "align_corners goes with the linear and cubic modes"),
+        ("area", {"antialias": True}, "antialias goes with mode='bilinear' and 'bicubic', not 'a"),
     ],
 )
 def test_modes_that_do_not_fit_are_refused(mode, options, told):

@@ -177,3 +177,10 @@ def body(program):
 def programs():
     """The helpers above: ``run``, ``make``, ``type_``, ``retrace``, ``body``."""
     return types.SimpleNamespace(run=run, make=make, type_=type_, retrace=retrace, body=body)
+
+
+@pytest.fixture
+def on_numpy():
+    """The backend that defines what operators mean."""
+    with slope.use_backend("numpy"):
+        yield

@@ -18,16 +18,12 @@ from slope.functions import (
 )
 from slope.testing import check_operator
 
+pytestmark = pytest.mark.usefixtures("on_numpy")
+
 MODULES = (activation_operators, composites, moment_operators, norm_operators, precise, special)
 OPERATORS = {
     op.name: op for module in MODULES for op in vars(module).values() if isinstance(op, Operator)
 }
-
-
-@pytest.fixture(autouse=True)
-def numpy_backend():
-    with slope.use_backend("numpy"):
-        yield
 
 
 @pytest.mark.parametrize("name", sorted(OPERATORS))

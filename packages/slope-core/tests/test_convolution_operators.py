@@ -12,8 +12,9 @@ from slope.core.tensor import Tensor
 from slope.core.types import TensorType, type_of_array
 from slope.dims import Dim
 from slope.dtypes import float32, float64
-from slope.plugins.selection import use_backend
 from slope.testing.operators import check_operator
+
+pytestmark = pytest.mark.usefixtures("on_numpy")
 
 OPERATORS = [
     ops.conv,
@@ -23,12 +24,6 @@ OPERATORS = [
     ops.window_sum,
 ]
 PLAIN = {"stride": (1, 1), "padding": ((0, 0), (0, 0)), "dilation": (1, 1)}
-
-
-@pytest.fixture(autouse=True)
-def _numpy_backend():
-    with use_backend("numpy"):
-        yield
 
 
 @pytest.mark.parametrize("op", OPERATORS, ids=lambda op: op.name)

@@ -21,11 +21,7 @@ from slope.extend import (
 )
 from slope.testing import check_operator
 
-
-@pytest.fixture(autouse=True)
-def _numpy_backend():
-    with slope.use_backend("numpy"):
-        yield
+pytestmark = pytest.mark.usefixtures("on_numpy")
 
 
 class Halves(LinearOperator):

@@ -8,13 +8,9 @@ from hypothesis import strategies as st
 import slope
 from slope import errors
 
+pytestmark = pytest.mark.usefixtures("on_numpy")
+
 WHOLE = [7, -7, 5]
-
-
-@pytest.fixture(autouse=True)
-def _numpy_backend():
-    with slope.use_backend("numpy"):
-        yield
 
 
 def twice(function):

@@ -8,15 +8,11 @@ import pytest
 import slope
 from slope import errors
 
+pytestmark = pytest.mark.usefixtures("on_numpy")
+
 random = slope.random
 KEY = random.key(11)
 N = 20_000
-
-
-@pytest.fixture(autouse=True)
-def numpy_backend():
-    with slope.use_backend("numpy"):
-        yield
 
 
 def farthest(draws, distribution):

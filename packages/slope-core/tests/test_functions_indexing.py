@@ -11,10 +11,11 @@ from slope import functions as fn
 from slope.core.program import evaluate, trace_program
 from slope.core.types import TensorType
 from slope.dtypes import int64
-from slope.plugins.selection import use_backend
 from slope.transforms.linearize import linearize_flat
 from slope.transforms.transpose import backward
 from slope.transforms.vmap import vmap_flat
+
+pytestmark = pytest.mark.usefixtures("on_numpy")
 
 I, J = np.array([2, 0, -1]), np.array([[1, 0], [2, -3]])  # noqa: E741  # an index
 X = np.arange(60.0, dtype=np.float32).reshape(3, 4, 5)
@@ -78,12 +79,6 @@ INDICES = [
     (E, X[0, 0] > 2),
     [],
 ]
-
-
-@pytest.fixture(autouse=True)
-def _numpy_backend():
-    with use_backend("numpy"):
-        yield
 
 
 def named(index):

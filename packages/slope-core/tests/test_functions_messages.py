@@ -3,16 +3,11 @@
 import numpy as np
 import pytest
 
-import slope.eager  # noqa: F401  fills the executor
+import slope
 from slope import errors
 from slope import functions as fn
-from slope.plugins.selection import use_backend
 
-
-@pytest.fixture(autouse=True)
-def _numpy_backend():
-    with use_backend("numpy"):
-        yield
+pytestmark = pytest.mark.usefixtures("on_numpy")
 
 
 def of(dtype, *shape):
@@ -184,6 +179,17 @@ BAD = {
     "to": (lambda: fn.ones(2).to(3.5), errors.ArgumentError, "neither a dtype nor a device"),
     "to device": (lambda: fn.ones(2).to("cuda:7"), errors.DeviceError, "cuda:7"),
     "iterate": (lambda: list(fn.tensor(3.0)), errors.ShapeError, "cannot be iterated"),
+    "expand_as": (lambda: fn.ones(2).expand_as(object()), errors.ArgumentError, "expand_as: other"),
+    "view_as": (lambda: fn.ones(2).view_as(None), errors.ArgumentError, "reshape_as: other is"),
+    "type_as": (lambda: fn.ones(2).type_as("x"), errors.ArgumentError, "type_as: other is a str"),
+    "size": (lambda: fn.ones(2).size((0,)), errors.ArgumentError, r"size\(\): dim .* not \(0,\)"),
+    "broadcast": (slope.broadcast, errors.ArgumentError, "operator slope.broadcast"),
+    "seed": (lambda: slope.random.Generator("x"), errors.ArgumentError, "seed must be an int"),
+    "tensorsolve": (
+        lambda: slope.linalg.tensorsolve(fn.ones(2, 2), fn.ones(2), dims=1.5),
+        errors.ArgumentError,
+        "linalg.tensorsolve: dims=1.5 must be an int",
+    ),
     "mT": (lambda: fn.ones(2).mT, errors.ShapeError, "at least 2 dimensions"),
 }
 

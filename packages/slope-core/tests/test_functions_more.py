@@ -10,15 +10,11 @@ import pytest
 import slope
 from slope import errors, testing
 
+pytestmark = pytest.mark.usefixtures("on_numpy")
+
 NAN, INF = math.nan, math.inf
 X = [[1.0, 2.0, 4.0], [3.0, 0.0, -1.0]]
 RNG = np.random.default_rng(0)
-
-
-@pytest.fixture(autouse=True)
-def _numpy_backend():
-    with slope.use_backend("numpy"):
-        yield
 
 
 def x():

@@ -8,14 +8,10 @@ import pytest
 import slope
 from slope import errors, testing
 
+pytestmark = pytest.mark.usefixtures("on_numpy")
+
 RNG = np.random.default_rng(0)
 INF, NAN = math.inf, math.nan
-
-
-@pytest.fixture(autouse=True)
-def _numpy_backend():
-    with slope.use_backend("numpy"):
-        yield
 
 
 def t(*values):

@@ -5,17 +5,12 @@ import pytest
 
 import slope
 from slope import errors
-from slope.plugins.selection import use_backend
 from slope.testing import check_operator
+
+pytestmark = pytest.mark.usefixtures("on_numpy")
 
 NAN, INF = float("nan"), float("inf")
 X = np.array([[3.0, 1.0, 2.0], [0.5, 4.0, -1.0]], np.float32)
-
-
-@pytest.fixture(autouse=True)
-def _numpy_backend():
-    with use_backend("numpy"):
-        yield
 
 
 def tensor(values, dtype=None):
@@ -115,6 +110,14 @@ def test_quantile():
         slope.quantile(x, 2)
     with pytest.raises(errors.DTypeError, match="not floating-point"):
         slope.quantile(tensor([1]), 0.5)
+
+
+def test_quantiles_of_half_precision_rank_more_elements_than_it_counts():
+    values = np.arange(5001, dtype=np.float32)
+    x = slope.tensor((values / 5000).astype(np.float16))
+    assert slope.quantile(x, 0.5).item() == 0.5
+    x = slope.tensor(np.where(values < 2048, NAN, 1.0).astype(np.float16)[:2049])
+    assert slope.nanquantile(x, 0.5).item() == 1.0
 
 
 @pytest.mark.parametrize("right", [False, True])

@@ -13,15 +13,10 @@ from slope.core.tensor import Tensor
 from slope.core.trace import current_trace
 from slope.core.types import TensorType
 from slope.functions import generator, random
-from slope.plugins.selection import use_backend
 from slope.transforms.jvp import jvp_flat
 from slope.transforms.vmap import vmap_flat
 
-
-@pytest.fixture(autouse=True)
-def _numpy_backend():
-    with use_backend("numpy"):
-        yield
+pytestmark = pytest.mark.usefixtures("on_numpy")
 
 
 KEY = TensorType((2,), dtypes.uint32)

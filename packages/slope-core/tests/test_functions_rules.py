@@ -15,11 +15,12 @@ from slope.core.types import TensorType
 from slope.dtypes import float32, float64, int64
 from slope.functions import activation_operators, composites
 from slope.passes import optimize
-from slope.plugins.selection import use_backend
 from slope.transforms.jvp import jvp_flat
 from slope.transforms.linearize import linearize_flat
 from slope.transforms.transpose import backward
 from slope.transforms.vmap import vmap_flat
+
+pytestmark = pytest.mark.usefixtures("on_numpy")
 
 OPERATORS = [
     activation_operators.relu,
@@ -35,12 +36,6 @@ OPERATORS = [
 ]
 SAMPLES = [(op, number, sample) for op in OPERATORS for number, sample in enumerate(op.samples())]
 IDS = [f"{op.name}-{number}" for op, number, _ in SAMPLES]
-
-
-@pytest.fixture(autouse=True)
-def _numpy_backend():
-    with use_backend("numpy"):
-        yield
 
 
 def shifted(x, by):

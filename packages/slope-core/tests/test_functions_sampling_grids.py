@@ -10,13 +10,9 @@ import pytest
 import slope
 from slope import errors
 
+pytestmark = pytest.mark.usefixtures("on_numpy")
+
 RANDOM = np.random.default_rng(7)
-
-
-@pytest.fixture(autouse=True)
-def on_numpy():
-    with slope.use_backend("numpy"):
-        yield
 
 
 def _agree(function, other, *values, tolerance=1e-9):

@@ -6,6 +6,8 @@ import pytest
 import slope
 from slope import errors
 
+pytestmark = pytest.mark.usefixtures("on_numpy")
+
 SAME = {
     "sum": lambda x, dim: x.sum(dim, keepdim=True),
     "prod": lambda x, dim: x.prod(dim),
@@ -39,12 +41,6 @@ OTHERS = {
     "count_nonzero": (lambda x, dim: x.count_nonzero(dim), 1),
     "cosine_similarity": (lambda x, dim: slope.cosine_similarity(x, -x, dim), -1.0),
 }
-
-
-@pytest.fixture(autouse=True)
-def _on_numpy():
-    with slope.use_backend("numpy"):
-        yield
 
 
 @pytest.mark.parametrize("dim", [0, -1])

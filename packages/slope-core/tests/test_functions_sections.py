@@ -8,11 +8,7 @@ import pytest
 import slope
 from slope import errors, testing
 
-
-@pytest.fixture(autouse=True)
-def _numpy_backend():
-    with slope.use_backend("numpy"):
-        yield
+pytestmark = pytest.mark.usefixtures("on_numpy")
 
 
 def x(*shape, dtype="float32"):

@@ -5,13 +5,8 @@ import pytest
 
 import slope
 from slope import errors
-from slope.plugins.selection import use_backend
 
-
-@pytest.fixture(autouse=True)
-def _numpy_backend():
-    with use_backend("numpy"):
-        yield
+pytestmark = pytest.mark.usefixtures("on_numpy")
 
 
 MADE = {

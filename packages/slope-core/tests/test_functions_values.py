@@ -9,13 +9,8 @@ import slope.eager  # noqa: F401  fills the executor
 from slope import dtypes, errors
 from slope import functions as fn
 from slope.core.tensor import Tensor
-from slope.plugins.selection import use_backend
 
-
-@pytest.fixture(autouse=True)
-def _numpy_backend():
-    with use_backend("numpy"):
-        yield
+pytestmark = pytest.mark.usefixtures("on_numpy")
 
 
 def rng(seed=0):

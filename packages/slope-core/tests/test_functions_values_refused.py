@@ -11,14 +11,9 @@ import slope
 from slope import errors, random
 
 pytestmark = pytest.mark.usefixtures("on_numpy")
+
 KEY = random.key(3)
 SCORES = slope.tensor([[0.1, 0.2, 0.3, 0.4], [1, 2, 3, 4], [4, 3, 2, 1]], dtype=slope.float32)
-
-
-@pytest.fixture
-def on_numpy():
-    with slope.use_backend("numpy"):
-        yield
 
 
 # --- reductions over no dimension in particular

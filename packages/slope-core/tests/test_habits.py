@@ -6,11 +6,7 @@ import pytest
 import slope
 from slope.errors import ConcretizationError, IndexingError, ShapeError
 
-
-@pytest.fixture(autouse=True)
-def _numpy():
-    with slope.use_backend("numpy"):
-        yield
+pytestmark = pytest.mark.usefixtures("on_numpy")
 
 
 def test_in_asks_whether_an_element_is_equal():

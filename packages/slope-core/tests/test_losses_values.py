@@ -8,13 +8,9 @@ import pytest
 import slope
 from slope import errors
 
+pytestmark = pytest.mark.usefixtures("on_numpy")
+
 A = pytest.approx
-
-
-@pytest.fixture(autouse=True)
-def numpy_backend():
-    with slope.use_backend("numpy"):
-        yield
 
 
 def t(values, dtype="float64"):

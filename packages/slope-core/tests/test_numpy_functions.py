@@ -8,14 +8,8 @@ import pytest
 import slope
 from slope import errors
 
-pytestmark = pytest.mark.filterwarnings("error")
+pytestmark = [pytest.mark.usefixtures("on_numpy"), pytest.mark.filterwarnings("error")]
 ARRAY: Any = np.array([[1.0, 2.0], [3.0, 4.0]], np.float32)
-
-
-@pytest.fixture(autouse=True)
-def _on_numpy():
-    with slope.use_backend("numpy"):
-        yield
 
 
 @pytest.mark.parametrize(

@@ -375,7 +375,10 @@ def test_other_masks_are_reduced(programs, function):
 
 def test_comparisons_are_negated_unless_nan_may_be_compared(programs):
     for compare, opposite in ((ops.le, "gt"), (ops.lt, "ge"), (ops.ge, "lt"), (ops.gt, "le")):
-        function = lambda x, y, compare=compare: ops.bitwise_not(compare(x, y))  # noqa: E731
+
+        def function(x, y, compare=compare):
+            return ops.bitwise_not(compare(x, y))
+
         check(programs, function, ["int32[6]", "int32[6]"], f"{opposite}(x0, x1)")
         body = simplified(programs, function, "float32[6]", "float32[6]")
         assert "bitwise_not" in body

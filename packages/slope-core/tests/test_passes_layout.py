@@ -12,14 +12,10 @@ from slope.core.types import type_of_array
 from slope.passes import optimize, to_layout
 from slope.passes.layout import order_of
 
+pytestmark = pytest.mark.usefixtures("on_numpy")
+
 PARAMS = {"stride": (1, 1), "padding": ((1, 1), (1, 1)), "dilation": (1, 1), "groups": 1, "layout": "NCHW"}  # fmt: skip
 RNG = np.random.default_rng(0)
-
-
-@pytest.fixture(autouse=True)
-def _numpy_backend():
-    with slope.use_backend("numpy"):
-        yield
 
 
 def draw(*shape):

@@ -17,12 +17,6 @@ CROSSING = {"bessel_j0", "bessel_j1", "bessel_y0", "bessel_y1", "expi", "spence"
 inf, nan = math.inf, math.nan
 
 
-@pytest.fixture
-def on_numpy():
-    with slope.use_backend("numpy"):
-        yield
-
-
 def function_of(name: str) -> Callable[..., slope.Tensor]:
     name, _, order = name.rstrip(")").partition("(")
     function = getattr(special, name)
@@ -88,7 +82,11 @@ EDGES_OF_TWO = {
     "xlog1py": ([0, 0, 1, 1], [-2, nan, -1, -2], [0, nan, -inf, nan]),
     "rel_entr": ([0, 0, 1, -1, 1, nan], [0, -1, 0, 1, inf, 1], [0, inf, inf, inf, -inf, nan]),
     "zeta": ([1, 2, 2, 0.5, 2, 2], [1, 0, -1, 1, -0.5, inf], [inf, inf, inf, nan, nan, 0]),
-    "poch": ([2, 0.5], [0, 0], [1, 1]),
+    "poch": (
+        [2, 0.5, -3, -4, -3, 0, -3, 3],
+        [0, 0, 2, 1, 5, -1, -1, -5],
+        [1, 1, 6, -4, 0, -1, -0.25, inf],
+    ),
     "gammainc": (
         [0, 0, 1, -1, 1, 1, inf, 2, inf, nan],
         [0, 1, 0, 1, -1, inf, 1, nan, inf, 1],
@@ -135,6 +133,23 @@ def test_derivatives(name):
         scale = np.abs(slopes) + np.abs(at(x).numpy()) + 1e-300
         noise = 1e-9 * np.abs(at(x).numpy()) / step  # of the difference itself
         np.testing.assert_array_less(np.abs(found - slopes), 2e-6 * scale + 1e-3 * noise)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.usefixtures("on_numpy")
+def test_polygamma_of_high_orders(dtype):
+    for n in (21, 40, 150, 170):
+        for x in (2.0, 30.0):
+            total = math.fsum((1 + k / x) ** -(n + 1.0) for k in range(200))
+            size = math.lgamma(n + 1) - (n + 1) * math.log(x) + math.log(total)
+            expected = (1 if n % 2 else -1) * (math.exp(size) if size < 700 else inf)
+            found = special.polygamma(n, slope.tensor(x, dtype=dtype))
+            with np.errstate(over="ignore"):  # beyond float32
+                np.testing.assert_allclose(found.numpy(), np.dtype(dtype).type(expected), rtol=1e-6)
+    below = slope.tensor([0.25, -0.5, -1.0], dtype=dtype)
+    np.testing.assert_array_equal(special.polygamma(169, below).numpy(), [inf, inf, inf])
+    last = slope.grad(lambda x: special.polygamma(170, x))(slope.tensor(30.0, dtype=dtype))
+    assert last.numpy() == inf  # its own factorial is beyond float64
 
 
 @pytest.mark.usefixtures("on_numpy")

@@ -31,6 +31,15 @@ BAD = {  # a call, and what the message must hold
     "sampling": (lambda: loose.sample_logits(X, temperature="hot"), "sample_logits.*hot"),
     "schedule": (lambda: loose.ReduceOnPlateau(0.1, "x"), "ReduceOnPlateau: factor must be a num"),
     "names": (lambda: loose.rename({}, X), r"rename: rules must be a seq.*float32\[2, 3\]"),
+    "vector": (lambda: loose.parameters_to_vector([1.5]), "parameters_to_vector: a par.* not 1.5"),
+    "no model": (lambda: loose.vector_to_parameters(X, [2]), "vector_to_parameters: a par.* not 2"),
+    "nothing to train": (lambda: loose.LBFGS(object()), "LBFGS: there is nothing to train"),
+    "power": (lambda: loose.LPPool2d("x", 2), "LPPool2d: norm_type must be a number, not 'x'"),
+    "shape": (lambda: loose.init.variance_scaling([[1, 2], 3]), "shape must be a sequence of ints"),
+    "batches": (lambda: loose.fit(X, X, max, 3), "fit: batches must be a sequence.*not 3"),
+    "batch": (lambda: loose.fit(X, X, max, [3]), "fit: a batch must be a tuple or list.*not 3"),
+    "loss": (lambda: loose.fit(X, X, 3, []), "fit: loss must be a function, not 3"),
+    "evaluation": (lambda: loose.fit(X, X, max, [], evaluate=1), "fit: evaluate must be a fun"),
     "metric": (lambda: loose.metrics.accuracy(object(), X), "accuracy"),
 }
 

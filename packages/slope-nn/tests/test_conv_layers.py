@@ -77,3 +77,12 @@ def test_dropouts():
 def test_bad_arguments_are_refused(make, told):
     with pytest.raises(errors.SlopeError, match=told):
         make()
+
+
+def test_upsampling_takes_its_steps_from_the_factor_or_from_the_lengths():
+    x = slope.random.normal(slope.random.key(0), (1, 2, 5))
+    for given in (None, True):
+        layer = nn.Upsample(scale_factor=1.7, mode="linear", recompute_scale_factor=given)
+        wanted = slope.interpolate(x, 8 if given else None, None if given else 1.7, "linear")
+        np.testing.assert_array_equal(layer(x).numpy(), wanted.numpy())
+    assert not slope.allclose(wanted, slope.interpolate(x, None, 1.7, "linear"))

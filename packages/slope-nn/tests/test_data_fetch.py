@@ -227,8 +227,10 @@ def test_npm_package_joins_texts(tmp_path, monkeypatch):
     made = tarball(tmp_path / "made.tgz", "w:gz", members)
     stand_in("npm", tmp_path / "bin", f"cp {shlex.quote(str(made))} .", monkeypatch)
     source = data.npm_package("tiny@1", "package/data", joined={"all": "*.txt"})
-    sha256 = {"all": hashlib.sha256(b"first\n\nsecond\n").hexdigest()}
+    joined = b"first\n\nsecond\n"
+    sha256 = {"all": hashlib.sha256(joined).hexdigest()}
     data.ensure_files("tiny", sha256, tmp_path / "cache", [source])
+    assert contents(tmp_path / "cache") == {"all": joined}
 
 
 @pytest.mark.parametrize(

@@ -343,4 +343,6 @@ def test_layers_take_numpy_arrays():
         (loose.GRU(3, 4), x), (loose.BatchNorm1d(2), x), (loose.LSTMCell(3, 4), x[0]),
         (loose.MultiheadAttention(3, 1), x), (loose.Linear(3, 2), x),
     ):  # fmt: skip
-        layer(given)
+        wanted, found = (slope.tree_leaves(layer(each)) for each in (slope.tensor(given), given))
+        for want, got in zip(wanted, found, strict=True):
+            np.testing.assert_array_equal(got.numpy(), want.numpy())

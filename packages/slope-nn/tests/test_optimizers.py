@@ -465,6 +465,8 @@ def test_frozen_parameters_and_absent_gradients_are_kept():
     [
         (lambda p: nn.Adam(p, betas=(0.9,)), "Adam: betas must be 2 numbers"),  # pyright: ignore[reportArgumentType]  # on purpose
         (lambda p: nn.Adam(p, betas=(0.9, 1.0)), "below 1, not 1.0"),
+        (lambda p: nn.Adadelta(p, rho=1.1), r"Adadelta: rho must be .* at most 1, not 1\.1"),
+        (lambda p: nn.Adafactor(p, d=0.0), r"Adafactor: d must be positive, not 0\.0"),
         (lambda p: nn.Adam(p, lr=-1), "Adam: lr must be a number of at least 0, not -1"),
         (lambda p: nn.AdamW(p, groups=[({"p": 1, "q": True}, {})]), "pytree of bools; it holds 1"),
         (lambda p: nn.AdamW(p, groups=[({"p": True}, {})]), "group 0 does not fit the model"),

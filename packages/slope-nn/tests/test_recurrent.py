@@ -135,7 +135,7 @@ def test_training_falls_to_the_sum_of_a_sequence():
             r"LSTMCell: .* a state has the shape \(2, 4\), and one is float32\[4\]",
         ),
         (
-            lambda: nn.LSTMCell(3, 4)(slope.ones(2, 3), slope.ones(2, 4)),
+            lambda: loose.LSTMCell(3, 4)(slope.ones(2, 3), slope.ones(2, 4)),
             "LSTMCell: the state is a pair of a hidden and a cell state, not a Tensor",
         ),
         (lambda: loose.LSTM(3, 4, 2, 0.5), r"LSTM: bias must be True or False, not 0\.5"),

@@ -76,6 +76,13 @@ def test_model_save_and_load(tmp_path):
         nn.Linear(3, 4).load(tmp_path)
 
 
+@pytest.mark.skipif(os.name != "posix", reason="permissions are POSIX's")
+def test_saved_files_have_the_permissions_of_other_new_files(tmp_path):
+    (tmp_path / "other").touch()
+    nn.save(tmp_path / "saved", {"x": np.arange(3)})
+    assert (tmp_path / "saved").stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
 def step(model, optimizer, x, y):
     def loss_of(m):
         return slope.cross_entropy(m(x), y)

@@ -75,9 +75,10 @@ class IreeExecutable(Executable):
             views = self._module([handle.view for handle in handles])
             return [Placed(view, runtime) for view in views]
         results = self._module(handles)
-        if self._views is None or self._branches:
-            self._views = self._find_views(handles, results)
-        for place in self._views:
+        views = self._views  # another thread's call may change it meanwhile
+        if views is None or self._branches:
+            views = self._views = self._find_views(handles, results)
+        for place in views:
             own = aligned_copy(runtime.export_array(results[place]))
             results[place] = runtime.import_array(own)
         return results

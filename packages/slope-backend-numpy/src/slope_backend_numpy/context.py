@@ -221,12 +221,11 @@ class Context:
         self.made.append(buffer)
         return Value(name, tensor_type, tensor_type.shape if shape is None else shape, buffer)
 
-    def fresh_pair(self, expression: str) -> tuple[Value, Value]:
-        """Bind an expression that makes two new arrays, the results of the instruction."""
-        first, second = (self.fresh("", each) for each in self.types)
-        self._writer.lines[-2:] = []
-        self._writer.line(f"{first.code}, {second.code} = {expression}", self.type)
-        return first, second
+    def several(self, expression: str) -> list[Value]:
+        """Bind an expression that makes two or more new arrays, the results of the instruction."""
+        made = self.results()
+        self._writer.line(f"{', '.join(each.code for each in made)} = {expression}", self.type)
+        return made
 
     def results(self) -> list[Value]:
         """Names for new arrays, the instruction's results, that :meth:`statement` will bind."""

@@ -368,11 +368,20 @@ def unsupported(program: Program, backend: Backend) -> dict[tuple[Operator, DTyp
             if (op, dtype) not in asked:
                 asked.add((op, dtype))
                 can = backend.lowers(op) or op.has("expand") or op.has("host")
-                if not (can and backend.supports(op, dtype)):
+                if not (can and _supports(backend, op, dtype)):
                     found[op, dtype] = instr
         for nested in programs_in(list(params.values())):
             found = unsupported(nested, backend) | found
     return found
+
+
+def _supports(backend: Backend, op: Operator, dtype: DType) -> bool:
+    try:
+        return backend.supports(op, dtype)
+    except (SlopeError, MemoryError):
+        raise
+    except Exception as error:
+        raise backend_failed(backend, f"supports, of {op.name!r} on {dtype}", error) from error
 
 
 def _require_dtypes(program: Program, backend: Backend) -> None:

@@ -86,7 +86,8 @@ def ints(who: str, name: str, value: Any, count: int | None = None) -> tuple[int
 
 def shape(who: str, value: Any) -> tuple[Any, ...]:
     """A shape, given as a sequence of lengths, which may be symbolic."""
-    if not isinstance(value, tuple | list) or any(isinstance(each, str) for each in value):
+    wrong = (str, float, tuple, list)
+    if not isinstance(value, tuple | list) or any(isinstance(each, wrong) for each in value):
         raise ArgumentError(f"{who}: shape must be a sequence of ints, not {shown(value)}.")
     return tuple(value)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,8 +14,9 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 import slope
-from slope.extend import NaNError, SlopeError
-from slope_nn._checks import iterable, path, whole
+from slope.extend import ArgumentError, NaNError, SlopeError
+from slope_nn._checks import iterable, path, shown, whole
+from slope_nn._saving._files import write_atomically
 from slope_nn._saving._trees import load, save
 
 
@@ -106,6 +108,7 @@ def fit(
         if file is not None and not path("fit", file).parent.is_dir():  # before any work is done
             raise FileNotFoundError(f"fit: there is no folder {Path(file).parent} to write into")
     callbacks = iterable("fit", "callbacks", callbacks)
+    _refuse_strange(loss, evaluate, callbacks, batches)
     state, passed = Fitted(model, optimizer), 0
     if checkpoint is not None and Path(checkpoint).exists():
         state, passed = _restored(checkpoint, state, batches)
@@ -131,8 +134,26 @@ def fit(
     return state
 
 
+def _refuse_strange(
+    loss: object, evaluate: object, callbacks: Sequence[object], batches: object
+) -> None:
+    given = [("loss", loss), *(("a callback", each) for each in callbacks)]
+    if evaluate is not None:
+        given.append(("evaluate", evaluate))
+    for name, value in given:
+        if not callable(value):
+            raise ArgumentError(f"fit: {name} must be a function, not {shown(value)}.")
+    if not isinstance(batches, Iterable):
+        raise ArgumentError(f"fit: batches must be a sequence of batches, not {shown(batches)}.")
+
+
 def _stepped(step: Any, loss: Callable[..., Any], state: Fitted, batch: Sequence[Any]) -> float:
     """Take one step and keep its results, if the loss is finite; gives the loss."""
+    if not isinstance(batch, Iterable):
+        raise ArgumentError(
+            f"fit: a batch must be a tuple or list of arrays, such as (images, labels), not "
+            f"{shown(batch)}."
+        )
     key = slope.default_generator.key
     try:
         model, optimizer, value = step(state.model, state.optimizer, *batch)
@@ -180,8 +201,8 @@ def _not_finite(what: str, state: Fitted, found: SlopeError | None) -> NaNLossEr
 
 def _step_of(loss: Callable[..., Any]) -> Callable[..., Any]:
     def step(model: Any, optimizer: Any, *batch: Any) -> tuple[Any, Any, Any]:
-        step = slope.value_and_grad(_with_model(loss), has_aux=True)
-        (value, model), gradients = step(model, *batch)
+        derive = slope.value_and_grad(_with_model(loss), has_aux=True)
+        (value, model), gradients = derive(model, *batch)
         return *optimizer(model, gradients), value
 
     return step
@@ -268,9 +289,9 @@ def _draw(path: Path, state: Fitted) -> None:
         right = axes.twinx()
         right.plot(list(numbers), list(numbers.values()), color="tab:orange", marker=".")
         right.set_ylabel("evaluation", color="tab:orange")
-    temporary = path.with_name(f".{path.name}.tmp")
-    figure.savefig(temporary, format="png")
-    temporary.replace(path)
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png")
+    write_atomically(path, [drawn.getvalue()])
 
 
 def _is_number(value: Any) -> bool:

@@ -5,26 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import slope
-from slope_nn._losses import Loss
+from slope_nn._losses import Loss, PlainLoss
 from slope_nn._module import Module
 
 
-class SoftMarginLoss(Loss):
+class SoftMarginLoss(PlainLoss):
     """Mean of ``log(1 + exp(-target * x))``, each target 1 or -1."""
 
     _function = staticmethod(slope.soft_margin_loss)
 
-    def __init__(self, *, reduction: str = "mean") -> None:
-        super().__init__(reduction=reduction)
 
-
-class MultiLabelMarginLoss(Loss):
+class MultiLabelMarginLoss(PlainLoss):
     """Margins between all right and all wrong classes; see ``slope.multilabel_margin_loss``."""
 
     _function = staticmethod(slope.multilabel_margin_loss)
-
-    def __init__(self, *, reduction: str = "mean") -> None:
-        super().__init__(reduction=reduction)
 
 
 class MultiLabelSoftMarginLoss(Loss):

@@ -34,22 +34,23 @@ class Loss(Module):
         return self._function(*inputs, **options)
 
 
-class MSELoss(Loss):
+class PlainLoss(Loss):
+    """The base of losses that have no option but their reduction."""
+
+    def __init__(self, *, reduction: str = "mean") -> None:
+        super().__init__(reduction=reduction)
+
+
+class MSELoss(PlainLoss):
     """Mean of ``(x - target)**2``."""
 
     _function = staticmethod(slope.mse_loss)
 
-    def __init__(self, *, reduction: str = "mean") -> None:
-        super().__init__(reduction=reduction)
 
-
-class L1Loss(Loss):
+class L1Loss(PlainLoss):
     """Mean of ``|x - target|``."""
 
     _function = staticmethod(slope.l1_loss)
-
-    def __init__(self, *, reduction: str = "mean") -> None:
-        super().__init__(reduction=reduction)
 
 
 class HuberLoss(Loss):

@@ -19,6 +19,8 @@ class Upsample(Module):
         mode: ``"nearest"``, ``"linear"``, ``"bilinear"``, ``"bicubic"`` or ``"trilinear"``.
         align_corners: for all modes but the nearest: whether the first and last elements, rather
             than the borders, come to lie upon each other.
+        recompute_scale_factor: take the steps between samples from the lengths, and not from
+            ``scale_factor``.
 
     Example:
         >>> nn.Upsample(scale_factor=2, mode="bilinear")(slope.ones(1, 3, 8, 8)).shape
@@ -31,6 +33,7 @@ class Upsample(Module):
         scale_factor: float | Sequence[float] | None = None,
         mode: str = "nearest",
         align_corners: bool | None = None,
+        recompute_scale_factor: bool | None = None,
     ) -> None:
         if (size is None) == (scale_factor is None):
             raise ArgumentError(
@@ -39,10 +42,18 @@ class Upsample(Module):
             )
         self.size, self.scale_factor = size, scale_factor
         self.mode, self.align_corners = mode, align_corners
+        self.recompute_scale_factor = recompute_scale_factor
 
     def __call__(self, x: slope.Tensor) -> slope.Tensor:
         """Map shape (n, c, ...) to (n, c, new lengths)."""
-        return slope.interpolate(x, self.size, self.scale_factor, self.mode, self.align_corners)
+        return slope.interpolate(
+            x,
+            self.size,
+            self.scale_factor,
+            self.mode,
+            self.align_corners,
+            self.recompute_scale_factor,
+        )
 
 
 class UpsamplingNearest2d(Upsample):

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import slope
+from slope_nn._node import walk
+from slope_nn._plan import PARAMETER
 
 _HEAD: Final = ("module", "class", "output", "parameters", "FLOPs")
 _patching: Final = threading.Lock()
@@ -109,9 +111,6 @@ def summarize(model: Any, inputs: tuple[Any, ...], options: dict[str, Any]) -> S
 
 
 def _trainable(model: Any) -> list[Any]:
-    from slope_nn._node import walk
-    from slope_nn._plan import PARAMETER
-
     return [leaf for _, kind, leaf in walk(model) if kind is PARAMETER]
 
 

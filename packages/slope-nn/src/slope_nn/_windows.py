@@ -7,6 +7,7 @@ from typing import Any
 
 import slope
 from slope.extend import ArgumentError
+from slope_nn._checks import real
 from slope_nn._module import Module
 
 Lengths = int | Sequence[int]
@@ -85,9 +86,12 @@ class LPPool2d(Module):
         stride: Lengths | None = None,
         ceil_mode: bool = False,
     ) -> None:
-        if norm_type == 0:
+        self.norm_type, self.kernel_size = (
+            real(type(self).__name__, "norm_type", norm_type),
+            kernel_size,
+        )
+        if self.norm_type == 0:
             raise ArgumentError(f"{type(self).__name__}: norm_type must not be 0.")
-        self.norm_type, self.kernel_size = float(norm_type), kernel_size
         self.stride, self.ceil_mode = stride, ceil_mode
 
     def __call__(self, x: slope.Tensor) -> slope.Tensor:

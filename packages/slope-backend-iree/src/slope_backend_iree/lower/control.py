@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from slope.extend import Program, TensorType, dtypes
+from slope.extend import Atom, Program, TensorType, Var, dtypes, programs_in
 
 from .context import Context, Rule, Value, mlir_type
 from .linear import SIGNED
@@ -26,11 +26,42 @@ def run_branch(
         limit = ctx.like(min(len(branches) - 1, (1 << (index.dtype.bits - 1)) - 1), index)
         index = ctx.same("minimum", ctx.same("maximum", index, ctx.like(0, index)), limit)
         index = ctx.convert(index, dtypes.int32)
+    anew = len(types) > 1 and not all(all(map(_computes(each), each.outputs)) for each in branches)
+
+    def results(inner: Context, branch: Program, number: int) -> list[Value]:
+        made = inner.program(branch, operands)
+        if not anew:
+            return made
+        here = index if name == "if" else inner.compare("EQ", index, inner.like(number, index))
+        if name == "if" and number:
+            here = inner.same("not", here)
+        return [
+            x if computed else inner.select(here, x, inner.like(0, x))
+            for x, computed in zip(made, map(_computes(branch), branch.outputs), strict=True)
+        ]
+
     regions = ", ".join(
-        ctx.region(lambda inner, _, branch=branch: inner.program(branch, operands), ())
-        for branch in branches
+        ctx.region(lambda inner, _, each=(branch, number): results(inner, *each), ())
+        for number, branch in enumerate(branches)
     )
     return ctx.several(f'"stablehlo.{name}"({index}) ({regions})', [index], types)
+
+
+def _computes(branch: Program) -> Callable[[Atom], bool]:
+    """Whether a branch computes a result itself, and by no branch or loop within.
+
+    IREE 3.13 keeps what a branch computes in one buffer, and loses that buffer where another branch
+    gives several buffers: a use of it in a jump takes it from the others. So results that would
+    have buffers of their own (operands, constants, results of loops) are written anew.
+    """
+    made = {
+        var
+        for instr in branch.instrs
+        if any(isinstance(atom, Var) for atom in instr.inputs)
+        and not any(programs_in(instr.params))
+        for var in instr.outputs
+    }
+    return lambda atom: atom in made
 
 
 def run_while(

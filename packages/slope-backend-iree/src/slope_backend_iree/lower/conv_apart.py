@@ -200,6 +200,5 @@ def _block_diagonal(ctx: Context, w: Value, groups: int) -> Value:
 
 def _turned(ctx: Context, w: Value, order: Sequence[int], shape: Sequence[int]) -> Value:
     """Weights with their dimensions in another order, under another shape."""
-    return ctx.barrier(
-        ctx.reshape(ctx.transpose(w, order), shape)
-    )  # a transpose beside a convolution ruins it
+    moved = ctx.reshape(ctx.transpose(w, order), shape)
+    return ctx.barrier(moved)  # a transpose beside a convolution ruins it

@@ -17,18 +17,17 @@ from typing import Any
 import numpy as np
 
 from slope_backend_numpy.lower import depthwise
-from slope_backend_numpy.lower.images import Dims, Padding, images, padded
+from slope_backend_numpy.lower.images import Dims, Padding, images, met, padded
 
 Array = np.ndarray[Any, Any]
 
 
 def conv(x: Array, w: Array, stride: Dims, padding: Padding, dilation: Dims, groups: int) -> Array:
     """The convolution of ``x`` with ``w``."""
+    whole, rank = padded(x, padding), len(stride)
+    windows = _windows(whole, w.shape[:-2], stride, dilation)
     if _is_depthwise(w, groups):
-        out = _windows(padded(x, padding), w.shape[:-2], stride, dilation).shape[1:-1]
-        return depthwise.conv(x, w, out[: len(stride)], stride, padding, dilation)
-    windows = _windows(padded(x, padding), w.shape[:-2], stride, dilation)
-    rank = len(stride)
+        return depthwise.conv(whole, w, windows.shape[1 : rank + 1], stride, dilation)
     result = np.empty((*windows.shape[: rank + 1], w.shape[-1]), x.dtype)
     matrices = _matrices(w, groups)
     for part in _parts(windows):
@@ -89,12 +88,8 @@ def _scattered(
         products = np.matmul(rows.swapaxes(0, 1), matrices)  # (groups, rows, elements)
         products = products.reshape(groups, -1, *out, *kernel, w.shape[-2])
         for tap in itertools.product(*map(range, kernel)):
-            met = tuple(
-                slice(place * gap, place * gap + (count - 1) * step + 1, step)
-                for place, count, step, gap in zip(tap, out, stride, dilation, strict=True)
-            )
             update = products[(slice(None),) * (rank + 2) + tap]
-            target = whole[part][(slice(None), *met)]
+            target = whole[part][(slice(None), *met(tap, out, stride, dilation))]
             if groups == 1:
                 target += update[0]
             else:

@@ -13,21 +13,21 @@ from typing import Any
 
 import numpy as np
 
-from slope_backend_numpy.lower.images import Dims, Padding, images, padded
+from slope_backend_numpy.lower.images import Dims, Padding, images, met, padded
 
 Array = np.ndarray[Any, Any]
 
 
-def conv(x: Array, w: Array, out: Dims, stride: Dims, padding: Padding, dilation: Dims) -> Array:
-    """The convolution of ``x`` with ``w`` (kernel..., 1, channels), of spatial size ``out``."""
-    whole = _rows(padded(x, padding), stride)
+def conv(x: Array, w: Array, out: Dims, stride: Dims, dilation: Dims) -> Array:
+    """The convolution of ``x`` (padded) with ``w`` (kernel..., 1, channels), of size ``out``."""
+    whole = _rows(x, stride)
     result = np.zeros((x.shape[0], *out, x.shape[-1]), x.dtype)
     totals = _rows(result, stride)
     for part in _parts(result):
         total = totals[part]
         scaled = np.empty_like(total)
-        for tap, met in _met(w, out, stride, dilation):
-            np.multiply(whole[part][met], _factors(w[tap], total), out=scaled)
+        for tap, place in _met(w, out, stride, dilation):
+            np.multiply(whole[part][place], _factors(w[tap], total), out=scaled)
             total += scaled
     return result
 
@@ -42,9 +42,9 @@ def conv_input_grad(
     for part in _parts(y):
         given = rows[part]
         scaled = np.empty_like(given)
-        for tap, met in _met(w, y.shape[1:-1], stride, dilation):
+        for tap, place in _met(w, y.shape[1:-1], stride, dilation):
             np.multiply(given, _factors(w[tap], given), out=scaled)
-            whole[part][met] += scaled
+            whole[part][place] += scaled
     inside = (slice(before, before + n) for (before, _), n in zip(padding, size, strict=True))
     return result[(slice(None), *inside)]
 
@@ -60,8 +60,8 @@ def conv_weight_grad(
         given = rows[part]
         scaled = np.empty_like(given)
         ones = np.ones(given.size // channels, x.dtype)
-        for tap, met in _met(total, y.shape[1:-1], stride, dilation):
-            np.multiply(whole[part][met], given, out=scaled)
+        for tap, place in _met(total, y.shape[1:-1], stride, dilation):
+            np.multiply(whole[part][place], given, out=scaled)
             total[tap] += ones @ scaled.reshape(-1, channels)
     return total
 
@@ -84,10 +84,7 @@ def _met(
     """The elements of kernels ``w``, and the part of padded images that each meets."""
     *kernel, _, channels = w.shape
     for tap in itertools.product(*map(range, kernel)):
-        parts = [
-            slice(place * gap, place * gap + (count - 1) * step + 1, step)
-            for place, count, step, gap in zip(tap, out, stride, dilation, strict=True)
-        ]
+        parts = [*met(tap, out, stride, dilation)]
         if stride[-1] == 1:  # see `_rows`
             parts[-1] = slice(parts[-1].start * channels, parts[-1].stop * channels)
         yield tap, (slice(None), *parts)

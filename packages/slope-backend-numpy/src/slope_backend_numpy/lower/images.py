@@ -1,4 +1,4 @@
-"""Batches of images (batch, spatial..., channels): zeros around them, and a few at a time."""
+"""Batches of images (batch, spatial..., channels): zeros around, a few at a time, parts met."""
 
 from __future__ import annotations
 
@@ -33,3 +33,11 @@ def padded(x: Array, padding: Padding) -> Array:
     )
     whole[(slice(None), *place)] = x
     return whole
+
+
+def met(tap: Dims, out: Dims, stride: Dims, dilation: Dims) -> tuple[slice, ...]:
+    """The part of padded images that one element of a kernel meets, in so many windows."""
+    return tuple(
+        slice(place * gap, place * gap + (count - 1) * step + 1, step)
+        for place, count, step, gap in zip(tap, out, stride, dilation, strict=True)
+    )

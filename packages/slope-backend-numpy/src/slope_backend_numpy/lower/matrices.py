@@ -34,33 +34,26 @@ def inverse_matrix(context: Context, x: Value) -> Value:
 
 
 def sign_log_det(context: Context, x: Value) -> list[Value]:
-    return several(context, f"np.linalg.slogdet({context.full(x)})")
+    return context.several(f"np.linalg.slogdet({context.full(x)})")
 
 
 def lu_factors(context: Context, x: Value) -> list[Value]:
     function = context.constant(eliminated, "lu")
-    return several(context, f"{function}({context.full(x)})")
+    return context.several(f"{function}({context.full(x)})")
 
 
 def qr_factors(context: Context, x: Value, *, complete: bool = False) -> list[Value]:
     function = context.constant(factors.qr, "qr")
-    return several(context, f"{function}({context.full(x)}, {complete})")
+    return context.several(f"{function}({context.full(x)}, {complete})")
 
 
 def eigh_factors(context: Context, x: Value) -> list[Value]:
-    return several(context, f"{context.constant(factors.eigh, 'eigh')}({context.full(x)})")
+    return context.several(f"{context.constant(factors.eigh, 'eigh')}({context.full(x)})")
 
 
 def svd_factors(context: Context, x: Value, *, full: bool = False) -> list[Value]:
     function = context.constant(factors.svd, "svd")
-    return several(context, f"{function}({context.full(x)}, {full})")
-
-
-def several(context: Context, expression: str) -> list[Value]:
-    """Bind an expression that makes several new arrays, the results of the instruction."""
-    made = context.results()
-    context.statement(f"{', '.join(each.code for each in made)} = {expression}")
-    return made
+    return context.several(f"{function}({context.full(x)}, {full})")
 
 
 LOWERINGS: Final[dict[str, Rule]] = {

@@ -18,16 +18,16 @@ def _wide(context: Context, x: Value) -> Value:
     return context.cast(x, dtypes.float32) if x.dtype is dtypes.bfloat16 else x
 
 
-def sort(context: Context, x: Value, *, dim: int, descending: bool) -> tuple[Value, Value]:
+def sort(context: Context, x: Value, *, dim: int, descending: bool) -> list[Value]:
     keys = context.full(_wide(context, x))
     function = context.constant(sorting.sort, "sort")
-    return context.fresh_pair(f"{function}({context.full(x)}, {keys}, {dim}, {descending})")
+    return context.several(f"{function}({context.full(x)}, {keys}, {dim}, {descending})")
 
 
-def topk(context: Context, x: Value, *, k: int, dim: int, largest: bool) -> tuple[Value, Value]:
+def topk(context: Context, x: Value, *, k: int, dim: int, largest: bool) -> list[Value]:
     keys = context.full(_wide(context, x))
     function = context.constant(sorting.topk, "topk")
-    return context.fresh_pair(f"{function}({context.full(x)}, {keys}, {k}, {dim}, {largest})")
+    return context.several(f"{function}({context.full(x)}, {keys}, {k}, {dim}, {largest})")
 
 
 def cumprod(context: Context, x: Value, *, dim: int) -> Value:
@@ -39,8 +39,8 @@ def cumprod(context: Context, x: Value, *, dim: int) -> Value:
 def cumulative(function: str) -> Rule:
     """The rule of cummax and cummin."""
 
-    def rule(context: Context, x: Value, *, dim: int) -> tuple[Value, Value]:
-        return context.fresh_pair(f"kernels.cumulative({function}, {context.full(x)}, {dim})")
+    def rule(context: Context, x: Value, *, dim: int) -> list[Value]:
+        return context.several(f"kernels.cumulative({function}, {context.full(x)}, {dim})")
 
     return rule
 

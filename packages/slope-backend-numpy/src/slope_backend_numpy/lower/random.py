@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 def threefry2x32(
     context: Context, key0: Value, key1: Value, counter0: Value, counter1: Value
-) -> tuple[Value, Value]:
+) -> list[Value]:
     operands = ", ".join(each.code for each in (key0, key1, counter0, counter1))
-    return context.fresh_pair(f"kernels.threefry2x32({operands}, {context.type.shape})")
+    return context.several(f"kernels.threefry2x32({operands}, {context.type.shape})")
 
 
 LOWERINGS: Final[dict[str, Rule]] = {"threefry2x32": threefry2x32}

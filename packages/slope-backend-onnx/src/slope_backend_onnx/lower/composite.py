@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 
 from slope_backend_onnx.lower.context import Lowering, Result, Rule, Value
+from slope_backend_onnx.lower.kernels import working_dtype
 
 CONTRIBUTED: Final = "com.microsoft"
 
@@ -26,7 +27,7 @@ def _relu(cx: Lowering, x: Value) -> Result:
 
 
 def _along(op_type: str, cx: Lowering, x: Value, *, dim: int) -> Result:
-    inner = "float32" if x.dtype.itemsize == 2 else x.dtype.name
+    inner = working_dtype(x.dtype)
     return cx.cast(cx.op(op_type, cx.full(x, inner), axis=dim), inner, x.dtype.name)
 
 
@@ -42,7 +43,7 @@ def _logsumexp(cx: Lowering, x: Value, *, dim: int | tuple[int, ...]) -> Result:
     ReduceLogSumExp takes 4 to 9 times as long. The largest element is kept finite, so that
     infinities do not cancel.
     """
-    inner = "float32" if x.dtype.itemsize == 2 else x.dtype.name
+    inner = working_dtype(x.dtype)
     name = cx.full(x, inner)
     axes = cx.ints(*(dim if isinstance(dim, tuple) else (dim,)))
     limit = float(np.finfo(inner).max)
@@ -65,7 +66,7 @@ def _gelu(cx: Lowering, x: Value, *, approximate: str = "none") -> Result:
 
 
 def _silu(cx: Lowering, x: Value) -> Result:
-    inner = "float64" if x.dtype.name == "float64" else "float32"
+    inner = working_dtype(x.dtype)
     name = cx.narrow(x, inner)
     if cx.native and inner == "float32" and not cx.shared[0]:
         made = cx.op("QuickGelu", name, domain=CONTRIBUTED, alpha=1.0)
@@ -131,7 +132,7 @@ def _fits(x: Value, dim: Dims, eps: float) -> bool:
 
 
 def _normalized(cx: Lowering, operator: str, x: Value, dim: Dims, eps: float) -> Result:
-    inner = "float64" if x.dtype.name == "float64" else "float32"
+    inner = working_dtype(x.dtype)
     wide = x.type.shape[dim[0] :]
     ones = cx.graph.constant(np.ones(wide, inner))
     return _node(cx, operator, x, inner, (ones,), len(wide), eps)

@@ -213,8 +213,8 @@ class Lowering:
     def beside(self, x: Value, shape: Sequence[int], dtype: str | None = None) -> str:
         """The ONNX value for a node of this shape, which broadcasts.
 
-        What is repeated few elements at a time is written out before: ONNX Runtime takes ten times
-        as long for it as for the copy and the node together.
+        What is repeated few elements at a time is written out before: ONNX Runtime takes up to ten
+        times as long for it as for the copy and the node together.
         """
         slow = self.native and same(shape, x.type.shape) and _has_short_runs(x.shape, shape)
         return self.full(x, dtype) if slow else self.narrow(x, dtype)
@@ -289,7 +289,7 @@ def _nothing_to_inline(cx: Lowering, program: Program, operands: Sequence[Value]
     raise CompileError(f"this lowering has no rules to inline {program.name!r} with.")
 
 
-_SHORT: Final = 8
+_SHORT: Final = 48
 _MANY: Final = 8192
 
 

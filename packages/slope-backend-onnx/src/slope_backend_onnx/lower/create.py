@@ -11,9 +11,7 @@ from slope_backend_onnx.lower.context import Lowering, Result, Rule
 from slope_backend_onnx.lower.kernels import numpy_dtype
 from slope_backend_onnx.lower.lengths import large
 
-_INLINE: Final = (
-    1024  # up to so many numbers are written into the model, more are counted when it runs
-)
+_INLINE: Final = 1024  # numbers to write into the model; more are counted when it runs
 
 
 def _iota(cx: Lowering, *, shape: tuple[int, ...], dim: int, dtype: DType) -> Result:

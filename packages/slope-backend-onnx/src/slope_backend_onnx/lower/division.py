@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from slope_backend_onnx.lower.context import Lowering, Result, Rule, Value, joint_shape
+from slope_backend_onnx.lower.kernels import working_dtype
 
 _LOWEST: Final = -(2**63)
 
@@ -78,7 +79,7 @@ def _floor_divide(cx: Lowering, x: Value, y: Value) -> Result:
 
 def _fmod(cx: Lowering, x: Value, y: Value) -> Result:
     if x.dtype.is_floating_point:
-        inner = "float32" if x.dtype.itemsize == 2 else x.dtype.name
+        inner = working_dtype(x.dtype)
         name = cx.op("Mod", cx.narrow(x, inner), cx.narrow(y, inner), fmod=1)
         return cx.value(cx.cast(name, inner, x.dtype.name), shape=joint_shape((x, y)))
     by = _safe(cx, x, y)
@@ -97,14 +98,14 @@ def _remainder(cx: Lowering, x: Value, y: Value) -> Result:
 
 
 def _floating_remainder(cx: Lowering, x: Value, y: Value) -> Result:
-    inner = "float32" if x.dtype.itemsize == 2 else x.dtype.name
+    inner = working_dtype(x.dtype)
     _, b, rest, below = _rest(cx, x, y, inner)
     name = cx.op("Where", below, cx.op("Add", rest, b), rest)
     return cx.value(cx.cast(name, inner, x.dtype.name), shape=joint_shape((x, y)))
 
 
 def _floating_floor_divide(cx: Lowering, x: Value, y: Value) -> Result:
-    inner = "float32" if x.dtype.itemsize == 2 else x.dtype.name
+    inner = working_dtype(x.dtype)
     a, b, rest, below = _rest(cx, x, y, inner)
     exact = cx.op("Round", cx.op("Div", cx.op("Sub", a, rest), b))
     lower = cx.op("Sub", exact, cx.cast(below, "bool", inner))

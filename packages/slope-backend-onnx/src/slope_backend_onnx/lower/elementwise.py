@@ -13,6 +13,7 @@ from slope_backend_onnx.lower.kernels import (
     ORDERED,
     has_kernel,
     numpy_dtype,
+    working_dtype,
 )
 
 
@@ -23,7 +24,7 @@ def _plain(op_type: str, cx: Lowering, *xs: Value) -> Result:
 
 def _floating(cx: Lowering, x: Value) -> tuple[str, str]:
     """The operand and the dtype to compute in: half precision goes through float32."""
-    dtype = "float32" if x.dtype.itemsize == 2 else x.dtype.name
+    dtype = working_dtype(x.dtype)
     return cx.narrow(x, dtype), dtype
 
 
@@ -145,7 +146,7 @@ def _tan(cx: Lowering, x: Value) -> Result:
 
 def _atan2(cx: Lowering, y: Value, x: Value) -> Result:
     """The arc tangent of the smaller coordinate over the larger, brought to the right octant."""
-    dtype = "float32" if x.dtype.itemsize == 2 else x.dtype.name
+    dtype = working_dtype(x.dtype)
     py, px = cx.narrow(y, dtype), cx.narrow(x, dtype)
     ay, ax = cx.op("Abs", py), cx.op("Abs", px)
     small = cx.op("Min", ay, ax)

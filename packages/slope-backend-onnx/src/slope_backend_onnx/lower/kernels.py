@@ -159,6 +159,11 @@ def compute_dtype(op_type: str, dtype: DType, detour: dict[str, str] = WIDE) -> 
     return detour.get(dtype.name, dtype.name)
 
 
+def working_dtype(dtype: DType) -> str:
+    """The floating-point dtype, by name, that rules compute in: half precision goes by float32."""
+    return dtypes.accumulator(dtype).name
+
+
 def numpy_dtype(name: str) -> np.dtype[Any]:
     """The NumPy dtype of that name, ``bfloat16`` (of ml_dtypes) included."""
     return dtypes.as_dtype(name).numpy

@@ -17,6 +17,7 @@ from slope_backend_onnx.lower.kernels import (
     can_bitcast,
     compute_dtype,
     has_kernel,
+    working_dtype,
 )
 from slope_backend_onnx.lower.lengths import large
 from slope_backend_onnx.lower.reduce import flipped
@@ -158,12 +159,12 @@ def _shifted_value(cx: Lowering, name: str, dtype: str, x: Value, y: Value) -> R
 
 
 def _isnan(cx: Lowering, x: Value) -> Result:
-    inner = "float32" if x.dtype.itemsize == 2 else x.dtype.name
+    inner = working_dtype(x.dtype)
     return cx.value(cx.op("IsNaN", cx.narrow(x, inner)), shape=x.shape)
 
 
 def _isfinite(cx: Lowering, x: Value) -> Result:
-    inner = "float32" if x.dtype.itemsize == 2 else x.dtype.name
+    inner = working_dtype(x.dtype)
     size = cx.op("Abs", cx.narrow(x, inner))
     return cx.value(cx.op("Less", size, cx.number(float("inf"), inner)), shape=x.shape)
 

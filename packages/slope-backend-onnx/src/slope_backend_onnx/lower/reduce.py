@@ -11,7 +11,7 @@ import numpy as np
 
 from slope.extend import TensorType, dims, dtypes
 from slope_backend_onnx.lower.context import Lowering, Result, Rule, Value
-from slope_backend_onnx.lower.kernels import ORDERED, compute_dtype
+from slope_backend_onnx.lower.kernels import ORDERED, compute_dtype, working_dtype
 from slope_backend_onnx.lower.lengths import large
 
 _RUN: Final = 32  # elements that are worth a sum of their own
@@ -24,7 +24,7 @@ def total(cx: Lowering, x: Value, *, dim: tuple[int, ...]) -> Result:
     if x.literal is not None and not dims.is_static(x.type.shape):
         return _repeated(cx, x, dim)
     if x.dtype.is_floating_point:
-        inner = "float32" if x.dtype.itemsize == 2 else x.dtype.name
+        inner = working_dtype(x.dtype)
         return cx.cast(summed(cx, cx.full(x, inner), x.type.shape, dim), inner, x.dtype.name)
     if x.dtype.itemsize < 8:  # cannot overflow, and so not saturate, in int64
         return _reduced(cx, "ReduceSum", x, dim, "int64")
@@ -81,7 +81,7 @@ def _prod(cx: Lowering, x: Value, *, dim: tuple[int, ...]) -> Result:
             "ReduceProd",
             x,
             dim,
-            "float32" if x.dtype.itemsize == 2 else x.dtype.name,
+            working_dtype(x.dtype),
         )
     rows, length = _rows(cx, cx.full(x, "int64"), x.type.shape, dim)
     if length == 0:
@@ -122,7 +122,7 @@ def _extreme(op_type: str, cx: Lowering, x: Value, *, dim: tuple[int, ...]) -> R
     if not dim:
         return x
     if x.dtype.is_floating_point:
-        inner = "float32" if x.dtype.itemsize == 2 else x.dtype.name
+        inner = working_dtype(x.dtype)
         name = cx.full(x, inner)
         best = cx.op(op_type, name, cx.ints(*dim), keepdims=0)
         found = cx.op("Where", has_nan(cx, name, dim), cx.number(float("nan"), inner), best)

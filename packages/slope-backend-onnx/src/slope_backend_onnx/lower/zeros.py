@@ -11,14 +11,14 @@ _LOST: Final = frozenset(
     """
     dot_general conv conv_input_grad conv_weight_grad sum cos exp abs sigmoid softmax log_softmax
     logsumexp eq ne lt le gt ge isnan isfinite argmax argmin
-    """.split()  # noqa: SIM905  # a list has one name a line
+    """.split()  # noqa: SIM905  # ruff would write one name a line
 )
 # The sign of a zero in the result comes from an operand's, and nothing else does.
 _KEPT: Final = frozenset(
     """
     add sub mul neg where reshape permute broadcast slice interior_pad concatenate relu tanh sqrt
     sin erf stop_gradient
-    """.split()  # noqa: SIM905
+    """.split()  # noqa: SIM905  # as above
 )
 
 

@@ -17,15 +17,21 @@ from slope.api._bodies import (
 )
 from slope.core.tensor import Tensor
 from slope.core.trace import use_trace
+from slope.dtypes import float64
 from slope.errors import DTypeError
 from slope.functions import cast
+from slope.functions._base import weakly
 from slope.tree import tree_flatten, tree_unflatten
 
 _RUNS: Final = 4  # bool to int to float: no carry that settles changes its type more often
 
 
 class Carry:
-    """The first carries: numbers among them take the dtype that the loop gives them."""
+    """The first carries: numbers among them take the dtype that the loop gives them.
+
+    Those that the loop makes of numbers alone are numbers behind it, too (an optimizer's learning
+    rate and counters), so that a jitted function of its own results compiles once.
+    """
 
     def __init__(self, init: Any, user: str) -> None:
         leaves, self.structure = tree_flatten(init)
@@ -33,13 +39,15 @@ class Carry:
         self.user = user
         self.free = [is_weak(leaf) for leaf in leaves]
         self.tensors = tensor_leaves(leaves, init, user, "init")
+        self._weak = self.free
         self._runs = 0
 
     def inputs(self, body: Body) -> Any:
         """The carries as inputs of a body that is traced."""
-        return tree_unflatten(
-            self.structure, [body.trace.new_input(tensor.type) for tensor in self.tensors]
-        )
+        made = [body.trace.new_input(tensor.type) for tensor in self.tensors]
+        for each, weak in zip(made, self._weak, strict=True):
+            each.weak = weak
+        return tree_unflatten(self.structure, made)
 
     def settle(
         self, body: Body, result: Any, leaves: Sequence[Tensor], weak: Sequence[bool]
@@ -70,4 +78,15 @@ class Carry:
         for number, (tensor, out) in enumerate(zip(self.tensors, settled, strict=True)):
             hint = " Start with a tensor of the type that the loop makes, or cast the result."
             require_same_type(self.user, self.init, number, (tensor.type, out.type), names, hint)
+        self._weak = [free and still for free, still in zip(self.free, weak, strict=True)]
         return settled
+
+    def results(self, outs: Sequence[Tensor]) -> Any:
+        """What the loop gave, as the first carries' tree."""
+        made = [
+            weakly(cast(out, dtype=float64 if out.dtype.kind == "f" else out.dtype), True)
+            if weak
+            else out
+            for out, weak in zip(outs, self._weak, strict=True)
+        ]
+        return tree_unflatten(self.structure, made)

@@ -25,7 +25,6 @@ from slope.dtypes import bool_, int64
 from slope.errors import DTypeError, RandomnessError
 from slope.functions import add, arange, cast, lt
 from slope.functions.generator import all_or_nothing
-from slope.tree import tree_unflatten
 
 
 @all_or_nothing
@@ -62,7 +61,7 @@ def while_loop(cond_fn: Callable[[Any], Any], body_fn: Callable[[Any], Any], ini
             break
     with fresh_key(body.draws) as key:
         outs = call_while((), [*carry.tensors, *key], *programs)
-    return tree_unflatten(carry.structure, outs[: len(carry.tensors)])
+    return carry.results(outs[: len(carry.tensors)])
 
 
 def _require_bool(test: Body) -> None:

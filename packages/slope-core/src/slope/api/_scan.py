@@ -199,9 +199,7 @@ def _rolled(
         if key:
             program = _key_as_carry(program, carries)
         outs = call_scan((), [*carry.tensors, *key], xs.tensors, program, xs.count, reverse)
-    return tree_unflatten(carry.structure, outs[:carries]), tree_unflatten(
-        out_structure, outs[carries + len(key) :]
-    )
+    return carry.results(outs[:carries]), tree_unflatten(out_structure, outs[carries + len(key) :])
 
 
 def _key_as_carry(program: Program, carries: int) -> Program:

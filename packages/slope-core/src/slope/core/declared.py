@@ -301,7 +301,13 @@ class Methods(Operators):
     def round(self, decimals: Int = 0) -> Tensor: ...
     def rsqrt(self) -> Tensor: ...
     def scatter(
-        self, dim: Int, index: TensorLike, src: TensorLike, *, reduce: str | None = None
+        self,
+        dim: Int,
+        index: TensorLike,
+        src: TensorLike | None = None,
+        *,
+        value: Bool | Int | Float | None = None,
+        reduce: str | None = None,
     ) -> Tensor: ...
     def scatter_add(self, dim: Int, index: TensorLike, src: TensorLike) -> Tensor: ...
     def scatter_reduce(

@@ -125,6 +125,8 @@ class Tensor(Methods):
         """The shape, or the length of one dimension."""
         if dim is None:
             return self.type.shape
+        if not isinstance(dim, (int, np.integer)):
+            raise ArgumentError(f"size(): dim must be an int, not {dim!r:.60}.")
         if not -self.ndim <= dim < self.ndim:
             raise ShapeError(f"size(): dimension {dim} is out of range for shape {self.shape}.")
         return self.type.shape[dim]

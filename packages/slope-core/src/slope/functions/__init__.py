@@ -44,6 +44,7 @@ from .contraction import *
 from .convolution import *
 from .creation import *
 from .data_dependent import *
+from .dropouts import *
 from .elementwise import *
 from .extremes import *
 from .generator import *
@@ -120,6 +121,7 @@ __all__ += contraction.__all__
 __all__ += convolution.__all__
 __all__ += creation.__all__
 __all__ += data_dependent.__all__
+__all__ += dropouts.__all__
 __all__ += elementwise.__all__
 __all__ += extremes.__all__
 __all__ += generator.__all__

@@ -1,12 +1,10 @@
 """What stands between the brackets: taken apart once, for reading and for writing.
 
 An index becomes a *basic* part (static ints, slices and new dimensions: a slice, a flip and a
-reshape) and an *advanced* part
-(integer tensors and arrays: a gather or scatter). Where the advanced dimensions come out is NumPy's
-rule: at the place of the
-first of them, or in front where a slice, ``None`` or ``...`` stands between two of them. Ints count
-as advanced where
-there is an array, too.
+reshape) and an *advanced* part (integer tensors and arrays: a gather or scatter). Where the
+advanced dimensions come out is NumPy's rule: at the place of the first of them, or in front where
+a slice, ``None`` or ``...`` stands between two of them. Ints count as advanced where there is an
+array, too.
 """
 
 from __future__ import annotations
@@ -47,7 +45,7 @@ class Plan(NamedTuple):
     Attributes:
         shape: the shape that is indexed: the tensor's, and a 1 for each mask of shape ().
         start, stop, step: the slice of every dimension, with positive steps; an int is a slice of
-        length 1.
+            length 1.
         flips: the dimensions to reverse after slicing.
         dropped: the dimensions that ints take away.
         arrays: by dimension, the index tensor of the advanced part.
@@ -67,6 +65,15 @@ class Plan(NamedTuple):
     result: Shape
     front: bool
 
+    @property
+    def lengths(self) -> Shape:
+        """How long the slice of every dimension is."""
+        return tuple(map(_slice_length, self.start, self.stop, self.step))
+
+
+def _slice_length(start: Any, stop: Any, step: int) -> Any:
+    return (stop - start + step - 1) // step
+
 
 def plan(index: Any, shape: Shape) -> Plan:
     """Take an index apart.
@@ -82,9 +89,7 @@ def plan(index: Any, shape: Shape) -> Plan:
     flips: list[int] = []
     dropped: list[int] = []
     arrays: dict[int, Tensor] = {}
-    kinds: list[
-        tuple[str, int]
-    ] = []  # what each entry leaves: new, slice, int or array, and its dimension
+    kinds: list[tuple[str, int]] = []  # for each entry: new, slice, int or array; its dimension
     at = 0
     for entry in entries:
         if entry is None:
@@ -104,10 +109,7 @@ def plan(index: Any, shape: Shape) -> Plan:
             dropped.append(at)
             kinds.append(("int", at))
         at += 1
-    lengths = [
-        (last - first + stride - 1) // stride
-        for first, last, stride in zip(start, stop, step, strict=True)
-    ]
+    lengths = list(map(_slice_length, start, stop, step))
     places = (
         broadcast_shapes("indexing", *[each.shape for each in arrays.values()]) if arrays else ()
     )

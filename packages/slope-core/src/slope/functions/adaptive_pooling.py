@@ -128,7 +128,7 @@ def adaptive_avg_pool1d(x: TensorLike, output_size: Any) -> Tensor:
 def adaptive_avg_pool2d(x: TensorLike, output_size: Any) -> Tensor:
     """Average pooling to a given output size.
 
-    They share the lengths of ``x`` as evenly as whole numbers allow.
+    The windows share the lengths of ``x`` as evenly as whole numbers allow.
 
     Args:
         x: (batch, channels, height, width); the batch may be left out.

@@ -115,24 +115,13 @@ def _changed(x: Tensor, found: Plan, update: Tensor, mode: str) -> Tensor:
     if not found.arrays:
         return _write(x, found, update, mode)
     whole = sliced(x, found)
-    inner = whole
-    if found.dropped:
-        inner = ops.reshape(
-            whole,
-            shape=tuple(
-                length for at_, length in enumerate(whole.shape) if at_ not in found.dropped
-            ),
-        )
-    changed = (
-        ops.reshape(_scattered(inner, found, update, mode), shape=whole.shape)
-        if found.dropped
-        else _scattered(inner, found, update, mode)
+    inner = reshaped(
+        whole, tuple(length for at_, length in enumerate(whole.shape) if at_ not in found.dropped)
     )
-    return (
-        changed
-        if same(whole.shape, x.shape) and not found.flips
-        else _write(x, found, changed, "set")
-    )
+    changed = reshaped(_scattered(inner, found, update, mode), whole.shape)
+    if same(whole.shape, x.shape) and not found.flips:
+        return changed
+    return _write(x, found, changed, "set")
 
 
 def _scattered(x: Tensor, found: Plan, update: Tensor, mode: str) -> Tensor:
@@ -149,56 +138,38 @@ def _scattered(x: Tensor, found: Plan, update: Tensor, mode: str) -> Tensor:
     return out if order == tuple(range(x.ndim)) else ops.permute(out, dims=inverse(order))
 
 
+_COMBINE = {"add": ops.add, "mul": ops.mul, "min": ops.minimum, "max": ops.maximum}
 _NEUTRAL = {"add": 0, "mul": 1}
 
 
 def _write(x: Tensor, found: Plan, update: Tensor, mode: str) -> Tensor:
     """Change a strided window: the update is padded with what leaves the rest alone."""
-    lengths = tuple(
-        (last - first + step - 1) // step
-        for first, last, step in zip(found.start, found.stop, found.step, strict=True)
-    )
-    update = update if same(update.shape, lengths) else ops.reshape(update, shape=lengths)
+    update = reshaped(update, found.lengths)
     if found.flips:
         update = ops.flip(update, dims=found.flips)
-    if same(lengths, x.shape):
-        padding = None
-    else:
-        used = tuple(
-            (length - 1) * step + 1 if length != 0 else 0
-            for length, step in zip(lengths, found.step, strict=True)
-        )
-        high = tuple(
-            total - first - span
-            for total, first, span in zip(x.shape, found.start, used, strict=True)
-        )
-        padding = {
-            "low": found.start,
-            "high": high,
-            "interior": tuple(step - 1 for step in found.step),
-        }
-
-    def padded(part: Tensor, value: Any) -> Tensor:
-        if padding is None:
-            return part
-        if isinstance(part, Splat) and part.value == value:
-            return Splat(part.value, part.type.with_shape(x.shape))
-        return ops.pad(part, **padding, value=value)
-
-    if mode == "set":
-        if padding is None:
-            return update
-        inside = padded(Splat(True, update.type.with_dtype(dtypes.bool_)), False)
-        return ops.where(inside, padded(update, splat_like(0, x).value), x)
+    if same(update.shape, x.shape):
+        return update if mode == "set" else _COMBINE[mode](x, update)
+    outside = splat_like(_NEUTRAL.get(mode, 0), x).value
+    update = _padded(update, x, found, outside)
+    changed = update if mode == "set" else _COMBINE[mode](x, update)
     if mode in _NEUTRAL:
-        return (ops.add if mode == "add" else ops.mul)(
-            x, padded(update, splat_like(_NEUTRAL[mode], x).value)
+        return changed
+    window = Splat(True, x.type.with_dtype(dtypes.bool_).with_shape(found.lengths))
+    return ops.where(_padded(window, x, found, False), changed, x)
+
+
+def _padded(part: Tensor, x: Tensor, found: Plan, value: Any) -> Tensor:
+    """The window's elements at their places in ``x``'s shape, ``value`` everywhere else."""
+    if isinstance(part, Splat) and part.value == value:
+        return Splat(part.value, part.type.with_shape(x.shape))
+    high = tuple(
+        total - first - ((length - 1) * step + 1 if length != 0 else 0)
+        for total, first, length, step in zip(
+            x.shape, found.start, part.shape, found.step, strict=True
         )
-    inside = padded(Splat(True, update.type.with_dtype(dtypes.bool_)), False)
-    best = (ops.minimum if mode == "min" else ops.maximum)(
-        x, padded(update, splat_like(0, x).value)
     )
-    return best if padding is None else ops.where(inside, best, x)
+    interior = tuple(step - 1 for step in found.step)
+    return ops.pad(part, low=found.start, high=high, interior=interior, value=value)
 
 
 def setitem(x: Tensor, index: Any, value: Any) -> NoReturn:

@@ -1,4 +1,4 @@
-"""Scaled dot-product attention, and dropout."""
+"""Scaled dot-product attention."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import math
 
 from slope import dtypes, ops
 from slope.core.tensor import Tensor
-from slope.errors import ArgumentError, DTypeError, ShapeError, boundary
-from slope.functions import composites, random
+from slope.errors import ArgumentError, DTypeError, ShapeError
+from slope.functions import composites
 from slope.functions._arguments import flag_of, number_of
 from slope.functions._base import (
     TensorLike,
@@ -19,13 +19,9 @@ from slope.functions._base import (
     splat_like,
     to_dtype,
 )
+from slope.functions.dropouts import dropout
 
 __all__ = [
-    "alpha_dropout",
-    "dropout",
-    "dropout1d",
-    "dropout2d",
-    "dropout3d",
     "scaled_dot_product_attention",
 ]
 
@@ -177,160 +173,3 @@ def _masked(
     out = ops.add(scores, expand_to(bias, scores.shape))
     out = ops.maximum(out, lowest)
     return out, ops.all_(unseen, dim=(given.ndim - 1,))
-
-
-# --- dropout
-
-
-@boundary
-def dropout(
-    x: TensorLike,
-    p: float = 0.5,
-    training: bool = True,
-    inplace: bool = False,
-    *,
-    key: TensorLike | None = None,
-) -> Tensor:
-    """Each element is 0 with probability ``p``, else divided by ``1 - p``.
-
-    ``x`` itself unless ``training``.
-
-    Args:
-        x: a tensor.
-        p: the probability, from 0 to 1.
-        training: whether to drop at all.
-        inplace: PyTorch's, and changes nothing: tensors do not change.
-        key: a key (:func:`slope.random.key`); the default generator draws otherwise.
-
-    Source: N. Srivastava and others, "Dropout: a simple way to prevent neural networks from
-        overfitting" (2014).
-
-    Raises:
-        ArgumentError: ``p`` is no probability.
-    """
-    del inplace
-    return _dropped("dropout", x, p, training, key, None)
-
-
-@boundary
-def dropout1d(
-    x: TensorLike,
-    p: float = 0.5,
-    training: bool = True,
-    inplace: bool = False,
-    *,
-    key: TensorLike | None = None,
-) -> Tensor:
-    """:func:`dropout` of whole channels of ``[batch, channels, length]``.
-
-    The batch may be left out.
-    """
-    del inplace
-    return _dropped("dropout1d", x, p, training, key, 1)
-
-
-@boundary
-def dropout2d(
-    x: TensorLike,
-    p: float = 0.5,
-    training: bool = True,
-    inplace: bool = False,
-    *,
-    key: TensorLike | None = None,
-) -> Tensor:
-    """:func:`dropout` of whole channels of ``[batch, channels, height, width]``.
-
-    The batch may be left out.
-    """
-    del inplace
-    return _dropped("dropout2d", x, p, training, key, 2)
-
-
-@boundary
-def dropout3d(
-    x: TensorLike,
-    p: float = 0.5,
-    training: bool = True,
-    inplace: bool = False,
-    *,
-    key: TensorLike | None = None,
-) -> Tensor:
-    """:func:`dropout` of whole channels of ``[batch, channels, a, b, c]``.
-
-    The batch may be left out.
-    """
-    del inplace
-    return _dropped("dropout3d", x, p, training, key, 3)
-
-
-@random.all_or_nothing
-def alpha_dropout(
-    x: TensorLike,
-    p: float = 0.5,
-    training: bool = True,
-    inplace: bool = False,
-    *,
-    key: TensorLike | None = None,
-) -> Tensor:
-    """Dropout that keeps mean 0 and variance 1, for networks of :func:`slope.selu`.
-
-    What is dropped takes SELU's limit at minus infinity, and then all is scaled and shifted.
-
-    Args:
-        x: a tensor.
-        p: the probability, from 0 to 1.
-        training: whether to drop at all.
-        inplace: PyTorch's, and changes nothing: tensors do not change.
-        key: a key (:func:`slope.random.key`); the default generator draws otherwise.
-
-    Source: G. Klambauer and others, "Self-normalizing neural networks" (2017).
-
-    Raises:
-        ArgumentError: ``p`` is no probability.
-    """
-    del inplace
-    given, chance = _checked("alpha_dropout", x, p)
-    if not flag_of(training, "alpha_dropout", "training") or chance == 0.0:
-        return given
-    if chance == 1.0:
-        return ops.mul(given, splat_like(0.0, given))
-    factor = 1.0 / math.sqrt((1.0 - chance) * (1.0 + chance * _SELU_LIMIT**2))
-    drawn = random.current_scope().draw() if key is None else as_tensor(key, "alpha_dropout", "key")
-    kept = random.bernoulli(drawn, 1.0 - chance, given.shape)
-    out = ops.where(kept, given, splat_like(_SELU_LIMIT, given))
-    scaled = ops.mul(out, splat_like(factor, out))
-    return ops.add(scaled, splat_like(-factor * chance * _SELU_LIMIT, out))
-
-
-_SELU_LIMIT = -1.0507009873554805 * 1.6732632423543772
-
-
-def _checked(function: str, x: object, p: float) -> tuple[Tensor, float]:
-    given, chance = floating(x, function), number_of(p, function, "p")
-    if not 0.0 <= chance <= 1.0:
-        raise ArgumentError(f"{function}: p={chance} must be a probability, from 0 to 1.")
-    return given, chance
-
-
-@random.all_or_nothing
-def _dropped(
-    function: str, x: object, p: float, training: bool, key: object, spatial: int | None
-) -> Tensor:
-    given, chance = _checked(function, x, p)
-    if spatial is not None and given.ndim not in (spatial + 1, spatial + 2):
-        raise ShapeError(
-            f"{function}: x must have {spatial + 1} or {spatial + 2} dimensions, channels before "
-            f"{spatial} others, but is {given.type}."
-        )
-    if not flag_of(training, function, "training") or chance == 0.0:
-        return given
-    if chance == 1.0:
-        return ops.mul(given, splat_like(0.0, given))
-    shape = given.shape if spatial is None else given.shape[: given.ndim - spatial]
-    drawn = random.current_scope().draw() if key is None else as_tensor(key, function, "key")
-    kept = random.bernoulli(drawn, 1.0 - chance, shape)
-    scale = to_dtype(kept, given.dtype)
-    scale = ops.mul(scale, splat_like(1.0 / (1.0 - chance), scale))
-    if spatial is not None:
-        scale = ops.broadcast(scale, shape=given.shape, dims=tuple(range(len(shape))))
-    return ops.mul(given, scale)

@@ -17,7 +17,7 @@ from slope.core.tensor import Tensor
 from slope.core.types import TensorType
 from slope.dims import is_static
 from slope.errors import DTypeError, ShapeError
-from slope.ops._family import draws, require_dim, require_kind, splat_like
+from slope.ops._family import draws, require_dim, require_kind, shifted, splat_like
 from slope.ops.linear import batched_at, move_dim
 from slope.ops.reduce import Reduction, spread
 
@@ -42,7 +42,7 @@ class _Along(Operator):
     ) -> tuple[Any, Any]:
         (at,) = in_dims
         assert at is not None
-        return self(args[0], dim=dim if dim < at else dim + 1), at
+        return self(args[0], dim=shifted(dim, at)), at
 
     def samples(self) -> Iterator[Sample]:
         yield Sample((draws(2, 3, 4),), {"dim": 1})

@@ -1,8 +1,6 @@
 """Convolutions as PyTorch has them.
 
 Channels are dimension 1, weights (outputs, inputs of a group, kernel...).
-
-
 How a backend lays them out in memory is its own business (:mod:`slope.passes.layout`).
 """
 
@@ -263,8 +261,24 @@ def _conv_transpose(
             f"{function}: x has {channels} channels and weight takes {taken}; they must be equal, "
             f"and a multiple of groups={groups}."
         )
-    # What output_padding asks for lies in the padding that is cut off at the end, and beyond it is
-    # 0.
+    out = _spread_windows(function, image, kernel, steps, around, extra, gaps, groups)
+    return _finished(function, out, offset, single)
+
+
+def _spread_windows(
+    function: str,
+    image: Tensor,
+    kernel: Tensor,
+    steps: tuple[int, ...],
+    around: tuple[int, ...],
+    extra: tuple[int, ...],
+    gaps: tuple[int, ...],
+    groups: int,
+) -> Tensor:
+    """The transpose of a convolution, its output cut by ``around`` and ``extra`` longer at the end.
+
+    What ``extra`` asks for lies in the padding that is cut off there, and beyond that it is 0.
+    """
     pairs = tuple((each, max(each - more, 0)) for each, more in zip(around, extra, strict=True))
     beyond = [max(more - each, 0) for each, more in zip(around, extra, strict=True)]
     size = tuple(
@@ -281,7 +295,7 @@ def _conv_transpose(
         )
     if any(isinstance(length, int) and length < 1 for length in size):  # all of it lies beyond
         shape = (image.shape[0], kernel.shape[1] * groups, *whole)
-        return _finished(function, splat(0, TensorType(shape, image.dtype)), offset, single)
+        return splat(0, TensorType(shape, image.dtype))
     out = ops.conv_input_grad(
         image,
         kernel,
@@ -292,10 +306,10 @@ def _conv_transpose(
         groups=groups,
         layout="NCHW",
     )
-    if any(beyond):
-        none = (0,) * (count + 2)
-        out = ops.pad(out, low=none, high=(0, 0, *beyond), interior=none, value=0)
-    return _finished(function, out, offset, single)
+    if not any(beyond):
+        return out
+    none = (0,) * out.ndim
+    return ops.pad(out, low=none, high=(0, 0, *beyond), interior=none, value=0)
 
 
 @at_once

@@ -71,9 +71,9 @@ def _chosen(better: Operator, a: Tensor, b: Tensor) -> Tensor:
 
 
 @of_tensors_at_once
-def clamp(
+def clamp(  # PyTorch's names
     x: TensorLike, min: TensorLike | None = None, max: TensorLike | None = None
-) -> Tensor:  # PyTorch's names
+) -> Tensor:
     """``x`` limited to ``[min, max]``; NaN stays. Where ``min > max`` the result is ``max``.
 
     Where ``x`` equals a bound it keeps the whole derivative, as in PyTorch.
@@ -81,9 +81,8 @@ def clamp(
     if min is None and max is None:
         raise ArgumentError("clamp: neither min nor max is given; give one or both.")
     result = as_tensor(x, "clamp", "x")
-    if (
-        min is not None and max is not None and not result.weak
-    ):  # promoted together, not one after the other
+    if min is not None and max is not None and not result.weak:
+        # all three are promoted together, not one after the other
         bounds = (operand(min, "clamp", "min"), operand(max, "clamp", "max"))
         result = to_dtype(result, result_dtype("clamp", (result, *bounds)))
     if min is not None:

@@ -100,11 +100,13 @@ class Generator(Scope):
 
     def __init__(self, seed: int | None = None) -> None:
         super().__init__()
-        self._is_seeded = seed is not None
-        self._words: tuple[int, int] | None = None if seed is None else words(seed)
+        self._is_seeded = False
+        self._words: tuple[int, int] | None = None
         self._key: Tensor | None = None
         self._moves = 0  # how often it moved on, in all threads, and in each
         self._own = threading.local()
+        if seed is not None:
+            self.manual_seed(seed)
 
     def manual_seed(self, seed: int) -> Generator:
         """Start over from a seed.

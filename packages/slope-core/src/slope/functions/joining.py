@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -34,6 +34,8 @@ __all__ = [
     "unbind",
     "vstack",
 ]
+
+Taken = TypeVar("Taken")
 
 # --- joining
 
@@ -79,14 +81,26 @@ def _without(shape: tuple[Any, ...], at: int) -> tuple[Any, ...]:
     return shape[:at] + shape[at + 1 :]
 
 
-def _promoted(function: str, tensors: Sequence[TensorLike]) -> list[Tensor]:
+def _taken(
+    function: str, tensors: Sequence[TensorLike], take: Callable[[object, str, str], Taken]
+) -> list[Taken]:
+    """Each of a list of tensors, taken in.
+
+    Raises:
+        ArgumentError: it is no list or tuple.
+        ShapeError: it is empty.
+    """
     if isinstance(tensors, Tensor) or not isinstance(tensors, (list, tuple)):
         raise ArgumentError(
             f"{function}: takes a list or tuple of tensors, and got {type(tensors).__name__}."
         )
-    given = [operand(x, function, f"tensors[{number}]") for number, x in enumerate(tensors)]
-    if not given:
+    if not tensors:
         raise ShapeError(f"{function}: takes at least one tensor, and got none.")
+    return [take(x, function, f"tensors[{number}]") for number, x in enumerate(tensors)]
+
+
+def _promoted(function: str, tensors: Sequence[TensorLike]) -> list[Tensor]:
+    given = _taken(function, tensors, operand)
     dtype = result_dtype(function, given)
     return [materialize(x, dtype, x.shape if isinstance(x, Tensor) else ()) for x in given]
 
@@ -113,16 +127,6 @@ def stack(tensors: Sequence[TensorLike], dim: int = 0) -> Tensor:
 # --- beside and above each other
 
 
-def _given(function: str, tensors: Sequence[TensorLike]) -> list[Tensor]:
-    if isinstance(tensors, Tensor) or not isinstance(tensors, (list, tuple)):
-        raise ArgumentError(
-            f"{function}: takes a list or tuple of tensors, and got {type(tensors).__name__}."
-        )
-    if not tensors:
-        raise ShapeError(f"{function}: takes at least one tensor, and got none.")
-    return [as_tensor(x, function, f"tensors[{number}]") for number, x in enumerate(tensors)]
-
-
 def _joined(function: str, tensors: list[Tensor], dim: int) -> Tensor:
     try:
         return cat(tensors, dim)
@@ -135,7 +139,8 @@ def _deep(x: Tensor, ndim: int) -> Tensor:
     if x.ndim >= ndim:
         return x
     if ndim == 3:
-        return reshape(_deep(x, 2), (*_deep(x, 2).shape, 1))
+        matrix = _deep(x, 2)
+        return reshape(matrix, (*matrix.shape, 1))
     return reshape(x, (1,) * (ndim - x.ndim) + x.shape)
 
 
@@ -146,7 +151,7 @@ def hstack(tensors: Sequence[TensorLike]) -> Tensor:
     Raises:
         ShapeError: no tensors, or other lengths that differ.
     """
-    given = [_deep(x, 1) for x in _given("hstack", tensors)]
+    given = [_deep(x, 1) for x in _taken("hstack", tensors, as_tensor)]
     return _joined("hstack", given, 0 if given[0].ndim == 1 else 1)
 
 
@@ -157,7 +162,7 @@ def vstack(tensors: Sequence[TensorLike]) -> Tensor:
     Raises:
         ShapeError: no tensors, or other lengths that differ.
     """
-    return _joined("vstack", [_deep(x, 2) for x in _given("vstack", tensors)], 0)
+    return _joined("vstack", [_deep(x, 2) for x in _taken("vstack", tensors, as_tensor)], 0)
 
 
 @at_once
@@ -167,7 +172,7 @@ def dstack(tensors: Sequence[TensorLike]) -> Tensor:
     Raises:
         ShapeError: no tensors, or other lengths that differ.
     """
-    return _joined("dstack", [_deep(x, 3) for x in _given("dstack", tensors)], 2)
+    return _joined("dstack", [_deep(x, 3) for x in _taken("dstack", tensors, as_tensor)], 2)
 
 
 @at_once
@@ -177,7 +182,7 @@ def column_stack(tensors: Sequence[TensorLike]) -> Tensor:
     Raises:
         ShapeError: no tensors, or other lengths that differ.
     """
-    given = _given("column_stack", tensors)
+    given = _taken("column_stack", tensors, as_tensor)
     return _joined("column_stack", [x if x.ndim > 1 else reshape(x, (-1, 1)) for x in given], 1)
 
 

@@ -32,14 +32,14 @@ def t(x: TensorLike) -> Tensor:
     return shapes.transpose(given, 0, 1) if given.ndim == 2 else given
 
 
-def expand_as(x: Tensor, other: Tensor) -> Tensor:
+def expand_as(x: Tensor, other: TensorLike) -> Tensor:
     """``x`` repeated to the shape of another tensor."""
-    return shapes.expand(x, other.shape)
+    return shapes.expand(x, as_tensor(other, "expand_as", "other").shape)
 
 
-def reshape_as(x: Tensor, other: Tensor) -> Tensor:
+def reshape_as(x: Tensor, other: TensorLike) -> Tensor:
     """``x`` in the shape of another tensor."""
-    return shapes.reshape(x, other.shape)
+    return shapes.reshape(x, as_tensor(other, "reshape_as", "other").shape)
 
 
 def ravel(x: Tensor) -> Tensor:

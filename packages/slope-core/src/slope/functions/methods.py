@@ -45,7 +45,7 @@ from slope.functions import (
     special_values,
     statistics,
 )
-from slope.functions._base import TensorLike, strong, to_dtype
+from slope.functions._base import TensorLike, as_tensor, strong, to_dtype
 from slope.functions._devices import placed
 
 
@@ -98,9 +98,9 @@ def _named(name: str, dtype: Any, where: Any) -> tuple[Any, Any]:
         return dtype, device(name)
 
 
-def type_as(x: Tensor, other: Tensor) -> Tensor:
+def type_as(x: Tensor, other: TensorLike) -> Tensor:
     """As another tensor's dtype."""
-    return to(x, other.dtype)
+    return to(x, as_tensor(other, "type_as", "other").dtype)
 
 
 def _as(dtype: DType) -> Callable[[Tensor], Tensor]:

@@ -29,21 +29,6 @@ class _Moment(Reduction):
     def infer(self, x: TensorType, *, dim: Dims, correction: float = 1.0) -> TensorType:
         return super().infer(x, dim=dim)
 
-    def batch(
-        self,
-        size: Any,
-        args: Sequence[Tensor],
-        in_dims: Sequence[int | None],
-        *,
-        dim: Dims,
-        correction: float = 1.0,
-    ) -> tuple[Any, Any]:
-        (at,) = in_dims
-        assert at is not None
-        moved = tuple(each if each < at else each + 1 for each in dim)
-        out = self(args[0], dim=moved, correction=correction)
-        return out, at - sum(1 for each in moved if each < at)
-
     def samples(self) -> Iterator[Sample]:
         yield Sample((draws(2, 3, 4),), {"dim": (1,), "correction": 1.0})
         yield Sample((draws(2, 3, 4),), {"dim": (0, 2), "correction": 0.0})
@@ -53,11 +38,10 @@ class _Moment(Reduction):
 
 
 class Var(_Moment):
-    """The variance: squared distances from the mean.
+    """The variance: squared distances from the mean, over the count less ``correction``.
 
-    Summed and divided by the count less ``correction`` (at least 0).
-
-    Half precision is computed in float32. The derivative is ``2 (x - mean)`` over the same divisor.
+    That divisor is at least 0. Half precision is computed in float32. The derivative is
+    ``2 (x - mean)`` over the same divisor.
 
     Params:
         dim: the dimensions to reduce, ascending.
@@ -161,21 +145,6 @@ class VectorNorm(Reduction):
         share = ops.pow_(ops.where(flat, one, ratio), splat_like(p - 1.0, x))
         slope = ops.where(flat, zero, ops.mul(ops.sign(x), share))
         return out, ops.sum_(ops.mul(tangent, slope), dim=dim)
-
-    def batch(
-        self,
-        size: Any,
-        args: Sequence[Tensor],
-        in_dims: Sequence[int | None],
-        *,
-        dim: Dims,
-        p: float,
-    ) -> tuple[Any, Any]:
-        (at,) = in_dims
-        assert at is not None
-        moved = tuple(each if each < at else each + 1 for each in dim)
-        out = vector_norm(args[0], dim=moved, p=p)
-        return out, at - sum(1 for each in moved if each < at)
 
     def samples(self) -> Iterator[Sample]:
         yield Sample((draws(2, 3, 4),), {"dim": (1,), "p": 3.0})

@@ -1,8 +1,7 @@
 """Normalizations as operators with gradients of their own.
 
-Two sums and a few products instead of a chain through the variance.
-
-All compute in float32 where the operand is half precision.
+A gradient is two sums and a few products instead of a chain through the variance. All compute in
+float32 where the operand is half precision.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from slope.core.tensor import Splat, Tensor
 from slope.core.types import TensorType
 from slope.errors import ShapeError
 from slope.functions._base import count_of
-from slope.ops._family import draws, require_dim, require_kind, splat_like
+from slope.ops._family import draws, require_dim, require_kind, shifted, splat_like
 from slope.ops.reduce import spread
 
 __all__ = [
@@ -45,11 +44,24 @@ def _mean(x: Tensor, dim: Dims) -> Tensor:
 
 
 class _Normalize(Operator):
+    """The base of those that keep the shape: a subclass gives ``_forward`` and ``pullback``."""
+
+    def _forward(self, x: Tensor, dim: Dims, eps: float) -> tuple[Tensor, Tensor]:
+        """The result, and one over what ``x`` was divided by, both as wide as sums are."""
+        raise NotImplementedError
+
     def infer(self, x: TensorType, *, dim: Dims, eps: float) -> TensorType:
         require_kind(self, x, "f")
         for each in dim:
             require_dim(self, x, each)
         return x
+
+    def expand(self, x: Any, *, dim: Dims, eps: float) -> Any:
+        return _like(self._forward(x, dim, eps)[0], x)
+
+    def vjp(self, *primals: Any, dim: Dims, eps: float) -> Any:
+        out, inverse = self._forward(primals[0], dim, eps)
+        return _like(out, primals[0]), (out, inverse)
 
     def batch(
         self,
@@ -62,8 +74,7 @@ class _Normalize(Operator):
     ) -> tuple[Any, Any]:
         (at,) = in_dims
         assert at is not None
-        moved = tuple(each if each < at else each + 1 for each in dim)
-        return self(args[0], dim=moved, eps=eps), at
+        return self(args[0], dim=tuple(shifted(each, at) for each in dim), eps=eps), at
 
     def samples(self) -> Iterator[Sample]:
         yield Sample((draws(3, 4),), {"dim": (1,), "eps": 1e-5})
@@ -75,8 +86,7 @@ class Standardize(_Normalize):
     """``(x - mean) / sqrt(variance + eps)``, the mean and variance taken over some dimensions.
 
     With ``n`` elements taken together, ``y`` the result and ``g`` its cotangent, ``x``'s cotangent
-    is
-    ``(g - mean(g) - y * mean(g * y)) / sqrt(variance + eps)``.
+    is ``(g - mean(g) - y * mean(g * y)) / sqrt(variance + eps)``.
 
     Source: J. Ba, J. Kiros, G. Hinton, "Layer normalization" (2016).
 
@@ -87,19 +97,12 @@ class Standardize(_Normalize):
 
     name = "standardize"
 
-    def expand(self, x: Any, *, dim: Dims, eps: float) -> Any:
-        return _like(self._forward(x, dim, eps)[0], x)
-
     def _forward(self, x: Tensor, dim: Dims, eps: float) -> tuple[Tensor, Tensor]:
         wide = _wide(x)
         away = ops.sub(wide, spread(_mean(wide, dim), wide, dim))
         variance = _mean(ops.mul(away, away), dim)
         inverse = ops.rsqrt(ops.add(variance, splat_like(eps, variance)))
         return ops.mul(away, spread(inverse, wide, dim)), inverse
-
-    def vjp(self, *primals: Any, dim: Dims, eps: float) -> Any:
-        out, inverse = self._forward(primals[0], dim, eps)
-        return _like(out, primals[0]), (out, inverse)
 
     def pullback(
         self, residuals: tuple[Any, ...], cotangent: Any, *, dim: Dims, eps: float
@@ -126,18 +129,11 @@ class RmsNormalize(_Normalize):
 
     name = "rms_normalize"
 
-    def expand(self, x: Any, *, dim: Dims, eps: float) -> Any:
-        return _like(self._forward(x, dim, eps)[0], x)
-
     def _forward(self, x: Tensor, dim: Dims, eps: float) -> tuple[Tensor, Tensor]:
         wide = _wide(x)
         square = _mean(ops.mul(wide, wide), dim)
         inverse = ops.rsqrt(ops.add(square, splat_like(eps, square)))
         return ops.mul(wide, spread(inverse, wide, dim)), inverse
-
-    def vjp(self, *primals: Any, dim: Dims, eps: float) -> Any:
-        out, inverse = self._forward(primals[0], dim, eps)
-        return _like(out, primals[0]), (out, inverse)
 
     def pullback(
         self, residuals: tuple[Any, ...], cotangent: Any, *, dim: Dims, eps: float
@@ -156,9 +152,8 @@ class NormalizeBatch(Operator):
     (divided by the count) over all other dimensions.
 
     With ``g`` the cotangent, ``c = x - mean``, ``s = 1 / sqrt(variance + eps)`` and ``n`` elements
-    a place: the bias' is
-    ``sum(g)``, the weight's ``w' = s * sum(g * c)``, and ``x``'s ``weight * s * (g - sum(g)/n - c *
-    s * w'/n)``.
+    a place: the bias' cotangent is ``sum(g)``, the weight's ``w' = s * sum(g * c)``, and ``x``'s
+    ``weight * s * (g - sum(g)/n - c * s * w'/n)``.
 
     Source: S. Ioffe, C. Szegedy, "Batch normalization" (2015).
 

@@ -98,18 +98,23 @@ def _quantile(
         raise ShapeError(
             f"{function}: {given.type} is empty along the dimension, and nothing has no quantiles."
         )
-    fractions = to_dtype(ops.reshape(parts, shape=(parts.type.size,)), rows.dtype)
+    # ranks are too many for half precision
+    wide = dtypes.accumulator(rows.dtype)
+    fractions = to_dtype(ops.reshape(parts, shape=(parts.type.size,)), wide)
     rows = move_dim(rows, at, rows.ndim - 1)
     out = _between(rows, fractions, interpolation, function == "nanquantile")
     return ops.reshape(move_dim(out, out.ndim - 1, 0), shape=(*parts.shape, *kept))
 
 
 def _between(x: Tensor, q: Tensor, interpolation: str, skip: bool) -> Tensor:
-    """Quantiles along the last dimension, in order of ``q``; ``skip``: those of what is known."""
+    """Quantiles along the last dimension, in order of ``q``; ``skip``: those of what is known.
+
+    Ranks have the dtype of ``q``.
+    """
     at = x.ndim - 1
     ordered = ops.sort(x, dim=at, descending=False)[0]  # NaNs stand last
     shape, rows = (*x.shape[:at], *q.shape), tuple(range(at))
-    unknown = ops.sum_(ops.cast(ops.isnan(x), dtype=x.dtype), dim=(at,))
+    unknown = ops.sum_(ops.cast(ops.isnan(x), dtype=q.dtype), dim=(at,))
     last = filled_like(x.shape[at] - 1, unknown)
     if skip:
         last = ops.maximum(ops.sub(last, unknown), splat_like(0.0, last))
@@ -127,8 +132,8 @@ def _between(x: Tensor, q: Tensor, interpolation: str, skip: bool) -> Tensor:
     else:
         low, high = picked(ops.floor(rank)), picked(ops.ceil(rank))
         middle = interpolation == "midpoint"
-        weight = splat_like(0.5, low) if middle else ops.sub(rank, ops.floor(rank))
-        out = _mixed(low, high, weight)
+        weight = splat_like(0.5, rank) if middle else ops.sub(rank, ops.floor(rank))
+        out = _mixed(low, high, to_dtype(weight, x.dtype))
     bad = filled_like(x.shape[at] if skip else 1, unknown)
     spoiled = ops.broadcast(ops.ge(unknown, bad), shape=shape, dims=rows)
     return ops.where(spoiled, splat_like(float("nan"), out), out)

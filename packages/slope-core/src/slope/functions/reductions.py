@@ -145,12 +145,10 @@ def var(
     *,
     correction: float | None = 1,
 ) -> Tensor:
-    """Variances: squared distances from the mean.
+    """Variances: squared distances from the mean, summed, over the count less ``correction``.
 
-    Summed and divided by the count less ``correction`` (1 for ``None``).
-
-    ``unbiased`` is the older way to say ``correction=1`` or ``correction=0``; it may stand in the
-    place of ``dim``, too.
+    A ``correction`` of ``None`` is 1. ``unbiased`` is the older way to say ``correction=1`` or
+    ``correction=0``; it may stand in the place of ``dim``, too.
 
     Raises:
         DTypeError: integers or bools.

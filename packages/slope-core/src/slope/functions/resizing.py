@@ -12,9 +12,10 @@ from slope import ops
 from slope.core.tensor import Tensor
 from slope.dims import is_static
 from slope.errors import ArgumentError, ShapeError
-from slope.functions._arguments import shown
+from slope.functions._arguments import flag_of, shown
 from slope.functions._at_once import at_once
 from slope.functions._base import TensorLike, as_tensor, floating, of_host
+from slope.functions._taps import Array, taps_of, wide_taps
 from slope.functions.adaptive_pooling import adaptive_mean, taken
 from slope.functions.convolution import Lengths, lengths
 from slope.functions.pooling import image
@@ -35,11 +36,10 @@ _DIMS = {  # of the modes that do not take any number of spatial dimensions
     "trilinear": 3,
 }
 _PLAIN = ("nearest", "nearest-exact", "area")
-_CUBIC = -0.75  # the free parameter of the cubic kernel, as in PyTorch
+_SMOOTH = ("bilinear", "bicubic")
 # How many elements a matrix that resizes may have: contractions are far faster than gathers, whose
 # gradients scatter (IREE, 32 to 64 pixels: 100 times), but their work grows with the length.
 _MATRIX = 1 << 20
-Array = np.ndarray[Any, Any]
 
 
 @at_once
@@ -50,6 +50,7 @@ def interpolate(
     mode: str = "nearest",
     align_corners: bool | None = None,
     recompute_scale_factor: bool | None = None,
+    antialias: bool = False,
 ) -> Tensor:
     """``x`` resized to another resolution.
 
@@ -67,6 +68,9 @@ def interpolate(
             than the borders, come to lie upon those of ``x``.
         recompute_scale_factor: take the new lengths from ``scale_factor``, and the steps between
             samples from the lengths.
+        antialias: for ``"bilinear"`` and ``"bicubic"``: where samples are further apart than
+            elements, stretch the kernel so that each is a mean of all that it stands for, as Pillow
+            does (whose cubic kernel has a = -0.5).
 
     An element that is not finite may make NaN of all that stands in its row and column in the
     linear and cubic modes, which are products with matrices.
@@ -97,6 +101,10 @@ def interpolate(
         raise ArgumentError(
             "interpolate: align_corners goes with the linear and cubic modes alone; leave it out."
         )
+    if flag_of(antialias, "interpolate", "antialias") and mode not in _SMOOTH:
+        raise ArgumentError(
+            f"interpolate: antialias goes with mode='bilinear' and 'bicubic', not {mode!r}."
+        )
     targets, steps = _targets(given, count, size, scale_factor)
     if recompute_scale_factor:
         if size is not None:
@@ -113,7 +121,8 @@ def interpolate(
         return given
     given = floating(given, "interpolate")
     sizes = list(zip(given.shape[2:], targets, steps, strict=True))
-    taps = [_taps(mode, size[0], _places(*size, bool(align_corners))) for size in sizes]
+    find = wide_taps if antialias else taps_of
+    taps = [find(mode, *size, bool(align_corners)) for size in sizes]
     if all(length * wanted <= _MATRIX for length, wanted, _ in sizes):
         return _by_matrices(given, taps)
     for dim, (places, weights) in enumerate(taps, start=2):
@@ -180,31 +189,6 @@ def _nearest(x: Tensor, dim: int, wanted: int, step: float, shift: float) -> Ten
     numbers = np.arange(wanted, dtype=np.float32) + np.float32(shift)
     places = np.floor(numbers * np.float32(step))
     return taken(x, dim, np.minimum(places, length - 1).astype(np.int64))
-
-
-def _places(length: int, wanted: int, step: float, align_corners: bool) -> Array:
-    """Where the samples lie, in elements from the centre of the first of ``length``."""
-    numbers = np.arange(wanted, dtype=np.float64)
-    if align_corners:
-        return numbers * ((length - 1) / (wanted - 1) if wanted > 1 else 0.0)
-    return (numbers + 0.5) * step - 0.5
-
-
-def _taps(mode: str, length: int, where: Array) -> tuple[Array, Array]:
-    """The elements that each sample is made of, and their weights, both (samples, taps)."""
-    if mode != "bicubic":
-        where = np.maximum(where, 0.0)
-    first = np.floor(where).astype(np.int64)
-    reach = np.arange(-1, 3) if mode == "bicubic" else np.arange(2)
-    places = first[:, None] + reach
-    away = np.abs(where[:, None] - places)
-    if mode == "bicubic":
-        near = ((_CUBIC + 2) * away - (_CUBIC + 3)) * away**2 + 1
-        far = ((away - 5) * away + 8) * away * _CUBIC - 4 * _CUBIC
-        weights = np.where(away <= 1, near, far)
-    else:
-        weights = 1.0 - away
-    return np.clip(places, 0, length - 1), weights
 
 
 def _by_matrices(x: Tensor, taps: Sequence[tuple[Array, Array]]) -> Tensor:
@@ -303,7 +287,6 @@ def unfold(
 
     Args:
         x: (batch, channels, height, width); the batch may be left out.
-
         kernel_size: height and width of a window, one number or two.
         dilation: as for :func:`slope.conv2d`.
         padding: likewise.
@@ -322,10 +305,7 @@ def unfold(
     around = (0, 0, *lengths(padding, 2, "unfold", "padding"))
     if any(around):
         given = ops.pad(given, low=around, high=around, interior=(0,) * 4, value=0)
-    out = tuple(
-        (n - gap * (taps - 1) - 1) // step + 1
-        for n, gap, taps, step in zip(given.shape[2:], gaps, kernel, steps, strict=True)
-    )
+    out = _windows(given.shape[2:], kernel, gaps, steps)
     if any(isinstance(each, int) and each < 1 for each in out):
         raise ShapeError(
             f"unfold: a window of {kernel} with dilation {gaps} does not fit into "
@@ -378,10 +358,7 @@ def fold(
     steps = lengths(stride, 2, "fold", "stride", 1)
     around = lengths(padding, 2, "fold", "padding")
     whole = tuple(n + 2 * more for n, more in zip(size, around, strict=True))
-    out = tuple(
-        (n - gap * (taps - 1) - 1) // step + 1
-        for n, gap, taps, step in zip(whole, gaps, kernel, steps, strict=True)
-    )
+    out = _windows(whole, kernel, gaps, steps)
     taps = kernel[0] * kernel[1]
     batch = 1 if single else given.shape[0]
     if given.shape[-2] % taps or given.shape[-1] != out[0] * out[1] or min(out) < 1:
@@ -391,9 +368,33 @@ def fold(
         )
     channels = given.shape[-2] // taps
     parts = ops.reshape(given, shape=(batch, channels, taps, *out))
+    firsts = [(row * gaps[0], column * gaps[1]) for row, column in np.ndindex(*kernel)]
+    image_ = ops.slice_(
+        _overlaid(parts, firsts, whole, steps),
+        start=(0, 0, *around),
+        stop=(batch, channels, around[0] + size[0], around[1] + size[1]),
+        step=(1,) * 4,
+    )
+    return ops.reshape(image_, shape=image_.shape[1:]) if single else image_
+
+
+def _windows(
+    shape: Sequence[Any], kernel: Sequence[int], gaps: Sequence[int], steps: Sequence[int]
+) -> tuple[Any, ...]:
+    """How many windows fit along each spatial dimension, padding included."""
+    return tuple(
+        (n - gap * (taps - 1) - 1) // step + 1
+        for n, gap, taps, step in zip(shape, gaps, kernel, steps, strict=True)
+    )
+
+
+def _overlaid(
+    parts: Tensor, firsts: Sequence[tuple[int, int]], whole: tuple[Any, ...], steps: tuple[int, ...]
+) -> Tensor:
+    """The sum over taps of (batch, channels, tap, windows...), each begun at its first place."""
+    batch, channels, _, *out = parts.shape
     total: Tensor | None = None
-    for tap in range(taps):
-        first = (tap // kernel[1] * gaps[0], tap % kernel[1] * gaps[1])
+    for tap, first in enumerate(firsts):
         rest = tuple(
             n - at - (count - 1) * step - 1
             for n, at, count, step in zip(whole, first, out, steps, strict=True)
@@ -413,10 +414,4 @@ def fold(
         )
         total = placed if total is None else ops.add(total, placed)
     assert total is not None
-    image_ = ops.slice_(
-        total,
-        start=(0, 0, *around),
-        stop=(batch, channels, around[0] + size[0], around[1] + size[1]),
-        step=(1,) * 4,
-    )
-    return ops.reshape(image_, shape=image_.shape[1:]) if single else image_
+    return total

@@ -1,7 +1,4 @@
-"""Operators for the error function's complement and inverse.
-
-The gamma function's logarithm and its derivatives.
-"""
+"""Operators: the error function's complement and inverse; log-gamma and its derivative."""
 
 from __future__ import annotations
 
@@ -20,9 +17,8 @@ from slope.ops._family import draws
 # --- the error function
 #
 # erfc: W. J. Cody, "Rational Chebyshev approximations for the error function", Math. Comp. 23
-# (1969), with the coefficients
-# of his SPECFUN routine CALERF. erfinv: M. Giles, "Approximating the erfinv function" (2010), then
-# Halley's steps.
+# (1969), with the coefficients of his SPECFUN routine CALERF. erfinv: M. Giles, "Approximating the
+# erfinv function" (2010), then Halley's steps.
 
 _MIDDLE_P = (
     2.15311535474403846e-8, 5.64188496988670089e-1, 8.88314979438837594e0, 6.61191906371416295e1,
@@ -146,9 +142,8 @@ def _halley(z: Tensor, size: Tensor, left: Tensor) -> Tensor:
 # --- the gamma function
 #
 # lgamma: C. Lanczos, "A precision approximation of the gamma function" (1964), with Godfrey's
-# coefficients for g = 7. Its
-# derivatives: the recurrence up to 10, then Bernoulli's asymptotic series (Abramowitz and Stegun
-# 6.3.18, 6.4.12).
+# coefficients for g = 7. Its derivative: the recurrence up to 10, then Bernoulli's asymptotic
+# series (Abramowitz and Stegun 6.3.18).
 
 _LANCZOS = (
     676.5203681218851, -1259.1392167224028, 771.32342877765313, -176.61502916214059,

@@ -85,9 +85,9 @@ def isinf(x: TensorLike) -> Tensor:
 def nan_to_num(
     x: TensorLike, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
 ) -> Tensor:
-    """NaN replaced by ``nan``.
+    """NaN replaced by ``nan``, infinities by the largest and lowest finite numbers unless given.
 
-    Infinities by the largest and lowest finite numbers or by what is given; integers stay.
+    Integers stay.
     """
     made = as_tensor(x, "nan_to_num", "x")
     if made.dtype.kind != "f":

@@ -76,7 +76,7 @@ def _size(
         raise ArgumentError(
             f"{function}: output_size={output_size!r} must be {count} lengths, or a whole shape."
         )
-    wanted = tuple(output_size)[-count:]
+    wanted = lengths(tuple(output_size)[-count:], count, function, "output_size", 1)
     if any(abs(n - m) >= step for n, m, step in zip(wanted, usual, steps, strict=True)):
         raise ArgumentError(
             f"{function}: output_size={tuple(output_size)} must differ from {shown(usual)} by less "

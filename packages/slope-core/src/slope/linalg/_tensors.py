@@ -80,7 +80,7 @@ def tensorsolve(x: Any, y: Any, dims: Sequence[int] | None = None) -> Tensor:
     given = as_tensor(x, "linalg.tensorsolve", "x")
     right = as_tensor(y, "linalg.tensorsolve", "y")
     if dims is not None:
-        chosen = dims_of(tuple(dims), given, "linalg.tensorsolve", "dims")
+        chosen = dims_of(dims, given, "linalg.tensorsolve", "dims")
         given = given.movedim(chosen, tuple(range(-len(chosen), 0)))
     shape = given.shape[right.ndim :]
     count = math.prod(right.shape)

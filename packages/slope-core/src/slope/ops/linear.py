@@ -40,10 +40,12 @@ class LinearOperator(Operator):
 # --- batching helpers, written with the operators below
 
 
-def batch_reduction(op: Operator, x: Tensor, at: int, dim: Sequence[int]) -> tuple[Any, int]:
+def batch_reduction(
+    op: Operator, x: Tensor, at: int, dim: Sequence[int], **params: Any
+) -> tuple[Any, int]:
     """What ``batch`` of an operator returns that takes the dimensions ``dim`` away."""
     moved = tuple(shifted(each, at) for each in dim)
-    return op(x, dim=moved), at - sum(1 for each in moved if each < at)
+    return op(x, dim=moved, **params), at - sum(1 for each in moved if each < at)
 
 
 def move_dim(x: Tensor, source: int, target: int) -> Tensor:
@@ -164,10 +166,9 @@ class Broadcast(LinearOperator):
     name = "broadcast"
 
     def __call__(self, *args: Any, **params: Any) -> Any:
-        (x,) = args
-        if isinstance(x, Splat):
-            return Splat(x.value, self.infer(x.type, **params))
-        return super().__call__(x, **params)
+        if len(args) == 1 and isinstance(args[0], Splat):
+            return Splat(args[0].value, self.infer(args[0].type, **params))
+        return super().__call__(*args, **params)  # which refuses another number of operands
 
     def infer(self, x: TensorType, *, shape: tuple[Any, ...], dims: tuple[int, ...]) -> TensorType:
         if (

@@ -57,10 +57,11 @@ class Reduction(Operator):
         in_dims: Sequence[int | None],
         *,
         dim: tuple[int, ...],
+        **params: Any,
     ) -> tuple[Any, Any]:
         (at,) = in_dims
         assert at is not None
-        return batch_reduction(self, args[0], at, dim)
+        return batch_reduction(self, args[0], at, dim, **params)
 
     def samples(self) -> Iterator[Sample]:
         if "f" in self.kinds:

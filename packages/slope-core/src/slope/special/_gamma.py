@@ -67,9 +67,20 @@ def factorial(n: Any) -> Tensor:
 
 @elementwise
 def poch(z: Any, m: Any) -> Tensor:
-    """Pochhammer's symbol ``gamma(z + m) / gamma(z)``; 1 where ``m`` is 0."""
-    sign = _sign(z) * _sign(z + m)
-    return fn.where(m == 0, 1.0, sign * fn.exp(fn.lgamma(z + m) - fn.lgamma(z)))
+    """Pochhammer's symbol ``gamma(z + m) / gamma(z)``; 1 where ``m`` is 0.
+
+    Where both have a pole, its limit, ``(-1)**m * gamma(1 - z) / gamma(1 - z - m)``.
+    """
+    both = _whole_below(z) & _whole_below(z + m)
+    top, bottom = fn.where(both, 1.0 - z, z + m), fn.where(both, 1.0 - z - m, z)
+    turns = fn.where(fn.remainder(m, 2.0) == 1, -1.0, 1.0)
+    sign = fn.where(both, turns, _sign(z) * _sign(z + m))
+    return fn.where(m == 0, 1.0, sign * fn.exp(fn.lgamma(top) - fn.lgamma(bottom)))
+
+
+def _whole_below(x: Tensor) -> Tensor:
+    """Where gamma has a pole: at 0 and the negative whole numbers."""
+    return (x <= 0) & (fn.floor(x) == x)
 
 
 def multigammaln(x: Any, p: int) -> Tensor:
@@ -170,6 +181,7 @@ def zeta(s: Any, q: Any) -> Tensor:
 # --- derivatives of digamma
 
 _MOST: Final = 170  # float64 holds no larger factorial
+_NARROW: Final = 30  # float32 holds those up to 34, which leaves orders to differentiate
 
 
 def polygamma(n: int, x: Any) -> Tensor:
@@ -190,23 +202,24 @@ def polygamma(n: int, x: Any) -> Tensor:
         return fn.digamma(given)
     if order > _MOST:
         raise ArgumentError(f"special.polygamma: n={order} must be at most {_MOST}.")
-    wide = to_dtype(given, dtypes.accumulator(given.dtype))
-    return to_dtype(_polygamma(order, wide), given.dtype)
+    dtype = dtypes.float64 if order > _NARROW else dtypes.accumulator(given.dtype)
+    return to_dtype(_polygamma(order, to_dtype(given, dtype)), given.dtype)
 
 
 def _polygamma_value(n: int, x: Tensor) -> Tensor:
     low = x < 0.5
-    size = math.factorial(n)
     odd = bool(n % 2)
     upper = fn.where(low, 1.0 - x, x)
-    out = size * _zeta(fn.full_like(x, n + 1.0), upper)
+    out = _as_float(math.factorial(n)) * _zeta(fn.full_like(x, n + 1.0), upper)
     out = out if odd else -out
     # Reflection: psi_n(x) = (-1)^n psi_n(1 - x) - pi d^n/dx^n cot(pi x).
     part = x - fn.round(x)
     whole = part == 0
     angle = math.pi * within(low & ~whole, part, 0.25)
     cotangent = fn.cos(angle) / fn.sin(angle)
-    turned = (-out if odd else out) - math.pi ** (n + 1) * horner(cotangent, _of_cotangent(n))
+    rest = -(math.pi ** (n + 1)) * horner(cotangent, _of_cotangent(n))
+    # It is the larger part, so where it overflows, so does the sum, whatever the other does.
+    turned = fn.where(fn.isinf(rest), rest, (-out if odd else out) + rest)
     turned = fn.where(whole, math.inf if odd else math.nan, turned)
     return fn.where(low, turned, out)
 
@@ -220,7 +233,15 @@ def _of_cotangent(n: int) -> tuple[float, ...]:
         for k, each in enumerate(down):  # times -(1 + c^2)
             powers[k] -= each
             powers[k + 2] -= each
-    return tuple(float(each) for each in powers)
+    return tuple(map(_as_float, powers))
+
+
+def _as_float(whole: int) -> float:
+    """The nearest float; infinite beyond the largest."""
+    try:
+        return float(whole)
+    except OverflowError:
+        return math.inf if whole > 0 else -math.inf
 
 
 def _polygamma_rule(n: int, primals: Any, tangents: Any) -> Any:

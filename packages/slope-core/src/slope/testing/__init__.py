@@ -10,8 +10,8 @@ from slope.testing.kit import conformance as run_conformance
 from slope.testing.operators import check_batching as check_batching
 from slope.testing.operators import check_derivatives as check_derivatives
 from slope.testing.operators import check_operator as check_operator
-from slope.testing.operators import check_types as check_types
 from slope.testing.operators import check_values as check_values
+from slope.testing.promises import check_types as check_types
 from slope.testing.runner import tolerance as tolerance
 
 __all__ = [

@@ -88,6 +88,7 @@ class Bench:
     def down(self, handle: Any, shape: Sequence[int] | None = None) -> Array:
         """The array of a handle."""
         host = self.backend.to_host(handle)
+        assert isinstance(host, np.ndarray), f"to_host returned {host!r:.60}, no NumPy array"
         return host if shape is None else host.reshape(tuple(shape))
 
 

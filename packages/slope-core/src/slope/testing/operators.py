@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 import itertools
 import keyword
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ import numpy as np
 from slope.api import jit
 from slope.core.operator import Linear, Operator, Sample
 from slope.core.printer import program_of, program_text
-from slope.core.program import result_types, trace_program
+from slope.core.program import trace_program
 from slope.core.tensor import Tensor
 from slope.core.types import TensorType, type_of_array
 from slope.dtypes import DType, float64
@@ -28,6 +28,14 @@ from slope.passes import optimize
 from slope.plugins.selection import use_backend
 from slope.testing.cases import batched, cases, examples, host_array
 from slope.testing.gradients import check_flat
+from slope.testing.promises import (
+    Flat,
+    as_function,
+    check_promises,
+    check_sample,
+    tensor_of,
+    where,
+)
 from slope.testing.runner import FAILED, run_cases, tolerance
 from slope.transforms.jvp import jvp_flat
 from slope.transforms.linearize import linearize_flat
@@ -37,17 +45,16 @@ from slope.transforms.vmap import vmap_flat
 STEP = 1e-6
 BATCH = 3
 
-Flat = Callable[..., tuple[Tensor, ...]]
-
 
 def check_operator(
     op: Operator, backend: str = "numpy", *, backends: Sequence[str] = (), order: int = 2
 ) -> int:
     """Check the whole contract of an operator at all its samples.
 
-    That is: its name, docstring and parameters; that inferred types are the actual ones; that a
-    program of it prints as text that runs; derivatives against differences, also second ones;
-    batching, also nested, against loops.
+    That is: its name, docstring, samples and parameters; that inferred types are the actual ones;
+    that it gives the same again; that an elementwise operator is one; that a program of it prints
+    as text that runs; derivatives against differences, also second ones; batching, also nested,
+    against loops.
 
     Args:
         op: the operator.
@@ -68,7 +75,7 @@ def check_operator(
         try:
             _check_sample(op, sample, backend, order)
         except OperatorDefinitionError as error:
-            raise AssertionError(_where(op, sample, str(error))) from error
+            raise AssertionError(where(op, sample, str(error))) from error
     for name in backends:
         outcomes = run_cases(cases(op, thorough=False), name)
         failed = [f"{each.label}: {each.message}" for each in outcomes if each.status == FAILED]
@@ -77,7 +84,7 @@ def check_operator(
 
 
 def _check_sample(op: Operator, sample: Sample, backend: str, order: int) -> None:
-    check_types(op, sample, backend)
+    check_promises(op, sample, backend)
     check_printed(op, sample)
     check_derivatives(op, sample)
     if order > 1:
@@ -108,15 +115,16 @@ def check_contract(op: Operator) -> None:
     keywords = {each.name for each in parameters if each.kind is each.KEYWORD_ONLY}
     free = any(each.kind is each.VAR_KEYWORD for each in parameters)
     for sample in samples:
+        check_sample(op, sample)
         for name, value in sample.params.items():
-            assert free or name in keywords, _where(
+            assert free or name in keywords, where(
                 op, sample, f"{kind}.{rule.__name__} has no keyword parameter {name!r}"
             )
             try:
                 hash(value)
             except TypeError:
                 message = f"the parameter {name}={value!r} is not hashable; use a tuple"
-                raise AssertionError(_where(op, sample, message)) from None
+                raise AssertionError(where(op, sample, message)) from None
 
 
 class _Namespace:
@@ -151,11 +159,11 @@ def check_printed(op: Operator, sample: Sample) -> None:
         again = trace_program(scope["printed"], types, name="printed")
     except Exception as error:
         message = f"the printed program does not run: {type(error).__name__}: {error}\n{text}"
-        raise AssertionError(_where(op, sample, message)) from error
+        raise AssertionError(where(op, sample, message)) from error
     if program_text(again) != text:  # functions leave out what changes nothing, as the passes do
         text, back = program_text(optimize(program)), program_text(optimize(again))
         message = f"the printed program is traced as another:\n{text}\n{back}"
-        assert back == text, _where(op, sample, message)
+        assert back == text, where(op, sample, message)
 
 
 def check_second_derivatives(op: Operator, sample: Sample) -> None:
@@ -169,7 +177,7 @@ def check_second_derivatives(op: Operator, sample: Sample) -> None:
         function, primals, moving = made
         with use_backend("numpy"):
             check_flat(
-                function, primals, moving, 2, ("fwd", "rev"), _where(op, sample, "").rstrip(": ")
+                function, primals, moving, 2, ("fwd", "rev"), where(op, sample, "").rstrip(": ")
             )
 
 
@@ -207,16 +215,18 @@ def check_nested(
         for arg, out_at, in_at in zip(args, outer, inner, strict=True)
     ]
     with use_backend(backend):
-        outs, ats = vmap_flat(batched(function, inner), [_tensor(arg) for arg in stacked], outer, 2)
+        outs, ats = vmap_flat(
+            batched(function, inner), [tensor_of(arg) for arg in stacked], outer, 2
+        )
         found = [batched_at(out, at, 2, 0).numpy() for out, at in zip(outs, ats, strict=True)]
         for i, j in itertools.product(range(2), range(BATCH)):
             single = [
                 arg[tuple(([i] if out_at is not None else []) + ([j] if in_at is not None else []))]
                 for arg, out_at, in_at in zip(stacked, outer, inner, strict=True)
             ]
-            for got, want in zip(found, function(*map(_tensor, single)), strict=True):
+            for got, want in zip(found, function(*map(tensor_of, single)), strict=True):
                 bound = tolerance(want.dtype)
-                message = _where(op, sample, f"vmap over {outer} of vmap over {inner}, at {i}, {j}")
+                message = where(op, sample, f"vmap over {outer} of vmap over {inner}, at {i}, {j}")
                 assert got[i, j].shape == want.shape, message
                 np.testing.assert_allclose(
                     _wide(got[i, j]), _wide(want.numpy()), rtol=bound, atol=bound, err_msg=message
@@ -240,53 +250,20 @@ def _smooth(op: Operator, sample: Sample) -> tuple[Flat, list[Tensor], list[bool
         for name, value in sample.params.items()
     }
     primals = [
-        _tensor(arg, float64) if moves else _tensor(arg)
+        tensor_of(arg, float64) if moves else tensor_of(arg)
         for arg, moves in zip(args, moving, strict=True)
     ]
     return as_function(op, params), primals, moving
 
 
-def as_function(op: Operator, params: dict[str, Any]) -> Flat:
-    """The operator as a function from tensors to a tuple of tensors."""
-
-    def call(*args: Tensor) -> tuple[Tensor, ...]:
-        result = op(*args, **params)
-        return tuple(result) if op.multiple else (result,)
-
-    return call
-
-
-def _tensor(array: Any, dtype: DType | None = None) -> Tensor:
-    array = np.ascontiguousarray(np.asarray(array)) if np.ndim(array) else np.asarray(array)
-    if dtype is not None:
-        array = array.astype(dtype.numpy)
-    return Tensor(type_of_array(array), host=array)
-
-
-def _where(op: Operator, sample: Sample, what: str) -> str:
-    shapes = ", ".join(str(type_of_array(np.asarray(arg))) for arg in sample.args)
-    return f"{op.name}({shapes}; {sample.params}): {what}"
-
-
-def check_types(op: Operator, sample: Sample, backend: str = "numpy") -> None:
-    """The inferred types are the actual ones."""
-    args = [_tensor(arg) for arg in sample.args]
-    params = {**op._defaults, **sample.params}  # completed as by calling it
-    inferred = result_types(op, [arg.type for arg in args], params)
-    with use_backend(backend):
-        outs = as_function(op, sample.params)(*args)
-    actual = tuple(type_of_array(out.numpy()) for out in outs)
-    assert inferred == actual, _where(op, sample, f"inferred {inferred}, computed {actual}")
-
-
 def check_values(op: Operator, sample: Sample, backend: str) -> None:
     """A backend computes what the numpy backend does, compiled as a program."""
-    args = [_tensor(arg) for arg in sample.args]
+    args = [tensor_of(arg) for arg in sample.args]
     function = as_function(op, sample.params)
     expected = jit(function, backend="numpy")(*args)
     actual = jit(function, backend=backend)(*args)
     for want, got in zip(expected, actual, strict=True):
-        assert want.type == got.type, _where(
+        assert want.type == got.type, where(
             op, sample, f"{backend} gives {got.type}, numpy {want.type}"
         )
         bound = tolerance(want.dtype)
@@ -295,7 +272,7 @@ def check_values(op: Operator, sample: Sample, backend: str) -> None:
             _wide(want.numpy()),
             rtol=bound,
             atol=bound,
-            err_msg=_where(op, sample, f"{backend} against numpy"),
+            err_msg=where(op, sample, f"{backend} against numpy"),
         )
 
 
@@ -320,17 +297,18 @@ def check_derivatives(op: Operator, sample: Sample) -> None:
         for name, value in sample.params.items()
     }
     primals = [
-        _tensor(arg, float64) if moves else _tensor(arg)
+        tensor_of(arg, float64) if moves else tensor_of(arg)
         for arg, moves in zip(sample.args, moving, strict=True)
     ]
     random = np.random.default_rng(0)
     tangents = [
-        _tensor(random.standard_normal(primal.shape)) if moves else None
+        tensor_of(random.standard_normal(primal.shape)) if moves else None
         for primal, moves in zip(primals, moving, strict=True)
     ]
     function = as_function(op, params)
     with use_backend("numpy"):
         outs, forward = jvp_flat(function, primals, tangents)
+        _check_primal(op, sample, "jvp", outs, function(*primals))
         moves_by = [
             np.zeros(out.shape) if tangent is None else tangent.numpy()
             for out, tangent in zip(outs, forward, strict=True)
@@ -341,7 +319,7 @@ def check_derivatives(op: Operator, sample: Sample) -> None:
                 wanted,
                 rtol=2e-5,
                 atol=2e-6,
-                err_msg=_where(op, sample, "jvp against differences"),
+                err_msg=where(op, sample, "jvp against differences"),
             )
         _check_transpose(op, sample, function, primals, tangents, moving, moves_by)
 
@@ -351,7 +329,7 @@ def _differences(
 ) -> list[np.ndarray[Any, Any]]:
     def moved(step: float) -> list[np.ndarray[Any, Any]]:
         args = [
-            primal if tangent is None else _tensor(primal.numpy() + step * tangent.numpy())
+            primal if tangent is None else tensor_of(primal.numpy() + step * tangent.numpy())
             for primal, tangent in zip(primals, tangents, strict=True)
         ]
         return [out.numpy().astype(np.float64) for out in function(*args)]
@@ -369,8 +347,11 @@ def _check_transpose(
     forward: Sequence[Any],
 ) -> None:
     outs, program, _ = linearize_flat(function, primals, moving)
+    rule = "vjp" if op.has("vjp") else "jvp"
+    _check_primal(op, sample, rule, outs, function(*primals))
+    rule = "pullback" if op.has("vjp") else "transpose"
     random = np.random.default_rng(1)
-    full = [_tensor(random.standard_normal(out.shape)) for out in outs]
+    full = [tensor_of(random.standard_normal(out.shape)) for out in outs]
     choices: list[tuple[list[Tensor | None], str]] = [(list(full), "")]
     if len(full) > 1:  # what nothing reads has a cotangent of None
         choices += [
@@ -382,15 +363,15 @@ def _check_transpose(
         ]
     given = [tangent for tangent in tangents if tangent is not None]
     for cotangents, which in choices:
-        what = f"transpose{which}: <J'u, t> against <u, J t>"
+        what = f"{rule}{which}: <J'u, t> against <u, J t>"
         try:
             results = backward(program, [Linear(var.type) for var in program.inputs], cotangents)
         except TypeError as error:
-            raise AssertionError(_where(op, sample, f"{what}: {error}")) from error
+            raise AssertionError(where(op, sample, f"{what}: {error}")) from error
         pulled = 0.0
         for result, tangent in zip(results, given, strict=True):
             if result is not None:
-                assert result.type == tangent.type, _where(
+                assert result.type == tangent.type, where(
                     op, sample, f"the cotangent of an operand {tangent.type} has type {result.type}"
                 )
                 pulled += float(np.sum(result.numpy() * tangent.numpy()))
@@ -400,8 +381,20 @@ def _check_transpose(
             if cotangent is not None
         )
         np.testing.assert_allclose(
-            pulled, pushed, rtol=1e-8, atol=1e-8, err_msg=_where(op, sample, what)
+            pulled, pushed, rtol=1e-8, atol=1e-8, err_msg=where(op, sample, what)
         )
+
+
+def _check_primal(
+    op: Operator, sample: Sample, rule: str, found: Sequence[Tensor], wanted: Sequence[Tensor]
+) -> None:
+    """A rule for derivatives gives the operator's own result beside them."""
+    for got, want in zip(found, wanted, strict=True):
+        bound = tolerance(want.dtype)
+        np.testing.assert_allclose(
+            got.numpy(), want.numpy(), rtol=bound, atol=bound,
+            err_msg=where(op, sample, f"the result that {rule} gives, against the operator's own"),
+        )  # fmt: skip
 
 
 def batchings(types: Sequence[TensorType]) -> Iterator[tuple[int | None, ...]]:
@@ -422,7 +415,7 @@ def check_batching(op: Operator, sample: Sample, backend: str = "numpy") -> None
                 _repeated(arg, dim, number)
                 for number, (arg, dim) in enumerate(zip(sample.args, dims, strict=True))
             ]
-            outs, ats = vmap_flat(function, [_tensor(arg) for arg in args], dims, BATCH)
+            outs, ats = vmap_flat(function, [tensor_of(arg) for arg in args], dims, BATCH)
             batched = [
                 batched_at(out, at, BATCH, 0).numpy() for out, at in zip(outs, ats, strict=True)
             ]
@@ -431,9 +424,9 @@ def check_batching(op: Operator, sample: Sample, backend: str = "numpy") -> None
                     arg if dim is None else np.take(arg, example, axis=dim)
                     for arg, dim in zip(args, dims, strict=True)
                 ]
-                for found, wanted in zip(batched, function(*map(_tensor, single)), strict=True):
+                for found, wanted in zip(batched, function(*map(tensor_of, single)), strict=True):
                     bound = tolerance(wanted.dtype)
-                    message = _where(
+                    message = where(
                         op, sample, f"vmap over {dims} against a loop, example {example}"
                     )
                     assert found[example].shape == wanted.shape, message

@@ -22,7 +22,7 @@ from slope.core.tensor import Tensor
 from slope.core.trace import use_trace
 from slope.core.types import type_of_array
 from slope.dtypes import as_dtype
-from slope.errors import UnsupportedOperatorError
+from slope.errors import BackendError, UnsupportedOperatorError
 from slope.passes import remove_dead_code
 from slope.plugins.backend import Backend
 from slope.plugins.selection import backend as backend_named
@@ -336,8 +336,9 @@ def run_alone(case: Case, backend: Backend) -> tuple[list[Array], Exception | No
 
 def _judge(case: Case, wanted: list[Array], found: list[Array], error: Exception | None) -> Outcome:
     if error is not None:
-        extra = " (it declares support: mend the lowering, or let supports() answer False)"
-        return outcome(case, FAILED, told(error) + extra)
+        by_dtype = isinstance(error, UnsupportedOperatorError | BackendError)
+        way = " (it declares support: mend the lowering, or let supports() answer False)"
+        return outcome(case, FAILED, told(error) + (way if by_dtype else ""))
     text = difference(wanted, found, case)
     return outcome(case, FAILED, text) if text else outcome(case, PASSED)
 

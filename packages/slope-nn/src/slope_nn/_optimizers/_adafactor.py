@@ -9,7 +9,7 @@ import numpy as np
 
 import slope
 from slope.extend import ArgumentError
-from slope_nn._optimizers._base import Groups, Number, Optimizer
+from slope_nn._optimizers._base import Groups, Number, Optimizer, switched_on
 
 
 class Adafactor(Optimizer):
@@ -86,6 +86,8 @@ class Adafactor(Optimizer):
             }
         if name == "beta2_decay" and isinstance(value, int | float):
             return {name: -super().setting(name, -value)[name]}
+        if name == "d" and not switched_on(value):
+            raise ArgumentError(f"Adafactor: d must be positive, not {value!r}.")
         return super().setting(name, value)
 
     def initial(self, parameter: slope.Tensor) -> Any:

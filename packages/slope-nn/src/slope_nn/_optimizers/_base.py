@@ -333,8 +333,8 @@ def _is_float(value: Any) -> bool:
     return isinstance(value, float)
 
 
-def is_trained(kind: str, leaf: slope.Tensor) -> bool:
-    return kind is PARAMETER and leaf.dtype.is_floating_point
+def is_trained(kind: str, leaf: Any) -> bool:
+    return kind is PARAMETER and isinstance(leaf, slope.Tensor) and leaf.dtype.is_floating_point
 
 
 def switched_on(value: Any) -> bool:

@@ -12,6 +12,7 @@ from slope_nn._checks import real, whole
 from slope_nn._node import Node, walk
 from slope_nn._optimizers._base import hyperparameter, is_trained
 from slope_nn._optimizers._line_search import Point, strong_wolfe
+from slope_nn._vectors import refilled
 
 Model = TypeVar("Model")
 State = dict[str, Any]
@@ -138,14 +139,7 @@ class LBFGS(Node):
             )
 
         def rebuilt(flat: slope.Tensor) -> Any:
-            places, values = 0, []
-            for leaf, on in zip(leaves, self._trained, strict=True):
-                if on:
-                    part = flat[places : places + leaf.numel()]
-                    places += leaf.numel()
-                    leaf = part.reshape(leaf.shape).astype(leaf.dtype)
-                values.append(leaf)
-            return slope.tree_unflatten(structure, values)
+            return slope.tree_unflatten(structure, refilled(leaves, self._trained, flat))
 
         measure = slope.value_and_grad(lambda flat: loss(rebuilt(flat), *args))
         flat = self._flat(leaves)

@@ -213,6 +213,12 @@ class Adadelta(Optimizer):
             model, groups, lr=lr, rho=rho, eps=eps, weight_decay=weight_decay, maximize=maximize
         )
 
+    def setting(self, name: str, value: Any) -> dict[str, Any]:
+        fields = super().setting(name, value)
+        if name == "rho" and isinstance(value, int | float) and value > 1:
+            raise ArgumentError(f"Adadelta: rho must be at least 0 and at most 1, not {value!r}.")
+        return fields
+
     def initial(self, parameter: slope.Tensor) -> Any:
         return slope.zeros_like(parameter), slope.zeros_like(parameter)
 

@@ -91,20 +91,7 @@ def interpolate(
             "interpolate: x must have a batch dimension, channels and 1 to 3 spatial dimensions "
             f"that are not empty, and has the shape {shown(given.shape)}."
         )
-    known = [*_PLAIN, *(name for name, dims in _DIMS.items() if dims == count)]
-    if mode not in known:
-        raise ArgumentError(
-            f"interpolate: mode={mode!r} for {count} spatial dimensions; there are "
-            f"{', '.join(map(repr, known))}."
-        )
-    if mode in _PLAIN and align_corners is not None:
-        raise ArgumentError(
-            "interpolate: align_corners goes with the linear and cubic modes alone; leave it out."
-        )
-    if flag_of(antialias, "interpolate", "antialias") and mode not in _SMOOTH:
-        raise ArgumentError(
-            f"interpolate: antialias goes with mode='bilinear' and 'bicubic', not {mode!r}."
-        )
+    _check_mode(mode, count, align_corners, antialias)
     targets, steps = _targets(given, count, size, scale_factor)
     if recompute_scale_factor:
         if size is not None:
@@ -128,6 +115,24 @@ def interpolate(
     for dim, (places, weights) in enumerate(taps, start=2):
         given = _by_gathers(given, dim, places, weights)
     return given
+
+
+def _check_mode(mode: str, count: int, align_corners: bool | None, antialias: bool) -> None:
+    """Refuse a mode that is none, and what does not go with it."""
+    known = [*_PLAIN, *(name for name, dims in _DIMS.items() if dims == count)]
+    if mode not in known:
+        raise ArgumentError(
+            f"interpolate: mode={mode!r} for {count} spatial dimensions; there are "
+            f"{', '.join(map(repr, known))}."
+        )
+    if mode in _PLAIN and align_corners is not None:
+        raise ArgumentError(
+            "interpolate: align_corners goes with the linear and cubic modes alone; leave it out."
+        )
+    if flag_of(antialias, "interpolate", "antialias") and mode not in _SMOOTH:
+        raise ArgumentError(
+            f"interpolate: antialias goes with mode='bilinear' and 'bicubic', not {mode!r}."
+        )
 
 
 def _repeated(x: Tensor, count: int, size: Any, scale_factor: Any, mode: str) -> Tensor:

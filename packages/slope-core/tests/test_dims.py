@@ -495,7 +495,7 @@ def test_parse_uses_the_given_dims() -> None:
         (lambda: b * 0.5, "divide with //"),
         (lambda: b**0.5, "divide with //"),
         (lambda: 2**b, "divide with //"),
-        (lambda: b + "x", "unsupported operand"),  # pyright: ignore[reportOperatorIssue]  # on purpose
+        (lambda: b + "x", "unsupported operand"),
         (lambda: b**-1, "a power must be an int"),
         (lambda: b**1000, "from 0 to 64"),
         (lambda: size((b, "x")), "multiply|dimension"),

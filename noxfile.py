@@ -95,6 +95,16 @@ def lint(session: nox.Session) -> None:
 
 
 @nox.session
+def docs(session: nox.Session) -> None:
+    """Write the documentation as web pages; a link that leads nowhere is an error."""
+    session.install(*nox.project.dependency_groups(GROUPS, "docs"))
+    pages = ROOT / "outputs" / "docs"
+    # The theme prints advice about its own future unless told not to.
+    session.run("mkdocs", "build", "--strict", "-d", str(pages), env={"NO_MKDOCS_2_WARNING": "1"})
+    session.log(f"Open {pages / 'index.html'}, or serve {pages} with `python -m http.server`")
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Measure slope against JAX, PyTorch and tinygrad; `-- --workloads W1 W3 --peers jax` picks.
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import slope
+from slope.errors import UnsupportedOperatorError
 from slope.extend import (
     Backend,
     BackendSpec,
@@ -103,10 +104,20 @@ class TinyBackend(Backend):
         return Interpreted(program, self.lowerings)
 
 
+def _float64_alone(x, y):
+    if x.dtype != np.float64:
+        raise TypeError("only float64")
+    return np.subtract(x, y)
+
+
 class BoastfulBackend(TinyBackend):
-    """Says that it can do everything."""
+    """Says that it can do everything, also of dtypes that a rule refuses."""
 
     name = "boastful"
+
+    def __init__(self):
+        super().__init__()
+        self.add_lowerings({"sub": _float64_alone})
 
     def supports(self, op, dtype):
         return True
@@ -197,11 +208,27 @@ def test_a_wrong_rule_is_caught():
 
 
 def test_declared_but_unsupported_is_a_failure():
-    report = run_conformance("boastful", ["sin", "add"])
-    failures = [o for o in report.failures if o.group == "sin"]
-    assert failures
-    assert all("supports()" in o.message for o in failures if o.mode == "jit")
-    assert all("UnsupportedOperatorError" in o.message for o in failures if o.mode == "jit")
+    report = run_conformance("boastful", ["sin", "sub"])
+    failures = [o for o in report.failures if o.mode == "jit"]
+    assert {o.dtype for o in failures} >= {"float32", "int32"}
+    assert "float64" not in {o.dtype for o in failures}
+    assert all("only float64" in o.message for o in failures)
+    assert all("let supports() answer False" in o.message for o in failures)
+    assert set(statuses(report, "sin").values()) == {UNSUPPORTED}  # no rule, whatever it says
+
+
+def test_a_program_of_a_refused_dtype_is_not_compiled():
+    x = slope.tensor([1, 2], dtype=slope.int64)
+    with pytest.raises(UnsupportedOperatorError, match=r"'tiny' does not support .*'add' on int64"):
+        slope.jit(lambda x: x + x, backend="tiny")(x)
+
+
+def test_passes_write_no_operators_that_a_backend_lacks():
+    x = slope.tensor([1.0, -2.0])
+    with pytest.raises(UnsupportedOperatorError, match=r"'neg'.*Give the backend a rule") as caught:
+        slope.jit(lambda x: -x, backend="tiny")(x)
+    assert "Neg.expand" not in str(caught.value)  # slope's own operators are not the reader's
+    assert slope.jit(lambda x: x * -1.0 + 0.0 * x, backend="tiny")(x).tolist() == [-1.0, 2.0]
 
 
 def test_operators_of_packages_are_run():
@@ -251,7 +278,11 @@ def test_differences(want, got, bound, same):
 
 def test_differences_of_integers():
     text = array_difference(np.array([1, 2]), np.array([1, 3]), 0.0)
-    assert text.startswith("gives 3 instead of 2 at [1]")
+    assert text.startswith("gives 3 instead of 2 at [1]; ")
+    operands = (np.array([5, 6]), np.array([7, 0]))
+    text = array_difference(np.array([1, 0]), np.array([1, 3]), 0.0, operands)
+    assert text.startswith("gives 3 instead of 0 at [1], where the operands are 6, 0; 1 of 2")
+    assert "relative inf" in text
 
 
 def test_command_line(tmp_path, capsys):

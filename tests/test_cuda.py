@@ -54,7 +54,7 @@ def test_onnx_graphs_hold_plain_operators(load, name):
     """No blocked convolutions and other operators that ONNX Runtime has for processors alone."""
     backend = OnnxRuntimeBackend()
     program, _ = prepared(load, name, backend)
-    builder, _ = backend._lowered(program, CUDA)
+    builder, _ = backend._lowered(program, CUDA, 1)
     nodes = builder.graph.model().graph.node
     assert nodes
     assert {node.domain for node in nodes} <= {"", "ai.onnx"}

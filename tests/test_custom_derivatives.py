@@ -115,7 +115,7 @@ def test_pytrees_integers_and_arguments_that_are_not_differentiated(backend):
     close(gradient["a"], 7 * np.exp(2.0))
     close(gradient["b"], 0.0)
 
-    also = slope.custom_jvp(power, nondiff_argnums=(0, -1))
+    also = slope.custom_jvp(power, nondiff_argnums=(0, -1, 3))
 
     @also.defjvp
     def rule(function, label, primals, tangents):

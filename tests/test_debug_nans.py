@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import os
+import pickle
 import re
 import subprocess
 import sys
@@ -222,3 +223,9 @@ def test_with_donated_arguments(backend):
     with slope.debug_nans(), pytest.raises(errors.NaNError, match="'log'") as caught:
         step(slope.tensor([1.0, -1.0]), slope.ones(2))
     assert "from -1 to 1" in str(caught.value)
+
+
+def test_the_error_survives_pickling():
+    with pytest.raises(errors.NaNError, match="gave NaN") as caught:
+        logged(slope.tensor([-1.0]))
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)

@@ -36,7 +36,7 @@ def test_its_python_runs(module, tmp_path, capsys):
         if language == "python":
             exec(compile(text, f"export.md block {number}", "exec"), space)
     printed = capsys.readouterr().out
-    assert "next.optimizer.state.0.0" in printed
+    assert "next.optimizer.m.0.weight" in printed
     assert "['next.w']" in printed
     assert "float32[batch, 3] (5, 3)" in printed
     assert "Sequential tensor(" in printed

@@ -49,7 +49,7 @@ def test_a_training_step_is_named_after_its_pytrees(file):
     inputs, outputs = names(exported)
     parameters = ["model.0.weight", "model.0.bias", "model.3.weight", "model.3.bias"]
     assert inputs[:4] == parameters
-    assert {"optimizer.lr", "optimizer.state.0.0", "x", "y", "generator"} <= set(inputs)
+    assert {"optimizer.lr", "optimizer.m.0.weight", "x", "y", "generator"} <= set(inputs)
     assert outputs[:4] == [f"next.{name}" for name in parameters]
     assert outputs[-2:] == ["loss", "next.generator"]
     assert all(name == f"next.{fed}" for name, fed in feeds(exported).items())

@@ -118,7 +118,7 @@ def test_what_a_backend_does_wrong_is_told(offered, fault, jitted):
     text = str(caught.value)
     assert f"backend {name!r}" in text
     if "failed in" in text:
-        assert f"of the plugin {name}-plugin (from (registered in process)) failed in" in text
+        assert f"of the plugin {name}-plugin (registered in process) failed in" in text
         assert "choose another backend (SLOPE_BACKEND=..., slope.use_backend)" in text
 
 
@@ -193,8 +193,8 @@ RETURNED = {
     "None": (False, lambda context, x: None, "returned None; return a Value"),
     "a number": (False, lambda context, x: 3, "returned 3; return a Value"),
     "two for one": (False, lambda context, x: (x, x), "return a Value"),
-    "one for two": (True, lambda context, x: x, "return 2 results, each a Value"),
-    "three for two": (True, lambda context, x: (x, x, x), "return 2 results, each a Value"),
+    "one for two": (True, lambda context, x: x, "return a tuple of 2 results, each a V"),
+    "three for two": (True, lambda context, x: (x, x, x), "return a tuple of 2 results, each a V"),
     "raises": (False, lambda context, x: 1 / 0, "failed: ZeroDivisionError: division by zero"),
     "takes less": (False, lambda context: None, "failed: TypeError: .*1 positional argument"),
 }
@@ -224,6 +224,36 @@ def test_types_of_what_a_lowering_rule_returns_are_checked(lowered):
         pytest.raises(BackendError, match=r"gave float64\[2, 2\] where the program says float32"),
     ):
         op(X).numpy()
+
+
+class Box:
+    """A handle with a ``type`` that is no tensor's, as PyTorch's have."""
+
+    def __init__(self, array):
+        self.array = array
+
+    def type(self):
+        return "box"
+
+
+def _boxed(self, program, device, options):
+    (instr,) = program.instrs
+    return Runs(lambda handles: [self.lowerings[instr.op.name](*handles, **instr.params)])
+
+
+def test_rules_without_a_context_and_values_without_types_are_checked(offered, lowered):
+    name = offered(
+        lowered=(Box,), compile=_boxed, from_host=lambda self, array, device: Box(array),
+        to_host=lambda self, handle: handle.array,
+    )  # fmt: skip
+    op = lowered(name, lambda x: Box(x.array * 2))
+    assert slope.jit(op, backend=name)(X).tolist() == [[2.0, 4.0], [6.0, 8.0]]
+    op = lowered(name, lambda x: x.array)
+    with pytest.raises(PluginError, match=r"(?s)returned array.*; return a Box"):
+        slope.jit(op, backend=name)(X)
+    op = lowered(name, lambda x: x, multiple=True)
+    with pytest.raises(PluginError, match="return a tuple of all results, each a Box"):
+        slope.jit(op, backend=name)(X)
 
 
 def test_a_rule_for_one_backend_alone_serves_eager_calls_there_if_the_operator_is_whole(lowered):

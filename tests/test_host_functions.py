@@ -146,6 +146,17 @@ def test_effects_of_others_are_kept(backend):
     assert counted(slope.tensor(1.0)).item() == 1.0
 
 
+def test_batches_of_operators_without_a_rule_are_computed_one_by_one(backend):
+    CALLS.clear()
+    batched = slope.vmap(lambda x, y: counted(x) + y, in_dims=(1, None))
+    x = slope.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+    assert slope.jit(batched)(x, X).tolist() == [[2.0, 6.5], [3.0, 7.5], [4.0, 8.5]]
+    assert CALLS == [[1.0, 4.0], [2.0, 5.0], [3.0, 6.0]]
+    twice = slope.vmap(slope.vmap(counted))
+    assert twice(x).tolist() == x.tolist()
+    assert sorted(CALLS[3:]) == [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
+
+
 def test_effects_that_a_backend_cannot_have_are_refused(backend):
     def f(x):
         silent(x)

@@ -63,6 +63,13 @@ def test_static_values_differ_by_type(backend):
     assert f.compile_count == 3
 
 
+def test_static_numpy_numbers_differ_by_sign_and_type(backend):
+    inverse = slope.jit(lambda x, n: x / float(n), static_argnums=1)
+    for number in (np.float32(0.0), np.float32(-0.0), np.float64(-0.0)):
+        assert inverse(slope.tensor(1.0), number).item() == np.copysign(np.inf, number)
+    assert inverse.compile_count == 3
+
+
 def test_static_by_name_and_number(backend):
     def power(x, n):
         assert isinstance(n, int)

@@ -195,3 +195,19 @@ def test_both_triangles_share_the_derivative_of_cholesky():
     )
     # L[1, 0] = a / sqrt(b), with a the mean of the two elements that are equal
     np.testing.assert_allclose(gradient.numpy(), [[-0.125, 0.25], [0.25, 0.0]], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: linalg.cholesky(x)[1, 0],
+        lambda x: linalg.eigvalsh(x)[0],
+        lambda x: linalg.eigvalsh(x, "U")[0],
+    ],
+)
+def test_both_triangles_share_second_derivatives(function):
+    x = slope.tensor([[4.0, 2.0], [2.0, 3.0]], dtype=slope.float64)
+    through = slope.hessian(lambda x: function(0.5 * (x + x.mT)))(x)  # shared by its writer
+    for hessian in (slope.hessian(function)(x), slope.jacfwd(slope.grad(function))(x)):
+        np.testing.assert_allclose(hessian.numpy(), through.numpy(), atol=1e-12)
+    assert abs(through.numpy()[..., 0, 1]).max() > 1e-3

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import slope
-from slope import errors, linalg, testing
+from slope import eager, errors, linalg, testing
+from slope.functions import _at_once as at_once
 from slope.linalg import operators
 
 GENERATOR = np.random.default_rng(0)
@@ -22,7 +23,11 @@ SHAPES = {"square": SQUARE, "tall": TALL, "wide": WIDE, "low": LOW, "zero": np.z
 
 
 @pytest.fixture(params=["numpy", "onnxruntime"], autouse=True)
-def _backend(request):
+def _backend(request, monkeypatch):
+    """LAPACK on NumPy; on onnxruntime what loops, files and other devices hold: expansions."""
+    monkeypatch.setattr(at_once, "paused", True)  # no programs from before
+    monkeypatch.setattr(eager, "_eager", {})
+    monkeypatch.setattr(slope.backend("onnxruntime"), "left_to_numpy", lambda *_: False)
     with slope.use_backend(request.param):
         yield
 

@@ -220,3 +220,18 @@ def test_an_operator_has_a_name_of_its_own():
         type("Odd", (Operator,), {"expand": lambda self, x: x})()
     with pytest.raises(OperatorDefinitionError, match="called 'add', as an operator of slope"):
         type("Odd", (Operator,), {"name": "add", "expand": lambda self, x: x})()
+
+
+def test_types_are_inferred_anew_for_parameters_that_only_look_equal():
+    class Filled(Operator):
+        name = "filled_with"
+
+        def expand(self, x, *, value):
+            return x + slope.full(x.shape, value)
+
+    filled = Filled()
+    x = slope.tensor([1, 2])
+    for value, dtype in ((1, slope.int64), (1.0, slope.float32), (True, slope.int64)):
+        out = slope.jit(lambda x, value=value: filled(x, value=value))(x)
+        assert out.dtype is dtype
+        assert out.tolist() == [2, 3]

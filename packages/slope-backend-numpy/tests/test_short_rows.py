@@ -31,10 +31,15 @@ PAIRS = {
     "a column": ((4000, 1), (4000, 4)),
     "both": ((1, 700, 1), (5, 1, 4)),
     "numbers": ((3000, 2), ()),
+    "points": ((300, 1, 3), (70, 3)),
+    "two dimensions at once": ((50, 1, 1, 5), (50, 20, 4, 5)),
+    "apart": ((1, 60, 1, 5), (30, 60, 4, 5)),
+    "leading": ((2, 3), (2000, 2, 3)),
+    "columns of rows": ((40, 50, 1), (40, 50, 7)),
 }
 
 
-@pytest.mark.parametrize("dtype", ["f4", "f8", "i8"])
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "i8"])
 @pytest.mark.parametrize("name", PAIRS)
 def test_pairs(name, dtype):
     x, y = (draws(*shape, dtype=dtype) for shape in PAIRS[name])
@@ -48,6 +53,28 @@ def test_pairs(name, dtype):
     wanted = least, (least + x) * y, np.maximum(x, y) > least
     for got, want in zip(several(slope.tensor(x), slope.tensor(y)), wanted, strict=True):
         np.testing.assert_array_equal(got.numpy(), want)
+
+
+def test_what_is_repeated_few_elements_at_a_time_is_written_out_and_over():
+    x, y = slope.tensor(draws(300, 1, 3)), slope.tensor(draws(70, 3))
+    code = slope.jit(lambda x, y: (x - y) ** 2, backend="numpy").lower(x, y).code
+    assert code.count("kernels.repeated") == 1  # three elements of x; y has runs of 210
+    assert "out=" in code.split("np.subtract")[1].split("\n")[0]
+
+
+@pytest.mark.parametrize("size", [2, 4000])
+def test_symbolic_sizes(size):
+    sizes = {"x": {0: slope.Dim("n")}, "y": {0: slope.Dim("n")}}
+
+    @slope.jit(backend="numpy", dynamic=sizes)
+    def centered(x, y):
+        return x - y, x[:, None] * y
+
+    x, y = draws(size, 3), draws(size, 1)
+    got = centered(slope.tensor(x), slope.tensor(y))
+    np.testing.assert_array_equal(got[0], x - y)
+    np.testing.assert_array_equal(got[1][:5], x[:5, None] * y)
+    assert centered.compile_count == 1
 
 
 @pytest.mark.parametrize("shape", [(2, 30, 600), (30, 4, 300), (5, 1, 2000), (2, 0, 2000)])

@@ -292,10 +292,39 @@ def test_the_gradient_of_a_large_pool_scatters():
 
 @pytest.mark.parametrize(("edges", "turns"), [(30, 3), (10, 0)])
 def test_many_updates_are_scattered_along_the_last_dimension(edges, turns):
-    sums = slope.jit(lambda x, i, u: x.at[i].add(u), backend="onnxruntime")
+    sums = slope.jit(lambda x, i, u: x.at[i].add(u), backend="onnxruntime", options={"threads": 2})
     places = slope.zeros(edges, dtype=slope.int64)
     code = sums.lower(slope.ones(20, 8), places, slope.ones(edges, 8)).code
     assert code.count("= Transpose") == turns
+    assert "ScatterElements" in code
+
+
+@pytest.mark.parametrize(
+    ("width", "one"), [(64, True), (4096, False)], ids=["sparse", "mostly products"]
+)
+def test_one_thread_scatters_rows(width, one):
+    f = slope.jit(lambda x, i, w: x.at[i].add(x[i]) @ w, backend="onnxruntime")
+    places = slope.zeros(20_000, dtype=slope.int64)
+    code = f.lower(slope.ones(20_000, 64), places, slope.ones(64, width)).code
+    assert ("ScatterND" in code) == one
+
+
+@pytest.mark.parametrize("mode", ["set", "add", "max", "min"])
+@pytest.mark.parametrize("shape", [(7, 3), (2, 7, 3), (2, 7, 3, 2)])
+def test_rows_are_scattered_in_batches(bench, backend, reference, mode, shape):
+    random = np.random.default_rng(2)
+    batch, width = len(shape) > 2, 2 if len(shape) > 3 else 1  # coordinates
+    places = random.integers(-1, 8, (*shape[:batch], 40, width))
+    new = random.normal(size=(*shape[:batch], 40, *shape[batch + width :])).astype("f4")
+    new.flat[5] = np.nan
+    args = [random.normal(size=shape).astype("f4"), places, new]
+    program = bench.traced(
+        lambda x, i, u: (ops.scatter(x, i, u, axis=int(batch), batch_dims=int(batch), mode=mode),),
+        args,
+    )
+    bench.assert_same(
+        bench.run(backend, program, args)[0], bench.run(reference, program, args)[0], 1e-5
+    )
 
 
 def test_pooling_takes_the_kernels():

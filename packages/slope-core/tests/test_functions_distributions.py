@@ -51,11 +51,21 @@ CASES = {
         lambda **o: random.laplace(KEY, N, **o),
         lambda x: math.exp(x) / 2 if x < 0 else 1 - math.exp(-x) / 2,
     ),
+    "truncated_normal in a tail": (
+        lambda **o: random.truncated_normal(KEY, 5.0, 6.5, N, **o),
+        lambda x: (phi(-5) - phi(-x)) / (phi(-5) - phi(-6.5)),
+    ),
     "truncated_normal": (
         lambda **o: random.truncated_normal(KEY, -1.0, 2.0, N, **o),
         lambda x: (phi(x) - phi(-1)) / (phi(2) - phi(-1)),
     ),
 }
+
+
+def test_tails_without_digits_are_refused():
+    for low, high in ((8.0, 9.0), (-math.inf, -7.5)):
+        with pytest.raises(errors.ArgumentError, match="more than 7 deviations from the mean"):
+            random.truncated_normal(KEY, low, high, N)
 
 
 def full(value, dtype):

@@ -124,6 +124,11 @@ BAD = {
         errors.ShapeError,
         "mm: y must have 2 dimensions",
     ),
+    "type called": (
+        lambda: fn.ones(2).type("int32"),
+        errors.ArgumentError,
+        r"the type float32\[2\] of x, no method; x.to\(dtype\)",
+    ),
     "einsum lengths": (
         lambda: fn.einsum("ij,jk->ik", fn.ones(2, 3), fn.ones(4, 5)),
         errors.ShapeError,

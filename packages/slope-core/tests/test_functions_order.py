@@ -165,6 +165,10 @@ def test_scatter_family():
     assert x.scatter(0, index, src).tolist() == [[4, 5, 0], [0, 2, 0], [0, 0, 6]]
     assert x.scatter_add(0, index, src).tolist() == [[5, 5, 0], [0, 2, 0], [0, 0, 9]]
     assert x.scatter(1, tensor([[-1]]), 7.0).tolist() == [[0, 0, 7], [0, 0, 0], [0, 0, 0]]
+    assert x.scatter(1, tensor([[-1]]), value=7.0)[0].tolist() == [0, 0, 7]
+    for updates in ({}, {"src": src, "value": 7.0}):
+        with pytest.raises(errors.ArgumentError, match="give either src"):
+            x.scatter(0, index, **updates)
     ones = slope.ones(3, 3)
     assert ones.scatter(0, index, src, reduce="multiply")[0].tolist() == [4, 5, 1]
     for reduce, with_self, without in (
@@ -331,6 +335,16 @@ def test_padding_with_own_elements(mode, name):
     (found,) = gradient(lambda x: slope.pad(x, (1, 1), mode=mode), tensor([1.0, 2.0]))
     wanted = {"reflect": [4, 8], "replicate": [4, 8], "circular": [4, 8]}
     assert found == wanted[mode]
+
+
+@pytest.mark.parametrize(("mode", "name"), [("reflect", "reflect"), ("replicate", "edge")])
+def test_what_padding_repeats_may_be_cut_off(mode, name):
+    x = np.arange(12.0).reshape(3, 4)
+    found = slope.pad(tensor(x), (3, -4, -1, 2), mode=mode)
+    wanted = np.pad(x, ((0, 2), (3, 0)), name)[1:, :-4]
+    np.testing.assert_array_equal(found.numpy(), wanted)
+    with pytest.raises(errors.ShapeError, match="cuts off more than dimension 1"):
+        slope.pad(tensor(x), (3, -8), mode=mode)
 
 
 V = np.array([3, 1])

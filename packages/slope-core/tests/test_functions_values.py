@@ -277,7 +277,9 @@ def test_einsum(equation, shapes):
     arrays = [
         rng(number).normal(size=shape).astype(np.float32) for number, shape in enumerate(shapes)
     ]
-    close(fn.einsum(equation, *map(fn.tensor, arrays)), np.einsum(equation, *arrays), atol=1e-5)
+    wanted = np.einsum(equation, *arrays)
+    close(fn.einsum(equation, *map(fn.tensor, arrays)), wanted, atol=1e-5)
+    close(fn.einsum(equation, [fn.tensor(x) for x in arrays]), wanted, atol=1e-5)
 
 
 def test_other_contractions():

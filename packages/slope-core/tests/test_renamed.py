@@ -1,9 +1,14 @@
 """Names of the first slope say what they are called now."""
 
+import re
+
 import pytest
 
 import slope
-from slope.renamed import METHODS_NOT_HERE, NOT_HERE, RENAMED
+from slope.functions import random as functions_random
+from slope.names_elsewhere import METHODS_NOT_HERE, NOT_HERE, RENAMED
+from slope_nn import _missing as nn_missing
+from slope_nn import init
 
 
 @pytest.mark.parametrize("name", sorted(RENAMED))
@@ -43,6 +48,38 @@ def test_a_method_of_pytorch_says_what_to_write(name):
         getattr(x, name)
 
 
+def test_what_to_write_instead_exists():
+    ways = [f"slope.{new}" for new in RENAMED.values()]
+    for table in (
+        *(NOT_HERE, METHODS_NOT_HERE, slope.linalg._NOT_HERE, slope.special._NOT_HERE),
+        *(slope.tree._NOT_HERE, functions_random._NOT_HERE, nn_missing._OF_NN, init._NOT_HERE),
+    ):
+        ways += table.values()
+    names = {name for way in ways for name in re.findall(r"\b(?:slope|nn)(?:\.[A-Za-z]\w*)+", way)}
+    assert len(names) > 150
+    for name in sorted(names):
+        value = slope.nn if name.startswith("nn.") else slope
+        for part in name.split(".")[1:]:
+            value = getattr(value, part)
+
+
+def test_functions_that_change_a_tensor_name_the_one_that_does_not():
+    with pytest.raises(slope.errors.RenamedError, match=r"no 'relu_': .* x = slope\.relu\(x\)"):
+        _ = slope.relu_
+    with pytest.raises(slope.errors.RenamedError, match=r"no 'arcsin_': .* x = slope\.asin\(x\)"):
+        _ = slope.arcsin_
+    with pytest.raises(slope.errors.RenamedError, match=r"no 'clip_': .* write x = x\.clamp\("):
+        slope.ones(2).clip_(0, 1)  # pyright: ignore[reportAttributeAccessIssue]  # on purpose
+
+
+@pytest.mark.parametrize("name", ["grad", "data", "requires_grad"])
+def test_fields_of_pytorch_s_tensors_are_not_assigned_either(name):
+    x = slope.ones(2)
+    with pytest.raises(slope.errors.RenamedError, match=rf"tensors have no '{name}': "):
+        setattr(x, name, True)
+    assert not hasattr(x, name)
+
+
 def test_methods_that_change_a_tensor_name_the_one_that_does_not():
     x = slope.tensor([1.0, 2.0])
     with pytest.raises(slope.errors.RenamedError, match=r"no 'add_'.* write x = x\.add\(\.\.\.\)"):
@@ -57,6 +94,15 @@ def test_methods_that_change_a_tensor_name_the_one_that_does_not():
         (slope.nn, "lr_scheduler", r"schedules are rates: nn\.Adam\(model, lr=nn\.Cosine"),
         (slope.nn, "utils", r"nn\.clip_grad_norm\(gradients, 1\.0\)"),
         (slope.nn.init, "xavier_uniform_", r"layer\.weight = nn\.init\.xavier_uniform\(layer"),
+        (slope.nn.init, "calculate_gain", r"gains are numbers: math\.sqrt\(2\) before a ReLU"),
+        (slope.nn, "LazyConv2d", r"use nn\.Conv2d, with the number of features"),
+        (slope.nn, "CosineAnnealingLR", r"lr=nn\.CosineSchedule\("),
+        (slope.nn.functional, "matmul", r"it is slope\.matmul"),
+        (slope.linalg, "cholesky_ex", r"use slope\.linalg\.cholesky, which gives NaN"),
+        (slope.special, "airy_ai", r"SciPy has it, outside of jit"),
+        (slope.special, "legendre_polynomial_p", r"write its recurrence"),
+        (slope.random, "key_data", r"a key is a tensor uint32\[2\]"),
+        (slope.tree, "tree_reduce", r"use functools\.reduce"),
     ],
 )
 def test_names_of_other_libraries_in_submodules_say_what_to_write(owner, name, way):

@@ -251,6 +251,11 @@ def test_fixed_and_orthogonal_initial_values():
         matrix = nn.init.orthogonal(shape, 2.0, key=key).numpy().reshape(shape[0], -1)
         small = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
         np.testing.assert_allclose(small @ small.T, 4 * np.eye(len(small)), atol=1e-5)
+        traced = slope.jit(lambda k, shape=shape: nn.init.orthogonal(shape, 2.0, key=k))(key)
+        np.testing.assert_allclose(traced.numpy().reshape(matrix.shape), matrix, atol=1e-5)
+    assert nn.init.orthogonal((4, 4), dtype=slope.float64).dtype == slope.float64
+    with nn.init.skip():
+        assert (nn.init.orthogonal((4, 3)).numpy() == 0).all()
 
 
 # --- pooling undone, and sequences without an alignment

@@ -217,8 +217,8 @@ CASES = [
 ]
 
 
-def reference(formula, settings, steps=100):
-    params = {name: tensor.numpy().astype(np.float64) for name, tensor in start().items()}
+def reference(formula, settings, steps=100, dtype=np.float32):
+    params = {name: tensor.numpy().astype(np.float64) for name, tensor in start(dtype).items()}
     states: dict[str, dict[str, Any]] = {"p": {}, "q": {}}
     for t in range(1, steps + 1):
         grads = gradients_at(params)
@@ -226,12 +226,12 @@ def reference(formula, settings, steps=100):
     return params
 
 
-def run(make, steps=100, jitted=True):
+def run(make, steps=100, jitted=True, dtype=np.float32):
     def step(params, optimizer):
         return optimizer(params, slope.grad(loss_of)(params))
 
     step = slope.jit(step) if jitted else step
-    params = start()
+    params = start(dtype)
     optimizer = make(params)
     for _ in range(steps):
         params, optimizer = step(params, optimizer)
@@ -249,6 +249,30 @@ def test_a_trajectory_of_100_steps_in_float32_is_pytorchs(make, formula, setting
     expected = reference(formula, settings)
     for name, values in expected.items():
         np.testing.assert_allclose(params[name].numpy(), values, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("make", "formula", "settings"), CASES, ids=lambda c: getattr(c, "__name__", str(c))
+)
+@pytest.mark.usefixtures("on_numpy")
+def test_a_trajectory_of_float64_parameters_loses_no_digits(make, formula, settings):
+    if make is nn.Adafactor:
+        settings = {"eps": (1e-8, 1e-2), **settings}  # the default is the dtype's
+    params = run(lambda model: make(model, **settings), steps=20, dtype=np.float64)
+    expected = reference(formula, settings, steps=20, dtype=np.float64)
+    for name, values in expected.items():
+        np.testing.assert_allclose(params[name].numpy(), values, rtol=0, atol=1e-13)
+
+
+@pytest.mark.usefixtures("on_numpy")
+def test_a_schedule_of_float64_parameters_loses_no_digits():
+    make = nn.CosineSchedule(0.1, 50)
+    params = run(lambda model: nn.SGD(model, lr=make), steps=20, dtype=np.float64)
+    rates = 0.05 * (1 + np.cos(np.pi * np.arange(20) / 50))
+    expected = start(np.float64)["p"].numpy()
+    for rate in rates:
+        expected = expected - rate * CURVATURE * (expected - 1.0)
+    np.testing.assert_allclose(params["p"].numpy(), expected, rtol=0, atol=1e-13)
 
 
 @pytest.mark.usefixtures("on_numpy")

@@ -49,6 +49,70 @@ def test_a_module_with_forward_and_registered_fields():
     np.testing.assert_array_equal(model.fixed.numpy(), np.full(3, 2, np.float32))
 
 
+class Masked(nn.Linear):
+    def __init__(self, features, mask):
+        super().__init__(features, features)
+        self.register_buffer("mask", mask)
+
+    def forward(self, x):
+        return super().forward(x) * self.mask
+
+
+class Twice(Masked):
+    def forward(self, x):
+        return super().forward(x) * 2
+
+
+class Wrapped(Masked):
+    def __call__(self, x):
+        return super().__call__(x) + 1
+
+
+class Doubling:
+    def forward(self, x):
+        return super().forward(x) * 2
+
+
+class Mixed(Doubling, nn.Linear):
+    pass
+
+
+class Renamed(nn.Linear):
+    def __call__(self, x):
+        return super().__call__(x) * 3
+
+
+class Again(Renamed):
+    def forward(self, x):
+        return super().forward(x) * 2
+
+
+def test_a_forward_replaces_that_of_the_layer_it_inherits():
+    x, mask = slope.ones(4, 3), slope.tensor([1.0, 0.0, 1.0])
+    for model, expected in [
+        (Masked(3, mask), lambda y: y * mask),
+        (Twice(3, mask), lambda y: y * mask * 2),
+        (Wrapped(3, mask), lambda y: y * mask + 1),
+        (Mixed(3, 3), lambda y: y * 2),
+        (Renamed(3, 3), lambda y: y * 3),
+        (Again(3, 3), lambda y: y * 6),
+    ]:
+        wanted = expected(x @ model.weight.T + model.bias).numpy()
+        np.testing.assert_allclose(model(x).numpy(), wanted, rtol=1e-5, atol=1e-6)
+        inner = nn.Sequential(model)
+        np.testing.assert_allclose(slope.jit(inner)(x).numpy(), wanted, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(nn.ReLU().forward(-x).numpy(), np.zeros((4, 3)))
+
+
+def test_a_call_around_a_forward_that_is_overridden():
+    class Other(Wrapped):
+        def forward(self, x):
+            return x * 5
+
+    x = slope.ones(2, 3)
+    np.testing.assert_array_equal(Other(3, slope.ones(3))(x).numpy(), np.full((2, 3), 6.0))
+
+
 def test_a_module_that_cannot_be_called():
     with pytest.raises(errors.ArgumentError, match="defines neither __call__ nor forward"):
         nn.Module()(slope.ones(3))

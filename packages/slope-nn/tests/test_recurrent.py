@@ -15,6 +15,7 @@ def draws(*shape, seed=0):
     return slope.random.normal(slope.random.key(seed), shape)
 
 
+loose: Any = nn  # so that type checkers let wrong arguments pass
 ALONE: Any = slope.ones(1, 2, 4)
 CELLS = [(nn.RNN, nn.RNNCell), (nn.GRU, nn.GRUCell), (nn.LSTM, nn.LSTMCell)]
 
@@ -125,6 +126,21 @@ def test_training_falls_to_the_sum_of_a_sequence():
             lambda: nn.GRU(3, 4, 2)(slope.ones(5, 2, 3), slope.ones(1, 2, 4)),
             r"states have the shape \(2, 2, 4\), and one is float32\[1, 2, 4\]",
         ),
+        (
+            lambda: nn.GRUCell(3, 4)(slope.ones(2, 3), slope.ones(2, 1, 1, 4)),
+            r"GRUCell: .*\(2, 3\) a state has the shape \(2, 4\), and one is float32\[2, 1, 1, 4\]",
+        ),
+        (
+            lambda: nn.LSTMCell(3, 4)(slope.ones(2, 3), (slope.ones(2, 4), slope.ones(4))),
+            r"LSTMCell: .* a state has the shape \(2, 4\), and one is float32\[4\]",
+        ),
+        (
+            lambda: nn.LSTMCell(3, 4)(slope.ones(2, 3), slope.ones(2, 4)),
+            "LSTMCell: the state is a pair of a hidden and a cell state, not a Tensor",
+        ),
+        (lambda: loose.LSTM(3, 4, 2, 0.5), r"LSTM: bias must be True or False, not 0\.5"),
+        (lambda: loose.GRU(3, 4, batch_first=1), "GRU: batch_first must be True or False, not 1"),
+        (lambda: loose.GRUCell(3, 4, "no"), "GRUCell: bias must be True or False, not 'no'"),
     ],
 )
 def test_bad_arguments_are_refused(make, told):

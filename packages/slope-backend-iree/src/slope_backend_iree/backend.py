@@ -6,7 +6,7 @@ import contextlib
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Final, Literal, TypeVar
 
 import numpy as np
 from iree.runtime import HalBufferView
@@ -20,6 +20,7 @@ from slope.extend import (
     DType,
     Executable,
     ExportedProgram,
+    Operator,
     Program,
     TensorType,
     Timed,
@@ -40,6 +41,16 @@ from .runtime import Module, Runtime
 
 T = TypeVar("T")
 
+# What NumPy computes from how many rows on, if all matrices have together so many elements, each
+# times its rows: by measurement. Kernels are faster for the factors that are not here.
+_LEFT: Final = {
+    "eigh_factors": (16, 1 << 15),
+    "inverse_matrix": (16, 1 << 18),
+    "sign_log_det": (16, 1 << 18),
+    "solve_matrix": (16, 1 << 18),
+    "svd_factors": (64, 1 << 18),
+}
+
 
 class IreeBackend(Backend):
     """Runs programs through IREE, on the CPU and on NVIDIA devices.
@@ -53,7 +64,8 @@ class IreeBackend(Backend):
         flags: compiler flags to add, a sequence of strings.
 
     Loops over small values become single kernels on the CPU: see
-    :mod:`slope_backend_iree.lower.loop_kernels`.
+    :mod:`slope_backend_iree.lower.loop_kernels`. Some factors of large matrices, which no loop of
+    ours computes as fast, are left to NumPy's LAPACK there, but in loops and branches of programs.
 
     Every operator works on every dtype that it takes. Results differ from the NumPy backend's in
     the last places, and where IREE's arithmetic does: numbers below the smallest normal one count
@@ -129,6 +141,15 @@ class IreeBackend(Backend):
         return type(handle) in (HalBufferView, Placed) and held_once(handle)
 
     # --- programs
+
+    def left_to_numpy(self, op: Operator, types: Sequence[TensorType], device: Device) -> bool:
+        """Factors of matrices that LAPACK's blocks compute faster than a kernel does in one go."""
+        least = _LEFT.get(op.name) if device == CPU else None
+        if least is None:
+            return False
+        rows, work = least
+        count = min(types[0].shape[-2:])
+        return count >= rows and types[0].size * count >= work
 
     def compile(
         self,

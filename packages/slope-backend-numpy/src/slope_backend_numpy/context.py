@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from slope.extend import DType, Instr, Program, TensorType
-from slope_backend_numpy.sizes import broadcast_shapes, known, large, same
+from slope_backend_numpy.runs import short_runs
+from slope_backend_numpy.sizes import broadcast_shapes, same
 
 if TYPE_CHECKING:
     from slope_backend_numpy.writer import Function, Writer
@@ -100,24 +100,6 @@ class Value:
     def is_full(self) -> bool:
         """Whether the array has the type's shape."""
         return same(self.shape, self.type.shape)
-
-
-FEW_COLUMNS: Final = 4
-MANY: Final = 4096  # elements
-
-
-def _has_short_runs(operands: Sequence[Value], shape: Shape) -> bool:
-    """Whether NumPy would compute a large result a few elements at a time.
-
-    That is where the last dimension is short and an operand is repeated along it, or along the one
-    before it, but not along both: then NumPy's inner loop cannot run along both.
-    """
-    if len(shape) < 2 or not known(shape[-2:]):
-        return False
-    if not 1 < shape[-1] <= FEW_COLUMNS or not large(math.prod(shape), MANY):
-        return False
-    ends = ((1, 1, *each.shape)[-2:] for each in operands)
-    return shape[-2] > 2 * FEW_COLUMNS and any((rows == 1) != (row == 1) for rows, row in ends)
 
 
 class Context:
@@ -342,10 +324,8 @@ class Context:
         tensor_type = self.type.with_dtype(dtype)
         if not shape and (text := self._on_numbers(function, operands)):
             return self.fresh(text, tensor_type, shape)
-        aligned = self.in_one_order(operands, shape)
+        aligned = [self._in_long_runs(each, shape) for each in self.in_one_order(operands, shape)]
         arguments = ", ".join([self.beside_arrays(each) for each in aligned])
-        if _has_short_runs(aligned, shape):
-            function, arguments = "kernels.by_columns", f"{function}, {arguments}"
         target = (
             next((each for each in aligned if self.reusable(each, dtype, shape)), None)
             if last
@@ -373,6 +353,22 @@ class Context:
             self.fresh(f"{each.code}.copy()", each.type, shape) if each.turned else each
             for each in operands
         ]
+
+    def _in_long_runs(self, value: Value, shape: Shape) -> Value:
+        """An operand written out where NumPy would read it a few elements at a time.
+
+        NumPy's inner loop ends where an operand begins again. The copy, and one loop over all of
+        it, take less; and the result may be written over the copy.
+        """
+        dims = None if value.number is not None else short_runs(value.shape, shape)
+        if dims is None:
+            return value
+        count, behind = dims
+        end = len(shape) - behind
+        missing = max(0, end - count - (len(shape) - len(value.shape)))
+        made = (*value.shape[:missing], *shape[end - count :])
+        code = f"kernels.repeated({value.code}, {shape[end - count : end]}, {behind})"
+        return self.fresh(code, value.type, made)
 
     def _on_numbers(self, function: str, operands: Sequence[Value]) -> str | None:
         """A ufunc of single numbers as an operator of Python's, if there is one that agrees.

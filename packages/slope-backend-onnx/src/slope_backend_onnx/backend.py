@@ -35,7 +35,7 @@ from slope_backend_onnx.export import ModelFile, write_model
 from slope_backend_onnx.graph import Graph
 from slope_backend_onnx.lower import RULES, Rule, Value
 from slope_backend_onnx.lower.kernels import can_bitcast, has_kernel
-from slope_backend_onnx.lower.program import ProgramLowering, work
+from slope_backend_onnx.lower.program import ProgramLowering, thread_count
 from slope_backend_onnx.profile import profiler_cost, timed_nodes
 from slope_backend_onnx.provider import DeviceError as OnnxDeviceError
 from slope_backend_onnx.provider import MissingRuntimeError, OnnxRuntimeError, import_runtime
@@ -49,6 +49,19 @@ _MANY: Final = 8
 _SMALL_RESULTS: Final = 1 << 18
 
 _MOST_GPUS: Final = 64
+
+_FACTORS: Final = frozenset(
+    (
+        "cholesky_factor",
+        "eigh_factors",
+        "inverse_matrix",
+        "lu_factors",
+        "qr_factors",
+        "sign_log_det",
+        "solve_matrix",
+        "svd_factors",
+    )
+)
 
 
 def _donations(
@@ -153,9 +166,12 @@ class OnnxRuntimeBackend(Backend):
 
     Lowering rules are functions ``rule(cx, *operands, **params)`` as
     :mod:`slope_backend_onnx.lower.context` describes. Options of ``slope.jit(f, options=...)``:
-    ``threads`` (how many threads one call may use; default: one for small programs, else all
-    processors) and ``optimize`` (False runs the graph as written). On GPUs float32 products are
-    float32, and not TF32.
+    ``threads`` (how many threads one call may use; default: one for small programs and those that
+    mostly scatter, else all processors) and ``optimize`` (False runs the graph as written). On GPUs
+    float32 products are float32, and not TF32.
+
+    On the CPU, NumPy's LAPACK computes factors of matrices between parts of a program: ONNX has
+    loops for them only, which files, loops and branches of programs keep.
 
     Raises:
         BackendError: ONNX Runtime is not installed.
@@ -229,6 +245,10 @@ class OnnxRuntimeBackend(Backend):
 
     # --- programs
 
+    def left_to_numpy(self, op: Operator, types: Sequence[TensorType], device: Device) -> bool:
+        """Factors of matrices, which are loops over rows here, of some 10 us a turn."""
+        return device == CPU and op.name in _FACTORS
+
     def supports(self, op: Operator, dtype: DType) -> bool:
         """All that slope has, but for ``bitcast`` and division of uint64 on old runtimes."""
         if op.name == "bitcast":
@@ -250,7 +270,8 @@ class OnnxRuntimeBackend(Backend):
                 f"the backend {self.name!r} has no options {', '.join(unknown)}; it has "
                 f"{', '.join(_OPTIONS)}."
             )
-        builder, results = self._lowered(program, device)
+        options = {**options, "threads": options.get("threads") or thread_count(program)}
+        builder, results = self._lowered(program, device, options["threads"])
         session = None
         if builder.computed:
             settings = {**options, "donations": _donations(builder, program, donated, results)}
@@ -261,17 +282,20 @@ class OnnxRuntimeBackend(Backend):
         )
 
     def _lowered(
-        self, program: Program, device: Device
+        self, program: Program, device: Device, threads: int
     ) -> tuple[ProgramLowering, list[tuple[str, Any]]]:
         """The graph as it is to run on a device, and where the program's outputs come from."""
-        builder = ProgramLowering(self.lowerings, program, native=device.kind == "cpu")
+        native = device.kind == "cpu"
+        builder = ProgramLowering(
+            self.lowerings, program, native=native, in_order=native and threads == 1
+        )
         return builder, [self._result(builder, atom, device) for atom in program.outputs]
 
     def _session(
         self, graph: Graph, program: Program, device: Device, options: Mapping[str, Any]
     ) -> Session:
         model = graph.model().SerializeToString()
-        create = functools.partial(create_session, model, device=str(device), work=work(program))
+        create = functools.partial(create_session, model, device=str(device))
         return self._created(create, program, options)
 
     def _created(
@@ -303,18 +327,13 @@ class OnnxRuntimeBackend(Backend):
         The nodes are those that ONNX Runtime made of the graph: it fuses and renames some. On a GPU
         the times are those of starting them.
         """
-        builder, results = self._lowered(program, device)
+        options = {**options, "threads": options.get("threads") or thread_count(program)}
+        builder, results = self._lowered(program, device, options["threads"])
         if not builder.computed:
             return []
         model = builder.graph.model().SerializeToString()
         with tempfile.TemporaryDirectory() as folder:
-            create = functools.partial(
-                timed_session,
-                model,
-                f"{folder}/slope",
-                device=str(device),
-                work=work(program),
-            )
+            create = functools.partial(timed_session, model, f"{folder}/slope", device=str(device))
             session = self._created(create, program, options)
             donations = _donations(builder, program, donated, results)
             run = Session(session, str(device), donations)

@@ -6,11 +6,13 @@ backend is installed.
 
 from __future__ import annotations
 
+from math import e as e
 from math import inf as inf
 from math import nan as nan
 from math import pi as pi
 from typing import TYPE_CHECKING, Any
 
+from slope.api import associative_scan as associative_scan
 from slope.api import checkpoint as checkpoint
 from slope.api import cond as cond
 from slope.api import ctc_loss as ctc_loss
@@ -71,6 +73,7 @@ from slope.plugins.selection import use_backend as use_backend
 from slope.renamed import check_name as _check_name
 from slope.renamed import method as _method
 from slope.renamed import no_compile as _no_compile
+from slope.renamed import refuse_fields as _refuse_fields
 from slope.tree import register_node as register_node
 from slope.tree import tree_flatten as tree_flatten
 from slope.tree import tree_leaves as tree_leaves
@@ -118,8 +121,10 @@ if TYPE_CHECKING:
 
 # Methods that operator packages offer, and the new names of old ones: looked up on a miss alone.
 Tensor.__dir__ = _tensor_names
+_refuse_fields()
 Tensor.__getattr__ = _method  # pyright: ignore[reportAttributeAccessIssue]  # undeclared: checkers refuse unknown names
 
+newaxis = None  # x[:, newaxis], as NumPy, PyTorch and JAX call it
 compile = _no_compile  # of the module slope.compile users know nothing
 
 __version__ = "0.1.0"
@@ -131,6 +136,7 @@ __all__ = [
     "Program",
     "Tensor",
     "__version__",
+    "associative_scan",
     "backend",
     "bfloat16",
     "bool_",
@@ -145,6 +151,7 @@ __all__ = [
     "debug_nans",
     "debug_print",
     "device",
+    "e",
     "export",
     "finfo",
     "float16",
@@ -168,6 +175,7 @@ __all__ = [
     "load_exported",
     "map",
     "nan",
+    "newaxis",
     "pi",
     "plugins",
     "profile",
@@ -266,7 +274,7 @@ def __getattr__(name: str) -> Any:
         return getattr(importlib.import_module(_LAZY[name]), name)
     from slope.plugins.contributions import module_attribute
 
-    _check_name(name)
+    _check_name(name, globals().__contains__)
     return module_attribute(name)
 
 

@@ -23,6 +23,8 @@ from slope.core.tensor import Splat, Tensor, Tracer
 from slope.core.trace import EVAL, escaped_message, paused_collection
 from slope.core.types import TensorType
 from slope.devices import ANYWHERE, CPU, Device, default_device
+from slope.dims import is_static
+from slope.dtypes import DType
 from slope.errors import (
     CompileError,
     DeviceError,
@@ -224,8 +226,9 @@ def compile_now(
 ) -> Compiled:
     for instr in program.instrs:
         check_params(instr.op, instr.params)
-    lowered = lower_program(program, backend)
+    lowered = lower_program(program, backend, device)
     closed, constants = close(lowered)
+    _require_dtypes(closed, backend)
     constants = [following(each, device) for each in constants]
     require_device(backend, device)
     _show(f"{program.name}: program", closed)  # first: it is wanted most where compiling fails
@@ -261,13 +264,14 @@ def compile_now(
 def _executable(
     program: Program, backend: Backend, device: Device, options: Options, taken: Mapping[str, Any]
 ) -> Executable:
-    """The program compiled; in stages where the backend needs the host for some of it."""
+    """The program compiled; in stages where the host computes some of it."""
     if calls_host(program, backend.lowers):
         from slope.staged import Staged  # few programs need it
 
-        return Staged(
-            program, backend, device, lambda part: _executable(part, backend, device, options, {})
-        )
+        def compiled(part: Program) -> Executable:
+            return _executable(part, backend, device, options, {})
+
+        return Staged(program, backend, device, options.extra, compiled)
     return backend.compile(program, device, options.extra, **taken)
 
 
@@ -292,14 +296,44 @@ def close(program: Program) -> tuple[Program, list[Tensor]]:
     ]
 
 
-def lower_program(program: Program, backend: Backend) -> Program:
-    """The program in operators that the backend lowers, improved by the passes."""
-    lowered = optimize(program, evaluate=fold_scalars)
-    if not _is_known(lowered, backend):
-        lowered = optimize(_expand_unknown(lowered, backend), evaluate=fold_scalars)
+def lower_program(program: Program, backend: Backend, device: Device | None = None) -> Program:
+    """The program in operators that the backend lowers, improved by the passes.
+
+    Passes write operators of their own accord (``neg`` for ``x * -1``). Where the backend lacks
+    one of those, only passes run that write none, so that a program needs no more operators than
+    it says.
+
+    Args:
+        program: what to lower.
+        backend: for which backend.
+        device: where it is to run: then it may hold instructions that the backend leaves to NumPy
+            (:meth:`~slope.plugins.backend.Backend.left_to_numpy`). None: the whole is to be the
+            backend's, as it must in a file.
+    """
+    if not all(is_static(each.shape) for each in program.input_types):
+        device = None
+    try:
+        lowered = _improved(program, backend, device, frozenset())
+    except UnsupportedOperatorError:
+        lowered = None  # the program itself may need what is missing, or a pass
+    if lowered is None or not _is_known(lowered, backend):
+        lowered = _improved(program, backend, device, _WRITING_PASSES)
     # After expansion: composites would hide what could be permuted.
     turned = to_layout(lowered, backend.layout)
     return lowered if turned is lowered else optimize(turned, evaluate=fold_scalars)
+
+
+_WRITING_PASSES = frozenset({"algebra", "sums", "turns"})
+
+
+def _improved(
+    program: Program, backend: Backend, device: Device | None, without: frozenset[str]
+) -> Program:
+    """The program expanded for the backend, improved before and after without some passes."""
+    lowered = optimize(program, without, fold_scalars)
+    if _is_known(lowered, backend):
+        return lowered
+    return optimize(_expand_unknown(lowered, backend, device), without, fold_scalars)
 
 
 def _is_known(program: Program, backend: Backend) -> bool:
@@ -310,6 +344,47 @@ def _is_known(program: Program, backend: Backend) -> bool:
         and all(_is_known(nested, backend) for nested in programs_in(list(instr.params.values())))
         for instr in program.instrs
     )
+
+
+def unsupported(program: Program, backend: Backend) -> dict[tuple[Operator, DType], Instr]:
+    """What the backend cannot compile, by its own word (:meth:`Backend.supports`).
+
+    Asked for the dtype of each operand and, for operators without operands or with a parameter
+    ``dtype``, of the result; also in programs that instructions hold.
+
+    Args:
+        program: expanded, as far as that goes.
+        backend: whom to ask.
+
+    Returns:
+        The pairs that it refuses, each with the first instruction that needs it.
+    """
+    found: dict[tuple[Operator, DType], Instr] = {}
+    asked: set[tuple[Operator, DType]] = set()
+    for instr in program.instrs:
+        op, params = instr.op, instr.params
+        atoms = [*instr.inputs, *(instr.outputs if not instr.inputs or "dtype" in params else ())]
+        for dtype in {atom.type.dtype for atom in atoms}:
+            if (op, dtype) not in asked:
+                asked.add((op, dtype))
+                can = backend.lowers(op) or op.has("expand") or op.has("host")
+                if not (can and backend.supports(op, dtype)):
+                    found[op, dtype] = instr
+        for nested in programs_in(list(params.values())):
+            found = unsupported(nested, backend) | found
+    return found
+
+
+def _require_dtypes(program: Program, backend: Backend) -> None:
+    """Refuse what the backend says that it cannot compile: it might compute something else."""
+    if type(backend).supports is Backend.supports:
+        return  # it takes all dtypes of what it lowers
+    for (op, dtype), instr in unsupported(program, backend).items():
+        place = f" (used at {instr.source})" if instr.source else ""
+        raise UnsupportedOperatorError(
+            f"backend {backend.name!r} does not support operator {op.name!r} on {dtype}{place}. "
+            f"Use another dtype, or choose another backend with slope.use_backend(...)."
+        )
 
 
 def require_device(backend: Backend, device: Device) -> None:
@@ -335,11 +410,12 @@ def require_device(backend: Backend, device: Device) -> None:
 
 
 class _LoweringTrace(ProgramTrace):
-    """Records operators that a backend lowers, and expands the others."""
+    """Records operators that a backend lowers or leaves to NumPy, and expands the others."""
 
-    def __init__(self, backend: Backend, function: str) -> None:
+    def __init__(self, backend: Backend, function: str, device: Device | None = None) -> None:
         super().__init__(EVAL, function)
         self.backend = backend
+        self.device = device
 
     def process(
         self, op: Operator, args: Sequence[Tensor], params: dict[str, Any]
@@ -349,20 +425,27 @@ class _LoweringTrace(ProgramTrace):
                 args, params = self._with_lowered(op, args, params)
             return super().process(op, args, params)
         if op.has("expand"):
+            if self._is_left(op, args):
+                return super().process(op, args, params)
             return expand(op, args, params)
         place = f" (used at {self.instr_source})" if self.instr_source else ""
         raise UnsupportedOperatorError(
             f"backend {self.backend.name!r} has no lowering for operator {op.name!r}, which has "
-            f"neither expand nor host{place}. "
-            f"Define {type(op).__qualname__}.expand, give the backend a rule through the hook "
-            f"slope_lowerings, or choose another backend with slope.use_backend(...)."
+            f"neither expand nor host{place}. {_own_way(op)}ive the backend a rule through the "
+            f"hook slope_lowerings, or choose another backend with slope.use_backend(...)."
             f"{self._elsewhere(op)}"
         )
+
+    def _is_left(self, op: Operator, args: Sequence[Tensor]) -> bool:
+        """Whether the numpy backend is to compute it."""
+        if self.device is None or op.inline:
+            return False
+        return self.backend.left_to_numpy(op, [arg.type for arg in args], self.device)
 
     def _elsewhere(self, op: Operator) -> str:
         """A sentence on the selected backend, where calls outside jit run on another."""
         current = current_backend()
-        if current is self.backend or not current.lowers(op):
+        if self.backend.name != "numpy" or current is self.backend or not current.lowers(op):
             return ""
         return (
             f" The selected backend {current.name!r} has a lowering: calls inside jit use it, and "
@@ -375,8 +458,15 @@ class _LoweringTrace(ProgramTrace):
         """The call with lowered programs as parameters; tensors made by expansions are operands."""
         params = map_programs(params, lambda nested: _expanded(nested, self.backend))
         if any(nested.constants for nested in programs_in(list(params.values()))):
-            return op.with_closed(args, params)  # pyright: ignore[reportAttributeAccessIssue]  # what operators that hold programs have
+            return op.with_closed(args, params)
         return args, params
+
+
+def _own_way(op: Operator) -> str:
+    """The beginning of a sentence: what the author of a plugin's operator can do besides."""
+    if type(op).__module__.partition(".")[0] == __name__.partition(".")[0]:
+        return "G"
+    return f"Define {type(op).__qualname__}.expand, g"
 
 
 def _expanded(program: Program, backend: Backend) -> Program:
@@ -388,8 +478,8 @@ def _expanded(program: Program, backend: Backend) -> Program:
     return program.derived[key] or program
 
 
-def _expand_unknown(program: Program, backend: Backend) -> Program:
-    with _LoweringTrace(backend, program.name) as trace:
+def _expand_unknown(program: Program, backend: Backend, device: Device | None = None) -> Program:
+    with _LoweringTrace(backend, program.name, device) as trace:
         args = [trace.new_input(each) for each in program.input_types]
 
         def step(instr: Instr, operands: list[Tensor]) -> Sequence[Tensor]:
@@ -446,9 +536,7 @@ def fold_scalars(
 ) -> Any:
     """The value of an elementwise operator of literals, for constant folding.
 
-    It is ``None`` where none can be had.
-
-    Computed by the numpy backend, which defines what operators mean.
+    Computed by the numpy backend, which defines what operators mean; ``None`` without it.
     """
     if "numpy" not in installed() or op.multiple:
         return None

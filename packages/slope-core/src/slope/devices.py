@@ -20,6 +20,11 @@ class Device(NamedTuple):
     kind: str
     index: int = 0  # pyright: ignore[reportIncompatibleMethodOverride]  # hides tuple.index: no loss
 
+    @property
+    def type(self) -> str:
+        """The kind, by PyTorch's name."""
+        return self.kind
+
     def __str__(self) -> str:
         return f"{self.kind}:{self.index}"
 

@@ -139,7 +139,7 @@ class NaNError(SlopeError, ArithmeticError):
         iterations: tuple[str, ...] = (),
         details: tuple[str, ...] = (),
     ) -> None:
-        super().__init__(operator)
+        super().__init__(operator, value, source)  # with these pickle calls it
         self.operator, self.value, self.iterations = operator, value, iterations
         self.details = details
         self._exact = source is not None  # else the line of the call at hand, until somebody knows
@@ -195,7 +195,7 @@ _sources: dict[tuple[str, int | None, str], Source] = {}
 def _own(filename: str) -> bool:
     own = _is_own.get(filename)
     if own is None:
-        own = filename.startswith(("<slope", _OWN_FOLDER))
+        own = filename.startswith(("<slope", "<frozen ", _OWN_FOLDER))  # runpy is nobody's line
         _is_own[filename] = own
     return own
 
@@ -289,7 +289,7 @@ def come_to_rest() -> None:
     """
     frame = sys._getframe(1).f_back  # pyright: ignore[reportPrivateUsage]  # the documented cheap way to walk up
     while frame is not None:
-        if _own(frame.f_code.co_filename):
+        if frame.f_code.co_filename.startswith(("<slope", _OWN_FOLDER)):
             return
         frame = frame.f_back
     for settle in _settlers:
@@ -298,10 +298,12 @@ def come_to_rest() -> None:
 
 # Names of arguments that PyTorch and JAX have, and what to write instead.
 _ELSEWHERE: Final = {
+    "allow_int": "arguments of integers have no gradient, so take them out of argnums=",
     "argnum": "use argnums=",
     "axes": "use dim=, or dims= of functions that take several",
     "axis": "use dim=, or dims= of functions that take several",
     "axis_name": "vmap gives all examples' results: reduce them behind it",
+    "chunk_size": "slope.map goes through examples one after the other",
     "ddof": "use correction=",
     "donate_argnums": 'use donate=, with names: donate=("model", "optimizer")',
     "generator": "draws with a generator of their own are slope.random's, which take a key",
@@ -313,6 +315,7 @@ _ELSEWHERE: Final = {
     "out": "tensors do not change: use what comes back",
     "out_axes": "use out_dims=",
     "pin_memory": "leave it out",
+    "spmd_axis_name": "programs run on one device, so leave it out",
     "requires_grad": "slope.grad takes the arguments that argnums= names, and nothing is marked",
     "use_reentrant": "there is one kind of checkpoint, so leave it out",
 }

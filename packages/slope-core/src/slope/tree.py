@@ -41,6 +41,7 @@ NAMESPACE: Final = "slope"
 
 _differentiable_rules: dict[type, Callable[[Any, int], Sequence[bool]]] = {}
 _name_rules: dict[type, Callable[[Any, int], Sequence[str]]] = {}
+_label_rules: dict[type, Callable[[Any, tuple[str, ...]], tuple[str, ...]]] = {}
 _node_rules: dict[type, tuple[Callable[[Any], tuple[Sequence[Any], Any]], str | None]] = {}
 _LEAVES: Final = frozenset((bool, int, float, complex, str, bytes, np.ndarray))
 _mask_cache: dict[PyTreeSpec, tuple[bool, ...]] = {}
@@ -63,7 +64,7 @@ def typed_key(value: Any) -> Any:
         return (kind, tuple((typed_key(key), typed_key(item)) for key, item in value.items()))
     if isinstance(value, (set, frozenset)):
         return (kind, frozenset(map(typed_key, value)))
-    if isinstance(value, np.ndarray):
+    if isinstance(value, (np.ndarray, np.generic)):
         return (kind, value.dtype.str, value.shape, value.tobytes())
     try:
         hash(value)
@@ -163,6 +164,7 @@ def register_node(
     differentiable: Callable[[Any, int], Sequence[bool]] | None = None,
     kept: str | None = None,
     names: Callable[[Any, int], Sequence[str]] | None = None,
+    labels: Callable[[T, tuple[str, ...]], tuple[str, ...]] | None = None,
 ) -> type[T]:
     """Make instances of ``cls`` nodes of pytrees.
 
@@ -181,6 +183,9 @@ def register_node(
             children, and calls of compiled functions take them without calling ``flatten``.
         names: takes ``(static, number of children)`` to a name for each child, by which
             :func:`slope.export` calls the inputs and outputs of a file. Default: their numbers.
+        labels: takes an instance and the names on the way to one of its leaves to those that
+            :func:`slope.export` shall show instead, such as an optimizer's state by the names of
+            the parameters that it is for.
 
     Returns:
         ``cls``.
@@ -204,6 +209,8 @@ def register_node(
         _callable(differentiable, "register_node", "differentiable", what)
     if names is not None:
         _callable(names, "register_node", "names", "(static, number of children) to strings")
+    if labels is not None:
+        _callable(labels, "register_node", "labels", "(an instance, names) to names")
 
     def flatten_node(node: T) -> tuple[tuple[Any, ...], Static]:
         children, static = flatten(node)
@@ -223,6 +230,8 @@ def register_node(
         _differentiable_rules[cls] = differentiable
     if names is not None:
         _name_rules[cls] = names
+    if labels is not None:
+        _label_rules[cls] = labels
     return cls
 
 
@@ -375,6 +384,19 @@ def named_leaves(tree: Any) -> list[tuple[tuple[str, ...], Any]]:
     ]
 
 
+def leaf_labels(tree: Any) -> list[tuple[str, ...]]:
+    """What each leaf is called where people read it: its names on the way, as nodes show them."""
+    if is_leaf(tree):
+        return [()]
+    rule = _label_rules.get(type(tree))
+    paths = [
+        (name, *path)
+        for name, child in zip(child_names(tree), one_level(tree)[0], strict=True)
+        for path in leaf_labels(child)
+    ]
+    return paths if rule is None else [rule(tree, path) for path in paths]
+
+
 def differentiable_mask(tree: Any, structure: PyTreeSpec) -> tuple[bool, ...]:
     """Which leaves of ``tree``, whose structure is ``structure``, take part in differentiation.
 
@@ -413,7 +435,23 @@ def _mask(tree: Any) -> list[bool]:
 _FUNCTIONS: Final = ("flatten", "leaves", "map", "structure", "unflatten")
 
 
+_NOT_HERE: Final = {
+    "all": "use all(slope.tree_leaves(tree))",
+    "flatten_with_path": "use slope.tree.named_leaves",
+    "leaves_with_path": "use slope.tree.named_leaves",
+    "map_with_path": "use slope.tree.named_leaves, and slope.tree_unflatten",
+    "reduce": "use functools.reduce(f, slope.tree_leaves(tree))",
+    "register_dataclass": "use slope.register_node",
+    "register_pytree_node": "use slope.register_node",
+    "register_pytree_node_class": "use slope.register_node",
+    "transpose": "use slope.tree_map(lambda *leaves: ..., *trees)",
+}
+
+
 def __getattr__(name: str) -> Any:
+    short = name.removeprefix("tree_")
     if name in _FUNCTIONS:
         raise RenamedError(f"slope.tree has no {name!r}: it is slope.tree_{name}.")
+    if short in _NOT_HERE:
+        raise RenamedError(f"slope.tree has no {name!r}: {_NOT_HERE[short]}.")
     raise AttributeError(f"module 'slope.tree' has no attribute {name!r}")

@@ -138,13 +138,43 @@ def test_clashing_lowerings_raise_when_they_are_used(site):
     add_lowerings(site, "more", "{'a': min, 'b': min}")
     code = """
     rules = s.backend("one").lowerings
-    print(rules["b"](1, 2)); print(error(rules["own"], 1)); print(error(rules["a"], 1))
+    print(rules["b"](1, 2)); print(error(rules["a"], 1))
     """
-    good, own, between = site.run(code).splitlines()
+    good, between = site.run(code).splitlines()
     assert good == "1"
-    assert "lowering of operator 'own' for the backend 'one' comes from two plugins" in own
-    assert "one (from dist-one 1.2) and extra (from extra 1.2)" in own
+    assert "lowering of operator 'a' for the backend 'one' comes from two plugins" in between
     assert "extra (from extra 1.2) and more (from more 1.2)" in between
+
+
+def test_a_plugins_rule_goes_before_the_backends_own(site):
+    site.add_backend("one")
+    add_lowerings(site, "extra", "{'own': max}")
+    code = """
+    import slope.extend as e
+    print(s.backend("one").lowerings["own"](1, 2))
+    class Again:
+        @staticmethod
+        @e.hookimpl
+        def slope_lowerings(backend):
+            return {"own": min}
+    e.register_plugin(Again, "again")
+    print(error(s.backend("one").lowerings["own"], 1, 2))
+    """
+    first, then = site.run(code).splitlines()
+    assert first == "2"
+    assert "comes from two plugins: extra (from extra 1.2) and again (registered in" in then
+    assert then.endswith("Unregister again, or set SLOPE_DISABLE_PLUGINS to extra.")
+
+
+def test_a_backend_takes_the_rules_of_those_that_it_derives_from(site):
+    made = site.made.replace("    name =", "    rules_of = ('one',)\n    name =")
+    site.add_backend("two", made=made.format(name="two"))
+    add_lowerings(site, "extra", "{'a': max, 'own': min}")
+    code = """
+    rules = s.backend("two").lowerings
+    print([rules[name](1, 2) for name in ("a", "own")])
+    """
+    assert site.run(code) == "[2, 1]"
 
 
 @pytest.mark.parametrize(

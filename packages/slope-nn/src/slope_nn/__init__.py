@@ -71,6 +71,7 @@ from slope_nn._margins import (
     MultiMarginLoss,
     PairwiseDistance,
 )
+from slope_nn._missing import missing_in
 from slope_nn._module import Module
 from slope_nn._more_activations import (
     CELU,
@@ -419,4 +420,4 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name == "data":  # loaded when asked for: models need no loaders
         return importlib.import_module("slope_nn.data")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    raise missing_in("slope.nn", name)

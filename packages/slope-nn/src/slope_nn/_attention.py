@@ -16,6 +16,7 @@ from slope_nn._lost import is_traced
 from slope_nn._masks import Mask, causal, merged, of_attention, of_padding, widened
 from slope_nn._module import Module
 from slope_nn._node import Node
+from slope_nn._placing import place
 
 
 class RotaryEmbedding(Module):
@@ -170,6 +171,8 @@ class MultiheadAttention(Module):
         head_dim: length of a head's vectors; ``embed_dim / num_heads`` by default.
         rotary: turns queries and keys by their positions.
         key: draws the initial values: weights by Glorot's rule, biases zero.
+        dtype: of the parameters, float32 by default.
+        device: where they are.
 
     Attributes:
         q_proj: embed_dim to num_heads * head_dim.
@@ -201,6 +204,8 @@ class MultiheadAttention(Module):
         head_dim: int | None = None,
         rotary: RotaryEmbedding | None = None,
         key: slope.Tensor | None = None,
+        dtype: slope.DType | None = None,
+        device: slope.Device | str | None = None,
     ) -> None:
         kv_heads = num_heads if num_kv_heads is None else num_kv_heads
         positive(
@@ -231,6 +236,7 @@ class MultiheadAttention(Module):
         self.bias_k = init.normal((1, 1, narrow), 0.0, std, key=keys[4]) if add_bias_kv else None
         self.bias_v = init.normal((1, 1, narrow), 0.0, std, key=keys[5]) if add_bias_kv else None
         self.rotary = rotary
+        place(self, dtype, device)
 
     def __call__(
         self,

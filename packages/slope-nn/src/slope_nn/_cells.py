@@ -8,9 +8,10 @@ from typing import Any, Final
 import slope
 from slope.extend import ArgumentError, ShapeError
 from slope_nn import init
-from slope_nn._checks import positive, tensor
+from slope_nn._checks import flag, positive, tensor
 from slope_nn._keys import split_key
 from slope_nn._module import Module
+from slope_nn._placing import place
 
 NONLINEARITIES: Final = {"tanh": slope.tanh, "relu": slope.relu}
 
@@ -56,8 +57,11 @@ class _Cell(Module):
         bias: bool = True,
         *,
         key: slope.Tensor | None = None,
+        dtype: slope.DType | None = None,
+        device: slope.Device | str | None = None,
     ) -> None:
         positive(type(self).__name__, input_size=input_size, hidden_size=hidden_size)
+        flag(type(self).__name__, "bias", bias)
         self.input_size, self.hidden_size = input_size, hidden_size
         wide, bound = self._gates * hidden_size, 1 / math.sqrt(hidden_size)
         keys = split_key(key, 4)
@@ -65,16 +69,28 @@ class _Cell(Module):
         self.weight_hh = init.uniform((wide, hidden_size), -bound, bound, key=keys[1])
         self.bias_ih = init.uniform((wide,), -bound, bound, key=keys[2]) if bias else None
         self.bias_hh = init.uniform((wide,), -bound, bound, key=keys[3]) if bias else None
+        place(self, dtype, device)
 
-    def _zeros(self, x: slope.Tensor) -> slope.Tensor:
-        """The hidden state that a sequence starts with; also checks ``x``."""
-        x = tensor(type(self).__name__, "x", x)
+    def _states(self, x: slope.Tensor, *given: slope.Tensor | None) -> list[slope.Tensor]:
+        """The states as given, zeros for those that are not; checks them and ``x``."""
+        who = type(self).__name__
+        x = tensor(who, "x", x)
         if x.ndim not in (1, 2) or x.shape[-1] != self.input_size:
             raise ShapeError(
-                f"{type(self).__name__} takes (n, {self.input_size}) or ({self.input_size},), and "
-                f"got {x.type}."
+                f"{who} takes (n, {self.input_size}) or ({self.input_size},), and got {x.type}."
             )
-        return slope.zeros(*x.shape[:-1], self.hidden_size, dtype=x.dtype)
+        shape = (*x.shape[:-1], self.hidden_size)
+        states = [
+            slope.zeros(*shape, dtype=x.dtype) if state is None else tensor(who, "state", state)
+            for state in given
+        ]
+        for state in states:
+            if state.shape != shape:
+                raise ShapeError(
+                    f"{who}: for an input of shape {x.shape} a state has the shape {shape}, and "
+                    f"one is {state.type}."
+                )
+        return states
 
     def _given(self, x: slope.Tensor) -> slope.Tensor:
         return slope.linear(x, self.weight_ih, self.bias_ih)
@@ -97,6 +113,8 @@ class RNNCell(_Cell):
         bias: whether to add biases.
         nonlinearity: ``"tanh"`` or ``"relu"``.
         key: draws the initial values.
+        dtype: of the parameters, float32 by default.
+        device: where they are.
 
     Attributes:
         weight_ih: shape (hidden_size, input_size).
@@ -113,9 +131,11 @@ class RNNCell(_Cell):
         nonlinearity: str = "tanh",
         *,
         key: slope.Tensor | None = None,
+        dtype: slope.DType | None = None,
+        device: slope.Device | str | None = None,
     ) -> None:
         check_nonlinearity("RNNCell", nonlinearity)
-        super().__init__(input_size, hidden_size, bias, key=key)
+        super().__init__(input_size, hidden_size, bias, key=key, dtype=dtype, device=device)
         self.nonlinearity = nonlinearity
 
     def __call__(self, x: slope.Tensor, hidden: slope.Tensor | None = None) -> slope.Tensor:
@@ -123,7 +143,7 @@ class RNNCell(_Cell):
 
         The hidden state is zero by default, and ``n`` may be left out.
         """
-        hidden = self._zeros(x) if hidden is None else hidden
+        (hidden,) = self._states(x, hidden)
         return NONLINEARITIES[self.nonlinearity](self._given(x) + self._own(hidden))
 
 
@@ -144,6 +164,8 @@ class GRUCell(_Cell):
         hidden_size: length of the hidden state's.
         bias: whether to add biases.
         key: draws the initial values.
+        dtype: of the parameters, float32 by default.
+        device: where they are.
 
     Attributes:
         weight_ih: shape (3 * hidden_size, input_size): r, z, n.
@@ -159,7 +181,7 @@ class GRUCell(_Cell):
 
         The hidden state is zero by default, and ``n`` may be left out.
         """
-        hidden = self._zeros(x) if hidden is None else hidden
+        (hidden,) = self._states(x, hidden)
         return gru_step(self._given(x), self._own(hidden), hidden)
 
 
@@ -180,6 +202,8 @@ class LSTMCell(_Cell):
         hidden_size: length of the hidden and the cell state's.
         bias: whether to add biases.
         key: draws the initial values.
+        dtype: of the parameters, float32 by default.
+        device: where they are.
 
     Attributes:
         weight_ih: shape (4 * hidden_size, input_size): i, f, g, o.
@@ -197,8 +221,12 @@ class LSTMCell(_Cell):
 
         Both are of shape (n, hidden_size) and zero by default; ``n`` may be left out.
         """
-        zeros = self._zeros(x)
-        hidden, cell = (zeros, zeros) if state is None else state
+        if state is not None and (not isinstance(state, tuple | list) or len(state) != 2):
+            raise ArgumentError(
+                f"LSTMCell: the state is a pair of a hidden and a cell state, not a "
+                f"{type(state).__name__}."
+            )
+        hidden, cell = self._states(x, *(state or (None, None)))
         return lstm_step(self._given(x) + self._own(hidden), cell)
 
 

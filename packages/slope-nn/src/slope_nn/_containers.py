@@ -227,6 +227,15 @@ class _Names(Module):
         delattr(self, name)
         return item
 
+    def clear(self) -> None:
+        """Take all out, in place."""
+        for name in self.keys():
+            self.pop(name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """What has the name, or the default."""
+        return self.__dict__[name] if name in self.keys() else default
+
     def __len__(self) -> int:
         return len(self.keys())
 

@@ -12,6 +12,7 @@ from slope_nn import init
 from slope_nn._checks import ints, positive
 from slope_nn._keys import split_key
 from slope_nn._module import Module
+from slope_nn._placing import place
 
 Lengths = int | Sequence[int]
 
@@ -77,6 +78,8 @@ class Conv2d(_Convolution):
         padding_mode: what is added: ``"zeros"``, or ``"reflect"``, ``"replicate"`` or
             ``"circular"``, see :func:`slope.pad`.
         key: draws the initial values.
+        dtype: of the parameters, float32 by default.
+        device: where they are.
 
     Attributes:
         weight: shape (out_channels, in_channels / groups, *kernel_size).
@@ -102,6 +105,8 @@ class Conv2d(_Convolution):
         padding_mode: str = "zeros",
         *,
         key: slope.Tensor | None = None,
+        dtype: slope.DType | None = None,
+        device: slope.Device | str | None = None,
     ) -> None:
         channels = (in_channels, out_channels)
         self._check(channels, groups)
@@ -113,6 +118,7 @@ class Conv2d(_Convolution):
         self._make(channels, (out_channels, in_channels // groups), kernel_size, groups, bias, key)
         self.stride, self.padding, self.dilation = stride, padding, dilation
         self.padding_mode = padding_mode
+        place(self, dtype, device)
 
     def __call__(self, x: slope.Tensor) -> slope.Tensor:
         """Map shape (n, in_channels, ...) to (n, out_channels, ...)."""
@@ -162,6 +168,8 @@ class ConvTranspose2d(_Convolution):
         bias: whether to add a bias.
         dilation: how far apart the window's elements are.
         key: draws the initial values.
+        dtype: of the parameters, float32 by default.
+        device: where they are.
 
     Attributes:
         weight: shape (in_channels, out_channels / groups, *kernel_size).
@@ -187,12 +195,15 @@ class ConvTranspose2d(_Convolution):
         dilation: Lengths = 1,
         *,
         key: slope.Tensor | None = None,
+        dtype: slope.DType | None = None,
+        device: slope.Device | str | None = None,
     ) -> None:
         channels = (in_channels, out_channels)
         self._check(channels, groups)
         self._make(channels, (in_channels, out_channels // groups), kernel_size, groups, bias, key)
         self.stride, self.padding, self.dilation = stride, padding, dilation
         self.output_padding = output_padding
+        place(self, dtype, device)
 
     def __call__(self, x: slope.Tensor, output_size: Sequence[int] | None = None) -> slope.Tensor:
         """Map shape (n, in_channels, ...) to (n, out_channels, ...).

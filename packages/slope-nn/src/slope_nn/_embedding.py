@@ -11,6 +11,7 @@ from slope_nn import init
 from slope_nn._checks import positive
 from slope_nn._keys import split_key
 from slope_nn._module import Module
+from slope_nn._placing import place
 
 
 class Embedding(Module):
@@ -21,6 +22,8 @@ class Embedding(Module):
         embedding_dim: their length.
         padding_idx: a number whose vector starts as zeros and gets no gradient.
         key: draws the initial values, standard normal as in PyTorch.
+        dtype: of the parameters, float32 by default.
+        device: where they are.
 
     Attributes:
         weight: shape (num_embeddings, embedding_dim).
@@ -37,6 +40,8 @@ class Embedding(Module):
         padding_idx: int | None = None,
         *,
         key: slope.Tensor | None = None,
+        dtype: slope.DType | None = None,
+        device: slope.Device | str | None = None,
     ) -> None:
         positive("Embedding", num_embeddings=num_embeddings, embedding_dim=embedding_dim)
         if padding_idx is not None:
@@ -51,6 +56,7 @@ class Embedding(Module):
         self.weight = init.normal((num_embeddings, embedding_dim), key=key)
         if padding_idx is not None:
             self.weight = self.weight.at[padding_idx].set(0.0)
+        place(self, dtype, device)
 
     def __call__(self, x: slope.Tensor) -> slope.Tensor:
         """Map integers of shape (...) to (..., embedding_dim)."""
@@ -102,6 +108,8 @@ class EmbeddingBag(Module):
         padding_idx: a number that counts nothing, and whose vector starts as zeros.
         include_last_offset: whether the last of the offsets is the end of the last bag.
         key: draws the initial values, standard normal as in PyTorch.
+        dtype: of the parameters, float32 by default.
+        device: where they are.
 
     Attributes:
         weight: shape (num_embeddings, embedding_dim).
@@ -120,12 +128,15 @@ class EmbeddingBag(Module):
         include_last_offset: bool = False,
         *,
         key: slope.Tensor | None = None,
+        dtype: slope.DType | None = None,
+        device: slope.Device | str | None = None,
     ) -> None:
         if mode not in ("sum", "mean", "max"):
             raise ArgumentError(f"EmbeddingBag: mode must be 'sum', 'mean' or 'max', not {mode!r}.")
         table = Embedding(num_embeddings, embedding_dim, padding_idx, key=key)
         self.weight, self.padding_idx = table.weight, table.padding_idx
         self.mode, self.include_last_offset = mode, include_last_offset
+        place(self, dtype, device)
 
     def __call__(
         self,
@@ -211,6 +222,8 @@ class Bilinear(Module):
         out_features: length of the output's last dimension.
         bias: whether to add a bias.
         key: draws the initial values, uniform within ``1 / sqrt(in1_features)`` as in PyTorch.
+        dtype: of the parameters, float32 by default.
+        device: where they are.
 
     Attributes:
         weight: shape (out_features, in1_features, in2_features).
@@ -225,6 +238,8 @@ class Bilinear(Module):
         bias: bool = True,
         *,
         key: slope.Tensor | None = None,
+        dtype: slope.DType | None = None,
+        device: slope.Device | str | None = None,
     ) -> None:
         positive(
             "Bilinear",
@@ -237,6 +252,7 @@ class Bilinear(Module):
         shape = (out_features, in1_features, in2_features)
         self.weight = init.uniform(shape, -bound, bound, key=keys[0])
         self.bias = init.uniform((out_features,), -bound, bound, key=keys[1]) if bias else None
+        place(self, dtype, device)
 
     def __call__(self, x1: slope.Tensor, x2: slope.Tensor) -> slope.Tensor:
         """Map shapes (..., in1_features) and (..., in2_features) to (..., out_features)."""

@@ -9,6 +9,7 @@ from slope_nn import init
 from slope_nn._checks import positive
 from slope_nn._keys import split_key
 from slope_nn._module import Module
+from slope_nn._placing import place
 
 
 class Linear(Module):
@@ -19,6 +20,8 @@ class Linear(Module):
         out_features: length of the output's last dimension.
         bias: whether to add a bias.
         key: draws the initial values; from slope's default generator if not given.
+        dtype: of the parameters, float32 by default.
+        device: where they are.
 
     Attributes:
         weight: shape (out_features, in_features).
@@ -39,6 +42,8 @@ class Linear(Module):
         bias: bool = True,
         *,
         key: slope.Tensor | None = None,
+        dtype: slope.DType | None = None,
+        device: slope.Device | str | None = None,
     ) -> None:
         positive("Linear", in_features=in_features, out_features=out_features)
         self.in_features = in_features
@@ -47,6 +52,7 @@ class Linear(Module):
         keys = split_key(key, 2)
         self.weight = init.uniform((out_features, in_features), -bound, bound, key=keys[0])
         self.bias = init.uniform((out_features,), -bound, bound, key=keys[1]) if bias else None
+        place(self, dtype, device)
 
     def __call__(self, x: slope.Tensor) -> slope.Tensor:
         """Map ``x`` of shape (..., in_features) to (..., out_features)."""

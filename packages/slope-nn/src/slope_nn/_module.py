@@ -24,18 +24,34 @@ from slope_nn._node import (
     walk,
     with_item,
 )
+from slope_nn._placing import moved
 from slope_nn._plan import BUFFER, CHILDREN, FROZEN, PARAMETER, Path
 from slope_nn._saving._files import read_safetensors, write_safetensors
 from slope_nn._summary import Summary, summarize
 
+_WRAP: Final = "wrap the module in one that calls it"
+_RENAME: Final = "change the names with nn.rename before loading"
 _NOT_HERE: Final = {
-    "bfloat16": "use .astype(slope.bfloat16)",
-    "cpu": 'use .to("cpu")',
-    "cuda": 'use .to("cuda:0")',
-    "double": "use .astype(slope.float64)",
-    "float": "use .astype(slope.float32)",
-    "half": "use .astype(slope.float16)",
-    "register_forward_hook": "wrap the module in one that calls it",
+    "bfloat16": "use model = model.to(slope.bfloat16), which makes a copy",
+    "cpu": 'use model = model.to("cpu"), which makes a copy',
+    "cuda": 'use model = model.to("cuda:0"), which makes a copy',
+    "double": "use model = model.to(slope.float64), which makes a copy",
+    "float": "use model = model.to(slope.float32), which makes a copy",
+    "half": "use model = model.to(slope.float16), which makes a copy",
+    "compile": "use slope.jit(model)",
+    "get_extra_state": "assign what shall be saved as a Buffer",
+    "register_forward_hook": _WRAP,
+    "register_forward_pre_hook": _WRAP,
+    "register_full_backward_hook": "change what slope.grad returns, or write a slope.custom_vjp",
+    "register_load_state_dict_pre_hook": _RENAME,
+    "register_module": "use .add_module, or assign it",
+    "register_state_dict_post_hook": _RENAME,
+    "reset_parameters": "make the layer anew, or assign to its parameters what nn.init draws",
+    "set_extra_state": "assign what shall be saved as a Buffer",
+    "set_submodule": "assign it: setattr(model.get_submodule(parent), name, module)",
+    "share_memory": "leave it out: tensors do not change",
+    "to_empty": "use model = model.to(device), which makes a copy",
+    "xpu": 'use model = model.to("xpu:0"), which makes a copy',
     "requires_grad_": "use .freeze() and .unfreeze()",
     "type": "use .astype",
     "zero_grad": "gradients are values that slope.grad returns, and nothing gathers them",
@@ -45,7 +61,8 @@ _NOT_HERE: Final = {
 class Module(Node):
     """The base of models and layers: subclasses assign fields and define ``__call__``.
 
-    (``forward``, as in PyTorch, will do as well.)
+    (``forward``, as in PyTorch, will do as well: the two are names of one method, also in
+    subclasses of layers, which reach the layer's own as ``super().forward``.)
 
     Fields that are tensors, modules, or containers of them (lists, tuples, dicts, nested) are its
     children, in order of assignment: transforms see them. A tensor is a parameter unless assigned
@@ -72,6 +89,23 @@ class Module(Node):
 
     training: bool = True  # an instance holds the field only while it differs
     _ties: tuple[tuple[Path, Path], ...] = ()
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        parent = next(base for base in cls.__mro__[1:] if issubclass(base, Module))
+        ahead = cls.__mro__[: cls.__mro__.index(parent)]  # the class and mixins in front of it
+        defined = {name for base in ahead for name in vars(base)} & {"__call__", "forward"}
+        if len(defined) != 1 or parent.__call__ is not getattr(parent, "forward", parent.__call__):
+            return  # both, neither, or a __call__ around a forward that is another method
+        if defined == {"__call__"}:
+            cls.forward = cls.__call__
+        else:
+            cls.__call__ = Module.__call__  # else that of the layer would hide the new forward
+
+    if TYPE_CHECKING:
+
+        def forward(self, *args: Any, **options: Any) -> Any:
+            """The same as calling the module."""
 
     def __call__(self, *args: Any, **options: Any) -> Any:
         """Call ``forward``, where a class has that in place of ``__call__``."""
@@ -115,29 +149,74 @@ class Module(Node):
 
     # --- looking inside
 
-    def named_parameters(self) -> Iterator[tuple[str, slope.Tensor]]:
-        """Dotted names and tensors of all parameters, also of frozen ones; tied ones count once."""
-        return ((".".join(path), leaf) for path, kind, leaf in walk(self) if kind is not BUFFER)
+    def named_parameters(
+        self, prefix: str = "", recurse: bool = True
+    ) -> Iterator[tuple[str, slope.Tensor]]:
+        """Dotted names and tensors of all parameters, also of frozen ones; tied ones count once.
 
-    def parameters(self) -> list[slope.Tensor]:
+        Args:
+            prefix: stands before the names, with a dot.
+            recurse: also those of modules below.
+        """
+        return self._named(lambda kind: kind is not BUFFER, prefix, recurse)
+
+    def parameters(self, recurse: bool = True) -> list[slope.Tensor]:
         """All parameters, frozen ones included; a tied one counts once."""
-        return [tensor for _, tensor in self.named_parameters()]
+        return [tensor for _, tensor in self.named_parameters(recurse=recurse)]
 
-    def named_buffers(self) -> Iterator[tuple[str, slope.Tensor]]:
-        """Dotted names and tensors of all buffers."""
-        return ((".".join(path), leaf) for path, kind, leaf in walk(self) if kind is BUFFER)
+    def named_buffers(
+        self, prefix: str = "", recurse: bool = True
+    ) -> Iterator[tuple[str, slope.Tensor]]:
+        """Dotted names and tensors of all buffers; see :meth:`named_parameters`."""
+        return self._named(lambda kind: kind is BUFFER, prefix, recurse)
 
-    def buffers(self) -> list[slope.Tensor]:
+    def buffers(self, recurse: bool = True) -> list[slope.Tensor]:
         """All buffers."""
-        return [tensor for _, tensor in self.named_buffers()]
+        return [tensor for _, tensor in self.named_buffers(recurse=recurse)]
 
-    def named_modules(self) -> Iterator[tuple[str, Module]]:
+    def _named(
+        self, wanted: Callable[[str], bool], prefix: str, recurse: bool
+    ) -> Iterator[tuple[str, slope.Tensor]]:
+        before = (prefix,) if prefix else ()
+        own = plan_of(self).kinds
+        for path, kind, leaf in walk(self):
+            if wanted(kind) and (recurse or own[path[0]] is not CHILDREN):
+                yield ".".join((*before, *path)), leaf
+
+    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
         """Dotted names of this module (``""``) and all below it, each object once."""
         seen: set[int] = set()
-        for path, module in modules_of(self):
+        for path, module in modules_of(self, (prefix,) if prefix else ()):
             if id(module) not in seen:
                 seen.add(id(module))
                 yield ".".join(path), module
+
+    def get_submodule(self, target: str) -> Module:
+        """The module at a dotted name, this one at ``""``.
+
+        Raises:
+            TreeError: nothing is there, or no module.
+        """
+        return self._at(target, Module)
+
+    def get_parameter(self, target: str) -> slope.Tensor:
+        """The tensor at a dotted name, such as ``"layers.0.weight"``.
+
+        Raises:
+            TreeError: nothing is there, or no tensor.
+        """
+        return self._at(target, slope.Tensor)
+
+    get_buffer = get_parameter
+
+    def _at(self, target: str, kind: type) -> Any:
+        found = step_along(self, tuple(target.split("."))) if target else self
+        if not isinstance(found, kind):
+            raise TreeError(
+                f"{type(self).__qualname__} holds a {type(found).__qualname__} at {target!r}, no "
+                f"{kind.__name__}."
+            )
+        return found
 
     def modules(self) -> list[Module]:
         """This module and all below it, each object once."""
@@ -219,14 +298,38 @@ class Module(Node):
         return self
 
     def astype(self, dtype: slope.DType) -> Self:
-        """A copy with all floating-point tensors, buffers too, in another dtype."""
-        return slope.tree_map(
-            lambda leaf: leaf.astype(dtype) if leaf.dtype.is_floating_point else leaf, self
-        )
+        """A copy with all floating-point tensors, buffers too, in another dtype.
 
-    def to(self, device: slope.Device | str) -> Self:
-        """A copy with all tensors on a device."""
-        return slope.tree_map(lambda leaf: leaf.to(device), self)
+        Raises:
+            ArgumentError: it is no floating-point one.
+        """
+        return moved(self, dtype, None)
+
+    def to(
+        self,
+        device: slope.Device | str | slope.DType | slope.Tensor | None = None,
+        dtype: slope.DType | None = None,
+        non_blocking: bool = False,
+    ) -> Self:
+        """A copy on a device, in a dtype, or both; this module stays as it is.
+
+        Args:
+            device: for all tensors; or a dtype; or a tensor, for its device and dtype.
+            dtype: for all floating-point tensors, buffers too.
+            non_blocking: PyTorch's, and changes nothing.
+
+        Raises:
+            ArgumentError: the dtype is no floating-point one.
+
+        Example:
+            >>> model = model.to("cuda:0", slope.bfloat16)
+        """
+        del non_blocking
+        if isinstance(device, slope.Tensor):
+            device, dtype = device.device, device.dtype
+        if isinstance(device, slope.DType):
+            device, dtype = None, device
+        return moved(self, dtype, device)
 
     def summary(self, *inputs: Any, **options: Any) -> Summary:
         """What each module takes and gives, holds and costs, when called with these inputs.
@@ -285,23 +388,31 @@ class Module(Node):
 
     # --- state
 
-    def state_dict(self) -> dict[str, slope.Tensor]:
-        """Dotted names and tensors of all parameters and buffers; tied ones by their source."""
-        return {".".join(path): leaf for path, _, leaf in walk(self)}
+    def state_dict(self, *, prefix: str = "") -> dict[str, slope.Tensor]:
+        """Dotted names and tensors of all parameters and buffers; tied ones by their source.
 
-    def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> Self:
+        Args:
+            prefix: stands before the names, as it is.
+        """
+        return {prefix + ".".join(path): leaf for path, _, leaf in walk(self)}
+
+    def load_state_dict(
+        self, state: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> Self:
         """Take tensors from a state dict, in place.
 
         Args:
-            state: tensors or NumPy arrays by dotted name. The names of tied tensors may be there,
-                too, or in place of those that they are tied to.
+            state: tensors, NumPy arrays or PyTorch's tensors by dotted name. The names of tied
+                tensors may be there, too, or in place of those that they are tied to.
             strict: whether names that are missing or not known are errors. Shapes and dtypes always
                 must match.
+            assign: PyTorch's, and changes nothing: tensors are taken as they are.
 
         Raises:
             TreeError: listing all that is missing, unexpected, of another shape or dtype, or tied
                 in the module and different in ``state``. Nothing was changed.
         """
+        del assign
         state = mapping(f"load_state_dict of {type(self).__qualname__}", "the state", state)
         leaves, structure = slope.tree_flatten(self)
         own = self.state_dict()
@@ -330,6 +441,8 @@ class Module(Node):
             way_out = " Pass strict=False to load only the names that match." * bool(
                 missing or unexpected
             )
+            if any(tensor.dtype != own[name].dtype for name, tensor in given.items()):
+                way_out += " Tensors of another dtype go into model.to(dtype)."
             raise TreeError(f"load_state_dict of {type(self).__qualname__}: {told}.{way_out}")
         values = [given.get(name, leaf) for name, leaf in zip(own, leaves, strict=True)]
         _adopt(self, slope.tree_unflatten(structure, values))
@@ -359,7 +472,13 @@ class Module(Node):
     # --- showing
 
     def describe(self) -> str:
-        """What ``repr`` shows before the modules below: static fields and own tensors."""
+        """What ``repr`` shows before the modules below: static fields and own tensors.
+
+        (``extra_repr``, as in PyTorch, will do as well.)
+        """
+        extra = getattr(self, "extra_repr", None)
+        if extra is not None:
+            return extra()
         plan = plan_of(self)
         static = [
             f"{name}={_short(value)}"
@@ -468,7 +587,9 @@ def _adopt(old: Any, new: Any) -> Any:
 
 
 def _as_tensor(value: Any) -> slope.Tensor:
-    return value if isinstance(value, slope.Tensor) else slope.tensor(np.asarray(value))
+    if isinstance(value, slope.Tensor):
+        return value
+    return slope.tensor(value if hasattr(value, "__dlpack__") else np.asarray(value))
 
 
 def _short(value: Any) -> str:

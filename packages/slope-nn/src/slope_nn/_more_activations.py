@@ -7,6 +7,7 @@ from slope.extend import ArgumentError
 from slope_nn._activations import Elementwise, Rectifier
 from slope_nn._checks import positive, real
 from slope_nn._module import Module
+from slope_nn._placing import place
 
 
 class ReLU6(Rectifier):
@@ -265,14 +266,24 @@ class PReLU(Module):
     Args:
         num_parameters: 1, or the number of channels in dimension 1.
         init: the weight at the start.
+        dtype: of the weight, float32 by default.
+        device: where it is.
 
     Attributes:
         weight: shape (num_parameters,).
     """
 
-    def __init__(self, num_parameters: int = 1, init: float = 0.25) -> None:
+    def __init__(
+        self,
+        num_parameters: int = 1,
+        init: float = 0.25,
+        *,
+        dtype: slope.DType | None = None,
+        device: slope.Device | str | None = None,
+    ) -> None:
         positive("PReLU", num_parameters=num_parameters)
         self.weight = slope.full((num_parameters,), init)
+        place(self, dtype, device)
 
     def __call__(self, x: slope.Tensor) -> slope.Tensor:
         """Apply it to a tensor of shape (n, num_parameters, ...), of any shape with one weight."""

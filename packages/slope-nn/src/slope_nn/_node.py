@@ -83,6 +83,7 @@ class Node:
             partial(_unflatten, cls),
             differentiable=lambda plan, _: plan.differentiable,
             names=lambda plan, _: plan.names,
+            labels=lambda node, path: node._label(path),
             kept="_plan",
         )
 
@@ -93,6 +94,10 @@ class Node:
         _set_plan(self, None)
         _set_pending(self, None)
         return self
+
+    def _label(self, path: Path) -> Path:
+        """What exports call the leaf at a path."""
+        return path
 
     def __setattr__(self, name: str, value: Any) -> None:
         kind = None

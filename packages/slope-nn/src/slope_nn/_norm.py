@@ -10,6 +10,7 @@ from slope.extend import ArgumentError, ShapeError
 from slope_nn._checks import ints, positive, tensor
 from slope_nn._module import Module
 from slope_nn._node import Buffer
+from slope_nn._placing import place
 
 
 class LayerNorm(Module):
@@ -22,6 +23,8 @@ class LayerNorm(Module):
         eps: added to the variance.
         elementwise_affine: whether there are weight and bias.
         bias: whether there is a bias.
+        dtype: of the parameters, float32 by default.
+        device: where they are.
 
     Attributes:
         weight: shape normalized_shape, ones at the start; or None.
@@ -34,12 +37,16 @@ class LayerNorm(Module):
         eps: float = 1e-5,
         elementwise_affine: bool = True,
         bias: bool = True,
+        *,
+        dtype: slope.DType | None = None,
+        device: slope.Device | str | None = None,
     ) -> None:
         self.normalized_shape = ints(type(self).__name__, "normalized_shape", normalized_shape)
         self.eps = eps
         shape = self.normalized_shape
         self.weight = slope.ones(*shape) if elementwise_affine else None
         self.bias = slope.zeros(*shape) if elementwise_affine and bias else None
+        place(self, dtype, device)
 
     def __call__(self, x: slope.Tensor) -> slope.Tensor:
         """Normalize ``x`` of shape (..., *normalized_shape)."""
@@ -55,6 +62,8 @@ class RMSNorm(Module):
         normalized_shape: the last dimensions, or an int for one.
         eps: added to the mean; the dtype's machine epsilon by default, as in PyTorch.
         elementwise_affine: whether there is a weight.
+        dtype: of the parameters, float32 by default.
+        device: where they are.
 
     Attributes:
         weight: shape normalized_shape, ones at the start; or None.
@@ -65,10 +74,14 @@ class RMSNorm(Module):
         normalized_shape: int | Sequence[int],
         eps: float | None = None,
         elementwise_affine: bool = True,
+        *,
+        dtype: slope.DType | None = None,
+        device: slope.Device | str | None = None,
     ) -> None:
         self.normalized_shape = ints(type(self).__name__, "normalized_shape", normalized_shape)
         self.eps = eps
         self.weight = slope.ones(*self.normalized_shape) if elementwise_affine else None
+        place(self, dtype, device)
 
     def __call__(self, x: slope.Tensor) -> slope.Tensor:
         """Normalize ``x`` of shape (..., *normalized_shape)."""
@@ -86,6 +99,8 @@ class GroupNorm(Module):
         eps: added to the variance.
         affine: whether there are weight and bias.
         bias: whether there is a bias beside the weight.
+        dtype: of the parameters, float32 by default.
+        device: where they are.
 
     Attributes:
         weight: shape (num_channels,), ones at the start; or None.
@@ -100,6 +115,8 @@ class GroupNorm(Module):
         affine: bool = True,
         *,
         bias: bool = True,
+        dtype: slope.DType | None = None,
+        device: slope.Device | str | None = None,
     ) -> None:
         positive("GroupNorm", num_groups=num_groups, num_channels=num_channels)
         if num_channels % num_groups:
@@ -109,6 +126,7 @@ class GroupNorm(Module):
         self.num_groups, self.eps = num_groups, eps
         self.weight = slope.ones(num_channels) if affine else None
         self.bias = slope.zeros(num_channels) if affine and bias else None
+        place(self, dtype, device)
 
     def __call__(self, x: slope.Tensor) -> slope.Tensor:
         """Normalize ``x`` of shape (n, num_channels, ...)."""
@@ -127,6 +145,8 @@ class _ChannelNorm(Module):
         track_running_stats: bool = True,
         *,
         bias: bool = True,
+        dtype: slope.DType | None = None,
+        device: slope.Device | str | None = None,
     ) -> None:
         positive(type(self).__name__, num_features=num_features)
         if isinstance(momentum, bool) or not isinstance(momentum, int | float | None):
@@ -141,6 +161,7 @@ class _ChannelNorm(Module):
         self.running_var = Buffer(slope.ones(num_features)) if track_running_stats else None
         if track_running_stats and momentum is None:
             self.num_batches_tracked = Buffer(slope.tensor(0))
+        place(self, dtype, device)
 
     def _track(self, mean: slope.Tensor, var: slope.Tensor) -> None:
         """Mix a batch's statistics into the running ones; without momentum, into their mean."""
@@ -183,6 +204,8 @@ class BatchNorm1d(_ChannelNorm):
         affine: whether there are weight and bias.
         track_running_stats: without them, evaluation uses the batch's own, too.
         bias: whether there is a bias beside the weight.
+        dtype: of the parameters, float32 by default.
+        device: where they are.
 
     Attributes:
         weight: shape (num_features,), ones at the start; or None.
@@ -249,6 +272,8 @@ class InstanceNorm1d(_ChannelNorm):
         track_running_stats: whether to keep means of the examples' statistics, as
             :class:`BatchNorm1d` does, and normalize by them in evaluation; not by default.
         bias: whether there is a bias beside the weight.
+        dtype: of the parameters, float32 by default.
+        device: where they are.
 
     Attributes:
         weight: shape (num_features,), ones at the start; or None.
@@ -268,8 +293,19 @@ class InstanceNorm1d(_ChannelNorm):
         track_running_stats: bool = False,
         *,
         bias: bool = True,
+        dtype: slope.DType | None = None,
+        device: slope.Device | str | None = None,
     ) -> None:
-        super().__init__(num_features, eps, momentum, affine, track_running_stats, bias=bias)
+        super().__init__(
+            num_features,
+            eps,
+            momentum,
+            affine,
+            track_running_stats,
+            bias=bias,
+            dtype=dtype,
+            device=device,
+        )
 
     def __call__(self, x: slope.Tensor) -> slope.Tensor:
         """Normalize ``x`` of shape (n, num_features, ...), or without n."""

@@ -10,9 +10,10 @@ import slope
 from slope.extend import ArgumentError, ShapeError
 from slope_nn import init
 from slope_nn._cells import NONLINEARITIES, check_nonlinearity, gru_step, lstm_step
-from slope_nn._checks import positive, probability, tensor
+from slope_nn._checks import flag, positive, probability, tensor
 from slope_nn._keys import split_key
 from slope_nn._module import Module
+from slope_nn._placing import place
 
 State = tuple[slope.Tensor, ...]
 
@@ -38,9 +39,14 @@ class _Recurrent(Module):
         bidirectional: bool = False,
         *,
         key: slope.Tensor | None = None,
+        dtype: slope.DType | None = None,
+        device: slope.Device | str | None = None,
     ) -> None:
         self._make(input_size, hidden_size, num_layers, bias, bidirectional, 0, key)
-        self.batch_first, self.dropout = batch_first, probability(type(self).__name__, dropout)
+        who = type(self).__name__
+        self.batch_first = flag(who, "batch_first", batch_first)
+        self.dropout = probability(who, dropout)
+        place(self, dtype, device)
 
     def _make(
         self,
@@ -55,7 +61,8 @@ class _Recurrent(Module):
         who = type(self).__name__
         positive(who, input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
-        self.bidirectional, self.bias = bool(bidirectional), bool(bias)
+        self.bidirectional = flag(who, "bidirectional", bidirectional)
+        self.bias = flag(who, "bias", bias)
         self.proj_size = proj_size
         wide, out = self._gates * hidden_size, proj_size or hidden_size
         bound = 1 / math.sqrt(hidden_size)
@@ -192,6 +199,8 @@ class RNN(_Recurrent):
         dropout: the probability of dropping, in training, the outputs of all layers but the last.
         bidirectional: whether each layer also goes from the end to the start.
         key: draws the initial values.
+        dtype: of the parameters, float32 by default.
+        device: where they are.
 
     Attributes:
         weight_ih_l0: shape (hidden_size, input_size); ``l1`` and so on for the layers after it,
@@ -218,10 +227,21 @@ class RNN(_Recurrent):
         bidirectional: bool = False,
         *,
         key: slope.Tensor | None = None,
+        dtype: slope.DType | None = None,
+        device: slope.Device | str | None = None,
     ) -> None:
         check_nonlinearity("RNN", nonlinearity)
         super().__init__(
-            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, key=key
+            input_size,
+            hidden_size,
+            num_layers,
+            bias,
+            batch_first,
+            dropout,
+            bidirectional,
+            key=key,
+            dtype=dtype,
+            device=device,
         )
         self.nonlinearity = nonlinearity
 
@@ -265,6 +285,8 @@ class GRU(_Recurrent):
         dropout: the probability of dropping, in training, the outputs of all layers but the last.
         bidirectional: whether each layer also goes from the end to the start.
         key: draws the initial values.
+        dtype: of the parameters, float32 by default.
+        device: where they are.
 
     Attributes:
         weight_ih_l0: shape (3 * hidden_size, input_size): reset, update, new; other names as of
@@ -309,6 +331,8 @@ class LSTM(_Recurrent):
         proj_size: map hidden states and outputs to this length, less than hidden_size (H. Sak et
             al., arXiv:1402.1128); 0 leaves them.
         key: draws the initial values.
+        dtype: of the parameters, float32 by default.
+        device: where they are.
 
     Attributes:
         weight_ih_l0: shape (4 * hidden_size, input_size): input, forget, cell, output; other names
@@ -334,6 +358,8 @@ class LSTM(_Recurrent):
         proj_size: int = 0,
         *,
         key: slope.Tensor | None = None,
+        dtype: slope.DType | None = None,
+        device: slope.Device | str | None = None,
     ) -> None:
         positive("LSTM", hidden_size=hidden_size)
         if not isinstance(proj_size, int) or not 0 <= proj_size < hidden_size:
@@ -342,7 +368,9 @@ class LSTM(_Recurrent):
                 f"{proj_size!r}."
             )
         self._make(input_size, hidden_size, num_layers, bias, bidirectional, proj_size, key)
-        self.batch_first, self.dropout = batch_first, probability("LSTM", dropout)
+        self.batch_first = flag("LSTM", "batch_first", batch_first)
+        self.dropout = probability("LSTM", dropout)
+        place(self, dtype, device)
 
     def __call__(
         self, x: slope.Tensor, state: tuple[slope.Tensor, slope.Tensor] | None = None

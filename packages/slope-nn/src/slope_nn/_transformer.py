@@ -19,6 +19,7 @@ from slope_nn._linear import Linear
 from slope_nn._masks import Mask
 from slope_nn._module import Module
 from slope_nn._norm import LayerNorm
+from slope_nn._placing import place
 
 Layer = Callable[[Any], Any]
 Activation = str | Layer
@@ -42,6 +43,8 @@ class _Layer(Module):
         bias: bool = True,
         *,
         key: slope.Tensor | None = None,
+        dtype: slope.DType | None = None,
+        device: slope.Device | str | None = None,
     ) -> None:
         keys = split_key(key, 4 if self._attends_to_memory else 3)
         options: dict[str, Any] = {"dropout": dropout, "bias": bias, "batch_first": batch_first}
@@ -57,6 +60,7 @@ class _Layer(Module):
         self.dropout = Dropout(dropout)
         self.norm_first = norm_first
         self.activation = _activation(type(self).__name__, activation)
+        place(self, dtype, device)
 
     def _around(self, x: slope.Tensor, part: Callable[[Any], Any], norm: LayerNorm) -> slope.Tensor:
         """A part with a sum around it, and the normalization before it or after the sum."""
@@ -86,6 +90,8 @@ class TransformerEncoderLayer(_Layer):
         norm_first: normalize before each part instead of after its sum.
         bias: whether the linear maps and normalizations have biases.
         key: draws the initial values.
+        dtype: of the parameters, float32 by default.
+        device: where they are.
     """
 
     def __call__(
@@ -279,6 +285,8 @@ class Transformer(Module):
         norm_first: likewise.
         bias: likewise.
         key: draws the initial values.
+        dtype: of the parameters, float32 by default.
+        device: where they are.
 
     Example:
         >>> model = nn.Transformer(32, 4, 2, 2, 64)
@@ -303,6 +311,8 @@ class Transformer(Module):
         bias: bool = True,
         *,
         key: slope.Tensor | None = None,
+        dtype: slope.DType | None = None,
+        device: slope.Device | str | None = None,
     ) -> None:
         options: dict[str, Any] = {
             "dim_feedforward": dim_feedforward,
@@ -336,6 +346,7 @@ class Transformer(Module):
         ]
         for (module, name), each in zip(matrices, split_key(keys[2], len(matrices)), strict=True):
             setattr(module, name, init.glorot_uniform(getattr(module, name).shape, key=each))
+        place(self, dtype, device)
 
     def __call__(
         self,

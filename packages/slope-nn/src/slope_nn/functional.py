@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import slope
 from slope import (
     adaptive_avg_pool1d,
     adaptive_avg_pool2d,
@@ -100,6 +103,8 @@ from slope import (
     triplet_margin_loss,
     unfold,
 )
+from slope.extend import RenamedError
+from slope_nn._missing import missing_in
 
 __all__ = [
     "adaptive_avg_pool1d",
@@ -199,3 +204,12 @@ __all__ = [
     "triplet_margin_loss",
     "unfold",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Nothing more; but what else slope knows of a name is said."""
+    if name in slope.__all__:
+        raise RenamedError(f"slope.nn.functional has no {name!r}: it is slope.{name}.")
+    if name.startswith("_"):
+        raise missing_in("slope.nn.functional", name, {})
+    return getattr(slope, name)

@@ -16,11 +16,10 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Final, Literal
 
-import numpy as np
-
 import slope
 from slope.extend import ArgumentError, RenamedError, ShapeError
 from slope_nn import _checks
+from slope_nn._missing import missing_in
 
 __all__ = [
     "constant",
@@ -295,9 +294,8 @@ def orthogonal(
 ) -> slope.Tensor:
     """A matrix with orthonormal rows or columns (whichever are fewer), times ``gain``.
 
-    Dimensions after the first count as one. The decomposition is NumPy's, on the host, so it cannot
-    stand inside jit. Source: A. Saxe, J. McClelland, S. Ganguli, "Exact solutions to the nonlinear
-    dynamics of learning in deep linear neural networks", ICLR 2014.
+    Dimensions after the first count as one. Source: A. Saxe, J. McClelland, S. Ganguli, "Exact
+    solutions to the nonlinear dynamics of learning in deep linear neural networks", ICLR 2014.
 
     Raises:
         ShapeError: less than two dimensions.
@@ -307,17 +305,28 @@ def orthogonal(
         raise ShapeError(
             f"orthogonal: a shape of at least two dimensions is needed, not {tuple(shape)}."
         )
+    if _skipping.get():
+        return zeros(shape, dtype=dtype)
     rows, columns = shape[0], math.prod(shape[1:])
     tall = (max(rows, columns), min(rows, columns))
-    draws = normal(tall, key=key).numpy().astype(np.float64)
-    basis, upper = np.linalg.qr(draws)
-    basis = basis * np.where(np.diagonal(upper) < 0, -1.0, 1.0)  # makes the draw even
-    matrix = basis if rows >= columns else basis.T
-    return slope.tensor((gain * matrix).reshape(tuple(shape)).astype(np.float32)).astype(dtype)
+    wide = slope.float64 if slope.zeros(0, dtype=dtype).dtype == slope.float64 else slope.float32
+    basis, upper = slope.linalg.qr(normal(tall, key=key, dtype=wide))
+    basis = basis * slope.where(slope.diagonal(upper) < 0, -gain, gain)  # makes the draw even
+    return (basis if rows >= columns else basis.T).reshape(tuple(shape)).astype(dtype)
 
 
 xavier_uniform, xavier_normal = glorot_uniform, glorot_normal
 kaiming_uniform, kaiming_normal = he_uniform, he_normal
+
+
+_NOT_HERE: Final = {
+    "calculate_gain": "gains are numbers: math.sqrt(2) before a ReLU, 5 / 3 before tanh, else 1",
+    "delta_orthogonal": "place nn.init.orthogonal at the window's centre: zeros.at[..., 1, 1].set",
+    "dirac_": "place slope.eye at the window's centre: zeros.at[..., 1, 1].set",
+    "eye_": "write layer.weight = slope.eye(rows, columns)",
+    "sparse_": "write layer.weight = nn.init.normal(shape) * slope.bernoulli(...)",
+    "trunc_normal_": "write layer.weight = nn.init.truncated_normal(layer.weight.shape)",
+}
 
 
 def __getattr__(name: str) -> Any:
@@ -326,4 +335,4 @@ def __getattr__(name: str) -> Any:
             f"nn.init has no {name!r}: tensors do not change; write for instance "
             f"layer.weight = nn.init.{name[:-1]}(layer.weight.shape)."
         )
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    raise missing_in("slope.nn.init", name, _NOT_HERE)

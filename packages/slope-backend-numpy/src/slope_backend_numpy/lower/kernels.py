@@ -55,24 +55,27 @@ def select(condition: Any, x: Any, y: Any) -> Array:
 # --- a part of an array at a time
 
 
-def by_columns(function: Any, *operands: Array, out: Array | None = None) -> Array:
-    """What a ufunc gives, computed for one place of the last dimension after the other."""
+_ROWS: Final = 32
 
-    def column(place: int) -> list[Array]:
-        ends = (
-            each[..., min(place, each.shape[-1] - 1)] if each.ndim else each for each in operands
-        )
-        return list(ends)
 
-    start = 0
-    if out is None:
-        first = function(*column(0))
-        out = np.empty(np.broadcast_shapes(*(each.shape for each in operands)), first.dtype)
-        out[..., 0] = first
-        start = 1
-    for place in range(start, out.shape[-1]):
-        function(*column(place), out=out[..., place])
-    return out
+def repeated(x: Array, lengths: tuple[int, ...], behind: int) -> Array:
+    """An array written out along dimensions of length 1, all of which stand side by side.
+
+    Args:
+        x: the array, which need not have those dimensions where they come first.
+        lengths: what they are to be.
+        behind: how many dimensions of ``x`` stand behind them.
+    """
+    end = x.ndim - behind
+    before, run = x.shape[: max(0, end - len(lengths))], x.shape[end:]
+    count, lead = math.prod(lengths), math.prod(before)
+    rows = x.reshape(lead, math.prod(run))
+    if lead == 1 and count > 2 * _ROWS:  # longer rows are copied faster
+        rows = np.repeat(rows, _ROWS, axis=0).reshape(1, -1)
+        made = np.repeat(rows, -(-count // _ROWS), axis=0).reshape(-1, *run)[:count]
+    else:
+        made = np.repeat(rows, count, axis=0)
+    return made.reshape(*before, *lengths, *run)
 
 
 def accumulate(function: Any, x: Array, axis: int, dtype: Any) -> Array:

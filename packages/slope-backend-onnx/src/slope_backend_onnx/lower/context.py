@@ -70,6 +70,7 @@ class Lowering:
         lengths: the symbolic dimensions of the outermost graph.
         native: whether ONNX Runtime runs it on the processor here, so that operators of its own may
             stand in it, and what is fast there counts; else it is plain ONNX, for any runtime.
+        in_order: whether one thread alone runs it there, so that no node races with itself.
         operator: what the instruction calls.
         outs: the types of the instruction's results.
         shared: for each operand, whether something else reads it as well.
@@ -82,11 +83,13 @@ class Lowering:
         inside: Inside | None = None,
         *,
         native: bool = False,
+        in_order: bool = False,
         lengths: Lengths | None = None,
     ) -> None:
         self.graph = graph
         self.lengths = lengths or Lengths(graph)
         self.native = native
+        self.in_order = in_order
         self._inside = inside or _nothing_to_inline
         self.operator: Operator | None = None
         self.outs: tuple[TensorType, ...] = ()
@@ -99,7 +102,13 @@ class Lowering:
     def inner(self, name: str) -> Lowering:
         """The lowering of an empty graph inside this one."""
         graph = Graph(name, parent=self.graph)
-        return Lowering(graph, self._inside, native=self.native, lengths=self.lengths)
+        return Lowering(
+            graph,
+            self._inside,
+            native=self.native,
+            in_order=self.in_order,
+            lengths=self.lengths,
+        )
 
     def write(self, program: Program, operands: Sequence[Value]) -> list[Value]:
         """Write a nested program into this graph, on values that it sees; the program's results."""

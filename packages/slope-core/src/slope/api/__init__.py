@@ -1,5 +1,6 @@
 """Transforms of functions: pytrees in and out."""
 
+from slope.api._associative import associative_scan as associative_scan
 from slope.api._branches import cond as cond
 from slope.api._branches import switch as switch
 from slope.api._checkpoint import checkpoint as checkpoint

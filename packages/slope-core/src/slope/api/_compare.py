@@ -77,7 +77,8 @@ def difference(want: Array, got: Array, rtol: float, atol: float) -> Difference 
         return None
     index = tuple(int(i) for i in np.argwhere(wrong)[0])
     gaps = gap[finite & ~same]
-    relative = gaps / np.maximum(size[finite & ~same], np.finfo(np.float64).tiny)
+    with np.errstate(divide="ignore"):
+        relative = gaps / size[finite & ~same]  # of zero it is infinite
     return Difference(
         index, want[index], got[index], count, float(gaps.max(initial=0.0)),
         float(relative.max(initial=0.0)),

@@ -34,7 +34,7 @@ class _Arguments:
 
     def __init__(self, args: tuple[Any, ...], nondiff: Sequence[int], user: str) -> None:
         count = len(args)
-        self.nondiff = sorted(number + count if number < 0 else number for number in nondiff)
+        self.nondiff = sorted({number + count if number < 0 else number for number in nondiff})
         for number in self.nondiff:
             if not 0 <= number < count:
                 raise ArgumentError(

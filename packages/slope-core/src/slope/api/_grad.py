@@ -53,35 +53,13 @@ class Selection:
 
         The arguments are a pair ``(tuple by number, dict by name)``, and the function takes one.
         """
-        numbers = [number + len(args) if number < 0 else number for number in self.numbers]
-        for given, number in zip(self.numbers, numbers, strict=True):
-            if not 0 <= number < len(args):
+        numbers = self._numbers_in(len(args))
+        places = {name: self._place_of(name, args, kwargs) for name in self.names}
+        for name, place in places.items():
+            if place in numbers:
                 raise ArgumentError(
-                    f"{self.user} of {function_name(self.function)}: argnums={given} but there are "
-                    f"{len(args)} positional arguments."
-                )
-        if len({*numbers}) < len(numbers):
-            raise ArgumentError(
-                f"{self.user} of {function_name(self.function)}: argnums={self.numbers} names an "
-                f"argument twice."
-            )
-        by_name: dict[str, Any] = {}
-        name_places: dict[str, int] = {}
-        for name in self.names:
-            if name in kwargs:
-                by_name[name] = kwargs[name]
-            elif name in self._positions and self._positions.index(name) < len(args):
-                name_places[name] = self._positions.index(name)
-                if name_places[name] in numbers:
-                    raise ArgumentError(
-                        f"{self.user} of {function_name(self.function)}: the argument {name!r} is "
-                        f"in argnums and in argnames."
-                    )
-                by_name[name] = args[name_places[name]]
-            else:
-                raise ArgumentError(
-                    f"{self.user} of {function_name(self.function)}: there is no argument named "
-                    f"{name!r} in this call."
+                    f"{self.user} of {function_name(self.function)}: the argument {name!r} is in "
+                    f"argnums and in argnames."
                 )
 
         def call(selected: Any) -> Any:
@@ -90,13 +68,44 @@ class Selection:
             for number, value in zip(numbers, chosen, strict=True):
                 full[number] = value
             for name, value in named.items():
-                if name in name_places:
-                    full[name_places[name]] = value
-                else:
+                place = places[name]
+                if place is None:
                     keywords[name] = value
+                else:
+                    full[place] = value
             return self.function(*full, **keywords)
 
+        by_name = {
+            name: kwargs[name] if place is None else args[place] for name, place in places.items()
+        }
         return (tuple(args[number] for number in numbers), by_name), call
+
+    def _numbers_in(self, count: int) -> list[int]:
+        """The selected positions among so many arguments, counted from the first."""
+        numbers = [number + count if number < 0 else number for number in self.numbers]
+        for given, number in zip(self.numbers, numbers, strict=True):
+            if not 0 <= number < count:
+                raise ArgumentError(
+                    f"{self.user} of {function_name(self.function)}: argnums={given} but there are "
+                    f"{count} positional arguments."
+                )
+        if len({*numbers}) < len(numbers):
+            raise ArgumentError(
+                f"{self.user} of {function_name(self.function)}: argnums={self.numbers} names an "
+                f"argument twice."
+            )
+        return numbers
+
+    def _place_of(self, name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> int | None:
+        """The position of an argument that is selected by name; ``None``: it is given by name."""
+        if name in kwargs:
+            return None
+        if name in self._positions and self._positions.index(name) < len(args):
+            return self._positions.index(name)
+        raise ArgumentError(
+            f"{self.user} of {function_name(self.function)}: there is no argument named {name!r} "
+            f"in this call."
+        )
 
     def present(self, pair: Any) -> Any:
         """The derivative in the form that the caller asked for."""

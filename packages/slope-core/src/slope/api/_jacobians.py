@@ -78,32 +78,22 @@ def jacfwd(
         outs, program, _ = linearize_flat(
             flat, flattened.tensors, flattened.moving, function_name(function), definition(function)
         )
-        moving = [
-            tensor
-            for tensor, moves in zip(flattened.tensors, flattened.moving, strict=True)
-            if moves
-        ]
-        columns: list[list[Tensor]] = []
-        for number, tensor in enumerate(moving):
+        moving = flattened.moving_tensors
 
-            def push(unit: Tensor, number: int = number) -> Any:
-                tangents = [
-                    unit if each == number else Splat(0.0, other.type)
-                    for each, other in enumerate(moving)
-                ]
-                return tuple(evaluate(program, tangents)[: flat.count])
+        def columns(number: int, tensor: Tensor) -> list[Tensor]:
+            """The derivatives of all leaves of the result by one leaf of the argument."""
+
+            def push(unit: Tensor) -> Any:
+                return tuple(evaluate(program, _alone(unit, number, moving))[: flat.count])
 
             pushed = vmap(push, out_dims=-1)(_basis(tensor, "jacfwd"))
-            columns.append(
-                [
-                    reshape(each, (*out.shape, *tensor.shape))
-                    for each, out in zip(pushed, outs, strict=False)
-                ]
-            )
-        trees = [
-            selection.present(_spread(flattened, [column[row] for column in columns]))
-            for row in range(flat.count)
-        ]
+            return [
+                reshape(each, (*out.shape, *tensor.shape))
+                for each, out in zip(pushed, outs, strict=False)
+            ]
+
+        by_leaf = [columns(number, tensor) for number, tensor in enumerate(moving)]
+        trees = [selection.present(_spread(flattened, row)) for row in zip(*by_leaf, strict=True)]
         jacobian = tree_unflatten(flat.out_structure, trees)
         return (jacobian, flat.aux(outs[flat.count :])) if has_aux else jacobian
 
@@ -136,37 +126,37 @@ def jacrev(
         require_differentiable(flattened, selected, function, "jacrev")
         flat = FlatFunction(call, flattened.structure, "jacrev", has_aux)
         outs, pullback, aux = linearized(function, flattened, flat)
-        trees: list[Any] = []
-        for number, out in enumerate(outs):
+
+        def rows(number: int, out: Tensor) -> list[Tensor]:
+            """The derivatives of one leaf of the result by all leaves of the argument."""
             if not out.dtype.is_floating_point:
                 raise GradientError(
                     f"jacrev of {function_name(function)}: the result must be floating-point, and "
                     f"holds {out.type}."
                 )
 
-            def pull(unit: Tensor, number: int = number) -> Any:
-                cotangents = [
-                    unit if each == number else Splat(0.0, other.type)
-                    for each, other in enumerate(outs)
-                ]
-                leaves, _ = tree_flatten(pullback.flat(cotangents))
-                return tuple(leaves)
+            def pull(unit: Tensor) -> Any:
+                return tuple(tree_flatten(pullback.flat(_alone(unit, number, outs)))[0])
 
             pulled = vmap(pull)(_basis(out, "jacrev"))
-            moving = [
-                tensor
-                for tensor, moves in zip(flattened.tensors, flattened.moving, strict=True)
-                if moves
-            ]
-            rows = [
+            return [
                 reshape(each, (*out.shape, *tensor.shape))
-                for each, tensor in zip(pulled, moving, strict=True)
+                for each, tensor in zip(pulled, flattened.moving_tensors, strict=True)
             ]
-            trees.append(selection.present(_spread(flattened, rows)))
+
+        trees = [
+            selection.present(_spread(flattened, rows(number, out)))
+            for number, out in enumerate(outs)
+        ]
         jacobian = tree_unflatten(flat.out_structure, trees)
         return (jacobian, flat.aux(aux)) if has_aux else jacobian
 
     return wrapped
+
+
+def _alone(unit: Tensor, number: int, like: Sequence[Tensor]) -> list[Tensor]:
+    """Tensors of the types of ``like``: ``unit`` at one place, zeros at the others."""
+    return [unit if each == number else Splat(0.0, other.type) for each, other in enumerate(like)]
 
 
 def _spread(flattened: Flattened, moving: Sequence[Tensor]) -> Any:

@@ -88,6 +88,7 @@ def refuse_strange(
 
 
 def kind_of(leaf: Any, signature: Any) -> int:
+    """What a leaf of this signature is to the call."""
     if signature == "float":
         return WEAK_FLOAT
     if signature == "int":
@@ -98,6 +99,7 @@ def kind_of(leaf: Any, signature: Any) -> int:
 
 
 def traced_leaf(trace: ProgramTrace, leaf: Any, kind: int) -> Any:
+    """What the traced function gets for a leaf: an input of the program, or the static leaf."""
     if kind == STATIC:
         return leaf
     if kind in WEAK:
@@ -117,14 +119,11 @@ def operands_of(leaves: Sequence[Any], kinds: Sequence[int]) -> list[Tensor]:
             operands.append(Tensor(type_of_array(leaf), host=np.array(leaf)))
         elif kind in WEAK:
             dtype = WEAK[kind]
-            number = leaf
-            if kind == WEAK_INT and not isinstance(leaf, Tensor):
-                number = as_int64(leaf)
-            operands.append(
-                cast(number, dtype=dtype)
-                if isinstance(number, Tensor)
-                else Splat(number, TensorType((), dtype))
-            )
+            if isinstance(leaf, Tensor):
+                operands.append(cast(leaf, dtype=dtype))
+            else:
+                number = as_int64(leaf) if kind == WEAK_INT else leaf
+                operands.append(Splat(number, TensorType((), dtype)))
     return operands
 
 
@@ -196,6 +195,11 @@ def apart(outs: Sequence[Tensor], leaves: Sequence[Any]) -> list[Tensor]:
 
 
 def as_int64(value: Any) -> int:
+    """A Python or NumPy integer as an input of a program takes it.
+
+    Raises:
+        ArgumentError: it does not fit.
+    """
     number = int(value)
     if not -(2**63) <= number < 2**63:
         raise ArgumentError(

@@ -34,7 +34,13 @@ Aux = TypeVar("Aux")
 
 
 class Flattened:
-    """Some arguments of a call, flattened: what is differentiated with respect to."""
+    """Some arguments of a call, flattened: what is differentiated with respect to.
+
+    Attributes:
+        tensors: the leaves.
+        moving: which of them are differentiated.
+        moving_tensors: those.
+    """
 
     def __init__(self, trees: Any, user: str, what: str = "the arguments") -> None:
         leaves, self.structure = tree_flatten(trees)
@@ -45,6 +51,10 @@ class Flattened:
             ok and tensor.dtype.is_floating_point
             for ok, tensor in zip(allowed, self.tensors, strict=True)
         ]
+
+    @property
+    def moving_tensors(self) -> list[Tensor]:
+        return [x for x, moves in zip(self.tensors, self.moving, strict=True) if moves]
 
 
 class FlatFunction:
@@ -230,7 +240,7 @@ def linearize(function: Callable[..., R], *primals: Any) -> tuple[R, Callable[..
 
     @boundary
     def derivative(*tangents: Any) -> Any:
-        given = _tangent_leaves(args, tangents)
+        given = _tangent_leaves(args, tangents, "the derivative of linearize")
         results = evaluate(
             program,
             [
@@ -245,7 +255,7 @@ def linearize(function: Callable[..., R], *primals: Any) -> tuple[R, Callable[..
     return tree_unflatten(flat.out_structure, outs), derivative
 
 
-def _tangent_leaves(args: Flattened, tangents: Any) -> list[Tangent]:
+def _tangent_leaves(args: Flattened, tangents: Any, user: str) -> list[Tangent]:
     """Tangents checked against the primals; ``None`` where the primal does not differentiate."""
     leaves = flatten_up_to(args.structure, tuple(tangents), "the tangents")
     paths = leaf_paths(args.trees)
@@ -254,7 +264,7 @@ def _tangent_leaves(args: Flattened, tangents: Any) -> list[Tangent]:
         if not moves or leaf is None:
             checked.append(None if not moves else Splat(0.0, primal.type))
             continue
-        checked.append(_like(leaf, primal.type, "jvp", f"the tangent{path}", "its primal's"))
+        checked.append(_like(leaf, primal.type, user, f"the tangent{path}", "its primal's"))
     return checked
 
 
@@ -320,7 +330,7 @@ def jvp(function: Callable[..., Any], primals: Any, tangents: Any, *, has_aux: b
         )
     args = Flattened(tuple(primals), "jvp")
     flat = FlatFunction(lambda trees: function(*trees), args.structure, "jvp", has_aux)
-    given = _tangent_leaves(args, tangents)
+    given = _tangent_leaves(args, tangents, "jvp")
     outs, out_tangents = jvp_flat(
         flat, args.tensors, given, function_name(function), definition(function)
     )

@@ -243,20 +243,23 @@ def profile(
     if backend is not None:
         jitted = jitted.on(backend)
     compiled, handles = jitted.prepared(args, kwargs)
+    rows = _sorted([_row(part) for part in _parts(jitted, compiled, handles, rounds)])
+    seconds = _seconds(compiled, handles, rounds)
+    return Profile(jitted.__name__, compiled.backend.name, rows, seconds)
+
+
+def _parts(jitted: Jit, compiled: Compiled, handles: Sequence[Any], rounds: int) -> Sequence[Timed]:
+    """What takes how long."""
     if calls_host(compiled.program, compiled.backend.lowers):
-        raise ArgumentError(
-            f"profile: {jitted.__name__} prints or calls host functions, which "
-            f"{compiled.backend.name} cannot do in the middle of a program; take that out, or "
-            f"profile on the backend 'numpy'."
-        )
+        from slope.staged import Staged  # few programs need it
+
+        assert isinstance(compiled.executable, Staged)
+        return compiled.executable.profile(handles, rounds)
     # A backend that does not know of donation is not asked about it.
     donated = {"donated": compiled.donated} if compiled.donated else {}
-    seconds = _seconds(compiled, handles, rounds)
-    parts = compiled.backend.profile(
+    return compiled.backend.profile(
         compiled.program, compiled.device, jitted.options.extra, handles, rounds, **donated
     )
-    rows = _sorted([_row(part) for part in parts])
-    return Profile(jitted.__name__, compiled.backend.name, rows, seconds)
 
 
 def _seconds(compiled: Compiled, handles: Sequence[Any], rounds: int) -> float:

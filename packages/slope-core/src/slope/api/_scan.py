@@ -39,9 +39,11 @@ def scan(
 
     One program whatever the length. What needs no carry, such as ``x @ w``, and what only an output
     needs leave the loop when it is compiled, and are computed for all slices at once, unless that
-    takes much memory. Differentiates in both modes and to any order; reverse mode
-    keeps what the backward loop needs of each iteration (wrap ``f`` in :func:`checkpoint` to keep
-    only the carries), and what depends on no iteration once.
+    takes much memory.
+
+    Differentiates in both modes and to any order. Reverse mode keeps what the backward loop needs
+    of each iteration (wrap ``f`` in :func:`checkpoint` to keep only the carries), and once what
+    depends on no iteration.
 
     Args:
         f: from a carry and a slice to the next carry (of the same structure and types) and an

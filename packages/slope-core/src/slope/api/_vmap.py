@@ -23,7 +23,14 @@ from slope.functions.generator import all_or_nothing
 from slope.functions.random import BatchScope, use_scope
 from slope.ops.linear import batched_at
 from slope.transforms.vmap import BatchTrace, vmap_flat
-from slope.tree import tree_flatten, tree_leaves, tree_unflatten
+from slope.tree import (
+    is_leaf,
+    one_level,
+    tree_flatten,
+    tree_leaves,
+    tree_map,
+    tree_unflatten,
+)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -36,19 +43,21 @@ def vmap(
     out_dims: Any = 0,
     *,
     randomness: Literal["error", "same", "different"] = "error",
+    axis_size: int | None = None,
 ) -> Callable[P, R]:
     """A function that applies ``function`` along a batch dimension of its arguments, all at once.
 
     Args:
         function: of pytrees of tensors, written for one example.
         in_dims: the dimension of each positional argument that runs over the examples: an int for
-            all, or a tuple with an int, ``None`` (not batched) or a pytree of those for each.
-            Strings and numbers that are not batched reach the function as they are. Keyword
-            arguments are batched along dimension 0.
+            all, or a tuple with an int, ``None`` (not batched) or a pytree of those for each, which
+            may be a module of ints. Strings and numbers that are not batched reach the function as
+            they are. Keyword arguments are batched along dimension 0.
         out_dims: where the results hold it: an int, or a pytree of ints and ``None`` (only for
-            results that do not depend on the batch).
+            results that do not depend on the batch). One result may have a tuple of one.
         randomness: draws from the default generator inside are refused (``"error"``), alike for all
             examples (``"same"``) or different for each.
+        axis_size: how many examples there are; needed only where no argument is batched.
 
     Returns:
         A function of batched arguments.
@@ -56,8 +65,8 @@ def vmap(
     Raises:
         ArgumentError: ``randomness`` is another word, or when called, ``in_dims`` or ``out_dims``
             holds something else.
-        ShapeError: when called, no argument is batched, the batched dimensions differ in length, or
-            one is out of range.
+        ShapeError: when called, no argument is batched and there is no ``axis_size``, the batched
+            dimensions differ in length, or one is out of range.
         TreeError: when called, ``in_dims`` or ``out_dims`` does not fit the arguments or results.
         RandomnessError: when called, the function draws and ``randomness`` is ``"error"``.
 
@@ -70,6 +79,8 @@ def vmap(
         raise ArgumentError(
             f"vmap: randomness={randomness!r} is none of 'error', 'same', 'different'."
         )
+    if axis_size is not None and (not is_whole(axis_size) or axis_size < 0):
+        raise ArgumentError(f"vmap: axis_size must be an int of at least 0, not {axis_size!r:.60}.")
     name = function_name(function)
 
     def around(trace: BatchTrace) -> Any:
@@ -78,7 +89,7 @@ def vmap(
     @functools.wraps(function)
     @all_or_nothing
     def wrapped(*args: Any, **kwargs: Any) -> Any:
-        batch = _Batch(function, args, kwargs, in_dims)
+        batch = _Batch(function, args, kwargs, in_dims, axis_size)
         outs, ats = vmap_flat(
             batch.of_one, batch.tensors, batch.dims, batch.size, name, definition(function), around
         )
@@ -105,7 +116,12 @@ class _Batch:
     out_structure: Any = None
 
     def __init__(
-        self, function: Callable[..., Any], args: Sequence[Any], kwargs: Any, in_dims: Any
+        self,
+        function: Callable[..., Any],
+        args: Sequence[Any],
+        kwargs: Any,
+        in_dims: Any,
+        axis_size: Any,
     ) -> None:
         several = isinstance(in_dims, (tuple, list))
         if several and len(in_dims) != len(args):
@@ -116,7 +132,7 @@ class _Batch:
         trees = (args, kwargs)
         self._function = function
         leaves, self._structure = tree_flatten(trees)
-        spread = _spread_dims((tuple(in_dims) if several else in_dims, 0), trees)
+        spread = _spread_dims((in_dims, 0), trees)
         # What is no tensor and not batched, such as a string, reaches the function as it is.
         self._held = {
             number: leaf
@@ -129,7 +145,7 @@ class _Batch:
             _normal(dim, tensor, path)
             for dim, tensor, path in zip(spread, self.tensors, argument_paths(*trees), strict=True)
         ]
-        self.size = _batch_size(self.tensors, self.dims, function, trees)
+        self.size = _batch_size(self.tensors, self.dims, function, trees, axis_size)
 
     def of_one(self, *tensors: Tensor) -> list[Tensor]:
         """The function's results for one example's leaves."""
@@ -144,32 +160,27 @@ def _is_dim(value: Any) -> bool:
     return value is None or is_whole(value)
 
 
-def _spread_dims(dims: Any, tree: Any) -> list[int | None]:
+def _spread_dims(dims: Any, tree: Any, name: str = "in_dims") -> list[int | None]:
     """The dimension for each leaf: ``dims`` is a prefix of the tree, with ``None`` as a leaf."""
-    if _is_dim(dims):
-        return [dims] * len(tree_leaves(tree))
-    if isinstance(dims, dict):
-        if not isinstance(tree, dict) or dims.keys() != tree.keys():
-            raise TreeError(f"vmap: in_dims {dims} does not match the argument {tree!r:.80}.")
-        return [dim for key in sorted(tree) for dim in _spread_dims(dims[key], tree[key])]
-    if isinstance(dims, (tuple, list)):
-        if not isinstance(tree, (tuple, list)) or len(dims) != len(tree):
-            raise TreeError(f"vmap: in_dims {dims} does not match the argument {tree!r:.80}.")
-        return [
-            dim
-            for part, subtree in zip(dims, tree, strict=True)
-            for dim in _spread_dims(part, subtree)
-        ]
-    raise ArgumentError(f"vmap: in_dims must hold ints and None, and holds {dims!r:.80}.")
+    if dims is None or is_whole(dims):
+        return [None if dims is None else int(dims)] * len(tree_leaves(tree))
+    if is_leaf(dims):
+        raise ArgumentError(f"vmap: {name} must hold ints and None, and holds {dims!r:.80}.")
+    rows = isinstance(dims, (tuple, list)) and isinstance(tree, (tuple, list))
+    if not is_leaf(tree) and (rows or type(dims) is type(tree)):
+        (parts, keys), (subtrees, wanted) = one_level(dims), one_level(tree)
+        if keys == wanted:
+            pairs = zip(parts, subtrees, strict=True)
+            return [dim for part, subtree in pairs for dim in _spread_dims(part, subtree, name)]
+    what = "argument" if name == "in_dims" else "result"
+    types = tree_map(lambda leaf: getattr(leaf, "type", leaf), tree)
+    raise TreeError(f"vmap: {name} {dims!r:.80} does not match the {what} {types!r:.200}.")
 
 
 def _spread_out_dims(dims: Any, tree: Any) -> list[int | None]:
-    try:
-        return _spread_dims(dims, tree)
-    except TreeError as error:
-        raise TreeError(
-            str(error).replace("in_dims", "out_dims").replace("the argument", "the result")
-        ) from None
+    if isinstance(tree, Tensor) and isinstance(dims, (tuple, list)) and len(dims) == 1:
+        dims = dims[0]  # as in PyTorch
+    return _spread_dims(dims, tree, "out_dims")
 
 
 def _normal(dim: int | None, tensor: Tensor, path: str) -> int | None:
@@ -184,26 +195,32 @@ def _normal(dim: int | None, tensor: Tensor, path: str) -> int | None:
 
 
 def _batch_size(
-    tensors: list[Tensor], dims: list[int | None], function: Callable[..., Any], trees: Any
+    tensors: list[Tensor],
+    dims: list[int | None],
+    function: Callable[..., Any],
+    trees: Any,
+    wanted: Any,
 ) -> Any:
     found = [
         (tensor.shape[dim], tensor, dim, path)
         for tensor, dim, path in zip(tensors, dims, argument_paths(*trees), strict=True)
         if dim is not None
     ]
-    if not found:
+    if not found and wanted is None:
         raise ShapeError(
             f"vmap of {function_name(function)}: no argument is batched; at least one entry of "
-            f"in_dims must be an int."
+            f"in_dims must be an int, or axis_size must say how many examples there are."
         )
-    size = found[0][0]
+    size = found[0][0] if wanted is None else wanted
     if any(length != size for length, *_ in found):
         listed = ", ".join(
             f"{length} (dimension {dim} of argument{path} {tensor.type})"
             for length, tensor, dim, path in found
         )
+        than = "" if wanted is None else f" from axis_size={wanted}"
         raise ShapeError(
-            f"vmap of {function_name(function)}: the batched dimensions differ in length: {listed}."
+            f"vmap of {function_name(function)}: the batched dimensions differ in "
+            f"length{than}: {listed}."
         )
     return size
 

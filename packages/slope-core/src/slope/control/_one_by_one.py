@@ -11,6 +11,7 @@ from slope.core.program import ProgramTrace, known_source
 from slope.core.tensor import Tensor
 from slope.core.trace import EVAL
 from slope.ops.linear import batched_at
+from slope.transforms import vmap
 
 
 def one_by_one(
@@ -38,3 +39,6 @@ def one_by_one(
         body = trace.finish(as_tuple(op, outs), op.name)
     results = call_scan(fixed, [], moved, body, size, False)
     return (results if op.multiple else results[0]), ((0,) * len(results) if op.multiple else 0)
+
+
+vmap.one_by_one.append(one_by_one)

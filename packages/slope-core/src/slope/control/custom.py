@@ -8,7 +8,7 @@ random numbers, the last operand is the key that it begins with.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from slope import ops
 from slope.control._programs import batch_to
@@ -50,143 +50,6 @@ class VjpRule(Protocol):
     ) -> Sequence[Tangent]:
         """The cotangents of all operands; ``None`` is zero."""
         ...
-
-
-class CustomJvpCall(Operator):
-    """Run a program whose tangents a rule gives.
-
-    Params:
-        program: without constants.
-        rule: a :class:`JvpRule`.
-    """
-
-    name = "custom_jvp_call"
-    multiple = True
-    transparent = True
-
-    def infer(self, *types: TensorType, program: Program, rule: JvpRule) -> tuple[TensorType, ...]:
-        return program.output_types
-
-    def expand(self, *args: Any, program: Program, rule: JvpRule) -> Any:
-        return evaluate(program, args)
-
-    def jvp(
-        self,
-        primals: Sequence[Any],
-        tangents: Sequence[Tangent],
-        *,
-        program: Program,
-        rule: JvpRule,
-    ) -> Any:
-        _refuse_captured(tangents, rule, "custom_jvp")
-        full = [
-            Splat(0, primal.type) if tangent is None and primal.dtype.is_floating_point else tangent
-            for primal, tangent in zip(primals, tangents, strict=True)
-        ]
-        outs, pushed = rule.push(primals, full)
-        return tuple(outs), tuple(pushed)
-
-    def batch(
-        self,
-        size: Any,
-        args: Sequence[Tensor],
-        in_dims: Sequence[int | None],
-        *,
-        program: Program,
-        rule: JvpRule,
-    ) -> tuple[Any, Any]:
-        made, wanted = _batched(program, size, tuple(in_dims))
-        batched = _BatchedJvp(rule, size, tuple(in_dims), wanted)
-        return custom_jvp_call(*args, program=made, rule=batched), tuple(
-            0 if want else None for want in wanted
-        )
-
-
-class CustomVjpCall(Operator):
-    """Run a program whose cotangents a rule gives.
-
-    Params:
-        program: without constants.
-        rule: a :class:`VjpRule`.
-    """
-
-    name = "custom_vjp_call"
-    multiple = True
-    transparent = True
-
-    def infer(self, *types: TensorType, program: Program, rule: VjpRule) -> tuple[TensorType, ...]:
-        return program.output_types
-
-    def expand(self, *args: Any, program: Program, rule: VjpRule) -> Any:
-        return evaluate(program, args)
-
-    def jvp(
-        self,
-        primals: Sequence[Any],
-        tangents: Sequence[Tangent],
-        *,
-        program: Program,
-        rule: VjpRule,
-    ) -> Any:
-        raise GradientError(
-            f"custom_vjp ({rule.name}): forward-mode differentiation (jvp, jacfwd, hessian of it) "
-            "needs a rule for tangents, and there is one for cotangents alone. Use "
-            "slope.custom_jvp, which serves both modes, or reverse mode (grad, vjp, jacrev)."
-        )
-
-    def linearize(
-        self,
-        primals: Sequence[Tensor],
-        tangents: Sequence[Tangent],
-        *,
-        program: Program,
-        rule: VjpRule,
-    ) -> Any:
-        """As for every operator with ``vjp``; but no captured value may move."""
-        _refuse_captured(tangents, rule, "custom_vjp")
-        outs, residuals = self.vjp(*primals, program=program, rule=rule)
-        return outs, pullback_call(
-            *primals,
-            *residuals,
-            *(each for each in tangents if each is not None),
-            op=self,
-            params=(("program", program), ("rule", rule)),
-            moving=tuple(tangent is not None for tangent in tangents),
-            residuals=len(residuals),
-        )
-
-    def vjp(self, *primals: Any, program: Program, rule: VjpRule) -> Any:
-        outs, residuals = rule.forward(primals)
-        return tuple(outs), tuple(residuals)
-
-    def pullback(
-        self, residuals: tuple[Any, ...], cotangent: Any, *, program: Program, rule: VjpRule
-    ) -> Sequence[Tangent]:
-        return rule.backward(residuals, cotangent)
-
-    def batch(
-        self,
-        size: Any,
-        args: Sequence[Tensor],
-        in_dims: Sequence[int | None],
-        *,
-        program: Program,
-        rule: VjpRule,
-    ) -> tuple[Any, Any]:
-        made, wanted = _batched(program, size, tuple(in_dims))
-        batched = _BatchedVjp(rule, size, tuple(in_dims), wanted)
-        return custom_vjp_call(*args, program=made, rule=batched), tuple(
-            0 if want else None for want in wanted
-        )
-
-
-def _refuse_captured(tangents: Sequence[Tangent], rule: JvpRule | VjpRule, user: str) -> None:
-    if any(tangent is not None for tangent in tangents[: rule.captured]):
-        raise GradientError(
-            f"{user} ({rule.name}): the function uses a value of an enclosing function that is "
-            "being differentiated, and its rule says how it depends on its arguments alone. Make "
-            "that value an argument."
-        )
 
 
 def _batched(
@@ -305,6 +168,135 @@ class _BatchedVjp(_Batched):
         if at is None:  # alike for all examples, whose contributions add up
             cotangent = batched_at(cotangent, None, self.size, 0)
         return ops.sum_(move_dim(cotangent, at or 0, 0), dim=(0,))
+
+
+class _CustomCall(Operator):
+    """The family base: runs a program; batching wraps the rule in another.
+
+    Params:
+        program: without constants.
+        rule: what differentiates it.
+
+    Class attributes:
+        batched_rule: the class of the rule of a batch.
+    """
+
+    multiple = True
+    transparent = True
+    batched_rule: ClassVar[type[_Batched]]
+
+    def infer(self, *types: TensorType, program: Program, rule: Any) -> tuple[TensorType, ...]:
+        return program.output_types
+
+    def expand(self, *args: Any, program: Program, rule: Any) -> Any:
+        return evaluate(program, args)
+
+    def batch(
+        self,
+        size: Any,
+        args: Sequence[Tensor],
+        in_dims: Sequence[int | None],
+        *,
+        program: Program,
+        rule: Any,
+    ) -> tuple[Any, Any]:
+        dims = tuple(in_dims)
+        made, wanted = _batched(program, size, dims)
+        outs = self(*args, program=made, rule=self.batched_rule(rule, size, dims, wanted))
+        return outs, tuple(0 if want else None for want in wanted)
+
+
+class CustomJvpCall(_CustomCall):
+    """Run a program whose tangents a rule gives.
+
+    Params:
+        program: without constants.
+        rule: a :class:`JvpRule`.
+    """
+
+    name = "custom_jvp_call"
+    batched_rule = _BatchedJvp
+
+    def jvp(
+        self,
+        primals: Sequence[Any],
+        tangents: Sequence[Tangent],
+        *,
+        program: Program,
+        rule: JvpRule,
+    ) -> Any:
+        _refuse_captured(tangents, rule, "custom_jvp")
+        full = [
+            Splat(0, primal.type) if tangent is None and primal.dtype.is_floating_point else tangent
+            for primal, tangent in zip(primals, tangents, strict=True)
+        ]
+        outs, pushed = rule.push(primals, full)
+        return tuple(outs), tuple(pushed)
+
+
+class CustomVjpCall(_CustomCall):
+    """Run a program whose cotangents a rule gives.
+
+    Params:
+        program: without constants.
+        rule: a :class:`VjpRule`.
+    """
+
+    name = "custom_vjp_call"
+    batched_rule = _BatchedVjp
+
+    def jvp(
+        self,
+        primals: Sequence[Any],
+        tangents: Sequence[Tangent],
+        *,
+        program: Program,
+        rule: VjpRule,
+    ) -> Any:
+        raise GradientError(
+            f"custom_vjp ({rule.name}): forward-mode differentiation (jvp, jacfwd, hessian of it) "
+            "needs a rule for tangents, and there is one for cotangents alone. Use "
+            "slope.custom_jvp, which serves both modes, or reverse mode (grad, vjp, jacrev)."
+        )
+
+    def linearize(
+        self,
+        primals: Sequence[Tensor],
+        tangents: Sequence[Tangent],
+        *,
+        program: Program,
+        rule: VjpRule,
+    ) -> Any:
+        """As for every operator with ``vjp``; but no captured value may move."""
+        _refuse_captured(tangents, rule, "custom_vjp")
+        outs, residuals = self.vjp(*primals, program=program, rule=rule)
+        return outs, pullback_call(
+            *primals,
+            *residuals,
+            *(each for each in tangents if each is not None),
+            op=self,
+            params=(("program", program), ("rule", rule)),
+            moving=tuple(tangent is not None for tangent in tangents),
+            residuals=len(residuals),
+        )
+
+    def vjp(self, *primals: Any, program: Program, rule: VjpRule) -> Any:
+        outs, residuals = rule.forward(primals)
+        return tuple(outs), tuple(residuals)
+
+    def pullback(
+        self, residuals: tuple[Any, ...], cotangent: Any, *, program: Program, rule: VjpRule
+    ) -> Sequence[Tangent]:
+        return rule.backward(residuals, cotangent)
+
+
+def _refuse_captured(tangents: Sequence[Tangent], rule: JvpRule | VjpRule, user: str) -> None:
+    if any(tangent is not None for tangent in tangents[: rule.captured]):
+        raise GradientError(
+            f"{user} ({rule.name}): the function uses a value of an enclosing function that is "
+            "being differentiated, and its rule says how it depends on its arguments alone. Make "
+            "that value an argument."
+        )
 
 
 custom_jvp_call: Any = register(CustomJvpCall())

@@ -84,11 +84,6 @@ class _Effect(Operator):
     def infer(self, *types: TensorType, **params: Any) -> tuple[TensorType, ...]:
         return ()
 
-    def batch(
-        self, size: Any, args: Sequence[Tensor], in_dims: Sequence[int | None], **params: Any
-    ) -> tuple[Any, Any]:
-        return one_by_one(self, size, args, in_dims, params)
-
 
 class DebugPrint(_Effect):
     """Print its operands: what ``slope.debug.print`` binds.

@@ -174,9 +174,9 @@ class RunWhile(Operator):
         cond, body, consts = instr.params["cond"], instr.params["body"], instr.params["consts"]
         if program_has_effect(cond) or program_has_effect(body):
             return None
+        tested = needed_inputs(cond, cond.outputs)
         wanted = [
-            alive or var in needed_inputs(cond, cond.outputs)
-            for alive, var in zip(live, cond.inputs[consts:], strict=True)
+            alive or var in tested for alive, var in zip(live, cond.inputs[consts:], strict=True)
         ]
         while True:
             need = needed_inputs(body, selected(body.outputs, wanted))
@@ -186,7 +186,6 @@ class RunWhile(Operator):
             if more == wanted:
                 break
             wanted = more
-        tested = needed_inputs(cond, cond.outputs)
         fixed = [
             a in tested or b in need
             for a, b in zip(cond.inputs[:consts], body.inputs[:consts], strict=True)
@@ -241,20 +240,15 @@ def _masked(test: Program, body: Program, consts: int) -> tuple[Program, Program
     """Programs that go on while any example does, and change only those that do."""
     key = ("masked", test, consts)
     if key not in body.derived:
-        makers = []
-        for step in (False, True):
-            with ProgramTrace(EVAL, body.name if step else test.name) as trace:
-                args = [trace.new_input(each) for each in body.input_types]
-                (going,) = evaluate(test, args)
-                if step:
-                    outs = [
-                        select(going, new, old)
-                        for new, old in zip(evaluate(body, args), args[consts:], strict=True)
-                    ]
-                else:
-                    outs = [ops.any_(going, dim=(0,))]
-                makers.append(trace.finish(outs, trace.function))
-        body.derived[key] = tuple(makers)
+        with ProgramTrace(EVAL, test.name) as trace:
+            (going,) = evaluate(test, [trace.new_input(each) for each in test.input_types])
+            any_going = trace.finish([ops.any_(going, dim=(0,))], test.name)
+        with ProgramTrace(EVAL, body.name) as trace:
+            args = [trace.new_input(each) for each in body.input_types]
+            (going,) = evaluate(test, args)
+            steps = zip(evaluate(body, args), args[consts:], strict=True)
+            masked = trace.finish([select(going, new, old) for new, old in steps], body.name)
+        body.derived[key] = any_going, masked
     return body.derived[key]
 
 

@@ -80,7 +80,7 @@ Lowers = Callable[[Operator], bool]
 
 
 def calls_host(program: Program, lowers: Lowers) -> bool:
-    """Whether a program calls host functions that its backend cannot call.
+    """Whether a program calls host functions that its backend cannot call, or leaves to NumPy.
 
     Args:
         program: lowered for a backend.
@@ -90,7 +90,10 @@ def calls_host(program: Program, lowers: Lowers) -> bool:
 
 
 def on_host(instr: Instr, lowers: Lowers) -> bool:
-    """Whether an instruction is, or holds, such a call."""
-    if instr.op.runs_on_host():
-        return not lowers(instr.op)
-    return any(calls_host(nested, lowers) for nested in programs_in(list(instr.params.values())))
+    """Whether an instruction is, or holds, such a call.
+
+    Lowered programs hold no other operators without a rule than those that the host computes.
+    """
+    return not lowers(instr.op) or any(
+        calls_host(nested, lowers) for nested in programs_in(list(instr.params.values()))
+    )

@@ -8,14 +8,14 @@ follows from that. A rule of its own (``infer``, ``jvp``, ``vjp`` with ``pullbac
 
 Which rule serves which transform:
 
-========== ======================================================
+========== ===========================================================================
 jvp        ``jvp``, else ``expand``
-linearize  ``vjp`` (with ``pullback``), else ``jvp``, else ``expand``
+linearize  ``linearize``, else ``vjp`` (with ``pullback``), else ``jvp``, else ``expand``
 transpose  ``transpose``, else ``expand``
 vmap       ``batch``, else ``expand``
 types      ``infer``, else ``expand``
 lowering   the backend's rule, else ``expand``, else ``host``
-========== ======================================================
+========== ===========================================================================
 
 A tangent or cotangent that is ``None`` is a symbolic zero.
 """
@@ -77,7 +77,11 @@ class Sample(NamedTuple):
     differentiable: bool = True
 
 
-_RULES = ("infer", "jvp", "vjp", "pullback", "transpose", "batch", "expand", "host", "samples")
+_RULES = (
+    "infer", "jvp", "linearize", "vjp", "pullback", "transpose", "batch", "expand", "host",
+    "prune", "with_closed", "samples",
+)  # fmt: skip
+_DERIVATIVES = frozenset(("jvp", "linearize", "vjp", "transpose"))
 
 
 class Operator:
@@ -138,8 +142,8 @@ class Operator:
             raise OperatorDefinitionError(
                 f"{where} defines only one of vjp and pullback; write {missing}, too."
             )
-        if not cls.differentiable and own & {"jvp", "vjp", "transpose"}:
-            extra = ", ".join(sorted(own & {"jvp", "vjp", "transpose"}))
+        if not cls.differentiable and own & _DERIVATIVES:
+            extra = ", ".join(sorted(own & _DERIVATIVES))
             raise OperatorDefinitionError(
                 f"{where} says differentiable = False but defines {extra}; drop one of the two."
             )
@@ -223,6 +227,14 @@ class Operator:
         """
         raise MissingRuleError(self._missing("jvp", "jvp"))
 
+    def linearize(self, primals: Sequence[Any], tangents: Sequence[Tangent], **params: Any) -> Any:
+        """What ``jvp`` gives, with all that no tangent decides computed before any tangent is read.
+
+        For operators that hold programs: they split them into a program that is run now, and a
+        linear one that reverse mode transposes.
+        """
+        raise MissingRuleError(self._missing("linearization", "linearize"))
+
     def vjp(self, *primals: Any, **params: Any) -> Any:
         """``(out, residuals)``: the result, and a tuple of the tensors that ``pullback`` needs."""
         raise MissingRuleError(self._missing("vjp", "vjp"))
@@ -264,6 +276,27 @@ class Operator:
         For what no operators can say: to print, to call other libraries. The arrays are copies.
         """
         raise MissingRuleError(self._missing("running on the host", "host"))
+
+    # --- for operators that hold programs
+
+    def prune(self, instr: Any, live: Sequence[bool]) -> Any:
+        """An instruction of this operator without the results that nothing reads.
+
+        ``live`` says which those are not. Operands that only they need go, too. ``None``: nothing
+        can go.
+        """
+        return None
+
+    def with_closed(
+        self, operands: Sequence[Tensor], params: dict[str, Any]
+    ) -> tuple[Sequence[Tensor], dict[str, Any]]:
+        """The operands and parameters of the same call, its programs' constants made operands."""
+        raise MissingRuleError(
+            f"operator {self.name!r} holds a program that captured tensors when it was lowered; "
+            f"write {type(self).__qualname__}.with_closed, which makes them operands."
+        )
+
+    # --- about it
 
     def flops(self, *types: TensorType, **params: Any) -> Any:
         """Floating-point operations of one run on operands of these types, an int or symbolic.

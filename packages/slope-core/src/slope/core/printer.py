@@ -40,33 +40,11 @@ from slope.dtypes import DType, int64
 from slope.errors import ProgramError, Source
 
 # Functions that take Python numbers beside tensors and give the operator of their name whatever the
-# number is
-# (not `pow`, which chooses other operators for some exponents).
-TAKE_NUMBERS: Final = frozenset(
-    [
-        "add",
-        "sub",
-        "mul",
-        "div",
-        "floor_divide",
-        "fmod",
-        "remainder",
-        "maximum",
-        "minimum",
-    ]
-    + [
-        "eq",
-        "ne",
-        "lt",
-        "le",
-        "gt",
-        "ge",
-        "where",
-        "bitwise_and",
-        "bitwise_or",
-        "bitwise_xor",
-    ]
-)
+# number is (not `pow`, which chooses other operators for some exponents).
+TAKE_NUMBERS: Final = frozenset((
+    "add", "sub", "mul", "div", "floor_divide", "fmod", "remainder", "maximum", "minimum", "eq",
+    "ne", "lt", "le", "gt", "ge", "where", "bitwise_and", "bitwise_or", "bitwise_xor",
+))  # fmt: skip
 WIDENING: Final = frozenset({"sum", "prod"})  # functions that make int64 of integers unless told
 BARE: Final = frozenset({"optimization_barrier"})  # functions that give a lone result as it is
 _INDENT: Final = "    "

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any, Self
 
+import numpy as np
+
 from slope.core import rules
 from slope.core.operator import Operator
 from slope.core.tensor import Splat, Tensor, Tracer
@@ -66,6 +68,8 @@ def param_key(value: Any) -> Any:
         return kind, value
     if isinstance(value, float):
         return kind, value.hex()
+    if isinstance(value, np.generic):
+        return kind, value.tobytes()
     return dims_key((value,)) if isinstance(value, DimExpr) else value
 
 
@@ -246,7 +250,7 @@ def result_types(
             if type(found) is TensorType and not op.multiple
             else rules.result_types(op, found)
         )
-    key = (op, *types, *sorted(params.items()))
+    key = (op, *types, *((name, param_key(params[name])) for name in sorted(params)))
     try:
         found = _expanded_types.get(key)
     except TypeError:

@@ -21,7 +21,7 @@ import numpy as np
 from slope.core.locks import open_after_fork
 from slope.core.types import Shape, TensorType, type_of_array
 from slope.devices import CPU, Device
-from slope.dtypes import DType
+from slope.dtypes import DType, bfloat16
 from slope.errors import (
     ArgumentError,
     BackendError,
@@ -323,6 +323,8 @@ def _to_host(backend: Importer, handle: Any, wanted: TensorType) -> np.ndarray[A
 
 
 def _elements(array: np.ndarray[Any, Any], indent: int) -> str:
+    if array.dtype == bfloat16.numpy:  # whose elements NumPy prints as if they were whole
+        array = array.astype(np.float32)
     return np.array2string(
         array, separator=", ", prefix=" " * indent, threshold=200, edgeitems=3, precision=4
     )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from itertools import count
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
 from slope.dims import dim_str, size
 from slope.dtypes import DType, as_dtype
+from slope.errors import ArgumentError
 
 Shape = tuple[Any, ...]  # of ints and symbolic dimensions (slope.dims)
 
@@ -53,6 +54,10 @@ class TensorType:
     def nbytes(self) -> Any:
         """Bytes of all elements."""
         return self.size * self.dtype.itemsize
+
+    def __call__(self, *_: object) -> NoReturn:
+        """Refuses PyTorch's ``x.type(dtype)``."""
+        raise ArgumentError(f"x.type is the type {self} of x, no method; x.to(dtype) converts x.")
 
     def with_shape(self, shape: Shape) -> TensorType:
         """The same dtype with another shape."""

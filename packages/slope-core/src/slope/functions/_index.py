@@ -25,13 +25,20 @@ from slope.errors import ConcretizationError, IndexingError
 from slope.functions._base import broadcast_shapes, copied, expand_to, of_host
 from slope.functions.joining import stack
 
-Entry = Any  # int, slice, None (a new dimension), Truth, np.ndarray of ints, Tensor of ints
+Entry = Any  # int, slice, None (a new dimension), Truth, Held, np.ndarray of ints, Tensor of ints
 
 
 class Truth(NamedTuple):
     """``True``, ``False`` or a mask of shape (): it indexes a dimension of length 1 of its own."""
 
     holds: bool
+
+
+class Held(NamedTuple):
+    """The places along one dimension at which a mask holds, and the mask's length there."""
+
+    places: np.ndarray[Any, Any]
+    length: int
 
 
 class Plan(NamedTuple):
@@ -88,7 +95,7 @@ def plan(index: Any, shape: Shape) -> Plan:
             if backward:
                 flips.append(at)
             kinds.append(("slice", at))
-        elif isinstance(entry, (Tensor, np.ndarray)):
+        elif isinstance(entry, (Tensor, np.ndarray, Held)):
             arrays[at] = _coordinates(entry, shape[at], at, shape)
             kinds.append(("array", at))
         else:
@@ -232,7 +239,9 @@ def _array(index: Sequence[Any]) -> np.ndarray[Any, Any]:
 
 
 def _where_true(mask: np.ndarray[Any, Any]) -> list[Entry]:
-    return list(mask.nonzero()) if mask.ndim else [Truth(bool(mask))]
+    if not mask.ndim:
+        return [Truth(bool(mask))]
+    return [Held(*each) for each in zip(mask.nonzero(), mask.shape, strict=True)]
 
 
 def _tensor_entries(each: Tensor) -> list[Entry]:
@@ -318,6 +327,13 @@ def _bound(bound: Any, length: Any) -> Any:
 
 def _coordinates(entry: Any, length: Any, at: int, shape: Shape) -> Tensor:
     """An index tensor, counted from the front; places that are known are checked."""
+    if isinstance(entry, Held):
+        if not isinstance(length, DimExpr) and entry.length != length:
+            raise IndexingError(
+                f"a mask of length {entry.length} cannot index dimension {at} of length {length} "
+                f"(of a tensor of shape {shape})."
+            )
+        entry = entry.places
     if isinstance(entry, np.ndarray) and not isinstance(length, DimExpr):
         wrong = (entry < -length) | (entry >= length)
         if wrong.any():

@@ -274,17 +274,20 @@ def tensordot(x: TensorLike, y: TensorLike, dims: int | Sequence[Sequence[int]] 
 
 
 @at_once
-def einsum(equation: str, *operands: TensorLike) -> Tensor:
+def einsum(equation: str, *operands: TensorLike | Sequence[Tensor]) -> Tensor:
     """Sums of products in Einstein's notation, such as ``einsum("bik,bkj->bij", x, y)``.
 
     ``...`` stands for leading dimensions.
 
-    Operands are taken from left to right, two at a time.
+    Operands, which may also be given as one list of tensors, are taken from left to right, two
+    at a time.
 
     Raises:
         ArgumentError: an equation that is not well formed.
         ShapeError: a letter with two lengths, or operands that do not fit.
     """
+    if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
+        operands = tuple(operands[0])
     given = [as_tensor(x, "einsum", f"operands[{number}]") for number, x in enumerate(operands)]
     if not given:
         raise ArgumentError(f"einsum: {equation!r} has no operands.")

@@ -24,6 +24,7 @@ from slope.functions._arguments import Scalar, scalar_kind, scalar_of, shape_of,
 from slope.functions._base import TensorLike, copied, splat, strong, to_dtype
 from slope.functions._base import as_tensor as _as_tensor
 from slope.functions._devices import placed
+from slope.functions._foreign import foreign_array
 from slope.functions.joining import stack
 from slope.functions.shapes import expand
 
@@ -86,7 +87,7 @@ def _from_data(data: Any, wanted: DType | None) -> Tensor:
         data = list(data)
     elif not isinstance(data, (list, tuple)):
         if all(hasattr(data, name) for name in _DLPACK):
-            return copied(np.from_dlpack(data), wanted)
+            return copied(foreign_array(data), wanted)
         if hasattr(data, "__array__"):
             return copied(np.asarray(data), wanted)
         raise ArgumentError(
@@ -168,16 +169,12 @@ def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
 def from_dlpack(source: Any) -> Tensor:
     """A tensor on the memory of what speaks DLPack on the CPU (PyTorch, JAX, ...), not copied.
 
+    (But for bfloat16, which NumPy does not take that way: that is copied.)
+
     Raises:
         ArgumentError: it does not, or is not on the CPU.
     """
-    try:
-        array = np.from_dlpack(source)
-    except (AttributeError, TypeError, BufferError, RuntimeError) as error:
-        raise ArgumentError(
-            f"from_dlpack: cannot take {type(source).__name__} over: {error}."
-        ) from None
-    return from_numpy(array)
+    return from_numpy(foreign_array(source))
 
 
 # --- of one number

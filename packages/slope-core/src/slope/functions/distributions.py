@@ -101,14 +101,21 @@ def truncated_normal(
     """Normal draws of mean 0 and deviation 1 that lie in ``[low, high]``, by inversion.
 
     Raises:
-        ArgumentError: ``low`` is not below ``high``.
+        ArgumentError: ``low`` is not below ``high``, or both are beyond 7 on one side.
     """
     given = checked_key(key, "truncated_normal")
     bottom = number_of(low, "random.truncated_normal", "low")
     top = number_of(high, "random.truncated_normal", "high")
     if not bottom < top:
         raise ArgumentError(f"random.truncated_normal: low={bottom} must be less than high={top}.")
+    if bottom > 7 or top < -7:
+        raise ArgumentError(
+            f"random.truncated_normal: low={bottom} and high={top} are both more than 7 deviations "
+            "from the mean, where no digits are left to draw by."
+        )
     unit, wanted = units_of(given, size, dtype, "truncated_normal")
+    if bottom > 2 or top < -2:  # float32 has few numbers next to 1 and -1, where the areas lie
+        unit = to_dtype(unit, dtypes.float64)
     first, last = (math.erf(each / math.sqrt(2.0)) for each in (bottom, top))
     place = ops.add(ops.mul(unit, splat_like(last - first, unit)), splat_like(first, unit))
     out = ops.mul(special.erfinv(place), splat_like(math.sqrt(2.0), unit))

@@ -122,6 +122,11 @@ def detach(x: Tensor) -> Tensor:
     return elementwise.stop_gradient(x)
 
 
+def contains(x: Tensor, value: TensorLike) -> bool:
+    """``value in x``: whether an element equals it."""
+    return bool(reductions.any(logic.eq(x, value)))
+
+
 def same(x: Tensor) -> Tensor:
     """The tensor itself: tensors do not change and have no strides."""
     return x
@@ -265,6 +270,7 @@ def _install() -> None:
         __getitem__=indexing.getitem,
         __setitem__=at.setitem,
         __iter__=indexing.iterate,
+        __contains__=contains,
         where=where_method,
         unfold=selection.windows_along,
         to=to,

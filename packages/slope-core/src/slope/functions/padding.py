@@ -54,24 +54,33 @@ def pad(
     low, high = [0] * given.ndim, [0] * given.ndim
     for number in range(len(widths) // 2):
         low[-1 - number], high[-1 - number] = widths[2 * number], widths[2 * number + 1]
-    if any(width < 0 for width in widths):
-        for at, (before, after) in enumerate(zip(low, high, strict=True)):
-            if max(-before, 0) + max(-after, 0) > given.shape[at]:
-                raise ShapeError(
-                    f"pad: pad={widths} cuts off more than dimension {at} of {given.type} has."
-                )
-            given = cut(given, at, max(-before, 0), given.shape[at] - max(-after, 0))
-        low, high = [max(width, 0) for width in low], [max(width, 0) for width in high]
-    if not any(low) and not any(high):
-        return given
-    if mode != "constant":
-        for at, (before, after) in enumerate(zip(low, high, strict=True)):
-            given = _pad_dim(given, at, before, after, mode)
-        return given
+    added = [(max(before, 0), max(after, 0)) for before, after in zip(low, high, strict=True)]
+    gone = [(max(-before, 0), max(-after, 0)) for before, after in zip(low, high, strict=True)]
+    # Reflected and repeated elements may be among those that are cut off.
+    if mode in ("reflect", "replicate"):
+        return _cut_off(_pad_dims(given, added, mode), gone, widths)
+    given = _cut_off(given, gone, widths)
+    if mode == "circular" or added == [(0, 0)] * given.ndim:
+        return _pad_dims(given, added, mode)
+    low, high = zip(*added, strict=True)
     number = splat_like(value, given).value
-    return ops.pad(
-        given, low=tuple(low), high=tuple(high), interior=(0,) * given.ndim, value=number
-    )
+    return ops.pad(given, low=low, high=high, interior=(0,) * given.ndim, value=number)
+
+
+def _cut_off(x: Tensor, widths: list[tuple[int, int]], asked: Sequence[int]) -> Tensor:
+    for at, (before, after) in enumerate(widths):
+        if before == after == 0:
+            continue
+        if before + after > x.shape[at]:
+            raise ShapeError(f"pad: pad={asked} cuts off more than dimension {at} of {x.type} has.")
+        x = cut(x, at, before, x.shape[at] - after)
+    return x
+
+
+def _pad_dims(x: Tensor, widths: list[tuple[int, int]], mode: str) -> Tensor:
+    for at, (before, after) in enumerate(widths):
+        x = _pad_dim(x, at, before, after, mode)
+    return x
 
 
 def _pad_dim(x: Tensor, at: int, before: int, after: int, mode: str) -> Tensor:
@@ -80,6 +89,8 @@ def _pad_dim(x: Tensor, at: int, before: int, after: int, mode: str) -> Tensor:
     Raises:
         ShapeError: the dimension is too short.
     """
+    if before == after == 0:
+        return x
     length = x.shape[at]
     limit = {"reflect": length - 1, "circular": length}.get(mode)
     if limit is not None and max(before, after) > max(limit, 0):

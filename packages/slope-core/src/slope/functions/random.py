@@ -11,6 +11,7 @@ Source: J. Salmon, M. Moraes, R. Dror, D. Shaw, "Parallel random numbers: as eas
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -209,12 +210,22 @@ def randn_like(
 
 _NOT_HERE: Final = {
     "PRNGKey": "it is slope.random.key(seed)",
-    "multivariate_normal": "mean + slope.linalg.cholesky(covariance) @ normal(key, n)",
+    "clone": "a key is a tensor, and tensors do not change",
+    "double_sided_maxwell": "it is rademacher(k1, n) * maxwell(k2, n)",
+    "fork_rng": "keys need no state to be kept: slope.random.key(seed)",
+    "get_rng_state": "it is slope.default_generator.key",
+    "initial_seed": "slope.manual_seed(seed) sets it",
+    "key_data": "a key is a tensor uint32[2]: key.numpy()",
     "orthogonal": "slope.nn.init.orthogonal gives orthogonal matrices",
+    "seed": "it is slope.manual_seed(seed)",
+    "set_rng_state": "it is slope.manual_seed(seed)",
+    "wrap_key_data": "a key is a tensor uint32[2]: slope.tensor(data, dtype=slope.uint32)",
 }
 
 
 def __getattr__(name: str) -> Any:
+    if name == "multivariate_normal":  # which needs factors of matrices, from above this module
+        return importlib.import_module("slope.linalg._draws").multivariate_normal
     if name in _NOT_HERE:
         raise RenamedError(f"slope.random has no {name!r}: {_NOT_HERE[name]}.")
     raise AttributeError(f"module 'slope.random' has no attribute {name!r}")

@@ -89,8 +89,9 @@ def scatter(
     x: TensorLike,
     dim: int,
     index: TensorLike,
-    src: TensorLike,
+    src: TensorLike | None = None,
     *,
+    value: Scalar | None = None,
     reduce: str | None = None,
 ) -> Tensor:
     """``x`` with ``out[index[i][j]][j] = src[i][j]`` for ``dim=0``, and so on.
@@ -101,6 +102,7 @@ def scatter(
         index: integers with as many dimensions as ``x``; nowhere longer than ``src``, nor than
             ``x`` but along ``dim``.
         src: a tensor of ``x``'s dtype, or a number.
+        value: a number instead of ``src``.
         reduce: None to write, ``"add"`` or ``"multiply"`` to combine with what is there.
 
     Raises:
@@ -112,7 +114,10 @@ def scatter(
             f"scatter: reduce={reduce!r} must be None, 'add' or 'multiply'; slope.scatter_reduce "
             f"has more."
         )
-    return _scattered("scatter", x, dim, index, src, modes[reduce])
+    if (src is None) is (value is None):
+        raise ArgumentError("scatter: give either src, a tensor or a number, or value, a number.")
+    given = value if src is None else src
+    return _scattered("scatter", x, dim, index, given, modes[reduce])
 
 
 def scatter_add(x: TensorLike, dim: int, index: TensorLike, src: TensorLike) -> Tensor:

@@ -7,6 +7,9 @@ every backend; NumPy's computes with LAPACK.
 
 from __future__ import annotations
 
+from typing import Any, Final
+
+from slope.errors import RenamedError
 from slope.functions import matmul
 from slope.functions.matrices import multi_dot, vecdot, vector_norm
 from slope.linalg._cholesky import cholesky, cholesky_inverse, cholesky_solve
@@ -60,3 +63,24 @@ __all__ = [
     "vecdot",
     "vector_norm",
 ]
+
+_NOT_HERE: Final = {
+    "LinAlgError": "singular matrices give inf and NaN on every backend, and no error",
+    "cholesky_ex": "use slope.linalg.cholesky, which gives NaN where there is no factor",
+    "inv_ex": "use slope.linalg.inv, which gives inf or NaN where there is no inverse",
+    "ldl_factor": "use slope.linalg.lu_factor, or cholesky",
+    "ldl_factor_ex": "use slope.linalg.lu_factor, or cholesky",
+    "ldl_solve": "use slope.linalg.lu_solve, or cholesky_solve",
+    "lu_factor_ex": "use slope.linalg.lu_factor",
+    "matrix_transpose": "use x.mT",
+    "outer": "it is slope.outer",
+    "solve_ex": "use slope.linalg.solve",
+    "tensordot": "it is slope.tensordot",
+    "trace": "it is slope.trace",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _NOT_HERE:
+        raise RenamedError(f"slope.linalg has no {name!r}: {_NOT_HERE[name]}.")
+    raise AttributeError(f"module 'slope.linalg' has no attribute {name!r}")

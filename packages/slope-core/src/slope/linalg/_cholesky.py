@@ -31,7 +31,7 @@ class Symmetric(SquareOperator):
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Tangent]) -> Any:
         (x,), (dx,) = primals, tangents
         assert dx is not None
-        return x, 0.5 * (dx + dx.mT)
+        return as_symmetric(x), 0.5 * (dx + dx.mT)  # for derivatives of derivatives
 
     def batch(self, size: Any, args: Sequence[Tensor], in_dims: Sequence[int | None]) -> Any:
         (at,) = in_dims

@@ -59,7 +59,7 @@ class MatrixExp(SquareOperator):
         return self(fn.cat([above, below], -2))[..., :count, count:]
 
     def expand(self, x: Any) -> Any:
-        if is_static(x.shape[-1:]) and not x.shape[-1]:
+        if any(is_static((length,)) and not length for length in x.shape):
             return x
         size = fn.amax(fn.abs(x).sum(-2), -1)
         halvings = fn.clamp(fn.ceil(fn.log2(fn.maximum(size, 1.0))), 0, _MOST)
@@ -85,7 +85,7 @@ class MatrixExp(SquareOperator):
         yield Sample((samples_of(2, 2),))
         yield Sample((0.3 * draws(2, 3, 3),))
         yield Sample((draws(1, 1),))
-        yield Sample((draws(0, 0),))
+        yield Sample((draws(0, 2, 2),))
 
 
 def _taylor(x: Tensor) -> Tensor:

@@ -81,15 +81,16 @@ class SvdFactors(MatrixOperator):
 
     def expand(self, x: Any, *, full: bool = False) -> Any:
         *lead, rows, columns = x.shape
+        if not min(rows, columns):
+            u = fn.eye(rows, rows if full else 0, dtype=x.dtype)
+            vh = fn.eye(columns if full else 0, columns, dtype=x.dtype)
+            return u.expand(*lead, *u.shape), x.reshape(*lead, 0), vh.expand(*lead, *vh.shape)
         if rows < columns:
             v, s, uh = self.expand(x.mT, full=full)
             turn = signs_of(uh.mT)
             count = min(rows, columns)
             kept = fn.cat([turn[..., :count], signs_of(v)[..., count:]], -1) if full else turn
             return uh.mT * turn, s, (v * kept).mT
-        if not columns:
-            unit = fn.eye(rows, rows if full else 0, dtype=x.dtype)
-            return unit.expand(*lead, *unit.shape), x.sum(-2), x[..., :0, :]
         scale = fn.amax(fn.abs(x), (-2, -1), True)
         scale = fn.where(scale == 0, 1.0, scale)
         made, v = orthogonalized(evened(x / scale, -1))
@@ -117,6 +118,7 @@ class SvdFactors(MatrixOperator):
         yield Sample((draws(3, 2, seed=2),), {"full": True}, differentiable=False)
         yield Sample((samples_of(1, 1),), {"full": True})
         yield Sample((draws(3, 0),), {"full": True}, differentiable=False)
+        yield Sample((draws(2, 0, 3),), {"full": True}, differentiable=False)
 
 
 svd_factors = register(SvdFactors())

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import importlib
 import sys
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from slope.errors import RenamedError, SlopeError
+from slope.errors import SlopeError
 
 
 class NotInstalledError(SlopeError, ImportError):
@@ -28,17 +28,8 @@ for _name in ("functional", "init", "metrics"):
 if TYPE_CHECKING:
     from slope.nn import data as data  # likewise
 
-_NOT_HERE: Final = {
-    "DataParallel": "a program runs on one device",
-    "lr_scheduler": "schedules are rates: nn.Adam(model, lr=nn.CosineSchedule(1e-3, steps))",
-    "optim": "optimizers are in slope.nn itself: nn.Adam(model, lr=1e-3)",
-    "utils": "use nn.clip_grad_norm(gradients, 1.0), nn.parameters_to_vector(model), nn.WeightNorm",
-}
-
 
 def __getattr__(name: str) -> Any:
     if name == "data":  # loaded when asked for: models need no loaders
         return importlib.import_module("slope.nn.data")
-    if name in _NOT_HERE:
-        raise RenamedError(f"slope.nn has no {name!r}: {_NOT_HERE[name]}.")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(sys.modules["slope_nn"], name)  # which says what to write instead

@@ -9,7 +9,7 @@ from slope.core.tensor import Tensor
 from slope.core.types import TensorType
 from slope.errors import ArgumentError, DTypeError, ShapeError
 from slope.ops._bilinear import Bilinear
-from slope.ops._family import insert, require_kind
+from slope.ops._family import insert, require_kind, shifted
 from slope.ops.linear import batched_at, reshape
 
 Dims = tuple[Any, ...]
@@ -181,7 +181,7 @@ def _folded(x: Tensor, at: int, dim: int, groups: Any, size: Any) -> Tensor:
     if groups == 1:
         x = batched_at(x, at, size, dim)
         return reshape(x, shape=(*x.shape[:dim], size * length, *x.shape[dim + 2 :]))
-    real = dim if dim < at else dim + 1
+    real = shifted(dim, at)
     x = reshape(x, shape=(*x.shape[:real], groups, length // groups, *x.shape[real + 1 :]))
     x = batched_at(x, at if at <= dim else at + 1, size, dim + 1)
     return reshape(x, shape=(*x.shape[:dim], size * length, *x.shape[dim + 3 :]))

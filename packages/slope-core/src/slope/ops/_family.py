@@ -69,6 +69,11 @@ def flags(*shape: int, seed: int = 0) -> Any:
     return np.random.default_rng(seed).integers(0, 2, size=shape).astype(bool)
 
 
+def shifted(dim: int, at: int) -> int:
+    """Where a dimension stands once another one was put in at ``at``."""
+    return dim if dim < at else dim + 1
+
+
 def without(items: Sequence[Any], positions: Sequence[int]) -> tuple[Any, ...]:
     """The items that stand at none of the positions."""
     return tuple(item for position, item in enumerate(items) if position not in positions)

@@ -13,7 +13,7 @@ from slope.core.types import TensorType
 from slope.dims import size
 from slope.errors import DTypeError, ShapeError
 from slope.ops._bilinear import Bilinear
-from slope.ops._family import draws, ints, require_dim, require_kind, without
+from slope.ops._family import draws, ints, require_dim, require_kind, shifted, without
 from slope.ops.linear import permute
 
 Dims = tuple[int, ...]
@@ -159,7 +159,7 @@ def free_dims(ndim: int, contract: Dims, batch: Dims) -> Dims:
 
 
 def _shifter(at: int) -> Any:
-    return lambda dims: tuple(dim if dim < at else dim + 1 for dim in dims)
+    return lambda dims: tuple(shifted(dim, at) for dim in dims)
 
 
 def _cotangent(
@@ -172,10 +172,9 @@ def _cotangent(
 ) -> Tensor:
     """The cotangent of one operand.
 
-    It is the result's, contracted with the other operand over the latter's free dimensions.
-
-    The two may be taken in either order; the one that leaves the dimensions where the operand has
-    them needs no permute.
+    It is the result's, contracted with the other operand over the latter's free dimensions, in the
+    order of the two that leaves the dimensions where the operand has them, if one does: that needs
+    no permute.
     """
     batch_o, contract_o, free_o = of_other
     batch_t, contract_t, free_t = of_target

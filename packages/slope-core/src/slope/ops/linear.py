@@ -17,7 +17,7 @@ from slope.core.types import TensorType
 from slope.dims import size as count
 from slope.dtypes import DType
 from slope.errors import DTypeError, ShapeError
-from slope.ops._family import draws, flags, insert, ints, require_dim, splat_like
+from slope.ops._family import draws, flags, insert, ints, require_dim, shifted, splat_like
 
 
 class LinearOperator(Operator):
@@ -38,6 +38,12 @@ class LinearOperator(Operator):
 
 
 # --- batching helpers, written with the operators below
+
+
+def batch_reduction(op: Operator, x: Tensor, at: int, dim: Sequence[int]) -> tuple[Any, int]:
+    """What ``batch`` of an operator returns that takes the dimensions ``dim`` away."""
+    moved = tuple(shifted(each, at) for each in dim)
+    return op(x, dim=moved), at - sum(1 for each in moved if each < at)
 
 
 def move_dim(x: Tensor, source: int, target: int) -> Tensor:
@@ -132,7 +138,7 @@ class Permute(LinearOperator):
     ) -> tuple[Any, Any]:
         (at,) = in_dims
         assert at is not None
-        order = tuple(dim if dim < at else dim + 1 for dim in params["dims"])
+        order = tuple(shifted(dim, at) for dim in params["dims"])
         return permute(args[0], dims=(at, *order)), 0
 
     def samples(self) -> Iterator[Sample]:
@@ -232,8 +238,7 @@ class Sum(LinearOperator):
     ) -> tuple[Any, Any]:
         (at,) = in_dims
         assert at is not None
-        moved = tuple(each if each < at else each + 1 for each in dim)
-        return sum_(args[0], dim=moved), at - sum(1 for each in moved if each < at)
+        return batch_reduction(self, args[0], at, dim)
 
     def samples(self) -> Iterator[Sample]:
         yield Sample((draws(2, 3, 4),), {"dim": (1,)})

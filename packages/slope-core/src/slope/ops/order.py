@@ -17,7 +17,7 @@ from slope.core.tensor import Tensor
 from slope.core.types import TensorType
 from slope.dtypes import accumulator, int64
 from slope.errors import ShapeError
-from slope.ops._family import draws, ints, require_dim, require_kind, splat_like
+from slope.ops._family import draws, ints, require_dim, require_kind, shifted, splat_like
 from slope.ops.create import iota
 from slope.ops.elementwise import maximum, minimum, mul
 from slope.ops.index import take_along
@@ -53,8 +53,7 @@ class _Ordered(Operator):
     ) -> tuple[Any, Any]:
         (at,) = in_dims
         assert at is not None
-        dim = params.pop("dim")
-        return self(args[0], dim=dim if dim < at else dim + 1, **params), (at, at)
+        return self(args[0], **{**params, "dim": shifted(params["dim"], at)}), (at, at)
 
 
 class Sort(_Ordered):
@@ -163,7 +162,7 @@ class _Best(Operator):
     ) -> tuple[Any, Any]:
         (at,) = in_dims
         assert at is not None
-        moved = dim if dim < at else dim + 1
+        moved = shifted(dim, at)
         left = at - 1 if moved < at else at
         return self(args[0], dim=moved), (left, left)
 
@@ -280,7 +279,7 @@ class _Running(Operator):
     ) -> tuple[Any, Any]:
         (at,) = in_dims
         assert at is not None
-        out = self(args[0], dim=dim if dim < at else dim + 1)
+        out = self(args[0], dim=shifted(dim, at))
         return out, (at, at) if self.multiple else at
 
     def samples(self) -> Iterator[Sample]:

@@ -8,8 +8,8 @@ nothing is pooled):
     dilation: the step between the elements of a window.
 
 They are sequences of strided slices, one for each element of the window and, where it does not
-matter in which order elements
-are combined, one dimension after the other: compilers fuse these well.
+matter in which order elements are combined, one dimension after the other: compilers fuse these
+well.
 """
 
 from __future__ import annotations

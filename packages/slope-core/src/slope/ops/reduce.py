@@ -13,9 +13,17 @@ from slope.core.tensor import Splat, Tensor
 from slope.core.types import TensorType
 from slope.dtypes import bool_, int64
 from slope.errors import DTypeError, ShapeError
-from slope.ops._family import draws, flags, ints, require_dim, require_kind, splat_like
+from slope.ops._family import draws, flags, ints, require_dim, require_kind, shifted, splat_like
 from slope.ops.elementwise import add, div, mul
-from slope.ops.linear import LinearOperator, broadcast, cast, permute, reshape, sum_
+from slope.ops.linear import (
+    LinearOperator,
+    batch_reduction,
+    broadcast,
+    cast,
+    permute,
+    reshape,
+    sum_,
+)
 from slope.ops.logic import eq, where
 from slope.ops.slicing import cat, slice_
 
@@ -52,8 +60,7 @@ class Reduction(Operator):
     ) -> tuple[Any, Any]:
         (at,) = in_dims
         assert at is not None
-        moved = tuple(each if each < at else each + 1 for each in dim)
-        return self(args[0], dim=moved), at - sum(1 for each in moved if each < at)
+        return batch_reduction(self, args[0], at, dim)
 
     def samples(self) -> Iterator[Sample]:
         if "f" in self.kinds:
@@ -225,7 +232,7 @@ class _Position(Operator):
     ) -> tuple[Any, Any]:
         (at,) = in_dims
         assert at is not None
-        moved = dim if dim < at else dim + 1
+        moved = shifted(dim, at)
         return self(args[0], dim=moved), at - (1 if moved < at else 0)
 
     def samples(self) -> Iterator[Sample]:
@@ -283,10 +290,7 @@ class Cumsum(LinearOperator):
     ) -> tuple[Any, Any]:
         (at,) = in_dims
         assert at is not None
-        dim = params["dim"]
-        return cumsum(
-            args[0], dim=dim if dim < at else dim + 1, reverse=params.get("reverse", False)
-        ), at
+        return cumsum(args[0], **{**params, "dim": shifted(params["dim"], at)}), at
 
     def samples(self) -> Iterator[Sample]:
         yield Sample((draws(3, 4),), {"dim": 1, "reverse": False})

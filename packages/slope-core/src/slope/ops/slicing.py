@@ -9,7 +9,7 @@ from slope.core.operator import Linear, Operand, Sample, Tangent, register
 from slope.core.tensor import Tensor
 from slope.core.types import TensorType
 from slope.errors import ShapeError
-from slope.ops._family import draws, insert, ints, require_dim, require_rank
+from slope.ops._family import draws, insert, ints, require_dim, require_rank, shifted
 from slope.ops.linear import LinearOperator, batched_at
 
 
@@ -153,7 +153,7 @@ class Flip(LinearOperator):
     ) -> tuple[Any, Any]:
         (at,) = in_dims
         assert at is not None
-        return flip(args[0], dims=tuple(dim if dim < at else dim + 1 for dim in params["dims"])), at
+        return flip(args[0], dims=tuple(shifted(dim, at) for dim in params["dims"])), at
 
     def samples(self) -> Iterator[Sample]:
         yield Sample((draws(3, 4),), {"dims": (0,)})

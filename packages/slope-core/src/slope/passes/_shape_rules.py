@@ -15,9 +15,8 @@ from slope.core.types import Shape, TensorType
 from slope.dims import is_static, same
 from slope.passes._rewriter import Call, Rewriter, Rule
 
-MOST_PIECES: Final = (
-    64  # a slice looks through so many operands of a concatenation, so that passes stay linear
-)
+# A slice looks through so many operands of a concatenation, so that passes stay linear.
+MOST_PIECES: Final = 64
 
 
 def is_one(length: Any) -> bool:

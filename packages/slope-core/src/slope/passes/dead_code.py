@@ -10,17 +10,18 @@ def remove_dead_code(program: Program) -> Program:
     """Drop what no output needs.
 
     Instructions with an effect stay, and so does everything that they read. The inputs stay: they
-    are the program's signature. An operator with a method ``prune(instr, live)`` (loops, branches)
-    gives up the results that nothing reads, and the operands that only they need.
+    are the program's signature. Operators that hold programs (loops, branches) give up the results
+    that nothing reads, and the operands that only they need: :meth:`Operator.prune`.
     """
     live = {atom for atom in program.outputs if isinstance(atom, Var)}
     kept: list[Instr] = []
     smaller = False
     for instr in reversed(program.instrs):
         if any(var in live for var in instr.outputs) or has_effect(instr):
-            pruned = _pruned(instr, live)
-            smaller = smaller or pruned is not instr
-            instr = pruned
+            if instr.op.has("prune"):
+                pruned = instr.op.prune(instr, [var in live for var in instr.outputs])
+                smaller = smaller or pruned is not None
+                instr = pruned or instr
             kept.append(instr)
             live.update(atom for atom in instr.inputs if isinstance(atom, Var))
     constants = [(var, tensor) for var, tensor in program.constants if var in live]
@@ -36,10 +37,3 @@ def remove_dead_code(program: Program) -> Program:
         program.name,
         program.input_names,
     )
-
-
-def _pruned(instr: Instr, live: set[Var]) -> Instr:
-    prune = getattr(instr.op, "prune", None)
-    if prune is None:
-        return instr
-    return prune(instr, [var in live for var in instr.outputs]) or instr

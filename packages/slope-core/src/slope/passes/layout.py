@@ -4,10 +4,10 @@ A transpose beside a convolution can cost more than the convolution, so tensors 
 other layout throughout: variables that only operators without a view of their own on the order of
 dimensions connect (elementwise ones, padding, slices...) form a *region*, and a region that holds a
 convolution's operand or result is stored in that convolution's order. Convolutions take their
-layout by parameter, the operators of a region get theirs permuted, and a
-``permute`` stands only where regions meet: at inputs, at outputs, and around operators that know
-nothing of this (reshapes, contractions). Images and weights are in regions of their own, and so an
-optimizer's step on weights stays in their order.
+layout by parameter, the operators of a region get their parameters permuted, and a ``permute``
+stands only where regions meet: at inputs, at outputs, and around operators that know nothing of
+this (reshapes, contractions). Images and weights are in regions of their own, and so an optimizer's
+step on weights stays in their order.
 
 The program's inputs and outputs keep their order: the permutes at its edges stay within the
 compiled program. To move them out of it, so that buffers lie in the backend's order from call to
@@ -200,13 +200,7 @@ class _Relayout:
         elif name == "broadcast":
             self._write_broadcast(instr)
         elif name == "permute":
-            (x,), (result,) = instr.inputs, instr.outputs
-            held = self.regions.order(x)
-            source = self._read(x, held)
-            # Stored dimension i of x is dimension held[i] of x, which is dimension
-            # dims.index(held[i]) of the result.
-            dims = instr.params["dims"]
-            self._define(result, source, tuple(dims.index(dim) for dim in held))
+            self._write_permute(instr)
         else:
             inputs = tuple([self._plain(atom) for atom in instr.inputs])
             self.out.keep(instr, inputs)
@@ -258,6 +252,12 @@ class _Relayout:
         shape = _moved(instr.params["shape"], order)
         made = self._emit(instr, [operand], {"shape": shape, "dims": tuple(sorted(places))})
         self._define(var, made, order)
+
+    def _write_permute(self, instr: Instr) -> None:
+        (x,), (var,) = instr.inputs, instr.outputs
+        held, dims = self.regions.order(x), instr.params["dims"]
+        # Stored dimension i of x is its dimension held[i]: the result's dims.index(held[i]).
+        self._define(var, self._read(x, held), tuple(dims.index(dim) for dim in held))
 
 
 def _is_transparent(instr: Instr) -> bool:

@@ -121,9 +121,12 @@ class Backend:
         dynamic: whether :meth:`compile` takes programs with symbolic dimensions, whose executables
             run for all sizes. It may raise :class:`~slope.errors.ShapeError` for a program that it
             can compile for known sizes alone; then each size gets an executable of its own.
-        lowered: the classes of what lowering rules return for a result. Where a class has the
-            attribute ``type``, as operands then have it too, that is checked in plugins' rules.
-            Empty: rules may return anything.
+        rules_of: the names of backends whose lowering rules it understands, since it derives from
+            them: it takes what plugins offer for those, too.
+        lowered: the classes of what lowering rules take for operands and return for results,
+            checked in plugins' rules. Where they have an attribute ``type``, a
+            :class:`~slope.extend.TensorType`, that is checked as well. Empty: rules may return
+            anything.
 
     Attributes:
         lowerings: the lowering rules by operator name.
@@ -135,6 +138,7 @@ class Backend:
     layout: ClassVar[str | None] = None
     donates: ClassVar[bool] = False
     dynamic: ClassVar[bool] = False
+    rules_of: ClassVar[tuple[str, ...]] = ()
     lowered: ClassVar[tuple[type, ...]] = ()
     origin: str = ""
 
@@ -202,8 +206,9 @@ class Backend:
     def supports(self, op: Operator, dtype: DType) -> bool:
         """Whether the operator can be compiled for operands (for ``iota``: a result) of this dtype.
 
-        Shown in the documentation, and what the conformance kit holds the backend to. By default
-        all dtypes of the operators that have a lowering here or an expansion.
+        Programs that need another are refused before :meth:`compile`; the conformance kit counts
+        them as declared unsupported and holds the backend to the others. Operators without a
+        lowering here, ``expand`` and ``host`` are refused in any case. By default all dtypes.
         """
         return self.lowers(op) or op.has("expand") or op.has("host")
 
@@ -215,6 +220,21 @@ class Backend:
         what is between.
         """
         return op.name in self.lowerings
+
+    def left_to_numpy(self, op: Operator, types: Sequence[TensorType], device: Device) -> bool:
+        """Whether the numpy backend computes an operator faster than its expansion runs here.
+
+        Asked for operators that have an expansion and no lowering rule here, in programs of known
+        sizes that run on ``device``, outside of their loops and branches. What is left to NumPy
+        divides the program into stages, each of which costs some microseconds. By default nothing
+        is. A package that leaves operators to NumPy depends on ``slope-backend-numpy``.
+
+        Args:
+            op: the operator.
+            types: those of its operands.
+            device: where the program runs.
+        """
+        return False
 
     def add_lowerings(self, rules: Mapping[str, Callable[..., Any]]) -> None:
         """Add lowering rules by operator name, this backend's own and those of plugins.

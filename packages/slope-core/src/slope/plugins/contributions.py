@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MethodType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from slope.core.locks import open_after_fork
 from slope.core.operator import OPERATORS, Operator, register
 from slope.core.program import result_types
+from slope.core.types import TensorType
 from slope.errors import PluginError, SlopeError
 from slope.plugins.manager import MANAGER, Claim, clash, only, refuse_failed
 
@@ -169,22 +170,18 @@ def _failures(name: str) -> str:
 # --- lowerings
 
 
-def extra_lowerings(
-    backend: str, owner: Plugin, own: Mapping[str, Rule], kinds: tuple[type, ...] = ()
-) -> dict[str, Rule]:
-    """The rules that plugins add to a backend's own.
+def extra_lowerings(backend: str, kinds: tuple[type, ...] = ()) -> dict[str, Rule]:
+    """The rules that plugins add to a backend's own, or put in place of them.
 
-    Where two rules claim one operator, the rule here raises the error that names both plugins: only
+    Where two plugins claim one operator, the rule here raises the error that names both: only
     programs with that operator are stopped.
 
     Args:
-        backend: The backend's name.
-        owner: The plugin that offers the backend.
-        own: The backend's own rules.
+        backend: The name that plugins are asked for.
         kinds: The backend's :attr:`Backend.lowered`.
     """
     rules: dict[str, Rule] = {}
-    origin = dict.fromkeys(own, owner)
+    origin: dict[str, Plugin] = {}
     for plugin, answer in MANAGER.answers("slope_lowerings", backend=backend):
         try:
             offered = _checked(answer, backend)
@@ -234,22 +231,28 @@ class _Foreign:
             f"{self._plugin}"
         )
 
-    def __call__(self, context: Any, *operands: Any, **params: Any) -> Any:
+    def __call__(self, *args: Any, **params: Any) -> Any:
         if isinstance(self._rule, str):
             self._rule = resolve(self._rule, self._plugin)
         try:
-            given = self._rule(context, *operands, **params)
+            given = self._rule(*args, **params)
         except SlopeError as error:
             error.add_note(f"in {self}")
             raise
         except Exception as error:
             raise PluginError(f"{self}, failed: {type(error).__name__}: {error}") from error
         if self._kinds:
-            self._check(given, operands, params)
+            self._check(given, args, params)
         return given
 
-    def _check(self, given: Any, operands: tuple[Any, ...], params: dict[str, Any]) -> None:
+    def _check(self, given: Any, args: tuple[Any, ...], params: dict[str, Any]) -> None:
         """Refuse what cannot be the operator's results.
+
+        Args:
+            given: what the rule returned.
+            args: what it was called with: among other things the operands, whose kinds are those of
+                results, and which may tell their types.
+            params: the operator's.
 
         Raises:
             PluginError: it is of another kind or number, or of other types.
@@ -257,15 +260,26 @@ class _Foreign:
         op = OPERATORS.get(self._name) or find_operator(self._name)
         if op is None:  # nobody offers it: it was made in the user's own code
             return
-        types = result_types(op, [operand.type for operand in operands], params)
-        results = given if op.multiple and isinstance(given, (tuple, list)) else (given,)
+        many = op.multiple and isinstance(given, (tuple, list))
+        results = tuple(given) if many else (given,)
+        operands = [_type_of(arg) for arg in args if isinstance(arg, self._kinds)]
+        types: Sequence[TensorType | None] = [None] * len(results)
+        if operands and None not in operands:
+            types = result_types(op, operands, params)  # pyright: ignore[reportArgumentType]  # just asked
         kinds = " or ".join(kind.__name__ for kind in self._kinds)
-        due = f"{len(types)} results, each a {kinds}" if op.multiple else f"a {kinds}"
-        if len(results) != len(types):
+        number = len(types) if types and types[0] else "all"
+        due = f"a tuple of {number} results, each a {kinds}" if op.multiple else f"a {kinds}"
+        if len(results) != len(types) or many != op.multiple:
             raise PluginError(f"{self}, returned {given!r:.80}; return {due}.")
         for result, wanted in zip(results, types, strict=True):
             if not isinstance(result, self._kinds):
                 raise PluginError(f"{self}, returned {given!r:.80}; return {due}.")
-            found = getattr(result, "type", wanted)
-            if found != wanted:
+            found = _type_of(result)
+            if None not in (found, wanted) and found != wanted:
                 raise PluginError(f"{self}, returned a result {found}; the operator's is {wanted}.")
+
+
+def _type_of(value: Any) -> TensorType | None:
+    """The type that a backend's value tells, if it does."""
+    found = getattr(value, "type", None)
+    return found if isinstance(found, TensorType) else None

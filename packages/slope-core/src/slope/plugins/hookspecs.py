@@ -158,8 +158,7 @@ class OperatorSpec:
 def slope_backends() -> Sequence[BackendSpec]:  # pyright: ignore[reportReturnType]  # plugins answer
     """The backends that this plugin offers.
 
-    Parameters:
-        (none)
+    Parameters: none.
 
     Returns:
         One :class:`BackendSpec` for each. Its class is imported when the backend is selected.
@@ -172,8 +171,7 @@ def slope_backends() -> Sequence[BackendSpec]:  # pyright: ignore[reportReturnTy
 def slope_operators() -> Sequence[OperatorSpec | Operator | str]:  # pyright: ignore[reportReturnType]  # plugins answer
     """The operators and functions that this plugin offers as ``slope.NAME`` and as tensor methods.
 
-    Parameters:
-        (none)
+    Parameters: none.
 
     Returns:
         One :class:`OperatorSpec` for each. An operator ``op`` alone stands for
@@ -196,8 +194,9 @@ def slope_lowerings(backend: str) -> Mapping[str, Callable[..., Any] | str]:  # 
 
     Returns:
         Operator name to rule. What arguments a rule takes, the backend's own documentation says. A
-        string ``"module:attribute"`` is imported when the rule is first used. A rule for an
-        operator that the backend or another plugin lowers already is an error when it is used.
+        string ``"module:attribute"`` is imported when the rule is first used. It goes before the
+        backend's own rule for that operator; two plugins' rules for one operator are an error when
+        they are used.
 
     .. versionadded:: 0.1 (API version 1)
     """

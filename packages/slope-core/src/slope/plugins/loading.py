@@ -52,6 +52,8 @@ class Plugin:
     hooks: pluggy.HookRelay | None = field(default=None, repr=False, compare=False)
 
     def __str__(self) -> str:
+        if self.in_process:
+            return f"{self.name} {_IN_PROCESS}"
         return f"{self.name} (from {self.distribution} {self.version})".replace(" )", ")")
 
     @property

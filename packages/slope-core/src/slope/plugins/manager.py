@@ -174,13 +174,15 @@ def clash(what: str, first: Plugin, second: Plugin) -> str:
     """The text of the error for two plugins that offer the same thing."""
     if first.name == second.name:
         return f"{what} is offered twice by the plugin {first}; drop one of the two."
-    if second.in_process:
-        first, second = second, first
-    if second.in_process:
-        return f"{what} comes from two plugins: {first} and {second}. Unregister one of the two."
+    told = f"{what} comes from two plugins: {first} and {second}. "
+    if first.in_process and second.in_process:
+        return f"{told}Unregister one of the two."
+    if first.in_process or second.in_process:
+        here, there = (first, second) if first.in_process else (second, first)
+        return f"{told}Unregister {here.name}, or set SLOPE_DISABLE_PLUGINS to {there.name}."
     return (
-        f"{what} comes from two plugins: {first} and {second}. Uninstall one of the two "
-        f"distributions, or set SLOPE_DISABLE_PLUGINS to {first.name} or to {second.name}."
+        f"{told}Uninstall one of the two distributions, or set SLOPE_DISABLE_PLUGINS to "
+        f"{first.name} or to {second.name}."
     )
 
 

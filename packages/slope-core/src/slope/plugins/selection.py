@@ -277,10 +277,9 @@ _ALLOWED: Final = {"eager": ("compile", "numpy"), "layout": (None, "NCHW", "NHWC
 
 
 def _add_lowerings(made: Backend) -> None:
-    claim, own = _origins[made.name]
-    extra = extra_lowerings(made.name, claim.plugin, own, made.lowered)
-    made.lowerings = dict(own)  # anew: rules of a plugin that was taken out must go
-    made.add_lowerings(extra)
+    made.lowerings = dict(_origins[made.name].rules)  # anew: rules of plugins that went must go
+    for name in (*reversed(made.rules_of), made.name):
+        made.add_lowerings(extra_lowerings(name, made.lowered))
 
 
 def _plugins_changed() -> None:

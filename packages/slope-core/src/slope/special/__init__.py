@@ -7,6 +7,9 @@ run on every backend. Derivatives are closed forms where there are any. Those th
 
 from __future__ import annotations
 
+from typing import Any, Final
+
+from slope.errors import RenamedError
 from slope.functions import (
     digamma,
     erf,
@@ -137,3 +140,32 @@ __all__ = [
     "xlogy",
     "zeta",
 ]
+
+_POLYNOMIALS = (
+    *(f"{shift}chebyshev_polynomial_{kind}" for shift in ("", "shifted_") for kind in "tuvw"),
+    "hermite_polynomial_h",
+    "hermite_polynomial_he",
+    "laguerre_polynomial_l",
+    "legendre_polynomial_p",
+)
+_OF_SCIPY = (
+    *("airy_ai", "bernoulli", "dawsn", "fresnel", "hyp1f1", "hyp2f1", "owens_t", "sici"),
+    *("sph_harm_y", "wofz"),
+)
+_NOT_HERE: Final = {
+    **dict.fromkeys(
+        _POLYNOMIALS, "write its recurrence, or use NumPy's polynomials outside of jit"
+    ),
+    **dict.fromkeys(_OF_SCIPY, "SciPy has it, outside of jit"),
+    "bessel_jn": "use bessel_j0 and bessel_j1",
+    "boxcox": "write (x**lmbda - 1) / lmbda",
+    "comb": "write slope.exp(gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1))",
+    "expn": "use exp1, for n = 1",
+    "loggamma": "it is slope.special.gammaln",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _NOT_HERE:
+        raise RenamedError(f"slope.special has no {name!r}: {_NOT_HERE[name]}.")
+    raise AttributeError(f"module 'slope.special' has no attribute {name!r}")

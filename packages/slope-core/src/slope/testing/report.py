@@ -84,7 +84,8 @@ class Report:
         """The totals in one line."""
         counted = ", ".join(f"{count} {status}" for status, count in self.totals.items())
         of = f"{self.operators} operators in {self.seconds:.0f} s"
-        return f"{self.backend} ({self.version}): {counted}; {of}"
+        version = f" ({self.version})" if self.version else ""
+        return f"{self.backend}{version}: {counted}; {of}"
 
     def text(self) -> str:
         """The matrix of operators and transforms, the rules, failures, and totals."""
@@ -160,7 +161,7 @@ def _text(matrix: Matrix) -> str:
 
 
 def _short(message: str) -> str:
-    return message if len(message) < 400 else message[:400] + " ..."
+    return message if len(message) < 800 else message[:800] + " ..."
 
 
 # --- the page

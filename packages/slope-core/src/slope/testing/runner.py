@@ -15,7 +15,7 @@ import numpy as np
 
 from slope.api._compare import difference as elementwise_difference
 from slope.api._compare import tolerance
-from slope.compile import Options, _expand_unknown, _LoweringTrace, compile_program
+from slope.compile import Options, _expand_unknown, _LoweringTrace, compile_program, unsupported
 from slope.core.operator import Operator
 from slope.core.program import Instr, Program, ProgramTrace, Var, run_instrs
 from slope.core.tensor import Tensor
@@ -23,6 +23,7 @@ from slope.core.trace import use_trace
 from slope.core.types import type_of_array
 from slope.dtypes import as_dtype
 from slope.errors import UnsupportedOperatorError
+from slope.passes import remove_dead_code
 from slope.plugins.backend import Backend
 from slope.plugins.selection import backend as backend_named
 from slope.plugins.selection import use_backend
@@ -152,7 +153,7 @@ class _DeclaredTrace(_LoweringTrace):
     def process(
         self, op: Operator, args: Sequence[Tensor], params: dict[str, Any]
     ) -> tuple[Tensor, ...]:
-        if op.has("expand"):
+        if op.has("expand") or self.backend.lowers(op):
             return super().process(op, args, params)
         return ProgramTrace.process(self, op, args, params)
 
@@ -160,25 +161,22 @@ class _DeclaredTrace(_LoweringTrace):
 def undeclared(program: Program, backend: Backend) -> str:
     """The operators of a program that the backend says it lacks; empty if there are none.
 
-    Asked for each instruction that is left when operators without a lowering are expanded, and
-    for the dtype of each operand and, for operators with a ``dtype`` parameter, of the result.
+    Asked for each instruction that is left when operators without a lowering are expanded.
     """
     trace = _DeclaredTrace(backend, program.name)
     with use_trace(trace):
         args = [trace.new_input(each) for each in program.input_types]
-        outs = run_instrs(
-            program, args, lambda instr, operands: trace.process(instr.op, operands, instr.params)
-        )
+
+        def step(instr: Instr, operands: list[Tensor]) -> Sequence[Tensor]:
+            return trace.process(instr.op, operands, instr.params)
+
+        try:
+            outs = run_instrs(program, args, step)
+        except UnsupportedOperatorError as error:  # in a program that an instruction holds
+            return str(error)
         expanded = trace.finish(outs, program.name)
-    missing: dict[str, None] = {}
-    for instr in expanded.instrs:
-        dtypes = {atom.type.dtype for atom in instr.inputs}
-        if not instr.inputs or "dtype" in instr.params:
-            dtypes |= {var.type.dtype for var in instr.outputs}
-        for dtype in dtypes:
-            if not backend.supports(instr.op, dtype):
-                missing[f"{instr.op.name} of {dtype}"] = None
-    return ", ".join(sorted(missing))
+    missing = unsupported(remove_dead_code(expanded), backend)
+    return ", ".join(sorted(f"{op.name} of {dtype}" for op, dtype in missing))
 
 
 # --- comparing
@@ -191,19 +189,22 @@ def difference(wanted: Sequence[Array], found: Sequence[Array], case: Case) -> s
         if type_of_array(want) != type_of_array(got):
             return f"{place}has the type {type_of_array(got)} instead of {type_of_array(want)}"
         bound = tolerance(as_dtype(want.dtype)) * case.slack
-        text = array_difference(want, got, bound, scaled=case.mode in DERIVATIVES)
+        text = array_difference(want, got, bound, case.args, scaled=case.mode in DERIVATIVES)
         if text:
             return place + text
     return ""
 
 
-def array_difference(want: Array, got: Array, bound: float, *, scaled: bool = False) -> str:
+def array_difference(
+    want: Array, got: Array, bound: float, args: Sequence[Array] = (), *, scaled: bool = False
+) -> str:
     """In words, where two arrays of one type differ; empty if they agree.
 
     Args:
         want: what is right.
         got: what was computed.
         bound: the relative and absolute tolerance; 0 asks for equality. NaN equals NaN.
+        args: what it was computed from; if all have this shape, their elements there are told.
         scaled: count the absolute tolerance in units of the largest element.
     """
     scale = 1.0
@@ -214,6 +215,8 @@ def array_difference(want: Array, got: Array, bound: float, *, scaled: bool = Fa
     if gap is None:
         return ""
     where = f" at {list(gap.index)}" if gap.index else ""
+    if args and all(arg.shape == want.shape for arg in args):
+        where += f", where the operands are {', '.join(str(arg[gap.index]) for arg in args)}"
     more = f"; {gap.count} of {want.size} elements differ" if want.size > 1 else ""
     return (
         f"gives {gap.found} instead of {gap.wanted}{where}{more}, by at most {gap.absolute:.3g}, "
@@ -333,11 +336,7 @@ def run_alone(case: Case, backend: Backend) -> tuple[list[Array], Exception | No
 
 def _judge(case: Case, wanted: list[Array], found: list[Array], error: Exception | None) -> Outcome:
     if error is not None:
-        extra = (
-            " (it declares support: let supports() answer False, or add a lowering)"
-            if isinstance(error, UnsupportedOperatorError)
-            else ""
-        )
+        extra = " (it declares support: mend the lowering, or let supports() answer False)"
         return outcome(case, FAILED, told(error) + extra)
     text = difference(wanted, found, case)
     return outcome(case, FAILED, text) if text else outcome(case, PASSED)

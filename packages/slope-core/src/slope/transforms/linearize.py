@@ -27,7 +27,7 @@ class LinearizeTrace(JVPTrace):
     name = "grad"
 
     def has_rule(self, op: Operator) -> bool:
-        return op.has("vjp") or op.has("jvp")
+        return op.has("linearize") or op.has("vjp") or op.has("jvp")
 
     def rule(
         self,
@@ -58,9 +58,8 @@ class LinearizeTrace(JVPTrace):
         tangents: Sequence[Tangent],
         params: dict[str, Any],
     ) -> tuple[Sequence[Tensor], Sequence[Tangent]]:
-        linearize = getattr(op, "linearize", None)
-        if linearize is not None:
-            return linearize(primals, tangents, **params)
+        if op.has("linearize"):
+            return op.linearize(primals, tangents, **params)
         if not op.has("vjp"):
             return super().rule(op, primals, tangents, params)
         outs, residuals = rules.recorded(op, rules.call(op, "vjp", primals, params))

@@ -14,6 +14,10 @@ from slope.core.trace import EVAL, Trace, current_trace, use_trace
 from slope.errors import MissingRuleError, Source
 from slope.ops._family import without
 
+one_by_one: list[Callable[..., tuple[Any, Any]]] = []
+"""What batches operators that Python computes for one example after the other: a scan, which
+:mod:`slope.control` puts here, since it is built on this module."""
+
 
 class BatchTracer(Tracer):
     """A tensor that holds a batch.
@@ -32,7 +36,7 @@ class BatchTracer(Tracer):
 
 
 class BatchTrace(Trace):
-    """Runs ``batch`` rules; an operator without one is expanded.
+    """Runs ``batch`` rules; an operator without one is expanded, or its ``host`` called for each.
 
     Attributes:
         size: the length of the batch dimension.
@@ -59,16 +63,19 @@ class BatchTrace(Trace):
         if type(self.size) is int and self.size == 0:  # no example, so no rule need think of none
             types = result_types(op, [arg.type for arg in args], params)
             return tuple([self.wrap(Splat(0, t.with_shape((0, *t.shape))), 0) for t in types])
-        if not op.has("batch"):
-            if not op.has("expand"):
+        if not op.has("batch") and op.has("expand"):
+            return expand(op, args, params)
+        with use_trace(self.parent):
+            if op.has("batch"):
+                given = rules.call(op, "batch", (self.size, values, dims), params)
+            elif op.has("host"):
+                given = one_by_one[0](op, self.size, values, dims, params)
+            else:
                 raise MissingRuleError(
                     f"operator {op.name!r} cannot take part in vmap: it defines neither batch nor "
                     f"expand. Write {type(op).__qualname__}.batch, or "
                     f"{type(op).__qualname__}.expand, which serves every transform."
                 )
-            return expand(op, args, params)
-        with use_trace(self.parent):
-            given = rules.call(op, "batch", (self.size, values, dims), params)
         outs, ats = rules.batched(op, given, self.size)
         return tuple([self.wrap(value, each) for value, each in zip(outs, ats, strict=True)])
 

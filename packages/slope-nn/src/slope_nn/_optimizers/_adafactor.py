@@ -47,6 +47,8 @@ class Adafactor(Optimizer):
     newest: Any
     size: Any
 
+    _parts: ClassVar[tuple[str, ...]] = ("rows", "columns")
+
     def __init__(
         self,
         model: Any,

@@ -45,6 +45,8 @@ class Moments(Optimizer):
     rate: Any
     guard: Any
 
+    _parts: ClassVar[tuple[str, ...]] = ("m", "v", "largest")
+
     def __init__(
         self,
         model: Any,
@@ -61,6 +63,8 @@ class Moments(Optimizer):
         super().__init__(
             model, groups, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, **more
         )
+        self._settled1 = self.wide(self._settled1)
+        self._settled2 = self.wide(self._settled2)
         if any("_rest1" in group.__dict__ for group in self.groups):
             raise ArgumentError(
                 f"{type(self).__name__}: a group cannot set betas; make an optimizer for each part."

@@ -115,12 +115,13 @@ class NAdam(Moments):
             momentum_decay=momentum_decay,
             maximize=maximize,
         )
+        self._product = self.wide(self._product)
 
     def _momentum(self, step: Any) -> Any:
         return (1.0 - self._rest1) * (1.0 - 0.5 * 0.96 ** (step * self.momentum_decay))
 
     def advance(self) -> None:
-        self._product = self._product * self._momentum(self.steps + 1.0)
+        self._product = self._product * self._momentum(self.wide(self.steps) + 1.0)
         super().advance()
 
     def prepare(self) -> None:

@@ -44,6 +44,8 @@ class ASGD(Optimizer):
     eta: Any
     share: Any
 
+    _parts: ClassVar[tuple[str, ...]] = ("mean",)
+
     def __init__(
         self,
         model: Any,

@@ -23,12 +23,17 @@ Model = TypeVar("Model")
 Number = float | slope.Tensor | Schedule
 Groups = Iterable[tuple[Filter, dict[str, Any]]]
 
+_ALONE: Final = "the parameter"  # that is the whole model
 _STEP: Final = "model, optimizer = optimizer(model, gradients) makes a step"
 _NOT_HERE: Final = {
     "add_param_group": "an optimizer is made with all its groups=",
     "load_state_dict": "an optimizer is a pytree: slope.load gives it back whole",
+    "defaults": "settings are fields, such as optimizer.lr",
     "param_groups": "settings are fields (optimizer.lr), those of groups in optimizer.groups",
     "state_dict": "an optimizer is a pytree: slope.save writes it as it is",
+    "register_step_post_hook": f"do it after the step; {_STEP}",
+    "register_step_pre_hook": f"change the gradients before the step; {_STEP}",
+    "state": "what it keeps is in its leaves: slope.tree.named_leaves(optimizer)",
     "step": _STEP,
     "zero_grad": f"gradients are values, and nothing gathers them; {_STEP}",
 }
@@ -77,9 +82,11 @@ class Optimizer(Node):
     _number_leaves: ClassVar[bool] = True
     _static: ClassVar[frozenset[str]] = frozenset({"_group_of"})
     _required: ClassVar[frozenset[str]] = frozenset({"lr"})  # numbers that zero does not switch off
+    _parts: ClassVar[tuple[str, ...]] = ()  # what exports call the items of a parameter's state
     _counts: bool = False  # whether the formulas ask for the number of steps
     maximize: bool = False  # an instance holds the field only while it differs
     decoupled_weight_decay: bool = True  # else it is a penalty, whose gradient is added
+    _double: bool = False  # all parameters are float64; held as maximize is
 
     lr: Any
     weight_decay: Any
@@ -106,6 +113,9 @@ class Optimizer(Node):
         )
         self.steps = 0 if self._counts or holds_schedules else None
         views = self._views(start=True)
+        trained = [leaf.dtype for _, kind, leaf in found if is_trained(kind, leaf)]
+        if trained and all(dtype is slope.float64 for dtype in trained):
+            self._double = True
         self._state = tuple(
             views[group].initial(leaf) if is_trained(kind, leaf) else None
             for (_, kind, leaf), group in zip(found, self._group_of, strict=True)
@@ -146,12 +156,23 @@ class Optimizer(Node):
             fields = {**self.__dict__, **(group.__dict__ if group else {})}
             for name, value in fields.items():
                 if isinstance(value, Schedule):
-                    fields[name] = value(self._counter())
+                    fields[name] = value(self.wide(self._counter()))
+                elif name == "steps" or _is_float(value):
+                    fields[name] = self.wide(value)
             view.__dict__.update(fields)  # thrown away after the step, so it needs no plan
             if not start:
                 view.prepare()
             views.append(view)
         return views
+
+    def wide(self, number: Any) -> Any:
+        """A number that others are computed from: in float64 if all parameters are.
+
+        Computing with numbers alone gives float32, of which float64 parameters would lose digits.
+        """
+        if number is None or not self._double:
+            return number
+        return slope.as_tensor(number, dtype=slope.float64)
 
     def _counter(self) -> Any:
         if self.steps is None:
@@ -165,6 +186,17 @@ class Optimizer(Node):
     def initial(self, parameter: slope.Tensor) -> Any:
         """The state that a parameter starts with: a pytree, ``()`` for none."""
         return ()
+
+    def _label(self, path: Path) -> Path:
+        """A state by what it is and by its parameter, as in ``("m", "layer", "weight")``."""
+        if path[0] != "_state":
+            return path
+        _, number, *inside = path
+        item = inside[0] if inside else "0"
+        if item.isdigit():  # of a tuple; of a dict it has a name
+            known = self._parts[int(item) : int(item) + 1]
+            inside = [*known, *inside[1:]] if known else ["state", *inside]
+        return *inside, *parameter_label(self._names[int(number)])
 
     def prepare(self) -> None:
         """Work out what all parameters share; on a copy that lives for one step."""
@@ -295,6 +327,12 @@ def hyperparameter(who: str, name: str, value: Any, *, optional: bool = True) ->
     return None if optional and value == 0 else float(value)
 
 
+def _is_float(value: Any) -> bool:
+    if isinstance(value, slope.Tensor):
+        return value.ndim == 0 and value.dtype.is_floating_point
+    return isinstance(value, float)
+
+
 def is_trained(kind: str, leaf: Any) -> bool:
     return kind is PARAMETER and isinstance(leaf, slope.Tensor) and leaf.dtype.is_floating_point
 
@@ -318,7 +356,12 @@ def _leaf_names(structure: Any) -> tuple[str, ...]:
 
 
 def _name(path: tuple[str, ...]) -> str:
-    return ".".join(path) or "the parameter"
+    return ".".join(path) or _ALONE
+
+
+def parameter_label(name: str) -> Path:
+    """How exports show what belongs to a parameter: by its name, where there are several."""
+    return () if name == _ALONE else (name,)
 
 
 def _match(who: str, structure: Any, names: tuple[str, ...], gradients: Any) -> list[Any]:

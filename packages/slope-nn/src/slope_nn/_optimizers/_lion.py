@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import slope
 from slope_nn._optimizers._adam import rest_of_betas
@@ -31,6 +31,8 @@ class Lion(Optimizer):
 
     _rest1: Any
     _rest2: Any
+
+    _parts: ClassVar[tuple[str, ...]] = ("m",)
 
     def __init__(
         self,

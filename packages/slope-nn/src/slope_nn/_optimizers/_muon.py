@@ -65,6 +65,8 @@ class Muon(Optimizer):
     momentum: Any
     eps: Any
 
+    _parts: ClassVar[tuple[str, ...]] = ("velocity",)
+
     def __init__(
         self,
         model: Any,

@@ -127,6 +127,8 @@ class Adagrad(Optimizer):
     eps: Any
     rate: Any
 
+    _parts: ClassVar[tuple[str, ...]] = ("sum",)
+
     def __init__(
         self,
         model: Any,
@@ -193,6 +195,8 @@ class Adadelta(Optimizer):
 
     rho: Any
     eps: Any
+
+    _parts: ClassVar[tuple[str, ...]] = ("square", "steps")
 
     def __init__(
         self,

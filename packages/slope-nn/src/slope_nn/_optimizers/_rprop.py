@@ -38,6 +38,8 @@ class Rprop(Optimizer):
     least: Any
     most: Any
 
+    _parts: ClassVar[tuple[str, ...]] = ("previous", "rate")
+
     def __init__(
         self,
         model: Any,
@@ -73,8 +75,9 @@ class Rprop(Optimizer):
     ) -> tuple[Any, Any]:
         before, size = state
         turn = gradient * before
-        factor = slope.where(turn > 0, self.grow, slope.where(turn < 0, self.shrink, 1.0))
-        size = slope.minimum(slope.maximum(size * factor, self.least), self.most)
+        other = slope.where(turn < 0, size * self.shrink, size)
+        size = slope.where(turn > 0, size * self.grow, other)
+        size = slope.minimum(slope.maximum(size, self.least), self.most)
         size = size.astype(parameter.dtype)
         kept = slope.where(turn < 0, 0.0, gradient)
         return parameter - size * slope.sign(kept), (kept, size)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import slope
 from slope.extend import ArgumentError
@@ -42,6 +42,8 @@ class SGD(Optimizer):
     decoupled_weight_decay: bool = False
     momentum: Any
     dampening: Any
+
+    _parts: ClassVar[tuple[str, ...]] = ("velocity",)
 
     def __init__(
         self,

@@ -9,8 +9,8 @@ import slope
 from slope.extend import ArgumentError, TreeError
 from slope_nn._checks import real, whole
 from slope_nn._node import Node, walk
-from slope_nn._optimizers._base import Optimizer
-from slope_nn._plan import BUFFER
+from slope_nn._optimizers._base import Optimizer, parameter_label
+from slope_nn._plan import BUFFER, Path
 
 Model = TypeVar("Model")
 
@@ -54,6 +54,12 @@ class Accumulate(Node):
         self._sums: tuple[Any, ...] = tuple(
             slope.zeros_like(leaf) if on else None for leaf, on in zip(leaves, trained, strict=True)
         )
+
+    def _label(self, path: Path) -> Path:
+        if path[0] != "_sums":
+            return path
+        names = self.optimizer._names  # noqa: SLF001  # the same family
+        return "sums", *parameter_label(names[int(path[1])])
 
     def __call__(self, model: Model, gradients: Any) -> tuple[Model, Self]:
         """Take in gradients; gives the new model and the new wrapper.

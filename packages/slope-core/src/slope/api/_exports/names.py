@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from slope.api._arguments import positional_names
-from slope.tree import child_names, is_leaf, named_leaves, one_level
+from slope.tree import child_names, is_leaf, leaf_labels, named_leaves, one_level
 
 Path = tuple[str, ...]
 Returned = tuple[str | None, ...] | str | None
@@ -25,6 +25,7 @@ class Argument(NamedTuple):
         tree: its value.
         start: the number of its first leaf among those of all arguments.
         paths: the names on the way to each of its leaves.
+        labels: the names by which each is shown.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Argument(NamedTuple):
     tree: Any
     start: int
     paths: tuple[Path, ...]
+    labels: tuple[Path, ...]
 
 
 def arguments_of(
@@ -53,7 +55,7 @@ def arguments_of(
     start = 0
     for name, keyword, value in given:
         paths = tuple([path for path, _ in named_leaves(value)])
-        found.append(Argument(name, keyword, value, start, paths))
+        found.append(Argument(name, keyword, value, start, paths, tuple(leaf_labels(value))))
         start += len(paths)
     return found
 

@@ -8,7 +8,14 @@ from typing import Any, NamedTuple
 from slope.api._exports.names import Argument, Path, Returned, named_results
 from slope.core.types import TensorType
 from slope.errors import ExportError
-from slope.tree import child_names, is_leaf, one_level, tree_leaves, tree_structure
+from slope.tree import (
+    child_names,
+    is_leaf,
+    leaf_labels,
+    one_level,
+    tree_leaves,
+    tree_structure,
+)
 
 
 class Leaf(NamedTuple):
@@ -42,12 +49,14 @@ class Part(NamedTuple):
         path: where it stands in the result.
         name: what it is called.
         tree: leaf numbers, in the structure of the part.
+        labels: what each of the leaves is called in the part, by number.
         feeds: that argument.
     """
 
     path: Path
     name: str
     tree: Any
+    labels: dict[int, Path]
     feeds: Argument | None = None
 
 
@@ -151,7 +160,8 @@ class Matching:
         claimed = self._claims.get(path)
         inside = any(other[: len(path)] == path for other in self._claims)
         if claimed is not None or not inside:
-            yield Part(path, name, tree, claimed)
+            labels = dict(zip(tree_leaves(tree), leaf_labels(tree), strict=True))
+            yield Part(path, name, tree, labels, claimed)
             return
         for key, child in zip(child_names(tree), one_level(tree)[0], strict=True):
             yield from self._split((*path, key), f"{name}.{key}", child)

@@ -95,11 +95,12 @@ class Signature:
         self.result: Any = None
 
     def _add(self, argument: Argument, constant: bool) -> None:
-        for number, path in enumerate(argument.paths, argument.start):
+        pairs = zip(argument.paths, argument.labels, strict=True)
+        for number, (path, label) in enumerate(pairs, argument.start):
             leaf = self.leaves[number]
             if leaf.type is None:
                 continue
-            name = self._names.take(joined(argument.name, *path))
+            name = self._names.take(joined(argument.name, *label))
             if constant:
                 self.constants.append((name, number))
             else:
@@ -157,7 +158,7 @@ class Signature:
             return self._fed(part, part.feeds, made)
         if is_leaf(tree):
             assert part is not None
-            return self._leaf(tree, made, joined(part.name, *path[len(part.path) :]), path)
+            return self._leaf(tree, made, joined(part.name, *part.labels[tree]), path)
         if tree is None:
             return {"static": None}
         below = [

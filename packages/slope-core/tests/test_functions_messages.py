@@ -168,6 +168,21 @@ BAD = {
     ),
     "text": (lambda: fn.tensor("text"), errors.ArgumentError, "tensor: data is a str"),
     "complex": (lambda: fn.tensor(np.ones(2, complex)), errors.DTypeError, "complex128"),
+    "complex as real": (
+        lambda: fn.tensor(np.array([1j]), dtype=slope.float32),
+        errors.DTypeError,
+        "complex128",
+    ),
+    "texts as ints": (
+        lambda: fn.tensor(np.array(["1"]), dtype=slope.int64),
+        errors.DTypeError,
+        "no dtype dtype",
+    ),
+    "objects as floats": (
+        lambda: fn.ones(1).new_tensor(np.array([None], object)),
+        errors.DTypeError,
+        "no dtype dtype.'O'",
+    ),
     "big": (lambda: fn.tensor(2**70), errors.ArgumentError, "."),
     "from_numpy": (lambda: fn.from_numpy([1]), errors.ArgumentError, "from_numpy: array is a list"),
     "arange": (
@@ -199,3 +214,7 @@ def test_messages(name):
     call, kind, text = BAD[name]
     with pytest.raises(kind, match=text):
         call()
+
+
+def test_differences_end_with_the_last_element():
+    assert fn.diff(fn.ones(3), n=10**30).shape == (0,)

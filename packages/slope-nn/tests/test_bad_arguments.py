@@ -34,6 +34,7 @@ BAD = {  # a call, and what the message must hold
     "vector": (lambda: loose.parameters_to_vector([1.5]), "parameters_to_vector: a par.* not 1.5"),
     "no model": (lambda: loose.vector_to_parameters(X, [2]), "vector_to_parameters: a par.* not 2"),
     "nothing to train": (lambda: loose.LBFGS(object()), "LBFGS: there is nothing to train"),
+    "name": (lambda: loose.WeightNorm(nn.Linear(1, 1), X), "WeightNorm takes a module with a"),
     "power": (lambda: loose.LPPool2d("x", 2), "LPPool2d: norm_type must be a number, not 'x'"),
     "shape": (lambda: loose.init.variance_scaling([[1, 2], 3]), "shape must be a sequence of ints"),
     "batches": (lambda: loose.fit(X, X, max, 3), "fit: batches must be a sequence.*not 3"),

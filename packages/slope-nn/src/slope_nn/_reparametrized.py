@@ -15,7 +15,8 @@ _FIRST: Final = 15  # power iterations before the first call, as PyTorch's
 
 
 def _weight(who: str, module: Any, name: str) -> slope.Tensor:
-    weight = getattr(module, name, None) if isinstance(module, Module) else None
+    known = isinstance(module, Module) and isinstance(name, str)
+    weight = getattr(module, name, None) if known else None
     if not isinstance(weight, slope.Tensor) or weight.ndim < 1:
         raise ArgumentError(
             f"{who} takes a module with a tensor {name!r}, not {type(module).__name__}."

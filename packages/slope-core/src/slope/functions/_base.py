@@ -110,8 +110,13 @@ def as_tensor(value: object, function: str, argument: str) -> Tensor:
 
 
 def copied(array: np.ndarray[Any, Any], dtype: DType | None = None, device: Device = CPU) -> Tensor:
-    """A tensor with a copy of an array's elements; ``device`` is the CPU or ``ANYWHERE``."""
-    dtype = dtype or dtypes.as_dtype(array.dtype.newbyteorder("="))
+    """A tensor with a copy of an array's elements; ``device`` is the CPU or ``ANYWHERE``.
+
+    Raises:
+        DTypeError: the elements are no real numbers: complex ones, texts, dates or objects.
+    """
+    if dtype is None or array.dtype.kind in "cOSUMm":  # NumPy would convert those, at a loss
+        dtype = dtypes.as_dtype(array.dtype.newbyteorder("="))
     host = aligned_empty(array.shape, dtype.numpy)
     with np.errstate(invalid="ignore", over="ignore"):
         host[...] = array

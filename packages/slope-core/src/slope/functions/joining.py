@@ -337,6 +337,8 @@ def diff(
     out = _joined("diff", joined, at)
     for _ in range(times):
         length = out.shape[at]
+        if is_static((length,)) and length == 0:
+            break
         later, earlier = cut(out, at, min(1, length), length), cut(out, at, 0, max(length - 1, 0))
         out = ne(later, earlier) if out.dtype is dtypes.bool_ else sub(later, earlier)
     return out

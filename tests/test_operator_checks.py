@@ -224,7 +224,7 @@ class YieldsNoTuple(Cube):
     name = "yields_no_tuple"
 
     def samples(self):
-        yield Sample(X)
+        yield Sample(X)  # pyright: ignore[reportArgumentType]  # on purpose
 
 
 class NoDocs(Cube):

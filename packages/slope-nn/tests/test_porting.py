@@ -55,7 +55,7 @@ class Masked(nn.Linear):
         self.register_buffer("mask", mask)
 
     def forward(self, x):
-        return super().forward(x) * self.mask
+        return super().forward(x) * self.mask  # pyright: ignore[reportAttributeAccessIssue]  # a registered buffer
 
 
 class Twice(Masked):
@@ -70,7 +70,7 @@ class Wrapped(Masked):
 
 class Doubling:
     def forward(self, x):
-        return super().forward(x) * 2
+        return super().forward(x) * 2  # pyright: ignore[reportAttributeAccessIssue]  # of the layer beside it
 
 
 class Mixed(Doubling, nn.Linear):

@@ -111,7 +111,7 @@ def _spaced(
     split: list[int] = []
     gaps: list[int] = []
     joined: list[int] = []
-    trailing: list[int] = []
+    trailing: list[Any] = []
     for length, gap, after in zip(shape, interior, high, strict=True):
         spaced = gap if gap and large(length, 2) else 0
         split += [length, 1] if spaced else [length]

@@ -86,7 +86,7 @@ def test_checkpoint_computes_again(backend):
 
     assert sines(plain) == 6
     assert sines(saving) == 6 + 4  # each derivative computes two sines of its layer again
-    from slope.compile import lower_program
+    from slope.lowering import lower_program
 
     lowered = lower_program(
         slope.jit(slope.value_and_grad(saving)).trace(x), slope.backend(backend)

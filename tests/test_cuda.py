@@ -10,8 +10,8 @@ import pytest
 
 import slope
 from slope import errors
-from slope.compile import close, lower_program
 from slope.extend import Device
+from slope.lowering import close, lower_program
 from slope_backend_iree.backend import IreeBackend
 from slope_backend_onnx import provider
 from slope_backend_onnx.backend import OnnxRuntimeBackend

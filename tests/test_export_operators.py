@@ -14,9 +14,9 @@ import pytest
 from stablehlo_elsewhere import run_by_xla
 
 import slope
-from slope.compile import close, lower_program
 from slope.core.host import calls_host
 from slope.extend import CPU, ExportedProgram
+from slope.lowering import close, lower_program
 from slope.testing import runner
 from slope.testing.cases import Broken, Case, all_operators, cases
 from slope.testing.runner import FAILED, chunks, join, run_cases, undeclared

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import slope
-from slope.compile import lower_program
+from slope.lowering import lower_program
 
 
 def t(*shape):

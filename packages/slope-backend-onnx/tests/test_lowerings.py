@@ -9,7 +9,6 @@ import onnxruntime
 import pytest
 
 from slope import dtypes
-from slope.compile import lower_program
 from slope.core.operator import OPERATORS
 from slope.dtypes import ALL, DType, as_dtype
 from slope.extend import (
@@ -23,6 +22,7 @@ from slope.extend import (
     ops,
     trace_program,
 )
+from slope.lowering import lower_program
 from slope_backend_onnx.backend import OnnxRuntimeBackend
 
 

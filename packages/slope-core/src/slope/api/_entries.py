@@ -7,9 +7,10 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from slope.api._leaves import TENSOR
-from slope.compile import Compiled, close, fold_scalars
+from slope.compile import Compiled
 from slope.core.program import Program
 from slope.core.tensor import Tensor
+from slope.lowering import close, fold_scalars
 from slope.passes import optimize
 from slope.tree import tree_unflatten
 

@@ -22,7 +22,6 @@ from slope.api._exports.signature import Signature
 from slope.api._exports.values import WRITERS
 from slope.api._jit import Jit, jit
 from slope.api._leaves import WEAK, WEAK_FLOAT, WEAK_INT, as_int64
-from slope.compile import close, lower_program
 from slope.core.printer import programs_in
 from slope.core.program import Instr, Program
 from slope.core.tensor import Tensor
@@ -39,6 +38,7 @@ from slope.errors import (
     boundary,
 )
 from slope.functions.random import current_scope
+from slope.lowering import close, lower_program
 from slope.plugins.backend import Backend, ExportedProgram
 from slope.plugins.formats import checked_path, format_backend
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from slope.api._compare import difference as elementwise_difference
 from slope.api._compare import tolerance
-from slope.compile import Options, _expand_unknown, _LoweringTrace, compile_program
+from slope.compile import Options, compile_program
 from slope.core.operator import Operator
 from slope.core.program import Instr, Program, ProgramTrace, Var, run_instrs
 from slope.core.tensor import Tensor
@@ -23,6 +23,7 @@ from slope.core.trace import use_trace
 from slope.core.types import type_of_array
 from slope.dtypes import as_dtype
 from slope.errors import BackendError, UnsupportedOperatorError
+from slope.lowering import LoweringTrace, expand_unknown
 from slope.passes import remove_dead_code
 from slope.plugins.backend import Backend
 from slope.plugins.selection import backend as backend_named
@@ -119,7 +120,7 @@ def run_joined(cases: Sequence[Case], run: Run) -> Iterator[tuple[Case, list[Arr
 def define(program: Program, arrays: Sequence[Array]) -> list[Array]:
     """What the numpy backend computes, without passes: the definition."""
     backend = backend_named("numpy")
-    expanded = _expand_unknown(program, backend)
+    expanded = expand_unknown(program, backend)
     executable = backend.compile(expanded, backend.devices()[0], {})
     handles = [backend.from_host(array, backend.devices()[0]) for array in arrays]
     return [backend.to_host(handle) for handle in executable(handles)]
@@ -148,7 +149,7 @@ def run_eagerly(case: Case, backend: Backend) -> list[Array]:
 # --- what a backend declares
 
 
-class _DeclaredTrace(_LoweringTrace):
+class _DeclaredTrace(LoweringTrace):
     """Expands what a backend does not lower, as compiling does, but keeps what has no expansion."""
 
     def process(

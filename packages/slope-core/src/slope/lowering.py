@@ -119,8 +119,8 @@ class LoweringTrace(ProgramTrace):
         place = f" (used at {self.instr_source})" if self.instr_source else ""
         raise UnsupportedOperatorError(
             f"backend {self.backend.name!r} has no lowering for operator {op.name!r}, which has "
-            f"neither expand nor host{place}. {_own_way(op)}ive the backend a rule through the "
-            f"hook slope_lowerings, or choose another backend with slope.use_backend(...)."
+            f"neither expand nor host{place}. Ways out: {_authors_way(op)}give the backend a rule "
+            f"through the hook slope_lowerings; choose another backend with slope.use_backend(...)."
             f"{self._elsewhere(op)}"
         )
 
@@ -144,11 +144,10 @@ class LoweringTrace(ProgramTrace):
         return args, params
 
 
-def _own_way(op: Operator) -> str:
-    """The beginning of a sentence: what the author of a plugin's operator can do besides."""
-    if type(op).__module__.partition(".")[0] == __name__.partition(".")[0]:
-        return "G"
-    return f"Define {type(op).__qualname__}.expand, g"
+def _authors_way(op: Operator) -> str:
+    """What the author of a plugin's operator can do besides; slope's own are what they are."""
+    own = type(op).__module__.partition(".")[0] == __name__.partition(".")[0]
+    return "" if own else f"define {type(op).__qualname__}.expand; "
 
 
 def _expanded(program: Program, backend: Backend) -> Program:

@@ -23,7 +23,7 @@ def test_transposes_are_kept_apart_from_convolutions():
         out = ops.conv(last, ops.permute(w, dims=(2, 3, 1, 0)), groups=1, layout="NHWC", **params)
         return [ops.permute(out, dims=(0, 3, 1, 2)), ops.permute(x, dims=(1, 0, 2, 3))]
 
-    types = [TensorType((2, 3, 4, 5), dtypes.float32), TensorType((6, 3, 2, 2), dtypes.float32)]
+    types = [TensorType((2, 3, 4, 5), dtypes.float32), TensorType((16, 3, 2, 2), dtypes.float32)]
     text = lower_program(trace_program(convolve, types), IreeBackend().lowerings).text
     # Behind both operands' transposes and before the result's; heads exchanged with batch are free.
     assert text.count("stablehlo.transpose") == 4

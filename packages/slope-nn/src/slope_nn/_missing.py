@@ -7,6 +7,34 @@ from typing import Final
 
 from slope.extend import RenamedError
 
+_WRAP: Final = "wrap the module in one that calls it"
+_RENAME: Final = "change the names with nn.rename before loading"
+MODULE_METHODS: Final = {
+    "bfloat16": "use model = model.to(slope.bfloat16), which makes a copy",
+    "cpu": 'use model = model.to("cpu"), which makes a copy',
+    "cuda": 'use model = model.to("cuda:0"), which makes a copy',
+    "double": "use model = model.to(slope.float64), which makes a copy",
+    "float": "use model = model.to(slope.float32), which makes a copy",
+    "half": "use model = model.to(slope.float16), which makes a copy",
+    "compile": "use slope.jit(model)",
+    "get_extra_state": "assign what shall be saved as a Buffer",
+    "register_forward_hook": _WRAP,
+    "register_forward_pre_hook": _WRAP,
+    "register_full_backward_hook": "change what slope.grad returns, or write a slope.custom_vjp",
+    "register_load_state_dict_pre_hook": _RENAME,
+    "register_module": "use .add_module, or assign it",
+    "register_state_dict_post_hook": _RENAME,
+    "reset_parameters": "make the layer anew, or assign to its parameters what nn.init draws",
+    "set_extra_state": "assign what shall be saved as a Buffer",
+    "set_submodule": "assign it: setattr(model.get_submodule(parent), name, module)",
+    "share_memory": "leave it out: tensors do not change",
+    "to_empty": "use model = model.to(device), which makes a copy",
+    "xpu": 'use model = model.to("xpu:0"), which makes a copy',
+    "requires_grad_": "use .freeze() and .unfreeze()",
+    "type": "use .astype",
+    "zero_grad": "gradients are values that slope.grad returns, and nothing gathers them",
+}
+
 _SCHEDULE: Final = "schedules are rates: nn.Adam(model, lr=nn.{}(...))"
 _SCHEDULES: Final = {
     "ChainedScheduler": "ChainedSchedule",

@@ -183,14 +183,7 @@ def without_effects(program: Program) -> Program:
             for instr in program.instrs
             if instr.outputs or not has_effect(instr)
         ]
-        program.derived["without effects"] = Program(
-            program.inputs,
-            program.constants,
-            instrs,
-            program.outputs,
-            program.name,
-            program.input_names,
-        )
+        program.derived["without effects"] = program.with_instrs(instrs)
     return program.derived["without effects"]
 
 

@@ -152,6 +152,12 @@ class Program:
         parts = self.inputs, self.constants, self.instrs, self.outputs, self.name, self.input_names
         return Program, parts
 
+    def with_instrs(self, instrs: Sequence[Instr]) -> Program:
+        """A program of other instructions between the same inputs, constants and outputs."""
+        return Program(
+            self.inputs, self.constants, instrs, self.outputs, self.name, self.input_names
+        )
+
     @property
     def input_types(self) -> tuple[TensorType, ...]:
         """The types of the inputs."""

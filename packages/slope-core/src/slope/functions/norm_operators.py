@@ -48,7 +48,7 @@ class _Normalize(Operator):
 
     def _forward(self, x: Tensor, dim: Dims, eps: float) -> tuple[Tensor, Tensor]:
         """The result, and one over what ``x`` was divided by, both as wide as sums are."""
-        raise NotImplementedError
+        raise NotImplementedError  # on purpose: each norm has its own, and none is without one
 
     def infer(self, x: TensorType, *, dim: Dims, eps: float) -> TensorType:
         require_kind(self, x, "f")

@@ -15,14 +15,7 @@ def with_better_programs(program: Program, better: Callable[[Program], Program])
     instrs = [_with_better_parameters(instr, better) for instr in program.instrs]
     if all(new is old for new, old in zip(instrs, program.instrs, strict=True)):
         return program
-    return Program(
-        program.inputs,
-        program.constants,
-        instrs,
-        program.outputs,
-        program.name,
-        program.input_names,
-    )
+    return program.with_instrs(instrs)
 
 
 def _with_better_parameters(instr: Instr, better: Callable[[Program], Program]) -> Instr:

@@ -47,14 +47,7 @@ def sum_after_scans(program: Program) -> Program:
         changed = changed or bool(sums)
     if not changed:
         return program
-    return Program(
-        program.inputs,
-        program.constants,
-        instrs,
-        program.outputs,
-        program.name,
-        program.input_names,
-    )
+    return program.with_instrs(instrs)
 
 
 def _sums(scan: Instr) -> list[_Sum]:
